@@ -1,0 +1,281 @@
+//! The one error type of the public API. Java: the exceptions under `org.apache.kafka.common.errors`.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use crate::common::TopicPartition;
+use crate::protocol::ErrorCode;
+use crate::sync::Arc;
+
+/// The result of every fallible call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call or a delivery failed. One word wide and cheap to clone, because one refused batch answers many records.
+///
+/// What to do with it is asked of [`kind`](Self::kind), [`delivery`](Self::delivery), [`is_retriable`](Self::is_retriable)
+/// and [`is_fatal`](Self::is_fatal), not read from the text.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    code: Option<ErrorCode>,
+    topic_partition: Option<TopicPartition>,
+    timeout: Option<TimeoutReason>,
+    delivery: Delivery,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What kind of failure an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A configuration value is missing, malformed, out of range, or contradicts another. Java: `ConfigException`.
+    Config,
+    /// A wait ended before what was waited for; [`Error::timeout`] tells what, how long, and which config bounds it.
+    /// Java: `TimeoutException`.
+    Timeout,
+    /// No buffer memory became free within `max.block.ms`. A kind of time-out. Java: `BufferExhaustedException`.
+    BufferExhausted,
+    /// The record, or the batch that it was in, is larger than `max.request.size`, `buffer.memory` or the broker allows.
+    /// Java: `RecordTooLargeException`.
+    RecordTooLarge,
+    /// A serializer refused the record, or panicked. Java: `SerializationException`.
+    Serialization,
+    /// The topic's name is not legal, or the broker refuses the topic. Java: `InvalidTopicException`.
+    InvalidTopic,
+    /// An argument that can never be right, such as a negative partition. Java: `IllegalArgumentException`.
+    IllegalArgument,
+    /// The call does not fit the producer's state. Java: `IllegalStateException`.
+    IllegalState,
+    /// The producer is closed, or was closed while the call waited. Java: `IllegalStateException`, `KafkaException`.
+    Closed,
+    /// A blocking call was made from inside a callback, where it would wait for itself. Java: `KafkaException` (4.1).
+    WouldDeadlock,
+    /// `try_send` cannot take the record now without blocking.
+    WouldBlock,
+    /// The principal is not allowed to do this. Java: `AuthorizationException` and its subclasses.
+    Authorization,
+    /// The connection could not be authenticated. Java: `AuthenticationException`.
+    Authentication,
+    /// The broker does not speak a version that this needs. Java: `UnsupportedVersionException`.
+    UnsupportedVersion,
+    /// The connection to the broker was lost. Java: `NetworkException`, `DisconnectException`.
+    Network,
+    /// The broker refused the request; [`Error::code`] tells why. Java: `ApiException`.
+    Broker,
+    /// The broker sent what the protocol does not allow. Java: `SchemaException`, `InvalidReceiveException`.
+    Protocol,
+    /// Another producer took over, or the producer's state on the brokers is lost. Java: `ProducerFencedException`.
+    Fenced,
+    /// A user's closure, serializer, partitioner or interceptor panicked.
+    Panic,
+    /// The library broke an invariant of its own, or the operating system refused a thread or a socket.
+    Internal,
+}
+
+/// Whether a record of a failed delivery may be in the log all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a record is in the log for sure not, or perhaps; there is no third"
+)]
+pub enum Delivery {
+    /// The log does not hold the record: sending it again makes no duplicate.
+    NotWritten,
+    /// The log may hold the record: a request with it was handed to a socket and was not refused for sure.
+    MaybeWritten,
+}
+
+/// What a time-out was waiting for, for how long, and which configuration bounds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TimeoutReason {
+    /// What was waited for.
+    pub waiting_for: &'static str,
+    /// How long.
+    pub waited: Duration,
+    /// The configuration key that bounds the wait, such as `max.block.ms`; `None` where the caller gave the bound.
+    pub config: Option<&'static str>,
+}
+
+impl Error {
+    /// An error without code, partition or cause, for a record that was not written.
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            code: None,
+            topic_partition: None,
+            timeout: None,
+            delivery: Delivery::NotWritten,
+            source: None,
+        }))
+    }
+
+    /// A wait that ended too early for what it was waiting for.
+    pub(crate) fn timed_out(message: impl Into<String>, reason: TimeoutReason) -> Self {
+        Self::new(ErrorKind::Timeout, message).with(|inner| inner.timeout = Some(reason))
+    }
+
+    /// What a broker's error code means to the caller.
+    pub(crate) fn from_code(code: ErrorCode, message: impl Into<String>) -> Self {
+        let kind = match code {
+            ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => {
+                ErrorKind::RecordTooLarge
+            }
+            ErrorCode::INVALID_TOPIC_EXCEPTION => ErrorKind::InvalidTopic,
+            ErrorCode::REQUEST_TIMED_OUT => ErrorKind::Timeout,
+            ErrorCode::NETWORK_EXCEPTION => ErrorKind::Network,
+            ErrorCode::UNSUPPORTED_VERSION => ErrorKind::UnsupportedVersion,
+            ErrorCode::TOPIC_AUTHORIZATION_FAILED
+            | ErrorCode::GROUP_AUTHORIZATION_FAILED
+            | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+            | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED => ErrorKind::Authorization,
+            ErrorCode::SASL_AUTHENTICATION_FAILED
+            | ErrorCode::UNSUPPORTED_SASL_MECHANISM
+            | ErrorCode::ILLEGAL_SASL_STATE => ErrorKind::Authentication,
+            ErrorCode::PRODUCER_FENCED => ErrorKind::Fenced,
+            _ => ErrorKind::Broker,
+        };
+        Self::new(kind, message).with(|inner| inner.code = Some(code))
+    }
+
+    /// This error, said of one partition.
+    pub(crate) fn for_partition(self, topic_partition: TopicPartition) -> Self {
+        self.with(|inner| inner.topic_partition = Some(topic_partition))
+    }
+
+    /// This error, with what is known of the record's place in the log.
+    pub(crate) fn with_delivery(self, delivery: Delivery) -> Self {
+        if self.0.delivery == delivery {
+            self
+        } else {
+            self.with(|inner| inner.delivery = delivery)
+        }
+    }
+
+    /// This error, with its cause.
+    pub(crate) fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.with(|inner| inner.source = Some(Arc::new(source)))
+    }
+
+    /// Changes a copy where the error is shared, and the error itself where it is not.
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The broker's error code, where a broker sent one; numbers unknown to this library are kept.
+    pub fn code(&self) -> Option<ErrorCode> {
+        self.0.code
+    }
+
+    /// The partition that this is about, where it is about one.
+    pub fn topic_partition(&self) -> Option<&TopicPartition> {
+        self.0.topic_partition.as_ref()
+    }
+
+    /// Whether the log may hold the record although its delivery failed.
+    ///
+    /// After [`Delivery::NotWritten`] the record can be sent again without making a duplicate. After
+    /// [`Delivery::MaybeWritten`] the caller must choose between a possible duplicate and a possible loss, because no
+    /// new send is covered by the idempotence of the old one.
+    pub fn delivery(&self) -> Delivery {
+        self.0.delivery
+    }
+
+    /// Whether the same call may succeed later with nothing changed. Java: `RetriableException`.
+    pub fn is_retriable(&self) -> bool {
+        match self.0.code {
+            Some(code) => code.is_retriable(),
+            None => matches!(
+                self.0.kind,
+                ErrorKind::Timeout
+                    | ErrorKind::BufferExhausted
+                    | ErrorKind::Network
+                    | ErrorKind::WouldBlock
+            ),
+        }
+    }
+
+    /// Whether the producer can do no more work and must be closed.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Fenced | ErrorKind::Closed)
+    }
+
+    /// Whether this is a time-out, a full buffer included.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Timeout | ErrorKind::BufferExhausted)
+    }
+
+    /// What a time-out was waiting for, how long, and which config bounds it.
+    pub fn timeout(&self) -> Option<&TimeoutReason> {
+        self.0.timeout.as_ref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Error");
+        debug
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message);
+        if let Some(code) = self.0.code {
+            debug.field("code", &code);
+        }
+        if let Some(topic_partition) = &self.0.topic_partition {
+            debug.field("topic_partition", topic_partition);
+        }
+        debug.field("delivery", &self.0.delivery);
+        if let Some(source) = &self.0.source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_one_word_wide_and_crosses_threads() {
+        fn assert_send_sync<T: Send + Sync + 'static>() {}
+        assert_send_sync::<Error>();
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+        assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_clone_is_not_changed_by_later_details() {
+        let error = Error::from_code(ErrorCode::NETWORK_EXCEPTION, "lost");
+        let detailed = error.clone().with_delivery(Delivery::MaybeWritten);
+        assert_eq!(error.delivery(), Delivery::NotWritten);
+        assert_eq!(detailed.delivery(), Delivery::MaybeWritten);
+        assert!(detailed.is_retriable());
+    }
+}

@@ -1,0 +1,11 @@
+//! Apache Kafka's producer for programs that have no async runtime.
+
+pub mod common;
+mod error;
+mod protocol;
+mod record;
+mod sync;
+mod utils;
+
+pub use error::{Delivery, Error, ErrorKind, Result};
+pub use protocol::ErrorCode;

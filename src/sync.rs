@@ -1,0 +1,12 @@
+//! The one place that names lock and atomic types, so that a model checker can take their place.
+//!
+//! Locks come from `parking_lot`: they are never poisoned, and notifying a condition variable on which nobody waits
+//! costs a load instead of a system call.
+
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering,
+};
+pub(crate) use std::sync::{Arc, OnceLock, Weak};
+
+pub(crate) use arc_swap::{ArcSwap, ArcSwapOption};
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};

@@ -1,0 +1,13 @@
+//! Small parts that know nothing of Kafka's protocol: time, backoff, hashing, threads.
+
+mod exponential_backoff;
+mod kafka_thread;
+mod murmur2;
+mod time;
+
+pub(crate) use exponential_backoff::ExponentialBackoff;
+pub(crate) use kafka_thread::KafkaThread;
+pub(crate) use murmur2::{murmur2, to_positive};
+#[cfg(test)]
+pub(crate) use time::MockTime;
+pub(crate) use time::{SystemTime, Time};

@@ -1,0 +1,85 @@
+//! The clocks, as a value that is passed in. Java: `Time`, `SystemTime`, `MockTime`.
+//!
+//! Every time-out is measured on the monotonic clock; the wall clock is read for record timestamps alone, so that a
+//! stepped clock moves no deadline.
+
+use std::fmt;
+use std::time::{Instant, UNIX_EPOCH};
+
+/// Where the library reads the time.
+pub(crate) trait Time: Send + Sync + fmt::Debug {
+    /// The monotonic clock.
+    fn now(&self) -> Instant;
+
+    /// The wall clock: milliseconds since 1970, as record timestamps are counted.
+    fn unix_millis(&self) -> i64;
+}
+
+/// The clocks of the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SystemTime;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the place that reads the clocks"
+)]
+impl Time for SystemTime {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn unix_millis(&self) -> i64 {
+        let since_epoch = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
+        since_epoch.map_or(0, |elapsed| {
+            i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) use mock::MockTime;
+
+#[cfg(test)]
+mod mock {
+    use std::time::{Duration, Instant};
+
+    use super::{SystemTime, Time};
+    use crate::sync::{Arc, Mutex};
+
+    /// A clock that stands still until a test moves it. Clones share the clock.
+    ///
+    /// Wall time and monotonic time are unrelated on purpose: code that mixes them fails.
+    #[derive(Clone, Debug)]
+    pub(crate) struct MockTime {
+        start: Instant,
+        elapsed: Arc<Mutex<Duration>>,
+    }
+
+    impl MockTime {
+        pub(crate) fn new() -> Self {
+            Self {
+                start: SystemTime.now(),
+                elapsed: Arc::default(),
+            }
+        }
+
+        /// Moves both clocks forward. Java: `MockTime.sleep`.
+        pub(crate) fn advance(&self, by: Duration) {
+            *self.elapsed.lock() += by;
+        }
+
+        pub(crate) fn advance_ms(&self, millis: u64) {
+            self.advance(Duration::from_millis(millis));
+        }
+    }
+
+    impl Time for MockTime {
+        fn now(&self) -> Instant {
+            self.start + *self.elapsed.lock()
+        }
+
+        fn unix_millis(&self) -> i64 {
+            1_600_000_000_000 + i64::try_from(self.elapsed.lock().as_millis()).unwrap()
+        }
+    }
+}
