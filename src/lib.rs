@@ -2,6 +2,7 @@
 
 pub mod common;
 mod error;
+mod producer;
 mod protocol;
 mod record;
 mod sync;

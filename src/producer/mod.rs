@@ -1,0 +1,3 @@
+//! The producer.
+
+pub(crate) mod internals;
