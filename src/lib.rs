@@ -2,6 +2,7 @@
 
 pub mod common;
 mod error;
+mod network;
 mod protocol;
 mod record;
 mod sync;
