@@ -42,6 +42,13 @@ impl RecordMetadata {
     }
 }
 
+impl RecordMetadata {
+    /// The offset.
+    pub fn offset(&self) -> Option<i64> {
+        self.offset
+    }
+}
+
 impl fmt::Display for RecordMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.topic_partition)
