@@ -25,7 +25,7 @@ fn round_trip<T>(
 }
 
 proptest! {
-    // Java: ByteUtilsTest, TypeTest.
+    // Java: ProtocolSerializationTest.testSimple.
     #[test]
     fn numbers_round_trip(short: i16, int: i32, long: i64, varint: u32, bits: u128, flag: bool) {
         let id = Uuid::from_bytes(bits.to_be_bytes());

@@ -118,7 +118,6 @@ fn produce_v10(tagged_fields: &[u8]) -> Result<ProduceResponse, DecodeError> {
     Ok(response)
 }
 
-// Java: RawTaggedFieldWriterTest, MessageTest.testTaggedFieldsShouldSupportFlexibleVersionSubset.
 #[test]
 fn unknown_tagged_fields_are_skipped() {
     let endpoint = [0, 0, 0, 7, 2, b'h', 0, 0, 0, 5, 0, 0];
