@@ -296,6 +296,7 @@ impl RecordAccumulator {
             result,
             index,
             partition: place.queue.topic_partition().partition(),
+            is_new_batch: is_new,
         }
     }
 

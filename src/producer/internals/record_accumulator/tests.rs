@@ -90,7 +90,7 @@ impl Fixture {
             with_future: true,
         };
         match self.accumulator.append(partition, &record, &mut { callback }, &context)? {
-            AppendOutcome::Appended { result, index, partition } => {
+            AppendOutcome::Appended { result, index, partition, .. } => {
                 Ok(RecordAppend { result: result.unwrap(), index, partition })
             }
             AppendOutcome::NewBatchNeeded { .. } => unreachable!("not asked for"),
