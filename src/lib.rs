@@ -2,10 +2,15 @@
 
 pub mod common;
 mod error;
+pub mod producer;
 mod protocol;
 mod record;
 mod sync;
 mod utils;
 
 pub use error::{Delivery, Error, ErrorKind, Result};
+pub use producer::{
+    Acks, ClientDnsLookup, CompressionType, ConfigKey, MetadataRecoveryStrategy, PartitionerClass,
+    ProducerConfig,
+};
 pub use protocol::ErrorCode;
