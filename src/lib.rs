@@ -11,6 +11,6 @@ mod utils;
 pub use error::{Delivery, Error, ErrorKind, Result};
 pub use producer::{
     Acks, ClientDnsLookup, CompressionType, ConfigKey, MetadataRecoveryStrategy, PartitionerClass,
-    ProducerConfig,
+    ProducerConfig, ProducerRecord, RecordMetadata, Serialized, Serializer,
 };
 pub use protocol::ErrorCode;

@@ -2,9 +2,21 @@
 
 mod config_def;
 mod producer_config;
+mod producer_record;
+mod record_metadata;
+mod serializer;
+mod serializers;
 
 pub use config_def::ConfigKey;
 pub use producer_config::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
     ProducerConfig,
+};
+pub use producer_record::{Data, IntoData, ProducerRecord, RecordData};
+pub use record_metadata::RecordMetadata;
+pub use serializer::{Serialized, Serializer};
+pub use serializers::{
+    BooleanSerializer, BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer,
+    ListSerializer, LongSerializer, ShortSerializer, StringSerializer, UuidSerializer,
+    VoidSerializer,
 };
