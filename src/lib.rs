@@ -1,5 +1,6 @@
 //! Apache Kafka's producer for programs that have no async runtime.
 
+mod client;
 pub mod common;
 mod error;
 mod protocol;
