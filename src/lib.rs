@@ -3,6 +3,7 @@
 mod client;
 pub mod common;
 mod error;
+mod network;
 mod protocol;
 mod record;
 mod sync;
