@@ -2,6 +2,7 @@
 
 pub mod common;
 mod error;
+mod network;
 mod producer;
 mod protocol;
 mod record;
