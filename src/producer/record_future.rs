@@ -21,7 +21,11 @@ pub struct RecordFuture(Inner);
 
 enum Inner {
     /// The record is at `index` of a batch.
-    Batch { result: Arc<ProduceRequestResult>, index: u32, facts: RecordFacts },
+    Batch {
+        result: Arc<ProduceRequestResult>,
+        index: u32,
+        facts: RecordFacts,
+    },
     /// The result was known when `send` returned.
     Done(Result<RecordMetadata>),
     /// A test double completes it by hand.
@@ -47,7 +51,11 @@ impl RecordFacts {
         offset: Option<i64>,
         log_append_time: i64,
     ) -> RecordMetadata {
-        let timestamp = if log_append_time == -1 { self.timestamp } else { log_append_time };
+        let timestamp = if log_append_time == -1 {
+            self.timestamp
+        } else {
+            log_append_time
+        };
         RecordMetadata::new(
             topic_partition.clone(),
             offset,
@@ -82,7 +90,11 @@ impl RecordFuture {
         index: u32,
         facts: RecordFacts,
     ) -> Self {
-        Self(Inner::Batch { result, index, facts })
+        Self(Inner::Batch {
+            result,
+            index,
+            facts,
+        })
     }
 
     pub(crate) fn done(result: Result<RecordMetadata>) -> Self {
@@ -106,7 +118,8 @@ impl RecordFuture {
     ///
     /// At most `delivery.timeout.ms` after the send, and a little for the request that is under way then.
     pub fn get(&self) -> Result<RecordMetadata> {
-        self.wait(None).unwrap_or_else(|| Err(wait_ended(Duration::MAX)))
+        self.wait(None)
+            .unwrap_or_else(|| Err(wait_ended(Duration::MAX)))
     }
 
     /// Waits for the delivery, but no longer than `timeout`.
@@ -120,13 +133,18 @@ impl RecordFuture {
     /// At most `timeout`.
     pub fn get_timeout(&self, timeout: Duration) -> Result<RecordMetadata> {
         let deadline = SystemTime.now().checked_add(timeout);
-        self.wait(deadline).unwrap_or_else(|| Err(wait_ended(timeout)))
+        self.wait(deadline)
+            .unwrap_or_else(|| Err(wait_ended(timeout)))
     }
 
     /// The result if it is known, without waiting. Does not hurry the batch.
     pub fn try_get(&self) -> Option<Result<RecordMetadata>> {
         match &self.0 {
-            Inner::Batch { result, index, facts } => {
+            Inner::Batch {
+                result,
+                index,
+                facts,
+            } => {
                 let (outcome, index) = result.poll_record(*index)?;
                 Some(metadata_of(result, record_result(&outcome, index), facts))
             }
@@ -147,7 +165,11 @@ impl RecordFuture {
     /// `None` when the deadline passed first.
     fn wait(&self, deadline: Option<Instant>) -> Option<Result<RecordMetadata>> {
         match &self.0 {
-            Inner::Batch { result, index, facts } => {
+            Inner::Batch {
+                result,
+                index,
+                facts,
+            } => {
                 if !result.is_done() {
                     if let Err(error) = result.io_thread().check_may_block("get") {
                         return Some(Err(error));
@@ -197,6 +219,8 @@ fn wait_ended(timeout: Duration) -> Error {
 
 impl fmt::Debug for RecordFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RecordFuture").field(&self.try_get()).finish()
+        f.debug_tuple("RecordFuture")
+            .field(&self.try_get())
+            .finish()
     }
 }

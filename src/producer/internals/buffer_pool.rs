@@ -55,7 +55,10 @@ struct Reservation {
 impl PooledBuffer {
     /// Memory that the pool does not count, for the parts of a split batch.
     pub(crate) fn unpooled(capacity: usize) -> Self {
-        Self { bytes: Vec::with_capacity(capacity), reservation: Reservation::default() }
+        Self {
+            bytes: Vec::with_capacity(capacity),
+            reservation: Reservation::default(),
+        }
     }
 
     /// Takes the bytes out and leaves the reservation, for a writer that gives them back with [`Self::put_back`].
@@ -168,7 +171,8 @@ impl BufferPool {
         let start = self.time.now();
         let mut gathered = 0;
         loop {
-            let remaining = max_block.saturating_sub(self.time.now().saturating_duration_since(start));
+            let remaining =
+                max_block.saturating_sub(self.time.now().saturating_duration_since(start));
             let timed_out = wait_for(waiter, state, remaining);
             let error = if state.closed {
                 Some(closed())
@@ -206,11 +210,18 @@ impl BufferPool {
             return Err(Error::new(ErrorKind::IllegalArgument, text));
         }
         let state = self.state.lock();
-        if state.closed { Err(closed()) } else { Ok(state) }
+        if state.closed {
+            Err(closed())
+        } else {
+            Ok(state)
+        }
     }
 
     /// Reserves all of `size` if it is free: `Some(Some(..))` is a buffer to use again, `Some(None)` says to make one.
-    #[expect(clippy::option_option, reason = "whether it is free, and whether a buffer comes with it")]
+    #[expect(
+        clippy::option_option,
+        reason = "whether it is free, and whether a buffer comes with it"
+    )]
     fn reserve(&self, state: &mut State, size: usize) -> Option<Option<Vec<u8>>> {
         if size == self.poolable_size {
             if let Some(buffer) = state.free.pop() {
@@ -234,11 +245,20 @@ impl BufferPool {
 
     /// Puts memory behind a reservation. If the allocator has none the reservation is given back.
     fn buffer(self: &Arc<Self>, size: usize, recycled: Option<Vec<u8>>) -> Result<PooledBuffer> {
-        let reservation = Reservation { size, pool: Some(Arc::clone(self)) };
-        let mut buffer = PooledBuffer { bytes: recycled.unwrap_or_default(), reservation };
+        let reservation = Reservation {
+            size,
+            pool: Some(Arc::clone(self)),
+        };
+        let mut buffer = PooledBuffer {
+            bytes: recycled.unwrap_or_default(),
+            reservation,
+        };
         buffer.bytes.try_reserve_exact(size).map_err(|error| {
-            Error::new(ErrorKind::BufferExhausted, format!("no memory for a batch of {size} bytes"))
-                .caused_by(error)
+            Error::new(
+                ErrorKind::BufferExhausted,
+                format!("no memory for a batch of {size} bytes"),
+            )
+            .caused_by(error)
         })?;
         Ok(buffer)
     }
@@ -251,7 +271,10 @@ impl BufferPool {
         } else {
             state.non_pooled_available += size;
         }
-        debug_assert!(self.available(&state) <= self.total, "more memory came back than was given");
+        debug_assert!(
+            self.available(&state) <= self.total,
+            "more memory came back than was given"
+        );
         self.signal_first_waiter(&state);
     }
 
@@ -317,7 +340,10 @@ fn wait_for(condvar: &Condvar, state: &mut MutexGuard<'_, State>, remaining: Dur
 }
 
 fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the producer was closed while a send waited for buffer memory")
+    Error::new(
+        ErrorKind::Closed,
+        "the producer was closed while a send waited for buffer memory",
+    )
 }
 
 #[cfg(test)]

@@ -55,9 +55,15 @@ impl StickyPartition {
         (u64::from(self.partition.unsigned_abs()) << 32) | u64::from(self.generation)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the word")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the two halves of the word"
+    )]
     fn from_bits(bits: u64) -> Self {
-        Self { partition: (bits >> 32) as i32, generation: bits as u32 }
+        Self {
+            partition: (bits >> 32) as i32,
+            generation: bits as u32,
+        }
     }
 }
 
@@ -72,14 +78,25 @@ impl BuiltInPartitioner {
     }
 
     /// The sticky partition, drawn now if there is none yet.
-    pub(crate) fn peek_current_partition(&self, topic: &TopicInfo, cluster: &Cluster) -> StickyPartition {
+    pub(crate) fn peek_current_partition(
+        &self,
+        topic: &TopicInfo,
+        cluster: &Cluster,
+    ) -> StickyPartition {
         let bits = self.sticky.load(Ordering::Acquire);
         if bits != UNSET {
             return StickyPartition::from_bits(bits);
         }
-        let first =
-            StickyPartition { partition: self.next_partition(topic, cluster), generation: 0 };
-        match self.sticky.compare_exchange(UNSET, first.to_bits(), Ordering::AcqRel, Ordering::Acquire) {
+        let first = StickyPartition {
+            partition: self.next_partition(topic, cluster),
+            generation: 0,
+        };
+        match self.sticky.compare_exchange(
+            UNSET,
+            first.to_bits(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
             Ok(_) => first,
             Err(other) => StickyPartition::from_bits(other),
         }
@@ -102,7 +119,12 @@ impl BuiltInPartitioner {
     }
 
     /// Draws the next sticky partition. The caller holds the lock of the one that is left.
-    pub(crate) fn switch_partition(&self, current: StickyPartition, topic: &TopicInfo, cluster: &Cluster) {
+    pub(crate) fn switch_partition(
+        &self,
+        current: StickyPartition,
+        topic: &TopicInfo,
+        cluster: &Cluster,
+    ) {
         let next = StickyPartition {
             partition: self.next_partition(topic, cluster),
             generation: current.generation.wrapping_add(1),
@@ -129,7 +151,11 @@ impl BuiltInPartitioner {
             return partition;
         }
         let all = topic.partitions();
-        let index = if all.is_empty() { 0 } else { fastrand::usize(..all.len()) };
+        let index = if all.is_empty() {
+            0
+        } else {
+            fastrand::usize(..all.len())
+        };
         all.get(index).map_or(0, |info| info.partition())
     }
 
@@ -148,7 +174,8 @@ impl BuiltInPartitioner {
         topic: &TopicInfo,
         cluster: &Cluster,
     ) {
-        self.load.store(self.load_stats(loads, topic, cluster).map(Arc::new));
+        self.load
+            .store(self.load_stats(loads, topic, cluster).map(Arc::new));
     }
 
     fn load_stats(
@@ -160,10 +187,15 @@ impl BuiltInPartitioner {
         if topic.partition_count() < 2 {
             return None;
         }
-        let local = self.rack.as_deref().map(|rack| in_rack(rack, topic, cluster));
+        let local = self
+            .rack
+            .as_deref()
+            .map(|rack| in_rack(rack, topic, cluster));
         let usable = |load: &&PartitionLoad| !load.excluded;
         let is_local = |load: &&PartitionLoad| {
-            local.as_ref().is_some_and(|local| local.contains(&load.partition))
+            local
+                .as_ref()
+                .is_some_and(|local| local.contains(&load.partition))
         };
         let mut drawn: Vec<_> = loads.iter().filter(usable).filter(is_local).collect();
         if drawn.is_empty() {
@@ -183,7 +215,10 @@ impl BuiltInPartitioner {
             })
             .collect();
         let partitions = drawn.iter().map(|load| load.partition).collect();
-        Some(PartitionLoadStats { cumulative_weights, partitions })
+        Some(PartitionLoadStats {
+            cumulative_weights,
+            partitions,
+        })
     }
 }
 
@@ -202,7 +237,12 @@ fn in_rack(rack: &str, topic: &TopicInfo, cluster: &Cluster) -> Vec<i32> {
     let led_here = |info: &&crate::common::PartitionInfo| {
         info.leader().is_some_and(|leader| leads_here(leader.id()))
     };
-    topic.partitions().iter().filter(led_here).map(|info| info.partition()).collect()
+    topic
+        .partitions()
+        .iter()
+        .filter(led_here)
+        .map(|info| info.partition())
+        .collect()
 }
 
 fn draw(partitions: &[i32]) -> Option<i32> {

@@ -30,7 +30,10 @@ pub(crate) struct ProduceRequestResult {
 pub(crate) enum Outcome {
     /// It is in the log. `base_offset` is -1 where the broker did not tell it, `log_append_time` where record
     /// timestamps are the creator's.
-    Acked { base_offset: i64, log_append_time: i64 },
+    Acked {
+        base_offset: i64,
+        log_append_time: i64,
+    },
     /// It failed, every record with its own error.
     Failed(RecordErrors),
     /// It was too large, and its records are in these batches now.
@@ -179,7 +182,10 @@ impl fmt::Debug for ProduceRequestResult {
 /// What `Result` the record at `index` of a batch with this outcome has.
 pub(crate) fn record_result(outcome: &Outcome, index: u32) -> Result<(Option<i64>, i64)> {
     match outcome {
-        Outcome::Acked { base_offset, log_append_time } => {
+        Outcome::Acked {
+            base_offset,
+            log_append_time,
+        } => {
             let offset = (*base_offset >= 0).then(|| base_offset.saturating_add(i64::from(index)));
             Ok((offset, *log_append_time))
         }

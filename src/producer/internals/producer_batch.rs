@@ -22,8 +22,8 @@ use crate::producer::Callback;
 use crate::producer::record_future::RecordFacts;
 use crate::protocol::{RecordBytes, RecordSet};
 use crate::record::{
-    Compression, MemoryRecordsBuilder, ProducerState, RecordBatch,
-    estimate_batch_size_upper_bound, rewrite_producer_state,
+    Compression, MemoryRecordsBuilder, ProducerState, RecordBatch, estimate_batch_size_upper_bound,
+    rewrite_producer_state,
 };
 use crate::sync::Arc;
 
@@ -60,8 +60,15 @@ struct Thunk {
 
 /// The bytes, in the order of a batch's life.
 enum Records {
-    Open { builder: MemoryRecordsBuilder, memory: PooledBuffer },
-    Closed { frozen: Arc<FrozenRecords>, uncompressed_bytes: usize, ratio: f32 },
+    Open {
+        builder: MemoryRecordsBuilder,
+        memory: PooledBuffer,
+    },
+    Closed {
+        frozen: Arc<FrozenRecords>,
+        uncompressed_bytes: usize,
+        ratio: f32,
+    },
     /// Given back: the batch is done.
     Gone,
 }
@@ -101,7 +108,8 @@ pub(crate) struct AppendRecord<'a> {
 
 impl AppendRecord<'_> {
     pub(crate) fn facts(&self) -> RecordFacts {
-        let size = |data: Option<&[u8]>| data.map_or(-1, |d| i32::try_from(d.len()).unwrap_or(i32::MAX));
+        let size =
+            |data: Option<&[u8]>| data.map_or(-1, |d| i32::try_from(d.len()).unwrap_or(i32::MAX));
         RecordFacts {
             timestamp: self.timestamp,
             serialized_key_size: size(self.key),
@@ -118,8 +126,12 @@ impl AppendRecord<'_> {
 impl ProducerBatch {
     pub(crate) fn new(mut new: NewBatch<'_>) -> Self {
         let buffer = new.memory.take_bytes();
-        let builder =
-            MemoryRecordsBuilder::new(buffer, new.compression, new.write_limit, new.compression_ratio);
+        let builder = MemoryRecordsBuilder::new(
+            buffer,
+            new.compression,
+            new.write_limit,
+            new.compression_ratio,
+        );
         let result = ProduceRequestResult::new(Arc::clone(&new.partition));
         new.incomplete.add(&result);
         Self {
@@ -127,7 +139,10 @@ impl ProducerBatch {
             result,
             incomplete: Arc::clone(new.incomplete),
             thunks: Vec::with_capacity(new.expected_callbacks),
-            records: Records::Open { builder, memory: new.memory },
+            records: Records::Open {
+                builder,
+                memory: new.memory,
+            },
             record_count: 0,
             max_record_size: 0,
             sequence: None,
@@ -163,11 +178,17 @@ impl ProducerBatch {
         if !appended {
             return Ok(None);
         }
-        self.max_record_size = self.max_record_size.max(builder.uncompressed_bytes() - before);
+        self.max_record_size = self
+            .max_record_size
+            .max(builder.uncompressed_bytes() - before);
         let index = self.record_count;
         self.record_count += 1;
         if let Some(callback) = callback.take() {
-            self.thunks.push(Thunk { index, facts: record.facts(), callback });
+            self.thunks.push(Thunk {
+                index,
+                facts: record.facts(),
+                callback,
+            });
         }
         Ok(Some(index))
     }
@@ -175,9 +196,9 @@ impl ProducerBatch {
     /// Refuses further records and finishes the compressed stream, so that whoever drains the batch has less to do.
     pub(crate) fn close_for_record_appends(&mut self) -> Result<()> {
         match &mut self.records {
-            Records::Open { builder, .. } => {
-                builder.close_for_record_appends().map_err(|error| codec_failure(&error))
-            }
+            Records::Open { builder, .. } => builder
+                .close_for_record_appends()
+                .map_err(|error| codec_failure(&error)),
             Records::Closed { .. } | Records::Gone => Ok(()),
         }
     }
@@ -195,7 +216,9 @@ impl ProducerBatch {
                 return Ok(());
             }
         };
-        let closed = builder.close(producer_state(self.sequence)).map_err(|error| codec_failure(&error))?;
+        let closed = builder
+            .close(producer_state(self.sequence))
+            .map_err(|error| codec_failure(&error))?;
         memory.put_back(closed.bytes);
         self.records = Records::Closed {
             frozen: Arc::new(FrozenRecords(memory)),
@@ -215,7 +238,10 @@ impl ProducerBatch {
 
     /// Gives the batch its place among its producer's batches, before it is frozen.
     pub(crate) fn set_sequence(&mut self, sequence: BatchSequence) {
-        debug_assert!(matches!(self.records, Records::Open { .. }), "a frozen batch keeps its sequence");
+        debug_assert!(
+            matches!(self.records, Records::Open { .. }),
+            "a frozen batch keeps its sequence"
+        );
         self.sequence = Some(sequence);
     }
 
@@ -243,17 +269,28 @@ impl ProducerBatch {
 
     /// Completes every record with its offset, callbacks first.
     pub(crate) fn complete(mut self, base_offset: i64, log_append_time: i64) {
-        self.finish(Outcome::Acked { base_offset, log_append_time });
+        self.finish(Outcome::Acked {
+            base_offset,
+            log_append_time,
+        });
     }
 
     /// Fails every record: those in `by_index` with their own error, the rest with `error`. Each error says which
     /// partition it is about and whether the log may hold the record.
     pub(crate) fn complete_exceptionally(mut self, error: Error, by_index: Vec<(u32, Error)>) {
         let stamp = |error: Error| {
-            error.with_delivery(self.delivery).for_partition(self.topic_partition().clone())
+            error
+                .with_delivery(self.delivery)
+                .for_partition(self.topic_partition().clone())
         };
-        let by_index = by_index.into_iter().map(|(index, error)| (index, stamp(error))).collect();
-        let errors = RecordErrors { error: stamp(error), by_index };
+        let by_index = by_index
+            .into_iter()
+            .map(|(index, error)| (index, stamp(error)))
+            .collect();
+        let errors = RecordErrors {
+            error: stamp(error),
+            by_index,
+        };
         self.finish(Outcome::Failed(errors));
     }
 
@@ -262,12 +299,19 @@ impl ProducerBatch {
     fn finish(&mut self, outcome: Outcome) {
         self.records = Records::Gone;
         for thunk in std::mem::take(&mut self.thunks) {
-            let Thunk { index, facts, callback } = thunk;
+            let Thunk {
+                index,
+                facts,
+                callback,
+            } = thunk;
             let result = record_result(&outcome, index).map(|(offset, log_append_time)| {
                 facts.metadata(self.partition.topic_partition(), offset, log_append_time)
             });
             if catch_unwind(AssertUnwindSafe(|| callback.call(result))).is_err() {
-                log::error!("a callback for a record of {} panicked", self.topic_partition());
+                log::error!(
+                    "a callback for a record of {} panicked",
+                    self.topic_partition()
+                );
             }
         }
         self.result.complete(outcome);
@@ -297,7 +341,8 @@ impl ProducerBatch {
                 value: record.value.as_deref(),
                 headers: &record.headers,
             };
-            if let Err(error) = self.append_to_parts(&mut parts, index, &record, size, compression) {
+            if let Err(error) = self.append_to_parts(&mut parts, index, &record, size, compression)
+            {
                 return Err((self, error));
             }
         }
@@ -339,7 +384,11 @@ impl ProducerBatch {
     /// Moves the callbacks to the parts and points the futures at them.
     fn hand_over_to(mut self, mut parts: Vec<(u32, Self)>) -> Vec<Self> {
         for mut thunk in std::mem::take(&mut self.thunks) {
-            if let Some((first, part)) = parts.iter_mut().rev().find(|(first, _)| *first <= thunk.index) {
+            if let Some((first, part)) = parts
+                .iter_mut()
+                .rev()
+                .find(|(first, _)| *first <= thunk.index)
+            {
                 thunk.index -= *first;
                 part.thunks.push(thunk);
             }
@@ -362,11 +411,22 @@ impl ProducerBatch {
     }
 
     fn decode(&self) -> Result<Vec<crate::record::DecodedRecord>> {
-        let Records::Closed { frozen, uncompressed_bytes, .. } = &self.records else {
-            return Err(Error::new(ErrorKind::Internal, "only a frozen batch can be split"));
+        let Records::Closed {
+            frozen,
+            uncompressed_bytes,
+            ..
+        } = &self.records
+        else {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "only a frozen batch can be split",
+            ));
         };
-        let (batch, _) = RecordBatch::parse(frozen.as_bytes()).map_err(|error| codec_failure(&error))?;
-        batch.records(*uncompressed_bytes).map_err(|error| codec_failure(&error))
+        let (batch, _) =
+            RecordBatch::parse(frozen.as_bytes()).map_err(|error| codec_failure(&error))?;
+        batch
+            .records(*uncompressed_bytes)
+            .map_err(|error| codec_failure(&error))
     }
 
     /// Puts the batch up for another attempt.
@@ -498,11 +558,20 @@ impl ProducerBatch {
 impl Drop for ProducerBatch {
     fn drop(&mut self) {
         if !matches!(self.records, Records::Gone) || !self.thunks.is_empty() {
-            log::error!("a batch of {} was dropped without a result", self.topic_partition());
-            let error = Error::new(ErrorKind::Internal, "the batch was dropped without a result")
-                .with_delivery(self.delivery)
-                .for_partition(self.topic_partition().clone());
-            self.finish(Outcome::Failed(RecordErrors { error, by_index: Arc::from([]) }));
+            log::error!(
+                "a batch of {} was dropped without a result",
+                self.topic_partition()
+            );
+            let error = Error::new(
+                ErrorKind::Internal,
+                "the batch was dropped without a result",
+            )
+            .with_delivery(self.delivery)
+            .for_partition(self.topic_partition().clone());
+            self.finish(Outcome::Failed(RecordErrors {
+                error,
+                by_index: Arc::from([]),
+            }));
         }
     }
 }
@@ -529,9 +598,17 @@ fn producer_state(sequence: Option<BatchSequence>) -> ProducerState {
 }
 
 fn refused_record(error: crate::record::RecordError) -> Error {
-    Error::new(ErrorKind::IllegalArgument, format!("the record cannot be in a batch: {error}")).caused_by(error)
+    Error::new(
+        ErrorKind::IllegalArgument,
+        format!("the record cannot be in a batch: {error}"),
+    )
+    .caused_by(error)
 }
 
 fn codec_failure(error: &(impl std::error::Error + Clone + Send + Sync + 'static)) -> Error {
-    Error::new(ErrorKind::Internal, format!("a batch could not be finished: {error}")).caused_by(error.clone())
+    Error::new(
+        ErrorKind::Internal,
+        format!("a batch could not be finished: {error}"),
+    )
+    .caused_by(error.clone())
 }

@@ -19,9 +19,11 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
+pub(crate) use self::drain::Drained;
 use self::partition_queue::QueueState;
 pub(crate) use self::partition_queue::{PartitionQueue, ReadySignal};
 use self::ready::IoState;
+pub(crate) use self::ready::ReadyCheckResult;
 use super::buffer_pool::{BufferPool, PooledBuffer};
 use super::built_in_partitioner::{BuiltInPartitioner, StickyPartition};
 use super::incomplete_batches::IncompleteBatches;
@@ -101,13 +103,21 @@ pub(crate) struct AppendContext<'a> {
 #[derive(Debug)]
 pub(crate) enum AppendOutcome {
     /// The record is at `index` of a batch of `partition`; `result` is there if a future was wanted.
-    Appended { result: Option<Arc<ProduceRequestResult>>, index: u32, partition: i32 },
+    Appended {
+        result: Option<Arc<ProduceRequestResult>>,
+        index: u32,
+        partition: i32,
+    },
     /// It needs a new batch on `partition`, which `abort_for_new_batch` forbids.
     NewBatchNeeded { partition: i32 },
 }
 
 impl RecordAccumulator {
-    pub(crate) fn new(config: AccumulatorConfig, free: Arc<BufferPool>, time: Arc<dyn Time>) -> Self {
+    pub(crate) fn new(
+        config: AccumulatorConfig,
+        free: Arc<BufferPool>,
+        time: Arc<dyn Time>,
+    ) -> Self {
         let backoff = ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max);
         Self {
             config,
@@ -162,22 +172,34 @@ impl RecordAccumulator {
         let mut memory = None;
         loop {
             let topics = self.topics.load();
-            let Some(queues) = topics.get(context.topic.name()).filter(|queues| {
-                queues.partitions.len() >= context.topic.partition_count()
-            }) else {
+            let Some(queues) = topics
+                .get(context.topic.name())
+                .filter(|queues| queues.partitions.len() >= context.topic.partition_count())
+            else {
                 self.ensure_topic(context.topic, 0);
                 continue;
             };
             let sticky = match partition {
                 Some(_) => None,
-                None => Some(queues.partitioner.peek_current_partition(context.topic, context.cluster)),
+                None => Some(
+                    queues
+                        .partitioner
+                        .peek_current_partition(context.topic, context.cluster),
+                ),
             };
             let number = sticky.map_or(partition.unwrap_or(0), |sticky| sticky.partition);
-            let Some(queue) = usize::try_from(number).ok().and_then(|n| queues.partitions.get(n)) else {
+            let Some(queue) = usize::try_from(number)
+                .ok()
+                .and_then(|n| queues.partitions.get(n))
+            else {
                 self.ensure_topic(context.topic, number);
                 continue;
             };
-            let place = Place { queues, queue, sticky };
+            let place = Place {
+                queues,
+                queue,
+                sticky,
+            };
             match self.append_at(&place, record, callback, context, &mut memory)? {
                 Step::Done(outcome) => return Ok(outcome),
                 Step::Again => {}
@@ -208,7 +230,9 @@ impl RecordAccumulator {
         if let Some(tail) = state.batches.back_mut() {
             before = tail.estimated_size_in_bytes();
             if let Some(index) = tail.try_append(record, callback)? {
-                return Ok(Step::Done(self.appended(place, state, index, before, had, context)));
+                return Ok(Step::Done(
+                    self.appended(place, state, index, before, had, context),
+                ));
             }
         }
         if context.abort_for_new_batch {
@@ -216,7 +240,11 @@ impl RecordAccumulator {
             return Ok(Step::Done(AppendOutcome::NewBatchNeeded { partition }));
         }
         let Some(buffer) = memory.take() else {
-            return Ok(Step::NeedsMemory(self.next_batch_size(place.queues, &state, record)));
+            return Ok(Step::NeedsMemory(self.next_batch_size(
+                place.queues,
+                &state,
+                record,
+            )));
         };
         if let Some(tail) = state.batches.back_mut() {
             tail.close_for_record_appends()?;
@@ -226,7 +254,9 @@ impl RecordAccumulator {
         state.batches.push_back(batch);
         self.undrained.fetch_add(1, Ordering::AcqRel);
         place.queue.publish_len(&state);
-        Ok(Step::Done(self.appended(place, state, index, 0, had, context)))
+        Ok(Step::Done(
+            self.appended(place, state, index, 0, had, context),
+        ))
     }
 
     /// Counts the record, and tells the I/O thread if there is something new for it.
@@ -246,7 +276,8 @@ impl RecordAccumulator {
             is_full = tail.is_full();
         }
         if let Some(sticky) = place.sticky {
-            let produced = state.add_sticky_bytes(sticky.generation, size.saturating_sub(size_before));
+            let produced =
+                state.add_sticky_bytes(sticky.generation, size.saturating_sub(size_before));
             let partitioner = &place.queues.partitioner;
             if partitioner.should_switch(produced, is_full) {
                 partitioner.switch_partition(sticky, context.topic, context.cluster);
@@ -261,7 +292,11 @@ impl RecordAccumulator {
             place.queue.announce();
             self.signal.wake();
         }
-        AppendOutcome::Appended { result, index, partition: place.queue.topic_partition().partition() }
+        AppendOutcome::Appended {
+            result,
+            index,
+            partition: place.queue.topic_partition().partition(),
+        }
     }
 
     fn new_batch(
@@ -278,7 +313,7 @@ impl RecordAccumulator {
             write_limit: memory.reserved().max(record.upper_bound()),
             memory,
             compression: &self.config.compression,
-            compression_ratio: self.ratio.estimation(topic, self.config.compression.kind()),
+            compression_ratio: self.ratio.estimation(topic, self.config.compression.kind),
             expected_callbacks: state.expected_callbacks,
             now: self.time.now(),
         })
@@ -299,7 +334,9 @@ impl RecordAccumulator {
                 .max_request_size
                 .min(queues.batch_ceiling.load(Ordering::Relaxed))
                 .min(self.free.total_memory() / SHARE_OF_MEMORY);
-            let doublings = u32::try_from(backlog - BACKLOGGED + 1).unwrap_or(u32::MAX).min(16);
+            let doublings = u32::try_from(backlog - BACKLOGGED + 1)
+                .unwrap_or(u32::MAX)
+                .min(16);
             size = size.saturating_mul(1 << doublings).min(ceiling).max(size);
         }
         size.max(record.upper_bound())
@@ -325,17 +362,27 @@ impl RecordAccumulator {
         let _change = self.topics_change.lock();
         let table = self.topics.load_full();
         let known = table.get(topic.name());
-        let wanted = topic.partition_count().max(usize::try_from(partition).map_or(0, |n| n + 1));
+        let wanted = topic
+            .partition_count()
+            .max(usize::try_from(partition).map_or(0, |n| n + 1));
         let mut partitions = known.map_or_else(Vec::new, |queues| queues.partitions.clone());
         let name = topic.shared_name();
         for number in (0_i32..).take(wanted).skip(partitions.len()) {
             let topic_partition = TopicPartition::new(Arc::clone(name), number);
-            partitions.push(PartitionQueue::new(topic_partition, Arc::clone(&self.signal)));
+            partitions.push(PartitionQueue::new(
+                topic_partition,
+                Arc::clone(&self.signal),
+            ));
         }
         let queues = TopicQueues {
             partitions,
             partitioner: known.map_or_else(
-                || Arc::new(BuiltInPartitioner::new(self.config.batch_size, self.config.rack.clone())),
+                || {
+                    Arc::new(BuiltInPartitioner::new(
+                        self.config.batch_size,
+                        self.config.rack.clone(),
+                    ))
+                },
                 |queues| Arc::clone(&queues.partitioner),
             ),
             batch_ceiling: known.map_or_else(
@@ -358,7 +405,10 @@ impl RecordAccumulator {
     /// Every partition that was ever appended to. For what happens seldom.
     fn all_queues(&self) -> Vec<Arc<PartitionQueue>> {
         let topics = self.topics.load();
-        topics.values().flat_map(|queues| queues.partitions.iter().cloned()).collect()
+        topics
+            .values()
+            .flat_map(|queues| queues.partitions.iter().cloned())
+            .collect()
     }
 
     /// Makes every batch sendable until [`Self::end_flush`].

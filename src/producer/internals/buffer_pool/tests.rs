@@ -35,14 +35,22 @@ fn simple() {
     assert_eq!(pool.state.lock().free.len(), 1);
 
     let again = allocate(&pool, 1024);
-    assert_eq!(again.bytes.as_ptr(), address, "a buffer of the pool's size is used again");
+    assert_eq!(
+        again.bytes.as_ptr(),
+        address,
+        "a buffer of the pool's size is used again"
+    );
     assert!(again.bytes.is_empty());
     drop(again);
 
     let large = allocate(&pool, 2 * 1024);
     assert_eq!(pool.available_memory(), 62 * 1024);
     drop(large);
-    assert_eq!(pool.state.lock().free.len(), 1, "buffers of other sizes are not kept");
+    assert_eq!(
+        pool.state.lock().free.len(),
+        1,
+        "buffers of other sizes are not kept"
+    );
     assert_eq!(pool.available_memory(), 64 * 1024);
 }
 
@@ -93,11 +101,17 @@ fn a_waiter_that_times_out_gives_back_what_it_gathered() {
     let second = allocate(&pool, 1);
     let waiting = {
         let pool = Arc::clone(&pool);
-        thread::spawn(move || pool.allocate(2, Duration::from_millis(100), || ()).map(drop))
+        thread::spawn(move || {
+            pool.allocate(2, Duration::from_millis(100), || ())
+                .map(drop)
+        })
     };
     await_queued(&pool, 1);
     drop(first);
-    assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::BufferExhausted);
+    assert_eq!(
+        waiting.join().unwrap().unwrap_err().kind(),
+        ErrorKind::BufferExhausted
+    );
     assert_eq!((pool.queued(), pool.available_memory()), (0, 1));
     drop(second);
     assert_eq!(pool.available_memory(), 2);
@@ -129,7 +143,10 @@ fn the_first_waiter_is_served_first() {
 fn try_allocate_never_waits() {
     let pool = pool(8, 4);
     let held = pool.try_allocate(8).unwrap();
-    assert_eq!(pool.try_allocate(1).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(
+        pool.try_allocate(1).unwrap_err().kind(),
+        ErrorKind::WouldBlock
+    );
     drop(held);
     assert_eq!(pool.try_allocate(4).unwrap().bytes.capacity(), 4);
 }
@@ -145,7 +162,11 @@ fn stressful_situation() {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 for _ in 0..ALLOCATIONS {
-                    let size = if fastrand::bool() { 1024 } else { fastrand::usize(1..=1024) };
+                    let size = if fastrand::bool() {
+                        1024
+                    } else {
+                        fastrand::usize(1..=1024)
+                    };
                     drop(pool.allocate(size, LONG, || ()).unwrap());
                 }
             });
@@ -179,9 +200,15 @@ fn close_fails_allocations_and_wakes_every_waiter() {
     await_queued(&pool, 3);
     pool.close();
     for thread in waiting {
-        assert_eq!(thread.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(
+            thread.join().unwrap().unwrap_err().kind(),
+            ErrorKind::Closed
+        );
     }
-    assert_eq!(pool.allocate(1, SHORT, || ()).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(
+        pool.allocate(1, SHORT, || ()).unwrap_err().kind(),
+        ErrorKind::Closed
+    );
     drop(held);
     assert_eq!(pool.available_memory(), 1);
 }

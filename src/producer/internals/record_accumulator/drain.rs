@@ -73,7 +73,11 @@ impl RecordAccumulator {
             let Some(partition) = queue.partitions.pop_front() else {
                 break;
             };
-            let room = if batches.is_empty() { usize::MAX } else { max_size.saturating_sub(size) };
+            let room = if batches.is_empty() {
+                usize::MAX
+            } else {
+                max_size.saturating_sub(size)
+            };
             match self.take_head(&partition, node, room, now, transaction_manager) {
                 Head::Taken(batch) => {
                     size += batch.estimated_size_in_bytes();
@@ -145,12 +149,7 @@ impl RecordAccumulator {
     }
 
     /// Freezes what was taken, with no lock held: the end of the compressed stream, the header, the CRC.
-    fn freeze(
-        &self,
-        node: NodeId,
-        batches: Vec<ProducerBatch>,
-        drained: &mut Drained,
-    ) {
+    fn freeze(&self, node: NodeId, batches: Vec<ProducerBatch>, drained: &mut Drained) {
         let mut frozen = Vec::with_capacity(batches.len());
         for mut batch in batches {
             let was_sent = batch.in_retry();
@@ -159,7 +158,7 @@ impl RecordAccumulator {
                     if !was_sent {
                         self.ratio.update_estimation(
                             batch.topic_partition().topic(),
-                            self.config.compression.kind(),
+                            self.config.compression.kind,
                             batch.compression_ratio(),
                         );
                     }

@@ -93,14 +93,21 @@ impl PartitionQueue {
 
     /// Publishes the deque's length; called under the lock, after every change of it.
     pub(super) fn publish_len(&self, state: &QueueState) {
-        self.queue_len.store(u32::try_from(state.batches.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.queue_len.store(
+            u32::try_from(state.batches.len()).unwrap_or(u32::MAX),
+            Ordering::Relaxed,
+        );
     }
 }
 
 impl QueueState {
     /// The bytes that the sticky choice of `generation` has put here.
     pub(super) fn sticky_bytes(&self, generation: u32) -> usize {
-        if self.sticky_generation == generation { self.sticky_bytes } else { 0 }
+        if self.sticky_generation == generation {
+            self.sticky_bytes
+        } else {
+            0
+        }
     }
 
     pub(super) fn add_sticky_bytes(&mut self, generation: u32, bytes: usize) -> usize {

@@ -87,7 +87,11 @@ impl RecordAccumulator {
         for partition in &to_check {
             partition.clear_announcement();
         }
-        if !io.cluster.as_ref().is_some_and(|known| Arc::ptr_eq(known, cluster)) {
+        if !io
+            .cluster
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, cluster))
+        {
             io.cluster = Some(Arc::clone(cluster));
             io.recheck_places(&mut to_check);
         }
@@ -134,7 +138,8 @@ impl RecordAccumulator {
         let info = cluster
             .topic(topic_partition.topic())
             .and_then(|topic| topic.partition(topic_partition.partition()));
-        let Some((leader, epoch)) = info.and_then(|info| Some((info.leader()?, info.leader_epoch())))
+        let Some((leader, epoch)) =
+            info.and_then(|info| Some((info.leader()?, info.leader_epoch())))
         else {
             if !std::mem::replace(&mut state.in_unknown, true) {
                 drop(state);
@@ -178,8 +183,10 @@ impl RecordAccumulator {
             return;
         }
         let mut io = self.io.lock();
-        let stats =
-            io.latency.entry(node).or_insert(NodeLatencyStats { ready: now, drained: now });
+        let stats = io.latency.entry(node).or_insert(NodeLatencyStats {
+            ready: now,
+            drained: now,
+        });
         stats.ready = now;
         if can_drain {
             stats.drained = now;
@@ -191,13 +198,18 @@ impl RecordAccumulator {
         if !self.config.adaptive_partitioning {
             return;
         }
-        let elapsed = io.load_published.map(|last| now.saturating_duration_since(last));
+        let elapsed = io
+            .load_published
+            .map(|last| now.saturating_duration_since(last));
         if elapsed.is_some_and(|elapsed| elapsed < LOAD_INTERVAL) {
             return;
         }
         io.load_published = Some(now);
         for (name, queues) in self.topics.load().iter() {
-            let Some(topic) = cluster.topic(name).filter(|_| queues.partitioner.is_in_use()) else {
+            let Some(topic) = cluster
+                .topic(name)
+                .filter(|_| queues.partitioner.is_in_use())
+            else {
                 continue;
             };
             let with_leader = topic.partitions().iter().filter_map(|info| {
@@ -210,7 +222,9 @@ impl RecordAccumulator {
                 })
             });
             let loads: Vec<_> = with_leader.collect();
-            queues.partitioner.update_partition_load_stats(&loads, topic, cluster);
+            queues
+                .partitioner
+                .update_partition_load_stats(&loads, topic, cluster);
         }
     }
 
@@ -243,16 +257,17 @@ impl RecordAccumulator {
     /// The number of batches that wait for this partition.
     #[cfg(test)]
     pub(crate) fn queue_len(&self, topic_partition: &crate::common::TopicPartition) -> usize {
-        self.queue(topic_partition).map_or(0, |queue| queue.state.lock().batches.len())
+        self.queue(topic_partition)
+            .map_or(0, |queue| queue.state.lock().batches.len())
     }
 }
 
 impl IoState {
     pub(super) fn queue_on(&mut self, leader: &Node, partition: Arc<PartitionQueue>) {
-        let queue = self
-            .nodes
-            .entry(leader.id())
-            .or_insert_with(|| ReadyQueue { node: leader.clone(), partitions: VecDeque::new() });
+        let queue = self.nodes.entry(leader.id()).or_insert_with(|| ReadyQueue {
+            node: leader.clone(),
+            partitions: VecDeque::new(),
+        });
         if queue.node != *leader {
             queue.node = leader.clone();
         }

@@ -45,10 +45,13 @@ impl RecordAccumulator {
         let topic = partition.topic_partition().topic();
         let target = batch.estimated_size_in_bytes() / 2;
         let sequence = batch.sequence();
-        let kind = self.config.compression.kind();
-        self.ratio.set_estimation(topic, kind, batch.compression_ratio().max(1.0));
+        let kind = self.config.compression.kind;
+        self.ratio
+            .set_estimation(topic, kind, batch.compression_ratio().max(1.0));
         if let Some(queues) = self.topics.load().get(topic) {
-            queues.batch_ceiling.fetch_min(target.max(self.config.batch_size), Ordering::Relaxed);
+            queues
+                .batch_ceiling
+                .fetch_min(target.max(self.config.batch_size), Ordering::Relaxed);
         }
         let mut parts = batch.split(target, &self.config.compression)?;
         if let Some(sequence) = sequence {
@@ -78,7 +81,10 @@ impl RecordAccumulator {
             return Ok(());
         };
         let mut state = partition.state.lock();
-        let sequenced = state.batches.iter_mut().filter(|batch| batch.sequence().is_some());
+        let sequenced = state
+            .batches
+            .iter_mut()
+            .filter(|batch| batch.sequence().is_some());
         for (batch, sequence) in sequenced.zip(sequences) {
             batch.reset_sequence(*sequence)?;
         }
@@ -161,7 +167,9 @@ fn insert_in_sequence_order(batches: &mut VecDeque<ProducerBatch>, batch: Produc
         Some(sequence) => batches
             .iter()
             .take_while(|other| {
-                other.sequence().is_some_and(|other| precedes(&other, &sequence))
+                other
+                    .sequence()
+                    .is_some_and(|other| precedes(&other, &sequence))
             })
             .count(),
     };
@@ -170,7 +178,8 @@ fn insert_in_sequence_order(batches: &mut VecDeque<ProducerBatch>, batch: Produc
 
 fn precedes(a: &BatchSequence, b: &BatchSequence) -> bool {
     if a.producer != b.producer {
-        return (a.producer.producer_id, a.producer.epoch) < (b.producer.producer_id, b.producer.epoch);
+        return (a.producer.producer_id, a.producer.epoch)
+            < (b.producer.producer_id, b.producer.epoch);
     }
     compare_sequences(a.base_sequence, b.base_sequence) == CmpOrdering::Less
 }
