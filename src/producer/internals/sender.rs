@@ -147,9 +147,14 @@ impl<C: KafkaClient> Sender<C> {
             }
         }));
         let reason = if ended.is_ok() {
-            Error::new(ErrorKind::Closed, "the producer was closed before the record was delivered")
+            Error::new(
+                ErrorKind::Closed,
+                "the producer was closed before the record was delivered",
+            )
         } else {
-            log::error!("the producer's I/O thread panicked, which is a bug; the producer is closed");
+            log::error!(
+                "the producer's I/O thread panicked, which is a bug; the producer is closed"
+            );
             let text = "the producer failed by a bug of this library and is closed";
             let error = Error::new(ErrorKind::Internal, text);
             if let Some(manager) = &self.transaction_manager {
@@ -207,9 +212,12 @@ impl<C: KafkaClient> Sender<C> {
             timeout = self.drain_and_send(now);
         }
         let expiries = [self.accumulator.next_expiry(), self.next_in_flight_expiry];
-        expiries.into_iter().flatten().fold(timeout, |timeout, expiry| {
-            timeout.min(expiry.saturating_duration_since(now))
-        })
+        expiries
+            .into_iter()
+            .flatten()
+            .fold(timeout, |timeout, expiry| {
+                timeout.min(expiry.saturating_duration_since(now))
+            })
     }
 
     /// An idempotent producer sends nothing before it has a producer id.
@@ -230,7 +238,8 @@ impl<C: KafkaClient> Sender<C> {
         let mut timeout = ready.next_ready_check_delay;
         ready.ready_nodes.retain(|node| {
             let is_ready = self.client.ready(node, now);
-            self.accumulator.update_node_latency_stats(node.id(), now, is_ready);
+            self.accumulator
+                .update_node_latency_stats(node.id(), now, is_ready);
             if !is_ready {
                 timeout = timeout.min(self.client.poll_delay(node.id(), now));
             }
@@ -266,8 +275,13 @@ impl<C: KafkaClient> Sender<C> {
     ) {
         if self.is_too_old_for_compression(node) {
             for batch in batches {
-                let text = format!("node {node} does not know zstd, which needs Kafka 2.1 or later");
-                self.fail_batch(batch, Error::new(ErrorKind::UnsupportedVersion, text), Vec::new());
+                let text =
+                    format!("node {node} does not know zstd, which needs Kafka 2.1 or later");
+                self.fail_batch(
+                    batch,
+                    Error::new(ErrorKind::UnsupportedVersion, text),
+                    Vec::new(),
+                );
             }
             return;
         }
@@ -359,8 +373,11 @@ impl<C: KafkaClient> Sender<C> {
         for request in self.in_flight.values_mut() {
             request.take_expired(self.config.delivery_timeout, now, &mut expired);
         }
-        self.next_in_flight_expiry =
-            self.in_flight.values().filter_map(InFlightRequest::next_expiry).min();
+        self.next_in_flight_expiry = self
+            .in_flight
+            .values()
+            .filter_map(InFlightRequest::next_expiry)
+            .min();
         for mut batch in expired {
             // Even if none of its bytes have left yet, they may leave at any time from now on: the request is queued.
             batch.mark_maybe_written();
@@ -438,8 +455,9 @@ impl<C: KafkaClient> Sender<C> {
             return;
         };
         for resolved in manager.maybe_resolve_sequences() {
-            let renumbered =
-                self.accumulator.renumber(&resolved.topic_partition, &resolved.renumbered);
+            let renumbered = self
+                .accumulator
+                .renumber(&resolved.topic_partition, &resolved.renumbered);
             if let Err(error) = renumbered {
                 manager.transition_to_fatal_error(error);
             }
@@ -449,7 +467,10 @@ impl<C: KafkaClient> Sender<C> {
 
 /// The body of a request with these batches, which are sorted by topic, and the highest version that can carry it: without
 /// the id of every topic it has to name them.
-fn produce_topics(batches: &[ProducerBatch], cluster: &Cluster) -> (Vec<ProduceTopic>, Option<i16>) {
+fn produce_topics(
+    batches: &[ProducerBatch],
+    cluster: &Cluster,
+) -> (Vec<ProduceTopic>, Option<i16>) {
     let mut topics: Vec<ProduceTopic> = Vec::new();
     let mut has_all_ids = true;
     for batch in batches {
@@ -459,7 +480,9 @@ fn produce_topics(batches: &[ProducerBatch], cluster: &Cluster) -> (Vec<ProduceT
             records: Some(batch.record_set()),
         };
         match topics.last_mut() {
-            Some(topic) if *topic.name == *topic_partition.topic() => topic.partitions.push(partition),
+            Some(topic) if *topic.name == *topic_partition.topic() => {
+                topic.partitions.push(partition)
+            }
             _ => {
                 let info = cluster.topic(topic_partition.topic());
                 let topic_id = info.map_or(Uuid::ZERO, |info| info.id());
@@ -472,5 +495,8 @@ fn produce_topics(batches: &[ProducerBatch], cluster: &Cluster) -> (Vec<ProduceT
             }
         }
     }
-    (topics, (!has_all_ids).then_some(FIRST_VERSION_WITH_TOPIC_IDS - 1))
+    (
+        topics,
+        (!has_all_ids).then_some(FIRST_VERSION_WITH_TOPIC_IDS - 1),
+    )
 }

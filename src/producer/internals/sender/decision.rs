@@ -4,11 +4,12 @@
 //!
 //! Differs from Java: every answer is also classed by whether the attempt may be in the log.
 
+use std::time::Duration;
+
 use crate::error::{Error, ErrorKind, TimeoutReason};
 use crate::producer::internals::transaction_manager::Attempt;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::PartitionProduceResponse;
-use std::time::Duration;
 
 /// What one attempt to write one batch came to. Java: `ProduceResponse.PartitionResponse`.
 #[derive(Debug)]
@@ -51,8 +52,13 @@ impl PartitionOutcome {
 
     /// The connection ended before the answer.
     pub(super) fn disconnected(cause: &str, was_written: bool) -> Self {
-        let text = format!("the connection was lost before the answer to a produce request: {cause}");
-        Self::local(ErrorCode::NETWORK_EXCEPTION, Error::new(ErrorKind::Network, text), was_written)
+        let text =
+            format!("the connection was lost before the answer to a produce request: {cause}");
+        Self::local(
+            ErrorCode::NETWORK_EXCEPTION,
+            Error::new(ErrorKind::Network, text),
+            was_written,
+        )
     }
 
     /// The connection was given up because it took too long.
@@ -63,7 +69,11 @@ impl PartitionOutcome {
             config: Some("request.timeout.ms"),
         };
         let text = format!("a produce request was not answered in time: {cause}");
-        Self::local(ErrorCode::REQUEST_TIMED_OUT, Error::timed_out(text, reason), was_written)
+        Self::local(
+            ErrorCode::REQUEST_TIMED_OUT,
+            Error::timed_out(text, reason),
+            was_written,
+        )
     }
 
     /// The node cannot be asked in a version that carries the batch.
@@ -76,6 +86,11 @@ impl PartitionOutcome {
     pub(super) fn unintelligible(message: &str) -> Self {
         let error = Error::new(ErrorKind::Protocol, message);
         Self::local(ErrorCode::NETWORK_EXCEPTION, error, true)
+    }
+
+    /// A duplicate is in the log too: an attempt before this one put it there.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.code.is_none() || self.code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER
     }
 
     pub(super) fn attempt(&self) -> Attempt {
@@ -97,7 +112,12 @@ impl PartitionOutcome {
             let text = "the batch was refused because of other records in it";
             return Error::new(ErrorKind::Broker, text);
         }
-        Error::from_code(self.code, self.message.clone().unwrap_or_else(|| default_text(self.code)))
+        Error::from_code(
+            self.code,
+            self.message
+                .clone()
+                .unwrap_or_else(|| default_text(self.code)),
+        )
     }
 
     /// The errors of the records that the broker named: with the partition's code where it named one, and otherwise
@@ -112,7 +132,9 @@ impl PartitionOutcome {
             Error::from_code(code, message.cloned().unwrap_or_else(|| default_text(code)))
         };
         let errors = self.record_errors.iter();
-        errors.map(|(index, message)| (*index, error(message))).collect()
+        errors
+            .map(|(index, message)| (*index, error(message)))
+            .collect()
     }
 }
 
@@ -225,7 +247,10 @@ mod tests {
         is_idempotent: true,
         can_retry_out_of_sequence: true,
     };
-    const PLAIN: BatchFacts = BatchFacts { is_idempotent: false, ..BATCH };
+    const PLAIN: BatchFacts = BatchFacts {
+        is_idempotent: false,
+        ..BATCH
+    };
 
     fn decide(code: ErrorCode, batch: BatchFacts) -> Decision {
         classify(code, batch, 3)
@@ -234,10 +259,22 @@ mod tests {
     // Java: SenderTest.testCanRetryWithoutIdempotence.
     #[test]
     fn can_retry_without_idempotence() {
-        assert_eq!(decide(ErrorCode::TOPIC_AUTHORIZATION_FAILED, PLAIN), Decision::Fail);
-        assert_eq!(decide(ErrorCode::NOT_LEADER_OR_FOLLOWER, PLAIN), Decision::Retry);
-        assert_eq!(decide(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, PLAIN), Decision::Fail);
-        assert_eq!(decide(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, PLAIN), Decision::Fail);
+        assert_eq!(
+            decide(ErrorCode::TOPIC_AUTHORIZATION_FAILED, PLAIN),
+            Decision::Fail
+        );
+        assert_eq!(
+            decide(ErrorCode::NOT_LEADER_OR_FOLLOWER, PLAIN),
+            Decision::Retry
+        );
+        assert_eq!(
+            decide(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, PLAIN),
+            Decision::Fail
+        );
+        assert_eq!(
+            decide(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, PLAIN),
+            Decision::Fail
+        );
     }
 
     #[test]
@@ -246,26 +283,45 @@ mod tests {
             let code = ErrorCode::from_i16(number);
             let expected = code.is_retriable() || is_out_of_sequence(code);
             assert_eq!(decide(code, BATCH) == Decision::Retry, expected, "{code}");
-            let used_up = BatchFacts { attempts: 3, ..BATCH };
+            let used_up = BatchFacts {
+                attempts: 3,
+                ..BATCH
+            };
             assert_ne!(decide(code, used_up), Decision::Retry, "{code}");
-            let too_late = BatchFacts { has_reached_delivery_timeout: true, ..BATCH };
+            let too_late = BatchFacts {
+                has_reached_delivery_timeout: true,
+                ..BATCH
+            };
             assert_ne!(decide(code, too_late), Decision::Retry, "{code}");
         }
     }
 
     #[test]
     fn success_counts_even_when_it_is_late() {
-        let late = BatchFacts { has_reached_delivery_timeout: true, attempts: 9, ..BATCH };
+        let late = BatchFacts {
+            has_reached_delivery_timeout: true,
+            attempts: 9,
+            ..BATCH
+        };
         assert_eq!(decide(ErrorCode::NONE, late), Decision::Complete);
-        assert_eq!(decide(ErrorCode::DUPLICATE_SEQUENCE_NUMBER, late), Decision::Complete);
+        assert_eq!(
+            decide(ErrorCode::DUPLICATE_SEQUENCE_NUMBER, late),
+            Decision::Complete
+        );
     }
 
     #[test]
     fn only_batches_of_several_records_are_split() {
         assert_eq!(decide(ErrorCode::MESSAGE_TOO_LARGE, BATCH), Decision::Split);
-        let single = BatchFacts { record_count: 1, ..BATCH };
+        let single = BatchFacts {
+            record_count: 1,
+            ..BATCH
+        };
         assert_eq!(decide(ErrorCode::MESSAGE_TOO_LARGE, single), Decision::Fail);
-        assert_eq!(decide(ErrorCode::RECORD_LIST_TOO_LARGE, BATCH), Decision::Fail);
+        assert_eq!(
+            decide(ErrorCode::RECORD_LIST_TOO_LARGE, BATCH),
+            Decision::Fail
+        );
     }
 
     // Java: SenderTest.testClusterAuthorizationExceptionInProduceRequest and its neighbours.
@@ -278,15 +334,24 @@ mod tests {
         ] {
             assert_eq!(decide(code, BATCH), Decision::FailProducer);
         }
-        assert_eq!(decide(ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT, BATCH), Decision::Fail);
-        assert_eq!(decide(ErrorCode::INVALID_PRODUCER_EPOCH, BATCH), Decision::Fail);
+        assert_eq!(
+            decide(ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT, BATCH),
+            Decision::Fail
+        );
+        assert_eq!(
+            decide(ErrorCode::INVALID_PRODUCER_EPOCH, BATCH),
+            Decision::Fail
+        );
     }
 
     // Positive control of reliability.md 4.4: "treat Maybe as NotWritten".
     #[test]
     fn answers_that_leave_the_fate_open() {
         let outcome = |code| {
-            PartitionOutcome::from(PartitionProduceResponse { error_code: code, ..Default::default() })
+            PartitionOutcome::from(PartitionProduceResponse {
+                error_code: code,
+                ..Default::default()
+            })
         };
         let indefinite = [-1, 7, 13, 20, 56, 9999, -7];
         for number in (-10..=133).chain([9999]) {
@@ -294,16 +359,31 @@ mod tests {
             let expected = indefinite.contains(&number) || code.name().is_none();
             assert_eq!(outcome(code).is_indefinite, expected, "{code}");
         }
-        assert_eq!(outcome(ErrorCode::UNKNOWN_PRODUCER_ID).attempt(), Attempt::OutOfSequence);
-        assert_eq!(outcome(ErrorCode::NOT_ENOUGH_REPLICAS).attempt(), Attempt::Refused);
-        assert_eq!(outcome(ErrorCode::REQUEST_TIMED_OUT).attempt(), Attempt::Indefinite);
-        assert_eq!(PartitionOutcome::disconnected("", false).attempt(), Attempt::Refused);
+        assert_eq!(
+            outcome(ErrorCode::UNKNOWN_PRODUCER_ID).attempt(),
+            Attempt::OutOfSequence
+        );
+        assert_eq!(
+            outcome(ErrorCode::NOT_ENOUGH_REPLICAS).attempt(),
+            Attempt::Refused
+        );
+        assert_eq!(
+            outcome(ErrorCode::REQUEST_TIMED_OUT).attempt(),
+            Attempt::Indefinite
+        );
+        assert_eq!(
+            PartitionOutcome::disconnected("", false).attempt(),
+            Attempt::Refused
+        );
     }
 
     // Java: SenderTest.testRecordErrorPropagatedToApplication, testDefaultErrorMessage, testCustomErrorMessage.
     #[test]
     fn errors_of_records_name_their_own_reason() {
-        let mut outcome = PartitionOutcome { code: ErrorCode::INVALID_TIMESTAMP, ..PartitionOutcome::success(-1, -1) };
+        let mut outcome = PartitionOutcome {
+            code: ErrorCode::INVALID_TIMESTAMP,
+            ..PartitionOutcome::success(-1, -1)
+        };
         assert!(outcome.errors_by_index().is_empty());
         assert_eq!(outcome.error().code(), Some(ErrorCode::INVALID_TIMESTAMP));
         assert!(outcome.error().to_string().contains("INVALID_TIMESTAMP"));

@@ -53,7 +53,12 @@ impl InFlightRequest {
         slots: Vec<InFlightBatch>,
         delivery_timeout: Duration,
     ) -> Self {
-        let mut request = Self { node, created, slots, next_expiry: None };
+        let mut request = Self {
+            node,
+            created,
+            slots,
+            next_expiry: None,
+        };
         request.update_next_expiry(delivery_timeout);
         request
     }
@@ -103,12 +108,16 @@ impl InFlightRequest {
     /// Takes every batch.
     pub(super) fn take_batches(&mut self) -> Vec<ProducerBatch> {
         self.next_expiry = None;
-        self.slots.iter_mut().filter_map(|slot| slot.batch.take()).collect()
+        self.slots
+            .iter_mut()
+            .filter_map(|slot| slot.batch.take())
+            .collect()
     }
 
     fn update_next_expiry(&mut self, delivery_timeout: Duration) {
         let batches = self.slots.iter().filter_map(|slot| slot.batch.as_ref());
-        self.next_expiry =
-            batches.filter_map(|batch| batch.created().checked_add(delivery_timeout)).min();
+        self.next_expiry = batches
+            .filter_map(|batch| batch.created().checked_add(delivery_timeout))
+            .min();
     }
 }

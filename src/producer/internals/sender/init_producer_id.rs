@@ -30,7 +30,10 @@ impl<C: KafkaClient> Sender<C> {
         };
         if !self.client.ready(&node, now) {
             // Another node may be a better choice long before this one's connection has failed for good.
-            return self.client.poll_delay(node.id(), now).min(self.config.retry_backoff);
+            return self
+                .client
+                .poll_delay(node.id(), now)
+                .min(self.config.retry_backoff);
         }
         let request = InitProducerIdRequest {
             transactional_id: None,

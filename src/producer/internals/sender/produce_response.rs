@@ -8,10 +8,10 @@ use hashbrown::HashMap;
 use super::decision::{BatchFacts, Decision, PartitionOutcome, classify};
 use super::in_flight::{InFlightBatch, InFlightRequest};
 use super::{FIRST_VERSION_WITH_TOPIC_IDS, Sender};
-use crate::client::{ClientResponse, KafkaClient, RequestFailure};
-use crate::common::{Node, NodeId, TopicPartition, Uuid};
-use crate::error::Error;
+use crate::client::{ClientResponse, KafkaClient, RequestFailure, node_from_wire};
+use crate::common::{Node, TopicPartition, Uuid};
 use crate::producer::internals::ProducerBatch;
+use crate::producer::internals::transaction_manager::BatchSequence;
 use crate::protocol::messages::{NodeEndpoint, PartitionProduceResponse, ProduceResponse};
 use crate::protocol::{ErrorCode, ResponseBody};
 use crate::sync::Arc;
@@ -30,10 +30,19 @@ impl<C: KafkaClient> Sender<C> {
             }
             Ok(None) => self.settle_all(request, now, || PartitionOutcome::success(-1, -1)),
             Ok(Some(_)) => self.settle_all(request, now, || {
-                PartitionOutcome::unintelligible("a produce request was answered with something else")
+                PartitionOutcome::unintelligible(
+                    "a produce request was answered with something else",
+                )
             }),
-            Err(RequestFailure::Disconnected { timed_out, was_written, cause }) => {
-                log::debug!("a produce request to node {} failed: {cause}", request.node());
+            Err(RequestFailure::Disconnected {
+                timed_out,
+                was_written,
+                cause,
+            }) => {
+                log::debug!(
+                    "a produce request to node {} failed: {cause}",
+                    request.node()
+                );
                 self.settle_all(request, now, || match timed_out {
                     true => PartitionOutcome::timed_out(&cause, waited, was_written),
                     false => PartitionOutcome::disconnected(&cause, was_written),
@@ -41,7 +50,9 @@ impl<C: KafkaClient> Sender<C> {
             }
             Err(RequestFailure::UnsupportedVersion { message, node }) => {
                 log::warn!("cannot produce to node {node}: {message}");
-                self.settle_all(request, now, || PartitionOutcome::unsupported_version(&message));
+                self.settle_all(request, now, || {
+                    PartitionOutcome::unsupported_version(&message)
+                });
             }
             Err(RequestFailure::InvalidResponse { message }) => {
                 self.settle_all(request, now, || PartitionOutcome::unintelligible(&message));
@@ -85,7 +96,10 @@ impl<C: KafkaClient> Sender<C> {
                     PartitionOutcome::from(answer)
                 }
                 None => {
-                    log::warn!("the answer to a produce request leaves out {}", slot.topic_partition());
+                    log::warn!(
+                        "the answer to a produce request leaves out {}",
+                        slot.topic_partition()
+                    );
                     PartitionOutcome::unintelligible("the broker's answer leaves out the partition")
                 }
             };
@@ -93,7 +107,8 @@ impl<C: KafkaClient> Sender<C> {
             self.settle(slot, outcome, now);
         }
         if !leaders.is_empty() {
-            self.metadata.update_partition_leadership(&leaders, &endpoints, now);
+            self.metadata
+                .update_partition_leadership(&leaders, &endpoints);
         }
         if refresh_metadata {
             self.metadata.request_update();
@@ -104,7 +119,9 @@ impl<C: KafkaClient> Sender<C> {
     fn settle(&mut self, slot: InFlightBatch, outcome: PartitionOutcome, now: Instant) {
         match slot.batch {
             Some(batch) => self.complete_batch(batch, outcome, now),
-            None => self.settle_sequences(slot.partition.topic_partition(), slot.sequence, &outcome),
+            None => {
+                self.settle_sequences(slot.partition.topic_partition(), slot.sequence, &outcome)
+            }
         }
         if self.config.max_in_flight_requests_per_connection == 1 {
             self.accumulator.unmute_partition(&slot.partition);
@@ -117,7 +134,7 @@ impl<C: KafkaClient> Sender<C> {
     fn settle_sequences(
         &self,
         topic_partition: &TopicPartition,
-        sequence: Option<super::super::transaction_manager::BatchSequence>,
+        sequence: Option<BatchSequence>,
         outcome: &PartitionOutcome,
     ) {
         let (Some(manager), Some(sequence)) = (&self.transaction_manager, sequence) else {
@@ -131,7 +148,12 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    fn complete_batch(&mut self, mut batch: ProducerBatch, outcome: PartitionOutcome, now: Instant) {
+    fn complete_batch(
+        &mut self,
+        mut batch: ProducerBatch,
+        outcome: PartitionOutcome,
+        now: Instant,
+    ) {
         let decision = self.decide(&batch, &outcome, now);
         if outcome.is_indefinite {
             batch.mark_maybe_written();
@@ -195,11 +217,13 @@ impl<C: KafkaClient> Sender<C> {
         );
         let topic_partition = batch.topic_partition().clone();
         let manager = self.transaction_manager.as_deref();
-        let split = self.accumulator.split_and_reenqueue(batch, |sequence, counts| {
-            manager.map_or_else(Vec::new, |manager| {
-                manager.replace_split_batch(&topic_partition, sequence, counts)
-            })
-        });
+        let split = self
+            .accumulator
+            .split_and_reenqueue(batch, |sequence, counts| {
+                manager.map_or_else(Vec::new, |manager| {
+                    manager.replace_split_batch(&topic_partition, sequence, counts)
+                })
+            });
         if let Err((batch, error)) = split {
             log::error!("a batch that is too large cannot be split: {error}");
             self.fail_batch(batch, outcome.error(), Vec::new());
@@ -246,7 +270,12 @@ impl Answers {
                 response: Some(partition),
             }));
         }
-        Self { by_id, entries, next: 0, table: None }
+        Self {
+            by_id,
+            entries,
+            next: 0,
+            table: None,
+        }
     }
 
     fn take(&mut self, slot: &InFlightBatch) -> Option<PartitionProduceResponse> {
@@ -260,7 +289,11 @@ impl Answers {
             .entries
             .get(self.next)
             .is_some_and(|entry| entry.topic == key && entry.index == index);
-        let position = if is_next { self.next } else { *self.table().get(&(key, index))? };
+        let position = if is_next {
+            self.next
+        } else {
+            *self.table().get(&(key, index))?
+        };
         self.next = position + 1;
         self.entries.get_mut(position)?.response.take()
     }
@@ -270,7 +303,9 @@ impl Answers {
         self.table.get_or_insert_with(|| {
             let mut table = HashMap::with_capacity(entries.len());
             for (position, entry) in entries.iter().enumerate() {
-                table.entry((entry.topic.clone(), entry.index)).or_insert(position);
+                table
+                    .entry((entry.topic.clone(), entry.index))
+                    .or_insert(position);
             }
             table
         })
@@ -287,16 +322,22 @@ fn leader_hint(
         ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH
     );
     let leader = &answer.current_leader;
-    (is_moved && leader.leader_id != -1 && leader.leader_epoch != -1)
-        .then(|| (topic_partition.clone(), leader.leader_id, leader.leader_epoch))
+    (is_moved && leader.leader_id != -1 && leader.leader_epoch != -1).then(|| {
+        (
+            topic_partition.clone(),
+            leader.leader_id,
+            leader.leader_epoch,
+        )
+    })
 }
 
 /// The nodes that an answer introduces; those with impossible addresses are left out.
 fn nodes(endpoints: &[NodeEndpoint]) -> Vec<Node> {
     let nodes = endpoints.iter().filter_map(|endpoint| {
-        let port = u16::try_from(endpoint.port).ok()?;
-        let id = NodeId(endpoint.node_id);
-        Some(Node::new(id, &endpoint.host, port, endpoint.rack.as_deref()))
+        let rack = endpoint.rack.as_deref();
+        let node = node_from_wire(endpoint.node_id, &endpoint.host, endpoint.port, rack);
+        node.map_err(|reason| log::warn!("ignored a leader's address: {reason}"))
+            .ok()
     });
     nodes.collect()
 }
