@@ -7,6 +7,7 @@ mod io_thread;
 mod produce_request_result;
 mod producer_batch;
 mod record_accumulator;
+pub(crate) mod sender;
 pub(crate) mod transaction_manager;
 
 pub(crate) use buffer_pool::BufferPool;
