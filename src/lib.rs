@@ -5,6 +5,8 @@ mod error;
 mod protocol;
 mod record;
 mod sync;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod utils;
 
 pub use error::{Delivery, Error, ErrorKind, Result};

@@ -35,7 +35,7 @@ pub struct BatchHeader {
 impl BatchHeader {
     pub(super) fn of(batch: &RecordBatch<'_>) -> Result<Self, RecordError> {
         Ok(Self {
-            size_bytes: batch.size_in_bytes(),
+            size_bytes: batch.as_bytes().len(),
             compression: batch.compression_type()?.name(),
             crc: batch.crc(),
             record_count: batch.record_count(),
@@ -134,8 +134,7 @@ pub struct Request {
 
 impl Request {
     pub(super) fn names(&self, topic: &str, partition: Option<i32>) -> bool {
-        let named_alone = self.topics.iter().any(|name| name == topic);
-        named_alone && partition.is_none()
+        self.topics.iter().any(|name| name == topic)
             || self.partitions.iter().any(|named| {
                 named.topic() == topic
                     && partition.is_none_or(|partition| partition == named.partition())

@@ -14,6 +14,9 @@ use crate::record::{CompressionType, DecodedRecord, RecordBatch, increment_seque
 /// The most that a batch may grow to when it is decompressed.
 const MAX_UNCOMPRESSED_BYTES: usize = 256 << 20;
 
+/// The bit of a batch's attributes that says whose the timestamps are; a producer leaves it at 0, CreateTime.
+const LOG_APPEND_TIME_FLAG: i16 = 1 << 3;
+
 /// Everything that an append depends on besides the bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AppendContext<'a> {
@@ -122,7 +125,10 @@ impl PartitionLog {
     }
 
     pub(super) fn batches(&self) -> Vec<StoredBatch> {
-        self.batches.iter().map(|(batch, _)| batch.clone()).collect()
+        self.batches
+            .iter()
+            .map(|(batch, _)| batch.clone())
+            .collect()
     }
 
     /// The records from the start of the log on.
@@ -176,16 +182,16 @@ fn single_batch(bytes: &[u8], produce_version: i16) -> Result<RecordBatch<'_>, F
     if let Some(magic) = bytes.get(16).filter(|magic| **magic != 2) {
         return Err(invalid(&format!("magic {magic} where 2 is needed")));
     }
-    let (batch, rest) = RecordBatch::parse(bytes).map_err(|error| {
-        Failure::new(ErrorCode::CORRUPT_MESSAGE).message(error.to_string())
-    })?;
+    let (batch, rest) = RecordBatch::parse(bytes)
+        .map_err(|error| Failure::new(ErrorCode::CORRUPT_MESSAGE).message(error.to_string()))?;
     if !rest.is_empty() {
         return Err(invalid("more than one record batch for a partition"));
     }
     let compression = batch.compression_type();
     if produce_version < 7 && compression.is_ok_and(|kind| kind == CompressionType::Zstd) {
-        return Err(Failure::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE)
-            .message("zstd needs Produce v7"));
+        return Err(
+            Failure::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE).message("zstd needs Produce v7")
+        );
     }
     Ok(batch)
 }
@@ -198,14 +204,12 @@ fn check_batch(batch: &RecordBatch<'_>, config: &TopicConfig) -> Result<(), Fail
             batch.base_offset()
         )));
     }
-    if batch.size_in_bytes() > config.max_message_bytes {
-        return Err(
-            Failure::new(ErrorCode::MESSAGE_TOO_LARGE).message(format!(
-                "a batch of {} bytes; max.message.bytes is {}",
-                batch.size_in_bytes(),
-                config.max_message_bytes
-            )),
-        );
+    if batch.as_bytes().len() > config.max_message_bytes {
+        return Err(Failure::new(ErrorCode::MESSAGE_TOO_LARGE).message(format!(
+            "a batch of {} bytes; max.message.bytes is {}",
+            batch.as_bytes().len(),
+            config.max_message_bytes
+        )));
     }
     if !batch.is_crc_valid() {
         return Err(Failure::new(ErrorCode::CORRUPT_MESSAGE).message("the CRC does not match"));
@@ -245,10 +249,13 @@ fn check_records(
     if i32::try_from(records.len()) != Ok(batch.record_count()) {
         return Err(invalid("the number of records is not the declared one"));
     }
-    if (0..).zip(records).any(|(index, record)| record.offset_delta != index) {
+    if (0..)
+        .zip(records)
+        .any(|(index, record)| record.offset_delta != index)
+    {
         return Err(invalid("the records' offset deltas are not 0, 1, 2, ..."));
     }
-    if batch.is_log_append_time() {
+    if batch.attributes() & LOG_APPEND_TIME_FLAG != 0 {
         let text = "a producer must not set the timestamp type to LogAppendTime";
         return Err(blame(ErrorCode::INVALID_TIMESTAMP, records, text, |_| true));
     }
@@ -284,6 +291,6 @@ fn sequences(batch: &RecordBatch<'_>) -> Option<Sequenced> {
         producer_id: batch.producer_id(),
         epoch: batch.producer_epoch(),
         first_sequence: batch.base_sequence(),
-        last_sequence: increment_sequence(batch.base_sequence(), batch.last_offset_delta()),
+        last_sequence: batch.last_sequence(),
     })
 }

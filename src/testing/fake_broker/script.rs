@@ -349,7 +349,7 @@ impl<'a> Rule<'a> {
         self
     }
 
-    /// Only Produce requests that hold records for this partition.
+    /// Only Produce requests that hold records for this partition, and Metadata requests that name its topic.
     pub fn partition(mut self, topic: impl Into<String>, partition: i32) -> Self {
         self.filter.topic = Some(topic.into());
         self.filter.partition = Some(partition);

@@ -97,10 +97,29 @@ mod tests {
     // Java: TopicTest.shouldRecognizeValidTopicNames, shouldRecognizeInvalidTopicNames.
     #[test]
     fn knows_legal_topic_names() {
-        for name in ["valid", "TOPIC", "nAmEs", "ar6", "VaL1d", "_0-9_.", "...", &"a".repeat(249)] {
+        for name in [
+            "valid",
+            "TOPIC",
+            "nAmEs",
+            "ar6",
+            "VaL1d",
+            "_0-9_.",
+            "...",
+            &"a".repeat(249),
+        ] {
             assert!(is_legal_name(name), "{name}");
         }
-        for name in ["", ".", "..", "foo:bar", "a/b", "b\0", "\u{fc}", " ", &"a".repeat(250)] {
+        for name in [
+            "",
+            ".",
+            "..",
+            "foo:bar",
+            "a/b",
+            "b\0",
+            "\u{fc}",
+            " ",
+            &"a".repeat(250),
+        ] {
             assert!(!is_legal_name(name), "{name:?}");
         }
     }
