@@ -1,0 +1,1 @@
+//! Drives the broker over raw sockets.
