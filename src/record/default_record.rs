@@ -302,3 +302,6 @@ fn take<'a>(input: &mut &'a [u8], length: i32) -> Option<&'a [u8]> {
     *input = tail;
     Some(head)
 }
+
+#[cfg(test)]
+mod tests;
