@@ -327,7 +327,12 @@ impl RecordSink for CompressedStream {
 
     #[inline]
     fn put_byte(&mut self, byte: u8) -> Result<(), CompressionError> {
-        self.put(&[byte])
+        if self.staged.len() < STAGE_SIZE - 1 {
+            self.staged.push(byte);
+            Ok(())
+        } else {
+            self.put_over_stage(&[byte])
+        }
     }
 }
 
