@@ -304,9 +304,8 @@ impl ProducerBatch {
                 facts,
                 callback,
             } = thunk;
-            let result = record_result(&outcome, index).map(|(offset, log_append_time)| {
-                facts.metadata(self.partition.topic_partition(), offset, log_append_time)
-            });
+            let result = record_result(&outcome, index)
+                .map(|place| facts.metadata(self.partition.topic_partition(), index, place));
             if catch_unwind(AssertUnwindSafe(|| callback.call(result))).is_err() {
                 log::error!(
                     "a callback for a record of {} panicked",

@@ -131,7 +131,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             metadata: Arc::clone(&metadata),
             accumulator: Arc::clone(&accumulator),
             transaction_manager: config.enable_idempotence.then(|| {
-                let backoff = ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max);
+                let backoff =
+                    ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max);
                 let max_in_flight = config.max_in_flight_requests_per_connection;
                 Arc::new(TransactionManager::new(max_in_flight, backoff))
             }),
@@ -158,7 +159,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             ignore_keys: config.partitioner_ignore_keys,
             key_serializer: self.key_serializer,
             value_serializer: self.value_serializer,
-            partitioner: self.partitioner.or_else(|| named_partitioner(config.partitioner_class)),
+            partitioner: self
+                .partitioner
+                .or_else(|| named_partitioner(config.partitioner_class)),
             interceptors: Arc::new(ProducerInterceptors::new(self.interceptors)),
             metadata,
             accumulator,
@@ -229,7 +232,10 @@ fn accumulator(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<RecordAc
         max_request_size: config.max_request_size,
         adaptive_partitioning: config.partitioner_adaptive_partitioning_enable,
         availability_timeout: config.partitioner_availability_timeout,
-        rack: config.client_rack.clone().filter(|_| config.partitioner_rack_aware),
+        rack: config
+            .client_rack
+            .clone()
+            .filter(|_| config.partitioner_rack_aware),
     };
     Ok(RecordAccumulator::new(settings, pool, Arc::clone(time)))
 }
@@ -258,7 +264,8 @@ fn network_client(
 ) -> NetworkClient<Selector> {
     let waker = selector.waker();
     let name = format!("kafka-producer-resolver-thread | {}", config.client_id);
-    let resolver = ThreadedHostResolver::new(name, Arc::new(SystemHostLookup), move || waker.wake());
+    let resolver =
+        ThreadedHostResolver::new(name, Arc::new(SystemHostLookup), move || waker.wake());
     NetworkClient::new(
         NetworkClientConfig {
             client_id: Arc::clone(&config.client_id),

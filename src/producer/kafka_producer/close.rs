@@ -35,7 +35,12 @@ impl IoThreadHandle {
             match deadline {
                 None => self.0.ended.wait(&mut has_ended),
                 Some(deadline) => {
-                    if self.0.ended.wait_until(&mut has_ended, deadline).timed_out() {
+                    if self
+                        .0
+                        .ended
+                        .wait_until(&mut has_ended, deadline)
+                        .timed_out()
+                    {
                         return *has_ended;
                     }
                 }
@@ -95,7 +100,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         let close: [&dyn Fn(); 3] = [
             &|| self.key_serializer.close(),
             &|| self.value_serializer.close(),
-            &|| self.partitioner.iter().for_each(|partitioner| partitioner.close()),
+            &|| {
+                self.partitioner
+                    .iter()
+                    .for_each(|partitioner| partitioner.close())
+            },
         ];
         for close in close {
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(close)).is_err() {

@@ -97,7 +97,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                 headers,
             };
             let max_block = self.may_block(wait).then_some(max_block);
-            let to = Destination { info, cluster: &cluster, partition: record.partition };
+            let to = Destination {
+                info,
+                cluster: &cluster,
+                partition: record.partition,
+            };
             return self.append(&to, &append, callback, max_block, with_future);
         }
     }
@@ -149,7 +153,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         if known_topic(&self.metadata.snapshot(), topic, partition).is_some() {
             return Ok(Duration::ZERO);
         }
-        self.accumulator.io_thread().check_may_block("a send to a topic that is not known yet")?;
+        self.accumulator
+            .io_thread()
+            .check_may_block("a send to a topic that is not known yet")?;
         if let Some(error) = self.metadata.topic_error(topic) {
             if error.kind() == ErrorKind::InvalidTopic {
                 return Err(error);
@@ -181,7 +187,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
 
     fn metadata_timed_out(&self, topic: &str, partition: Option<i32>, waited: Duration) -> Error {
         let millis = waited.as_millis();
-        let count = self.metadata.snapshot().partition_count(topic).filter(|count| *count > 0);
+        let count = self
+            .metadata
+            .snapshot()
+            .partition_count(topic)
+            .filter(|count| *count > 0);
         let text = match (partition, count) {
             (Some(partition), Some(count)) => format!(
                 "topic {topic} has {count} partitions and no partition {partition} appeared within {millis} ms"
@@ -207,11 +217,26 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         headers: &mut Headers,
     ) -> Result<Prepared<'r>> {
         let topic = &*record.topic;
-        let key = serialize("key", &self.key_serializer, topic, headers, record.key.as_ref())?;
-        let value =
-            serialize("value", &self.value_serializer, topic, headers, record.value.as_ref())?;
+        let key = serialize(
+            "key",
+            &self.key_serializer,
+            topic,
+            headers,
+            record.key.as_ref(),
+        )?;
+        let value = serialize(
+            "value",
+            &self.value_serializer,
+            topic,
+            headers,
+            record.value.as_ref(),
+        )?;
         let timestamp = record.timestamp.unwrap_or_else(|| self.time.unix_millis());
-        Ok(Prepared { key, value, timestamp })
+        Ok(Prepared {
+            key,
+            value,
+            timestamp,
+        })
     }
 
     fn append(
@@ -232,8 +257,16 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         };
         let mut partition = self.partition(to, record)?;
         loop {
-            match self.accumulator.append(partition, record, callback, &context) {
-                Ok(AppendOutcome::Appended { result, index, is_new_batch, .. }) => {
+            match self
+                .accumulator
+                .append(partition, record, callback, &context)
+            {
+                Ok(AppendOutcome::Appended {
+                    result,
+                    index,
+                    is_new_batch,
+                    ..
+                }) => {
                     if is_new_batch {
                         self.metadata.add(to.info.name(), self.time.now());
                     }
@@ -275,7 +308,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
         match record.key.filter(|_| !self.ignore_keys) {
             Some(key) => {
-                let count = i32::try_from(to.info.partition_count()).unwrap_or(i32::MAX).max(1);
+                let count = i32::try_from(to.info.partition_count())
+                    .unwrap_or(i32::MAX)
+                    .max(1);
                 Ok(Some(to_positive(murmur2(key)) % count))
             }
             None => Ok(None),
@@ -340,7 +375,9 @@ fn known_topic<'c>(
     topic: &str,
     partition: Option<i32>,
 ) -> Option<&'c TopicInfo> {
-    let info = cluster.topic(topic).filter(|info| info.partition_count() > 0)?;
+    let info = cluster
+        .topic(topic)
+        .filter(|info| info.partition_count() > 0)?;
     match partition {
         None => Some(info),
         Some(partition) => info.partition(partition).map(|_| info),
@@ -357,8 +394,9 @@ fn serialize<'r, S: Serializer>(
     let Some(data) = data else {
         return Ok(Serialized::NULL);
     };
-    let serialized =
-        catch_unwind(AssertUnwindSafe(|| serializer.serialize(topic, headers, data)));
+    let serialized = catch_unwind(AssertUnwindSafe(|| {
+        serializer.serialize(topic, headers, data)
+    }));
     match serialized {
         Ok(Ok(serialized)) => Ok(serialized),
         Ok(Err(cause)) => {
@@ -426,7 +464,9 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> From<TrySendError<'_, K, V>
 
 impl<K: RecordData + ?Sized, V: RecordData + ?Sized> fmt::Debug for TrySendError<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrySendError").field("error", &self.error).finish_non_exhaustive()
+        f.debug_struct("TrySendError")
+            .field("error", &self.error)
+            .finish_non_exhaustive()
     }
 }
 
