@@ -144,6 +144,11 @@ impl Error {
         Self::new(kind, message).with(|inner| inner.code = Some(code))
     }
 
+    /// This error, as a more special kind.
+    pub(crate) fn with_kind(self, kind: ErrorKind) -> Self {
+        self.with(|inner| inner.kind = kind)
+    }
+
     /// This error, said of one partition.
     pub(crate) fn for_partition(self, topic_partition: TopicPartition) -> Self {
         self.with(|inner| inner.topic_partition = Some(topic_partition))

@@ -2,6 +2,7 @@
 
 pub mod common;
 mod error;
+mod network;
 pub mod producer;
 mod protocol;
 mod record;
@@ -10,7 +11,7 @@ mod utils;
 
 pub use error::{Delivery, Error, ErrorKind, Result};
 pub use producer::{
-    Acks, ClientDnsLookup, CompressionType, ConfigKey, MetadataRecoveryStrategy, PartitionerClass,
-    ProducerConfig, ProducerRecord, RecordMetadata, Serialized, Serializer,
+    Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, ProducerConfig,
+    ProducerRecord, RecordFuture, RecordMetadata, Serialized, Serializer,
 };
 pub use protocol::ErrorCode;

@@ -1,5 +1,43 @@
 //! Kafka's wire protocol: primitives, headers, and one file per API under `messages`.
+//!
+//! Pure: bytes in, values out, and back. Nothing that came from the wire panics, indexes, or reserves more memory than
+//! the bytes present justify.
 
+mod api_key;
+mod body;
 mod error_code;
+mod message_bytes;
+pub(crate) mod messages;
+mod readable;
+mod request_header;
+mod response_header;
+#[cfg(test)]
+mod tests;
+mod writable;
 
 pub use error_code::ErrorCode;
+
+pub(crate) use api_key::ApiKey;
+pub(crate) use body::{
+    RequestBody, ResponseBody, decode_request, decode_response, encode_request, encode_response,
+};
+pub(crate) use message_bytes::{MessageBytes, RecordBytes, RecordSet};
+pub(crate) use readable::{DecodeError, Reader};
+pub(crate) use request_header::RequestHeader;
+pub(crate) use response_header::ResponseHeader;
+pub(crate) use writable::{EncodeError, Writer};
+
+/// The longest string, in bytes of UTF-8, in the compact form too.
+const MAX_STRING_LENGTH: usize = i16::MAX as usize;
+
+/// A request or a response. `version` is one of [`ApiKey::versions`]; whoever calls has checked that.
+pub(crate) trait Message: Sized {
+    fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError>;
+    fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError>;
+}
+
+/// A request, its API, and what answers it.
+pub(crate) trait ApiRequest: Message {
+    const KEY: ApiKey;
+    type Response: Message;
+}

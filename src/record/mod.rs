@@ -1,1 +1,23 @@
-//! Record batches (magic 2): building, freezing, reading back, compression.
+//! Record batches (magic 2): building, freezing, reading back, compression. Java: `org.apache.kafka.common.record`.
+//!
+//! A batch is built by a [`MemoryRecordsBuilder`] straight into the memory that goes to the socket. Message formats 0
+//! and 1 are absent: no broker that this library speaks to asks for them.
+
+mod compression;
+mod compression_ratio_estimator;
+mod default_record;
+mod default_record_batch;
+mod memory_records_builder;
+mod record_error;
+mod varint;
+
+pub(crate) use compression::{Compression, CompressionError, CompressionType};
+pub(crate) use compression_ratio_estimator::CompressionRatioEstimator;
+pub(crate) use default_record::{DecodedRecord, DefaultRecord};
+pub(crate) use default_record_batch::{
+    ProducerState, RECORD_BATCH_OVERHEAD, RecordBatch, decrement_sequence,
+    estimate_batch_size_upper_bound, estimate_batch_size_upper_bound_of, increment_sequence,
+    rewrite_producer_state,
+};
+pub(crate) use memory_records_builder::{ClosedBatch, MemoryRecordsBuilder};
+pub(crate) use record_error::RecordError;

@@ -1,0 +1,1 @@
+//! Over sockets of the loopback interface.

@@ -1,0 +1,23 @@
+//! Connections to brokers, keyed by node id: sockets, framing, and the one thread's wait. Java: `common.network`.
+//!
+//! Nothing above this layer names a socket, and nothing in it knows what a frame holds.
+
+mod kafka_channel;
+#[cfg(test)]
+mod mock_selector;
+mod network_receive;
+mod network_send;
+mod plaintext_transport_layer;
+mod selectable;
+mod selector;
+mod transport_layer;
+mod waker;
+
+#[cfg(test)]
+pub(crate) use mock_selector::MockSelector;
+pub(crate) use network_receive::NetworkReceive;
+pub(crate) use network_send::NetworkSend;
+pub(crate) use plaintext_transport_layer::SocketOptions;
+pub(crate) use selectable::{Disconnect, Selectable};
+pub(crate) use selector::{Selector, SelectorConfig};
+pub(crate) use waker::Waker;

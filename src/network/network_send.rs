@@ -1,0 +1,227 @@
+//! The writing half of the framing: a 4-byte big-endian size, then the message. Java: `NetworkSend`, `ByteBufferSend`.
+//!
+//! Differs from Java: the size and the slices of the message leave in one vectored write.
+
+use std::io::{self, IoSlice, Write};
+
+use crate::common::NodeId;
+use crate::protocol::MessageBytes;
+
+/// Slices per vectored write. An operating system takes 1,024 at most (`IOV_MAX`); this many suffice to fill a socket
+/// buffer, and the array stays small on the stack.
+const SLICES_PER_WRITE: usize = 128;
+
+const SIZE_LENGTH: u64 = 4;
+
+/// A message on its way to a node, and how far it has come.
+#[derive(Debug)]
+pub(crate) struct NetworkSend {
+    destination: NodeId,
+    message: MessageBytes,
+    /// The size prefix; `None` if the message is longer than a frame can be.
+    size: Option<[u8; 4]>,
+    /// Bytes handed to the socket, prefix included.
+    written: u64,
+    /// The slice of the message that is written next; the same as `written`, in a form that needs no search.
+    next_slice: usize,
+    /// Bytes of that slice that are written already.
+    offset: usize,
+}
+
+impl NetworkSend {
+    /// Adds the size prefix.
+    pub(crate) fn new(destination: NodeId, message: MessageBytes) -> Self {
+        let size = i32::try_from(message.len()).ok().map(i32::to_be_bytes);
+        Self {
+            destination,
+            message,
+            size,
+            written: 0,
+            next_slice: 0,
+            offset: 0,
+        }
+    }
+
+    /// The node that the message is for.
+    pub(crate) fn destination(&self) -> NodeId {
+        self.destination
+    }
+
+    /// The message without the size prefix.
+    pub(crate) fn message(&self) -> &MessageBytes {
+        &self.message
+    }
+
+    /// Bytes on the wire, size prefix included.
+    pub(crate) fn total_bytes(&self) -> u64 {
+        SIZE_LENGTH + self.message.len() as u64
+    }
+
+    /// Bytes handed to the socket so far, size prefix included.
+    pub(crate) fn bytes_written(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether everything was handed to the socket.
+    pub(crate) fn is_completed(&self) -> bool {
+        self.written == self.total_bytes()
+    }
+
+    /// One vectored write of what is left. Returns how much of it `sink` took.
+    pub(super) fn write_to(&mut self, sink: &mut impl Write) -> io::Result<usize> {
+        let Some(size) = self.size else {
+            let text = format!("a message of {} bytes fits no frame", self.message.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        };
+        let prefix_written = usize::try_from(self.written.min(SIZE_LENGTH)).unwrap_or(size.len());
+        let prefix = size.get(prefix_written..).unwrap_or_default();
+
+        let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
+        let mut count = 0;
+        let mut offset = self.offset;
+        let message = self.message.slices_from(self.next_slice).map(|slice| {
+            let rest = slice.get(offset..).unwrap_or_default();
+            offset = 0;
+            rest
+        });
+        let left = std::iter::once(prefix)
+            .chain(message)
+            .filter(|slice| !slice.is_empty());
+        for (place, slice) in slices.iter_mut().zip(left) {
+            *place = IoSlice::new(slice);
+            count += 1;
+        }
+        let written = sink.write_vectored(slices.get(..count).unwrap_or_default())?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.advance(written, prefix.len());
+        Ok(written)
+    }
+
+    /// Moves the cursor past `written` bytes, of which the first belong to what was left of the prefix.
+    fn advance(&mut self, written: usize, prefix_left: usize) {
+        self.written += written as u64;
+        let mut passed = self.offset + written.saturating_sub(prefix_left);
+        for slice in self.message.slices_from(self.next_slice) {
+            if passed < slice.len() {
+                break;
+            }
+            passed -= slice.len();
+            self.next_slice += 1;
+        }
+        self.offset = passed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes at most `per_write` bytes at a time, and counts.
+    struct Dribble {
+        taken: Vec<u8>,
+        per_write: usize,
+        writes: usize,
+        most_slices: usize,
+    }
+
+    impl Dribble {
+        fn new(per_write: usize) -> Self {
+            Self {
+                taken: Vec::new(),
+                per_write,
+                writes: 0,
+                most_slices: 0,
+            }
+        }
+
+        fn drain(&mut self, send: &mut NetworkSend) {
+            while !send.is_completed() {
+                let before = send.bytes_written();
+                let written = send.write_to(self).unwrap();
+                assert_eq!(send.bytes_written(), before + written as u64);
+                assert_eq!(send.bytes_written(), self.taken.len() as u64);
+            }
+        }
+    }
+
+    impl Write for Dribble {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.write_vectored(&[IoSlice::new(bytes)])
+        }
+
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.writes += 1;
+            self.most_slices = self.most_slices.max(slices.len());
+            let before = self.taken.len();
+            for slice in slices {
+                assert!(!slice.is_empty(), "an empty slice is a waste");
+                let room = self.per_write - (self.taken.len() - before);
+                self.taken.extend(slice.iter().take(room));
+            }
+            Ok(self.taken.len() - before)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn framed(message: &MessageBytes) -> Vec<u8> {
+        let size = u32::try_from(message.len()).unwrap().to_be_bytes();
+        [&size[..], &message.to_vec()].concat()
+    }
+
+    fn send(message: &MessageBytes) -> NetworkSend {
+        NetworkSend::new(NodeId(1), message.clone())
+    }
+
+    #[test]
+    fn size_and_message_leave_in_one_write() {
+        let message = MessageBytes::from(b"hello".to_vec());
+        let mut send = send(&message);
+        let mut sink = Dribble::new(100);
+        sink.drain(&mut send);
+        assert_eq!((sink.writes, sink.most_slices), (1, 2));
+        assert_eq!(sink.taken, b"\0\0\0\x05hello");
+    }
+
+    #[test]
+    fn an_empty_message_is_its_size_alone() {
+        let mut send = send(&MessageBytes::from(Vec::new()));
+        assert!(!send.is_completed());
+        let mut sink = Dribble::new(100);
+        sink.drain(&mut send);
+        assert_eq!((sink.writes, sink.most_slices), (1, 1));
+        assert_eq!(sink.taken, [0; 4]);
+    }
+
+    #[test]
+    fn nothing_taken_is_an_error_and_not_an_endless_loop() {
+        let mut send = send(&MessageBytes::from(b"x".to_vec()));
+        let error = send.write_to(&mut Dribble::new(0)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WriteZero);
+        assert_eq!(send.bytes_written(), 0);
+    }
+
+    #[test]
+    fn an_error_moves_nothing() {
+        struct Fails;
+        impl Write for Fails {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let message = MessageBytes::from(b"hello".to_vec());
+        let mut send = send(&message);
+        let mut sink = Dribble::new(6);
+        send.write_to(&mut sink).unwrap();
+        send.write_to(&mut Fails).unwrap_err();
+        sink.drain(&mut send);
+        assert_eq!(sink.taken, framed(&message));
+    }
+}

@@ -1,0 +1,121 @@
+//! What the client needs of a set of connections. Java: `Selectable`, `ChannelState`.
+//!
+//! Threads: one thread owns it; other threads reach it through its [`Waker`] alone.
+//! Differs from Java: a poll may complete several receives of one node (the one-receive rule protects brokers), and
+//! a refused call is an `Err` that gives the send back instead of an `IllegalStateException`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::{NetworkReceive, NetworkSend, Waker};
+use crate::common::NodeId;
+
+/// Connections to many nodes, one per node, each with at most one send in progress.
+pub(crate) trait Selectable {
+    /// Starts to connect. The outcome comes with a later poll, in `connected` or `disconnected`.
+    ///
+    /// # Errors
+    ///
+    /// There is a connection with this id already (`AlreadyExists`), or the operating system refused at once. Nothing
+    /// is kept then, and no disconnect will be reported.
+    fn connect(&mut self, id: NodeId, address: SocketAddr, now: Instant) -> io::Result<()>;
+
+    /// Hands a send to the channel of its destination, which writes what the socket takes at once. The end of the
+    /// send, or the loss of the connection, is reported by a later poll and never here.
+    ///
+    /// # Errors
+    ///
+    /// Gives the send back: there is no such connection, it is not connected yet, it is failing, or its previous send
+    /// was not reported as completed so far.
+    fn send(&mut self, send: NetworkSend) -> Result<(), NetworkSend>;
+
+    /// Does all the I/O that is possible, after a wait of up to `timeout` for some to become possible. `Duration::MAX`
+    /// waits for ever. Clears the four lists below and fills them anew; a poll may return early with all of them empty.
+    ///
+    /// # Blocking
+    ///
+    /// Up to `timeout`, until a socket is ready or the [`Waker`] is used.
+    fn poll(&mut self, timeout: Duration) -> io::Result<()>;
+
+    /// The nodes whose send was written to the last byte. Drains the list.
+    fn completed_sends(&mut self) -> Vec<NodeId>;
+
+    /// The frames that arrived, in order for each node, at times several of one node. Drains the list.
+    ///
+    /// What a node sent before its connection was lost is here in the poll that reports the loss, or in an earlier one.
+    fn completed_receives(&mut self) -> Vec<NetworkReceive>;
+
+    /// The connections that were lost or could not be made, and why. They are forgotten already. Drains the list.
+    fn disconnected(&mut self) -> Vec<(NodeId, Disconnect)>;
+
+    /// The connections that became usable, without those that the same poll lost again. Drains the list.
+    fn connected(&mut self) -> Vec<NodeId>;
+
+    /// Whether the connection takes a send now, but for one that may be in progress.
+    fn is_channel_ready(&self, id: NodeId) -> bool;
+
+    /// How many bytes of the send in progress, size prefix included, were handed to the socket; 0 if there is none.
+    ///
+    /// A send is in progress until `completed_sends` has named it. For a connection that the last poll reported as
+    /// disconnected this still tells about its last send, until the next poll or `connect`.
+    fn bytes_written(&self, id: NodeId) -> u64;
+
+    /// Closes the connection at once, if there is one, and discards what was in progress and what the lists above
+    /// still hold of it. Not reported as a disconnect.
+    fn close(&mut self, id: NodeId);
+
+    /// Closes every connection, as [`close`](Self::close) does.
+    fn close_all(&mut self);
+
+    /// A handle with which any thread ends the current or the next poll.
+    fn waker(&self) -> Waker;
+
+    /// Sets the size above which a frame of this node ends the connection. A new connection starts with the limit
+    /// that the selector was made with.
+    fn set_receive_limit(&mut self, id: NodeId, limit: usize);
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Disconnect {
+    /// The connection could not be made. Nothing was written.
+    #[error("the connection could not be made: {message}")]
+    NotConnected {
+        kind: io::ErrorKind,
+        message: String,
+    },
+    /// The peer closed the connection in an orderly way.
+    #[error("the peer closed the connection")]
+    PeerClosed,
+    /// Reading or writing failed.
+    #[error("the connection was lost: {message}")]
+    Failed {
+        kind: io::ErrorKind,
+        message: String,
+    },
+    /// The peer sent what cannot be a frame.
+    #[error("{0}")]
+    InvalidReceive(String),
+    /// Nothing happened on the connection for `connections.max.idle.ms`.
+    #[error("the connection was idle for longer than connections.max.idle.ms")]
+    Expired,
+}
+
+impl Disconnect {
+    /// The connection could not be made, for this reason.
+    pub(super) fn not_connected(error: &io::Error) -> Self {
+        Self::NotConnected {
+            kind: error.kind(),
+            message: error.to_string(),
+        }
+    }
+
+    /// Reading or writing failed, for this reason.
+    pub(super) fn failed(error: &io::Error) -> Self {
+        Self::Failed {
+            kind: error.kind(),
+            message: error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! The one thread's wait for all sockets, and the I/O that follows it. Java: `Selector`.
+//!
+//! Threads: everything but the [`Waker`] belongs to the polling thread.
+//! Differs from Java: the operating system's selector is edge triggered, so a channel that was stopped before its socket
+//! said `WouldBlock` is queued for the next poll, which then does not wait. A send is tried at once, which saves a round
+//! through the selector. The wait also ends when an idle connection is due, so that a client without any other
+//! timer closes it in time.
+
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use mio::{Events, Poll, Token};
+
+use super::kafka_channel::KafkaChannel;
+use super::plaintext_transport_layer::PlaintextTransportLayer;
+use super::transport_layer::TransportLayer;
+use super::{Disconnect, NetworkReceive, NetworkSend, Selectable, SocketOptions, Waker};
+use crate::common::NodeId;
+use crate::sync::Arc;
+use crate::utils::Time;
+
+const WAKER: Token = Token(usize::MAX);
+
+/// Events taken per wait. Those beyond it come with the next one.
+const EVENTS_PER_POLL: usize = 256;
+
+/// The bytes of all connections pass through one buffer of this size.
+const READ_BUFFER_SIZE: usize = 64 * 1024;
+
+/// How a [`Selector`] behaves.
+#[derive(Clone, Debug)]
+pub(crate) struct SelectorConfig {
+    pub(crate) socket_options: SocketOptions,
+    /// `connections.max.idle.ms`; `Duration::MAX` keeps idle connections.
+    pub(crate) connections_max_idle: Duration,
+    /// The largest frame that a connection accepts until it is told otherwise: small, because who answers is not
+    /// known to be a broker yet.
+    pub(crate) initial_receive_limit: usize,
+    /// Read for idle expiry alone.
+    pub(crate) time: Arc<dyn Time>,
+}
+
+impl SelectorConfig {
+    /// Enough for every answer to an ApiVersions request.
+    pub(crate) const DEFAULT_INITIAL_RECEIVE_LIMIT: usize = 64 * 1024;
+}
+
+/// The connections of one client, over the operating system's selector.
+pub(crate) struct Selector {
+    config: SelectorConfig,
+    poll: Poll,
+    events: Events,
+    waker: Waker,
+    connections: HashMap<Token, Connection>,
+    /// Tokens are not reused, so that an event or a queue entry of a closed connection cannot reach its successor.
+    tokens: HashMap<NodeId, Token>,
+    next_token: usize,
+    /// The connections that have something to do or to report without another event. Each is in here once.
+    ready: Vec<Token>,
+    /// Not before this moment can a connection be due for closing. In the past: to be looked for in the next poll.
+    next_idle_check: Option<Instant>,
+    read_buffer: Box<[u8]>,
+
+    completed_sends: Vec<NodeId>,
+    completed_receives: Vec<NetworkReceive>,
+    connected: Vec<NodeId>,
+    disconnected: Vec<(NodeId, Disconnect)>,
+    /// What the connections in `disconnected` had written of their last send.
+    written_by_disconnected: Vec<(NodeId, u64)>,
+
+    #[cfg(test)]
+    waits: u64,
+}
+
+struct Connection {
+    channel: KafkaChannel<PlaintextTransportLayer>,
+    last_active: Instant,
+    is_queued: bool,
+}
+
+impl Connection {
+    /// Puts the connection into `ready`, if it is not in there.
+    fn enqueue(&mut self, token: Token, ready: &mut Vec<Token>) {
+        if !mem::replace(&mut self.is_queued, true) {
+            ready.push(token);
+        }
+    }
+}
+
+impl Selector {
+    /// # Errors
+    ///
+    /// The operating system has no selector or no wake-up mechanism to give, as a rule because the process has too
+    /// many files open.
+    pub(crate) fn new(config: SelectorConfig) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = mio::Waker::new(poll.registry(), WAKER)?;
+        Ok(Self {
+            config,
+            poll,
+            events: Events::with_capacity(EVENTS_PER_POLL),
+            waker: Waker::new(move || waker.wake()),
+            connections: HashMap::new(),
+            tokens: HashMap::new(),
+            next_token: 0,
+            ready: Vec::new(),
+            next_idle_check: None,
+            read_buffer: vec![0; READ_BUFFER_SIZE].into_boxed_slice(),
+            completed_sends: Vec::new(),
+            completed_receives: Vec::new(),
+            connected: Vec::new(),
+            disconnected: Vec::new(),
+            written_by_disconnected: Vec::new(),
+            #[cfg(test)]
+            waits: 0,
+        })
+    }
+
+    fn channel(&self, id: NodeId) -> Option<&KafkaChannel<PlaintextTransportLayer>> {
+        let connection = self.connections.get(self.tokens.get(&id)?)?;
+        Some(&connection.channel)
+    }
+
+    fn clear(&mut self) {
+        self.completed_sends.clear();
+        self.completed_receives.clear();
+        self.connected.clear();
+        self.disconnected.clear();
+        self.written_by_disconnected.clear();
+    }
+
+    /// How long to wait for events; `None` for ever.
+    fn wait_time(&self, timeout: Duration, now: Instant) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let until_idle_check = match self.next_idle_check {
+            Some(at) => at.saturating_duration_since(now),
+            None => Duration::MAX,
+        };
+        // Parts of a millisecond are no concern: mio rounds them up, so that they do not become a busy loop.
+        let wait = timeout.min(until_idle_check);
+        (wait < Duration::MAX).then_some(wait)
+    }
+
+    /// Queues the channels that have events. An event is only a hint, and one of a closed connection means nothing.
+    fn note_events(&mut self) {
+        for event in &self.events {
+            if let Some(connection) = self.connections.get_mut(&event.token()) {
+                // A hang-up or an error wakes both sides; whichever then fails first tells what happened.
+                let readable = event.is_readable() || event.is_read_closed() || event.is_error();
+                let writable = event.is_writable() || event.is_write_closed() || event.is_error();
+                connection.channel.note_readiness(readable, writable);
+                connection.enqueue(event.token(), &mut self.ready);
+            }
+        }
+    }
+
+    /// Does for one connection all that can be done now.
+    fn process(&mut self, token: Token, now: Instant) {
+        let Some(connection) = self.connections.get_mut(&token) else {
+            return; // Closed since it was queued.
+        };
+        connection.is_queued = false;
+        connection.last_active = now;
+        let channel = &mut connection.channel;
+        if channel.finish_connect() {
+            self.connected.push(channel.id());
+        }
+        // Writes first: if one fails, the read that follows still delivers what the peer had answered.
+        channel.write();
+        channel.read(&mut self.read_buffer, &mut self.completed_receives);
+        if channel.take_completed_send() {
+            self.completed_sends.push(channel.id());
+        }
+        if let Some(why) = channel.disconnect().cloned() {
+            self.disconnect(token, why);
+        } else if channel.has_work() {
+            connection.enqueue(token, &mut self.ready);
+        }
+    }
+
+    fn disconnect(&mut self, token: Token, why: Disconnect) {
+        if let Some(connection) = self.remove(token) {
+            let channel = connection.channel;
+            self.connected.retain(|id| *id != channel.id());
+            self.written_by_disconnected
+                .push((channel.id(), channel.bytes_written()));
+            self.disconnected.push((channel.id(), why));
+        }
+    }
+
+    fn remove(&mut self, token: Token) -> Option<Connection> {
+        let mut connection = self.connections.remove(&token)?;
+        self.tokens.remove(&connection.channel.id());
+        connection
+            .channel
+            .transport_mut()
+            .deregister(self.poll.registry());
+        Some(connection)
+    }
+
+    /// Closes the connection that was idle for the longest time, if that was too long: one per poll, so that a
+    /// process that was suspended does not lose all of its connections in one go.
+    fn close_oldest_idle(&mut self, now: Instant) {
+        if self.next_idle_check.is_none_or(|at| now < at) {
+            return;
+        }
+        let oldest = self
+            .connections
+            .iter_mut()
+            .min_by_key(|(_, connection)| connection.last_active);
+        let Some((token, connection)) = oldest else {
+            self.next_idle_check = None;
+            return;
+        };
+        let due = connection
+            .last_active
+            .checked_add(self.config.connections_max_idle);
+        if due.is_none_or(|due| now < due) {
+            self.next_idle_check = due;
+            return;
+        }
+        // The next check is left in the past: the next poll looks for another one, without a wait.
+        connection.channel.fail(Disconnect::Expired);
+        let token = *token;
+        self.process(token, now);
+    }
+}
+
+impl Selectable for Selector {
+    fn connect(&mut self, id: NodeId, address: SocketAddr, now: Instant) -> io::Result<()> {
+        if self.tokens.contains_key(&id) {
+            let text = format!("there is already a connection to node {id}");
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        let token = Token(self.next_token);
+        let registry = self.poll.registry();
+        let options = self.config.socket_options;
+        let transport = PlaintextTransportLayer::connect(address, options, registry, token)?;
+
+        self.next_token = self.next_token.wrapping_add(1);
+        self.tokens.insert(id, token);
+        let channel = KafkaChannel::new(id, transport, self.config.initial_receive_limit);
+        let connection = Connection {
+            channel,
+            last_active: now,
+            is_queued: false,
+        };
+        self.connections.insert(token, connection);
+        self.written_by_disconnected.retain(|(lost, _)| *lost != id);
+        if self.next_idle_check.is_none() {
+            self.next_idle_check = now.checked_add(self.config.connections_max_idle);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, send: NetworkSend) -> Result<(), NetworkSend> {
+        let Some(token) = self.tokens.get(&send.destination()).copied() else {
+            return Err(send);
+        };
+        let Some(connection) = self.connections.get_mut(&token) else {
+            return Err(send);
+        };
+        connection.channel.set_send(send)?;
+        connection.last_active = self.config.time.now();
+        connection.channel.write();
+        // Whatever came of it, a completed send or a failure included, is reported by the next poll.
+        if connection.channel.has_work() {
+            connection.enqueue(token, &mut self.ready);
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, timeout: Duration) -> io::Result<()> {
+        self.clear();
+        let wait = self.wait_time(timeout, self.config.time.now());
+        let waited = self.poll.poll(&mut self.events, wait);
+        #[cfg(test)]
+        {
+            self.waits += 1;
+        }
+        self.waker.acknowledge();
+        match waited {
+            // A signal ended the wait, and there are no events: the same as a wake-up.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
+            other => other?,
+        }
+
+        let now = self.config.time.now();
+        self.note_events();
+        for token in mem::take(&mut self.ready) {
+            self.process(token, now);
+        }
+        self.close_oldest_idle(now);
+        Ok(())
+    }
+
+    fn completed_sends(&mut self) -> Vec<NodeId> {
+        mem::take(&mut self.completed_sends)
+    }
+
+    fn completed_receives(&mut self) -> Vec<NetworkReceive> {
+        mem::take(&mut self.completed_receives)
+    }
+
+    fn disconnected(&mut self) -> Vec<(NodeId, Disconnect)> {
+        mem::take(&mut self.disconnected)
+    }
+
+    fn connected(&mut self) -> Vec<NodeId> {
+        mem::take(&mut self.connected)
+    }
+
+    fn is_channel_ready(&self, id: NodeId) -> bool {
+        self.channel(id).is_some_and(KafkaChannel::is_ready)
+    }
+
+    fn bytes_written(&self, id: NodeId) -> u64 {
+        if let Some(channel) = self.channel(id) {
+            return channel.bytes_written();
+        }
+        let lost = self
+            .written_by_disconnected
+            .iter()
+            .find(|(lost, _)| *lost == id);
+        lost.map_or(0, |(_, written)| *written)
+    }
+
+    fn close(&mut self, id: NodeId) {
+        if let Some(token) = self.tokens.get(&id).copied() {
+            self.remove(token);
+        }
+        self.completed_sends.retain(|node| *node != id);
+        self.completed_receives
+            .retain(|receive| receive.source != id);
+        self.connected.retain(|node| *node != id);
+        self.disconnected.retain(|(node, _)| *node != id);
+        self.written_by_disconnected.retain(|(node, _)| *node != id);
+    }
+
+    fn close_all(&mut self) {
+        let tokens: Vec<Token> = self.connections.keys().copied().collect();
+        for token in tokens {
+            self.remove(token);
+        }
+        self.ready.clear();
+        self.clear();
+    }
+
+    fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    fn set_receive_limit(&mut self, id: NodeId, limit: usize) {
+        if let Some(token) = self.tokens.get(&id) {
+            if let Some(connection) = self.connections.get_mut(token) {
+                connection.channel.set_receive_limit(limit);
+            }
+        }
+    }
+}
+
+impl Drop for Selector {
+    fn drop(&mut self) {
+        self.close_all();
+    }
+}
+
+#[cfg(test)]
+mod tests;

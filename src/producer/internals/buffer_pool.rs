@@ -1,0 +1,351 @@
+//! The memory of the batches, bounded by `buffer.memory`. Java: `BufferPool`.
+//!
+//! Every batch reserves its size here before it exists and gives the reservation back when the last owner of its bytes
+//! drops them; nobody can forget to, do it twice, or do it while a socket still reads the bytes. The count is of reserved
+//! bytes, so that buffers of any size share the bound; buffers of `batch.size` are kept and used again.
+//!
+//! Threads: caller threads allocate, the I/O thread mostly gives back.
+//! Locks: one mutex, held for arithmetic only. Memory is taken from the allocator outside it.
+//! Fairness: waiters are served first come first served. Only the first is ever signalled, and it passes the signal on when
+//! it leaves, so a large request at the head is not starved by small ones behind it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result, TimeoutReason};
+use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
+use crate::utils::Time;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct BufferPool {
+    total: usize,
+    poolable_size: usize,
+    time: Arc<dyn Time>,
+    state: Mutex<State>,
+    /// The length of `State::waiters`, for the I/O thread to read without the lock.
+    queued: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Empty buffers with a capacity of `poolable_size`, the warmest at the back.
+    free: Vec<Vec<u8>>,
+    /// Bytes that are neither reserved nor in `free`.
+    non_pooled_available: usize,
+    /// One for each blocked thread, oldest first.
+    waiters: VecDeque<Arc<Condvar>>,
+    closed: bool,
+}
+
+/// A buffer together with the reservation that it stands on. Dropping it gives both back.
+#[derive(Debug, Default)]
+pub(crate) struct PooledBuffer {
+    pub(crate) bytes: Vec<u8>,
+    reservation: Reservation,
+}
+
+/// Bytes of the pool that somebody holds. The default holds none.
+#[derive(Debug, Default)]
+struct Reservation {
+    size: usize,
+    pool: Option<Arc<BufferPool>>,
+}
+
+impl PooledBuffer {
+    /// Memory that the pool does not count, for the parts of a split batch.
+    pub(crate) fn unpooled(capacity: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(capacity),
+            reservation: Reservation::default(),
+        }
+    }
+
+    /// Takes the bytes out and leaves the reservation, for a writer that gives them back with [`Self::put_back`].
+    pub(crate) fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// The bytes of the pool that this stands on; 0 for memory that the pool does not count.
+    pub(crate) fn reserved(&self) -> usize {
+        self.reservation.size
+    }
+
+    /// Returns bytes that [`Self::take_bytes`] took; they may have been written and have grown.
+    pub(crate) fn put_back(&mut self, bytes: Vec<u8>) {
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for PooledBuffer {
+    fn drop(&mut self) {
+        if let Some(pool) = self.reservation.pool.take() {
+            pool.deallocate(std::mem::take(&mut self.bytes), self.reservation.size);
+        }
+    }
+}
+
+impl BufferPool {
+    /// A pool of `total` bytes that keeps buffers of `poolable_size` for further use.
+    pub(crate) fn new(total: usize, poolable_size: usize, time: Arc<dyn Time>) -> Arc<Self> {
+        let state = State {
+            free: Vec::new(),
+            non_pooled_available: total,
+            waiters: VecDeque::new(),
+            closed: false,
+        };
+        Arc::new(Self {
+            total,
+            poolable_size,
+            time,
+            state: Mutex::new(state),
+            queued: AtomicUsize::new(0),
+        })
+    }
+
+    /// Reserves `size` bytes if they are free now.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` where they are not, and what [`Self::allocate`] fails with at once.
+    pub(crate) fn try_allocate(self: &Arc<Self>, size: usize) -> Result<PooledBuffer> {
+        let mut state = self.check(size)?;
+        match self.reserve(&mut state, size) {
+            Some(recycled) => {
+                drop(state);
+                self.buffer(size, recycled)
+            }
+            None => Err(Error::new(
+                ErrorKind::WouldBlock,
+                format!("{size} bytes of buffer memory are not free now"),
+            )),
+        }
+    }
+
+    /// Reserves `size` bytes, and waits up to `max_block` for them. `on_wait` runs once if there is a wait, after this
+    /// thread has joined the queue and so shows in [`Self::queued`].
+    ///
+    /// # Errors
+    ///
+    /// `IllegalArgument` for more than the whole pool, `Closed`, and `BufferExhausted` after `max_block`.
+    ///
+    /// # Blocking
+    ///
+    /// Until others give enough back; at most `max_block`.
+    pub(crate) fn allocate(
+        self: &Arc<Self>,
+        size: usize,
+        max_block: Duration,
+        on_wait: impl FnOnce(),
+    ) -> Result<PooledBuffer> {
+        let mut state = self.check(size)?;
+        if let Some(recycled) = self.reserve(&mut state, size) {
+            drop(state);
+            return self.buffer(size, recycled);
+        }
+        let waiter = Arc::new(Condvar::new());
+        state.waiters.push_back(Arc::clone(&waiter));
+        self.queued.store(state.waiters.len(), Ordering::SeqCst);
+        MutexGuard::unlocked(&mut state, on_wait);
+
+        let reserved = self.wait_for_memory(&mut state, &waiter, size, max_block);
+
+        state.waiters.retain(|other| !Arc::ptr_eq(other, &waiter));
+        self.queued.store(state.waiters.len(), Ordering::SeqCst);
+        self.signal_first_waiter(&state);
+        drop(state);
+        self.buffer(size, reserved?)
+    }
+
+    /// Gathers `size` bytes piece by piece, or gives the pieces back and says why it could not.
+    ///
+    /// The pieces are taken as they come, so that this thread makes progress even if no single return is large enough;
+    /// the ones behind it are not signalled meanwhile.
+    fn wait_for_memory(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        waiter: &Condvar,
+        size: usize,
+        max_block: Duration,
+    ) -> Result<Option<Vec<u8>>> {
+        let start = self.time.now();
+        let mut gathered = 0;
+        loop {
+            let remaining =
+                max_block.saturating_sub(self.time.now().saturating_duration_since(start));
+            let timed_out = wait_for(waiter, state, remaining);
+            let error = if state.closed {
+                Some(closed())
+            } else if timed_out {
+                Some(self.exhausted(size, max_block, state))
+            } else {
+                None
+            };
+            if let Some(error) = error {
+                state.non_pooled_available += gathered;
+                return Err(error);
+            }
+            if gathered == 0 {
+                if let Some(recycled) = self.reserve(state, size) {
+                    return Ok(recycled);
+                }
+            }
+            self.free_up(state, size - gathered);
+            let piece = (size - gathered).min(state.non_pooled_available);
+            state.non_pooled_available -= piece;
+            gathered += piece;
+            if gathered == size {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The state, after the checks that every allocation starts with.
+    fn check(&self, size: usize) -> Result<MutexGuard<'_, State>> {
+        if size > self.total {
+            let text = format!(
+                "{size} bytes are more than the {} bytes of buffer.memory that all batches share",
+                self.total
+            );
+            return Err(Error::new(ErrorKind::IllegalArgument, text));
+        }
+        let state = self.state.lock();
+        if state.closed {
+            Err(closed())
+        } else {
+            Ok(state)
+        }
+    }
+
+    /// Reserves all of `size` if it is free: `Some(Some(..))` is a buffer to use again, `Some(None)` says to make one.
+    #[expect(
+        clippy::option_option,
+        reason = "whether it is free, and whether a buffer comes with it"
+    )]
+    fn reserve(&self, state: &mut State, size: usize) -> Option<Option<Vec<u8>>> {
+        if size == self.poolable_size {
+            if let Some(buffer) = state.free.pop() {
+                return Some(Some(buffer));
+            }
+        }
+        if self.available(state) < size {
+            return None;
+        }
+        self.free_up(state, size);
+        state.non_pooled_available -= size;
+        Some(None)
+    }
+
+    /// Turns kept buffers into plain available bytes until there are `size` of them or no kept buffer is left.
+    fn free_up(&self, state: &mut State, size: usize) {
+        while state.non_pooled_available < size && state.free.pop().is_some() {
+            state.non_pooled_available += self.poolable_size;
+        }
+    }
+
+    /// Puts memory behind a reservation. If the allocator has none the reservation is given back.
+    fn buffer(self: &Arc<Self>, size: usize, recycled: Option<Vec<u8>>) -> Result<PooledBuffer> {
+        let reservation = Reservation {
+            size,
+            pool: Some(Arc::clone(self)),
+        };
+        let mut buffer = PooledBuffer {
+            bytes: recycled.unwrap_or_default(),
+            reservation,
+        };
+        buffer.bytes.try_reserve_exact(size).map_err(|error| {
+            Error::new(
+                ErrorKind::BufferExhausted,
+                format!("no memory for a batch of {size} bytes"),
+            )
+            .caused_by(error)
+        })?;
+        Ok(buffer)
+    }
+
+    fn deallocate(&self, mut bytes: Vec<u8>, size: usize) {
+        let mut state = self.state.lock();
+        if size == self.poolable_size && bytes.capacity() == size && !state.closed {
+            bytes.clear();
+            state.free.push(bytes);
+        } else {
+            state.non_pooled_available += size;
+        }
+        debug_assert!(
+            self.available(&state) <= self.total,
+            "more memory came back than was given"
+        );
+        self.signal_first_waiter(&state);
+    }
+
+    fn signal_first_waiter(&self, state: &State) {
+        if self.available(state) > 0 || state.closed {
+            if let Some(first) = state.waiters.front() {
+                first.notify_one();
+            }
+        }
+    }
+
+    fn available(&self, state: &State) -> usize {
+        state.non_pooled_available + state.free.len() * self.poolable_size
+    }
+
+    fn exhausted(&self, size: usize, max_block: Duration, state: &State) -> Error {
+        let text = format!(
+            "no {size} bytes of buffer memory became free within {} ms: {} of {} bytes are free, batch.size is {}",
+            max_block.as_millis(),
+            self.available(state),
+            self.total,
+            self.poolable_size
+        );
+        Error::timed_out(
+            text,
+            TimeoutReason {
+                waiting_for: "buffer memory",
+                waited: max_block,
+                config: Some("max.block.ms"),
+            },
+        )
+        .with_kind(ErrorKind::BufferExhausted)
+    }
+
+    /// Fails every later allocation and wakes every thread that waits in one.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        for waiter in &state.waiters {
+            waiter.notify_one();
+        }
+    }
+
+    /// The bytes that nobody has reserved.
+    pub(crate) fn available_memory(&self) -> usize {
+        self.available(&self.state.lock())
+    }
+
+    /// The size of the pool: `buffer.memory`.
+    pub(crate) fn total_memory(&self) -> usize {
+        self.total
+    }
+
+    /// The number of threads that wait for memory.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued.load(Ordering::SeqCst)
+    }
+}
+
+/// Waits once, and says whether the time ran out. A wait of no time is a time-out.
+fn wait_for(condvar: &Condvar, state: &mut MutexGuard<'_, State>, remaining: Duration) -> bool {
+    condvar.wait_for(state, remaining).timed_out()
+}
+
+fn closed() -> Error {
+    Error::new(
+        ErrorKind::Closed,
+        "the producer was closed while a send waited for buffer memory",
+    )
+}
+
+#[cfg(test)]
+#[path = "buffer_pool/tests.rs"]
+mod tests;

@@ -1,0 +1,214 @@
+use std::thread;
+
+use super::*;
+use crate::utils::SystemTime;
+
+const SHORT: Duration = Duration::from_millis(10);
+const LONG: Duration = Duration::from_secs(60);
+
+fn pool(total: usize, poolable_size: usize) -> Arc<BufferPool> {
+    BufferPool::new(total, poolable_size, Arc::new(SystemTime))
+}
+
+fn allocate(pool: &Arc<BufferPool>, size: usize) -> PooledBuffer {
+    pool.allocate(size, SHORT, || ()).unwrap()
+}
+
+/// Returns once `count` threads wait in the pool.
+fn await_queued(pool: &BufferPool, count: usize) {
+    while pool.queued() != count {
+        thread::yield_now();
+    }
+}
+
+// Java: BufferPoolTest.testSimple
+#[test]
+fn simple() {
+    let pool = pool(64 * 1024, 1024);
+    let mut buffer = allocate(&pool, 1024);
+    assert_eq!((buffer.bytes.len(), buffer.bytes.capacity()), (0, 1024));
+    assert_eq!(pool.available_memory(), 63 * 1024);
+    buffer.bytes.extend_from_slice(b"written");
+    let address = buffer.bytes.as_ptr();
+    drop(buffer);
+    assert_eq!(pool.available_memory(), 64 * 1024);
+    assert_eq!(pool.state.lock().free.len(), 1);
+
+    let again = allocate(&pool, 1024);
+    assert_eq!(
+        again.bytes.as_ptr(),
+        address,
+        "a buffer of the pool's size is used again"
+    );
+    assert!(again.bytes.is_empty());
+    drop(again);
+
+    let large = allocate(&pool, 2 * 1024);
+    assert_eq!(pool.available_memory(), 62 * 1024);
+    drop(large);
+    assert_eq!(
+        pool.state.lock().free.len(),
+        1,
+        "buffers of other sizes are not kept"
+    );
+    assert_eq!(pool.available_memory(), 64 * 1024);
+}
+
+// Java: BufferPoolTest.testCantAllocateMoreMemoryThanWeHave
+#[test]
+fn cannot_allocate_more_memory_than_there_is() {
+    let pool = pool(1024, 512);
+    drop(allocate(&pool, 1024));
+    let error = pool.allocate(1025, LONG, || ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IllegalArgument);
+    assert!(error.to_string().contains("1025") && error.to_string().contains("buffer.memory"));
+}
+
+// Java: BufferPoolTest.testDelayedAllocation
+#[test]
+fn delayed_allocation() {
+    let pool = pool(5 * 1024, 1024);
+    let held = allocate(&pool, 1024);
+    let waiting = {
+        let pool = Arc::clone(&pool);
+        thread::spawn(move || pool.allocate(5 * 1024, LONG, || ()).map(drop))
+    };
+    await_queued(&pool, 1);
+    drop(held);
+    waiting.join().unwrap().unwrap();
+    assert_eq!(pool.available_memory(), 5 * 1024);
+}
+
+// Java: BufferPoolTest.testBufferExhaustedExceptionIsThrown, testBlockTimeout
+#[test]
+fn buffer_exhausted_after_max_block() {
+    let pool = pool(10, 1);
+    let _held = allocate(&pool, 10);
+    let mut waited = false;
+    let error = pool.allocate(1, SHORT, || waited = true).unwrap_err();
+    assert!(waited);
+    assert_eq!(error.kind(), ErrorKind::BufferExhausted);
+    assert!(error.is_timeout() && error.is_retriable());
+    assert_eq!(error.timeout().unwrap().config, Some("max.block.ms"));
+    assert_eq!(pool.queued(), 0);
+}
+
+// Java: BufferPoolTest.testCleanupMemoryAvailabilityWaiterOnBlockTimeout
+#[test]
+fn a_waiter_that_times_out_gives_back_what_it_gathered() {
+    let pool = pool(2, 1);
+    let first = allocate(&pool, 1);
+    let second = allocate(&pool, 1);
+    let waiting = {
+        let pool = Arc::clone(&pool);
+        thread::spawn(move || {
+            pool.allocate(2, Duration::from_millis(100), || ())
+                .map(drop)
+        })
+    };
+    await_queued(&pool, 1);
+    drop(first);
+    assert_eq!(
+        waiting.join().unwrap().unwrap_err().kind(),
+        ErrorKind::BufferExhausted
+    );
+    assert_eq!((pool.queued(), pool.available_memory()), (0, 1));
+    drop(second);
+    assert_eq!(pool.available_memory(), 2);
+}
+
+#[test]
+fn the_first_waiter_is_served_first() {
+    let pool = pool(4, 4);
+    let held = allocate(&pool, 4);
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut threads = Vec::new();
+    for (name, size) in [("large", 4), ("small", 1)] {
+        let (thread_pool, order) = (Arc::clone(&pool), Arc::clone(&order));
+        threads.push(thread::spawn(move || {
+            let buffer = thread_pool.allocate(size, LONG, || ()).unwrap();
+            order.lock().push(name);
+            drop(buffer);
+        }));
+        await_queued(&pool, threads.len());
+    }
+    drop(held);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(*order.lock(), ["large", "small"]);
+}
+
+#[test]
+fn try_allocate_never_waits() {
+    let pool = pool(8, 4);
+    let held = pool.try_allocate(8).unwrap();
+    assert_eq!(
+        pool.try_allocate(1).unwrap_err().kind(),
+        ErrorKind::WouldBlock
+    );
+    drop(held);
+    assert_eq!(pool.try_allocate(4).unwrap().bytes.capacity(), 4);
+}
+
+// Java: BufferPoolTest.testStressfulSituation
+#[test]
+fn stressful_situation() {
+    const THREADS: usize = 10;
+    const ALLOCATIONS: usize = 2_000;
+    let total = 1024 * THREADS / 2;
+    let pool = pool(total, 1024);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..ALLOCATIONS {
+                    let size = if fastrand::bool() {
+                        1024
+                    } else {
+                        fastrand::usize(1..=1024)
+                    };
+                    drop(pool.allocate(size, LONG, || ()).unwrap());
+                }
+            });
+        }
+    });
+    assert_eq!((pool.available_memory(), pool.queued()), (total, 0));
+}
+
+// Java: BufferPoolTest.testLargeAvailableMemory, outOfMemoryOnAllocation
+#[test]
+fn memory_that_the_allocator_refuses_is_given_back() {
+    let total = usize::MAX / 2 + 2;
+    let pool = pool(total, 1024);
+    assert_eq!(pool.available_memory(), total);
+    let error = pool.try_allocate(total).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BufferExhausted);
+    assert_eq!(pool.available_memory(), total);
+}
+
+// Java: BufferPoolTest.testCloseAllocations, testCloseNotifyWaiters
+#[test]
+fn close_fails_allocations_and_wakes_every_waiter() {
+    let pool = pool(1, 1);
+    let held = allocate(&pool, 1);
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.allocate(1, LONG, || ()).map(drop))
+        })
+        .collect();
+    await_queued(&pool, 3);
+    pool.close();
+    for thread in waiting {
+        assert_eq!(
+            thread.join().unwrap().unwrap_err().kind(),
+            ErrorKind::Closed
+        );
+    }
+    assert_eq!(
+        pool.allocate(1, SHORT, || ()).unwrap_err().kind(),
+        ErrorKind::Closed
+    );
+    drop(held);
+    assert_eq!(pool.available_memory(), 1);
+}

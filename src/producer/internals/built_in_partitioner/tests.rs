@@ -1,0 +1,154 @@
+use super::*;
+use crate::common::{ClusterBuilder, Node, PartitionInfo, Uuid};
+
+/// A topic whose partition `i` is led by the node with this index, or by none.
+fn cluster(leaders: &[Option<usize>], racks: &[&str]) -> (Cluster, Arc<TopicInfo>) {
+    let nodes: Vec<_> = racks
+        .iter()
+        .zip(0..)
+        .map(|(rack, id)| Node::new(NodeId(id), "host", 9092, Some(rack)))
+        .collect();
+    let partitions = leaders
+        .iter()
+        .zip(0..)
+        .map(|(leader, partition)| PartitionInfo {
+            partition,
+            leader: leader.map(|index| nodes[index].clone()),
+            leader_epoch: None,
+            replicas: Vec::new(),
+            in_sync_replicas: Vec::new(),
+            offline_replicas: Vec::new(),
+        })
+        .collect();
+    let topic = Arc::new(TopicInfo::new("t".into(), Uuid::ZERO, false, partitions));
+    let cluster = ClusterBuilder::default()
+        .nodes(nodes)
+        .topic(Arc::clone(&topic))
+        .build();
+    (cluster, topic)
+}
+
+fn loads(queues: &[u32]) -> Vec<PartitionLoad> {
+    (0..)
+        .zip(queues)
+        .map(|(partition, &queue_len)| PartitionLoad {
+            partition,
+            queue_len,
+            excluded: false,
+        })
+        .collect()
+}
+
+// Java: BuiltInPartitionerTest.testStickyPartitioning
+#[test]
+fn sticky_partitioning() {
+    let (cluster, topic) = cluster(&[Some(0), Some(0), Some(0)], &["a"]);
+    let partitioner = BuiltInPartitioner::new(100, None);
+    let first = partitioner.peek_current_partition(&topic, &cluster);
+    assert_eq!(partitioner.peek_current_partition(&topic, &cluster), first);
+    assert!(!partitioner.is_partition_changed(first));
+    assert!(!partitioner.should_switch(99, true));
+    assert!(partitioner.should_switch(100, true));
+    assert!(
+        !partitioner.should_switch(199, false),
+        "not in the middle of a batch"
+    );
+    assert!(
+        partitioner.should_switch(200, false),
+        "but not for ever either"
+    );
+
+    partitioner.switch_partition(first, &topic, &cluster);
+    assert!(
+        partitioner.is_partition_changed(first),
+        "even if the same partition was drawn again"
+    );
+    let second = partitioner.peek_current_partition(&topic, &cluster);
+    partitioner.switch_partition(first, &topic, &cluster);
+    assert!(
+        !partitioner.is_partition_changed(second),
+        "a late switch away from the first does nothing"
+    );
+}
+
+// Java: BuiltInPartitionerTest.unavailablePartitionsTest
+#[test]
+fn unavailable_partitions_are_not_drawn_while_others_are_there() {
+    let (available, topic) = cluster(&[Some(0), None, Some(0)], &["a"]);
+    let partitioner = BuiltInPartitioner::new(1, None);
+    for _ in 0..100 {
+        assert_ne!(partitioner.next_partition(&topic, &available), 1);
+    }
+    let (none, topic) = cluster(&[None, None, None], &["a"]);
+    let drawn: Vec<_> = (0..200)
+        .map(|_| partitioner.next_partition(&topic, &none))
+        .collect();
+    assert!((0..3).all(|partition| drawn.contains(&partition)));
+}
+
+// Java: BuiltInPartitionerTest.adaptivePartitionsTest
+#[test]
+fn adaptive_partitions_are_drawn_by_weight() {
+    let (cluster, topic) = cluster(&[Some(0); 5], &["a"]);
+    let partitioner = BuiltInPartitioner::new(1, None);
+    let stats = partitioner
+        .load_stats(&loads(&[5, 0, 3, 0, 1]), &topic, &cluster)
+        .unwrap();
+    let mut frequencies = [0; 5];
+    for random in 0..21 {
+        frequencies[stats.draw(random) as usize] += 1;
+    }
+    assert_eq!(frequencies, [1, 6, 3, 6, 5]);
+
+    partitioner.update_partition_load_stats(&loads(&[9, 0, 9, 9, 9]), &topic, &cluster);
+    let ones = (0..1400)
+        .filter(|_| partitioner.next_partition(&topic, &cluster) == 1)
+        .count();
+    assert!((800..1200).contains(&ones), "10 of 14, not {ones} of 1400");
+}
+
+#[test]
+fn equal_queues_need_no_table() {
+    let (cluster, topic) = cluster(&[Some(0); 3], &["a"]);
+    let partitioner = BuiltInPartitioner::new(1, None);
+    assert_eq!(
+        partitioner.load_stats(&loads(&[2, 2, 2]), &topic, &cluster),
+        None
+    );
+    assert_eq!(partitioner.load_stats(&[], &topic, &cluster), None);
+    let mut slow = loads(&[0, 0, 0]);
+    slow[1].excluded = true;
+    let stats = partitioner.load_stats(&slow, &topic, &cluster).unwrap();
+    assert_eq!(
+        stats.partitions,
+        [0, 2],
+        "an excluded partition makes a table even if queues are alike"
+    );
+}
+
+#[test]
+fn rack_aware_partitioning_prefers_the_own_rack() {
+    let (cluster, topic) = cluster(&[Some(0), Some(1), None, Some(1)], &["here", "there"]);
+    let draws = |rack: &str| -> Vec<i32> {
+        let partitioner = BuiltInPartitioner::new(1, Some(Arc::from(rack)));
+        (0..100)
+            .map(|_| partitioner.next_partition(&topic, &cluster))
+            .collect()
+    };
+    assert!(draws("here").iter().all(|partition| *partition == 0));
+    assert!(
+        draws("elsewhere")
+            .iter()
+            .all(|partition| [0, 1, 3].contains(partition))
+    );
+
+    let partitioner = BuiltInPartitioner::new(1, Some(Arc::from("there")));
+    let stats = partitioner
+        .load_stats(&loads(&[0, 4, 0, 1]), &topic, &cluster)
+        .unwrap();
+    assert_eq!(
+        stats.partitions,
+        [1, 3],
+        "the load decides among the own rack's partitions"
+    );
+}

@@ -1,0 +1,18 @@
+//! The parts behind [`KafkaProducer`](super::KafkaProducer), under Java's names.
+
+mod buffer_pool;
+mod built_in_partitioner;
+mod incomplete_batches;
+mod io_thread;
+mod produce_request_result;
+mod producer_batch;
+mod record_accumulator;
+pub(crate) mod transaction_manager;
+
+pub(crate) use buffer_pool::BufferPool;
+pub(crate) use io_thread::IoThreadId;
+pub(crate) use produce_request_result::{ProduceRequestResult, record_result};
+pub(crate) use producer_batch::{AppendRecord, ProducerBatch};
+pub(crate) use record_accumulator::{
+    AccumulatorConfig, AppendContext, AppendOutcome, Drained, ReadyCheckResult, RecordAccumulator,
+};

@@ -1,0 +1,198 @@
+//! The result of a batch, on which all futures of its records wait. Java: `ProduceRequestResult`.
+//!
+//! Locks: one mutex and one condition variable per batch. They open after the callbacks of the batch have run, so whoever
+//! saw a future complete also saw the callback's effects.
+//!
+//! Differs from Java: when a batch is split, the result holds the results of the parts instead of every record's future
+//! being chained to a new one; whoever waits, `flush` included, goes on to the parts (KAFKA-19479).
+
+use std::fmt;
+use std::time::Instant;
+
+use super::io_thread::IoThreadId;
+use super::record_accumulator::PartitionQueue;
+use crate::common::TopicPartition;
+use crate::error::{Error, Result};
+use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
+use crate::utils::{SystemTime, Time};
+
+/// See the module's documentation.
+pub(crate) struct ProduceRequestResult {
+    partition: Arc<PartitionQueue>,
+    /// Somebody waits for a record of this batch, so it is to be sent without waiting for `linger.ms`.
+    expedited: AtomicBool,
+    outcome: Mutex<Option<Outcome>>,
+    done: Condvar,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// It is in the log. `base_offset` is -1 where the broker did not tell it, `log_append_time` where record
+    /// timestamps are the creator's.
+    Acked {
+        base_offset: i64,
+        log_append_time: i64,
+    },
+    /// It failed, every record with its own error.
+    Failed(RecordErrors),
+    /// It was too large, and its records are in these batches now.
+    Split(Arc<[SplitPart]>),
+}
+
+/// The errors of a failed batch.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordErrors {
+    /// The error of each record that the broker did not name.
+    pub(crate) error: Error,
+    /// The records that the broker named (KIP-467), by index in the batch.
+    pub(crate) by_index: Arc<[(u32, Error)]>,
+}
+
+impl RecordErrors {
+    pub(crate) fn of(&self, index: u32) -> Error {
+        let named = self.by_index.iter().find(|(named, _)| *named == index);
+        named.map_or(&self.error, |(_, error)| error).clone()
+    }
+}
+
+/// One part of a split batch: it holds the original's records from `first_index` on.
+#[derive(Clone, Debug)]
+pub(crate) struct SplitPart {
+    pub(crate) first_index: u32,
+    pub(crate) result: Arc<ProduceRequestResult>,
+}
+
+impl ProduceRequestResult {
+    pub(crate) fn new(partition: Arc<PartitionQueue>) -> Arc<Self> {
+        Arc::new(Self {
+            partition,
+            expedited: AtomicBool::new(false),
+            outcome: Mutex::new(None),
+            done: Condvar::new(),
+        })
+    }
+
+    pub(crate) fn topic_partition(&self) -> &TopicPartition {
+        self.partition.topic_partition()
+    }
+
+    pub(crate) fn io_thread(&self) -> IoThreadId {
+        self.partition.io_thread()
+    }
+
+    /// Opens the result. Only the first outcome counts.
+    pub(crate) fn complete(&self, outcome: Outcome) {
+        let mut slot = self.outcome.lock();
+        debug_assert!(slot.is_none(), "a batch completed twice");
+        slot.get_or_insert(outcome);
+        drop(slot);
+        self.done.notify_all();
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        match &*self.outcome.lock() {
+            Some(Outcome::Split(parts)) => parts.iter().all(|part| part.result.is_done()),
+            outcome => outcome.is_some(),
+        }
+    }
+
+    /// Makes the batch sendable at once and wakes the I/O thread, unless it is done or was expedited before.
+    pub(crate) fn expedite(&self) {
+        if !self.expedited.swap(true, Ordering::AcqRel) && self.outcome.lock().is_none() {
+            self.partition.announce();
+            self.partition.wake_io_thread();
+        }
+    }
+
+    pub(crate) fn is_expedited(&self) -> bool {
+        self.expedited.load(Ordering::Acquire)
+    }
+
+    /// The outcome of the record at `index`, if it is known.
+    pub(crate) fn poll_record(&self, index: u32) -> Option<(Outcome, u32)> {
+        let outcome = self.outcome.lock().clone()?;
+        match &outcome {
+            Outcome::Split(parts) => match part_of(parts, index) {
+                Some((part, index)) => part.result.poll_record(index),
+                None => Some((outcome, index)),
+            },
+            _ => Some((outcome, index)),
+        }
+    }
+
+    /// Waits for the outcome of the record at `index`, through splits. `None` after `deadline`.
+    pub(crate) fn wait_record(
+        &self,
+        index: u32,
+        deadline: Option<Instant>,
+    ) -> Option<(Outcome, u32)> {
+        let outcome = self.wait(deadline)?;
+        match &outcome {
+            Outcome::Split(parts) => match part_of(parts, index) {
+                Some((part, index)) => part.result.wait_record(index, deadline),
+                None => Some((outcome, index)),
+            },
+            _ => Some((outcome, index)),
+        }
+    }
+
+    /// Waits until every record of the batch has an outcome, those of its parts included.
+    pub(crate) fn wait_all(&self) {
+        if let Some(Outcome::Split(parts)) = self.wait(None) {
+            for part in parts.iter() {
+                part.result.wait_all();
+            }
+        }
+    }
+
+    fn wait(&self, deadline: Option<Instant>) -> Option<Outcome> {
+        let mut outcome = self.outcome.lock();
+        while outcome.is_none() {
+            match deadline {
+                None => self.done.wait(&mut outcome),
+                Some(deadline) => {
+                    let remaining = deadline.saturating_duration_since(SystemTime.now());
+                    if remaining.is_zero() {
+                        return None;
+                    }
+                    self.done.wait_for(&mut outcome, remaining);
+                }
+            }
+        }
+        outcome.clone()
+    }
+}
+
+/// The part that holds the record at `index` of the original, and its index there.
+fn part_of(parts: &[SplitPart], index: u32) -> Option<(&SplitPart, u32)> {
+    let part = parts.iter().rev().find(|part| part.first_index <= index)?;
+    Some((part, index - part.first_index))
+}
+
+impl fmt::Debug for ProduceRequestResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProduceRequestResult")
+            .field("topic_partition", self.topic_partition())
+            .field("outcome", &*self.outcome.lock())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What `Result` the record at `index` of a batch with this outcome has.
+pub(crate) fn record_result(outcome: &Outcome, index: u32) -> Result<(Option<i64>, i64)> {
+    match outcome {
+        Outcome::Acked {
+            base_offset,
+            log_append_time,
+        } => {
+            let offset = (*base_offset >= 0).then(|| base_offset.saturating_add(i64::from(index)));
+            Ok((offset, *log_append_time))
+        }
+        Outcome::Failed(errors) => Err(errors.of(index)),
+        Outcome::Split(_) => Err(Error::new(
+            crate::error::ErrorKind::Internal,
+            "a record of a split batch is in none of its parts",
+        )),
+    }
+}

@@ -1,0 +1,614 @@
+//! The records of one partition that are sent together. Java: `ProducerBatch`.
+//!
+//! A batch has one owner at a time: its partition's deque, then the request that it is in flight with, then the deque
+//! again for a retry, or whoever completes it. Only its [`ProduceRequestResult`] is shared, and its frozen bytes with a
+//! socket that still writes them. A batch that is dropped without a result completes itself with an error, so that no
+//! bug elsewhere can leave a caller waiting.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use super::buffer_pool::PooledBuffer;
+use super::incomplete_batches::IncompleteBatches;
+use super::produce_request_result::{
+    Outcome, ProduceRequestResult, RecordErrors, SplitPart, record_result,
+};
+use super::record_accumulator::PartitionQueue;
+use super::transaction_manager::BatchSequence;
+use crate::common::{Headers, TopicPartition};
+use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::producer::Callback;
+use crate::producer::record_future::RecordFacts;
+use crate::protocol::{RecordBytes, RecordSet};
+use crate::record::{
+    Compression, MemoryRecordsBuilder, ProducerState, RecordBatch, estimate_batch_size_upper_bound,
+    rewrite_producer_state,
+};
+use crate::sync::Arc;
+
+/// See the module's documentation.
+pub(crate) struct ProducerBatch {
+    partition: Arc<PartitionQueue>,
+    result: Arc<ProduceRequestResult>,
+    incomplete: Arc<IncompleteBatches>,
+    thunks: Vec<Thunk>,
+    records: Records,
+    record_count: u32,
+    max_record_size: usize,
+    sequence: Option<BatchSequence>,
+    created: Instant,
+    /// When the batch was created, or last put back for another attempt.
+    last_attempt: Instant,
+    drained: Option<Instant>,
+    attempts: u32,
+    /// No attempt before this, after a failed one.
+    backoff_until: Option<Instant>,
+    leader_epoch: Option<i32>,
+    /// The value of `attempts` when `leader_epoch` last rose (KIP-951).
+    attempts_when_leader_last_changed: u32,
+    is_split: bool,
+    delivery: Delivery,
+}
+
+/// A callback with what its record's metadata needs.
+struct Thunk {
+    index: u32,
+    facts: RecordFacts,
+    callback: Callback,
+}
+
+/// The bytes, in the order of a batch's life.
+enum Records {
+    Open {
+        builder: MemoryRecordsBuilder,
+        memory: PooledBuffer,
+    },
+    Closed {
+        frozen: Arc<FrozenRecords>,
+        uncompressed_bytes: usize,
+        ratio: f32,
+    },
+    /// Given back: the batch is done.
+    Gone,
+}
+
+/// Finished bytes, standing on their reservation of buffer memory until the last owner drops them.
+#[derive(Debug)]
+pub(crate) struct FrozenRecords(PooledBuffer);
+
+impl RecordBytes for FrozenRecords {
+    fn as_bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+}
+
+/// What a batch starts with.
+pub(crate) struct NewBatch<'a> {
+    pub(crate) partition: Arc<PartitionQueue>,
+    pub(crate) incomplete: &'a Arc<IncompleteBatches>,
+    pub(crate) memory: PooledBuffer,
+    pub(crate) compression: &'a Compression,
+    pub(crate) compression_ratio: f32,
+    /// The estimated size at which the batch is full.
+    pub(crate) write_limit: usize,
+    /// How many callbacks to make room for.
+    pub(crate) expected_callbacks: usize,
+    pub(crate) now: Instant,
+}
+
+/// One record on its way into a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AppendRecord<'a> {
+    pub(crate) timestamp: i64,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) headers: &'a Headers,
+}
+
+impl AppendRecord<'_> {
+    pub(crate) fn facts(&self) -> RecordFacts {
+        let size =
+            |data: Option<&[u8]>| data.map_or(-1, |d| i32::try_from(d.len()).unwrap_or(i32::MAX));
+        RecordFacts {
+            timestamp: self.timestamp,
+            serialized_key_size: size(self.key),
+            serialized_value_size: size(self.value),
+        }
+    }
+
+    /// The size of a batch with only this record, at most.
+    pub(crate) fn upper_bound(&self) -> usize {
+        estimate_batch_size_upper_bound(self.key, self.value, self.headers)
+    }
+}
+
+impl ProducerBatch {
+    pub(crate) fn new(mut new: NewBatch<'_>) -> Self {
+        let buffer = new.memory.take_bytes();
+        let builder = MemoryRecordsBuilder::new(
+            buffer,
+            new.compression,
+            new.write_limit,
+            new.compression_ratio,
+        );
+        let result = ProduceRequestResult::new(Arc::clone(&new.partition));
+        new.incomplete.add(&result);
+        Self {
+            partition: new.partition,
+            result,
+            incomplete: Arc::clone(new.incomplete),
+            thunks: Vec::with_capacity(new.expected_callbacks),
+            records: Records::Open {
+                builder,
+                memory: new.memory,
+            },
+            record_count: 0,
+            max_record_size: 0,
+            sequence: None,
+            created: new.now,
+            last_attempt: new.now,
+            drained: None,
+            attempts: 0,
+            backoff_until: None,
+            leader_epoch: None,
+            attempts_when_leader_last_changed: 0,
+            is_split: false,
+            delivery: Delivery::NotWritten,
+        }
+    }
+
+    /// Appends the record if there is room, and takes its callback then. Gives the record's index in the batch.
+    ///
+    /// # Errors
+    ///
+    /// When the record cannot be in any batch (a negative timestamp, a length above 2 GiB), or the codec fails.
+    pub(crate) fn try_append(
+        &mut self,
+        record: &AppendRecord<'_>,
+        callback: &mut Option<Callback>,
+    ) -> Result<Option<u32>> {
+        let Records::Open { builder, .. } = &mut self.records else {
+            return Ok(None);
+        };
+        let before = builder.uncompressed_bytes();
+        let appended = builder
+            .try_append(record.timestamp, record.key, record.value, record.headers)
+            .map_err(refused_record)?;
+        if !appended {
+            return Ok(None);
+        }
+        self.max_record_size = self
+            .max_record_size
+            .max(builder.uncompressed_bytes() - before);
+        let index = self.record_count;
+        self.record_count += 1;
+        if let Some(callback) = callback.take() {
+            self.thunks.push(Thunk {
+                index,
+                facts: record.facts(),
+                callback,
+            });
+        }
+        Ok(Some(index))
+    }
+
+    /// Refuses further records and finishes the compressed stream, so that whoever drains the batch has less to do.
+    pub(crate) fn close_for_record_appends(&mut self) -> Result<()> {
+        match &mut self.records {
+            Records::Open { builder, .. } => builder
+                .close_for_record_appends()
+                .map_err(|error| codec_failure(&error)),
+            Records::Closed { .. } | Records::Gone => Ok(()),
+        }
+    }
+
+    /// Freezes the batch: header, CRC, and the producer state that it was given. Does nothing when it is frozen.
+    ///
+    /// # Errors
+    ///
+    /// When the codec fails or the producer state is impossible; the batch must be failed then.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        let (builder, mut memory) = match std::mem::replace(&mut self.records, Records::Gone) {
+            Records::Open { builder, memory } => (builder, memory),
+            closed => {
+                self.records = closed;
+                return Ok(());
+            }
+        };
+        let closed = builder
+            .close(producer_state(self.sequence))
+            .map_err(|error| codec_failure(&error))?;
+        memory.put_back(closed.bytes);
+        self.records = Records::Closed {
+            frozen: Arc::new(FrozenRecords(memory)),
+            uncompressed_bytes: closed.uncompressed_bytes,
+            ratio: closed.compression_ratio,
+        };
+        Ok(())
+    }
+
+    /// The frozen bytes, shared and not copied. Empty before [`Self::close`].
+    pub(crate) fn record_set(&self) -> RecordSet {
+        match &self.records {
+            Records::Closed { frozen, .. } => RecordSet(Arc::<FrozenRecords>::clone(frozen)),
+            Records::Open { .. } | Records::Gone => RecordSet::from(Vec::new()),
+        }
+    }
+
+    /// Gives the batch its place among its producer's batches, before it is frozen.
+    pub(crate) fn set_sequence(&mut self, sequence: BatchSequence) {
+        debug_assert!(
+            matches!(self.records, Records::Open { .. }),
+            "a frozen batch keeps its sequence"
+        );
+        self.sequence = Some(sequence);
+    }
+
+    /// Gives the batch a new place in the sequence after an epoch bump. Only for a batch that no broker holds.
+    ///
+    /// # Errors
+    ///
+    /// When the frozen bytes are not a batch, which is a bug.
+    pub(crate) fn reset_sequence(&mut self, sequence: BatchSequence) -> Result<()> {
+        self.sequence = Some(sequence);
+        if let Records::Closed { frozen, .. } = &mut self.records {
+            if Arc::get_mut(frozen).is_none() {
+                // A socket still writes the old bytes, which must not change under it.
+                let mut copy = PooledBuffer::unpooled(0);
+                copy.put_back(frozen.as_bytes().to_vec());
+                *frozen = Arc::new(FrozenRecords(copy));
+            }
+            if let Some(FrozenRecords(memory)) = Arc::get_mut(frozen) {
+                rewrite_producer_state(&mut memory.bytes, producer_state(self.sequence))
+                    .map_err(|error| codec_failure(&error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes every record with its offset, callbacks first.
+    pub(crate) fn complete(mut self, base_offset: i64, log_append_time: i64) {
+        self.finish(Outcome::Acked {
+            base_offset,
+            log_append_time,
+        });
+    }
+
+    /// Fails every record: those in `by_index` with their own error, the rest with `error`. Each error says which
+    /// partition it is about and whether the log may hold the record.
+    pub(crate) fn complete_exceptionally(mut self, error: Error, by_index: Vec<(u32, Error)>) {
+        let stamp = |error: Error| {
+            error
+                .with_delivery(self.delivery)
+                .for_partition(self.topic_partition().clone())
+        };
+        let by_index = by_index
+            .into_iter()
+            .map(|(index, error)| (index, stamp(error)))
+            .collect();
+        let errors = RecordErrors {
+            error: stamp(error),
+            by_index,
+        };
+        self.finish(Outcome::Failed(errors));
+    }
+
+    /// Gives the memory back, runs the callbacks, opens the result: a callback that sends finds the memory free, and a
+    /// `get` or `flush` that returns finds the callbacks done.
+    fn finish(&mut self, outcome: Outcome) {
+        self.records = Records::Gone;
+        for thunk in std::mem::take(&mut self.thunks) {
+            let Thunk {
+                index,
+                facts,
+                callback,
+            } = thunk;
+            let result = record_result(&outcome, index).map(|(offset, log_append_time)| {
+                facts.metadata(self.partition.topic_partition(), offset, log_append_time)
+            });
+            if catch_unwind(AssertUnwindSafe(|| callback.call(result))).is_err() {
+                log::error!(
+                    "a callback for a record of {} panicked",
+                    self.topic_partition()
+                );
+            }
+        }
+        self.result.complete(outcome);
+        self.incomplete.remove(&self.result);
+    }
+
+    /// Takes the batch apart into batches of at most `size` bytes each (one record at least), which are closed for
+    /// appends, keep its age and its fate so far, and own its callbacks.
+    ///
+    /// # Errors
+    ///
+    /// Gives the batch back, unchanged, when its own bytes cannot be read, which is a bug.
+    pub(crate) fn split(
+        self,
+        size: usize,
+        compression: &Compression,
+    ) -> std::result::Result<Vec<Self>, (Self, Error)> {
+        let records = match self.decode() {
+            Ok(records) => records,
+            Err(error) => return Err((self, error)),
+        };
+        let mut parts: Vec<(u32, Self)> = Vec::new();
+        for (index, record) in (0_u32..).zip(&records) {
+            let record = AppendRecord {
+                timestamp: record.timestamp,
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+                headers: &record.headers,
+            };
+            if let Err(error) = self.append_to_parts(&mut parts, index, &record, size, compression)
+            {
+                return Err((self, error));
+            }
+        }
+        Ok(self.hand_over_to(parts))
+    }
+
+    fn append_to_parts(
+        &self,
+        parts: &mut Vec<(u32, Self)>,
+        index: u32,
+        record: &AppendRecord<'_>,
+        size: usize,
+        compression: &Compression,
+    ) -> Result<()> {
+        if let Some((_, part)) = parts.last_mut() {
+            if part.try_append(record, &mut None)?.is_some() {
+                return Ok(());
+            }
+            part.close_for_record_appends()?;
+        }
+        let write_limit = size.max(record.upper_bound());
+        let mut part = Self::new(NewBatch {
+            partition: Arc::clone(&self.partition),
+            incomplete: &self.incomplete,
+            memory: PooledBuffer::unpooled(write_limit),
+            compression,
+            compression_ratio: 1.0,
+            write_limit,
+            expected_callbacks: 0,
+            now: self.created,
+        });
+        part.is_split = true;
+        part.delivery = self.delivery;
+        part.try_append(record, &mut None)?;
+        parts.push((index, part));
+        Ok(())
+    }
+
+    /// Moves the callbacks to the parts and points the futures at them.
+    fn hand_over_to(mut self, mut parts: Vec<(u32, Self)>) -> Vec<Self> {
+        for mut thunk in std::mem::take(&mut self.thunks) {
+            if let Some((first, part)) = parts
+                .iter_mut()
+                .rev()
+                .find(|(first, _)| *first <= thunk.index)
+            {
+                thunk.index -= *first;
+                part.thunks.push(thunk);
+            }
+        }
+        let links: Vec<_> = parts
+            .iter()
+            .map(|(first_index, part)| SplitPart {
+                first_index: *first_index,
+                result: Arc::clone(&part.result),
+            })
+            .collect();
+        self.finish(Outcome::Split(links.into()));
+        let mut batches: Vec<_> = parts.into_iter().map(|(_, part)| part).collect();
+        for batch in &mut batches {
+            if let Err(error) = batch.close_for_record_appends() {
+                log::error!("a part of a split batch cannot be closed: {error}");
+            }
+        }
+        batches
+    }
+
+    fn decode(&self) -> Result<Vec<crate::record::DecodedRecord>> {
+        let Records::Closed {
+            frozen,
+            uncompressed_bytes,
+            ..
+        } = &self.records
+        else {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "only a frozen batch can be split",
+            ));
+        };
+        let (batch, _) =
+            RecordBatch::parse(frozen.as_bytes()).map_err(|error| codec_failure(&error))?;
+        batch
+            .records(*uncompressed_bytes)
+            .map_err(|error| codec_failure(&error))
+    }
+
+    /// Puts the batch up for another attempt.
+    pub(crate) fn reenqueued(&mut self, now: Instant, backoff: Duration) {
+        self.attempts += 1;
+        self.last_attempt = self.last_attempt.max(now);
+        self.backoff_until = now.checked_add(backoff);
+    }
+
+    /// Notes the leader epoch that the metadata know now. A new leader makes waiting out the backoff pointless (KIP-951).
+    pub(crate) fn maybe_update_leader_epoch(&mut self, latest: Option<i32>) {
+        if latest.is_some() && latest > self.leader_epoch {
+            self.attempts_when_leader_last_changed = self.attempts;
+            self.leader_epoch = latest;
+        }
+    }
+
+    /// Whether the leader changed since the attempt that failed last.
+    pub(crate) fn has_leader_changed_for_the_ongoing_retry(&self) -> bool {
+        self.attempts >= 1 && self.attempts == self.attempts_when_leader_last_changed
+    }
+
+    /// When the backoff after the last failure ends, while it lasts.
+    pub(crate) fn backing_off_until(&self, now: Instant) -> Option<Instant> {
+        if self.has_leader_changed_for_the_ongoing_retry() {
+            return None;
+        }
+        self.backoff_until.filter(|until| *until > now)
+    }
+
+    pub(crate) fn has_reached_delivery_timeout(&self, timeout: Duration, now: Instant) -> bool {
+        now.saturating_duration_since(self.created) >= timeout
+    }
+
+    /// Whether a further record would not fit.
+    pub(crate) fn is_full(&self) -> bool {
+        match &self.records {
+            Records::Open { builder, .. } => builder.is_full(),
+            Records::Closed { .. } | Records::Gone => true,
+        }
+    }
+
+    /// The bytes that the batch takes in a request: real ones when it is frozen, an estimate before.
+    pub(crate) fn estimated_size_in_bytes(&self) -> usize {
+        match &self.records {
+            Records::Open { builder, .. } => builder.estimated_size_in_bytes(),
+            Records::Closed { frozen, .. } => frozen.as_bytes().len(),
+            Records::Gone => 0,
+        }
+    }
+
+    /// The observed ratio of compressed to plain bytes, once frozen.
+    pub(crate) fn compression_ratio(&self) -> f32 {
+        match &self.records {
+            Records::Closed { ratio, .. } => *ratio,
+            Records::Open { .. } | Records::Gone => 1.0,
+        }
+    }
+
+    /// The largest record, in bytes of its uncompressed form.
+    pub(crate) fn max_record_size(&self) -> usize {
+        self.max_record_size
+    }
+
+    /// Says that a request with this batch was handed to a socket and got no definite answer.
+    pub(crate) fn mark_maybe_written(&mut self) {
+        self.delivery = Delivery::MaybeWritten;
+    }
+
+    pub(crate) fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+
+    pub(crate) fn topic_partition(&self) -> &TopicPartition {
+        self.partition.topic_partition()
+    }
+
+    pub(crate) fn partition(&self) -> &Arc<PartitionQueue> {
+        &self.partition
+    }
+
+    pub(crate) fn result(&self) -> &Arc<ProduceRequestResult> {
+        &self.result
+    }
+
+    pub(crate) fn record_count(&self) -> u32 {
+        self.record_count
+    }
+
+    pub(crate) fn callback_count(&self) -> usize {
+        self.thunks.len()
+    }
+
+    pub(crate) fn created(&self) -> Instant {
+        self.created
+    }
+
+    pub(crate) fn last_attempt(&self) -> Instant {
+        self.last_attempt
+    }
+
+    pub(crate) fn drained(&self) -> Option<Instant> {
+        self.drained
+    }
+
+    pub(crate) fn mark_drained(&mut self, now: Instant) {
+        self.drained = Some(now);
+    }
+
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Whether the batch was sent before.
+    pub(crate) fn in_retry(&self) -> bool {
+        self.attempts > 0
+    }
+
+    pub(crate) fn is_split(&self) -> bool {
+        self.is_split
+    }
+
+    /// The batch's place among its producer's batches; `None` before the first drain, and without idempotence.
+    pub(crate) fn sequence(&self) -> Option<BatchSequence> {
+        self.sequence
+    }
+}
+
+impl Drop for ProducerBatch {
+    fn drop(&mut self) {
+        if !matches!(self.records, Records::Gone) || !self.thunks.is_empty() {
+            log::error!(
+                "a batch of {} was dropped without a result",
+                self.topic_partition()
+            );
+            let error = Error::new(
+                ErrorKind::Internal,
+                "the batch was dropped without a result",
+            )
+            .with_delivery(self.delivery)
+            .for_partition(self.topic_partition().clone());
+            self.finish(Outcome::Failed(RecordErrors {
+                error,
+                by_index: Arc::from([]),
+            }));
+        }
+    }
+}
+
+impl fmt::Debug for ProducerBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProducerBatch")
+            .field("topic_partition", self.topic_partition())
+            .field("record_count", &self.record_count)
+            .field("sequence", &self.sequence)
+            .field("attempts", &self.attempts)
+            .field("delivery", &self.delivery)
+            .finish_non_exhaustive()
+    }
+}
+
+fn producer_state(sequence: Option<BatchSequence>) -> ProducerState {
+    sequence.map_or(ProducerState::NONE, |sequence| ProducerState {
+        producer_id: sequence.producer.producer_id,
+        producer_epoch: sequence.producer.epoch,
+        base_sequence: sequence.base_sequence,
+        is_transactional: false,
+    })
+}
+
+fn refused_record(error: crate::record::RecordError) -> Error {
+    Error::new(
+        ErrorKind::IllegalArgument,
+        format!("the record cannot be in a batch: {error}"),
+    )
+    .caused_by(error)
+}
+
+fn codec_failure(error: &(impl std::error::Error + Clone + Send + Sync + 'static)) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        format!("a batch could not be finished: {error}"),
+    )
+    .caused_by(error.clone())
+}

@@ -1,0 +1,502 @@
+//! Collects records into batches, partition by partition, until they are sent. Java: `RecordAccumulator`.
+//!
+//! This file holds the callers' half: append, flush, close. The I/O thread's half is in [`ready`] (which nodes have
+//! something to send), [`drain`] (take it) and [`retry`] (put back, split, expire, abort).
+//!
+//! Threads: callers append; the I/O thread does the rest. Both use the partitions' deques.
+//! Locks: one mutex per partition, held for the copy of a record and the counters. Under it: nothing but the transaction
+//! manager's lock, at drain. `BufferPool` is never entered with it. `io` is the I/O thread's own state, and is taken by
+//! nobody else. The topic table is read without a lock and replaced whole.
+//! Differs from Java: partitions announce themselves (see [`partition_queue`]) instead of all being visited each round; a
+//! partition that may not send stops nobody else on its node; batches grow where a partition is backlogged.
+
+mod drain;
+mod partition_queue;
+mod ready;
+mod retry;
+
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+
+pub(crate) use self::drain::Drained;
+use self::partition_queue::QueueState;
+pub(crate) use self::partition_queue::{PartitionQueue, ReadySignal};
+use self::ready::IoState;
+pub(crate) use self::ready::ReadyCheckResult;
+use super::buffer_pool::{BufferPool, PooledBuffer};
+use super::built_in_partitioner::{BuiltInPartitioner, StickyPartition};
+use super::incomplete_batches::IncompleteBatches;
+use super::io_thread::IoThreadId;
+use super::produce_request_result::ProduceRequestResult;
+use super::producer_batch::{AppendRecord, NewBatch, ProducerBatch};
+use crate::common::{Cluster, TopicInfo, TopicPartition};
+use crate::error::{Error, ErrorKind, Result};
+use crate::producer::Callback;
+use crate::record::{Compression, CompressionRatioEstimator};
+use crate::sync::{Arc, ArcSwap, AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::utils::{ExponentialBackoff, Time};
+
+/// The settings of the accumulator, from the configuration keys that they are named after.
+#[derive(Debug)]
+pub(crate) struct AccumulatorConfig {
+    pub(crate) batch_size: usize,
+    pub(crate) compression: Compression,
+    pub(crate) linger: Duration,
+    pub(crate) retry_backoff: Duration,
+    pub(crate) retry_backoff_max: Duration,
+    pub(crate) delivery_timeout: Duration,
+    pub(crate) max_request_size: usize,
+    pub(crate) adaptive_partitioning: bool,
+    /// `partitioner.availability.timeout.ms`; zero is off.
+    pub(crate) availability_timeout: Duration,
+    /// `client.rack` where `partitioner.rack.aware` is on.
+    pub(crate) rack: Option<Arc<str>>,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct RecordAccumulator {
+    config: AccumulatorConfig,
+    time: Arc<dyn Time>,
+    backoff: ExponentialBackoff,
+    signal: Arc<ReadySignal>,
+    free: Arc<BufferPool>,
+    incomplete: Arc<IncompleteBatches>,
+    ratio: CompressionRatioEstimator,
+    topics: ArcSwap<TopicTable>,
+    /// Held while the topic table is replaced.
+    topics_change: Mutex<()>,
+    flushes_in_progress: AtomicUsize,
+    /// Batches in all deques.
+    undrained: AtomicUsize,
+    closed: AtomicBool,
+    io: Mutex<IoState>,
+}
+
+type TopicTable = HashMap<Arc<str>, Arc<TopicQueues>>;
+
+/// The partitions of one topic.
+#[derive(Debug)]
+struct TopicQueues {
+    /// By partition number.
+    partitions: Vec<Arc<PartitionQueue>>,
+    partitioner: Arc<BuiltInPartitioner>,
+    /// No batch is opened larger than this: half of what a broker refused as too large.
+    batch_ceiling: Arc<AtomicUsize>,
+}
+
+/// How an append is to be done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AppendContext<'a> {
+    pub(crate) topic: &'a TopicInfo,
+    pub(crate) cluster: &'a Cluster,
+    /// How long to wait for memory; `None` is not at all.
+    pub(crate) max_block: Option<Duration>,
+    /// Stop before a new batch is opened, so that the partitioner can choose again.
+    pub(crate) abort_for_new_batch: bool,
+    /// Whether a future is wanted, which costs a share in the batch's result.
+    pub(crate) with_future: bool,
+}
+
+/// What became of an append.
+#[derive(Debug)]
+pub(crate) enum AppendOutcome {
+    /// The record is at `index` of a batch of `partition`; `result` is there if a future was wanted.
+    Appended {
+        result: Option<Arc<ProduceRequestResult>>,
+        index: u32,
+        partition: i32,
+    },
+    /// It needs a new batch on `partition`, which `abort_for_new_batch` forbids.
+    NewBatchNeeded { partition: i32 },
+}
+
+impl RecordAccumulator {
+    pub(crate) fn new(
+        config: AccumulatorConfig,
+        free: Arc<BufferPool>,
+        time: Arc<dyn Time>,
+    ) -> Self {
+        let backoff = ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max);
+        Self {
+            config,
+            time,
+            backoff,
+            signal: ReadySignal::new(IoThreadId::next()),
+            free,
+            incomplete: Arc::default(),
+            ratio: CompressionRatioEstimator::new(),
+            topics: ArcSwap::default(),
+            topics_change: Mutex::default(),
+            flushes_in_progress: AtomicUsize::new(0),
+            undrained: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            io: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn signal(&self) -> &Arc<ReadySignal> {
+        &self.signal
+    }
+
+    pub(crate) fn io_thread(&self) -> IoThreadId {
+        self.signal.io_thread()
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<BufferPool> {
+        &self.free
+    }
+
+    pub(crate) fn config(&self) -> &AccumulatorConfig {
+        &self.config
+    }
+
+    /// Puts the record into a batch of `partition`, or of the sticky partition where that is `None`. The callback is taken
+    /// when, and only when, the record was appended.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`; the pool's errors; a record that no batch can hold.
+    ///
+    /// # Blocking
+    ///
+    /// For memory, up to the context's `max_block`.
+    pub(crate) fn append(
+        &self,
+        partition: Option<i32>,
+        record: &AppendRecord<'_>,
+        callback: &mut Option<Callback>,
+        context: &AppendContext<'_>,
+    ) -> Result<AppendOutcome> {
+        let mut memory = None;
+        loop {
+            let topics = self.topics.load();
+            let Some(queues) = topics
+                .get(context.topic.name())
+                .filter(|queues| queues.partitions.len() >= context.topic.partition_count())
+            else {
+                self.ensure_topic(context.topic, 0);
+                continue;
+            };
+            let sticky = match partition {
+                Some(_) => None,
+                None => Some(
+                    queues
+                        .partitioner
+                        .peek_current_partition(context.topic, context.cluster),
+                ),
+            };
+            let number = sticky.map_or(partition.unwrap_or(0), |sticky| sticky.partition);
+            let Some(queue) = usize::try_from(number)
+                .ok()
+                .and_then(|n| queues.partitions.get(n))
+            else {
+                self.ensure_topic(context.topic, number);
+                continue;
+            };
+            let place = Place {
+                queues,
+                queue,
+                sticky,
+            };
+            match self.append_at(&place, record, callback, context, &mut memory)? {
+                Step::Done(outcome) => return Ok(outcome),
+                Step::Again => {}
+                Step::NeedsMemory(size) => memory = Some(self.allocate(size, context.max_block)?),
+            }
+        }
+    }
+
+    /// One try, under the lock of one partition.
+    fn append_at(
+        &self,
+        place: &Place<'_>,
+        record: &AppendRecord<'_>,
+        callback: &mut Option<Callback>,
+        context: &AppendContext<'_>,
+        memory: &mut Option<PooledBuffer>,
+    ) -> Result<Step> {
+        let mut state = place.queue.state.lock();
+        // Under the lock, so that whoever closes and then takes every lock once knows that no append comes after.
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the producer is closed"));
+        }
+        if !place.is_sticky_choice_current(&state, context) {
+            return Ok(Step::Again);
+        }
+        let had = state.batches.len();
+        let mut before = 0;
+        if let Some(tail) = state.batches.back_mut() {
+            before = tail.estimated_size_in_bytes();
+            if let Some(index) = tail.try_append(record, callback)? {
+                return Ok(Step::Done(
+                    self.appended(place, state, index, before, had, context),
+                ));
+            }
+        }
+        if context.abort_for_new_batch {
+            let partition = place.queue.topic_partition().partition();
+            return Ok(Step::Done(AppendOutcome::NewBatchNeeded { partition }));
+        }
+        let Some(buffer) = memory.take() else {
+            return Ok(Step::NeedsMemory(self.next_batch_size(
+                place.queues,
+                &state,
+                record,
+            )));
+        };
+        if let Some(tail) = state.batches.back_mut() {
+            tail.close_for_record_appends()?;
+        }
+        let mut batch = self.new_batch(place, &state, buffer, record);
+        let index = batch.try_append(record, callback)?.unwrap_or(0);
+        state.batches.push_back(batch);
+        self.undrained.fetch_add(1, Ordering::AcqRel);
+        place.queue.publish_len(&state);
+        Ok(Step::Done(
+            self.appended(place, state, index, 0, had, context),
+        ))
+    }
+
+    /// Counts the record, and tells the I/O thread if there is something new for it.
+    fn appended(
+        &self,
+        place: &Place<'_>,
+        mut state: crate::sync::MutexGuard<'_, QueueState>,
+        index: u32,
+        size_before: usize,
+        batches_before: usize,
+        context: &AppendContext<'_>,
+    ) -> AppendOutcome {
+        let (mut result, mut size, mut is_full) = (None, 0, false);
+        if let Some(tail) = state.batches.back() {
+            result = context.with_future.then(|| Arc::clone(tail.result()));
+            size = tail.estimated_size_in_bytes();
+            is_full = tail.is_full();
+        }
+        if let Some(sticky) = place.sticky {
+            let produced =
+                state.add_sticky_bytes(sticky.generation, size.saturating_sub(size_before));
+            let partitioner = &place.queues.partitioner;
+            if partitioner.should_switch(produced, is_full) {
+                partitioner.switch_partition(sticky, context.topic, context.cluster);
+            }
+        }
+        let is_new = state.batches.len() > batches_before;
+        // A partition that stands in a ready queue, or is looked at again when a request in flight is answered, has a batch
+        // to send, and more of them change nothing.
+        let is_news = (is_new || is_full) && state.queued_on.is_none() && !state.is_blocked;
+        drop(state);
+        if is_news {
+            place.queue.announce();
+            self.signal.wake();
+        }
+        AppendOutcome::Appended {
+            result,
+            index,
+            partition: place.queue.topic_partition().partition(),
+        }
+    }
+
+    fn new_batch(
+        &self,
+        place: &Place<'_>,
+        state: &QueueState,
+        memory: PooledBuffer,
+        record: &AppendRecord<'_>,
+    ) -> ProducerBatch {
+        let topic = place.queue.topic_partition().topic();
+        ProducerBatch::new(NewBatch {
+            partition: Arc::clone(place.queue),
+            incomplete: &self.incomplete,
+            write_limit: memory.reserved().max(record.upper_bound()),
+            memory,
+            compression: &self.config.compression,
+            compression_ratio: self.ratio.estimation(topic, self.config.compression.kind),
+            expected_callbacks: state.expected_callbacks,
+            now: self.time.now(),
+        })
+    }
+
+    /// `batch.size`, or more for a record that needs it or a partition whose batches wait for each other.
+    fn next_batch_size(
+        &self,
+        queues: &TopicQueues,
+        state: &QueueState,
+        record: &AppendRecord<'_>,
+    ) -> usize {
+        let mut size = self.config.batch_size;
+        let backlog = state.batches.len();
+        if backlog >= BACKLOGGED && (state.queued_on.is_some() || state.is_blocked) {
+            let ceiling = self
+                .config
+                .max_request_size
+                .min(queues.batch_ceiling.load(Ordering::Relaxed))
+                .min(self.free.total_memory() / SHARE_OF_MEMORY);
+            let doublings = u32::try_from(backlog - BACKLOGGED + 1)
+                .unwrap_or(u32::MAX)
+                .min(16);
+            size = size.saturating_mul(1 << doublings).min(ceiling).max(size);
+        }
+        size.max(record.upper_bound())
+    }
+
+    fn allocate(&self, size: usize, max_block: Option<Duration>) -> Result<PooledBuffer> {
+        let Some(max_block) = max_block else {
+            return self.free.try_allocate(size);
+        };
+        if size > self.config.batch_size {
+            if let Ok(buffer) = self.free.try_allocate(size) {
+                return Ok(buffer);
+            }
+        }
+        self.free.allocate(size, max_block, || {
+            self.signal.recheck_all();
+            self.signal.wake();
+        })
+    }
+
+    /// Makes room in the topic table for every partition that the metadata know, and for `partition`.
+    fn ensure_topic(&self, topic: &TopicInfo, partition: i32) {
+        let _change = self.topics_change.lock();
+        let table = self.topics.load_full();
+        let known = table.get(topic.name());
+        let wanted = topic
+            .partition_count()
+            .max(usize::try_from(partition).map_or(0, |n| n + 1));
+        let mut partitions = known.map_or_else(Vec::new, |queues| queues.partitions.clone());
+        let name = topic.shared_name();
+        for number in (0_i32..).take(wanted).skip(partitions.len()) {
+            let topic_partition = TopicPartition::new(Arc::clone(name), number);
+            partitions.push(PartitionQueue::new(
+                topic_partition,
+                Arc::clone(&self.signal),
+            ));
+        }
+        let queues = TopicQueues {
+            partitions,
+            partitioner: known.map_or_else(
+                || {
+                    Arc::new(BuiltInPartitioner::new(
+                        self.config.batch_size,
+                        self.config.rack.clone(),
+                    ))
+                },
+                |queues| Arc::clone(&queues.partitioner),
+            ),
+            batch_ceiling: known.map_or_else(
+                || Arc::new(AtomicUsize::new(usize::MAX)),
+                |queues| Arc::clone(&queues.batch_ceiling),
+            ),
+        };
+        let mut table = TopicTable::clone(&table);
+        table.insert(Arc::clone(name), Arc::new(queues));
+        self.topics.store(Arc::new(table));
+    }
+
+    fn queue(&self, topic_partition: &TopicPartition) -> Option<Arc<PartitionQueue>> {
+        let topics = self.topics.load();
+        let queues = topics.get(topic_partition.topic())?;
+        let index = usize::try_from(topic_partition.partition()).ok()?;
+        queues.partitions.get(index).cloned()
+    }
+
+    /// Every partition that was ever appended to. For what happens seldom.
+    fn all_queues(&self) -> Vec<Arc<PartitionQueue>> {
+        let topics = self.topics.load();
+        topics
+            .values()
+            .flat_map(|queues| queues.partitions.iter().cloned())
+            .collect()
+    }
+
+    /// Makes every batch sendable until [`Self::end_flush`].
+    pub(crate) fn begin_flush(&self) {
+        self.flushes_in_progress.fetch_add(1, Ordering::SeqCst);
+        self.signal.recheck_all();
+    }
+
+    pub(crate) fn end_flush(&self) {
+        self.flushes_in_progress.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_flush_in_progress(&self) -> bool {
+        self.flushes_in_progress.load(Ordering::SeqCst) > 0
+    }
+
+    /// Waits for every batch that is incomplete now, the parts of those that are split included. Java:
+    /// `awaitFlushCompletion`.
+    ///
+    /// # Blocking
+    ///
+    /// Until each has an outcome, which `delivery.timeout.ms` bounds.
+    pub(crate) fn await_flush_completion(&self) {
+        for result in self.incomplete.copy_all() {
+            result.wait_all();
+        }
+    }
+
+    pub(crate) fn has_incomplete(&self) -> bool {
+        !self.incomplete.is_empty()
+    }
+
+    /// Whether a batch waits in any deque.
+    pub(crate) fn has_undrained(&self) -> bool {
+        self.undrained.load(Ordering::Acquire) > 0
+    }
+
+    /// Refuses further records, lets those that are here go out at once, and wakes the threads that wait for memory.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.free.close();
+        self.signal.recheck_all();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}
+
+/// The number of waiting batches from which on a partition counts as backlogged.
+const BACKLOGGED: usize = 2;
+
+/// A batch that has grown takes at most this part of `buffer.memory`, so that other partitions are not starved.
+const SHARE_OF_MEMORY: usize = 16;
+
+/// Where an append goes.
+struct Place<'a> {
+    queues: &'a TopicQueues,
+    queue: &'a Arc<PartitionQueue>,
+    sticky: Option<StickyPartition>,
+}
+
+enum Step {
+    Done(AppendOutcome),
+    /// The sticky partition changed meanwhile.
+    Again,
+    NeedsMemory(usize),
+}
+
+impl Place<'_> {
+    /// Whether the sticky choice still holds now that the partition is locked. A switch that was put off until the batch
+    /// is full is made here.
+    fn is_sticky_choice_current(&self, state: &QueueState, context: &AppendContext<'_>) -> bool {
+        let Some(sticky) = self.sticky else {
+            return true;
+        };
+        let partitioner = &self.queues.partitioner;
+        if partitioner.is_partition_changed(sticky) {
+            return false;
+        }
+        let produced = state.sticky_bytes(sticky.generation);
+        if produced > 0 && state.is_tail_full() && partitioner.should_switch(produced, true) {
+            partitioner.switch_partition(sticky, context.topic, context.cluster);
+            return false;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Takes the batches for one request per node. Java: `RecordAccumulator.drain`.
+//!
+//! Differs from Java: a partition whose head may not be sent is passed over instead of ending the node's drain, and the
+//! order is that in which partitions became ready, each drained one going to the end (KAFKA-13834).
+
+use std::time::Instant;
+
+use super::{PartitionQueue, RecordAccumulator};
+use crate::common::{Cluster, Node, NodeId};
+use crate::error::Error;
+use crate::producer::internals::ProducerBatch;
+use crate::producer::internals::transaction_manager::TransactionManager;
+use crate::sync::{Arc, Ordering};
+
+/// What [`RecordAccumulator::drain`] took.
+#[derive(Debug, Default)]
+pub(crate) struct Drained {
+    /// Frozen batches, at most one of each partition, by the node that they go to.
+    pub(crate) batches: Vec<(NodeId, Vec<ProducerBatch>)>,
+    /// Batches that could not be frozen because their codec failed. Their sequences are given out.
+    pub(crate) failed: Vec<(ProducerBatch, Error)>,
+}
+
+/// What a look at the head of a ready partition came to.
+enum Head {
+    Taken(ProducerBatch),
+    /// The request is full without it.
+    DoesNotFit,
+    /// There is none, or it may not be sent before the partition is announced again.
+    NotNow,
+    /// It is another one than when the partition was queued, and has to wait.
+    PlaceAgain,
+}
+
+impl RecordAccumulator {
+    /// Takes, for each node, the heads of its ready partitions while they fit in `max_size` bytes. A first batch that is
+    /// larger than that is sent alone.
+    pub(crate) fn drain(
+        &self,
+        cluster: &Arc<Cluster>,
+        nodes: &[Node],
+        max_size: usize,
+        now: Instant,
+        transaction_manager: Option<&TransactionManager>,
+    ) -> Drained {
+        let mut drained = Drained::default();
+        let mut again = Vec::new();
+        for node in nodes {
+            let batches =
+                self.drain_node(node.id(), max_size, now, transaction_manager, &mut again);
+            self.freeze(node.id(), batches, &mut drained);
+        }
+        let mut io = self.io.lock();
+        let urgent = self.is_urgent();
+        for partition in again {
+            self.place(&mut io, partition, cluster, urgent, now);
+        }
+        drained
+    }
+
+    fn drain_node(
+        &self,
+        node: NodeId,
+        max_size: usize,
+        now: Instant,
+        transaction_manager: Option<&TransactionManager>,
+        again: &mut Vec<Arc<PartitionQueue>>,
+    ) -> Vec<ProducerBatch> {
+        let mut io = self.io.lock();
+        let mut batches = Vec::new();
+        let mut size = 0;
+        while let Some(queue) = io.nodes.get_mut(&node) {
+            let Some(partition) = queue.partitions.pop_front() else {
+                break;
+            };
+            let room = if batches.is_empty() {
+                usize::MAX
+            } else {
+                max_size.saturating_sub(size)
+            };
+            match self.take_head(&partition, node, room, now, transaction_manager) {
+                Head::Taken(batch) => {
+                    size += batch.estimated_size_in_bytes();
+                    batches.push(batch);
+                    again.push(partition);
+                }
+                Head::DoesNotFit => {
+                    queue.partitions.push_front(partition);
+                    break;
+                }
+                Head::PlaceAgain => again.push(partition),
+                Head::NotNow => {
+                    let mut state = partition.state.lock();
+                    if state.is_blocked && !std::mem::replace(&mut state.in_blocked, true) {
+                        drop(state);
+                        io.blocked.push(partition);
+                    }
+                }
+            }
+        }
+        batches
+    }
+
+    /// Takes the head of a partition that has just been popped from its ready queue, and gives it its sequences.
+    fn take_head(
+        &self,
+        partition: &PartitionQueue,
+        node: NodeId,
+        room: usize,
+        now: Instant,
+        transaction_manager: Option<&TransactionManager>,
+    ) -> Head {
+        let mut state = partition.state.lock();
+        state.queued_on = None;
+        let Some(head) = state.batches.front().filter(|_| !state.muted) else {
+            return Head::NotNow;
+        };
+        if head.estimated_size_in_bytes() > room {
+            state.queued_on = Some(node);
+            return Head::DoesNotFit;
+        }
+        if head.backing_off_until(now).is_some() {
+            return Head::PlaceAgain;
+        }
+        let topic_partition = partition.topic_partition();
+        let sequence = head.sequence();
+        if let Some(manager) = transaction_manager {
+            if manager.should_stop_drain(topic_partition, sequence.as_ref()) {
+                state.is_blocked = true;
+                return Head::NotNow;
+            }
+        }
+        let Some(mut batch) = state.batches.pop_front() else {
+            return Head::NotNow;
+        };
+        match (transaction_manager, sequence) {
+            (Some(manager), None) => {
+                batch.set_sequence(manager.assign_sequence(topic_partition, batch.record_count()));
+            }
+            (Some(manager), Some(sequence)) => manager.add_in_flight(topic_partition, &sequence),
+            (None, _) => {}
+        }
+        state.expected_callbacks = batch.callback_count();
+        partition.publish_len(&state);
+        drop(state);
+        self.undrained.fetch_sub(1, Ordering::AcqRel);
+        batch.mark_drained(now);
+        Head::Taken(batch)
+    }
+
+    /// Freezes what was taken, with no lock held: the end of the compressed stream, the header, the CRC.
+    fn freeze(&self, node: NodeId, batches: Vec<ProducerBatch>, drained: &mut Drained) {
+        let mut frozen = Vec::with_capacity(batches.len());
+        for mut batch in batches {
+            let was_sent = batch.in_retry();
+            match batch.close() {
+                Ok(()) => {
+                    if !was_sent {
+                        self.ratio.update_estimation(
+                            batch.topic_partition().topic(),
+                            self.config.compression.kind,
+                            batch.compression_ratio(),
+                        );
+                    }
+                    frozen.push(batch);
+                }
+                Err(error) => drained.failed.push((batch, error)),
+            }
+        }
+        if !frozen.is_empty() {
+            drained.batches.push((node, frozen));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The batches of one partition that wait to be sent, and how the I/O thread hears of them.
+//!
+//! A partition announces itself when something about it changes: its first batch, a full batch, a waiting caller, a batch
+//! that left the in-flight requests. The I/O thread looks at announced partitions only, so what it does in one round is in
+//! proportion to the partitions where something happened, not to those that exist.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::common::{NodeId, TopicPartition};
+use crate::network::Waker;
+use crate::producer::internals::{IoThreadId, ProducerBatch};
+use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, OnceLock, Ordering};
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct PartitionQueue {
+    topic_partition: TopicPartition,
+    signal: Arc<ReadySignal>,
+    /// Whether the partition is among the announcements already.
+    announced: AtomicBool,
+    /// The length of the deque, for the load table.
+    queue_len: AtomicU32,
+    pub(super) state: Mutex<QueueState>,
+}
+
+/// What the lock of a partition guards.
+#[derive(Debug, Default)]
+pub(super) struct QueueState {
+    /// Appends go to the back; retries and parts of split batches to the front.
+    pub(super) batches: VecDeque<ProducerBatch>,
+    /// A batch is in flight and no other may follow it (`max.in.flight.requests.per.connection` is 1).
+    pub(super) muted: bool,
+    /// The ready queue that the partition stands in.
+    pub(super) queued_on: Option<NodeId>,
+    /// The earliest timer that will look at the partition again.
+    pub(super) timer: Option<Instant>,
+    /// Whether the partition is in the list of those without a known leader.
+    pub(super) in_unknown: bool,
+    /// Whether the partition is in the list of those whose head may not be sent yet. It stays there until the list is
+    /// emptied, so this outlasts the blockade.
+    pub(super) in_blocked: bool,
+    /// Whether the head may not be sent until something in flight is answered.
+    pub(super) is_blocked: bool,
+    /// The bytes produced here by the sticky choice of this generation.
+    pub(super) sticky_bytes: usize,
+    pub(super) sticky_generation: u32,
+    /// How many callbacks the last batch had, which is how many the next one will make room for.
+    pub(super) expected_callbacks: usize,
+}
+
+impl PartitionQueue {
+    pub(crate) fn new(topic_partition: TopicPartition, signal: Arc<ReadySignal>) -> Arc<Self> {
+        Arc::new(Self {
+            topic_partition,
+            signal,
+            announced: AtomicBool::new(false),
+            queue_len: AtomicU32::new(0),
+            state: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn topic_partition(&self) -> &TopicPartition {
+        &self.topic_partition
+    }
+
+    pub(crate) fn io_thread(&self) -> IoThreadId {
+        self.signal.io_thread
+    }
+
+    /// Asks the I/O thread to look at this partition in its next round. Does not wake it.
+    ///
+    /// Called after the change, outside the partition's lock. The I/O thread clears the flag before it takes the lock, so
+    /// whoever finds the flag set knows that the look at the partition is still to come and will see the change.
+    pub(crate) fn announce(self: &Arc<Self>) {
+        if !self.announced.swap(true, Ordering::AcqRel) {
+            self.signal.announcements.lock().push(Arc::clone(self));
+        }
+    }
+
+    /// Takes note that the I/O thread looks now.
+    pub(super) fn clear_announcement(&self) {
+        self.announced.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn wake_io_thread(&self) {
+        self.signal.wake();
+    }
+
+    pub(super) fn queue_len(&self) -> u32 {
+        self.queue_len.load(Ordering::Relaxed)
+    }
+
+    /// Publishes the deque's length; called under the lock, after every change of it.
+    pub(super) fn publish_len(&self, state: &QueueState) {
+        self.queue_len.store(
+            u32::try_from(state.batches.len()).unwrap_or(u32::MAX),
+            Ordering::Relaxed,
+        );
+    }
+}
+
+impl QueueState {
+    /// The bytes that the sticky choice of `generation` has put here.
+    pub(super) fn sticky_bytes(&self, generation: u32) -> usize {
+        if self.sticky_generation == generation {
+            self.sticky_bytes
+        } else {
+            0
+        }
+    }
+
+    pub(super) fn add_sticky_bytes(&mut self, generation: u32, bytes: usize) -> usize {
+        self.sticky_bytes = self.sticky_bytes(generation) + bytes;
+        self.sticky_generation = generation;
+        self.sticky_bytes
+    }
+
+    /// Whether the next append needs a new batch for sure.
+    pub(super) fn is_tail_full(&self) -> bool {
+        self.batches.back().is_none_or(ProducerBatch::is_full)
+    }
+}
+
+/// What caller threads tell the I/O thread.
+#[derive(Debug)]
+pub(crate) struct ReadySignal {
+    io_thread: IoThreadId,
+    announcements: Mutex<Vec<Arc<PartitionQueue>>>,
+    /// Every partition that waits is to be looked at: a flush, a close, or a thread that waits for memory.
+    recheck_all: AtomicBool,
+    /// Set when the I/O thread's selector exists; unit tests have none.
+    waker: OnceLock<Waker>,
+}
+
+impl ReadySignal {
+    pub(crate) fn new(io_thread: IoThreadId) -> Arc<Self> {
+        Arc::new(Self {
+            io_thread,
+            announcements: Mutex::default(),
+            recheck_all: AtomicBool::new(false),
+            waker: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn set_waker(&self, waker: Waker) {
+        // Set once, by the constructor of the producer.
+        let _ = self.waker.set(waker);
+    }
+
+    /// Ends the I/O thread's wait. Cheap while the thread is awake.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.waker.get() {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn io_thread(&self) -> IoThreadId {
+        self.io_thread
+    }
+
+    pub(super) fn recheck_all(&self) {
+        self.recheck_all.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn take_recheck_all(&self) -> bool {
+        self.recheck_all.swap(false, Ordering::SeqCst)
+    }
+
+    /// Moves the announcements to `into`, which is empty and keeps its capacity.
+    pub(super) fn take_announcements(&self, into: &mut Vec<Arc<PartitionQueue>>) {
+        std::mem::swap(&mut *self.announcements.lock(), into);
+    }
+}

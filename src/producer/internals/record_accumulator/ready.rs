@@ -1,0 +1,371 @@
+//! Which nodes have something to send. Java: `RecordAccumulator.ready`.
+//!
+//! A partition with batches is in at most one of these places, and moves when it is looked at:
+//!
+//! - the ready queue of its leader, if its head can be sent now;
+//! - the timers, until its linger or its backoff ends;
+//! - the unknown list, while it has no leader; the blocked list, while its sequences do not allow the head.
+//!
+//! What can free a partition from its place looks at it again: its announcement, its timer, a change of the metadata, a
+//! flush. An entry whose partition has moved on is dropped when it is met.
+
+use std::cmp::{Ordering as CmpOrdering, Reverse};
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+
+use super::{PartitionQueue, RecordAccumulator};
+use crate::common::{Cluster, Node, NodeId};
+use crate::producer::internals::built_in_partitioner::PartitionLoad;
+use crate::sync::Arc;
+
+/// What [`RecordAccumulator::ready`] found.
+#[derive(Debug)]
+pub(crate) struct ReadyCheckResult {
+    /// The leaders of partitions whose head can be sent.
+    pub(crate) ready_nodes: Vec<Node>,
+    /// How long until another partition's linger or backoff ends; `Duration::MAX` if none is waiting.
+    pub(crate) next_ready_check_delay: Duration,
+    /// The topics of partitions that have batches and no known leader.
+    pub(crate) unknown_leader_topics: Vec<Arc<str>>,
+}
+
+/// The I/O thread's view of the partitions.
+#[derive(Debug, Default)]
+pub(super) struct IoState {
+    /// The metadata that the places below were worked out with.
+    cluster: Option<Arc<Cluster>>,
+    pub(super) nodes: HashMap<NodeId, ReadyQueue>,
+    timers: BinaryHeap<Reverse<Timer>>,
+    unknown: Vec<Arc<PartitionQueue>>,
+    pub(super) blocked: Vec<Arc<PartitionQueue>>,
+    /// Emptied and refilled in each round.
+    announcements: Vec<Arc<PartitionQueue>>,
+    /// No batch expires before this.
+    pub(super) next_expiry: Option<Instant>,
+    /// When a node was last found with something to send, and when it last took it.
+    latency: HashMap<NodeId, NodeLatencyStats>,
+    load_published: Option<Instant>,
+}
+
+/// The partitions of one node whose heads can be sent, in the order in which they became so.
+#[derive(Debug)]
+pub(super) struct ReadyQueue {
+    node: Node,
+    pub(super) partitions: VecDeque<Arc<PartitionQueue>>,
+}
+
+#[derive(Debug)]
+struct Timer {
+    due: Instant,
+    partition: Arc<PartitionQueue>,
+}
+
+/// Java: `NodeLatencyStats`.
+#[derive(Clone, Copy, Debug)]
+struct NodeLatencyStats {
+    ready: Instant,
+    drained: Instant,
+}
+
+/// The load table of the sticky partitioners is brought up to date this often.
+const LOAD_INTERVAL: Duration = Duration::from_millis(5);
+
+impl RecordAccumulator {
+    /// Looks at the partitions where something changed, and says which nodes have something to send.
+    ///
+    /// A head can be sent when its batch is full or another one waits behind it, when it lingered for long enough, when a
+    /// caller waits for it, and whenever memory is short, a flush is under way, or the accumulator is closed; but not
+    /// before its backoff ends.
+    pub(crate) fn ready(&self, cluster: &Arc<Cluster>, now: Instant) -> ReadyCheckResult {
+        let mut io = self.io.lock();
+        let io = &mut *io;
+        let urgent = self.is_urgent();
+        let mut to_check = std::mem::take(&mut io.announcements);
+        self.signal.take_announcements(&mut to_check);
+        for partition in &to_check {
+            partition.clear_announcement();
+        }
+        if !io
+            .cluster
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, cluster))
+        {
+            io.cluster = Some(Arc::clone(cluster));
+            io.recheck_places(&mut to_check);
+        }
+        if self.signal.take_recheck_all() {
+            io.recheck_waiting(&mut to_check);
+        }
+        io.take_due_timers(now, &mut to_check);
+        for partition in to_check.drain(..) {
+            self.place(io, partition, cluster, urgent, now);
+        }
+        io.announcements = to_check;
+        self.publish_load(io, cluster, now);
+        io.check_result(now)
+    }
+
+    /// Whether every batch goes out at once. Threads that wait for memory show here before they are asleep.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.free.queued() > 0 || self.is_closed() || self.is_flush_in_progress()
+    }
+
+    /// Puts the partition where it belongs now.
+    pub(super) fn place(
+        &self,
+        io: &mut IoState,
+        partition: Arc<PartitionQueue>,
+        cluster: &Cluster,
+        urgent: bool,
+        now: Instant,
+    ) {
+        let mut state = partition.state.lock();
+        state.is_blocked = false;
+        let waits_for_others = state.queued_on.is_some() || state.muted;
+        let len = state.batches.len();
+        let Some(head) = state.batches.front_mut() else {
+            return;
+        };
+        let expiry = later(head.created(), self.config.delivery_timeout);
+        io.next_expiry = Some(io.next_expiry.map_or(expiry, |next| next.min(expiry)));
+        if waits_for_others {
+            return;
+        }
+        let topic_partition = partition.topic_partition();
+        let info = cluster
+            .topic(topic_partition.topic())
+            .and_then(|topic| topic.partition(topic_partition.partition()));
+        let Some((leader, epoch)) =
+            info.and_then(|info| Some((info.leader()?, info.leader_epoch())))
+        else {
+            if !std::mem::replace(&mut state.in_unknown, true) {
+                drop(state);
+                io.unknown.push(partition);
+            }
+            return;
+        };
+        head.maybe_update_leader_epoch(epoch);
+        let due = match head.backing_off_until(now) {
+            Some(until) => Some(until),
+            None => {
+                let sendable = len > 1
+                    || urgent
+                    || head.in_retry()
+                    || head.is_split()
+                    || head.is_full()
+                    || head.result().is_expedited();
+                let lingered = later(head.created(), self.config.linger);
+                Some(lingered).filter(|due| !sendable && *due > now)
+            }
+        };
+        match due {
+            None => {
+                state.queued_on = Some(leader.id());
+                drop(state);
+                io.queue_on(leader, partition);
+            }
+            Some(due) => {
+                if state.timer.is_none_or(|timer| due < timer) {
+                    state.timer = Some(due);
+                    drop(state);
+                    io.timers.push(Reverse(Timer { due, partition }));
+                }
+            }
+        }
+    }
+
+    /// Notes whether a node that has something to send could take it (`partitioner.availability.timeout.ms`).
+    pub(crate) fn update_node_latency_stats(&self, node: NodeId, now: Instant, can_drain: bool) {
+        if self.config.availability_timeout.is_zero() {
+            return;
+        }
+        let mut io = self.io.lock();
+        let stats = io.latency.entry(node).or_insert(NodeLatencyStats {
+            ready: now,
+            drained: now,
+        });
+        stats.ready = now;
+        if can_drain {
+            stats.drained = now;
+        }
+    }
+
+    /// Tells the sticky partitioners how long the queues are, now and then. Java does it for every topic in every round.
+    fn publish_load(&self, io: &mut IoState, cluster: &Cluster, now: Instant) {
+        if !self.config.adaptive_partitioning {
+            return;
+        }
+        let elapsed = io
+            .load_published
+            .map(|last| now.saturating_duration_since(last));
+        if elapsed.is_some_and(|elapsed| elapsed < LOAD_INTERVAL) {
+            return;
+        }
+        io.load_published = Some(now);
+        for (name, queues) in self.topics.load().iter() {
+            let Some(topic) = cluster
+                .topic(name)
+                .filter(|_| queues.partitioner.is_in_use())
+            else {
+                continue;
+            };
+            let with_leader = topic.partitions().iter().filter_map(|info| {
+                let index = usize::try_from(info.partition()).ok()?;
+                let queue = queues.partitions.get(index)?;
+                Some(PartitionLoad {
+                    partition: info.partition(),
+                    queue_len: queue.queue_len(),
+                    excluded: self.is_unavailable(io, info.leader()?.id()),
+                })
+            });
+            let loads: Vec<_> = with_leader.collect();
+            queues
+                .partitioner
+                .update_partition_load_stats(&loads, topic, cluster);
+        }
+    }
+
+    fn is_unavailable(&self, io: &IoState, node: NodeId) -> bool {
+        io.latency.get(&node).is_some_and(|stats| {
+            stats.ready.saturating_duration_since(stats.drained) > self.config.availability_timeout
+        })
+    }
+
+    /// Asks for another look at a partition of which a batch left the in-flight requests.
+    pub(crate) fn recheck(&self, partition: &Arc<PartitionQueue>) {
+        partition.announce();
+    }
+
+    /// Asks for another look at every partition that waits, after a change that concerns all: a new producer id.
+    pub(crate) fn recheck_all(&self) {
+        self.signal.recheck_all();
+    }
+
+    /// Keeps further batches of the partition back until [`Self::unmute_partition`].
+    pub(crate) fn mute_partition(&self, partition: &Arc<PartitionQueue>) {
+        partition.state.lock().muted = true;
+    }
+
+    pub(crate) fn unmute_partition(&self, partition: &Arc<PartitionQueue>) {
+        partition.state.lock().muted = false;
+        partition.announce();
+    }
+
+    /// The number of batches that wait for this partition.
+    #[cfg(test)]
+    pub(crate) fn queue_len(&self, topic_partition: &crate::common::TopicPartition) -> usize {
+        self.queue(topic_partition)
+            .map_or(0, |queue| queue.state.lock().batches.len())
+    }
+}
+
+/// An instant so late that nobody waits for it, where the sum would overflow.
+pub(super) fn later(instant: Instant, by: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    instant.checked_add(by).unwrap_or(instant + YEAR)
+}
+
+impl IoState {
+    pub(super) fn queue_on(&mut self, leader: &Node, partition: Arc<PartitionQueue>) {
+        let queue = self.nodes.entry(leader.id()).or_insert_with(|| ReadyQueue {
+            node: leader.clone(),
+            partitions: VecDeque::new(),
+        });
+        if queue.node != *leader {
+            queue.node = leader.clone();
+        }
+        queue.partitions.push_back(partition);
+    }
+
+    /// After a change of leaders every partition that stands in a ready queue or has no leader is placed again.
+    fn recheck_places(&mut self, to_check: &mut Vec<Arc<PartitionQueue>>) {
+        for queue in self.nodes.values_mut() {
+            for partition in queue.partitions.drain(..) {
+                partition.state.lock().queued_on = None;
+                to_check.push(partition);
+            }
+        }
+        self.nodes.clear();
+        for partition in self.unknown.drain(..) {
+            partition.state.lock().in_unknown = false;
+            to_check.push(partition);
+        }
+        // A new leader ends the backoff of what it leads (KIP-951).
+        self.recheck_waiting(to_check);
+    }
+
+    fn recheck_waiting(&mut self, to_check: &mut Vec<Arc<PartitionQueue>>) {
+        for Reverse(timer) in self.timers.drain() {
+            timer.partition.state.lock().timer = None;
+            to_check.push(timer.partition);
+        }
+        for partition in self.blocked.drain(..) {
+            partition.state.lock().in_blocked = false;
+            to_check.push(partition);
+        }
+    }
+
+    fn take_due_timers(&mut self, now: Instant, to_check: &mut Vec<Arc<PartitionQueue>>) {
+        while let Some(Reverse(timer)) = self.timers.peek() {
+            if timer.due > now {
+                return;
+            }
+            if let Some(Reverse(timer)) = self.timers.pop() {
+                let mut state = timer.partition.state.lock();
+                if state.timer == Some(timer.due) {
+                    state.timer = None;
+                }
+                drop(state);
+                to_check.push(timer.partition);
+            }
+        }
+    }
+
+    fn check_result(&self, now: Instant) -> ReadyCheckResult {
+        let ready_nodes = self
+            .nodes
+            .values()
+            .filter(|queue| !queue.partitions.is_empty())
+            .map(|queue| queue.node.clone())
+            .collect();
+        let next = self.timers.peek();
+        let mut unknown_leader_topics: Vec<Arc<str>> = Vec::new();
+        for partition in &self.unknown {
+            let topic = partition.topic_partition().shared_topic();
+            if unknown_leader_topics.last() != Some(topic) {
+                unknown_leader_topics.push(Arc::clone(topic));
+            }
+        }
+        unknown_leader_topics.sort_unstable();
+        unknown_leader_topics.dedup();
+        ReadyCheckResult {
+            ready_nodes,
+            next_ready_check_delay: next.map_or(Duration::MAX, |Reverse(timer)| {
+                timer.due.saturating_duration_since(now)
+            }),
+            unknown_leader_topics,
+        }
+    }
+}
+
+impl PartialEq for Timer {
+    fn eq(&self, other: &Self) -> bool {
+        self.due == other.due
+    }
+}
+
+impl Eq for Timer {}
+
+impl PartialOrd for Timer {
+    fn partial_cmp(&self, other: &Self) -> Option<CmpOrdering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Timer {
+    fn cmp(&self, other: &Self) -> CmpOrdering {
+        self.due.cmp(&other.due)
+    }
+}

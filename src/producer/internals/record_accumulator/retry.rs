@@ -1,0 +1,193 @@
+//! What happens to batches that were not acknowledged: put back, split, expired, aborted. Java: `RecordAccumulator`.
+
+use std::cmp::Ordering as CmpOrdering;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::ready::later;
+use super::{PartitionQueue, RecordAccumulator};
+use crate::error::{Error, Result};
+use crate::producer::internals::ProducerBatch;
+use crate::producer::internals::transaction_manager::{BatchSequence, compare_sequences};
+use crate::record::RECORD_BATCH_OVERHEAD;
+use crate::sync::{Arc, Ordering};
+
+impl RecordAccumulator {
+    /// Puts a batch back for another attempt, after a backoff: among the sequenced batches at the front in the order of
+    /// their sequences, or at the very front where there are no sequences.
+    pub(crate) fn reenqueue(&self, mut batch: ProducerBatch, now: Instant) {
+        let backoff = self.backoff.backoff(batch.attempts());
+        batch.reenqueued(now, backoff);
+        self.insert(batch);
+    }
+
+    fn insert(&self, batch: ProducerBatch) {
+        let partition = Arc::clone(batch.partition());
+        let mut state = partition.state.lock();
+        insert_in_sequence_order(&mut state.batches, batch);
+        self.undrained.fetch_add(1, Ordering::AcqRel);
+        partition.publish_len(&state);
+        drop(state);
+        partition.announce();
+    }
+
+    /// Takes a batch that a broker found too large apart, in halves of its size, and puts the parts back in its place.
+    /// `assign` says which sequences the parts have, given their record counts; it is asked only if the batch has any.
+    /// Says how many parts there are. The parts do not wait out a backoff, and do not count as retries.
+    ///
+    /// # Errors
+    ///
+    /// Gives the batch back where it cannot be read, which is a bug.
+    pub(crate) fn split_and_reenqueue(
+        &self,
+        batch: ProducerBatch,
+        assign: impl FnOnce(&BatchSequence, &[u32]) -> Vec<BatchSequence>,
+    ) -> std::result::Result<usize, (ProducerBatch, Error)> {
+        let partition = Arc::clone(batch.partition());
+        let topic = partition.topic_partition().topic();
+        let target = half_of(&batch);
+        let sequence = batch.sequence();
+        let kind = self.config.compression.kind;
+        self.ratio
+            .set_estimation(topic, kind, batch.compression_ratio().max(1.0));
+        if let Some(queues) = self.topics.load().get(topic) {
+            queues
+                .batch_ceiling
+                .fetch_min(target.max(self.config.batch_size), Ordering::Relaxed);
+        }
+        let mut parts = batch.split(target, &self.config.compression)?;
+        if let Some(sequence) = sequence {
+            let counts: Vec<_> = parts.iter().map(ProducerBatch::record_count).collect();
+            for (part, sequence) in parts.iter_mut().zip(assign(&sequence, &counts)) {
+                part.set_sequence(sequence);
+            }
+        }
+        let count = parts.len();
+        for part in parts.into_iter().rev() {
+            self.insert(part);
+        }
+        Ok(count)
+    }
+
+    /// Writes new sequences into the batches at the front of the partition, after an epoch bump.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes of one are not a batch, which is a bug.
+    pub(crate) fn renumber(
+        &self,
+        topic_partition: &crate::common::TopicPartition,
+        sequences: &[BatchSequence],
+    ) -> Result<()> {
+        let Some(partition) = self.queue(topic_partition) else {
+            return Ok(());
+        };
+        let mut state = partition.state.lock();
+        let sequenced = state
+            .batches
+            .iter_mut()
+            .filter(|batch| batch.sequence().is_some());
+        for (batch, sequence) in sequenced.zip(sequences) {
+            batch.reset_sequence(*sequence)?;
+        }
+        drop(state);
+        partition.announce();
+        Ok(())
+    }
+
+    /// Takes the batches that have been waiting for longer than `delivery.timeout.ms`.
+    pub(crate) fn expired_batches(&self, now: Instant) -> Vec<ProducerBatch> {
+        let mut io = self.io.lock();
+        if io.next_expiry.is_none_or(|next| next > now) {
+            return Vec::new();
+        }
+        let timeout = self.config.delivery_timeout;
+        let mut expired = Vec::new();
+        let mut next_expiry: Option<Instant> = None;
+        for partition in self.all_queues() {
+            let mut state = partition.state.lock();
+            while let Some(head) = state.batches.front() {
+                if !head.has_reached_delivery_timeout(timeout, now) {
+                    let expiry = later(head.created(), timeout);
+                    next_expiry = Some(next_expiry.map_or(expiry, |next| next.min(expiry)));
+                    break;
+                }
+                expired.extend(state.batches.pop_front());
+                self.undrained.fetch_sub(1, Ordering::AcqRel);
+            }
+            partition.publish_len(&state);
+        }
+        io.next_expiry = next_expiry;
+        expired
+    }
+
+    /// When the next batch that waits here expires, at the earliest.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.io.lock().next_expiry
+    }
+
+    /// Fails every batch that waits here. With the accumulator closed none can follow. Java: `abortIncompleteBatches`.
+    pub(crate) fn abort_batches(&self, error: &Error) {
+        for batch in self.take_all() {
+            batch.complete_exceptionally(error.clone(), Vec::new());
+        }
+    }
+
+    /// Takes every batch out of every deque.
+    pub(crate) fn take_all(&self) -> Vec<ProducerBatch> {
+        let mut taken = Vec::new();
+        for partition in self.all_queues() {
+            let mut state = partition.state.lock();
+            let batches = std::mem::take(&mut state.batches);
+            partition.publish_len(&state);
+            drop(state);
+            self.undrained.fetch_sub(batches.len(), Ordering::AcqRel);
+            taken.extend(batches);
+        }
+        taken
+    }
+
+    /// The backoff that follows `attempts` failed ones.
+    #[cfg(test)]
+    pub(crate) fn retry_backoff(&self, attempts: u32) -> Duration {
+        self.backoff.backoff(attempts)
+    }
+
+    /// The partition's handle, for what only has its name.
+    pub(crate) fn partition_queue(
+        &self,
+        topic_partition: &crate::common::TopicPartition,
+    ) -> Option<Arc<PartitionQueue>> {
+        self.queue(topic_partition)
+    }
+}
+
+/// Half of the batch's records by size, rounded up to a whole record, so that equal ones make two parts.
+fn half_of(batch: &ProducerBatch) -> usize {
+    let records = batch.estimated_size_in_bytes().saturating_sub(RECORD_BATCH_OVERHEAD);
+    RECORD_BATCH_OVERHEAD + (records + batch.max_record_size()) / 2
+}
+
+/// Walks past the batches that have smaller sequences, which are all at the front; anything else comes after.
+fn insert_in_sequence_order(batches: &mut VecDeque<ProducerBatch>, batch: ProducerBatch) {
+    let index = match batch.sequence() {
+        None => 0,
+        Some(sequence) => batches
+            .iter()
+            .take_while(|other| {
+                other
+                    .sequence()
+                    .is_some_and(|other| precedes(&other, &sequence))
+            })
+            .count(),
+    };
+    batches.insert(index, batch);
+}
+
+fn precedes(a: &BatchSequence, b: &BatchSequence) -> bool {
+    if a.producer != b.producer {
+        return (a.producer.producer_id, a.producer.epoch)
+            < (b.producer.producer_id, b.producer.epoch);
+    }
+    compare_sequences(a.base_sequence, b.base_sequence) == CmpOrdering::Less
+}

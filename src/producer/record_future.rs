@@ -1,0 +1,226 @@
+//! What `send` returns: the delivery of one record, to be waited for or not. Java: `FutureRecordMetadata`.
+//!
+//! Costs nothing per record but a share in the result of its batch. Dropping it changes nothing about the delivery.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::RecordMetadata;
+use super::internals::{ProduceRequestResult, record_result};
+use crate::common::TopicPartition;
+use crate::error::{Error, Result, TimeoutReason};
+use crate::sync::{Arc, Condvar, Mutex};
+use crate::utils::{SystemTime, Time};
+
+/// The delivery of one record.
+///
+/// Asking for the result while the record's batch is still open makes the batch sendable at once, so that
+/// `send(record)?.get()?` does not wait for `linger.ms`. Until the batch is drained other threads' records still join it.
+#[must_use = "a delivery that nobody looks at can fail unnoticed; give `send` a callback, or drop this on purpose"]
+pub struct RecordFuture(Inner);
+
+enum Inner {
+    /// The record is at `index` of a batch.
+    Batch {
+        result: Arc<ProduceRequestResult>,
+        index: u32,
+        facts: RecordFacts,
+    },
+    /// The result was known when `send` returned.
+    Done(Result<RecordMetadata>),
+    /// A test double completes it by hand.
+    Slot(Arc<Slot>),
+}
+
+/// What of a record's metadata is known when it is appended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordFacts {
+    /// Milliseconds since 1970.
+    pub(crate) timestamp: i64,
+    /// -1 for a null key.
+    pub(crate) serialized_key_size: i32,
+    /// -1 for a null value.
+    pub(crate) serialized_value_size: i32,
+}
+
+impl RecordFacts {
+    /// The metadata of a record that has these facts, after its batch was acknowledged.
+    pub(crate) fn metadata(
+        &self,
+        topic_partition: &TopicPartition,
+        offset: Option<i64>,
+        log_append_time: i64,
+    ) -> RecordMetadata {
+        let timestamp = if log_append_time == -1 {
+            self.timestamp
+        } else {
+            log_append_time
+        };
+        RecordMetadata::new(
+            topic_partition.clone(),
+            offset,
+            Some(timestamp),
+            self.serialized_key_size,
+            self.serialized_value_size,
+        )
+    }
+}
+
+/// A result that is set from outside a batch.
+#[derive(Debug, Default)]
+struct Slot {
+    result: Mutex<Option<Result<RecordMetadata>>>,
+    done: Condvar,
+}
+
+/// Completes the [`RecordFuture`] that it was made with. Dropped without a result it leaves the future waiting.
+#[derive(Debug)]
+pub(crate) struct RecordCompleter(Arc<Slot>);
+
+impl RecordCompleter {
+    pub(crate) fn complete(self, result: Result<RecordMetadata>) {
+        self.0.result.lock().get_or_insert(result);
+        self.0.done.notify_all();
+    }
+}
+
+impl RecordFuture {
+    pub(crate) fn in_batch(
+        result: Arc<ProduceRequestResult>,
+        index: u32,
+        facts: RecordFacts,
+    ) -> Self {
+        Self(Inner::Batch {
+            result,
+            index,
+            facts,
+        })
+    }
+
+    pub(crate) fn done(result: Result<RecordMetadata>) -> Self {
+        Self(Inner::Done(result))
+    }
+
+    /// A future and what completes it.
+    pub(crate) fn pair() -> (RecordCompleter, Self) {
+        let slot = Arc::new(Slot::default());
+        (RecordCompleter(Arc::clone(&slot)), Self(Inner::Slot(slot)))
+    }
+
+    /// Waits for the delivery.
+    ///
+    /// # Errors
+    ///
+    /// Why the record was not delivered; [`Error::delivery`] tells whether the log may hold it all the same.
+    /// `WouldDeadlock` when called from inside a callback of the same producer.
+    ///
+    /// # Blocking
+    ///
+    /// At most `delivery.timeout.ms` after the send, and a little for the request that is under way then.
+    pub fn get(&self) -> Result<RecordMetadata> {
+        self.wait(None)
+            .unwrap_or_else(|| Err(wait_ended(Duration::MAX)))
+    }
+
+    /// Waits for the delivery, but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), and a time-out of this wait, which says nothing about the record: it is still under way.
+    ///
+    /// # Blocking
+    ///
+    /// At most `timeout`.
+    pub fn get_timeout(&self, timeout: Duration) -> Result<RecordMetadata> {
+        let deadline = SystemTime.now().checked_add(timeout);
+        self.wait(deadline)
+            .unwrap_or_else(|| Err(wait_ended(timeout)))
+    }
+
+    /// The result if it is known, without waiting. Does not hurry the batch.
+    pub fn try_get(&self) -> Option<Result<RecordMetadata>> {
+        match &self.0 {
+            Inner::Batch {
+                result,
+                index,
+                facts,
+            } => {
+                let (outcome, index) = result.poll_record(*index)?;
+                Some(metadata_of(result, record_result(&outcome, index), facts))
+            }
+            Inner::Done(result) => Some(result.clone()),
+            Inner::Slot(slot) => slot.result.lock().clone(),
+        }
+    }
+
+    /// Whether the result is known. Does not hurry the batch.
+    pub fn is_done(&self) -> bool {
+        match &self.0 {
+            Inner::Batch { result, index, .. } => result.poll_record(*index).is_some(),
+            Inner::Done(_) => true,
+            Inner::Slot(slot) => slot.result.lock().is_some(),
+        }
+    }
+
+    /// `None` when the deadline passed first.
+    fn wait(&self, deadline: Option<Instant>) -> Option<Result<RecordMetadata>> {
+        match &self.0 {
+            Inner::Batch {
+                result,
+                index,
+                facts,
+            } => {
+                if !result.is_done() {
+                    if let Err(error) = result.io_thread().check_may_block("get") {
+                        return Some(Err(error));
+                    }
+                    result.expedite();
+                }
+                let (outcome, index) = result.wait_record(*index, deadline)?;
+                Some(metadata_of(result, record_result(&outcome, index), facts))
+            }
+            Inner::Done(result) => Some(result.clone()),
+            Inner::Slot(slot) => {
+                let mut result = slot.result.lock();
+                while result.is_none() {
+                    let timed_out = match deadline {
+                        Some(deadline) => slot.done.wait_until(&mut result, deadline).timed_out(),
+                        None => {
+                            slot.done.wait(&mut result);
+                            false
+                        }
+                    };
+                    if timed_out && result.is_none() {
+                        return None;
+                    }
+                }
+                result.clone()
+            }
+        }
+    }
+}
+
+fn metadata_of(
+    result: &ProduceRequestResult,
+    record: Result<(Option<i64>, i64)>,
+    facts: &RecordFacts,
+) -> Result<RecordMetadata> {
+    let (offset, log_append_time) = record?;
+    Ok(facts.metadata(result.topic_partition(), offset, log_append_time))
+}
+
+fn wait_ended(timeout: Duration) -> Error {
+    Error::timed_out(
+        format!("the record was not delivered within the {} ms that the caller waits; it is still under way", timeout.as_millis()),
+        TimeoutReason { waiting_for: "the delivery of a record", waited: timeout, config: None },
+    )
+    .with_delivery(crate::error::Delivery::MaybeWritten)
+}
+
+impl fmt::Debug for RecordFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RecordFuture")
+            .field(&self.try_get())
+            .finish()
+    }
+}

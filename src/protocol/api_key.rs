@@ -1,0 +1,151 @@
+//! The APIs that the producer speaks, and the versions of each. Java: `ApiKeys`, and the `validVersions` of the schemas.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// An API of Kafka's protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum ApiKey {
+    /// Writes record batches to partitions.
+    Produce,
+    /// Asks for brokers, topics and leaders.
+    Metadata,
+    /// Asks which APIs and versions a broker speaks.
+    ApiVersions,
+    /// Asks for a producer id and epoch.
+    InitProducerId,
+}
+
+impl ApiKey {
+    /// Every API, by number.
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Produce,
+        Self::Metadata,
+        Self::ApiVersions,
+        Self::InitProducerId,
+    ];
+
+    /// The number on the wire.
+    pub(crate) const fn id(self) -> i16 {
+        match self {
+            Self::Produce => 0,
+            Self::Metadata => 3,
+            Self::ApiVersions => 18,
+            Self::InitProducerId => 22,
+        }
+    }
+
+    /// The API with this number, if it is one that the producer speaks.
+    pub(crate) fn from_id(id: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| key.id() == id)
+    }
+
+    /// Kafka's name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Produce => "Produce",
+            Self::Metadata => "Metadata",
+            Self::ApiVersions => "ApiVersions",
+            Self::InitProducerId => "InitProducerId",
+        }
+    }
+
+    /// The versions that this library can encode and decode: what brokers from 2.1 to 4.x may choose.
+    pub(crate) const fn versions(self) -> RangeInclusive<i16> {
+        match self {
+            Self::Produce => 3..=13,
+            Self::Metadata => 4..=13,
+            Self::ApiVersions => 0..=4,
+            Self::InitProducerId => 0..=5,
+        }
+    }
+
+    /// Whether this version has compact lengths and tagged fields (KIP-482). Holds for versions newer than
+    /// [`versions`](Self::versions) too: no API goes back.
+    pub(crate) const fn is_flexible(self, version: i16) -> bool {
+        let first_flexible = match self {
+            Self::Produce | Self::Metadata => 9,
+            Self::ApiVersions => 3,
+            Self::InitProducerId => 2,
+        };
+        version >= first_flexible
+    }
+
+    /// The version of the request header: 2, with tagged fields, for flexible versions, and else 1.
+    pub(crate) const fn request_header_version(self, version: i16) -> i16 {
+        if self.is_flexible(version) { 2 } else { 1 }
+    }
+
+    /// The version of the response header: 1, with tagged fields, for flexible versions, and else 0.
+    ///
+    /// ApiVersions always has 0 (KIP-511): its response must be readable before the client knows what the broker speaks.
+    pub(crate) const fn response_header_version(self, version: i16) -> i16 {
+        match self {
+            Self::ApiVersions => 0,
+            _ if self.is_flexible(version) => 1,
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Java: ApiKeysTest.
+    #[test]
+    fn agrees_with_the_released_client() {
+        let table = include_str!("../../tests/data/api-versions.tsv");
+        let mut found = 0;
+        for line in table.lines() {
+            let columns: Vec<_> = line.split('\t').collect();
+            let Some(key) = columns[0].parse().ok().and_then(ApiKey::from_id) else {
+                continue;
+            };
+            found += 1;
+            assert_eq!(
+                columns[1].replace('_', "").to_lowercase(),
+                key.name().to_lowercase()
+            );
+            let (first, last) = columns[2].split_once('-').unwrap();
+            let (first, last): (i16, i16) = (first.parse().unwrap(), last.parse().unwrap());
+            assert!(
+                first <= *key.versions().start() && *key.versions().end() <= last,
+                "{line}"
+            );
+        }
+        assert_eq!(found, ApiKey::ALL.len(), "{table}");
+    }
+
+    #[test]
+    fn header_versions_follow_the_flexible_versions() {
+        for (key, version, request, response) in [
+            (ApiKey::Produce, 8, 1, 0),
+            (ApiKey::Produce, 9, 2, 1),
+            (ApiKey::Metadata, 8, 1, 0),
+            (ApiKey::Metadata, 9, 2, 1),
+            (ApiKey::ApiVersions, 2, 1, 0),
+            (ApiKey::ApiVersions, 3, 2, 0),
+            (ApiKey::InitProducerId, 1, 1, 0),
+            (ApiKey::InitProducerId, 2, 2, 1),
+        ] {
+            assert_eq!(
+                key.request_header_version(version),
+                request,
+                "{key} {version}"
+            );
+            assert_eq!(
+                key.response_header_version(version),
+                response,
+                "{key} {version}"
+            );
+        }
+        assert_eq!(ApiKey::from_id(1), None);
+    }
+}

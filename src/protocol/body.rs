@@ -1,0 +1,151 @@
+//! A request or a response of any API, and whole frames. Java: `AbstractRequest`, `AbstractResponse`.
+
+use crate::protocol::messages::{
+    ApiVersionsRequest, ApiVersionsResponse, InitProducerIdRequest, InitProducerIdResponse,
+    MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+};
+use crate::protocol::{
+    ApiKey, DecodeError, EncodeError, Message, MessageBytes, Reader, RequestHeader, ResponseHeader,
+    Writer,
+};
+
+macro_rules! bodies {
+    ($(#[$doc:meta])* $name:ident { $($api:ident($message:ident),)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub(crate) enum $name {
+            $($api($message),)*
+        }
+
+        impl $name {
+            /// The API that this belongs to.
+            pub(crate) const fn api_key(&self) -> ApiKey {
+                match self {
+                    $(Self::$api(_) => ApiKey::$api,)*
+                }
+            }
+
+            pub(crate) fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
+                let key = self.api_key();
+                if !key.versions().contains(&version) {
+                    return Err(EncodeError::UnsupportedVersion { api: key.name(), version });
+                }
+                match self {
+                    $(Self::$api(message) => message.encode(w, version),)*
+                }
+            }
+
+            pub(crate) fn decode(
+                key: ApiKey,
+                r: &mut Reader<'_>,
+                version: i16,
+            ) -> Result<Self, DecodeError> {
+                if !key.versions().contains(&version) {
+                    return Err(DecodeError::UnsupportedVersion { api: key.name(), version });
+                }
+                match key {
+                    $(ApiKey::$api => $message::decode(r, version).map(Self::$api),)*
+                }
+            }
+        }
+
+        $(impl From<$message> for $name {
+            fn from(message: $message) -> Self {
+                Self::$api(message)
+            }
+        })*
+    };
+}
+
+bodies! {
+    /// The body of a request.
+    RequestBody {
+        Produce(ProduceRequest),
+        Metadata(MetadataRequest),
+        ApiVersions(ApiVersionsRequest),
+        InitProducerId(InitProducerIdRequest),
+    }
+}
+
+bodies! {
+    /// The body of a response.
+    ResponseBody {
+        Produce(ProduceResponse),
+        Metadata(MetadataResponse),
+        ApiVersions(ApiVersionsResponse),
+        InitProducerId(InitProducerIdResponse),
+    }
+}
+
+impl ResponseBody {
+    /// How long the broker asks the client to stay quiet (KIP-219).
+    pub(crate) const fn throttle_time_ms(&self) -> i32 {
+        match self {
+            Self::Produce(response) => response.throttle_time_ms,
+            Self::Metadata(response) => response.throttle_time_ms,
+            Self::ApiVersions(response) => response.throttle_time_ms,
+            Self::InitProducerId(response) => response.throttle_time_ms,
+        }
+    }
+}
+
+/// A request as it goes out, without the four bytes of its size.
+pub(crate) fn encode_request(
+    header: &RequestHeader,
+    body: &RequestBody,
+) -> Result<MessageBytes, EncodeError> {
+    let key = body.api_key();
+    if header.api_key != key.id() {
+        return Err(EncodeError::HeaderMismatch {
+            header: header.api_key,
+            body: key.name(),
+        });
+    }
+    let mut w = Writer::new();
+    header.encode(&mut w)?;
+    body.encode(&mut w, header.api_version)?;
+    w.finish()
+}
+
+/// Reads a request, all of it. Fails for an API or a version that this library does not speak; a broker that wants to
+/// answer those reads the [`RequestHeader`] alone.
+pub(crate) fn decode_request(payload: &[u8]) -> Result<(RequestHeader, RequestBody), DecodeError> {
+    let mut r = Reader::new(payload);
+    let header = RequestHeader::decode(&mut r)?;
+    let key = ApiKey::from_id(header.api_key).ok_or(DecodeError::UnknownApiKey(header.api_key))?;
+    let body = RequestBody::decode(key, &mut r, header.api_version)?;
+    r.finish()?;
+    Ok((header, body))
+}
+
+/// A response as it goes out, without the four bytes of its size.
+pub(crate) fn encode_response(
+    key: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    body: &ResponseBody,
+) -> Result<Vec<u8>, EncodeError> {
+    if body.api_key() != key {
+        return Err(EncodeError::HeaderMismatch {
+            header: key.id(),
+            body: body.api_key().name(),
+        });
+    }
+    let mut w = Writer::new();
+    ResponseHeader { correlation_id }.encode(&mut w, key.response_header_version(version));
+    body.encode(&mut w, version)?;
+    Ok(w.finish()?.to_vec())
+}
+
+/// Reads the response to a request of this API and version, all of it.
+pub(crate) fn decode_response(
+    key: ApiKey,
+    version: i16,
+    payload: &[u8],
+) -> Result<(ResponseHeader, ResponseBody), DecodeError> {
+    let mut r = Reader::new(payload);
+    let header = ResponseHeader::decode(&mut r, key.response_header_version(version))?;
+    let body = ResponseBody::decode(key, &mut r, version)?;
+    r.finish()?;
+    Ok((header, body))
+}

@@ -1,0 +1,33 @@
+//! One file per API: its request and its response, each both encoded and decoded, because a test broker needs the half
+//! that a producer does not.
+//!
+//! Java: the classes that are generated from `clients/src/main/resources/common/message/*.json`. Fields have the names
+//! of those schemas. A field that a version does not have decodes to the schema's default. When a version cannot carry
+//! a field that is set, encoding drops it where the schema calls it ignorable and fails where it does not.
+//!
+//! In every `decode`, the order of the fields in the literal is their order on the wire: Rust evaluates them as written.
+//! The number given to `Reader::array` is the least that an element takes in any version.
+
+mod api_versions;
+#[cfg(test)]
+mod field_tests;
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod hostile_tests;
+mod init_producer_id;
+mod metadata;
+mod produce;
+
+pub(crate) use api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature, SupportedFeature,
+};
+pub(crate) use init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+pub(crate) use metadata::{
+    MetadataBroker, MetadataPartition, MetadataRequest, MetadataRequestTopic, MetadataResponse,
+    MetadataTopic,
+};
+pub(crate) use produce::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic, TopicProduceResponse,
+};

@@ -1,0 +1,327 @@
+//! Reads the primitive types of the protocol from bytes that nobody vouches for. Java: `Readable`, `ByteBufferAccessor`.
+//!
+//! Every read is checked. Memory is reserved for what the bytes present can hold, never for what a length claims.
+//! Where a method takes `flexible`, it reads the compact form of KIP-482 (an unsigned varint, length + 1, 0 for null)
+//! if it is set, and else the classic one (a big-endian length, -1 for null).
+
+use byteorder::{BigEndian, ByteOrder};
+
+use crate::common::Uuid;
+use crate::protocol::{ErrorCode, MAX_STRING_LENGTH};
+
+/// Why bytes are not a message. `offset` counts from the start of the payload.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DecodeError {
+    #[error("{needed} bytes are needed at offset {offset} where {remaining} remain")]
+    Truncated {
+        offset: usize,
+        needed: usize,
+        remaining: usize,
+    },
+    #[error("the varint at offset {offset} does not fit 32 bits")]
+    VarintTooLong { offset: usize },
+    #[error("the length {length} at offset {offset} is out of range")]
+    InvalidLength { offset: usize, length: i32 },
+    #[error("null at offset {offset}, where the protocol allows none")]
+    UnexpectedNull { offset: usize },
+    #[error("the string of {length} bytes at offset {offset} is longer than {MAX_STRING_LENGTH}")]
+    StringTooLong { offset: usize, length: usize },
+    #[error("the string at offset {offset} is not UTF-8")]
+    NotUtf8 { offset: usize },
+    #[error(
+        "an array of {count} elements at offset {offset} cannot be in the {remaining} bytes that remain"
+    )]
+    ArrayTooLong {
+        offset: usize,
+        count: usize,
+        remaining: usize,
+    },
+    #[error("tag {tag} at offset {offset} follows tag {previous}")]
+    TagOrder {
+        offset: usize,
+        tag: u32,
+        previous: u32,
+    },
+    #[error("{count} bytes are left at offset {offset}, after the end")]
+    TrailingBytes { offset: usize, count: usize },
+    #[error("unknown API key {0}")]
+    UnknownApiKey(i16),
+    #[error("version {version} of {api} is not one that this library speaks")]
+    UnsupportedVersion { api: &'static str, version: i16 },
+}
+
+/// A cursor over a payload.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads from the start of `payload`.
+    pub(crate) const fn new(payload: &'a [u8]) -> Self {
+        Self {
+            rest: payload,
+            offset: 0,
+        }
+    }
+
+    /// Fails if bytes are left.
+    pub(crate) const fn finish(&self) -> Result<(), DecodeError> {
+        match self.rest.len() {
+            0 => Ok(()),
+            count => Err(DecodeError::TrailingBytes {
+                offset: self.offset,
+                count,
+            }),
+        }
+    }
+
+    pub(crate) fn bool(&mut self) -> Result<bool, DecodeError> {
+        Ok(self.u8()? != 0)
+    }
+
+    pub(crate) fn i16(&mut self) -> Result<i16, DecodeError> {
+        self.take(2).map(BigEndian::read_i16)
+    }
+
+    pub(crate) fn i32(&mut self) -> Result<i32, DecodeError> {
+        self.take(4).map(BigEndian::read_i32)
+    }
+
+    pub(crate) fn i64(&mut self) -> Result<i64, DecodeError> {
+        self.take(8).map(BigEndian::read_i64)
+    }
+
+    pub(crate) fn error_code(&mut self) -> Result<ErrorCode, DecodeError> {
+        self.i16().map(ErrorCode::from_i16)
+    }
+
+    pub(crate) fn uuid(&mut self) -> Result<Uuid, DecodeError> {
+        let bits = self.take(16).map(BigEndian::read_u128)?;
+        Ok(Uuid::from_bytes(bits.to_be_bytes()))
+    }
+
+    /// Seven bits to a byte, least significant first, in at most five bytes.
+    pub(crate) fn unsigned_varint(&mut self) -> Result<u32, DecodeError> {
+        let offset = self.offset;
+        let mut value = 0;
+        for shift in [0, 7, 14, 21, 28] {
+            let byte = self.u8()?;
+            let bits = u32::from(byte & 0x7f);
+            if shift == 28 && bits > 0x0f {
+                break;
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(DecodeError::VarintTooLong { offset })
+    }
+
+    pub(crate) fn string(&mut self, flexible: bool) -> Result<&'a str, DecodeError> {
+        let offset = self.offset;
+        self.nullable_string(flexible)?
+            .ok_or(DecodeError::UnexpectedNull { offset })
+    }
+
+    pub(crate) fn nullable_string(
+        &mut self,
+        flexible: bool,
+    ) -> Result<Option<&'a str>, DecodeError> {
+        let offset = self.offset;
+        let length = if flexible {
+            self.compact_length()?
+        } else {
+            let length = i32::from(self.i16()?);
+            classic_length(length, offset)?
+        };
+        let Some(length) = length else {
+            return Ok(None);
+        };
+        if length > MAX_STRING_LENGTH {
+            return Err(DecodeError::StringTooLong { offset, length });
+        }
+        match std::str::from_utf8(self.take(length)?) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(DecodeError::NotUtf8 { offset }),
+        }
+    }
+
+    pub(crate) fn nullable_bytes(
+        &mut self,
+        flexible: bool,
+    ) -> Result<Option<&'a [u8]>, DecodeError> {
+        match self.length(flexible)? {
+            None => Ok(None),
+            Some(length) => self.take(length).map(Some),
+        }
+    }
+
+    /// An array whose elements take at least `min_size` bytes each.
+    pub(crate) fn array<T>(
+        &mut self,
+        flexible: bool,
+        min_size: usize,
+        element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let offset = self.offset;
+        self.nullable_array(flexible, min_size, element)?
+            .ok_or(DecodeError::UnexpectedNull { offset })
+    }
+
+    /// As [`array`](Self::array), or null.
+    pub(crate) fn nullable_array<T>(
+        &mut self,
+        flexible: bool,
+        min_size: usize,
+        mut element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Option<Vec<T>>, DecodeError> {
+        let offset = self.offset;
+        let Some(count) = self.length(flexible)? else {
+            return Ok(None);
+        };
+        let remaining = self.rest.len();
+        if count > remaining / min_size.max(1) {
+            return Err(DecodeError::ArrayTooLong {
+                offset,
+                count,
+                remaining,
+            });
+        }
+        let mut elements = Vec::with_capacity(initial_capacity::<T>(count, remaining));
+        for _ in 0..count {
+            elements.push(element(self)?);
+        }
+        Ok(Some(elements))
+    }
+
+    pub(crate) fn i32_array(&mut self, flexible: bool) -> Result<Vec<i32>, DecodeError> {
+        self.array(flexible, 4, Self::i32)
+    }
+
+    /// Reads the tagged fields that end a flexible structure; reads nothing if it is not flexible.
+    ///
+    /// `field` gets each tag with a reader over its value, and says whether it knows the tag. A value that it knows must
+    /// have been read to its end; others are skipped.
+    pub(crate) fn tagged_fields(
+        &mut self,
+        flexible: bool,
+        mut field: impl FnMut(u32, &mut Self) -> Result<bool, DecodeError>,
+    ) -> Result<(), DecodeError> {
+        if !flexible {
+            return Ok(());
+        }
+        let count = self.unsigned_varint()?;
+        let mut previous = None;
+        for _ in 0..count {
+            let offset = self.offset;
+            let tag = self.unsigned_varint()?;
+            match previous {
+                Some(previous) if tag <= previous => {
+                    return Err(DecodeError::TagOrder {
+                        offset,
+                        tag,
+                        previous,
+                    });
+                }
+                _ => previous = Some(tag),
+            }
+            let size = self.unsigned_varint()?;
+            let offset = self.offset;
+            let mut value = Self {
+                rest: self.take(size as usize)?,
+                offset,
+            };
+            if field(tag, &mut value)? {
+                value.finish()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Skips the tagged fields of a structure that has none which this library knows.
+    pub(crate) fn skip_tagged_fields(&mut self, flexible: bool) -> Result<(), DecodeError> {
+        self.tagged_fields(flexible, |_, _| Ok(false))
+    }
+
+    fn u8(&mut self) -> Result<u8, DecodeError> {
+        let Some((&byte, rest)) = self.rest.split_first() else {
+            return Err(self.truncated(1));
+        };
+        self.rest = rest;
+        self.offset += 1;
+        Ok(byte)
+    }
+
+    /// The length of bytes or of an array.
+    fn length(&mut self, flexible: bool) -> Result<Option<usize>, DecodeError> {
+        if flexible {
+            return self.compact_length();
+        }
+        let offset = self.offset;
+        let length = self.i32()?;
+        classic_length(length, offset)
+    }
+
+    fn compact_length(&mut self) -> Result<Option<usize>, DecodeError> {
+        let length_plus_one = self.unsigned_varint()?;
+        Ok(length_plus_one.checked_sub(1).map(|length| length as usize))
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+        let Some((taken, rest)) = self.rest.split_at_checked(count) else {
+            return Err(self.truncated(count));
+        };
+        self.rest = rest;
+        self.offset += count;
+        Ok(taken)
+    }
+
+    const fn truncated(&self, needed: usize) -> DecodeError {
+        DecodeError::Truncated {
+            offset: self.offset,
+            needed,
+            remaining: self.rest.len(),
+        }
+    }
+}
+
+/// `None` for -1, which is null. Java takes every negative length for null; no broker sends one.
+fn classic_length(length: i32, offset: usize) -> Result<Option<usize>, DecodeError> {
+    match length {
+        -1 => Ok(None),
+        _ => usize::try_from(length)
+            .map(Some)
+            .map_err(|_| DecodeError::InvalidLength { offset, length }),
+    }
+}
+
+/// A decoded element is larger than its bytes. What is reserved before any of them proved to be there stays below the
+/// bytes present; the vector grows past it only with elements that were read.
+fn initial_capacity<T>(count: usize, remaining: usize) -> usize {
+    count.min(remaining / size_of::<T>().max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_reserved_than_bytes_are_present() {
+        type Element = [u64; 16];
+        for (count, remaining) in [
+            (0, 0),
+            (1, 100),
+            (1_000_000, 2_000_000),
+            (usize::MAX, 1_023),
+        ] {
+            let capacity = initial_capacity::<Element>(count, remaining);
+            assert!(capacity * size_of::<Element>() <= remaining);
+            assert!(capacity <= count);
+        }
+        assert_eq!(initial_capacity::<i32>(25, 100), 25);
+        assert_eq!(initial_capacity::<()>(5, 100), 5);
+    }
+}

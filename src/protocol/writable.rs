@@ -1,0 +1,256 @@
+//! Writes the primitive types of the protocol. Java: `Writable`, `SendBuilder`.
+//!
+//! A value that the wire cannot carry is an error and is never cut short. Where a method takes `flexible`, it writes the
+//! compact form of KIP-482 if it is set, and else the classic one; see [`Reader`](super::Reader).
+
+use crate::common::Uuid;
+use crate::protocol::{ErrorCode, MAX_STRING_LENGTH, MessageBytes, RecordSet};
+
+/// Why a message cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EncodeError {
+    #[error("a string of {length} bytes is longer than {MAX_STRING_LENGTH}")]
+    StringTooLong { length: usize },
+    #[error("{length} bytes are more than a message can carry")]
+    TooManyBytes { length: usize },
+    #[error("an array of {count} elements is longer than a message can carry")]
+    ArrayTooLong { count: usize },
+    #[error("{field} is null, which version {version} does not allow")]
+    MissingField { field: &'static str, version: i16 },
+    #[error("{field} is set, which version {version} cannot carry")]
+    UnsupportedField { field: &'static str, version: i16 },
+    #[error("version {version} of {api} is not one that this library speaks")]
+    UnsupportedVersion { api: &'static str, version: i16 },
+    #[error("the header of API key {header} does not fit a body of {body}")]
+    HeaderMismatch { header: i16, body: &'static str },
+}
+
+/// A message under construction: bytes, and [`RecordSet`]s that belong between them but are not copied.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    bytes: Vec<u8>,
+    /// Where in `bytes` each record set belongs, in order.
+    splices: Vec<(usize, RecordSet)>,
+    spliced_bytes: usize,
+}
+
+impl Writer {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes room for this many more bytes and record sets, if the caller knows beforehand.
+    pub(crate) fn reserve(&mut self, bytes: usize, record_sets: usize) {
+        self.bytes.reserve(bytes);
+        self.splices.reserve(record_sets);
+    }
+
+    /// The number of bytes so far, record sets included.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + self.spliced_bytes
+    }
+
+    /// The finished message.
+    pub(crate) fn finish(self) -> Result<MessageBytes, EncodeError> {
+        checked_length(self.len())?;
+        Ok(MessageBytes::new(self.bytes, self.splices))
+    }
+
+    pub(crate) fn bool(&mut self, value: bool) {
+        self.bytes.push(u8::from(value));
+    }
+
+    pub(crate) fn i16(&mut self, value: i16) {
+        self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    pub(crate) fn i32(&mut self, value: i32) {
+        self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    pub(crate) fn i64(&mut self, value: i64) {
+        self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    pub(crate) fn error_code(&mut self, value: ErrorCode) {
+        self.i16(value.code());
+    }
+
+    pub(crate) fn uuid(&mut self, value: Uuid) {
+        self.bytes.extend_from_slice(value.as_bytes());
+    }
+
+    pub(crate) fn unsigned_varint(&mut self, mut value: u32) {
+        loop {
+            let [low, ..] = value.to_le_bytes();
+            if value < 0x80 {
+                self.bytes.push(low);
+                return;
+            }
+            self.bytes.push(low | 0x80);
+            value >>= 7;
+        }
+    }
+
+    pub(crate) fn string(&mut self, value: &str, flexible: bool) -> Result<(), EncodeError> {
+        let Ok(length) = i16::try_from(value.len()) else {
+            return Err(EncodeError::StringTooLong {
+                length: value.len(),
+            });
+        };
+        if flexible {
+            self.unsigned_varint(u32::from(length.unsigned_abs()) + 1);
+        } else {
+            self.i16(length);
+        }
+        self.bytes.extend_from_slice(value.as_bytes());
+        Ok(())
+    }
+
+    pub(crate) fn nullable_string(
+        &mut self,
+        value: Option<&str>,
+        flexible: bool,
+    ) -> Result<(), EncodeError> {
+        match value {
+            Some(value) => self.string(value, flexible)?,
+            None if flexible => self.unsigned_varint(0),
+            None => self.i16(-1),
+        }
+        Ok(())
+    }
+
+    /// Bytes of records, which stay where they are.
+    pub(crate) fn nullable_records(
+        &mut self,
+        records: Option<&RecordSet>,
+        flexible: bool,
+    ) -> Result<(), EncodeError> {
+        let Some(records) = records else {
+            self.null_length(flexible);
+            return Ok(());
+        };
+        let length = records.len();
+        self.length(checked_length(length)?, flexible);
+        if length > 0 {
+            self.splices.push((self.bytes.len(), records.clone()));
+            self.spliced_bytes += length;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn array<T>(
+        &mut self,
+        elements: &[T],
+        flexible: bool,
+        mut element: impl FnMut(&mut Self, &T) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        let count = i32::try_from(elements.len()).map_err(|_| EncodeError::ArrayTooLong {
+            count: elements.len(),
+        })?;
+        self.length(count, flexible);
+        elements.iter().try_for_each(|item| element(self, item))
+    }
+
+    pub(crate) fn nullable_array<T>(
+        &mut self,
+        elements: Option<&[T]>,
+        flexible: bool,
+        element: impl FnMut(&mut Self, &T) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        match elements {
+            Some(elements) => self.array(elements, flexible, element),
+            None => {
+                self.null_length(flexible);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn i32_array(
+        &mut self,
+        elements: &[i32],
+        flexible: bool,
+    ) -> Result<(), EncodeError> {
+        self.array(elements, flexible, |w, &value| {
+            w.i32(value);
+            Ok(())
+        })
+    }
+
+    /// Ends a flexible structure with the fields that `fields` adds; writes nothing if it is not flexible.
+    pub(crate) fn tagged_fields(
+        &mut self,
+        flexible: bool,
+        fields: impl FnOnce(&mut TaggedFields) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        if !flexible {
+            return Ok(());
+        }
+        let mut tagged = TaggedFields::default();
+        fields(&mut tagged)?;
+        self.unsigned_varint(tagged.count);
+        self.bytes.extend_from_slice(&tagged.bytes);
+        Ok(())
+    }
+
+    /// Ends a flexible structure that has no tagged fields.
+    pub(crate) fn no_tagged_fields(&mut self, flexible: bool) {
+        if flexible {
+            self.unsigned_varint(0);
+        }
+    }
+
+    /// The length of bytes or of an array, not negative.
+    fn length(&mut self, length: i32, flexible: bool) {
+        if flexible {
+            self.unsigned_varint(length.unsigned_abs() + 1);
+        } else {
+            self.i32(length);
+        }
+    }
+
+    fn null_length(&mut self, flexible: bool) {
+        if flexible {
+            self.unsigned_varint(0);
+        } else {
+            self.i32(-1);
+        }
+    }
+}
+
+/// The tagged fields of one structure; see [`Writer::tagged_fields`].
+#[derive(Debug, Default)]
+pub(crate) struct TaggedFields {
+    count: u32,
+    bytes: Vec<u8>,
+}
+
+impl TaggedFields {
+    /// Adds a field. Tags must ascend. Its value holds no records.
+    pub(crate) fn field(
+        &mut self,
+        tag: u32,
+        value: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        let mut writer = Writer::new();
+        value(&mut writer)?;
+        debug_assert!(writer.splices.is_empty(), "records in a tagged field");
+        let size = checked_length(writer.len())?;
+
+        let mut head = Writer {
+            bytes: std::mem::take(&mut self.bytes),
+            ..Writer::default()
+        };
+        head.unsigned_varint(tag);
+        head.unsigned_varint(size.unsigned_abs());
+        self.bytes = head.bytes;
+        self.bytes.extend_from_slice(&writer.bytes);
+        self.count += 1;
+        Ok(())
+    }
+}
+
+fn checked_length(length: usize) -> Result<i32, EncodeError> {
+    i32::try_from(length).map_err(|_| EncodeError::TooManyBytes { length })
+}

@@ -1,0 +1,94 @@
+//! gzip: one ordinary member, deflated by a state that is reset and used again. Java: `GzipCompression`.
+//!
+//! Header and trailer are written here because the encoder types of `flate2` cannot be reused for another stream.
+
+use flate2::bufread::MultiGzDecoder;
+use flate2::{Compress, Crc, FlushCompress, Status};
+
+use super::{Codec, CompressionError, CompressionType, ensure_spare, read_bounded};
+
+/// Magic, deflate, no flags, no time, no hint, unknown system: as the JDK writes it.
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+pub(super) struct GzipCodec {
+    deflate: Compress,
+    /// Checksum and length of the input so far.
+    crc: Crc,
+    started: bool,
+}
+
+impl GzipCodec {
+    /// `level` is -1 for the default, or 1 to 9.
+    pub(super) fn new(level: i32) -> Self {
+        let level = u32::try_from(level)
+            .map_or_else(|_| flate2::Compression::default(), flate2::Compression::new);
+        Self {
+            deflate: Compress::new(level, false),
+            crc: Crc::new(),
+            started: false,
+        }
+    }
+
+    /// Runs the deflater until it has taken all input, and until the end of the stream if it is to `Finish`.
+    fn deflate(
+        &mut self,
+        mut input: &[u8],
+        flush: FlushCompress,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CompressionError> {
+        loop {
+            ensure_spare(out);
+            let before = self.deflate.total_in();
+            let status = self
+                .deflate
+                .compress_vec(input, out, flush)
+                .map_err(|error| CompressionError::codec(CompressionType::Gzip, error))?;
+            let taken = usize::try_from(self.deflate.total_in() - before).unwrap_or(usize::MAX);
+            input = input.get(taken..).unwrap_or_default();
+
+            let is_done = match flush {
+                FlushCompress::Finish => status == Status::StreamEnd,
+                _ => input.is_empty(),
+            };
+            if is_done {
+                return Ok(());
+            }
+        }
+    }
+
+    fn start(&mut self, out: &mut Vec<u8>) {
+        if !self.started {
+            out.extend_from_slice(&HEADER);
+            self.started = true;
+        }
+    }
+}
+
+impl Codec for GzipCodec {
+    fn write(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
+        if input.is_empty() {
+            return Ok(());
+        }
+        self.start(out);
+        self.crc.update(input);
+        self.deflate(input, FlushCompress::None, out)
+    }
+
+    fn finish(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
+        self.start(out);
+        self.crc.update(input);
+        self.deflate(input, FlushCompress::Finish, out)?;
+        out.extend_from_slice(&self.crc.sum().to_le_bytes());
+        out.extend_from_slice(&self.crc.amount().to_le_bytes());
+
+        self.deflate.reset();
+        self.crc.reset();
+        self.started = false;
+        Ok(())
+    }
+}
+
+/// Reads one member or several, as the JDK does.
+pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, CompressionError> {
+    read_bounded(CompressionType::Gzip, MultiGzDecoder::new(input), limit)
+}

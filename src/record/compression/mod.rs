@@ -1,0 +1,395 @@
+//! The codecs of `compression.type`. Java: `CompressionType`, `Compression`.
+//!
+//! Each codec is a file behind its cargo feature; the names always exist, so that a configuration which asks for a codec
+//! that was not compiled in gets an error that says so.
+//!
+//! Threads: the state of a codec belongs to one batch at a time. Locks: the free list of states, held only to push or pop.
+
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(feature = "lz4")]
+mod lz4;
+#[cfg(feature = "snappy")]
+mod snappy;
+#[cfg(feature = "zstd")]
+mod zstd;
+
+use std::fmt;
+#[cfg(any(feature = "gzip", feature = "lz4", feature = "zstd"))]
+use std::io::Read;
+use std::ops::RangeInclusive;
+
+use super::varint::RecordSink;
+use crate::sync::{Arc, Mutex};
+
+/// A compression codec, as the attributes of a batch number it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum CompressionType {
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+impl CompressionType {
+    /// Every codec, by id.
+    pub(crate) const ALL: [Self; 5] = [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
+
+    /// The number in bits 0 to 2 of the attributes.
+    pub(crate) fn id(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Gzip => 1,
+            Self::Snappy => 2,
+            Self::Lz4 => 3,
+            Self::Zstd => 4,
+        }
+    }
+
+    /// The codec with this number.
+    pub(crate) fn from_id(id: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.id() == id)
+    }
+
+    /// The value of `compression.type`; also the cargo feature.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// The codec with this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The level that stands for "the codec's own default", and the levels that Java accepts besides.
+    fn levels(self) -> Option<(i32, RangeInclusive<i32>)> {
+        match self {
+            Self::None | Self::Snappy => None,
+            Self::Gzip => Some((-1, 1..=9)),
+            Self::Lz4 => Some((9, 1..=17)),
+            Self::Zstd => Some((3, -131_072..=22)),
+        }
+    }
+}
+
+impl fmt::Display for CompressionType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a codec cannot be had, or what it said of the bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CompressionError {
+    #[error("compression type {0} needs the cargo feature `{0}`, which is not part of this build")]
+    MissingFeature(CompressionType),
+    #[error("compression.{kind}.level {level} is not {allowed}")]
+    LevelOutOfRange {
+        kind: CompressionType,
+        level: i32,
+        allowed: String,
+    },
+    #[error(
+        "compression.lz4.level {0} is not supported: only 9, the default, for which Kafka uses the fast compressor; \
+         every other level asks for the high-compression one, which this library does not have"
+    )]
+    Lz4Level(i32),
+    #[error("compression type {0} takes no level")]
+    NoLevels(CompressionType),
+    #[error("{kind} failed: {reason}")]
+    Codec {
+        kind: CompressionType,
+        reason: String,
+    },
+    #[error("the records take more than {limit} bytes uncompressed")]
+    TooLarge { limit: usize },
+}
+
+impl CompressionError {
+    /// What a codec library reported.
+    #[cfg(any(
+        feature = "gzip",
+        feature = "snappy",
+        feature = "lz4",
+        feature = "zstd"
+    ))]
+    fn codec(kind: CompressionType, reason: impl fmt::Display) -> Self {
+        Self::Codec {
+            kind,
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// A codec with its level, and the codec states that wait for their next batch. Clones share the states.
+#[derive(Clone)]
+pub(crate) struct Compression {
+    pub(crate) kind: CompressionType,
+    level: Option<i32>,
+    free: Arc<Mutex<Vec<Box<dyn Codec>>>>,
+}
+
+/// How many idle codec states are kept. A state is large (deflate 300 KB, zstd megabytes), and no more are in use at a
+/// time than there are batches being compressed.
+const MAX_FREE: usize = 4;
+
+impl Compression {
+    /// No compression.
+    pub(crate) fn none() -> Self {
+        Self {
+            kind: CompressionType::None,
+            level: None,
+            free: Arc::default(),
+        }
+    }
+
+    /// A codec; `None` is its default level.
+    ///
+    /// # Errors
+    /// The codec is not compiled in, the level is out of Java's range, or the codec cannot honour it.
+    pub(crate) fn new(kind: CompressionType, level: Option<i32>) -> Result<Self, CompressionError> {
+        if let Some(level) = level {
+            check_level(kind, level)?;
+        }
+        let compression = Self {
+            kind,
+            level,
+            free: Arc::default(),
+        };
+        if kind != CompressionType::None {
+            // Also finds out now, and not in the middle of a batch, whether the library accepts the level.
+            compression.put_back(new_codec(kind, compression.level())?);
+        }
+        Ok(compression)
+    }
+
+    /// The level in use, the default included. 0 where the codec has none.
+    fn level(&self) -> i32 {
+        let default = self.kind.levels().map_or(0, |(default, _)| default);
+        self.level.unwrap_or(default)
+    }
+
+    fn take(&self) -> Result<Box<dyn Codec>, CompressionError> {
+        // Its own statement, so that the lock is not held while a state is made.
+        let free = self.free.lock().pop();
+        match free {
+            Some(codec) => Ok(codec),
+            None => new_codec(self.kind, self.level()),
+        }
+    }
+
+    fn put_back(&self, codec: Box<dyn Codec>) {
+        let mut free = self.free.lock();
+        if free.len() < MAX_FREE {
+            free.push(codec);
+        }
+    }
+}
+
+impl fmt::Debug for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compression")
+            .field("kind", &self.kind)
+            .field("level", &self.level)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_level(kind: CompressionType, level: i32) -> Result<(), CompressionError> {
+    let Some((default, range)) = kind.levels() else {
+        return Err(CompressionError::NoLevels(kind));
+    };
+    if level != default && !range.contains(&level) {
+        let mut allowed = format!("between {} and {}", range.start(), range.end());
+        if !range.contains(&default) {
+            allowed.push_str(&format!(", or {default}"));
+        }
+        return Err(CompressionError::LevelOutOfRange {
+            kind,
+            level,
+            allowed,
+        });
+    }
+    if kind == CompressionType::Lz4 && level != default {
+        return Err(CompressionError::Lz4Level(level));
+    }
+    Ok(())
+}
+
+/// The state of a compressor: one stream at a time, any number one after the other.
+trait Codec: Send {
+    /// Compresses `input`; its output goes to the end of `out`, now or later.
+    fn write(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError>;
+
+    /// Compresses the last of the input, ends the stream, and is ready for another.
+    fn finish(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError>;
+}
+
+#[cfg_attr(
+    not(any(feature = "gzip", feature = "lz4", feature = "zstd")),
+    expect(unused_variables, reason = "no codec of this build has levels")
+)]
+fn new_codec(kind: CompressionType, level: i32) -> Result<Box<dyn Codec>, CompressionError> {
+    match kind {
+        #[cfg(feature = "gzip")]
+        CompressionType::Gzip => Ok(Box::new(gzip::GzipCodec::new(level))),
+        #[cfg(feature = "snappy")]
+        CompressionType::Snappy => Ok(Box::new(snappy::SnappyCodec::new())),
+        #[cfg(feature = "lz4")]
+        CompressionType::Lz4 => Ok(Box::new(lz4::Lz4Codec::new())),
+        #[cfg(feature = "zstd")]
+        CompressionType::Zstd => Ok(Box::new(zstd::ZstdCodec::new(level)?)),
+        missing => Err(CompressionError::MissingFeature(missing)),
+    }
+}
+
+/// What is encoded before a codec sees it: one block of snappy's stream, and enough that a call pays off for the rest.
+const STAGE_SIZE: usize = 32 * 1024;
+
+/// The records of a batch on their way through a codec into the batch's buffer.
+///
+/// A codec state is taken only when there is a stage full to compress, or at the end: batches that stay small borrow
+/// one for the moment of their closing, so that ten thousand open partitions do not hold ten thousand of them.
+pub(crate) struct CompressedStream {
+    compression: Compression,
+    codec: Option<Box<dyn Codec>>,
+    staged: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl CompressedStream {
+    /// Compresses to the end of `out`.
+    pub(crate) fn new(compression: &Compression, out: Vec<u8>) -> Self {
+        Self {
+            compression: compression.clone(),
+            codec: None,
+            staged: Vec::new(),
+            out,
+        }
+    }
+
+    /// Ends the stream and gives the buffer back. Whatever the codec holds is given up.
+    pub(crate) fn finish(mut self) -> Result<Vec<u8>, CompressionError> {
+        let mut codec = self.take_codec()?;
+        codec.finish(&self.staged, &mut self.out)?;
+        self.compression.put_back(codec);
+        Ok(self.out)
+    }
+
+    fn take_codec(&mut self) -> Result<Box<dyn Codec>, CompressionError> {
+        match self.codec.take() {
+            Some(codec) => Ok(codec),
+            None => self.compression.take(),
+        }
+    }
+
+    /// Compresses what is staged once that is a whole stage, and of `bytes` whole stages without a copy.
+    #[cold]
+    fn put_over_stage(&mut self, bytes: &[u8]) -> Result<(), CompressionError> {
+        let mut codec = self.take_codec()?;
+        let room = STAGE_SIZE.saturating_sub(self.staged.len());
+        let (filling, bytes) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+        self.staged.extend_from_slice(filling);
+        codec.write(&self.staged, &mut self.out)?;
+        self.staged.clear();
+
+        let whole = bytes.len() - bytes.len() % STAGE_SIZE;
+        let (stages, rest) = bytes.split_at_checked(whole).unwrap_or((bytes, &[]));
+        codec.write(stages, &mut self.out)?;
+        self.staged.extend_from_slice(rest);
+        self.codec = Some(codec);
+        Ok(())
+    }
+}
+
+impl RecordSink for CompressedStream {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) -> Result<(), CompressionError> {
+        if bytes.len() < STAGE_SIZE - self.staged.len() {
+            self.staged.extend_from_slice(bytes);
+            Ok(())
+        } else {
+            self.put_over_stage(bytes)
+        }
+    }
+
+    #[inline]
+    fn put_byte(&mut self, byte: u8) -> Result<(), CompressionError> {
+        self.put(&[byte])
+    }
+}
+
+impl fmt::Debug for CompressedStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompressedStream")
+            .field("compression", &self.compression)
+            .field("staged", &self.staged.len())
+            .field("written", &self.out.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes room at the end of a full buffer, by a tenth as Java does: what outgrows its estimate does so by little.
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+fn ensure_spare(out: &mut Vec<u8>) {
+    if out.len() == out.capacity() {
+        out.reserve_exact((out.capacity() / 10).max(1024));
+    }
+}
+
+/// Decompresses a whole records section.
+///
+/// # Errors
+/// The bytes are not what the codec writes, something follows them, or they hold more than `limit`.
+#[cfg_attr(
+    not(any(
+        feature = "gzip",
+        feature = "snappy",
+        feature = "lz4",
+        feature = "zstd"
+    )),
+    expect(unused_variables, reason = "no codec of this build reads it")
+)]
+pub(crate) fn decompress(
+    kind: CompressionType,
+    input: &[u8],
+    limit: usize,
+) -> Result<Vec<u8>, CompressionError> {
+    match kind {
+        #[cfg(feature = "gzip")]
+        CompressionType::Gzip => gzip::decompress(input, limit),
+        #[cfg(feature = "snappy")]
+        CompressionType::Snappy => snappy::decompress(input, limit),
+        #[cfg(feature = "lz4")]
+        CompressionType::Lz4 => lz4::decompress(input, limit),
+        #[cfg(feature = "zstd")]
+        CompressionType::Zstd => zstd::decompress(input, limit),
+        missing => Err(CompressionError::MissingFeature(missing)),
+    }
+}
+
+/// Reads a decompressor to its end, and fails as soon as it passes the limit.
+#[cfg(any(feature = "gzip", feature = "lz4", feature = "zstd"))]
+fn read_bounded(
+    kind: CompressionType,
+    decoder: impl Read,
+    limit: usize,
+) -> Result<Vec<u8>, CompressionError> {
+    let mut out = Vec::new();
+    let one_more = u64::try_from(limit).map_or(u64::MAX, |limit| limit.saturating_add(1));
+    decoder
+        .take(one_more)
+        .read_to_end(&mut out)
+        .map_err(|error| CompressionError::codec(kind, error))?;
+    if out.len() > limit {
+        return Err(CompressionError::TooLarge { limit });
+    }
+    Ok(out)
+}

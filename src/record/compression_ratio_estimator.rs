@@ -1,0 +1,105 @@
+//! Guesses how well the next batch of a topic compresses, from the batches before it. Java: `CompressionRatioEstimator`.
+//!
+//! Threads: every appending thread asks once a batch, whoever closes or splits a batch answers. Locks: the map, shared,
+//! then the ratios of one topic.
+//!
+//! Differs from Java: an instance belongs to a producer instead of all producers of the process sharing one.
+
+use hashbrown::HashMap;
+
+use super::compression::CompressionType;
+use crate::sync::{Arc, Mutex, RwLock};
+
+/// A ratio of compressed to uncompressed size for every codec, by its id.
+type Ratios = [f32; CompressionType::ALL.len()];
+
+const INITIAL_RATIO: f32 = 1.0;
+/// A batch that came out larger than thought is learned from at once: a low estimate overfills batches.
+const WORSENING_STEP: f32 = 0.05;
+/// A batch that came out smaller is learned from slowly.
+const IMPROVING_STEP: f32 = 0.005;
+
+/// Compression ratios by topic and codec. Topics stay for good, as the partitions of the accumulator do.
+#[derive(Debug, Default)]
+pub(crate) struct CompressionRatioEstimator {
+    topics: RwLock<HashMap<Arc<str>, Mutex<Ratios>>>,
+}
+
+impl CompressionRatioEstimator {
+    /// Knows nothing yet: every ratio is 1.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// The ratio to expect. Always 1 without compression.
+    pub(crate) fn estimation(&self, topic: &str, kind: CompressionType) -> f32 {
+        if kind == CompressionType::None {
+            return INITIAL_RATIO;
+        }
+        match self.topics.read().get(topic) {
+            Some(ratios) => *ratio_mut(&mut ratios.lock(), kind),
+            None => INITIAL_RATIO,
+        }
+    }
+
+    /// Learns from a closed batch: a worse ratio counts at once, a better one step by step. Returns the new estimate.
+    pub(crate) fn update_estimation(
+        &self,
+        topic: &str,
+        kind: CompressionType,
+        observed: f32,
+    ) -> f32 {
+        self.update(topic, kind, |current| {
+            if observed > current {
+                observed.max(current + WORSENING_STEP)
+            } else if observed < current {
+                observed.max(current - IMPROVING_STEP)
+            } else {
+                current
+            }
+        })
+    }
+
+    /// Replaces an estimate; a split sets the larger of 1 and the too large batch's ratio.
+    pub(crate) fn set_estimation(&self, topic: &str, kind: CompressionType, ratio: f32) {
+        self.update(topic, kind, |_| ratio);
+    }
+
+    /// Forgets what is known of a topic.
+    pub(crate) fn reset_estimation(&self, topic: &str) {
+        if let Some(ratios) = self.topics.read().get(topic) {
+            *ratios.lock() = [INITIAL_RATIO; CompressionType::ALL.len()];
+        }
+    }
+
+    fn update(&self, topic: &str, kind: CompressionType, change: impl Fn(f32) -> f32) -> f32 {
+        let apply = |ratios: &Mutex<Ratios>| {
+            let mut ratios = ratios.lock();
+            let ratio = ratio_mut(&mut ratios, kind);
+            *ratio = change(*ratio);
+            *ratio
+        };
+        // Its own statement: the shared lock must be gone before the exclusive one is asked for.
+        let updated = self.topics.read().get(topic).map(apply);
+        if let Some(ratio) = updated {
+            return ratio;
+        }
+        // Another thread may have added the topic since; its ratios must stay.
+        let mut topics = self.topics.write();
+        let ratios = topics
+            .entry(Arc::from(topic))
+            .or_insert_with(|| Mutex::new([INITIAL_RATIO; CompressionType::ALL.len()]));
+        apply(ratios)
+    }
+}
+
+fn ratio_mut(ratios: &mut Ratios, kind: CompressionType) -> &mut f32 {
+    let [none, gzip, snappy, lz4, zstd] = ratios;
+    match kind {
+        CompressionType::None => none,
+        CompressionType::Gzip => gzip,
+        CompressionType::Snappy => snappy,
+        CompressionType::Lz4 => lz4,
+        CompressionType::Zstd => zstd,
+    }
+}

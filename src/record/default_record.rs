@@ -1,0 +1,305 @@
+//! One record inside a batch: its size, its bytes, and reading it back. Java: `DefaultRecord`.
+//!
+//! ```text
+//! length          varint     of all that follows
+//! attributes      i8         0
+//! timestamp delta varlong    to the batch's base timestamp; may be negative
+//! offset delta    varint     0, 1, 2 ...
+//! key length      varint     -1 is null     key
+//! value length    varint     -1 is null     value
+//! header count    varint
+//!   key length    varint                    key, UTF-8
+//!   value length  varint     -1 is null     value
+//! ```
+
+use super::compression::CompressionError;
+use super::default_record_batch::RECORD_BATCH_OVERHEAD;
+use super::record_error::RecordError;
+use super::varint::{
+    RecordSink, read_varint, read_varlong, size_of_varint, size_of_varlong, write_varint,
+    write_varlong,
+};
+use crate::common::{Header, Headers};
+
+/// The most that a record takes besides key, value and headers: length 5, attributes 1, timestamp 10, offset 5.
+pub(crate) const MAX_RECORD_OVERHEAD: usize = 21;
+
+/// The fewest bytes that a record takes: each of its seven numbers takes one.
+const MIN_RECORD_SIZE: usize = 7;
+
+/// The fewest bytes that a header takes: two lengths.
+const MIN_HEADER_SIZE: usize = 2;
+
+/// A record to append: what the caller gave, measured.
+///
+/// Measuring needs no batch, so a caller can do it before it takes the lock under which it appends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DefaultRecord<'a> {
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    headers: &'a Headers,
+    /// As written: -1 for null.
+    key_length: i32,
+    value_length: i32,
+    header_count: i32,
+    /// Bytes of key, value and headers with their lengths.
+    fields_size: usize,
+}
+
+/// A record at its place in a batch: where the deltas are known, so is the exact size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlacedRecord {
+    timestamp_delta: i64,
+    offset_delta: i32,
+    body_size: i32,
+    /// The whole record, with its length in front.
+    pub(crate) size: usize,
+}
+
+impl<'a> DefaultRecord<'a> {
+    /// Measures a record.
+    ///
+    /// # Errors
+    /// A length does not fit the format, or a batch with only this record does not.
+    #[inline]
+    pub(crate) fn new(
+        key: Option<&'a [u8]>,
+        value: Option<&'a [u8]>,
+        headers: &'a Headers,
+    ) -> Result<Self, RecordError> {
+        let key_length = length_of(key, "key")?;
+        let value_length = length_of(value, "value")?;
+        let (header_count, headers_size) = if headers.is_empty() {
+            (0, 1)
+        } else {
+            measure_headers(headers)?
+        };
+        let size = size_of_nullable(key_length) + size_of_nullable(value_length) + headers_size;
+        // So that neither the record's length nor its batch's can overflow later.
+        let fields_size = match usize::try_from(size) {
+            Ok(size) if size <= MAX_FIELDS_SIZE => size,
+            _ => return Err(RecordError::TooLong("record")),
+        };
+        Ok(Self {
+            key,
+            value,
+            headers,
+            key_length,
+            value_length,
+            header_count,
+            fields_size,
+        })
+    }
+
+    /// Upper bound of the size of a batch with this record alone.
+    #[inline]
+    pub(crate) fn batch_size_upper_bound(&self) -> usize {
+        RECORD_BATCH_OVERHEAD + MAX_RECORD_OVERHEAD + self.fields_size
+    }
+
+    /// The exact size of this record at a place in a batch.
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "`new` bounds the fields so that the largest deltas fit too"
+    )]
+    pub(crate) fn place(&self, timestamp_delta: i64, offset_delta: i32) -> PlacedRecord {
+        let body_size =
+            1 + size_of_varlong(timestamp_delta) + size_of_varint(offset_delta) + self.fields_size;
+        let body_size = body_size as i32;
+        PlacedRecord {
+            timestamp_delta,
+            offset_delta,
+            body_size,
+            size: size_of_varint(body_size) + body_size as usize,
+        }
+    }
+
+    /// Writes the record.
+    #[inline]
+    pub(crate) fn write<S: RecordSink>(
+        &self,
+        place: &PlacedRecord,
+        sink: &mut S,
+    ) -> Result<(), CompressionError> {
+        write_varint(sink, place.body_size)?;
+        sink.put_byte(0)?;
+        write_varlong(sink, place.timestamp_delta)?;
+        write_varint(sink, place.offset_delta)?;
+        write_nullable(sink, self.key, self.key_length)?;
+        write_nullable(sink, self.value, self.value_length)?;
+        write_varint(sink, self.header_count)?;
+        if self.header_count != 0 {
+            write_headers(sink, self.headers)?;
+        }
+        Ok(())
+    }
+}
+
+/// Above this, a batch of one record would not fit a length of 32 bits.
+const MAX_FIELDS_SIZE: usize = i32::MAX as usize - RECORD_BATCH_OVERHEAD - MAX_RECORD_OVERHEAD;
+
+/// The length as it is written: -1 for null.
+#[inline]
+fn length_of(field: Option<&[u8]>, name: &'static str) -> Result<i32, RecordError> {
+    match field {
+        None => Ok(-1),
+        Some(bytes) => i32::try_from(bytes.len()).map_err(|_| RecordError::TooLong(name)),
+    }
+}
+
+/// The size of a field with its length, -1 standing for null.
+#[inline]
+pub(crate) fn size_of_nullable(length: i32) -> u64 {
+    size_of_varint(length) as u64 + u64::from(length.max(0).unsigned_abs())
+}
+
+/// Bytes of the headers with their count in front. Kept off the hot path: most records have none.
+#[cold]
+pub(crate) fn measure_headers(headers: &Headers) -> Result<(i32, u64), RecordError> {
+    let count = i32::try_from(headers.len()).map_err(|_| RecordError::TooLong("header list"))?;
+    let mut size = size_of_varint(count) as u64;
+    for header in headers {
+        size += size_of_nullable(length_of(Some(header.key().as_bytes()), "header key")?);
+        size += size_of_nullable(length_of(header.value(), "header value")?);
+    }
+    Ok((count, size))
+}
+
+#[inline]
+fn write_nullable<S: RecordSink>(
+    sink: &mut S,
+    field: Option<&[u8]>,
+    length: i32,
+) -> Result<(), CompressionError> {
+    write_varint(sink, length)?;
+    match field {
+        Some(bytes) => sink.put(bytes),
+        None => Ok(()),
+    }
+}
+
+#[inline(never)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "`measure_headers` refused lengths over i32::MAX"
+)]
+fn write_headers<S: RecordSink>(sink: &mut S, headers: &Headers) -> Result<(), CompressionError> {
+    for header in headers {
+        let key = header.key().as_bytes();
+        write_nullable(sink, Some(key), key.len() as i32)?;
+        let value = header.value();
+        write_nullable(sink, value, value.map_or(-1, |bytes| bytes.len() as i32))?;
+    }
+    Ok(())
+}
+
+/// A record that was read from a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DecodedRecord {
+    pub(crate) offset_delta: i32,
+    /// Milliseconds since 1970, or -1.
+    pub(crate) timestamp: i64,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Headers,
+}
+
+/// Reads the `count` records that `input` must consist of.
+pub(crate) fn read_records(
+    mut input: &[u8],
+    count: usize,
+    base_timestamp: i64,
+) -> Result<Vec<DecodedRecord>, RecordError> {
+    // The count is the sender's claim; the bytes are what is really there.
+    let mut records = Vec::with_capacity(count.min(input.len() / MIN_RECORD_SIZE));
+    for _ in 0..count {
+        if input.is_empty() {
+            return Err(RecordError::InvalidCount(
+                "the batch has fewer records than its header says",
+            ));
+        }
+        records.push(DecodedRecord::read(&mut input, base_timestamp)?);
+    }
+    if input.is_empty() {
+        Ok(records)
+    } else {
+        Err(RecordError::InvalidCount(
+            "bytes are left behind the last record of the batch",
+        ))
+    }
+}
+
+impl DecodedRecord {
+    /// Takes a record off the front of `input`.
+    fn read(input: &mut &[u8], base_timestamp: i64) -> Result<Self, RecordError> {
+        let length = read_varint(input)?;
+        let mut body = take(input, length).ok_or(RecordError::InvalidRecord(
+            "its length is negative or more than what is left",
+        ))?;
+        let body = &mut body;
+
+        // The attributes of a record have no meaning yet.
+        take(body, 1).ok_or(RecordError::InvalidRecord("it ends before its attributes"))?;
+        let timestamp_delta = read_varlong(body)?;
+        let record = Self {
+            timestamp: base_timestamp
+                .checked_add(timestamp_delta)
+                .ok_or(RecordError::InvalidRecord("its timestamp overflows"))?,
+            offset_delta: read_varint(body)?,
+            key: read_nullable(body, "its key length is more than what is left")?.map(Vec::from),
+            value: read_nullable(body, "its value length is more than what is left")?
+                .map(Vec::from),
+            headers: read_headers(body)?,
+        };
+        if body.is_empty() {
+            Ok(record)
+        } else {
+            Err(RecordError::InvalidRecord(
+                "bytes are left behind its headers",
+            ))
+        }
+    }
+}
+
+fn read_headers(input: &mut &[u8]) -> Result<Headers, RecordError> {
+    let count = usize::try_from(read_varint(input)?)
+        .map_err(|_| RecordError::InvalidRecord("its header count is negative"))?;
+    if count > input.len() / MIN_HEADER_SIZE {
+        return Err(RecordError::InvalidRecord(
+            "its header count is more than what is left can hold",
+        ));
+    }
+    (0..count)
+        .map(|_| {
+            let key = read_nullable(input, "a header key's length is more than what is left")?
+                .ok_or(RecordError::InvalidRecord("a header key is null"))?;
+            let key = std::str::from_utf8(key)
+                .map_err(|_| RecordError::InvalidRecord("a header key is not UTF-8"))?;
+            let value = read_nullable(input, "a header value's length is more than what is left")?;
+            Ok(Header::new(key, value))
+        })
+        .collect()
+}
+
+/// Takes a field off the front of `input`; like Java, any negative length reads as null.
+fn read_nullable<'a>(
+    input: &mut &'a [u8],
+    too_long: &'static str,
+) -> Result<Option<&'a [u8]>, RecordError> {
+    let length = read_varint(input)?;
+    if length < 0 {
+        return Ok(None);
+    }
+    match take(input, length) {
+        Some(bytes) => Ok(Some(bytes)),
+        None => Err(RecordError::InvalidRecord(too_long)),
+    }
+}
+
+/// Takes bytes off the front of `input`; `None` where the length is negative or more than there are.
+fn take<'a>(input: &mut &'a [u8], length: i32) -> Option<&'a [u8]> {
+    let (head, tail) = input.split_at_checked(usize::try_from(length).ok()?)?;
+    *input = tail;
+    Some(head)
+}

@@ -1,0 +1,347 @@
+//! Builds a batch in the memory that later goes to the socket. Java: `MemoryRecordsBuilder`.
+//!
+//! ```text
+//! new --append*--> open --close_for_record_appends--> closed for appends --close--> ClosedBatch
+//!                    \______________________close_____________________________________/
+//! ```
+//!
+//! Without compression a record is written once, into its place. With compression it is encoded into a stage in front of
+//! the codec. The header's 61 bytes are reserved at the start and written last, because only then are they known.
+//!
+//! Threads: one at a time; the owner of the batch sees to that.
+
+use super::compression::{CompressedStream, Compression, CompressionError, CompressionType};
+use super::default_record::{DefaultRecord, PlacedRecord};
+use super::default_record_batch::{
+    BatchSummary, ProducerState, RECORD_BATCH_OVERHEAD, write_header,
+};
+use super::record_error::RecordError;
+use crate::common::Headers;
+
+/// Estimates of compressed sizes are raised by this much, because a batch that overruns its memory is dear.
+const COMPRESSION_RATE_ESTIMATION_FACTOR: f32 = 1.05;
+
+/// The timestamp that stands for none.
+const NO_TIMESTAMP: i64 = -1;
+
+/// A batch that is being filled.
+#[derive(Debug)]
+pub(crate) struct MemoryRecordsBuilder {
+    records: Records,
+    compression: CompressionType,
+    /// What `estimated_size_in_bytes` is held against.
+    write_limit: usize,
+    /// Compressed by uncompressed size, as expected.
+    estimated_ratio: f32,
+    record_count: i32,
+    uncompressed_bytes: usize,
+    base_timestamp: i64,
+    max_timestamp: i64,
+}
+
+/// Where the records go. In each case the buffer begins with the space for the header.
+#[derive(Debug)]
+enum Records {
+    Plain(Vec<u8>),
+    Compressed(Box<CompressedStream>),
+    /// Appends are over.
+    Closed(Vec<u8>),
+    /// The codec failed, so that the batch can never be closed.
+    Failed(CompressionError),
+}
+
+/// A finished batch: its bytes change no more, except by [`rewrite_producer_state`](super::rewrite_producer_state).
+#[derive(Debug)]
+pub(crate) struct ClosedBatch {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) record_count: u32,
+    /// Bytes of the records as they were before compression, without the header.
+    pub(crate) uncompressed_bytes: usize,
+    /// Bytes of the records by `uncompressed_bytes`; 1 without compression.
+    pub(crate) compression_ratio: f32,
+}
+
+impl MemoryRecordsBuilder {
+    /// Begins a batch in an empty buffer, whose capacity the caller has reserved.
+    ///
+    /// `write_limit` is at least 61. `estimated_ratio` is what the estimator expects of this topic and codec.
+    pub(crate) fn new(
+        mut buffer: Vec<u8>,
+        compression: &Compression,
+        write_limit: usize,
+        estimated_ratio: f32,
+    ) -> Self {
+        debug_assert!(buffer.is_empty());
+        debug_assert!(write_limit >= RECORD_BATCH_OVERHEAD);
+        buffer.resize(RECORD_BATCH_OVERHEAD, 0);
+        Self {
+            records: match compression.kind {
+                CompressionType::None => Records::Plain(buffer),
+                _ => Records::Compressed(Box::new(CompressedStream::new(compression, buffer))),
+            },
+            compression: compression.kind,
+            write_limit,
+            estimated_ratio,
+            record_count: 0,
+            uncompressed_bytes: 0,
+            base_timestamp: NO_TIMESTAMP,
+            max_timestamp: NO_TIMESTAMP,
+        }
+    }
+
+    /// Appends a record whether there is room for it or not.
+    ///
+    /// # Errors
+    /// The timestamp is negative and not -1, a length is beyond the format, the batch is closed, or the codec failed.
+    /// Only the last one changes the batch.
+    #[inline]
+    pub(crate) fn append(
+        &mut self,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &Headers,
+    ) -> Result<(), RecordError> {
+        let record = DefaultRecord::new(key, value, headers)?;
+        self.check_appendable(timestamp)?;
+        let place = self.place(timestamp, &record);
+        self.write(timestamp, &record, &place)
+    }
+
+    /// Appends a record if there is room; `false` says that there is not, or that the batch is closed for appends.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append), except for a closed batch.
+    #[inline]
+    pub(crate) fn try_append(
+        &mut self,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &Headers,
+    ) -> Result<bool, RecordError> {
+        self.try_append_record(timestamp, &DefaultRecord::new(key, value, headers)?)
+    }
+
+    /// [`try_append`](Self::try_append) of a record that was measured before, outside of the partition's lock.
+    #[inline]
+    pub(crate) fn try_append_record(
+        &mut self,
+        timestamp: i64,
+        record: &DefaultRecord<'_>,
+    ) -> Result<bool, RecordError> {
+        if self.is_closed_for_appends() {
+            return Ok(false);
+        }
+        self.check_appendable(timestamp)?;
+        let place = self.place(timestamp, record);
+        if !self.has_room_for_bytes(place.size) {
+            return Ok(false);
+        }
+        self.write(timestamp, record, &place)?;
+        Ok(true)
+    }
+
+    /// Whether a record fits: an empty batch takes any.
+    #[inline]
+    pub(crate) fn has_room_for(
+        &self,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &Headers,
+    ) -> bool {
+        match DefaultRecord::new(key, value, headers) {
+            Ok(record) => {
+                !self.is_closed_for_appends()
+                    && self.has_room_for_bytes(self.place(timestamp, &record).size)
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The next record is counted uncompressed, which leaves room for a guess that was too low.
+    #[inline]
+    fn has_room_for_bytes(&self, size: usize) -> bool {
+        if self.record_count == 0 {
+            return true;
+        }
+        let estimated = self.estimated_bytes_written();
+        estimated < self.write_limit && size <= self.write_limit - estimated
+    }
+
+    #[inline]
+    fn check_appendable(&self, timestamp: i64) -> Result<(), RecordError> {
+        if timestamp < 0 && timestamp != NO_TIMESTAMP {
+            return Err(RecordError::InvalidTimestamp(timestamp));
+        }
+        match &self.records {
+            Records::Plain(_) | Records::Compressed(_) if self.record_count < i32::MAX => Ok(()),
+            Records::Plain(_) | Records::Compressed(_) => Err(RecordError::TooLong("record count")),
+            Records::Closed(_) => Err(RecordError::Closed),
+            Records::Failed(error) => Err(error.clone().into()),
+        }
+    }
+
+    /// The exact size of a record if it comes next.
+    #[inline]
+    fn place(&self, timestamp: i64, record: &DefaultRecord<'_>) -> PlacedRecord {
+        let timestamp_delta = if self.record_count == 0 {
+            0
+        } else {
+            // Cannot overflow where the timestamp is valid; where it is not, nothing is written.
+            timestamp.wrapping_sub(self.base_timestamp)
+        };
+        record.place(timestamp_delta, self.record_count)
+    }
+
+    #[inline]
+    fn write(
+        &mut self,
+        timestamp: i64,
+        record: &DefaultRecord<'_>,
+        place: &PlacedRecord,
+    ) -> Result<(), RecordError> {
+        match &mut self.records {
+            Records::Plain(buffer) => {
+                buffer.reserve(place.size);
+                record.write(place, buffer)?;
+            }
+            Records::Compressed(stream) => {
+                if let Err(error) = record.write(place, stream.as_mut()) {
+                    // Half a record may be in the stream.
+                    self.records = Records::Failed(error.clone());
+                    return Err(error.into());
+                }
+            }
+            Records::Closed(_) => return Err(RecordError::Closed),
+            Records::Failed(error) => return Err(error.clone().into()),
+        }
+        if self.record_count == 0 {
+            self.base_timestamp = timestamp;
+        }
+        self.max_timestamp = self.max_timestamp.max(timestamp);
+        self.record_count += 1;
+        self.uncompressed_bytes += place.size;
+        Ok(())
+    }
+
+    /// Whether the batch takes no more records: closed for appends, or grown to its limit.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        // A batch always takes a first record, however small the limit.
+        self.is_closed_for_appends()
+            || (self.record_count > 0 && self.write_limit <= self.estimated_bytes_written())
+    }
+
+    /// How many records were appended.
+    #[inline]
+    pub(crate) fn record_count(&self) -> u32 {
+        self.record_count.unsigned_abs()
+    }
+
+    /// Whether nothing was appended.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.record_count == 0
+    }
+
+    /// The batch's size: exact once it is closed for appends or where nothing is compressed, an estimate before.
+    #[inline]
+    pub(crate) fn estimated_size_in_bytes(&self) -> usize {
+        match &self.records {
+            Records::Closed(bytes) => bytes.len(),
+            _ => self.estimated_bytes_written(),
+        }
+    }
+
+    /// Bytes of the records before compression, without the header.
+    #[inline]
+    pub(crate) fn uncompressed_bytes(&self) -> usize {
+        self.uncompressed_bytes
+    }
+
+    /// The newest timestamp, or -1.
+    #[inline]
+    pub(crate) fn max_timestamp(&self) -> i64 {
+        self.max_timestamp
+    }
+
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a float converts to the nearest usize, as Java's converts to an int"
+    )]
+    fn estimated_bytes_written(&self) -> usize {
+        let records = match self.compression {
+            CompressionType::None => self.uncompressed_bytes,
+            _ => {
+                let expected = self.uncompressed_bytes as f32 * self.estimated_ratio;
+                (expected * COMPRESSION_RATE_ESTIMATION_FACTOR) as usize
+            }
+        };
+        RECORD_BATCH_OVERHEAD + records
+    }
+
+    /// Ends appends, and with them the codec's work, so that [`close`](Self::close) has only the header left to do.
+    /// Doing it twice is allowed.
+    ///
+    /// # Errors
+    /// The codec failed, now or earlier.
+    pub(crate) fn close_for_record_appends(&mut self) -> Result<(), CompressionError> {
+        // The placeholder is seen by nobody: each arm puts the right state in its place.
+        let records = std::mem::replace(&mut self.records, Records::Closed(Vec::new()));
+        let closed = match records {
+            Records::Plain(buffer) | Records::Closed(buffer) => Ok(buffer),
+            Records::Compressed(stream) => stream.finish(),
+            Records::Failed(error) => Err(error),
+        };
+        match closed {
+            Ok(buffer) => {
+                self.records = Records::Closed(buffer);
+                Ok(())
+            }
+            Err(error) => {
+                self.records = Records::Failed(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether appends have ended.
+    #[inline]
+    pub(crate) fn is_closed_for_appends(&self) -> bool {
+        !matches!(self.records, Records::Plain(_) | Records::Compressed(_))
+    }
+
+    /// Writes the header, and gives the finished batch away.
+    ///
+    /// # Errors
+    /// Nothing was appended, the producer state is not valid, the batch is beyond the format, or the codec failed.
+    pub(crate) fn close(mut self, state: ProducerState) -> Result<ClosedBatch, RecordError> {
+        if self.is_empty() {
+            return Err(RecordError::Empty);
+        }
+        self.close_for_record_appends()?;
+        let Records::Closed(mut bytes) = self.records else {
+            return Err(RecordError::Closed);
+        };
+        let summary = BatchSummary {
+            compression: self.compression,
+            last_offset_delta: self.record_count - 1,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+        };
+        write_header(&mut bytes, &summary, &state)?;
+        let payload = bytes.len() - RECORD_BATCH_OVERHEAD;
+        Ok(ClosedBatch {
+            compression_ratio: payload as f32 / self.uncompressed_bytes as f32,
+            record_count: self.record_count.unsigned_abs(),
+            uncompressed_bytes: self.uncompressed_bytes,
+            bytes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
