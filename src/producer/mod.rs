@@ -14,6 +14,7 @@ mod serializers;
 pub(crate) use callback::Callback;
 pub use config_def::ConfigKey;
 pub use kafka_producer::{KafkaProducer, KafkaProducerBuilder, TrySendError};
+pub(crate) use producer_config::ResolvedConfig;
 pub use producer_config::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
     ProducerConfig,
