@@ -51,18 +51,14 @@ impl RecordFacts {
         index: u32,
         (base_offset, log_append_time): (i64, i64),
     ) -> RecordMetadata {
-        let timestamp = if log_append_time == -1 {
-            self.timestamp
-        } else {
-            log_append_time
-        };
+        let offset = (base_offset >= 0).then(|| base_offset.saturating_add(i64::from(index)));
+        let timestamp = if log_append_time == -1 { self.timestamp } else { log_append_time };
         RecordMetadata::new(
             topic_partition.clone(),
-            base_offset,
-            index,
-            timestamp,
-            usize::try_from(self.serialized_key_size).ok(),
-            usize::try_from(self.serialized_value_size).ok(),
+            offset,
+            Some(timestamp),
+            self.serialized_key_size,
+            self.serialized_value_size,
         )
     }
 }

@@ -7,7 +7,7 @@ mod io_thread;
 mod produce_request_result;
 mod producer_batch;
 mod record_accumulator;
-pub(crate) mod sender;
+mod sender;
 pub(crate) mod transaction_manager;
 
 pub(crate) use buffer_pool::BufferPool;
@@ -17,3 +17,4 @@ pub(crate) use producer_batch::{AppendRecord, ProducerBatch};
 pub(crate) use record_accumulator::{
     AccumulatorConfig, AppendContext, AppendOutcome, Drained, ReadyCheckResult, RecordAccumulator,
 };
+pub(crate) use sender::{Sender, SenderConfig, SenderControl, SenderParts};
