@@ -19,11 +19,11 @@ use crate::producer::producer_config::keys::with_producer_keys;
 use crate::producer::producer_config::{ResolvedConfig, keys};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::{
-    Acks, BytesSerializer, ClientDnsLookup, CompressionType, DefaultPartitioner,
+    Acks, BytesSerializer, ClientDnsLookup, CompressionType,
     MetadataRecoveryStrategy, Partitioner, PartitionerClass, ProducerConfig, ProducerInterceptor,
-    RoundRobinPartitioner, Serializer, UniformStickyPartitioner,
+    Serializer,
 };
-use crate::record::Compression;
+use crate::protocol::ApiKey;
 use crate::sync::Arc;
 use crate::utils::{ExponentialBackoff, KafkaThread, SystemTime, Time};
 
@@ -122,7 +122,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         let config = self.config.resolve()?;
         let time: Arc<dyn Time> = Arc::new(SystemTime);
         let metadata = metadata(&config, &*time)?;
-        let accumulator = Arc::new(accumulator(&config, &time)?);
+        let accumulator = Arc::new(accumulator(&config, &time));
         let selector = selector(&config, &time)?;
         accumulator.signal().set_waker(selector.waker());
         let sender = Sender::new(SenderParts {
@@ -218,13 +218,11 @@ fn metadata(config: &ResolvedConfig, time: &dyn Time) -> Result<Arc<Metadata>> {
     Ok(Arc::new(metadata))
 }
 
-fn accumulator(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<RecordAccumulator> {
-    let compression = Compression::new(config.compression_type, config.compression_level)
-        .map_err(|error| Error::new(ErrorKind::Config, error.to_string()).caused_by(error))?;
+fn accumulator(config: &ResolvedConfig, time: &Arc<dyn Time>) -> RecordAccumulator {
     let pool = BufferPool::new(config.buffer_memory, config.batch_size, Arc::clone(time));
     let settings = AccumulatorConfig {
         batch_size: config.batch_size.max(1),
-        compression,
+        compression: config.compression.clone(),
         linger: config.linger,
         retry_backoff: config.retry_backoff,
         retry_backoff_max: config.retry_backoff_max,
@@ -237,7 +235,7 @@ fn accumulator(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<RecordAc
             .clone()
             .filter(|_| config.partitioner_rack_aware),
     };
-    Ok(RecordAccumulator::new(settings, pool, Arc::clone(time)))
+    RecordAccumulator::new(settings, pool, Arc::clone(time))
 }
 
 fn selector(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Selector> {
@@ -268,7 +266,7 @@ fn network_client(
         ThreadedHostResolver::new(name, Arc::new(SystemHostLookup), move || waker.wake());
     NetworkClient::new(
         NetworkClientConfig {
-            client_id: Arc::clone(&config.client_id),
+            client_id: Some(Arc::clone(&config.client_id)),
             max_in_flight_requests_per_connection: config.max_in_flight_requests_per_connection,
             reconnect_backoff: config.reconnect_backoff,
             reconnect_backoff_max: config.reconnect_backoff_max,
@@ -276,10 +274,9 @@ fn network_client(
             connection_setup_timeout_max: config.socket_connection_setup_timeout_max,
             request_timeout: config.request_timeout,
             receive_max_bytes: config.receive_max_bytes,
-            bootstrap_servers: config.bootstrap_servers.clone(),
-            client_dns_lookup: config.client_dns_lookup,
             metadata_recovery_strategy: config.metadata_recovery_strategy,
-            rebootstrap_trigger: config.metadata_recovery_rebootstrap_trigger,
+            metadata_recovery_rebootstrap_trigger: config.metadata_recovery_rebootstrap_trigger,
+            required_apis: required_apis(config),
         },
         selector,
         Arc::clone(metadata),
@@ -288,27 +285,24 @@ fn network_client(
     )
 }
 
+/// What a broker must offer to be of any use.
+fn required_apis(config: &ResolvedConfig) -> Vec<ApiKey> {
+    let mut apis = vec![ApiKey::Produce, ApiKey::Metadata];
+    if config.enable_idempotence {
+        apis.push(ApiKey::InitProducerId);
+    }
+    apis
+}
+
 fn sender_config(config: &ResolvedConfig) -> SenderConfig {
     SenderConfig {
-        acks: match config.acks {
-            Acks::None => 0,
-            Acks::Leader => 1,
-            Acks::All => -1,
-        },
+        acks: config.acks.code(),
         retries: config.retries,
         max_request_size: config.max_request_size,
         request_timeout: config.request_timeout,
         delivery_timeout: config.delivery_timeout,
         retry_backoff: config.retry_backoff,
         max_in_flight_requests_per_connection: config.max_in_flight_requests_per_connection,
-        compression: config.compression_type,
+        compression: config.compression.kind,
     }
-}
-
-fn named_partitioner(class: Option<PartitionerClass>) -> Option<Box<dyn Partitioner>> {
-    Some(match class? {
-        PartitionerClass::RoundRobin => Box::new(RoundRobinPartitioner::new()),
-        PartitionerClass::UniformSticky => Box::new(UniformStickyPartitioner::new()),
-        PartitionerClass::Default => Box::new(DefaultPartitioner::new()),
-    })
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::KafkaProducer;
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::producer::Serializer;
+use crate::producer::user_code::contain;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
 use crate::utils::Time;
 
@@ -107,8 +108,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             },
         ];
         for close in close {
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(close)).is_err() {
-                log::error!("a serializer or partitioner panicked while it was closed");
+            if let Err(panic) = contain("a serializer or partitioner", close) {
+                log::error!("{panic}, while it was closed");
             }
         }
     }

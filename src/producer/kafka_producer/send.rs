@@ -5,14 +5,15 @@
 //! snapshot, and the batch has room.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::KafkaProducer;
 use crate::common::{Cluster, Headers, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::producer::internals::{AppendContext, AppendOutcome, AppendRecord};
+use crate::producer::partitioner::choose_partition;
 use crate::producer::record_future::RecordFuture;
+use crate::producer::user_code::{contain, user_error};
 use crate::producer::{
     Callback, ProducerRecord, RecordData, RecordMetadata, Serialized, Serializer,
 };
@@ -273,10 +274,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                     let future = |result| RecordFuture::in_batch(result, index, record.facts());
                     return Ok(result.map(future));
                 }
-                // The custom partitioner may choose another one where a batch begins; then the record stays there.
-                Ok(AppendOutcome::NewBatchNeeded { partition: full }) => {
-                    self.on_new_batch(to, full)?;
-                    partition = self.partition(to, record)?;
+                // A partitioner may turn to another partition where a batch begins; then the record stays there.
+                Ok(AppendOutcome::NewBatchNeeded { partition: previous }) => {
+                    if self.on_new_batch(to, previous)? {
+                        partition = self.partition(to, record)?;
+                    }
                     context.abort_for_new_batch = false;
                 }
                 Err(error) => return Err(self.append_error(error, max_block)),
@@ -300,10 +302,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             return Ok(to.partition);
         }
         if let Some(partitioner) = &self.partitioner {
-            let chosen = catch_unwind(AssertUnwindSafe(|| {
-                partitioner.partition(to.info.name(), record.key, record.value, to.cluster)
-            }));
-            let chosen = chosen.map_err(|_| panicked("the partitioner"))?;
+            let (key, value) = (record.key, record.value);
+            let chosen =
+                choose_partition(&**partitioner, to.info.name(), key, value, to.cluster)?;
             return check_chosen(chosen, to.info).map(Some);
         }
         match record.key.filter(|_| !self.ignore_keys) {
@@ -317,14 +318,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
-    fn on_new_batch(&self, to: &Destination<'_>, full: i32) -> Result<()> {
+    /// Whether the partitioner, told that a batch begins, wants to choose again.
+    fn on_new_batch(&self, to: &Destination<'_>, previous: i32) -> Result<bool> {
         let Some(partitioner) = &self.partitioner else {
-            return Ok(());
+            return Ok(false);
         };
-        catch_unwind(AssertUnwindSafe(|| {
-            partitioner.on_new_batch(to.info.name(), to.cluster, full);
-        }))
-        .map_err(|_| panicked("the partitioner"))
+        contain("the partitioner", || {
+            partitioner.on_new_batch(to.info.name(), to.cluster, previous)
+        })
     }
 
     /// Refuses a record that fits into no request or not into the buffer, by its size before compression.
@@ -354,8 +355,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         let partition = record.partition.unwrap_or(-1);
         let error = error.for_partition(TopicPartition::new(&*record.topic, partition));
         if let Some(callback) = callback {
-            if catch_unwind(AssertUnwindSafe(|| callback.call(Err(error.clone())))).is_err() {
-                log::error!("a callback for a record of topic {} panicked", record.topic);
+            if let Err(panic) = contain("a callback", || callback.call(Err(error.clone()))) {
+                log::error!("{panic}; its record was for topic {}", record.topic);
             }
         }
         with_future.then(|| RecordFuture::done(Err::<RecordMetadata, _>(error)))
@@ -394,17 +395,13 @@ fn serialize<'r, S: Serializer>(
     let Some(data) = data else {
         return Ok(Serialized::NULL);
     };
-    let serialized = catch_unwind(AssertUnwindSafe(|| {
+    let serialized = contain(&format!("the {what} serializer"), || {
         serializer.serialize(topic, headers, data)
-    }));
-    match serialized {
-        Ok(Ok(serialized)) => Ok(serialized),
-        Ok(Err(cause)) => {
-            let text = format!("the {what} of a record for topic {topic} cannot be serialized");
-            Err(Error::new(ErrorKind::Serialization, text).caused_by_boxed(cause))
-        }
-        Err(_) => Err(panicked(&format!("the {what} serializer"))),
-    }
+    })?;
+    serialized.map_err(|cause| {
+        let text = format!("the {what} of a record for topic {topic} cannot be serialized");
+        user_error(ErrorKind::Serialization, text, cause)
+    })
 }
 
 fn check_chosen(partition: i32, topic: &TopicInfo) -> Result<i32> {
@@ -417,10 +414,6 @@ fn check_chosen(partition: i32, topic: &TopicInfo) -> Result<i32> {
         topic.partition_count()
     );
     Err(Error::new(ErrorKind::IllegalArgument, text))
-}
-
-fn panicked(what: &str) -> Error {
-    Error::new(ErrorKind::Panic, format!("{what} panicked"))
 }
 
 /// What Java calls an `ApiException`: it says something of the cluster or the record's way there, not of the call.
