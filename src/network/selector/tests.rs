@@ -2,12 +2,12 @@
 //!
 //! The peers are threads, or the test's own thread. A wait that nothing ends fails the test instead of hanging it.
 
-use std::collections::HashSet;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::thread::{self, JoinHandle};
+mod closing;
+mod waiting;
 
-use socket2::SockRef;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
 
 use super::*;
 use crate::network::network_send::tests::{framed, spliced};
@@ -166,30 +166,6 @@ fn echo_server(connections: usize) -> (SocketAddr, JoinHandle<()>) {
     (address, server)
 }
 
-/// Closes with a reset instead of an orderly end.
-fn reset(stream: TcpStream) {
-    SockRef::from(&stream)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
-}
-
-// Java: SelectorTest.testServerDisconnect
-#[test]
-fn server_disconnect() {
-    let mut harness = Harness::new();
-    let peer = harness.pair(NODE);
-    drop(peer);
-    harness.poll_until(|harness| !harness.disconnected.is_empty());
-    assert_eq!(harness.disconnected, [(NODE, Disconnect::PeerClosed)]);
-    assert!(!harness.selector.is_channel_ready(NODE));
-
-    // The id is free again.
-    let mut peer = harness.pair(NODE);
-    harness.send(NODE, b"hello");
-    harness.poll_until(|harness| !harness.sent.is_empty());
-    assert_eq!(read_frame(&mut peer).unwrap(), b"hello");
-}
-
 // Java: SelectorTest.testCantSendWithInProgress
 #[test]
 fn cant_send_with_in_progress() {
@@ -215,44 +191,6 @@ fn cant_send_without_connecting() {
     harness.connect(NODE, address_of(&listener));
     assert!(!harness.selector.is_channel_ready(NODE));
     assert_eq!(harness.selector.send(send).unwrap_err().destination(), NODE);
-}
-
-// Java: SelectorTest.testConnectionRefused
-#[test]
-fn connection_refused() {
-    let address = address_of(&listener());
-    let mut harness = Harness::new();
-    harness.connect(NODE, address);
-    harness.poll_until(|harness| !harness.disconnected.is_empty());
-    let (id, why) = &harness.disconnected[0];
-    assert_eq!(*id, NODE);
-    assert!(
-        matches!(
-            why,
-            Disconnect::NotConnected {
-                kind: io::ErrorKind::ConnectionRefused,
-                ..
-            }
-        ),
-        "{why:?}"
-    );
-    assert_eq!(harness.connected, []);
-    assert!(harness.selector.connections.is_empty());
-}
-
-// Java: SelectorTest.testConnectException, registerFailure
-#[test]
-fn a_connect_that_fails_at_once_leaks_nothing() {
-    let mut harness = Harness::new();
-    // TCP connects to no broadcast address.
-    let nowhere = SocketAddr::from(([255, 255, 255, 255], 9));
-    let now = harness.time.now();
-    harness.selector.connect(NODE, nowhere, now).unwrap_err();
-    assert!(harness.selector.connections.is_empty());
-    assert!(harness.selector.tokens.is_empty());
-    harness.poll_until_quiet();
-    assert_eq!(harness.disconnected, []);
-    harness.pair(NODE);
 }
 
 // Java: SelectorTest.testExistingConnectionId
@@ -291,8 +229,8 @@ fn normal_operation() {
     for id in 0..NODES {
         harness.send(NodeId(id), &request(NodeId(id), 0));
     }
-    let mut requests = vec![1; 5];
-    let mut responses = vec![0; 5];
+    let mut requests = [1; 5];
+    let mut responses = [0; 5];
     while responses.iter().any(|count| *count < REQUESTS) {
         harness.poll_until(|harness| !harness.sent.is_empty() || !harness.received.is_empty());
         for NetworkReceive { source, payload } in mem::take(&mut harness.received) {
@@ -383,7 +321,7 @@ fn a_send_that_ends_at_once_is_reported_by_the_next_poll() {
         harness.selector.wait_time(Duration::MAX, now),
         Some(Duration::ZERO)
     );
-    harness.poll(Duration::MAX);
+    harness.poll(PATIENCE);
     assert_eq!(harness.sent, [NODE]);
     assert_eq!(harness.selector.bytes_written(NODE), 0);
 }
@@ -425,26 +363,6 @@ fn a_slow_reader_gets_the_right_bytes() {
     assert!(arrived == expected, "the bytes arrived changed");
 }
 
-/// How much of a send went out is what says whether the records may be in the log.
-#[test]
-fn the_written_bytes_of_a_lost_connection_are_known_until_the_next_poll() {
-    let mut harness = Harness::with(|config| config.socket_options.send_buffer = Some(8 * 1024));
-    let peer = harness.pair(NODE);
-    harness
-        .selector
-        .send(NetworkSend::new(NODE, spliced(&[8_000_000])))
-        .unwrap();
-    harness.poll_until_quiet();
-    let written = harness.selector.bytes_written(NODE);
-    assert!(written > 0);
-
-    drop(peer);
-    harness.poll_until(|harness| !harness.disconnected.is_empty());
-    assert!(harness.selector.bytes_written(NODE) >= written);
-    harness.poll(Duration::ZERO);
-    assert_eq!(harness.selector.bytes_written(NODE), 0);
-}
-
 #[test]
 fn responses_one_byte_at_a_time() {
     let mut harness = Harness::new();
@@ -478,119 +396,6 @@ fn what_is_left_after_a_turn_needs_no_event() {
     writer.join().unwrap();
 }
 
-// Java: SelectorTest.testGracefulClose
-#[test]
-fn what_the_peer_sent_before_it_closed_is_delivered() {
-    const FRAMES: usize = 50;
-    let mut harness = Harness::new();
-    let mut peer = harness.pair(NODE);
-    let writer = thread::spawn(move || {
-        for _ in 0..FRAMES {
-            peer.write_all(&frame(&[3; 100_000])).unwrap();
-        }
-        peer.write_all(&frame(b"cut short")[..6]).unwrap();
-    });
-    harness.poll_until(|harness| !harness.disconnected.is_empty());
-    writer.join().unwrap();
-    assert_eq!(harness.received.len(), FRAMES);
-    assert_eq!(harness.disconnected, [(NODE, Disconnect::PeerClosed)]);
-}
-
-#[test]
-fn a_peer_that_answers_and_closes_at_once() {
-    let mut harness = Harness::new();
-    let mut peer = harness.pair(NODE);
-    harness.send(NODE, b"request");
-    assert_eq!(read_frame(&mut peer).unwrap(), b"request");
-    peer.write_all(&frame(b"answer")).unwrap();
-    drop(peer);
-
-    // All of it is known to the kernel by now: one poll reports it, and in lists that tell the order.
-    harness.poll(PATIENCE);
-    assert_eq!(harness.sent, [NODE]);
-    assert_eq!(harness.payloads(), [b"answer"]);
-    assert_eq!(harness.disconnected, [(NODE, Disconnect::PeerClosed)]);
-}
-
-/// A send into a connection that the peer has reset meanwhile: the failure shows in `send`, the poll reports it.
-#[test]
-fn a_send_that_fails_is_reported_as_a_disconnect() {
-    let mut harness = Harness::new();
-    let mut peer = harness.pair(NODE);
-    if cfg!(target_os = "linux") {
-        peer.write_all(&frame(b"answer")).unwrap(); // Others drop what was not read when the reset arrives.
-    }
-    reset(peer);
-    harness.send(NODE, b"too late");
-    assert!(!harness.selector.is_channel_ready(NODE));
-    harness.poll(Duration::MAX);
-    assert!(
-        matches!(
-            harness.disconnected[..],
-            [(NODE, Disconnect::Failed { .. })]
-        ),
-        "{:?}",
-        harness.disconnected
-    );
-    assert_eq!(harness.sent, []);
-    assert_eq!(harness.selector.bytes_written(NODE), 0);
-    if cfg!(target_os = "linux") {
-        assert_eq!(harness.payloads(), [b"answer"]);
-    }
-}
-
-#[test]
-fn a_peer_that_stops_sending_is_gone() {
-    let mut harness = Harness::new();
-    let peer = harness.pair(NODE);
-    peer.shutdown(Shutdown::Write).unwrap();
-    harness.poll_until(|harness| !harness.disconnected.is_empty());
-    assert_eq!(harness.disconnected, [(NODE, Disconnect::PeerClosed)]);
-}
-
-// Java: SelectorTest.testConnectDisconnectDuringInSinglePoll
-#[test]
-fn connect_disconnect_during_in_single_poll() {
-    let mut harness = Harness::new();
-    let listener = listener();
-    harness.connect(NODE, address_of(&listener));
-    drop(accept(&listener));
-    harness.poll_until(|harness| !harness.disconnected.is_empty());
-    assert_eq!(harness.connected, []);
-    assert_eq!(harness.disconnected, [(NODE, Disconnect::PeerClosed)]);
-    assert!(harness.selector.connections.is_empty());
-}
-
-// Reliability H1
-#[test]
-fn what_is_no_broker_is_named() {
-    for (bytes, cause) in [
-        (&b"HTTP/1.1 400 Bad Request\r\n"[..], "HTTP server"),
-        (
-            b"\x15\x03\x03\x00\x02\x02\x46",
-            "TLS listener was spoken to in plain text",
-        ),
-        (b"\xff\xff\xff\xff", "size of -1"),
-        (b"\x7f\xff\xff\xff", "size of 2147483647"),
-        (
-            b"\x00\x01\x00\x01",
-            "size of 65537, which is not between 0 and 65536",
-        ),
-    ] {
-        let mut harness = Harness::with(|config| {
-            config.initial_receive_limit = SelectorConfig::DEFAULT_INITIAL_RECEIVE_LIMIT;
-        });
-        let mut peer = harness.pair(NODE);
-        peer.write_all(bytes).unwrap();
-        harness.poll_until(|harness| !harness.disconnected.is_empty());
-        let [(NODE, Disconnect::InvalidReceive(text))] = &harness.disconnected[..] else {
-            panic!("{:?}", harness.disconnected);
-        };
-        assert!(text.contains(cause), "{text}");
-        assert_eq!(harness.received, []);
-    }
-}
-
 #[test]
 fn the_receive_limit_can_be_raised() {
     let mut harness = Harness::with(|config| config.initial_receive_limit = 10);
@@ -601,280 +406,6 @@ fn the_receive_limit_can_be_raised() {
     harness.poll_until(|harness| !harness.received.is_empty());
     peer.write_all(&frame(&[1; 21])).unwrap();
     harness.poll_until(|harness| !harness.disconnected.is_empty());
-}
-
-// Java: SelectorTest.testCloseAllChannels, testClose
-#[test]
-fn close_all() {
-    let mut harness = Harness::new();
-    let mut peers: Vec<_> = (0..5).map(|id| harness.pair(NodeId(id))).collect();
-    harness.send(NODE, b"unreported");
-    harness.selector.close_all();
-    assert!(harness.selector.connections.is_empty());
-    assert!(harness.selector.tokens.is_empty());
-    assert_eq!(read_frame(&mut peers[0]).unwrap(), b"unreported");
-    for peer in &mut peers {
-        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
-    }
-    harness.sent.clear();
-    harness.poll_until_quiet();
-    assert_eq!(harness.disconnected, []);
-    assert_eq!(harness.sent, []);
-}
-
-// Java: SelectorTest.testCloseConnectionInClosingState, testCloseWhileProcessingReceives
-#[test]
-fn close_discards_what_was_not_taken() {
-    let mut harness = Harness::new();
-    let mut peer = harness.pair(NODE);
-    peer.write_all(&[frame(b"first"), frame(b"second")].concat())
-        .unwrap();
-    let selector = &mut harness.selector;
-    while selector.completed_receives.is_empty() {
-        selector.poll(PATIENCE).unwrap();
-    }
-    selector.close(NODE);
-    assert_eq!(selector.completed_receives(), []);
-    assert!(!selector.is_channel_ready(NODE));
-    selector.close(NODE);
-    harness.poll_until_quiet();
-    assert_eq!(harness.disconnected, []);
-}
-
-/// A queue entry or an event of the closed connection must not reach the one that took its id.
-#[test]
-fn a_successor_inherits_nothing() {
-    let mut harness = Harness::new();
-    let _first = harness.pair(NODE);
-    harness.send(NODE, b"reported by nobody");
-    harness.selector.close(NODE);
-    let mut second = harness.pair(NODE);
-    assert_eq!(harness.sent, []);
-    assert_eq!(harness.selector.bytes_written(NODE), 0);
-    harness.send(NODE, b"new");
-    assert_eq!(read_frame(&mut second).unwrap(), b"new");
-}
-
-// Java: SelectorTest.testCloseOldestConnection
-#[test]
-fn close_oldest_connection() {
-    let mut harness = Harness::new();
-    let mut peers: Vec<_> = (0..3)
-        .map(|id| {
-            harness.time.advance_ms(10);
-            harness.pair(NodeId(id))
-        })
-        .collect();
-    // The first becomes the youngest.
-    harness.time.advance_ms(10);
-    harness.send(NodeId(0), b"alive");
-    read_frame(&mut peers[0]).unwrap();
-    harness.poll_until_quiet();
-
-    harness.time.advance(MAX_IDLE - Duration::from_millis(21));
-    harness.poll_until_quiet();
-    assert_eq!(harness.disconnected, [], "not before it is due");
-
-    harness.time.advance(Duration::from_secs(1));
-    harness.poll(Duration::ZERO);
-    assert_eq!(
-        harness.disconnected,
-        [(NodeId(1), Disconnect::Expired)],
-        "one per poll"
-    );
-    let now = harness.time.now();
-    assert_eq!(
-        harness.selector.wait_time(Duration::MAX, now),
-        Some(Duration::ZERO)
-    );
-    harness.poll(Duration::MAX);
-    harness.poll(Duration::MAX);
-    let order: Vec<_> = harness.disconnected.iter().map(|(id, _)| id.0).collect();
-    assert_eq!(order, [1, 2, 0]);
-    assert_eq!(peers[1].read(&mut [0]).unwrap(), 0);
-
-    // With nobody left there is nothing to look for.
-    harness.poll(Duration::ZERO);
-    let now = harness.time.now();
-    assert_eq!(harness.selector.wait_time(Duration::MAX, now), None);
-}
-
-// Java: SelectorTest.testExpireConnectionWithPendingReceives
-#[test]
-fn an_expired_connection_delivers_what_has_arrived() {
-    let mut harness = Harness::new();
-    let mut peer = harness.pair(NODE);
-    harness.poll_until_quiet();
-    harness.time.advance(MAX_IDLE);
-    // The event of this frame is kept from the selector: it comes after the wait and before the expiry.
-    peer.write_all(&frame(b"late")).unwrap();
-    let now = harness.time.now();
-    harness.selector.close_oldest_idle(now);
-    assert_eq!(harness.selector.completed_receives()[0].payload, b"late");
-    assert_eq!(
-        harness.selector.disconnected(),
-        [(NODE, Disconnect::Expired)]
-    );
-}
-
-// Java: SelectorTest.testIdleExpiryWithoutReadyKeys
-#[test]
-fn a_connection_in_the_making_expires_too() {
-    let mut harness = Harness::new();
-    let listener = listener();
-    harness.connect(NODE, address_of(&listener));
-    harness.time.advance(MAX_IDLE);
-    let now = harness.time.now();
-    harness.selector.close_oldest_idle(now);
-    assert_eq!(
-        harness.selector.disconnected(),
-        [(NODE, Disconnect::Expired)]
-    );
-}
-
-#[test]
-fn without_an_idle_limit_connections_stay() {
-    let mut harness = Harness::with(|config| config.connections_max_idle = Duration::MAX);
-    let _peer = harness.pair(NODE);
-    harness.poll_until_quiet();
-    harness.time.advance(Duration::from_secs(1_000_000));
-    harness.poll_until_quiet();
-    assert_eq!(harness.disconnected, []);
-    let now = harness.time.now();
-    assert_eq!(harness.selector.wait_time(Duration::MAX, now), None);
-}
-
-#[test]
-fn the_wait_ends_when_a_connection_is_due() {
-    let mut harness = Harness::new();
-    let _peer = harness.pair(NODE);
-    harness.poll_until_quiet();
-    let ready_at = harness.time.now();
-    harness.time.advance_ms(2000);
-    let now = harness.time.now();
-    let wait = |timeout| harness.selector.wait_time(timeout, now);
-    assert_eq!(wait(Duration::MAX), Some(MAX_IDLE - (now - ready_at)));
-    assert_eq!(
-        wait(Duration::from_micros(300)),
-        Some(Duration::from_micros(300))
-    );
-    assert_eq!(wait(Duration::ZERO), Some(Duration::ZERO));
-}
-
-// Reliability B21
-#[test]
-fn idle_connections_cost_no_wait_that_ends_for_nothing() {
-    let mut harness = Harness::with(|config| config.connections_max_idle = Duration::MAX);
-    let (address, server) = echo_server(3);
-    for id in 0..3 {
-        harness.establish(NodeId(id), address);
-        harness.send(NodeId(id), &[1; 100_000]);
-    }
-    harness.poll_until(|harness| harness.received.len() == 3 && harness.sent.len() == 3);
-    harness.poll_until_quiet();
-    // No event is left in the kernel (the last poll saw none), none is owed to a channel, and the wait has no end.
-    let now = harness.time.now();
-    assert_eq!(harness.selector.wait_time(Duration::MAX, now), None);
-    let waits = harness.selector.waits;
-    harness.poll(Duration::from_millis(1));
-    assert_eq!(harness.selector.waits, waits + 1);
-    assert!(harness.selector.events.is_empty());
-    drop(harness);
-    server.join().unwrap();
-}
-
-/// A round trip takes one wait for the request's completion and one or two for the response.
-#[test]
-fn the_waits_are_as_many_as_the_events() {
-    const ROUND_TRIPS: u64 = 200;
-    let (address, server) = echo_server(1);
-    let mut harness = Harness::new();
-    harness.establish(NODE, address);
-    let before = harness.selector.waits;
-    for _ in 0..ROUND_TRIPS {
-        harness.send(NODE, b"ping");
-        harness.poll_until(|harness| !harness.received.is_empty() && !harness.sent.is_empty());
-        harness.received.clear();
-        harness.sent.clear();
-    }
-    let waits = harness.selector.waits - before;
-    assert!(
-        waits <= 3 * ROUND_TRIPS,
-        "{waits} waits for {ROUND_TRIPS} round trips"
-    );
-    drop(harness);
-    server.join().unwrap();
-}
-
-#[test]
-fn a_wake_up_ends_a_wait_without_end() {
-    let mut harness = Harness::new();
-    let waker = harness.selector.waker();
-    let woken = thread::spawn(move || {
-        for _ in 0..3 {
-            harness.poll(Duration::MAX);
-        }
-        harness
-    });
-    while !woken.is_finished() {
-        waker.wake();
-        thread::yield_now();
-    }
-    let mut harness = woken.join().unwrap();
-    // One for the last round of the loop above may be out still.
-    harness.poll_until_quiet();
-
-    waker.wake();
-    waker.wake();
-    harness.poll(Duration::MAX);
-    harness.poll(Duration::ZERO);
-    assert!(
-        harness.selector.events.is_empty(),
-        "two wake-ups, one notification"
-    );
-}
-
-#[test]
-fn a_wake_up_after_the_end_of_the_selector_is_harmless() {
-    let harness = Harness::new();
-    let waker = harness.selector.waker();
-    waker.wake();
-    drop(harness);
-    waker.wake();
-    waker.clone().wake();
-}
-
-/// Every item that was published before a wake-up is found by the look that follows a wait: none is lost, however the
-/// threads interleave.
-#[test]
-fn no_wake_up_is_lost() {
-    const ITEMS: usize = 20_000;
-    const THREADS: usize = 4;
-    let mut harness = Harness::new();
-    let queue = Arc::new(crate::sync::Mutex::new(Vec::new()));
-    let threads: Vec<_> = (0..THREADS)
-        .map(|thread| {
-            let waker = harness.selector.waker();
-            let queue = Arc::clone(&queue);
-            thread::spawn(move || {
-                for item in 0..ITEMS {
-                    queue.lock().push(thread * ITEMS + item);
-                    waker.wake();
-                }
-            })
-        })
-        .collect();
-    let mut found = HashSet::new();
-    while found.len() < THREADS * ITEMS {
-        harness.poll(PATIENCE);
-        let woken = !harness.selector.events.is_empty();
-        let items = mem::take(&mut *queue.lock());
-        assert!(woken || !items.is_empty(), "a wake-up was lost");
-        found.extend(items);
-    }
-    threads
-        .into_iter()
-        .for_each(|thread| thread.join().unwrap());
 }
 
 #[test]
