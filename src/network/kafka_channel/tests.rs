@@ -102,9 +102,9 @@ fn reset() -> Disconnect {
     Disconnect::failed(&io::ErrorKind::ConnectionReset.into())
 }
 
-// Java: SelectorTest.testCantSendWithoutConnecting
+// Java: SelectorTest.testSendWithoutConnecting
 #[test]
-fn cant_send_without_connecting() {
+fn send_without_connecting() {
     let mut channel = connecting();
     assert!(!channel.is_ready());
     assert!(channel.set_send(small_send()).is_err());

@@ -180,9 +180,9 @@ fn cant_send_with_in_progress() {
     harness.selector.send(second).unwrap();
 }
 
-// Java: SelectorTest.testCantSendWithoutConnecting
+// Java: SelectorTest.testSendWithoutConnecting
 #[test]
-fn cant_send_without_connecting() {
+fn send_without_connecting() {
     let mut harness = Harness::new();
     let send = NetworkSend::new(NODE, MessageBytes::from(b"x".to_vec()));
     let send = harness.selector.send(send).unwrap_err();
@@ -326,7 +326,7 @@ fn a_send_that_ends_at_once_is_reported_by_the_next_poll() {
     assert_eq!(harness.selector.bytes_written(NODE), 0);
 }
 
-// Java: SelectorTest.testPartialSendAndReceiveReported, reliability B1 and P7: a peer that reads slowly.
+// Java: SelectorTest.testPartialSendAndReceiveReflectedInMetrics, reliability B1 and P7: a peer that reads slowly.
 #[test]
 fn a_slow_reader_gets_the_right_bytes() {
     let mut harness = Harness::with(|config| config.socket_options.send_buffer = Some(8 * 1024));
@@ -431,4 +431,41 @@ fn the_socket_is_configured() {
     assert!(socket.recv_buffer_size().unwrap() >= 60_000);
     transport.deregister(harness.selector.poll.registry());
     harness.poll_until_quiet();
+}
+
+#[test]
+fn a_connection_has_one_turn_per_poll() {
+    let mut harness = Harness::new();
+    let mut peer = harness.pair(NODE);
+    harness.poll_until_quiet();
+    harness.send(NODE, b"queued by its completion");
+    peer.write_all(&frame(b"queued by an event")).unwrap();
+    let Selector { poll, events, .. } = &mut harness.selector;
+    poll.poll(events, Some(PATIENCE)).unwrap();
+    assert!(!events.is_empty());
+    harness.selector.note_events();
+    assert_eq!(harness.selector.ready.len(), 1);
+}
+
+/// A listener whose queue is full leaves the others in the making.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_event_does_not_say_that_the_connection_is_made() {
+    use socket2::{Domain, Socket, Type};
+
+    let harness = Harness::new();
+    let registry = harness.selector.poll.registry();
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let options = SocketOptions::default();
+    let mut transports: Vec<_> = (0..4)
+        .map(|token| PlaintextTransportLayer::connect(address, options, registry, Token(token)))
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(transports[0].finish_connect(), Ok(true));
+    assert_eq!(transports[3].finish_connect(), Ok(false));
 }

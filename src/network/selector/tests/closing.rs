@@ -201,9 +201,9 @@ fn what_is_no_broker_is_named() {
     }
 }
 
-// Java: SelectorTest.testCloseAllChannels, testClose
+// Java: SelectorTest.testCloseAllChannels
 #[test]
-fn close_all() {
+fn close_all_channels() {
     let mut harness = Harness::new();
     let mut peers: Vec<_> = (0..5).map(|id| harness.pair(NodeId(id))).collect();
     harness.send(NODE, b"unreported");
@@ -220,7 +220,7 @@ fn close_all() {
     assert_eq!(harness.sent, []);
 }
 
-// Java: SelectorTest.testCloseConnectionInClosingState, testCloseWhileProcessingReceives
+// Java: SelectorTest.testChannelCloseWhileProcessingReceives
 #[test]
 fn close_discards_what_was_not_taken() {
     let mut harness = Harness::new();

@@ -48,6 +48,21 @@ fn close_oldest_connection() {
     assert_eq!(harness.selector.wait_time(Duration::MAX, now), None);
 }
 
+// Java: SelectorTest.testCloseOldestConnectionWithMultiplePendingReceives
+#[test]
+fn what_arrives_keeps_a_connection_alive() {
+    let mut harness = Harness::new();
+    let mut peer = harness.pair(NODE);
+    harness.poll_until_quiet();
+    for _ in 0..3 {
+        harness.time.advance(MAX_IDLE - Duration::from_millis(1));
+        peer.write_all(&frame(b"alive")).unwrap();
+        harness.poll_until(|harness| !harness.received.is_empty());
+        harness.received.clear();
+    }
+    assert_eq!(harness.disconnected, []);
+}
+
 // Java: SelectorTest.testExpireConnectionWithPendingReceives
 #[test]
 fn an_expired_connection_delivers_what_has_arrived() {
