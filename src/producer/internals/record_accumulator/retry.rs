@@ -164,7 +164,9 @@ impl RecordAccumulator {
 
 /// Half of the batch's records by size, rounded up to a whole record, so that equal ones make two parts.
 fn half_of(batch: &ProducerBatch) -> usize {
-    let records = batch.estimated_size_in_bytes().saturating_sub(RECORD_BATCH_OVERHEAD);
+    let records = batch
+        .estimated_size_in_bytes()
+        .saturating_sub(RECORD_BATCH_OVERHEAD);
     RECORD_BATCH_OVERHEAD + (records + batch.max_record_size()) / 2
 }
 
