@@ -161,7 +161,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             value_serializer: self.value_serializer,
             partitioner: self
                 .partitioner
-                .or_else(|| named_partitioner(config.partitioner_class)),
+                .or_else(|| config.partitioner_class.map(PartitionerClass::instance)),
             interceptors: Arc::new(ProducerInterceptors::new(self.interceptors)),
             metadata,
             accumulator,
