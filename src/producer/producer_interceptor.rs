@@ -27,10 +27,8 @@ use crate::error::{Error, Result};
 ///     }
 /// }
 /// ```
-pub trait ProducerInterceptor<
-    K: RecordData + ?Sized = [u8],
-    V: RecordData + ?Sized = [u8],
->: Send + Sync
+pub trait ProducerInterceptor<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>:
+    Send + Sync
 {
     /// Called on the thread that sends, before the record is serialized and given a partition. May change all of it; what
     /// it left is what the next interceptor sees, and what is sent in the end.

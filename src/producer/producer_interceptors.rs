@@ -111,13 +111,18 @@ fn on_send<K: RecordData + ?Sized, V: RecordData + ?Sized, R>(
         return then(record);
     };
     let mut changed = record.reborrow();
-    let failure = match contain("an interceptor's on_send", || interceptor.on_send(&mut changed)) {
+    let failure = match contain("an interceptor's on_send", || {
+        interceptor.on_send(&mut changed)
+    }) {
         Ok(Ok(())) => return on_send(rest, changed, then),
         Ok(Err(error)) => error.to_string(),
         Err(panic) => panic.to_string(),
     };
     drop(changed);
-    log::warn!("an interceptor failed on a record for topic {}: {failure}", record.topic);
+    log::warn!(
+        "an interceptor failed on a record for topic {}: {failure}",
+        record.topic
+    );
     on_send(rest, record, then)
 }
 
@@ -180,13 +185,18 @@ mod tests {
 
     type Log = Arc<Mutex<Vec<String>>>;
 
-    fn chain(members: &[(&'static str, Option<&'static str>)]) -> (ProducerInterceptors<str, str>, Log) {
+    fn chain(
+        members: &[(&'static str, Option<&'static str>)],
+    ) -> (ProducerInterceptors<str, str>, Log) {
         let log = Log::default();
         let member = |&(name, fails)| {
             let log = Arc::clone(&log);
             Box::new(AppendString { name, fails, log }) as Box<dyn ProducerInterceptor<str, str>>
         };
-        (ProducerInterceptors::new(members.iter().map(member).collect()), log)
+        (
+            ProducerInterceptors::new(members.iter().map(member).collect()),
+            log,
+        )
     }
 
     fn value_after(chain: &ProducerInterceptors<str, str>) -> (String, Option<i32>, usize) {
@@ -210,7 +220,11 @@ mod tests {
             let (some, _) = chain(&[("One", None), ("Bad", Some(fails)), ("Two", None)]);
             assert_eq!(value_after(&some), ("valueOneTwo".into(), Some(9), 2));
             let (none, _) = chain(&[("Bad", Some(fails))]);
-            assert_eq!(value_after(&none), ("value".into(), None, 0), "the last good record");
+            assert_eq!(
+                value_after(&none),
+                ("value".into(), None, 0),
+                "the last good record"
+            );
         }
     }
 
@@ -221,8 +235,14 @@ mod tests {
         let metadata = RecordMetadata::new(TopicPartition::new("t", 1), Some(5), None, -1, -1);
         members.on_acknowledgement(&metadata, None, &Headers::new());
         members.close();
-        let expected =
-            ["One t-1@5 None 0", "Bad t-1@5 None 0", "Two t-1@5 None 0", "One closed", "Bad closed", "Two closed"];
+        let expected = [
+            "One t-1@5 None 0",
+            "Bad t-1@5 None 0",
+            "Two t-1@5 None 0",
+            "One closed",
+            "Bad closed",
+            "Two closed",
+        ];
         assert_eq!(*log.lock(), expected);
     }
 
@@ -235,7 +255,10 @@ mod tests {
         members.on_send_error("t", Some(3), &error, &Headers::new());
         assert_eq!(
             *log.lock(),
-            [r#"One t--1@-1 Some("too large") 0"#, r#"One t-3@-1 Some("too large") 0"#]
+            [
+                r#"One t--1@-1 Some("too large") 0"#,
+                r#"One t-3@-1 Some("too large") 0"#
+            ]
         );
     }
 
@@ -246,15 +269,25 @@ mod tests {
         let seen = Arc::clone(&log);
         let callback = Callback::new(move |result| {
             let outcome = result.map(|metadata| metadata.to_string());
-            seen.lock().push(format!("callback {}", outcome.unwrap_or_else(|e| e.to_string())));
+            seen.lock().push(format!(
+                "callback {}",
+                outcome.unwrap_or_else(|e| e.to_string())
+            ));
         });
         let mut headers = Headers::new();
         headers.add("h", "v");
         let metadata = RecordMetadata::new(TopicPartition::new("t", 1), Some(5), None, -1, -1);
-        members.before(Some(callback), "t", headers).call(Ok(metadata));
-        let error = Error::new(ErrorKind::Timeout, "late").for_partition(TopicPartition::new("t", 4));
+        members
+            .before(Some(callback), "t", headers)
+            .call(Ok(metadata));
+        let error =
+            Error::new(ErrorKind::Timeout, "late").for_partition(TopicPartition::new("t", 4));
         members.before(None, "t", Headers::new()).call(Err(error));
-        let expected = ["One t-1@5 None 1", "callback t-1@5", r#"One t-4@-1 Some("late") 0"#];
+        let expected = [
+            "One t-1@5 None 1",
+            "callback t-1@5",
+            r#"One t-4@-1 Some("late") 0"#,
+        ];
         assert_eq!(*log.lock(), expected);
     }
 }

@@ -19,9 +19,8 @@ use crate::producer::producer_config::keys::with_producer_keys;
 use crate::producer::producer_config::{ResolvedConfig, keys};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::{
-    Acks, BytesSerializer, ClientDnsLookup, CompressionType,
-    MetadataRecoveryStrategy, Partitioner, PartitionerClass, ProducerConfig, ProducerInterceptor,
-    Serializer,
+    Acks, BytesSerializer, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, Partitioner,
+    PartitionerClass, ProducerConfig, ProducerInterceptor, Serializer,
 };
 use crate::protocol::ApiKey;
 use crate::sync::Arc;

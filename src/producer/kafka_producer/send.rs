@@ -68,9 +68,10 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         let sent = if self.interceptors.is_empty() {
             self.send_record(&mut record, callback, wait, with_future)
         } else {
-            self.interceptors.on_send(record.reborrow(), |mut intercepted| {
-                self.send_record(&mut intercepted, callback, wait, with_future)
-            })
+            self.interceptors
+                .on_send(record.reborrow(), |mut intercepted| {
+                    self.send_record(&mut intercepted, callback, wait, with_future)
+                })
         };
         sent.map_err(|error| TrySendError { record, error })
     }
@@ -85,7 +86,10 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ) -> Result<Option<RecordFuture>> {
         // The headers leave the record so that serializers can add to them while they borrow the rest.
         let mut headers = std::mem::take(&mut record.headers);
-        let mut owed = Owed { callback, told_by_callback: false };
+        let mut owed = Owed {
+            callback,
+            told_by_callback: false,
+        };
         let sent = self.try_to_send(record, &mut headers, &mut owed, wait, with_future);
         record.headers = headers;
         let error = match sent {
@@ -104,9 +108,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             }
         }
         if !(is_delivery && owed.told_by_callback) {
-            self.interceptors.on_send_error(&record.topic, partition, &error, &record.headers);
+            self.interceptors
+                .on_send_error(&record.topic, partition, &error, &record.headers);
         }
-        if is_delivery { Ok(with_future.then(|| RecordFuture::done(Err(error)))) } else { Err(error) }
+        if is_delivery {
+            Ok(with_future.then(|| RecordFuture::done(Err(error))))
+        } else {
+            Err(error)
+        }
     }
 
     fn try_to_send(
@@ -131,9 +140,20 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                 max_block = max_block.saturating_sub(waited);
                 continue;
             };
-            let key = serialize("key", &self.key_serializer, topic, headers, record.key.as_ref())?;
-            let value =
-                serialize("value", &self.value_serializer, topic, headers, record.value.as_ref())?;
+            let key = serialize(
+                &self.key_serializer,
+                "key",
+                topic,
+                headers,
+                record.key.as_ref(),
+            )?;
+            let value = serialize(
+                &self.value_serializer,
+                "value",
+                topic,
+                headers,
+                record.value.as_ref(),
+            )?;
             if !self.interceptors.is_empty() {
                 owed.tell(&self.interceptors, topic, headers);
             }
@@ -144,7 +164,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                 headers,
             };
             let max_block = self.may_block(wait).then_some(max_block);
-            let to = Destination { info, cluster: &cluster, partition: record.partition };
+            let to = Destination {
+                info,
+                cluster: &cluster,
+                partition: record.partition,
+            };
             return self.append(&to, &append, &mut owed.callback, max_block, with_future);
         }
     }
@@ -288,7 +312,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                     return Ok(result.map(future));
                 }
                 // A partitioner may turn to another partition where a batch begins; then the record stays there.
-                Ok(AppendOutcome::NewBatchNeeded { partition: previous }) => {
+                Ok(AppendOutcome::NewBatchNeeded {
+                    partition: previous,
+                }) => {
                     if self.on_new_batch(to, previous)? {
                         partition = self.partition(to, record)?;
                     }
@@ -316,8 +342,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
         if let Some(partitioner) = &self.partitioner {
             let (key, value) = (record.key, record.value);
-            let chosen =
-                choose_partition(&**partitioner, to.info.name(), key, value, to.cluster)?;
+            let chosen = choose_partition(&**partitioner, to.info.name(), key, value, to.cluster)?;
             return check_chosen(chosen, to.info).map(Some);
         }
         match record.key.filter(|_| !self.ignore_keys) {
