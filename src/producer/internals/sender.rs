@@ -207,10 +207,7 @@ impl<C: KafkaClient> Sender<C> {
     fn send_producer_data(&mut self, now: Instant) -> Duration {
         self.expire_batches(now);
         self.maybe_resolve_sequences();
-        let mut timeout = Duration::MAX;
-        if self.may_drain() {
-            timeout = self.drain_and_send(now);
-        }
+        let timeout = self.drain_and_send(now);
         let expiries = [self.accumulator.next_expiry(), self.next_in_flight_expiry];
         expiries
             .into_iter()
@@ -220,7 +217,7 @@ impl<C: KafkaClient> Sender<C> {
             })
     }
 
-    /// An idempotent producer sends nothing before it has a producer id.
+    /// An idempotent producer sends nothing before it has a producer id, but gets its connections ready.
     fn may_drain(&self) -> bool {
         let manager = self.transaction_manager.as_ref();
         manager.is_none_or(|manager| manager.has_producer_id())
@@ -245,6 +242,9 @@ impl<C: KafkaClient> Sender<C> {
             }
             is_ready
         });
+        if !self.may_drain() {
+            return timeout;
+        }
         let drained = self.accumulator.drain(
             &cluster,
             &ready.ready_nodes,

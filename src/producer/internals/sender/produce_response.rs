@@ -233,8 +233,8 @@ impl<C: KafkaClient> Sender<C> {
 
 /// The partitions of an answer, to be found by the places of the request.
 ///
-/// Brokers answer in the request's order, so the next one is looked at first. The rest are searched for through a table
-/// that is made when it is first needed. Of two answers for one partition the first counts, and what nobody asked for is
+/// Brokers answer in the request's order, so the next one is looked at. Where that is broken once, the rest is searched for
+/// through a table. Of two answers for one partition the first counts, and what nobody asked for is
 /// left alone.
 struct Answers {
     by_id: bool,
@@ -285,10 +285,8 @@ impl Answers {
             false => TopicKey::Name(Arc::clone(topic_partition.shared_topic())),
         };
         let index = topic_partition.partition();
-        let is_next = self
-            .entries
-            .get(self.next)
-            .is_some_and(|entry| entry.topic == key && entry.index == index);
+        let next = self.entries.get(self.next).filter(|_| self.table.is_none());
+        let is_next = next.is_some_and(|entry| entry.topic == key && entry.index == index);
         let position = if is_next {
             self.next
         } else {
