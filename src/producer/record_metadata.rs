@@ -1,10 +1,12 @@
-//! Where a record went. Java: `RecordMetadata`.
+//! Where a record ended up. Java: `RecordMetadata`.
 
 use std::fmt;
 
 use crate::common::TopicPartition;
 
-/// The place of a delivered record in the log, and what was sent of it.
+/// Where a record that was sent is in the log.
+///
+/// Prints as `topic-partition@offset`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordMetadata {
     topic_partition: TopicPartition,
@@ -15,6 +17,7 @@ pub struct RecordMetadata {
 }
 
 impl RecordMetadata {
+    /// The sizes are -1 for null.
     pub(crate) fn new(
         topic_partition: TopicPartition,
         offset: Option<i64>,
@@ -31,19 +34,87 @@ impl RecordMetadata {
         }
     }
 
+    /// What is known of a record that was not delivered: the topic, and the partition if one was chosen.
+    pub(crate) fn undelivered(topic: &str, partition: Option<i32>) -> Self {
+        let topic_partition = TopicPartition::new(topic, partition.unwrap_or(-1));
+        Self::new(topic_partition, None, None, -1, -1)
+    }
+
     /// The topic.
     pub fn topic(&self) -> &str {
         self.topic_partition.topic()
     }
 
-    /// The partition.
+    /// The partition; -1 for a record that failed before one was chosen.
     pub fn partition(&self) -> i32 {
         self.topic_partition.partition()
+    }
+
+    /// The topic and partition.
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.topic_partition
+    }
+
+    /// The record's offset in the partition, or -1 where it is not known: after `acks=0`, and of a record that the broker
+    /// had already.
+    pub fn offset(&self) -> i64 {
+        self.offset.unwrap_or(-1)
+    }
+
+    /// Whether the offset is known.
+    pub fn has_offset(&self) -> bool {
+        self.offset.is_some()
+    }
+
+    /// Milliseconds since 1970: the record's own time, or that of the append where the topic has
+    /// `message.timestamp.type=LogAppendTime`. `None` for a record that was not delivered.
+    pub fn timestamp(&self) -> Option<i64> {
+        self.timestamp
+    }
+
+    /// The size of the key in bytes, not compressed; `None` where the key is null.
+    pub fn serialized_key_size(&self) -> Option<usize> {
+        usize::try_from(self.serialized_key_size).ok()
+    }
+
+    /// The size of the value in bytes, not compressed; `None` where the value is null.
+    pub fn serialized_value_size(&self) -> Option<usize> {
+        usize::try_from(self.serialized_value_size).ok()
     }
 }
 
 impl fmt::Display for RecordMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.topic_partition)
+        write!(f, "{}@{}", self.topic_partition, self.offset())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Java: RecordMetadataTest.testConstructionWithRelativeOffset.
+    #[test]
+    fn tells_what_it_was_made_of() {
+        let partition = TopicPartition::new("foo", 0);
+        let metadata = RecordMetadata::new(partition.clone(), Some(18), Some(2340), 4, 9);
+        assert_eq!((metadata.offset(), metadata.has_offset()), (18, true));
+        assert_eq!(metadata.timestamp(), Some(2340));
+        assert_eq!(metadata.topic_partition(), &partition);
+        assert_eq!(metadata.serialized_key_size(), Some(4));
+        assert_eq!(metadata.serialized_value_size(), Some(9));
+        assert_eq!(metadata.to_string(), "foo-0@18");
+    }
+
+    // Java: KafkaProducerTest.testCallbackAndInterceptorHandleError.
+    #[test]
+    fn an_undelivered_record_has_a_topic_and_nothing_else() {
+        let metadata = RecordMetadata::undelivered("foo", None);
+        assert_eq!((metadata.topic(), metadata.partition()), ("foo", -1));
+        assert_eq!((metadata.offset(), metadata.has_offset()), (-1, false));
+        assert_eq!(metadata.timestamp(), None);
+        assert_eq!(metadata.serialized_key_size(), None);
+        assert_eq!(metadata.serialized_value_size(), None);
+        assert_eq!(metadata.to_string(), "foo--1@-1");
     }
 }

@@ -11,6 +11,8 @@ pub(crate) mod messages;
 mod readable;
 mod request_header;
 mod response_header;
+#[cfg(test)]
+mod tests;
 mod writable;
 
 pub use error_code::ErrorCode;
@@ -23,7 +25,7 @@ pub(crate) use message_bytes::{MessageBytes, RecordBytes, RecordSet};
 pub(crate) use readable::{DecodeError, Reader};
 pub(crate) use request_header::RequestHeader;
 pub(crate) use response_header::ResponseHeader;
-pub(crate) use writable::{EncodeError, TaggedFields, Writer};
+pub(crate) use writable::{EncodeError, Writer};
 
 /// The longest string, in bytes of UTF-8, in the compact form too.
 const MAX_STRING_LENGTH: usize = i16::MAX as usize;

@@ -66,11 +66,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The number of bytes not read yet.
-    pub(crate) const fn remaining(&self) -> usize {
-        self.rest.len()
-    }
-
     /// Fails if bytes are left.
     pub(crate) const fn finish(&self) -> Result<(), DecodeError> {
         match self.rest.len() {
@@ -195,10 +190,7 @@ impl<'a> Reader<'a> {
                 remaining,
             });
         }
-        // A decoded element is larger than its bytes. What is reserved before any of them proved to be there stays below
-        // the bytes present; the vector grows past it only with elements that were read.
-        let affordable = remaining / size_of::<T>().max(1);
-        let mut elements = Vec::with_capacity(count.min(affordable));
+        let mut elements = Vec::with_capacity(initial_capacity::<T>(count, remaining));
         for _ in 0..count {
             elements.push(element(self)?);
         }
@@ -303,5 +295,33 @@ fn classic_length(length: i32, offset: usize) -> Result<Option<usize>, DecodeErr
         _ => usize::try_from(length)
             .map(Some)
             .map_err(|_| DecodeError::InvalidLength { offset, length }),
+    }
+}
+
+/// A decoded element is larger than its bytes. What is reserved before any of them proved to be there stays below the
+/// bytes present; the vector grows past it only with elements that were read.
+fn initial_capacity<T>(count: usize, remaining: usize) -> usize {
+    count.min(remaining / size_of::<T>().max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_reserved_than_bytes_are_present() {
+        type Element = [u64; 16];
+        for (count, remaining) in [
+            (0, 0),
+            (1, 100),
+            (1_000_000, 2_000_000),
+            (usize::MAX, 1_023),
+        ] {
+            let capacity = initial_capacity::<Element>(count, remaining);
+            assert!(capacity * size_of::<Element>() <= remaining);
+            assert!(capacity <= count);
+        }
+        assert_eq!(initial_capacity::<i32>(25, 100), 25);
+        assert_eq!(initial_capacity::<()>(5, 100), 5);
     }
 }

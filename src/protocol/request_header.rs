@@ -103,7 +103,8 @@ mod tests {
             (header.api_version, header.client_id),
             (9, Some(Arc::from("")))
         );
-        assert_eq!(r.remaining(), 1);
+        assert_eq!(r.unsigned_varint(), Ok(0x55));
+        assert_eq!(r.finish(), Ok(()));
     }
 
     #[test]

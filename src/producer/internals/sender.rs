@@ -31,12 +31,12 @@ use self::in_flight::{InFlightBatch, InFlightRequest};
 use super::transaction_manager::TransactionManager;
 use super::{ProducerBatch, RecordAccumulator};
 use crate::client::{ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata};
-use crate::common::{Cluster, NodeId, Uuid};
+use crate::common::{Cluster, NodeId, TopicInfo, Uuid};
 use crate::error::{Error, ErrorKind, TimeoutReason};
 use crate::protocol::messages::{ProducePartition, ProduceRequest, ProduceTopic};
-use crate::protocol::{ApiKey, RequestBody, ResponseBody};
+use crate::protocol::{ApiKey, RequestBody};
 use crate::record::CompressionType;
-use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
 use crate::utils::Time;
 
 /// The first Produce version that names topics by their ids alone.
@@ -62,6 +62,8 @@ pub(crate) struct SenderConfig {
 pub(crate) struct SenderControl {
     closing: AtomicBool,
     force_close: AtomicBool,
+    /// The records that had no outcome when the thread ended.
+    undelivered: AtomicUsize,
 }
 
 impl SenderControl {
@@ -74,6 +76,11 @@ impl SenderControl {
     pub(crate) fn force_close(&self) {
         self.force_close.store(true, Ordering::Release);
         self.initiate_close();
+    }
+
+    /// How many records failed because the thread ended before they were delivered.
+    pub(crate) fn undelivered(&self) -> usize {
+        self.undelivered.load(Ordering::Acquire)
     }
 
     fn is_closing(&self) -> bool {
@@ -181,8 +188,10 @@ impl<C: KafkaClient> Sender<C> {
     fn shut_down(&mut self, reason: &Error) {
         self.accumulator.close();
         self.metadata.close();
-        self.fail_in_flight(reason);
-        self.accumulator.abort_batches(reason);
+        let undelivered = self.fail_in_flight(reason) + self.accumulator.abort_batches(reason);
+        self.control
+            .undelivered
+            .store(undelivered, Ordering::Release);
         self.client.close();
     }
 
@@ -217,12 +226,6 @@ impl<C: KafkaClient> Sender<C> {
             })
     }
 
-    /// An idempotent producer sends nothing before it has a producer id, but gets its connections ready.
-    fn may_drain(&self) -> bool {
-        let manager = self.transaction_manager.as_ref();
-        manager.is_none_or(|manager| manager.has_producer_id())
-    }
-
     fn drain_and_send(&mut self, now: Instant) -> Duration {
         let cluster = self.metadata.load();
         let mut ready = self.accumulator.ready(&cluster, now);
@@ -242,9 +245,6 @@ impl<C: KafkaClient> Sender<C> {
             }
             is_ready
         });
-        if !self.may_drain() {
-            return timeout;
-        }
         let drained = self.accumulator.drain(
             &cluster,
             &ready.ready_nodes,
@@ -287,7 +287,7 @@ impl<C: KafkaClient> Sender<C> {
         }
         // The request names each topic once.
         batches.sort_unstable_by(|a, b| a.topic_partition().cmp(b.topic_partition()));
-        let (topics, max_version) = produce_topics(&batches, cluster);
+        let topics = produce_topics(&batches, cluster);
         let request = ProduceRequest {
             transactional_id: None,
             acks: self.config.acks,
@@ -300,8 +300,8 @@ impl<C: KafkaClient> Sender<C> {
                 if self.config.max_in_flight_requests_per_connection == 1 {
                     self.accumulator.mute_partition(batch.partition());
                 }
-                let topic = cluster.topic(batch.topic_partition().topic());
-                InFlightBatch::new(batch, topic.map_or(Uuid::ZERO, |topic| topic.id()))
+                let topic_id = topic_id(batch.topic_partition().topic(), cluster);
+                InFlightBatch::new(batch, topic_id)
             })
             .collect();
         let sent = self.client.send(
@@ -311,7 +311,6 @@ impl<C: KafkaClient> Sender<C> {
                 created: now,
                 expect_response: self.config.acks != 0,
                 request_timeout: self.config.request_timeout,
-                max_version,
             },
             now,
         );
@@ -427,7 +426,8 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    fn fail_in_flight(&mut self, error: &Error) {
+    /// Says how many records that were.
+    fn fail_in_flight(&mut self, error: &Error) -> usize {
         let mut taken = Vec::new();
         for (correlation_id, request) in &mut self.in_flight {
             let was_written = self.client.was_written(*correlation_id, request.node());
@@ -440,13 +440,16 @@ impl<C: KafkaClient> Sender<C> {
                 taken.push(batch);
             }
         }
+        let mut records = 0;
         for batch in taken {
             if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
                 manager.handle_expired_in_flight(batch.topic_partition(), &sequence);
             }
+            records += batch.record_count() as usize;
             batch.complete_exceptionally(error.clone(), Vec::new());
         }
         self.next_in_flight_expiry = None;
+        records
     }
 
     /// Lets partitions go on whose sequences were in doubt. Java: `maybeResolveSequences`.
@@ -465,14 +468,10 @@ impl<C: KafkaClient> Sender<C> {
     }
 }
 
-/// The body of a request with these batches, which are sorted by topic, and the highest version that can carry it: without
-/// the id of every topic it has to name them.
-fn produce_topics(
-    batches: &[ProducerBatch],
-    cluster: &Cluster,
-) -> (Vec<ProduceTopic>, Option<i16>) {
+/// The body of a request with these batches, which are sorted by topic. The client chooses a version that names topics as
+/// this can: without the id of every topic not by their ids.
+fn produce_topics(batches: &[ProducerBatch], cluster: &Cluster) -> Vec<ProduceTopic> {
     let mut topics: Vec<ProduceTopic> = Vec::new();
-    let mut has_all_ids = true;
     for batch in batches {
         let topic_partition = batch.topic_partition();
         let partition = ProducePartition {
@@ -481,22 +480,19 @@ fn produce_topics(
         };
         match topics.last_mut() {
             Some(topic) if *topic.name == *topic_partition.topic() => {
-                topic.partitions.push(partition)
+                topic.partitions.push(partition);
             }
-            _ => {
-                let info = cluster.topic(topic_partition.topic());
-                let topic_id = info.map_or(Uuid::ZERO, |info| info.id());
-                has_all_ids &= !topic_id.is_zero();
-                topics.push(ProduceTopic {
-                    name: Arc::clone(topic_partition.shared_topic()),
-                    topic_id,
-                    partitions: vec![partition],
-                });
-            }
+            _ => topics.push(ProduceTopic {
+                name: Arc::clone(topic_partition.shared_topic()),
+                topic_id: topic_id(topic_partition.topic(), cluster),
+                partitions: vec![partition],
+            }),
         }
     }
-    (
-        topics,
-        (!has_all_ids).then_some(FIRST_VERSION_WITH_TOPIC_IDS - 1),
-    )
+    topics
+}
+
+/// Zero where the brokers have told none.
+fn topic_id(topic: &str, cluster: &Cluster) -> Uuid {
+    cluster.topic(topic).map_or(Uuid::ZERO, TopicInfo::id)
 }

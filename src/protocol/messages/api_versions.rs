@@ -137,7 +137,8 @@ impl Message for ApiVersionsResponse {
     }
 
     /// A broker that does not speak the version of the request answers UNSUPPORTED_VERSION in version 0, whose bytes are
-    /// never a body of another version: it lacks the throttle time, and its count reads as a null compact array.
+    /// never a body of another version: it lacks the throttle time, and its count reads as a null compact array. Java
+    /// takes any body in that form; this takes that error alone.
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let start = r.clone();
         Self::decode_version(r, version).or_else(|error| {

@@ -9,6 +9,12 @@
 //! The number given to `Reader::array` is the least that an element takes in any version.
 
 mod api_versions;
+#[cfg(test)]
+mod field_tests;
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod hostile_tests;
 mod init_producer_id;
 mod metadata;
 mod produce;

@@ -128,9 +128,8 @@ impl RecordAccumulator {
         let Some(head) = state.batches.front_mut() else {
             return;
         };
-        if let Some(expiry) = head.created().checked_add(self.config.delivery_timeout) {
-            io.next_expiry = Some(io.next_expiry.map_or(expiry, |next| next.min(expiry)));
-        }
+        let expiry = later(head.created(), self.config.delivery_timeout);
+        io.next_expiry = Some(io.next_expiry.map_or(expiry, |next| next.min(expiry)));
         if waits_for_others {
             return;
         }
@@ -157,8 +156,8 @@ impl RecordAccumulator {
                     || head.is_split()
                     || head.is_full()
                     || head.result().is_expedited();
-                let lingered = head.created().checked_add(self.config.linger);
-                lingered.filter(|due| !sendable && *due > now)
+                let lingered = later(head.created(), self.config.linger);
+                Some(lingered).filter(|due| !sendable && *due > now)
             }
         };
         match due {
@@ -260,6 +259,12 @@ impl RecordAccumulator {
         self.queue(topic_partition)
             .map_or(0, |queue| queue.state.lock().batches.len())
     }
+}
+
+/// An instant so late that nobody waits for it, where the sum would overflow.
+pub(super) fn later(instant: Instant, by: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    instant.checked_add(by).unwrap_or(instant + YEAR)
 }
 
 impl IoState {

@@ -4,10 +4,12 @@ use std::cmp::Ordering as CmpOrdering;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::ready::later;
 use super::{PartitionQueue, RecordAccumulator};
 use crate::error::{Error, Result};
 use crate::producer::internals::ProducerBatch;
 use crate::producer::internals::transaction_manager::{BatchSequence, compare_sequences};
+use crate::record::RECORD_BATCH_OVERHEAD;
 use crate::sync::{Arc, Ordering};
 
 impl RecordAccumulator {
@@ -43,7 +45,7 @@ impl RecordAccumulator {
     ) -> std::result::Result<usize, (ProducerBatch, Error)> {
         let partition = Arc::clone(batch.partition());
         let topic = partition.topic_partition().topic();
-        let target = batch.estimated_size_in_bytes() / 2;
+        let target = half_of(&batch);
         let sequence = batch.sequence();
         let kind = self.config.compression.kind;
         self.ratio
@@ -106,8 +108,8 @@ impl RecordAccumulator {
             let mut state = partition.state.lock();
             while let Some(head) = state.batches.front() {
                 if !head.has_reached_delivery_timeout(timeout, now) {
-                    let expiry = head.created().checked_add(timeout);
-                    next_expiry = [next_expiry, expiry].into_iter().flatten().min();
+                    let expiry = later(head.created(), timeout);
+                    next_expiry = Some(next_expiry.map_or(expiry, |next| next.min(expiry)));
                     break;
                 }
                 expired.extend(state.batches.pop_front());
@@ -124,11 +126,15 @@ impl RecordAccumulator {
         self.io.lock().next_expiry
     }
 
-    /// Fails every batch that waits here. With the accumulator closed none can follow. Java: `abortIncompleteBatches`.
-    pub(crate) fn abort_batches(&self, error: &Error) {
+    /// Fails every batch that waits here, and says how many records that were. With the accumulator closed none can
+    /// follow. Java: `abortIncompleteBatches`.
+    pub(crate) fn abort_batches(&self, error: &Error) -> usize {
+        let mut records = 0;
         for batch in self.take_all() {
+            records += batch.record_count() as usize;
             batch.complete_exceptionally(error.clone(), Vec::new());
         }
+        records
     }
 
     /// Takes every batch out of every deque.
@@ -158,6 +164,14 @@ impl RecordAccumulator {
     ) -> Option<Arc<PartitionQueue>> {
         self.queue(topic_partition)
     }
+}
+
+/// Half of the batch's records by size, rounded up to a whole record, so that equal ones make two parts.
+fn half_of(batch: &ProducerBatch) -> usize {
+    let records = batch
+        .estimated_size_in_bytes()
+        .saturating_sub(RECORD_BATCH_OVERHEAD);
+    RECORD_BATCH_OVERHEAD + (records + batch.max_record_size()) / 2
 }
 
 /// Walks past the batches that have smaller sequences, which are all at the front; anything else comes after.

@@ -116,7 +116,7 @@ impl<C: KafkaClient> Sender<C> {
     }
 
     /// Carries out what the outcome means for one place of a request.
-    fn settle(&mut self, slot: InFlightBatch, outcome: PartitionOutcome, now: Instant) {
+    fn settle(&self, slot: InFlightBatch, outcome: PartitionOutcome, now: Instant) {
         match slot.batch {
             Some(batch) => self.complete_batch(batch, outcome, now),
             None => {
@@ -148,12 +148,7 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    fn complete_batch(
-        &mut self,
-        mut batch: ProducerBatch,
-        outcome: PartitionOutcome,
-        now: Instant,
-    ) {
+    fn complete_batch(&self, mut batch: ProducerBatch, outcome: PartitionOutcome, now: Instant) {
         let decision = self.decide(&batch, &outcome, now);
         if outcome.is_indefinite {
             batch.mark_maybe_written();

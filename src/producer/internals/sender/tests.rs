@@ -81,7 +81,8 @@ struct Sent {
 impl Sent {
     fn poll(&self) -> Option<Result<Option<i64>, Error>> {
         let (outcome, index) = self.result.poll_record(self.index)?;
-        Some(record_result(&outcome, index).map(|(offset, _)| offset))
+        let result = record_result(&outcome, index);
+        Some(result.map(|(base, _)| (base >= 0).then(|| base + i64::from(index))))
     }
 
     fn is_done(&self) -> bool {
@@ -288,8 +289,7 @@ fn append(
 fn accumulator_config(setup: &Setup) -> AccumulatorConfig {
     AccumulatorConfig {
         batch_size: BATCH_SIZE,
-        compression: Compression::new(setup.compression, None)
-            .unwrap_or(Compression::new(CompressionType::None, None).unwrap()),
+        compression: Compression::new(CompressionType::None, None).unwrap(),
         linger: Duration::ZERO,
         retry_backoff: RETRY_BACKOFF,
         retry_backoff_max: RETRY_BACKOFF,

@@ -454,6 +454,18 @@ fn a_gap_in_the_middle_waits_for_the_batch_before_it() {
 }
 
 #[test]
+fn a_gap_holds_new_batches_back_until_the_old_ones_are_answered() {
+    let (manager, tp) = (ready_manager(), partition(0));
+    with_ack(&manager, &tp);
+    let [failed, on_wire] = [(); 2].map(|()| send(&manager, &tp, 1));
+    manager.handle_failed_batch(&tp, &failed);
+    assert!(manager.maybe_resolve_sequences().is_empty());
+    assert!(manager.should_stop_drain(&tp, None));
+    manager.handle_retry(&tp, &on_wire, Attempt::OutOfSequence);
+    assert_eq!(manager.maybe_resolve_sequences().len(), 1);
+}
+
+#[test]
 fn used_up_epochs_ask_for_another_producer_id() {
     let (manager, tp) = (TransactionManager::new(5, backoff()), partition(0));
     receive_producer_id(&manager, id(13, i16::MAX));

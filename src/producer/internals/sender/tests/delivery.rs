@@ -528,8 +528,12 @@ fn a_topic_without_an_id_is_named() {
         topic_id: Uuid::ZERO,
         ..Setup::default()
     });
+    fixture
+        .client()
+        .set_api_versions(&[(ApiKey::Produce, 3, 12)]);
     let sent = fixture.send(0);
-    assert_eq!(fixture.client().requests()[0].api_version, 12);
+    let topic = &fixture.client().produce_request().topics[0];
+    assert_eq!((&*topic.name, topic.topic_id), (TOPIC, Uuid::ZERO));
     fixture.answer(ErrorCode::NONE, 3);
     assert_eq!(sent.offset(), 3);
 }

@@ -1,0 +1,204 @@
+//! What a configuration key is, and how its text is read and checked. Java: `ConfigDef`.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A configuration key: its type, default, valid values and meaning.
+#[derive(Debug)]
+pub struct ConfigKey {
+    /// Kafka's name of the key.
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) default: DefaultValue,
+    pub(crate) rule: Rule,
+    /// The rule as Kafka's documentation prints it; empty where there is none.
+    pub(crate) valid: &'static str,
+    pub(crate) importance: Importance,
+    /// What the key means, with its unit.
+    pub(crate) doc: &'static str,
+}
+
+/// The type of a key's value. Java: `ConfigDef.Type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Boolean,
+    Int,
+    Long,
+    String,
+    List,
+    Class,
+}
+
+/// What a key is where nobody sets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DefaultValue {
+    Required,
+    Null,
+    Text(&'static str),
+}
+
+/// Which values of the type are valid. Java: `ConfigDef.Validator`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    Any,
+    AtLeast(i64),
+    Between(i64, i64),
+    /// A range, or one value outside of it.
+    BetweenOr(i64, i64, i64),
+    OneOf(&'static [&'static str]),
+    OneOfIgnoringCase(&'static [&'static str]),
+}
+
+/// How much a key matters to an ordinary user. Java: `ConfigDef.Importance`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Importance {
+    High,
+    Medium,
+    Low,
+}
+
+impl ConfigKey {
+    /// Kafka's name of the key, such as `linger.ms`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The type as Kafka's documentation has it: `BOOLEAN`, `INT`, `LONG`, `STRING`, `LIST` or `CLASS`.
+    pub fn type_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Boolean => "BOOLEAN",
+            Kind::Int => "INT",
+            Kind::Long => "LONG",
+            Kind::String => "STRING",
+            Kind::List => "LIST",
+            Kind::Class => "CLASS",
+        }
+    }
+
+    /// The default as text; `None` where the key must be set, or is null by default.
+    pub fn default_value(&self) -> Option<&'static str> {
+        match self.default {
+            DefaultValue::Text(text) => Some(text),
+            DefaultValue::Required | DefaultValue::Null => None,
+        }
+    }
+
+    /// Whether the key must be set.
+    pub fn is_required(&self) -> bool {
+        self.default == DefaultValue::Required
+    }
+
+    /// The valid values as Kafka's documentation has them, such as `[0,...]`; empty where all of the type are valid.
+    pub fn valid_values(&self) -> &'static str {
+        self.valid
+    }
+
+    /// How much the key matters to an ordinary user: `HIGH`, `MEDIUM` or `LOW`.
+    pub fn importance(&self) -> &'static str {
+        match self.importance {
+            Importance::High => "HIGH",
+            Importance::Medium => "MEDIUM",
+            Importance::Low => "LOW",
+        }
+    }
+
+    /// What the key means, with its unit.
+    pub fn documentation(&self) -> &'static str {
+        self.doc.trim_start()
+    }
+
+    /// Whether `text` is a value of this key.
+    ///
+    /// # Errors
+    ///
+    /// With key, value and reason, where it is not.
+    pub(crate) fn check(&self, text: &str) -> Result<()> {
+        match self.kind {
+            Kind::Boolean => self.boolean(text).map(drop),
+            Kind::Int | Kind::Long => self.number(text).map(drop),
+            Kind::String | Kind::Class => self.choice(text).map(drop),
+            Kind::List => Ok(()),
+        }
+    }
+
+    pub(crate) fn boolean(&self, text: &str) -> Result<bool> {
+        let text = text.trim();
+        if text.eq_ignore_ascii_case("true") {
+            Ok(true)
+        } else if text.eq_ignore_ascii_case("false") {
+            Ok(false)
+        } else {
+            Err(self.invalid(text, "expected true or false"))
+        }
+    }
+
+    pub(crate) fn number(&self, text: &str) -> Result<i64> {
+        let text = text.trim();
+        let bits = if self.kind == Kind::Int { 32 } else { 64 };
+        let number: Option<i64> = match self.kind {
+            Kind::Int => text.parse::<i32>().ok().map(i64::from),
+            _ => text.parse().ok(),
+        };
+        let Some(number) = number else {
+            return Err(self.invalid(text, format_args!("not a whole number of {bits} bits")));
+        };
+        match self.rule {
+            Rule::AtLeast(min) if number < min => {
+                Err(self.invalid(text, format_args!("must be at least {min}")))
+            }
+            Rule::Between(min, max) if number < min || number > max => {
+                Err(self.invalid(text, format_args!("must be from {min} to {max}")))
+            }
+            Rule::BetweenOr(min, max, other)
+                if (number < min || number > max) && number != other =>
+            {
+                Err(self.invalid(
+                    text,
+                    format_args!("must be from {min} to {max}, or {other}"),
+                ))
+            }
+            _ => Ok(number),
+        }
+    }
+
+    /// The text without blanks around it; one of the allowed ones where the key allows only some.
+    pub(crate) fn choice<'t>(&self, text: &'t str) -> Result<&'t str> {
+        let text = text.trim();
+        let (allowed, found) = match self.rule {
+            Rule::OneOf(allowed) => (allowed, allowed.contains(&text)),
+            Rule::OneOfIgnoringCase(allowed) => (
+                allowed,
+                allowed.iter().any(|a| a.eq_ignore_ascii_case(text)),
+            ),
+            _ => return Ok(text),
+        };
+        if found {
+            Ok(text)
+        } else {
+            let allowed = allowed.join(", ");
+            Err(self.invalid(text, format_args!("must be one of {allowed}")))
+        }
+    }
+
+    /// The elements of a comma separated list. The empty text is the empty list.
+    pub(crate) fn list<'t>(&self, text: &'t str) -> Vec<&'t str> {
+        match text.trim() {
+            "" => Vec::new(),
+            text => text.split(',').map(str::trim).collect(),
+        }
+    }
+
+    /// An error that names this key, the value, and what is wrong with it.
+    pub(crate) fn invalid(&self, value: &str, reason: impl fmt::Display) -> Error {
+        config_error(format!(
+            "invalid value '{value}' for {}: {reason}",
+            self.name
+        ))
+    }
+}
+
+/// An error of the configuration. Java: `ConfigException`.
+pub(crate) fn config_error(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, message)
+}

@@ -1,0 +1,301 @@
+//! The configuration as the user writes it. Java: `ProducerConfig`, `AbstractConfig`.
+//!
+//! Values are kept as text, whichever way they were set, so that one parser and one table decide what they mean. Which
+//! keys were set at all is known, because several rules depend on it; those rules are in [`resolved`].
+
+mod choices;
+pub(crate) mod keys;
+mod later_keys;
+mod nearest_key;
+mod properties;
+mod resolved;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+pub use choices::{
+    Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
+};
+pub(crate) use resolved::ResolvedConfig;
+
+use super::config_def::{ConfigKey, config_error};
+use crate::error::Result;
+use keys::{rule_text, with_producer_keys};
+
+/// The producer's configuration: Java's keys with Java's defaults, by name or by typed setter.
+///
+/// Nothing is required but `bootstrap.servers`. Values that contradict each other are found when the producer is built,
+/// or by [`validate`](Self::validate).
+///
+/// ```
+/// # use std::time::Duration;
+/// use kafka_producer::{CompressionType, ProducerConfig};
+///
+/// let mut config = ProducerConfig::new();
+/// config
+///     .bootstrap_servers("broker-1:9092,broker-2:9092")
+///     .linger(Duration::from_millis(20))
+///     .compression_type(CompressionType::Lz4);
+/// config.set("batch.size", "65536")?;
+/// config.validate()?;
+///
+/// assert_eq!(config.get("linger.ms"), Some("20"));
+/// assert_eq!(config.get("acks"), Some("all"));
+/// # Ok::<(), kafka_producer::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct ProducerConfig {
+    /// What the user set. A key that is not here has its default.
+    values: BTreeMap<&'static str, String>,
+    /// Keys that nobody knows. Their values are not kept, so that they can be printed nowhere.
+    unknown: BTreeSet<String>,
+}
+
+impl ProducerConfig {
+    /// A configuration in which every key has its default.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets every key of a map.
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Self::set), for the first entry that it refuses.
+    pub fn from_map<K, V>(entries: impl IntoIterator<Item = (K, V)>) -> Result<Self>
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let mut config = Self::new();
+        for (key, value) in entries {
+            config.set(key.as_ref(), value.as_ref())?;
+        }
+        Ok(config)
+    }
+
+    /// Reads a file in Java's `.properties` format, in UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is not such a file, or has an entry that [`set`](Self::set) refuses.
+    pub fn from_properties_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            config_error(format!(
+                "cannot read the properties file {}",
+                path.display()
+            ))
+            .caused_by(error)
+        })?;
+        Self::from_properties(&text)
+    }
+
+    /// Reads text in Java's `.properties` format.
+    ///
+    /// # Errors
+    ///
+    /// When the text has a malformed escape, or an entry that [`set`](Self::set) refuses.
+    pub fn from_properties(text: &str) -> Result<Self> {
+        let entries = properties::parse(text)
+            .map_err(|error| config_error("the properties cannot be read").caused_by(error))?;
+        Self::from_map(entries)
+    }
+
+    /// Sets a key by Kafka's name. Blanks around the value do not count.
+    ///
+    /// A key that nobody knows is no error: the producer logs a warning when it is built, with the key that was perhaps
+    /// meant.
+    ///
+    /// # Errors
+    ///
+    /// When the value is not of the key's type or out of its range, and when the key asks for something that this
+    /// version does not have, such as TLS.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<&mut Self> {
+        if let Some(refusal) = later_keys::refusal(key, value) {
+            return Err(config_error(refusal));
+        }
+        match keys::find(key) {
+            Some(key) => {
+                check_plugin(key, value)?;
+                key.check(value)?;
+                self.put(key, value);
+            }
+            None if later_keys::names().any(|name| name == key) => {}
+            None => {
+                self.unknown.insert(key.to_owned());
+            }
+        }
+        Ok(self)
+    }
+
+    /// The value of a key as text: what was set, or else the default. `None` for keys without a value and for those
+    /// that nobody knows.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let key = keys::find(key)?;
+        let set = self.values.get(key.name).map(String::as_str);
+        set.or_else(|| key.default_value())
+    }
+
+    /// Whether a key was set, be it to its default.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// Every key that the producer honours, with its type, default, valid values and meaning. Java: `configDef`.
+    pub fn keys() -> impl Iterator<Item = &'static ConfigKey> {
+        keys::all()
+    }
+
+    /// Checks every value, and the values against each other, as building a producer does.
+    ///
+    /// # Errors
+    ///
+    /// With the keys and what to do, for the first rule that is broken.
+    pub fn validate(&self) -> Result<()> {
+        self.check().map(drop)
+    }
+
+    /// The one way in for typed setters, whose values are checked when the producer is built.
+    fn put(&mut self, key: &ConfigKey, value: impl ConfigText) -> &mut Self {
+        self.values.insert(key.name, value.config_text());
+        self
+    }
+}
+
+/// What is set does not hold secrets: keys that may are refused, and values of unknown keys are not kept.
+impl fmt::Debug for ProducerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProducerConfig")
+            .field("values", &self.values)
+            .field("unknown", &self.unknown)
+            .finish()
+    }
+}
+
+macro_rules! default_text {
+    (required) => {
+        "None: it must be set."
+    };
+    ("") => {
+        "Not set by default."
+    };
+    ($text:literal) => {
+        concat!("Default: `", $text, "`.")
+    };
+}
+
+macro_rules! define_setters {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:literal $constant:ident: $kind:ident, $default:tt, [$($rule:tt)+], $importance:ident, $setter:ident($argument:ty);
+    )*) => {
+        /// Typed setters, one for each key. They do not fail: what is out of range is found when the producer is built.
+        ///
+        /// Times are counted in whole milliseconds; a fraction is rounded up.
+        impl ProducerConfig {
+            $(
+                #[doc = concat!("`", $name, "`:")]
+                $(#[doc = $doc])+
+                #[doc = ""]
+                #[doc = concat!(default_text!($default), valid_text!($($rule)+))]
+                pub fn $setter(&mut self, value: $argument) -> &mut Self {
+                    self.put(&keys::$constant, value)
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! valid_text {
+    (any) => { "" };
+    ($($rule:tt)+) => { concat!(" Valid: `", rule_text!($($rule)+), "`.") };
+}
+
+with_producer_keys!(define_setters);
+
+/// An argument of a typed setter, as a configuration file would have it.
+trait ConfigText {
+    fn config_text(&self) -> String;
+}
+
+macro_rules! config_text_by_display {
+    ($($type:ty),+) => {
+        $(impl ConfigText for $type {
+            fn config_text(&self) -> String {
+                self.to_string()
+            }
+        })+
+    };
+}
+
+config_text_by_display!(
+    bool,
+    i32,
+    u32,
+    usize,
+    &str,
+    Acks,
+    CompressionType,
+    ClientDnsLookup,
+    MetadataRecoveryStrategy
+);
+
+impl ConfigText for Duration {
+    fn config_text(&self) -> String {
+        let millis = self.as_nanos().div_ceil(1_000_000);
+        i64::try_from(millis).unwrap_or(i64::MAX).to_string()
+    }
+}
+
+/// `None` is Kafka's -1: no limit, or what the operating system chooses.
+impl<T: ConfigText> ConfigText for Option<T> {
+    fn config_text(&self) -> String {
+        self.as_ref()
+            .map_or_else(|| "-1".to_owned(), T::config_text)
+    }
+}
+
+/// Keys whose values are code take only what the library can make of a name.
+fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
+    let name = value.trim();
+    let builder_method = match key.name {
+        "key.serializer" if !is_plain_serializer(name) => "key_serializer",
+        "value.serializer" if !is_plain_serializer(name) => "value_serializer",
+        "interceptor.classes" if !name.is_empty() => "interceptor",
+        "partitioner.class" if partitioner_class(name).is_none() => "partitioner",
+        _ => return Ok(()),
+    };
+    Err(key.invalid(
+        name,
+        format_args!(
+            "a class of Java cannot be loaded; give a Rust value to the builder's method {builder_method}"
+        ),
+    ))
+}
+
+/// Serializers of Java that do what the producer does with bytes and text unless it is told otherwise.
+fn is_plain_serializer(class: &str) -> bool {
+    matches!(
+        class.strip_prefix("org.apache.kafka.common.serialization."),
+        Some(
+            "StringSerializer" | "ByteArraySerializer" | "BytesSerializer" | "ByteBufferSerializer"
+        )
+    )
+}
+
+/// The partitioner of this name, with Java's package or without.
+fn partitioner_class(name: &str) -> Option<PartitionerClass> {
+    let class = match name.rsplit_once('.') {
+        Some((
+            "org.apache.kafka.clients.producer" | "org.apache.kafka.clients.producer.internals",
+            class,
+        )) => class,
+        _ => name,
+    };
+    PartitionerClass::from_name(class)
+}

@@ -1,0 +1,182 @@
+//! Keys of Java's producer that this version does not honour yet.
+//!
+//! A configuration that names one is refused, unless it asks for what happens anyway: a program that asks for TLS must
+//! never run in the clear because a key was skipped. The values may be secrets, so that no error shows one.
+
+/// A part of Java's producer that is not there yet.
+struct Later {
+    what: &'static str,
+    /// Also refused are keys that only look like it, such as misspelt ones.
+    prefixes: &'static [&'static str],
+    /// Each key with the values that ask for nothing more than what happens anyway; Java's default first.
+    keys: &'static [(&'static str, &'static [&'static str])],
+}
+
+static LATER: &[Later] = &[
+    Later {
+        what: "security protocols other than PLAINTEXT",
+        prefixes: &["security."],
+        keys: &[
+            ("security.protocol", &["PLAINTEXT"]),
+            ("security.providers", &[]),
+        ],
+    },
+    Later {
+        what: "TLS",
+        prefixes: &["ssl."],
+        keys: &[
+            ("ssl.cipher.suites", &[""]),
+            ("ssl.enabled.protocols", &["TLSv1.2,TLSv1.3"]),
+            ("ssl.endpoint.identification.algorithm", &["https"]),
+            ("ssl.engine.factory.class", &[]),
+            ("ssl.key.password", &[]),
+            ("ssl.keymanager.algorithm", &["SunX509"]),
+            ("ssl.keystore.certificate.chain", &[]),
+            ("ssl.keystore.key", &[]),
+            ("ssl.keystore.location", &[]),
+            ("ssl.keystore.password", &[]),
+            ("ssl.keystore.type", &["JKS"]),
+            ("ssl.protocol", &["TLSv1.3"]),
+            ("ssl.provider", &[]),
+            ("ssl.secure.random.implementation", &[]),
+            ("ssl.trustmanager.algorithm", &["PKIX"]),
+            ("ssl.truststore.certificates", &[]),
+            ("ssl.truststore.location", &[]),
+            ("ssl.truststore.password", &[]),
+            ("ssl.truststore.type", &["JKS"]),
+        ],
+    },
+    Later {
+        what: "SASL",
+        prefixes: &["sasl."],
+        keys: &[
+            ("sasl.client.callback.handler.class", &[]),
+            ("sasl.jaas.config", &[]),
+            ("sasl.kerberos.kinit.cmd", &["/usr/bin/kinit"]),
+            ("sasl.kerberos.min.time.before.relogin", &["60000"]),
+            ("sasl.kerberos.service.name", &[]),
+            ("sasl.kerberos.ticket.renew.jitter", &["0.05"]),
+            ("sasl.kerberos.ticket.renew.window.factor", &["0.8", "0.80"]),
+            ("sasl.login.callback.handler.class", &[]),
+            ("sasl.login.class", &[]),
+            ("sasl.login.connect.timeout.ms", &[]),
+            ("sasl.login.read.timeout.ms", &[]),
+            ("sasl.login.refresh.buffer.seconds", &["300"]),
+            ("sasl.login.refresh.min.period.seconds", &["60"]),
+            ("sasl.login.refresh.window.factor", &["0.8", "0.80"]),
+            ("sasl.login.refresh.window.jitter", &["0.05"]),
+            ("sasl.login.retry.backoff.max.ms", &["10000"]),
+            ("sasl.login.retry.backoff.ms", &["100"]),
+            ("sasl.mechanism", &["GSSAPI"]),
+            ("sasl.oauthbearer.assertion.algorithm", &["RS256"]),
+            ("sasl.oauthbearer.assertion.claim.aud", &[]),
+            ("sasl.oauthbearer.assertion.claim.exp.seconds", &["300"]),
+            ("sasl.oauthbearer.assertion.claim.iss", &[]),
+            ("sasl.oauthbearer.assertion.claim.jti.include", &["false"]),
+            ("sasl.oauthbearer.assertion.claim.nbf.seconds", &["60"]),
+            ("sasl.oauthbearer.assertion.claim.sub", &[]),
+            ("sasl.oauthbearer.assertion.file", &[]),
+            ("sasl.oauthbearer.assertion.private.key.file", &[]),
+            ("sasl.oauthbearer.assertion.private.key.passphrase", &[]),
+            ("sasl.oauthbearer.assertion.template.file", &[]),
+            ("sasl.oauthbearer.client.credentials.client.id", &[]),
+            ("sasl.oauthbearer.client.credentials.client.secret", &[]),
+            ("sasl.oauthbearer.clock.skew.seconds", &["30"]),
+            ("sasl.oauthbearer.expected.audience", &[""]),
+            ("sasl.oauthbearer.expected.issuer", &[]),
+            ("sasl.oauthbearer.header.urlencode", &["false"]),
+            ("sasl.oauthbearer.jwks.endpoint.refresh.ms", &["3600000"]),
+            (
+                "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms",
+                &["10000"],
+            ),
+            ("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", &["100"]),
+            ("sasl.oauthbearer.jwks.endpoint.url", &[]),
+            (
+                "sasl.oauthbearer.jwt.retriever.class",
+                &["org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever"],
+            ),
+            (
+                "sasl.oauthbearer.jwt.validator.class",
+                &["org.apache.kafka.common.security.oauthbearer.DefaultJwtValidator"],
+            ),
+            ("sasl.oauthbearer.scope", &[]),
+            ("sasl.oauthbearer.scope.claim.name", &["scope"]),
+            ("sasl.oauthbearer.sub.claim.name", &["sub"]),
+            ("sasl.oauthbearer.token.endpoint.url", &[]),
+        ],
+    },
+    Later {
+        what: "transactions",
+        prefixes: &["transaction.", "transactional."],
+        keys: &[
+            ("transaction.timeout.ms", &["60000"]),
+            ("transaction.two.phase.commit.enable", &["false"]),
+            ("transactional.id", &[]),
+        ],
+    },
+    Later {
+        what: "metrics",
+        prefixes: &["metrics.context."],
+        keys: &[
+            ("enable.metrics.push", &["true", "false"]),
+            (
+                "metric.reporters",
+                &["org.apache.kafka.common.metrics.JmxReporter", ""],
+            ),
+            ("metrics.num.samples", &["2"]),
+            ("metrics.recording.level", &["INFO"]),
+            ("metrics.sample.window.ms", &["30000"]),
+        ],
+    },
+    Later {
+        what: "configuration providers",
+        prefixes: &["config.providers."],
+        keys: &[("config.providers", &[""])],
+    },
+];
+
+/// What `key` belongs to, where this version does not honour it; `None` for every other key, and where `value` asks
+/// for nothing more than what happens anyway.
+pub(super) fn refusal(key: &str, value: &str) -> Option<String> {
+    let later = LATER.iter().find(|later| {
+        later.keys.iter().any(|(name, _)| *name == key)
+            || later.prefixes.iter().any(|prefix| key.starts_with(prefix))
+    })?;
+    let harmless = later
+        .keys
+        .iter()
+        .filter(|(name, _)| *name == key)
+        .flat_map(|(_, harmless)| *harmless)
+        .any(|harmless| same(harmless, value));
+    (!harmless).then(|| {
+        format!(
+            "{key} is set, but {} are not supported yet: leave the key out (its value is not shown, as it may be secret)",
+            later.what
+        )
+    })
+}
+
+/// Every key of Java's producer that is not honoured yet.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    LATER
+        .iter()
+        .flat_map(|later| later.keys.iter().map(|(name, _)| *name))
+}
+
+/// Java's default of a key that is not honoured yet; `None` is null.
+#[cfg(test)]
+pub(super) fn java_default(key: &str) -> Option<&'static str> {
+    let mut keys = LATER.iter().flat_map(|later| later.keys);
+    keys.find(|(name, _)| *name == key)?.1.first().copied()
+}
+
+/// Whether two values say the same: case does not count, nor blanks around the elements of a list.
+fn same(a: &str, b: &str) -> bool {
+    let elements = |text: &str| -> Vec<String> {
+        text.split(',')
+            .map(|element| element.trim().to_ascii_lowercase())
+            .collect()
+    };
+    elements(a) == elements(b)
+}

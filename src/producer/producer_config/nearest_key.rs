@@ -1,0 +1,80 @@
+//! Finds the key that somebody meant. A guess for a warning, never acted upon.
+
+use super::{keys, later_keys};
+
+/// Names that other clients, or Kafka before 0.9, gave to the same thing.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("metadata.broker.list", "bootstrap.servers"),
+    ("request.required.acks", "acks"),
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("compression.codec", "compression.type"),
+    ("message.send.max.retries", "retries"),
+    ("message.timeout.ms", "delivery.timeout.ms"),
+    ("message.max.bytes", "max.request.size"),
+    ("partitioner", "partitioner.class"),
+];
+
+/// The known key nearest to `unknown`, or `None` where none is near.
+pub(super) fn nearest_key(unknown: &str) -> Option<&'static str> {
+    if let Some((_, ours)) = OTHER_NAMES.iter().find(|(name, _)| *name == unknown) {
+        return Some(ours);
+    }
+    let (distance, name) = keys::all()
+        .map(|key| key.name)
+        .chain(later_keys::names())
+        .map(|name| (edit_distance(unknown, name), name))
+        .min()?;
+    (distance <= (name.len() / 4).max(1)).then_some(name)
+}
+
+/// How many characters must be put in, taken out or replaced to make `b` of `a` (Levenshtein).
+fn edit_distance(a: &str, b: &str) -> usize {
+    // Of the table of distances between all prefixes, this is the row of the prefix of `a` looked at so far.
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        let mut next = Vec::with_capacity(row.len());
+        next.push(left);
+        for (above, to) in row.iter().skip(1).zip(b.chars()) {
+            let replaced = diagonal + usize::from(from != to);
+            left = replaced.min(left + 1).min(above + 1);
+            diagonal = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, distance) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+            ("linger.ms", "linger.ms", 0),
+            ("liger.ms", "linger.ms", 1),
+        ] {
+            assert_eq!(edit_distance(a, b), distance, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn guesses_misspelt_and_foreign_names_and_nothing_else() {
+        assert_eq!(nearest_key("liger.ms"), Some("linger.ms"));
+        assert_eq!(nearest_key("bootstrap.server"), Some("bootstrap.servers"));
+        assert_eq!(nearest_key("batch_size"), Some("batch.size"));
+        assert_eq!(
+            nearest_key("metadata.broker.list"),
+            Some("bootstrap.servers")
+        );
+        assert_eq!(nearest_key("group.id"), None);
+        assert_eq!(nearest_key("my.own.plugin.setting"), None);
+    }
+}

@@ -1,0 +1,210 @@
+//! Reads Java's `.properties` format. Java: `Properties.load`.
+//!
+//! Differs from Java: the text is UTF-8, of which Java's ISO 8859-1 escapes are a part.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+use thiserror::Error;
+
+/// Why a text is not a properties file.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum PropertiesError {
+    #[error("\\u is not followed by four hexadecimal digits")]
+    MalformedEscape,
+    #[error("\\u escapes do not make a character")]
+    LoneSurrogate,
+}
+
+/// The entries in the order of the file; a key that occurs twice is here twice.
+pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, PropertiesError> {
+    logical_lines(text).iter().map(|line| entry(line)).collect()
+}
+
+/// Joins continued lines, and drops blank lines and comments. The blanks that begin a line are gone.
+fn logical_lines(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut continued: Option<String> = None;
+    for natural in natural_lines(text) {
+        let natural = natural.trim_start_matches(is_blank);
+        let mut line = match continued.take() {
+            Some(begun) => begun + natural,
+            // A comment is never continued, whatever it ends with.
+            None if natural.is_empty() || natural.starts_with(['#', '!']) => continue,
+            None => natural.to_owned(),
+        };
+        // An even number of backslashes at the end is escaped backslashes; an odd one leaves one for the line's end.
+        let backslashes = line.len() - line.trim_end_matches('\\').len();
+        if backslashes % 2 == 1 {
+            line.pop();
+            continued = Some(line);
+        } else {
+            lines.push(line);
+        }
+    }
+    lines.extend(continued);
+    lines
+}
+
+/// Lines end with `\n`, `\r` or `\r\n`.
+fn natural_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n')
+        .map(|line| line.strip_suffix('\r').unwrap_or(line))
+        .flat_map(|line| line.split('\r'))
+}
+
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\x0c')
+}
+
+/// The key ends at the first blank, `=` or `:` that is not escaped; blanks around that separator are skipped.
+fn entry(line: &str) -> Result<(String, String), PropertiesError> {
+    let mut rest = line.chars().peekable();
+    let key = unescape(&mut rest, |c| is_blank(c) || c == '=' || c == ':')?;
+    skip_blanks(&mut rest);
+    if rest.next_if(|&c| c == '=' || c == ':').is_some() {
+        skip_blanks(&mut rest);
+    }
+    let value = unescape(&mut rest, |_| false)?;
+    Ok((key, value))
+}
+
+fn skip_blanks(rest: &mut Peekable<Chars<'_>>) {
+    while rest.next_if(|&c| is_blank(c)).is_some() {}
+}
+
+/// Reads up to an unescaped character of which `ends` is true, or to the end of the line.
+fn unescape(
+    rest: &mut Peekable<Chars<'_>>,
+    ends: impl Fn(char) -> bool,
+) -> Result<String, PropertiesError> {
+    let mut text = String::new();
+    while let Some(c) = rest.next_if(|&c| !ends(c)) {
+        if c != '\\' {
+            text.push(c);
+            continue;
+        }
+        match rest.next() {
+            Some('t') => text.push('\t'),
+            Some('n') => text.push('\n'),
+            Some('r') => text.push('\r'),
+            Some('f') => text.push('\x0c'),
+            Some('u') => text.push(unicode_escape(rest)?),
+            Some(other) => text.push(other),
+            None => {}
+        }
+    }
+    Ok(text)
+}
+
+/// Reads what follows a `\u`. Characters beyond 16 bits are two escapes, as Java writes them.
+fn unicode_escape(rest: &mut Peekable<Chars<'_>>) -> Result<char, PropertiesError> {
+    let mut units = vec![hex_unit(rest)?];
+    if matches!(units.first(), Some(0xd800..=0xdbff)) {
+        if rest.next() != Some('\\') || rest.next() != Some('u') {
+            return Err(PropertiesError::LoneSurrogate);
+        }
+        units.push(hex_unit(rest)?);
+    }
+    let mut decoded = char::decode_utf16(units);
+    match (decoded.next(), decoded.next()) {
+        (Some(Ok(c)), None) => Ok(c),
+        _ => Err(PropertiesError::LoneSurrogate),
+    }
+}
+
+fn hex_unit(rest: &mut Peekable<Chars<'_>>) -> Result<u16, PropertiesError> {
+    let mut unit = 0;
+    for _ in 0..4 {
+        let digit = rest.next().and_then(|c| c.to_digit(16));
+        let digit = digit.and_then(|digit| u16::try_from(digit).ok());
+        unit = unit << 4 | digit.ok_or(PropertiesError::MalformedEscape)?;
+    }
+    Ok(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(line: &str) -> (String, String) {
+        let mut entries = parse(line).unwrap();
+        assert_eq!(entries.len(), 1, "{line:?} -> {entries:?}");
+        entries.pop().unwrap()
+    }
+
+    #[test]
+    fn separators() {
+        for line in [
+            "key=value",
+            "key:value",
+            "key value",
+            "key\tvalue",
+            "key = value",
+            "  key  :  value",
+            "key\x0c=value",
+        ] {
+            assert_eq!(one(line), ("key".into(), "value".into()), "{line:?}");
+        }
+        assert_eq!(one("key==value"), ("key".into(), "=value".into()));
+        assert_eq!(one("key"), ("key".into(), String::new()));
+        assert_eq!(one("key="), ("key".into(), String::new()));
+        assert_eq!(one("=value"), (String::new(), "value".into()));
+        // Blanks after the value are part of it.
+        assert_eq!(one("key=value "), ("key".into(), "value ".into()));
+    }
+
+    #[test]
+    fn comments_blank_lines_and_line_ends() {
+        let text = "# a=1\r\n ! b=2 \\\nc=3\r\r\n\t\nd=4\\\\\ne=5";
+        let expected = [("c", "3"), ("d", "4\\"), ("e", "5")];
+        assert_eq!(
+            parse(text).unwrap(),
+            expected.map(|(k, v)| (k.into(), v.into()))
+        );
+    }
+
+    #[test]
+    fn continued_lines() {
+        assert_eq!(
+            one("bootstrap.servers=a:1,\\\r\n    b:2,\\\n\tc:3"),
+            ("bootstrap.servers".into(), "a:1,b:2,c:3".into())
+        );
+        // What looks like a comment in a continued line is part of the value.
+        assert_eq!(one("a=1\\\n#2"), ("a".into(), "1#2".into()));
+        assert_eq!(one("a=1\\"), ("a".into(), "1".into()));
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(one("a\\ b\\=c\\:=d"), ("a b=c:".into(), "d".into()));
+        assert_eq!(one(r"a=\t\n\r\f\q\\"), ("a".into(), "\t\n\r\x0cq\\".into()));
+        assert_eq!(
+            one(r"a=\u00e9\u20AC"),
+            ("a".into(), "\u{e9}\u{20ac}".into())
+        );
+        assert_eq!(one(r"a=\ud83d\ude00"), ("a".into(), "\u{1f600}".into()));
+    }
+
+    #[test]
+    fn malformed_escapes() {
+        for line in [
+            r"a=\u12",
+            r"a=\uzzzz",
+            r"a=\u",
+            "a=\\u00e\u{e9}",
+            r"a=\ud83d\u12",
+        ] {
+            assert_eq!(parse(line), Err(PropertiesError::MalformedEscape), "{line}");
+        }
+        for line in [
+            r"a=\ud83d",
+            r"a=\ud83dx",
+            r"a=\ude00",
+            r"a=\ud83d\u0041",
+            r"a=\ud83d\n",
+        ] {
+            assert_eq!(parse(line), Err(PropertiesError::LoneSurrogate), "{line}");
+        }
+    }
+}

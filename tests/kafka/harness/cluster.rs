@@ -1,0 +1,400 @@
+//! Kafka 4.3 in KRaft mode, every node broker and controller.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::admin::Admin;
+use super::process::{self, Output, Process};
+use super::{jars, poll_until, ports};
+
+const START_ATTEMPTS: u32 = 3;
+const START_LIMIT: Duration = Duration::from_secs(90);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+const FORMAT_LIMIT: Duration = Duration::from_secs(60);
+
+/// A cluster on loopback ports; dropping it kills the nodes and removes their files.
+///
+/// Node ids are 1 to the number of nodes. Three of three nodes are the quorum too: take one down at
+/// a time.
+#[derive(Debug)]
+pub(crate) struct KafkaCluster {
+    nodes: Vec<Node>,
+    admin: Admin,
+    directory: PathBuf,
+}
+
+#[derive(Debug)]
+struct Node {
+    id: i32,
+    directory: PathBuf,
+    process: Mutex<NodeProcess>,
+}
+
+#[derive(Debug)]
+struct NodeProcess {
+    /// `None` while the node is down.
+    running: Option<Process>,
+    starts: u32,
+}
+
+/// Why a cluster did not come up.
+#[derive(Debug)]
+enum StartError {
+    /// Somebody was given a port between our looking and the broker's taking it.
+    PortTaken,
+    Failed(String),
+}
+
+impl KafkaCluster {
+    /// A cluster of `count` nodes with replication factor `count`; `min.insync.replicas` is 2 where
+    /// there are 3.
+    pub(crate) fn start(count: usize) -> Self {
+        Self::start_with(count, &[])
+    }
+
+    /// [`start`](Self::start), with lines of `server.properties` that win over the usual ones.
+    pub(crate) fn start_with(count: usize, properties: &[(&str, &str)]) -> Self {
+        for _ in 1..START_ATTEMPTS {
+            match Self::try_start(count, properties) {
+                Ok(cluster) => return cluster,
+                Err(StartError::PortTaken) => {}
+                Err(StartError::Failed(reason)) => panic!("{reason}"),
+            }
+        }
+        let last = Self::try_start(count, properties);
+        last.unwrap_or_else(|error| panic!("after {START_ATTEMPTS} attempts: {error:?}"))
+    }
+
+    /// Three nodes that serve every test of this process which takes none of them down.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<KafkaCluster> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(3))
+    }
+
+    fn try_start(count: usize, properties: &[(&str, &str)]) -> Result<Self, StartError> {
+        let directory = process::new_directory("cluster");
+        let listeners = ports::reserve(2 * count);
+        let (brokers, controllers) = listeners.split_at(count);
+        let brokers: Vec<u16> = brokers.iter().map(ports::number).collect();
+        let controllers: Vec<u16> = controllers.iter().map(ports::number).collect();
+        let ids = 1..=count as i32;
+
+        let mut nodes = Vec::new();
+        for (id, (&broker, &controller)) in ids.clone().zip(brokers.iter().zip(&controllers)) {
+            let node_directory = directory.join(format!("node{id}"));
+            fs::create_dir(&node_directory).expect("the target directory can be written");
+            let mut lines =
+                server_properties(id, broker, controller, &controllers, &node_directory);
+            // A later line wins over an earlier one.
+            lines.extend(
+                properties
+                    .iter()
+                    .map(|(key, value)| format!("{key}={value}")),
+            );
+            fs::write(node_directory.join("server.properties"), lines.join("\n"))
+                .expect("the target directory can be written");
+            let process = Mutex::new(NodeProcess {
+                running: None,
+                starts: 0,
+            });
+            nodes.push(Node {
+                id,
+                directory: node_directory,
+                process,
+            });
+        }
+        let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let admin = Admin::new(ids.zip(brokers.into_iter().map(address)));
+        let cluster = Self {
+            nodes,
+            admin,
+            directory,
+        };
+
+        cluster.format();
+        drop(listeners);
+        cluster.nodes.iter().for_each(Node::start);
+        cluster
+            .nodes
+            .iter()
+            .try_for_each(|node| cluster.await_ready(node, count))?;
+        Ok(cluster)
+    }
+
+    fn format(&self) {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        // 16 bytes in base64. Each cluster has its own, so that nodes which meet on a reused port
+        // do not join.
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let cluster_id = format!("kafka{:08x}{count:08x}A", std::process::id());
+        thread::scope(|scope| {
+            for node in &self.nodes {
+                scope.spawn(|| node.format(&cluster_id));
+            }
+        });
+    }
+
+    /// Waits until `node` serves and knows of `brokers` brokers.
+    fn await_ready(&self, node: &Node, brokers: usize) -> Result<(), StartError> {
+        let ready = poll_until(START_LIMIT, || {
+            let status = node
+                .process()
+                .running
+                .as_mut()
+                .and_then(Process::exit_status);
+            if let Some(status) = status {
+                return Some(Err(node.start_error(&format!("ended with {status}"))));
+            }
+            let known = self.admin.brokers_known_to(node.id);
+            known
+                .is_ok_and(|known| known.len() >= brokers)
+                .then_some(Ok(()))
+        });
+        ready.unwrap_or_else(|| {
+            Err(node.start_error(&format!("is not ready after {START_LIMIT:?}")))
+        })
+    }
+
+    /// Asks the nodes that are up.
+    pub(crate) fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    pub(crate) fn bootstrap_servers(&self) -> String {
+        self.admin.bootstrap_servers()
+    }
+
+    pub(crate) fn node_ids(&self) -> Vec<i32> {
+        self.nodes.iter().map(|node| node.id).collect()
+    }
+
+    /// The segment files of a topic's replicas on one node, for [`dump_log`](super::dump_log).
+    pub(crate) fn segments(&self, node: i32, topic: &str) -> Vec<PathBuf> {
+        segments(&self.node(node).directory.join("data"), topic)
+    }
+
+    /// `kill -9`. Returns when the process is gone.
+    pub(crate) fn kill(&self, node: i32) {
+        self.admin.set_up(node, false);
+        drop(self.node(node).take_running());
+    }
+
+    /// SIGTERM: the node hands its leaderships over, then ends.
+    pub(crate) fn stop(&self, node: i32) {
+        let mut running = self.node(node).take_running();
+        running.signal("TERM");
+        self.admin.set_up(node, false);
+        assert!(
+            running.wait(STOP_LIMIT).is_some(),
+            "node {node} did not stop within {STOP_LIMIT:?}"
+        );
+    }
+
+    /// SIGSTOP: the node's connections stay open and nothing answers on them.
+    pub(crate) fn pause(&self, node: i32) {
+        self.admin.set_up(node, false);
+        self.signal(node, "STOP");
+    }
+
+    /// SIGCONT. The node may believe for a moment that it still leads.
+    pub(crate) fn resume(&self, node: i32) {
+        self.signal(node, "CONT");
+        self.admin.set_up(node, true);
+    }
+
+    /// Starts a node that was killed or stopped, and returns when it serves. Its replicas catch up
+    /// after that: see [`Admin::await_in_sync`].
+    pub(crate) fn restart(&self, node: i32) {
+        let node = self.node(node);
+        assert!(node.process().running.is_none(), "node {} is up", node.id);
+        node.start();
+        if let Err(error) = self.await_ready(node, 1) {
+            panic!("node {} did not come back: {error:?}", node.id);
+        }
+        self.admin.set_up(node.id, true);
+    }
+
+    /// The operating system's id of a node that is up.
+    pub(crate) fn process_id(&self, node: i32) -> u32 {
+        self.node(node)
+            .process()
+            .running
+            .as_ref()
+            .expect("the node is up")
+            .id()
+    }
+
+    /// Where its files are until it is dropped.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn signal(&self, node: i32, signal: &str) {
+        self.node(node)
+            .process()
+            .running
+            .as_ref()
+            .expect("the node is up")
+            .signal(signal);
+    }
+
+    fn node(&self, id: i32) -> &Node {
+        self.nodes
+            .iter()
+            .find(|node| node.id == id)
+            .expect("a node of this cluster")
+    }
+}
+
+impl Drop for KafkaCluster {
+    fn drop(&mut self) {
+        for node in &self.nodes {
+            if thread::panicking() {
+                let log = node.log(node.process().starts);
+                eprintln!("node {} said last:\n{}", node.id, process::tail(&log));
+            }
+            node.process().running = None;
+        }
+        process::remove_directory(&self.directory);
+    }
+}
+
+impl Node {
+    fn process(&self) -> MutexGuard<'_, NodeProcess> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_running(&self) -> Process {
+        self.process().running.take().expect("the node is up")
+    }
+
+    fn properties(&self) -> String {
+        self.directory
+            .join("server.properties")
+            .display()
+            .to_string()
+    }
+
+    /// Every start has a log of its own, since each would begin the file anew.
+    fn log(&self, start: u32) -> PathBuf {
+        self.directory.join(format!("log.{start}"))
+    }
+
+    fn console(&self) -> PathBuf {
+        self.directory.join("console")
+    }
+
+    fn format(&self, cluster_id: &str) {
+        let jars = jars::kafka_4_3().expect("a test begins with kafka_or_skip!");
+        let log = self.directory.join("format.log");
+        let mut program = jars::java(jars, &jars::TOOL_FLAGS, &log, "kafka.tools.StorageTool");
+        program.extend(["format", "-t", cluster_id, "-c"].map(str::to_owned));
+        program.push(self.properties());
+        let tool = Process::start("format", &program, &self.console(), Output::Piped);
+        let (status, output) = tool.run(b"", FORMAT_LIMIT, process::read_all);
+        let done = status.is_some_and(|status| status.success());
+        assert!(
+            done,
+            "format failed: {output}{}",
+            process::tail(&self.console())
+        );
+    }
+
+    fn start(&self) {
+        let jars = jars::kafka_4_3().expect("a test begins with kafka_or_skip!");
+        let mut process = self.process();
+        process.starts += 1;
+        let log = self.log(process.starts);
+        let mut program = jars::java(jars, &jars::BROKER_FLAGS, &log, "kafka.Kafka");
+        program.push(self.properties());
+        let name = format!("node{}", self.id);
+        process.running = Some(Process::start(
+            &name,
+            &program,
+            &self.console(),
+            Output::Log,
+        ));
+    }
+
+    fn start_error(&self, what: &str) -> StartError {
+        let mut said = process::tail(&self.log(self.process().starts));
+        said.push_str(&process::tail(&self.console()));
+        if said.contains("Address already in use") {
+            return StartError::PortTaken;
+        }
+        StartError::Failed(format!("node {} {what}: {said}", self.id))
+    }
+}
+
+fn server_properties(
+    id: i32,
+    broker: u16,
+    controller: u16,
+    controllers: &[u16],
+    directory: &Path,
+) -> Vec<String> {
+    let nodes = controllers.len();
+    let voters: Vec<String> = (1..)
+        .zip(controllers)
+        .map(|(id, port)| format!("{id}@127.0.0.1:{port}"))
+        .collect();
+    let mut lines = vec![
+        format!("node.id={id}"),
+        format!("controller.quorum.voters={}", voters.join(",")),
+        format!("listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}"),
+        format!("advertised.listeners=PLAINTEXT://127.0.0.1:{broker}"),
+        format!("log.dirs={}", directory.join("data").display()),
+        format!("default.replication.factor={nodes}"),
+        format!("min.insync.replicas={}", nodes.min(2)),
+        format!("offsets.topic.replication.factor={nodes}"),
+        format!("transaction.state.log.replication.factor={nodes}"),
+        format!("transaction.state.log.min.isr={}", nodes.min(2)),
+    ];
+    let fixed = [
+        "process.roles=broker,controller",
+        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "controller.listener.names=CONTROLLER",
+        "inter.broker.listener.name=PLAINTEXT",
+        "offsets.topic.num.partitions=3",
+        "transaction.state.log.num.partitions=3",
+        "group.initial.rebalance.delay.ms=0",
+        // A node that is killed or paused loses its leaderships after 3 s instead of 9.
+        "broker.session.timeout.ms=3000",
+        "broker.heartbeat.interval.ms=500",
+        // Leaders move when a test moves them.
+        "auto.leader.rebalance.enable=false",
+        // A test that misspells a topic is to see it.
+        "auto.create.topics.enable=false",
+    ];
+    lines.extend(fixed.map(str::to_owned));
+    lines
+}
+
+/// The `.log` files of a topic below a broker's data directory, in order.
+pub(super) fn segments(data: &Path, topic: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(data).expect("the node has a data directory") {
+        let path = entry.expect("the node has a data directory").path();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let of_topic = name.rsplit_once('-').is_some_and(|(name, _)| name == topic);
+        if !of_topic {
+            continue;
+        }
+        for file in fs::read_dir(&path).expect("a partition is a directory") {
+            let file = file.expect("a partition is a directory").path();
+            if file.extension().is_some_and(|extension| extension == "log") {
+                files.push(file);
+            }
+        }
+    }
+    files.sort_unstable();
+    files
+}

@@ -1,0 +1,172 @@
+//! Kafka's jars, fetched once through Maven.
+//!
+//! They are kept in `$KAFKA_JARS_DIR`, or below the target directory. A fetch fills a directory of
+//! its own and then takes the final name in one rename, so two processes that fetch at once cannot
+//! see each other's half; threads wait for the first.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::process::{self, Output, Process};
+
+const FETCH_LIMIT: Duration = Duration::from_secs(300);
+
+/// The directory with the jars of the current release, or why it cannot be had.
+pub(super) fn kafka_4_3() -> Result<&'static Path, &'static str> {
+    static JARS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    const ARTIFACTS: [&str; 3] = [
+        "org.apache.kafka:kafka_2.13:4.3.1",
+        "org.apache.kafka:kafka-tools:4.3.1",
+        "org.slf4j:slf4j-simple:1.7.36",
+    ];
+    cached(&JARS, "kafka-4.3.1", &ARTIFACTS)
+}
+
+/// The last 2.8: ZooKeeper, Produce up to v9, no topic ids in Produce.
+pub(super) fn kafka_2_8() -> Result<&'static Path, &'static str> {
+    static JARS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    const ARTIFACTS: [&str; 3] = [
+        "org.apache.kafka:kafka_2.13:2.8.2",
+        "log4j:log4j:1.2.17",
+        "org.slf4j:slf4j-simple:1.7.30",
+    ];
+    cached(&JARS, "kafka-2.8.2", &ARTIFACTS)
+}
+
+fn cached(
+    jars: &'static OnceLock<Result<PathBuf, String>>,
+    name: &str,
+    artifacts: &[&str],
+) -> Result<&'static Path, &'static str> {
+    let jars = jars.get_or_init(|| {
+        java_is_recent()?;
+        let cache = std::env::var_os("KAFKA_JARS_DIR").map_or_else(
+            || Path::new(env!("CARGO_TARGET_TMPDIR")).join("kafka-jars"),
+            PathBuf::from,
+        );
+        let directory = cache.join(name);
+        if !directory.is_dir() {
+            fetch(&cache, &directory, artifacts)?;
+        }
+        Ok(directory)
+    });
+    jars.as_ref().map(PathBuf::as_path).map_err(String::as_str)
+}
+
+fn java_is_recent() -> Result<(), String> {
+    let output = Command::new("java")
+        .arg("-version")
+        .stdin(Stdio::null())
+        .output();
+    let output = output.map_err(|error| format!("java: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    // `openjdk version "17.0.15" 2025-04-15`; before 9 it was "1.8.0".
+    let major = text
+        .split('"')
+        .nth(1)
+        .and_then(|version| version.split(['.', '-']).next()?.parse().ok());
+    match major {
+        Some(17u32..) => Ok(()),
+        _ => Err(format!(
+            "java 17 or newer; there is {}",
+            text.lines().next().unwrap_or("nothing")
+        )),
+    }
+}
+
+fn fetch(cache: &Path, directory: &Path, artifacts: &[&str]) -> Result<(), String> {
+    let maven = Command::new("mvn")
+        .arg("-version")
+        .stdin(Stdio::null())
+        .output();
+    maven.map_err(|error| format!("mvn: {error}"))?;
+
+    let work = process::new_directory("fetch");
+    let (pom, log, fetched) = (work.join("pom.xml"), work.join("log"), work.join("jars"));
+    fs::write(&pom, pom_with(artifacts)).map_err(|error| format!("{}: {error}", pom.display()))?;
+    let program = [
+        "mvn".to_owned(),
+        "--quiet".to_owned(),
+        "--batch-mode".to_owned(),
+        format!("--file={}", pom.display()),
+        "dependency:copy-dependencies".to_owned(),
+        format!("-DoutputDirectory={}", fetched.display()),
+    ];
+    let maven = Process::start("mvn", &program, &log, Output::Piped);
+    let (status, output) = maven.run(b"", FETCH_LIMIT, process::read_all);
+    if !status.is_some_and(|status| status.success()) {
+        return Err(format!(
+            "mvn could not fetch Kafka: {output}{}",
+            process::tail(&log)
+        ));
+    }
+    let moved = fs::create_dir_all(cache).and_then(|()| adopt(&fetched, directory));
+    process::remove_directory(&work);
+    // Whoever was first has put the same jars there.
+    moved.or_else(|error| {
+        if directory.is_dir() {
+            Ok(())
+        } else {
+            Err(format!("{}: {error}", directory.display()))
+        }
+    })
+}
+
+/// One rename at the end, also where the cache is on another file system than the target directory.
+fn adopt(fetched: &Path, directory: &Path) -> std::io::Result<()> {
+    let near = directory.with_file_name(format!("partial-{}", std::process::id()));
+    fs::create_dir_all(&near)?;
+    for jar in fs::read_dir(fetched)? {
+        let jar = jar?;
+        fs::copy(jar.path(), near.join(jar.file_name()))?;
+    }
+    let renamed = fs::rename(&near, directory);
+    if renamed.is_err() {
+        fs::remove_dir_all(&near)?;
+    }
+    renamed
+}
+
+fn pom_with(artifacts: &[&str]) -> String {
+    let mut dependencies = String::new();
+    for artifact in artifacts {
+        let parts: Vec<&str> = artifact.split(':').collect();
+        writeln!(
+            dependencies,
+            "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>",
+            parts[0], parts[1], parts[2]
+        )
+        .expect("a string can be written");
+    }
+    format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+         <groupId>kafka-producer</groupId><artifactId>jars</artifactId><version>1</version>\
+         <packaging>pom</packaging><dependencies>\n{dependencies}</dependencies></project>\n"
+    )
+}
+
+/// The command line of a JVM with `jars` on its class path.
+pub(super) fn java(jars: &Path, flags: &[&str], log: &Path, main_class: &str) -> Vec<String> {
+    let mut command = vec!["java".to_owned()];
+    command.extend(flags.iter().map(|&flag| flag.to_owned()));
+    command.extend([
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn".to_owned(),
+        format!("-Dorg.slf4j.simpleLogger.logFile={}", log.display()),
+        "-cp".to_owned(),
+        format!("{}/*", jars.display()),
+        main_class.to_owned(),
+    ]);
+    command
+}
+
+/// For a broker: more heap than it needs for these tests, and no more than the machine has for six
+/// of them.
+pub(super) const BROKER_FLAGS: [&str; 2] = ["-Xms256m", "-Xmx512m"];
+
+/// For a tool that lives for a second: no time for the optimizing compiler.
+pub(super) const TOOL_FLAGS: [&str; 3] =
+    ["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];

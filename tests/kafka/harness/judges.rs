@@ -1,0 +1,302 @@
+//! Kafka's own tools as judges of what is in the log, and as the producer to compare ours with.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::ChildStdout;
+use std::time::Duration;
+
+use super::jars;
+use super::process::{self, Output, Process};
+
+/// Time for a JVM and a group to start, whatever there is to read.
+const TOOL_LIMIT: Duration = Duration::from_secs(60);
+/// What every tool here manages on a busy machine, by far.
+const RECORDS_PER_SECOND: u64 = 10_000;
+
+/// A record as Kafka's console consumer prints it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ConsumedRecord {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    /// Milliseconds, and who set it: `CreateTime` or `LogAppendTime`.
+    pub(crate) timestamp: (String, i64),
+    /// A null value is `None`.
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+}
+
+/// Kafka's `kafka-console-consumer`, reading a topic from its beginning.
+///
+/// Keys, values and headers may hold any bytes but the four separators [`FIELD`], [`RECORD`],
+/// [`HEADER`] and [`NULL`], and header keys no colon.
+#[derive(Clone, Debug)]
+pub(crate) struct ConsoleConsumer<'a> {
+    bootstrap_servers: String,
+    topic: &'a str,
+    isolation_level: &'static str,
+}
+
+/// Between the fields of a record.
+const FIELD: u8 = 0x1f;
+/// After a record.
+const RECORD: u8 = 0x1e;
+/// Between headers.
+const HEADER: u8 = 0x1d;
+/// Instead of a key, value or header value that is null.
+const NULL: u8 = 0x1a;
+
+impl<'a> ConsoleConsumer<'a> {
+    pub(crate) fn new(bootstrap_servers: String, topic: &'a str) -> Self {
+        Self {
+            bootstrap_servers,
+            topic,
+            isolation_level: "read_uncommitted",
+        }
+    }
+
+    /// Leaves out what is in transactions that were not committed.
+    pub(crate) fn read_committed(mut self) -> Self {
+        self.isolation_level = "read_committed";
+        self
+    }
+
+    /// Reads `count` records, or fewer if no more come; of one partition in order of offsets.
+    pub(crate) fn read(&self, count: u64) -> Vec<ConsumedRecord> {
+        let mut records = Vec::new();
+        self.read_each(count, |record| records.push(record));
+        records
+    }
+
+    /// [`read`](Self::read) without keeping them: for a million records.
+    pub(crate) fn read_each(&self, count: u64, mut each: impl FnMut(ConsumedRecord) + Send) {
+        // The tool takes 0 to mean that it need not end.
+        if count == 0 {
+            return;
+        }
+        let log = process::new_directory("console-consumer").join("log");
+        let mut program = tool(&log, "org.apache.kafka.tools.consumer.ConsoleConsumer");
+        program.extend(["--bootstrap-server", &self.bootstrap_servers].map(str::to_owned));
+        program.extend(["--topic", self.topic, "--from-beginning"].map(str::to_owned));
+        program.extend(["--isolation-level", self.isolation_level].map(str::to_owned));
+        program.extend(["--max-messages".to_owned(), count.to_string()]);
+        program.extend(["--timeout-ms", "15000"].map(str::to_owned));
+        let mut property = |key: &str, value: &str| {
+            program.extend(["--formatter-property".to_owned(), format!("{key}={value}")]);
+        };
+        for field in [
+            "timestamp",
+            "partition",
+            "offset",
+            "headers",
+            "key",
+            "value",
+        ] {
+            property(&format!("print.{field}"), "true");
+        }
+        for (key, byte) in [
+            ("key.separator", FIELD),
+            ("line.separator", RECORD),
+            ("headers.separator", HEADER),
+            ("null.literal", NULL),
+        ] {
+            property(key, &char::from(byte).to_string());
+        }
+        let consumer = Process::start("console-consumer", &program, &log, Output::Piped);
+        let limit = TOOL_LIMIT + Duration::from_secs(count / RECORDS_PER_SECOND);
+        let (status, outcome) = consumer.run(b"", limit, |output| {
+            for line in BufReader::with_capacity(1 << 18, output).split(RECORD) {
+                let line = line.map_err(|error| error.to_string())?;
+                let record = parse_record(&line);
+                each(record.ok_or_else(|| String::from_utf8_lossy(&line).into_owned())?);
+            }
+            Ok::<(), String>(())
+        });
+        if let Err(line) = outcome {
+            panic!(
+                "the console consumer printed what is no record: {line}{}",
+                process::tail(&log)
+            );
+        }
+        assert!(
+            status.is_some(),
+            "the console consumer did not end within {limit:?}: {}",
+            process::tail(&log)
+        );
+        remove_work(&log);
+    }
+}
+
+/// `CreateTime:7 | Partition:0 | Offset:5 | NO_HEADERS | key | value`, with [`FIELD`] for the bars.
+fn parse_record(line: &[u8]) -> Option<ConsumedRecord> {
+    let fields: Vec<&[u8]> = line.split(|&byte| byte == FIELD).collect();
+    let [timestamp, partition, offset, headers, key, value] = fields[..] else {
+        return None;
+    };
+    let text = |field: &'_ [u8]| std::str::from_utf8(field).ok().map(str::to_owned);
+    let nullable = |field: &[u8]| (field != [NULL]).then(|| field.to_vec());
+    let (time_type, timestamp) = text(timestamp)?
+        .split_once(':')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))?;
+    let mut parsed_headers = Vec::new();
+    if headers != b"NO_HEADERS" {
+        for header in headers.split(|&byte| byte == HEADER) {
+            let colon = header.iter().position(|&byte| byte == b':')?;
+            parsed_headers.push((text(&header[..colon])?, nullable(&header[colon + 1..])));
+        }
+    }
+    Some(ConsumedRecord {
+        partition: text(partition)?.strip_prefix("Partition:")?.parse().ok()?,
+        offset: text(offset)?.strip_prefix("Offset:")?.parse().ok()?,
+        timestamp: (time_type, timestamp.parse().ok()?),
+        headers: parsed_headers,
+        key: nullable(key),
+        value: nullable(value),
+    })
+}
+
+/// Writes records with Kafka's `kafka-console-producer`: null keys and values are `None`; no tabs,
+/// no line ends.
+///
+/// `codec` is one of `compression.type`'s: the tool puts its own option over that property.
+pub(crate) fn console_produce(
+    bootstrap_servers: &str,
+    topic: &str,
+    codec: &str,
+    records: &[(Option<String>, Option<String>)],
+) {
+    const NULL_MARKER: &str = "\u{1a}";
+    let mut input = String::new();
+    for (key, value) in records {
+        input.push_str(key.as_deref().unwrap_or(NULL_MARKER));
+        input.push('\t');
+        input.push_str(value.as_deref().unwrap_or(NULL_MARKER));
+        input.push('\n');
+    }
+    let log = process::new_directory("console-producer").join("log");
+    let mut program = tool(&log, "org.apache.kafka.tools.ConsoleProducer");
+    program.extend(["--bootstrap-server", bootstrap_servers, "--topic", topic].map(str::to_owned));
+    let null_marker = format!("null.marker={NULL_MARKER}");
+    for property in ["parse.key=true", "key.separator=\t", &null_marker] {
+        program.extend(["--reader-property", property].map(str::to_owned));
+    }
+    program.extend(["--compression-codec", codec].map(str::to_owned));
+    let producer = Process::start("console-producer", &program, &log, Output::Piped);
+    let limit = TOOL_LIMIT + Duration::from_secs(records.len() as u64 / RECORDS_PER_SECOND);
+    let (status, output) = producer.run(input.as_bytes(), limit, process::read_all);
+    let said = process::tail(&log);
+    // It ends well also when records failed, and says so in its log only.
+    let done =
+        status.is_some_and(|status| status.success()) && !said.contains("Error when sending");
+    assert!(done, "the console producer failed: {output}{said}");
+    remove_work(&log);
+}
+
+/// What `kafka-dump-log --deep-iteration` finds in segment files.
+#[derive(Default, Debug)]
+pub(crate) struct LogDump {
+    pub(crate) batches: Vec<DumpedBatch>,
+    pub(crate) records: u64,
+    /// Every line that a sound segment does not have, with its file.
+    pub(crate) anomalies: Vec<String>,
+}
+
+/// A batch of a segment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct DumpedBatch {
+    pub(crate) file: PathBuf,
+    pub(crate) base_offset: i64,
+    pub(crate) count: i32,
+    pub(crate) base_sequence: i32,
+    pub(crate) producer_id: i64,
+    pub(crate) producer_epoch: i16,
+    /// As in `compression.type`.
+    pub(crate) codec: String,
+    pub(crate) size: usize,
+}
+
+/// Runs `kafka-dump-log --deep-iteration` on files that nobody is writing.
+pub(crate) fn dump_log(files: &[PathBuf]) -> LogDump {
+    assert!(!files.is_empty(), "no segment to look into");
+    let log = process::new_directory("dump-log").join("log");
+    let mut program = tool(&log, "org.apache.kafka.tools.DumpLogSegments");
+    let names: Vec<String> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    program.extend([
+        "--deep-iteration".to_owned(),
+        "--files".to_owned(),
+        names.join(","),
+    ]);
+    let bytes: u64 = files
+        .iter()
+        .filter_map(|file| Some(file.metadata().ok()?.len()))
+        .sum();
+    // A compressed record may be a few bytes of the file.
+    let limit = TOOL_LIMIT + Duration::from_secs(bytes / 10 / RECORDS_PER_SECOND);
+    let tool = Process::start("dump-log", &program, &log, Output::Piped);
+    let (status, mut dump) = tool.run(b"", limit, read_dump);
+    if !status.is_some_and(|status| status.success()) {
+        dump.anomalies.push(format!(
+            "the tool ended with {status:?}: {}",
+            process::tail(&log)
+        ));
+    }
+    remove_work(&log);
+    dump
+}
+
+fn read_dump(output: ChildStdout) -> LogDump {
+    let mut dump = LogDump::default();
+    let mut file = PathBuf::new();
+    for line in BufReader::with_capacity(1 << 18, output).lines() {
+        let line = line.unwrap_or_else(|error| format!("unreadable: {error}"));
+        if let Some(name) = line.strip_prefix("Dumping ") {
+            file = PathBuf::from(name);
+        } else if line.starts_with("| offset: ") {
+            dump.records += 1;
+        } else if let Some(batch) = parse_batch(&file, &line) {
+            dump.batches.push(batch);
+        } else if !line.is_empty() && !line.starts_with("Log starting offset: ") {
+            dump.anomalies.push(format!("{}: {line}", file.display()));
+        }
+    }
+    dump
+}
+
+/// `baseOffset: 0 lastOffset: 2 count: 3 ... isvalid: true`; `None` for anything else, a batch that
+/// is not valid included.
+fn parse_batch(file: &Path, line: &str) -> Option<DumpedBatch> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let field = |name: &str| {
+        let at = words
+            .iter()
+            .position(|word| word.strip_suffix(':') == Some(name))?;
+        words.get(at + 1).copied()
+    };
+    if field("isvalid") != Some("true") {
+        return None;
+    }
+    Some(DumpedBatch {
+        file: file.to_owned(),
+        base_offset: field("baseOffset")?.parse().ok()?,
+        count: field("count")?.parse().ok()?,
+        base_sequence: field("baseSequence")?.parse().ok()?,
+        producer_id: field("producerId")?.parse().ok()?,
+        producer_epoch: field("producerEpoch")?.parse().ok()?,
+        codec: field("compresscodec")?.to_owned(),
+        size: field("size")?.parse().ok()?,
+    })
+}
+
+fn tool(log: &Path, main_class: &str) -> Vec<String> {
+    let jars = jars::kafka_4_3().expect("a test begins with kafka_or_skip!");
+    jars::java(jars, &jars::TOOL_FLAGS, log, main_class)
+}
+
+/// Removes a tool's files after it went well; after a failure they stay until the test process
+/// ends.
+fn remove_work(log: &Path) {
+    process::remove_directory(log.parent().expect("a log is in a directory"));
+}

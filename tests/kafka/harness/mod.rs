@@ -1,0 +1,93 @@
+//! Real Kafka for tests: fetched through Maven, started as child processes, judged by Kafka's own
+//! tools.
+//!
+//! | to do | there is |
+//! |---|---|
+//! | skip or fail where Kafka cannot run | [`kafka_or_skip!`](crate::kafka_or_skip) |
+//! | a cluster, and what can happen to it | [`KafkaCluster`], [`LegacyKafka`] |
+//! | topics, leaders, end offsets, reassignment | [`Admin`](admin::Admin), in milliseconds and without a JVM |
+//! | read a topic as others see it | [`ConsoleConsumer`] |
+//! | look into the segment files | [`dump_log`] |
+//! | write as Java writes | [`console_produce`] |
+//!
+//! Nothing outlives the test: see [`process`].
+
+mod admin;
+mod cluster;
+mod jars;
+mod judges;
+mod legacy;
+mod ports;
+mod process;
+mod wire;
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) use admin::NewTopic;
+pub(crate) use cluster::KafkaCluster;
+pub(crate) use judges::{ConsoleConsumer, console_produce, dump_log};
+pub(crate) use legacy::LegacyKafka;
+
+/// Held by a test for as long as it runs: real-Kafka tests take turns, because two of them at once
+/// on a small machine time out for reasons that are not the producer's.
+pub(crate) type Turn = MutexGuard<'static, ()>;
+
+/// Waits for this test's turn; says `ignored: needs a JDK and Maven` and returns from the test
+/// where Kafka cannot run.
+#[macro_export]
+macro_rules! kafka_or_skip {
+    () => {
+        match $crate::harness::turn() {
+            Some(turn) => turn,
+            None => return,
+        }
+    };
+}
+
+/// `None` where Kafka cannot run or is not to run; a panic where it cannot and the environment
+/// requires it.
+pub(crate) fn turn() -> Option<Turn> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let wish = std::env::var("KAFKA_PRODUCER_REQUIRE_KAFKA").unwrap_or_default();
+    let notice = if wish == "0" {
+        "ignored: KAFKA_PRODUCER_REQUIRE_KAFKA=0".to_owned()
+    } else {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let Err(reason) = jars::kafka_4_3() else {
+            return Some(turn);
+        };
+        format!("ignored: needs a JDK and Maven ({reason})")
+    };
+    assert!(wish != "1", "{notice}");
+    // Not `eprintln!`: the test framework swallows that in a test that passes.
+    writeln!(std::io::stderr(), "{notice}").expect("standard error can be written");
+    None
+}
+
+/// Polls until there is an answer.
+///
+/// # Panics
+/// When `limit` has passed without one; `what` says what was waited for.
+pub(crate) fn wait_until<T>(what: &str, limit: Duration, poll: impl FnMut() -> Option<T>) -> T {
+    poll_until(limit, poll).unwrap_or_else(|| panic!("no {what} within {limit:?}"))
+}
+
+/// Polls until there is an answer or `limit` has passed.
+fn poll_until<T>(limit: Duration, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + limit;
+    loop {
+        // The answer is asked for once more after the deadline, so that a suspended machine is not
+        // a failure.
+        let late = Instant::now() >= deadline;
+        if let Some(answer) = poll() {
+            return Some(answer);
+        }
+        if late {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(25));
+    }
+}

@@ -1,0 +1,189 @@
+//! Just enough of Kafka's protocol to ask questions, and none of the library's code, which is what
+//! is being tested.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+
+/// An API key and a version of it; flexible where the version uses compact types and tagged fields.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Api {
+    pub(super) key: i16,
+    pub(super) version: i16,
+    pub(super) flexible: bool,
+}
+
+/// One request and its answer without size and correlation id.
+pub(super) fn exchange(address: SocketAddr, api: Api, body: &Body) -> io::Result<Vec<u8>> {
+    const CORRELATION_ID: i32 = 7;
+    let mut request = Body::new();
+    request
+        .i32(0)
+        .i16(api.key)
+        .i16(api.version)
+        .i32(CORRELATION_ID)
+        .string("harness");
+    if api.flexible {
+        request.no_tags();
+    }
+    let mut request = request.0;
+    request.extend_from_slice(&body.0);
+    let size = request.len() as u32 - 4;
+    request[..4].copy_from_slice(&size.to_be_bytes());
+
+    let mut stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT)?;
+    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+    stream.write_all(&request)?;
+    let mut prefix = [0; 8];
+    stream.read_exact(&mut prefix)?;
+    let mut prefix = Cursor(&prefix);
+    let (size, correlation_id) = (prefix.i32(), prefix.i32());
+    if correlation_id != Some(CORRELATION_ID) {
+        return Err(io::Error::other("the answer is to another request"));
+    }
+    let length = size.and_then(|size| u64::try_from(size).ok()?.checked_sub(4));
+    let mut answer = Vec::new();
+    stream.take(length.unwrap_or(0)).read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+/// The body of a request, in writing.
+pub(super) struct Body(Vec<u8>);
+
+impl Body {
+    pub(super) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(super) fn i8(&mut self, value: i8) -> &mut Self {
+        self.0.extend_from_slice(&value.to_be_bytes());
+        self
+    }
+
+    pub(super) fn bool(&mut self, value: bool) -> &mut Self {
+        self.i8(value.into())
+    }
+
+    pub(super) fn i16(&mut self, value: i16) -> &mut Self {
+        self.0.extend_from_slice(&value.to_be_bytes());
+        self
+    }
+
+    pub(super) fn i32(&mut self, value: i32) -> &mut Self {
+        self.0.extend_from_slice(&value.to_be_bytes());
+        self
+    }
+
+    pub(super) fn i64(&mut self, value: i64) -> &mut Self {
+        self.0.extend_from_slice(&value.to_be_bytes());
+        self
+    }
+
+    pub(super) fn string(&mut self, text: &str) -> &mut Self {
+        self.i16(text.len() as i16)
+            .0
+            .extend_from_slice(text.as_bytes());
+        self
+    }
+
+    pub(super) fn array<T>(&mut self, items: &[T], mut write: impl FnMut(&mut Self, &T)) {
+        self.i32(items.len() as i32);
+        items.iter().for_each(|item| write(self, item));
+    }
+
+    /// Lengths of compact types are one more than they say, and for ours one byte is enough.
+    fn compact_length(&mut self, length: usize) {
+        assert!(length < 127, "a length that needs a second byte");
+        self.0.push(length as u8 + 1);
+    }
+
+    pub(super) fn compact_string(&mut self, text: &str) {
+        self.compact_length(text.len());
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    pub(super) fn compact_array<T>(&mut self, items: &[T], mut write: impl FnMut(&mut Self, &T)) {
+        self.compact_length(items.len());
+        items.iter().for_each(|item| write(self, item));
+    }
+
+    pub(super) fn no_tags(&mut self) {
+        self.0.push(0);
+    }
+}
+
+/// An answer, in reading; `None` where it is too short.
+pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
+
+impl Cursor<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (bytes, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*bytes)
+    }
+
+    pub(super) fn i8(&mut self) -> Option<i8> {
+        self.take().map(i8::from_be_bytes)
+    }
+
+    pub(super) fn i16(&mut self) -> Option<i16> {
+        self.take().map(i16::from_be_bytes)
+    }
+
+    pub(super) fn i32(&mut self) -> Option<i32> {
+        self.take().map(i32::from_be_bytes)
+    }
+
+    pub(super) fn i64(&mut self) -> Option<i64> {
+        self.take().map(i64::from_be_bytes)
+    }
+
+    fn text(&mut self, length: usize) -> Option<String> {
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(String::from_utf8_lossy(text).into_owned())
+    }
+
+    /// Empty for null.
+    pub(super) fn string(&mut self) -> Option<String> {
+        let length = self.i16()?;
+        self.text(usize::try_from(length).unwrap_or(0))
+    }
+
+    pub(super) fn array<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let count = self.i32()?;
+        (0..count).map(|_| item(self)).collect()
+    }
+
+    fn unsigned_varint(&mut self) -> Option<usize> {
+        let mut value = 0;
+        for shift in (0..35).step_by(7) {
+            let byte = self.i8()? as u8;
+            value |= usize::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// Empty for null.
+    pub(super) fn compact_string(&mut self) -> Option<String> {
+        let length = self.unsigned_varint()?;
+        self.text(length.saturating_sub(1))
+    }
+
+    pub(super) fn compact_array<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let count = self.unsigned_varint()?;
+        (1..count).map(|_| item(self)).collect()
+    }
+}

@@ -1,0 +1,20 @@
+//! The producer against real Apache Kafka: one and three nodes of 4.3, one of 2.8, on loopback.
+//!
+//! A test that needs Kafka starts with `let _turn = kafka_or_skip!();`. Where `java` or `mvn` is
+//! missing it says so and passes. `KAFKA_PRODUCER_REQUIRE_KAFKA=1`, which `.ci/run` sets, makes it
+//! fail there; `=0` leaves these tests out where they could run.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
+    reason = "a test harness: what goes wrong here is to fail the test, and real brokers run on the real clock"
+)]
+
+mod harness;
+#[path = "../support/history.rs"]
+mod history;
+mod self_test;
