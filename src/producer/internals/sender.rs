@@ -39,7 +39,7 @@ use crate::record::CompressionType;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
 use crate::utils::Time;
 
-/// The first Produce version that names topics by their ids alone.
+/// The first Produce version whose answers name topics by their ids alone.
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
 /// The first Produce version whose brokers know zstd.
 const FIRST_VERSION_WITH_ZSTD: i16 = 7;
