@@ -18,7 +18,7 @@ use crate::sync::Arc;
 
 impl<C: KafkaClient> Sender<C> {
     pub(super) fn handle_produce_response(
-        &mut self,
+        &self,
         request: InFlightRequest,
         response: ClientResponse,
         now: Instant,
@@ -62,7 +62,7 @@ impl<C: KafkaClient> Sender<C> {
 
     /// The same for every batch of the request.
     pub(super) fn settle_all(
-        &mut self,
+        &self,
         request: InFlightRequest,
         now: Instant,
         outcome: impl Fn() -> PartitionOutcome,
@@ -79,7 +79,7 @@ impl<C: KafkaClient> Sender<C> {
     }
 
     fn settle_by_answer(
-        &mut self,
+        &self,
         request: InFlightRequest,
         body: ProduceResponse,
         version: i16,

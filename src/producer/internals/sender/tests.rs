@@ -1,12 +1,15 @@
 //! Java: `SenderTest`. The sender on a mock clock and a mock client, one round of its loop at a time.
 
+mod answers;
+mod closing;
 mod delivery;
+mod gaps;
 mod idempotence;
 mod simulation;
 
 use super::*;
 use crate::client::{MetadataConfig, MockClient};
-use crate::common::{Headers, Node, TopicPartition};
+use crate::common::{Headers, TopicPartition};
 use crate::error::Delivery;
 use crate::producer::Callback;
 use crate::producer::internals::transaction_manager::{BatchSequence, ProducerIdAndEpoch};
@@ -413,5 +416,58 @@ fn sequence(epoch: i16, base_sequence: i32, record_count: u32) -> BatchSequence 
         producer,
         base_sequence,
         record_count,
+    }
+}
+
+const OUT_OF_ORDER: ErrorCode = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+
+/// A fixture whose partition 0 has an acknowledged first batch, so that five may be in flight.
+fn warm() -> Fixture {
+    warm_with(Setup::default())
+}
+
+fn warm_with(setup: Setup) -> Fixture {
+    let mut fixture = Fixture::idempotent_with(setup);
+    let first = fixture.send(0);
+    fixture.answer(ErrorCode::NONE, 0);
+    assert_eq!(first.offset(), 0);
+    fixture
+}
+
+fn expiring() -> Setup {
+    Setup {
+        delivery_timeout: Duration::from_millis(900),
+        ..Setup::default()
+    }
+}
+
+impl Fixture {
+    /// Answers the request of partition 0 that carries this base sequence.
+    fn answer_sequence(&mut self, base_sequence: i32, code: ErrorCode, offset: i64) {
+        let requests = self.sender.client.requests().iter();
+        let mut carrying = requests.filter(|sent| {
+            let batches = batches_of(&sent.request.body);
+            batches
+                .iter()
+                .any(|(_, s, _)| s.base_sequence == base_sequence)
+        });
+        let id = carrying.next().expect("not in flight").correlation_id;
+        self.client()
+            .respond_to(id, produce_response(0, code, offset));
+        self.run_once();
+    }
+
+    fn base_sequences(&self) -> Vec<i32> {
+        self.sent_sequences()
+            .iter()
+            .map(|s| s.base_sequence)
+            .collect()
+    }
+
+    /// The bytes of the oldest batch in flight.
+    fn bytes(&self) -> Vec<u8> {
+        batches_of(&self.sender.client.requests()[0].request.body)
+            .remove(0)
+            .2
     }
 }
