@@ -9,8 +9,8 @@
 //!   twice, and a request that is never answered cannot lose one.
 //! - A batch whose `delivery.timeout.ms` passes while it is in flight is failed at once, but leaves its sequences with the
 //!   request, so that a late answer still settles them (KAFKA-13843). It counts as perhaps written whether or not a byte of
-//!   the request has left: the request cannot be taken back, and the rest of it may leave a moment later. Its memory stays with the bytes of the request until
-//!   those are written or given up (KAFKA-19012).
+//!   the request has left: the request cannot be taken back, and the rest of it may leave a moment later. Its memory stays
+//!   with the bytes of the request until those are written or given up (KAFKA-19012).
 //! - Asking for a producer id never blocks the other work of the thread.
 //! - A partition that is missing from an answer fails like a lost connection, and is not waited for (KAFKA-19397).
 
