@@ -8,8 +8,9 @@
 //! - Batches move. One is in its partition's deque, or in [`Sender::in_flight`], or completed; so it cannot be completed
 //!   twice, and a request that is never answered cannot lose one.
 //! - A batch whose `delivery.timeout.ms` passes while it is in flight is failed at once, but leaves its sequences with the
-//!   request, so that a late answer still settles them (KAFKA-13843). Its memory stays with the bytes of the request until
-//!   those are written or given up (KAFKA-19012).
+//!   request, so that a late answer still settles them (KAFKA-13843). It counts as perhaps written whether or not a byte of
+//!   the request has left: the request cannot be taken back, and the rest of it may leave a moment later. Its memory stays
+//!   with the bytes of the request until those are written or given up (KAFKA-19012).
 //! - Asking for a producer id never blocks the other work of the thread.
 //! - A partition that is missing from an answer fails like a lost connection, and is not waited for (KAFKA-19397).
 
@@ -31,10 +32,10 @@ use self::in_flight::{InFlightBatch, InFlightRequest};
 use super::transaction_manager::TransactionManager;
 use super::{ProducerBatch, RecordAccumulator};
 use crate::client::{ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata};
-use crate::common::{Cluster, NodeId, Uuid};
+use crate::common::{Cluster, NodeId, TopicInfo, Uuid};
 use crate::error::{Error, ErrorKind, TimeoutReason};
 use crate::protocol::messages::{ProducePartition, ProduceRequest, ProduceTopic};
-use crate::protocol::{ApiKey, RequestBody, ResponseBody};
+use crate::protocol::{ApiKey, RequestBody};
 use crate::record::CompressionType;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
 use crate::utils::Time;
@@ -153,11 +154,11 @@ impl<C: KafkaClient> Sender<C> {
                 self.run_once();
             }
         }));
-        let reason = if ended.is_ok() {
-            Error::new(
-                ErrorKind::Closed,
-                "the producer was closed before the record was delivered",
-            )
+        if ended.is_ok() {
+            let text = "the producer was closed before the record was delivered";
+            self.shut_down(&Error::new(ErrorKind::Closed, text), |client, id, node| {
+                client.was_written(id, node)
+            });
         } else {
             log::error!(
                 "the producer's I/O thread panicked, which is a bug; the producer is closed"
@@ -167,9 +168,13 @@ impl<C: KafkaClient> Sender<C> {
             if let Some(manager) = &self.transaction_manager {
                 manager.transition_to_fatal_error(error.clone());
             }
-            error
-        };
-        self.shut_down(&reason);
+            // The client may be what is broken, so it is not asked.
+            self.shut_down(&error, |_, _, _| true);
+        }
+        let closed = catch_unwind(AssertUnwindSafe(|| self.client.close()));
+        if closed.is_err() {
+            log::error!("the producer's connections could not be closed");
+        }
         log::debug!("the producer's I/O thread has ended");
     }
 
@@ -184,15 +189,19 @@ impl<C: KafkaClient> Sender<C> {
         self.in_flight.values().any(InFlightRequest::has_batches)
     }
 
-    /// Fails whatever has no outcome, and wakes whoever waits for anything.
-    fn shut_down(&mut self, reason: &Error) {
+    /// Fails whatever has no outcome, and wakes whoever waits for anything. The client writes nothing after this.
+    fn shut_down(
+        &mut self,
+        reason: &Error,
+        was_written: impl Fn(&C, CorrelationId, NodeId) -> bool,
+    ) {
         self.accumulator.close();
         self.metadata.close();
-        let undelivered = self.fail_in_flight(reason) + self.accumulator.abort_batches(reason);
+        let in_flight = self.fail_in_flight(reason, was_written);
+        let undelivered = in_flight + self.accumulator.abort_batches(reason);
         self.control
             .undelivered
             .store(undelivered, Ordering::Release);
-        self.client.close();
     }
 
     /// One round of the loop. Java: `runOnce`.
@@ -300,8 +309,8 @@ impl<C: KafkaClient> Sender<C> {
                 if self.config.max_in_flight_requests_per_connection == 1 {
                     self.accumulator.mute_partition(batch.partition());
                 }
-                let topic = cluster.topic(batch.topic_partition().topic());
-                InFlightBatch::new(batch, topic.map_or(Uuid::ZERO, |topic| topic.id()))
+                let topic_id = topic_id(batch.topic_partition().topic(), cluster);
+                InFlightBatch::new(batch, topic_id)
             })
             .collect();
         let sent = self.client.send(
@@ -420,21 +429,24 @@ impl<C: KafkaClient> Sender<C> {
 
     /// Fails every batch, in flight or not.
     fn abort_all_batches(&mut self, error: &Error) {
-        self.fail_in_flight(error);
+        // A request that is still queued leaves later.
+        self.fail_in_flight(error, |_, _, _| true);
         for batch in self.accumulator.take_all() {
             self.fail_batch(batch, error.clone(), Vec::new());
         }
     }
 
-    /// Says how many records that were.
-    fn fail_in_flight(&mut self, error: &Error) -> usize {
+    /// Fails every batch in flight, and says how many records that were.
+    fn fail_in_flight(
+        &mut self,
+        error: &Error,
+        was_written: impl Fn(&C, CorrelationId, NodeId) -> bool,
+    ) -> usize {
         let mut taken = Vec::new();
         for (correlation_id, request) in &mut self.in_flight {
-            let was_written = self.client.was_written(*correlation_id, request.node());
-            let closing = self.control.is_closing();
+            let may_be_written = was_written(&self.client, *correlation_id, request.node());
             for mut batch in request.take_batches() {
-                // A request that is still queued leaves later, unless the client is closed next.
-                if was_written || !closing {
+                if may_be_written {
                     batch.mark_maybe_written();
                 }
                 taken.push(batch);
@@ -468,8 +480,8 @@ impl<C: KafkaClient> Sender<C> {
     }
 }
 
-/// The body of a request with these batches, which are sorted by topic, and the highest version that can carry it: without
-/// the id of every topic it has to name them.
+/// The body of a request with these batches, which are sorted by topic. The client chooses a version that names topics as
+/// this can: without the id of every topic not by their ids.
 fn produce_topics(batches: &[ProducerBatch], cluster: &Cluster) -> Vec<ProduceTopic> {
     let mut topics: Vec<ProduceTopic> = Vec::new();
     for batch in batches {
@@ -480,18 +492,19 @@ fn produce_topics(batches: &[ProducerBatch], cluster: &Cluster) -> Vec<ProduceTo
         };
         match topics.last_mut() {
             Some(topic) if *topic.name == *topic_partition.topic() => {
-                topic.partitions.push(partition)
+                topic.partitions.push(partition);
             }
-            _ => {
-                let info = cluster.topic(topic_partition.topic());
-                let topic_id = info.map_or(Uuid::ZERO, |info| info.id());
-                topics.push(ProduceTopic {
-                    name: Arc::clone(topic_partition.shared_topic()),
-                    topic_id,
-                    partitions: vec![partition],
-                });
-            }
+            _ => topics.push(ProduceTopic {
+                name: Arc::clone(topic_partition.shared_topic()),
+                topic_id: topic_id(topic_partition.topic(), cluster),
+                partitions: vec![partition],
+            }),
         }
     }
     topics
+}
+
+/// Zero where the brokers have told none.
+fn topic_id(topic: &str, cluster: &Cluster) -> Uuid {
+    cluster.topic(topic).map_or(Uuid::ZERO, TopicInfo::id)
 }

@@ -18,7 +18,7 @@ use crate::sync::Arc;
 
 impl<C: KafkaClient> Sender<C> {
     pub(super) fn handle_produce_response(
-        &mut self,
+        &self,
         request: InFlightRequest,
         response: ClientResponse,
         now: Instant,
@@ -62,7 +62,7 @@ impl<C: KafkaClient> Sender<C> {
 
     /// The same for every batch of the request.
     pub(super) fn settle_all(
-        &mut self,
+        &self,
         request: InFlightRequest,
         now: Instant,
         outcome: impl Fn() -> PartitionOutcome,
@@ -79,7 +79,7 @@ impl<C: KafkaClient> Sender<C> {
     }
 
     fn settle_by_answer(
-        &mut self,
+        &self,
         request: InFlightRequest,
         body: ProduceResponse,
         version: i16,
@@ -116,7 +116,7 @@ impl<C: KafkaClient> Sender<C> {
     }
 
     /// Carries out what the outcome means for one place of a request.
-    fn settle(&mut self, slot: InFlightBatch, outcome: PartitionOutcome, now: Instant) {
+    fn settle(&self, slot: InFlightBatch, outcome: PartitionOutcome, now: Instant) {
         match slot.batch {
             Some(batch) => self.complete_batch(batch, outcome, now),
             None => {
@@ -148,12 +148,7 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    fn complete_batch(
-        &mut self,
-        mut batch: ProducerBatch,
-        outcome: PartitionOutcome,
-        now: Instant,
-    ) {
+    fn complete_batch(&self, mut batch: ProducerBatch, outcome: PartitionOutcome, now: Instant) {
         let decision = self.decide(&batch, &outcome, now);
         if outcome.is_indefinite {
             batch.mark_maybe_written();
@@ -233,8 +228,8 @@ impl<C: KafkaClient> Sender<C> {
 
 /// The partitions of an answer, to be found by the places of the request.
 ///
-/// Brokers answer in the request's order, so the next one is looked at first. The rest are searched for through a table
-/// that is made when it is first needed. Of two answers for one partition the first counts, and what nobody asked for is
+/// Brokers answer in the request's order, so the next one is looked at. Where that is broken once, the rest is searched for
+/// through a table. Of two answers for one partition the first counts, and what nobody asked for is
 /// left alone.
 struct Answers {
     by_id: bool,
@@ -285,10 +280,8 @@ impl Answers {
             false => TopicKey::Name(Arc::clone(topic_partition.shared_topic())),
         };
         let index = topic_partition.partition();
-        let is_next = self
-            .entries
-            .get(self.next)
-            .is_some_and(|entry| entry.topic == key && entry.index == index);
+        let next = self.entries.get(self.next).filter(|_| self.table.is_none());
+        let is_next = next.is_some_and(|entry| entry.topic == key && entry.index == index);
         let position = if is_next {
             self.next
         } else {

@@ -11,6 +11,8 @@
 //!   until each is acknowledged or surely not in the log. Only then does the epoch move, for this partition at once, for
 //!   every other one when it has nothing unsettled.
 //! - A batch that was sent even once and then given up leaves its partition unresolved (Java: that was *retried* once).
+//! - No more than `max.in.flight` batches, five at most, are given sequences from the first unsettled one on, be the later
+//!   ones acknowledged or not. Java counts those without an answer, and can run ahead of what a broker remembers.
 //! - Until the first acknowledgement of a producer id and epoch in a partition, one batch is in flight there.
 
 mod partition_entry;
@@ -34,7 +36,7 @@ pub(crate) use self::partition_entry::Attempt;
 pub(crate) use self::sequence::{BatchSequence, ProducerIdAndEpoch, compare as compare_sequences};
 
 /// A broker remembers this many batches of a producer in each partition, and can tell a duplicate among them alone.
-const MAX_IN_FLIGHT_WITH_IDEMPOTENCE: usize = 5;
+const MAX_IN_FLIGHT_WITH_IDEMPOTENCE: u64 = 5;
 
 /// How far the producer is on its way to a producer id.
 #[derive(Clone, Debug)]
@@ -74,7 +76,7 @@ pub(crate) enum InitOutcome {
 /// The idempotent producer's state.
 #[derive(Debug)]
 pub(crate) struct TransactionManager {
-    max_in_flight: usize,
+    max_in_flight: u64,
     retry_backoff: ExponentialBackoff,
     inner: Mutex<Inner>,
 }
@@ -96,7 +98,9 @@ impl TransactionManager {
     /// `max_in_flight` is `max.in.flight.requests.per.connection`; `retry_backoff` paces InitProducerId.
     pub(crate) fn new(max_in_flight: usize, retry_backoff: ExponentialBackoff) -> Self {
         Self {
-            max_in_flight: max_in_flight.clamp(1, MAX_IN_FLIGHT_WITH_IDEMPOTENCE),
+            max_in_flight: u64::try_from(max_in_flight)
+                .unwrap_or(u64::MAX)
+                .clamp(1, MAX_IN_FLIGHT_WITH_IDEMPOTENCE),
             retry_backoff,
             inner: Mutex::new(Inner {
                 state: State::Uninitialized { retry_at: None },
@@ -264,6 +268,17 @@ impl TransactionManager {
         if let Some(entry) = self.lock().partitions.get_mut(topic_partition) {
             entry.set_on_wire(sequence);
         }
+    }
+}
+
+#[cfg(test)]
+impl TransactionManager {
+    pub(crate) fn set_next_sequence(&self, topic_partition: &TopicPartition, sequence: i32) {
+        let mut inner = self.lock();
+        let entry = inner.partitions.get_mut(topic_partition);
+        entry
+            .expect("the partition has a batch")
+            .set_next_sequence(sequence);
     }
 }
 

@@ -37,6 +37,8 @@ struct Unsettled {
     /// It was split from a batch that may be in the log under the same sequences, so that "out of sequence" can mean that
     /// its records are there already.
     parent_may_be_written: bool,
+    /// How many batches were given sequences before it. The parts of a split batch share that of the whole.
+    ordinal: u64,
 }
 
 /// How a partition that awaits resolution goes on.
@@ -55,6 +57,8 @@ pub(super) enum Resolution {
 pub(super) struct PartitionEntry {
     producer: ProducerIdAndEpoch,
     next_sequence: i32,
+    /// How many batches were given sequences of this producer id and epoch.
+    assigned: u64,
     last_acked_sequence: i32,
     /// A batch of this producer id and epoch was acknowledged. Before, the broker has no state to check sequences against
     /// and takes whatever comes first (KIP-360), so a second batch in flight could pass a lost first one.
@@ -63,7 +67,7 @@ pub(super) struct PartitionEntry {
     awaits_resolution: bool,
     /// The broker refused the sequence that follows the last one it acknowledged: its log or its state is not what it was.
     state_lost: bool,
-    /// In sequence order; at most `max.in.flight` and the parts of those that were split.
+    /// In sequence order.
     unsettled: Vec<Unsettled>,
 }
 
@@ -72,6 +76,7 @@ impl PartitionEntry {
         Self {
             producer,
             next_sequence: 0,
+            assigned: 0,
             last_acked_sequence: NO_LAST_ACKED_SEQUENCE,
             has_ack: false,
             awaits_resolution: false,
@@ -93,7 +98,11 @@ impl PartitionEntry {
     }
 
     /// Whether a batch without sequences may get some now.
-    pub(super) fn can_assign(&self, current: ProducerIdAndEpoch, max_in_flight: usize) -> bool {
+    ///
+    /// The bound is on the distance from the first unsettled batch and not on the number of the unsettled ones: a broker
+    /// remembers five batches. If five later ones were appended while an early one is tried again and again, the broker
+    /// would not know the early one for a duplicate any more, and would call it out of order although it is in the log.
+    pub(super) fn can_assign(&self, current: ProducerIdAndEpoch, max_in_flight: u64) -> bool {
         if self.awaits_resolution {
             return false;
         }
@@ -102,7 +111,8 @@ impl PartitionEntry {
         } else {
             1
         };
-        self.unsettled.len() < limit
+        let first = self.unsettled.first();
+        first.is_none_or(|first| self.assigned.saturating_sub(first.ordinal) < limit)
     }
 
     /// Whether a batch that has sequences may be sent again now: in order, one at a time, and where sequences are
@@ -128,7 +138,9 @@ impl PartitionEntry {
             on_wire: true,
             may_be_written: false,
             parent_may_be_written: false,
+            ordinal: self.assigned,
         });
+        self.assigned += 1;
         sequence
     }
 
@@ -202,9 +214,11 @@ impl PartitionEntry {
 
     /// Puts the parts of a batch that was split into its place, with the same sequences in the same order.
     pub(super) fn split(&mut self, original: &BatchSequence, counts: &[u32]) -> Vec<BatchSequence> {
-        let parent_may_be_written = self
-            .find_mut(original)
-            .is_some_and(|batch| batch.may_be_written);
+        let newest = self.assigned;
+        let (parent_may_be_written, ordinal) =
+            self.find_mut(original).map_or((false, newest), |batch| {
+                (batch.may_be_written, batch.ordinal)
+            });
         self.remove(original);
         let mut base_sequence = original.base_sequence;
         let mut parts = Vec::with_capacity(counts.len());
@@ -220,6 +234,7 @@ impl PartitionEntry {
                 on_wire: false,
                 may_be_written: parent_may_be_written,
                 parent_may_be_written,
+                ordinal,
             });
             parts.push(sequence);
         }

@@ -96,12 +96,7 @@ fn default_sequence_number() {
 fn sequences_wrap_to_zero_in_order() {
     let (manager, tp) = (ready_manager(), partition(0));
     with_ack(&manager, &tp);
-    manager
-        .lock()
-        .partitions
-        .get_mut(&tp)
-        .unwrap()
-        .set_next_sequence(i32::MAX - 1);
+    manager.set_next_sequence(&tp, i32::MAX - 1);
     let a = send(&manager, &tp, 1);
     let b = send(&manager, &tp, 3);
     let c = send(&manager, &tp, 1);
@@ -194,6 +189,26 @@ fn one_batch_in_flight_until_the_first_ack_then_five() {
     }
     assert!(manager.should_stop_drain(&tp, None));
     assert!(!manager.should_stop_drain(&partition(1), None));
+}
+
+// Found by the simulation (seed 95): six later batches went past one that was retried, and the broker forgot it.
+#[test]
+fn no_batch_runs_ahead_of_what_the_broker_remembers() {
+    let (manager, tp) = (ready_manager(), partition(0));
+    with_ack(&manager, &tp);
+    let first = send(&manager, &tp, 1);
+    manager.handle_retry(&tp, &first, Attempt::Indefinite);
+    resend(&manager, &tp, &first);
+    for _ in 1..MAX_IN_FLIGHT {
+        let later = send(&manager, &tp, 1);
+        manager.handle_completed_batch(&tp, &later);
+    }
+    assert!(
+        manager.should_stop_drain(&tp, None),
+        "the only one in flight is the fifth from the end"
+    );
+    manager.handle_completed_batch(&tp, &first);
+    assert!(!manager.should_stop_drain(&tp, None));
 }
 
 #[test]
@@ -436,6 +451,18 @@ fn a_gap_in_the_middle_waits_for_the_batch_before_it() {
         manager.maybe_resolve_sequences(),
         resolved(&tp, &[sequence(id(13, 1), 0, 1)])
     );
+}
+
+#[test]
+fn a_gap_holds_new_batches_back_until_the_old_ones_are_answered() {
+    let (manager, tp) = (ready_manager(), partition(0));
+    with_ack(&manager, &tp);
+    let [failed, on_wire] = [(); 2].map(|()| send(&manager, &tp, 1));
+    manager.handle_failed_batch(&tp, &failed);
+    assert!(manager.maybe_resolve_sequences().is_empty());
+    assert!(manager.should_stop_drain(&tp, None));
+    manager.handle_retry(&tp, &on_wire, Attempt::OutOfSequence);
+    assert_eq!(manager.maybe_resolve_sequences().len(), 1);
 }
 
 #[test]

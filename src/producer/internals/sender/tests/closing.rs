@@ -1,0 +1,91 @@
+//! Closing: gracefully, by force, and by a panic.
+
+use std::panic::AssertUnwindSafe;
+
+use super::*;
+
+/// What the thread does, on this thread: rounds while it should run, then its end.
+fn run_to_end(fixture: &mut Fixture, mut between: impl FnMut(&mut Fixture)) {
+    for _ in 0..100 {
+        if !fixture.sender.should_run() {
+            let reason = Error::new(ErrorKind::Closed, "closed");
+            fixture
+                .sender
+                .shut_down(&reason, |client, id, node| client.was_written(id, node));
+            return;
+        }
+        fixture.run_once();
+        between(fixture);
+    }
+    panic!("the sender does not end");
+}
+
+#[test]
+fn a_graceful_close_delivers_everything_first() {
+    let mut fixture = Fixture::plain();
+    let sent = [fixture.append(0), fixture.append(1)];
+    fixture.accumulator.close();
+    fixture.sender.control().initiate_close();
+    run_to_end(&mut fixture, |fixture| {
+        if fixture.in_flight() == 2 {
+            fixture.client().respond_from(NodeId(0), ok(0, 0));
+            fixture.client().respond_from(NodeId(1), ok(1, 0));
+        }
+    });
+    assert!(sent.iter().all(|sent| sent.offset() == 0));
+    assert!(fixture.metadata.is_closed());
+}
+
+// B19. Java: SenderTest.testForceClose...
+#[test]
+fn a_forced_close_fails_what_is_left() {
+    let mut fixture = Fixture::plain();
+    let in_flight = fixture.send(0);
+    fixture.client().backoff(NodeId(1), Duration::from_secs(60));
+    let waiting = fixture.send(1);
+    fixture.accumulator.close();
+    fixture.sender.control().force_close();
+    run_to_end(&mut fixture, |_| {
+        panic!("a forced close does no further round")
+    });
+    assert_eq!(in_flight.error().kind(), ErrorKind::Closed);
+    assert_eq!(in_flight.error().delivery(), Delivery::MaybeWritten);
+    assert_eq!(waiting.error().kind(), ErrorKind::Closed);
+    assert_eq!(waiting.error().delivery(), Delivery::NotWritten);
+    assert!(!fixture.accumulator.has_incomplete());
+}
+
+#[test]
+fn a_forced_close_knows_what_never_left() {
+    let mut fixture = Fixture::plain();
+    fixture.client().set_written(false);
+    let sent = fixture.send(0);
+    fixture.sender.control().force_close();
+    run_to_end(&mut fixture, |_| ());
+    assert_eq!(sent.error().delivery(), Delivery::NotWritten);
+}
+
+// reliability.md 6.13: a broken invariant fails the producer and completes every future.
+#[test]
+fn a_panic_ends_the_producer_with_an_outcome_for_everything() {
+    let mut fixture = Fixture::idempotent();
+    let in_flight = fixture.send(0);
+    fixture
+        .client()
+        .prepare_response_matching(|_| panic!("a bug"), ok(1, 0));
+    let (waiting, manager) = (fixture.append(1), fixture.manager.clone().unwrap());
+    let (accumulator, metadata) = (
+        Arc::clone(&fixture.accumulator),
+        Arc::clone(&fixture.metadata),
+    );
+    let sender = fixture.sender;
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        std::thread::spawn(move || sender.run()).join().unwrap();
+    }));
+    assert!(ended.is_ok());
+    for sent in [&in_flight, &waiting] {
+        assert_eq!(sent.error().kind(), ErrorKind::Internal);
+    }
+    assert!(manager.fatal_error().is_some());
+    assert!(accumulator.is_closed() && metadata.is_closed() && !accumulator.has_incomplete());
+}
