@@ -1,1 +1,153 @@
+use std::io;
 
+use super::*;
+
+/// Knows `one` and `two`, with as many addresses, and the canonical names of those.
+#[derive(Debug)]
+struct FakeLookup;
+
+impl HostLookup for FakeLookup {
+    fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        let addresses: &[&str] = match host {
+            "one" => &["10.0.0.1"],
+            "two" => &["10.0.0.1", "10.0.0.2"],
+            "none" => &[],
+            _ => return Err(io::Error::other("unknown host")),
+        };
+        Ok(addresses.iter().map(|text| text.parse().unwrap()).collect())
+    }
+
+    fn canonical_host_name(&self, address: IpAddr) -> String {
+        match address.to_string().as_str() {
+            "10.0.0.1" => "canonical1".to_owned(),
+            "10.0.0.2" => "canonical2".to_owned(),
+            other => other.to_owned(),
+        }
+    }
+}
+
+fn check(urls: &[&str], lookup: ClientDnsLookup) -> Result<Vec<(i32, String, u16)>, Error> {
+    let urls: Vec<_> = urls.iter().map(|url| (*url).to_owned()).collect();
+    let nodes = parse_and_validate_addresses_with(&urls, lookup, &FakeLookup)?;
+    let parts = |node: &Node| (node.id().0, node.host().to_owned(), node.port());
+    Ok(nodes.iter().map(parts).collect())
+}
+
+fn check_default(urls: &[&str]) -> Result<Vec<(i32, String, u16)>, Error> {
+    check(urls, ClientDnsLookup::UseAllDnsIps)
+}
+
+// Java: ClientUtilsTest.testParseAndValidateAddresses, UtilsTest.testGetHost, testGetPort.
+#[test]
+fn hosts_and_ports() {
+    for (url, host, port) in [
+        ("127.0.0.1:8000", "127.0.0.1", 8000),
+        ("localhost:8080", "localhost", 8080),
+        ("My_Domain.com:1", "My_Domain.com", 1),
+        ("PLAINTEXT://mydomain.com:9092", "mydomain.com", 9092),
+        ("SASL_SSL://[::1]:65535", "::1", 65535),
+        ("[::1]:1234", "::1", 1234),
+        ("::1:1234", "::1", 1234),
+        (
+            "[2001:db8:85a3:8d3:1319:8a2e:370:7348]:5678",
+            "2001:db8:85a3:8d3:1319:8a2e:370:7348",
+            5678,
+        ),
+        (
+            "fe80::b1da:69ca:57f7:63d8%3:1",
+            "fe80::b1da:69ca:57f7:63d8%3",
+            1,
+        ),
+    ] {
+        assert_eq!(parse_address(url), Ok((host, port)), "{url}");
+    }
+}
+
+// Java: ClientUtilsTest.testNoPort, testInvalidPort, UtilsTest.testGetHost.
+#[test]
+fn what_is_not_a_host_and_port_is_an_error_that_names_it() {
+    for (url, reason) in [
+        ("127.0.0.1", "port is missing"),
+        ("localhost:", "not a number"),
+        ("localhost:10a", "not a number"),
+        ("localhost:+1", "not a number"),
+        ("localhost:0", "between 1 and 65535"),
+        ("localhost:70000", "between 1 and 65535"),
+        ("localhost:99999999999999999999", "between 1 and 65535"),
+        (":9092", "host is missing"),
+        ("[]:9092", "host is missing"),
+        ("[::1:9092", "']' is missing"),
+        ("a b:9092", "character"),
+        ("host/path:9092", "character"),
+        ("PLAIN TEXT://host:9092", "'://'"),
+    ] {
+        let error = check_default(&[url]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        let text = error.to_string();
+        assert!(
+            text.contains("bootstrap.servers") && text.contains(url) && text.contains(reason),
+            "{text}"
+        );
+    }
+}
+
+// Java: ClientUtilsTest.testParseAndValidateAddressesWithReverseLookup, the first half.
+#[test]
+fn bootstrap_nodes_have_negative_ids() {
+    let nodes = check_default(&["one:1", " two:2 ", "", "10.1.1.1:3", "[::1]:4"]).unwrap();
+    let expected = [
+        (-1, "one".to_owned(), 1),
+        (-2, "two".to_owned(), 2),
+        (-3, "10.1.1.1".to_owned(), 3),
+        (-4, "::1".to_owned(), 4),
+    ];
+    assert_eq!(nodes, expected);
+}
+
+// Java: ClientUtilsTest.testParseAndValidateAddressesWithReverseLookup.
+#[test]
+fn canonical_lookup_makes_a_node_of_each_address() {
+    let lookup = ClientDnsLookup::ResolveCanonicalBootstrapServersOnly;
+    let nodes = check(&["two:9092", "10.0.0.1:1"], lookup).unwrap();
+    let expected = [
+        (-1, "canonical1".to_owned(), 9092),
+        (-2, "canonical2".to_owned(), 9092),
+        (-3, "canonical1".to_owned(), 1),
+    ];
+    assert_eq!(nodes, expected);
+    assert!(check(&["unknown:1"], lookup).is_err());
+}
+
+// Java: ClientUtilsTest.testOnlyBadHostname, testValidBrokerAddress with an unknown host.
+#[test]
+fn hosts_that_cannot_be_resolved_are_left_out_unless_there_is_no_other() {
+    assert_eq!(check_default(&["unknown:1", "one:2"]).unwrap().len(), 1);
+    let error = check_default(&["unknown:1", "none:2"]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(
+        error.to_string().contains("none: it has no addresses"),
+        "{error}"
+    );
+    let error = check_default(&["", " "]).unwrap_err();
+    assert!(error.to_string().contains("empty"), "{error}");
+}
+
+#[test]
+fn names_of_the_lookups() {
+    for lookup in [
+        ClientDnsLookup::UseAllDnsIps,
+        ClientDnsLookup::ResolveCanonicalBootstrapServersOnly,
+    ] {
+        assert_eq!(ClientDnsLookup::from_name(lookup.name()), Some(lookup));
+    }
+    assert_eq!(ClientDnsLookup::from_name("default"), None);
+}
+
+#[test]
+fn the_system_looks_up_literals() {
+    let nodes = parse_and_validate_addresses(
+        &["127.0.0.1:9092".to_owned()],
+        ClientDnsLookup::ResolveCanonicalBootstrapServersOnly,
+    );
+    assert_eq!(nodes.unwrap()[0].host(), "127.0.0.1");
+}

@@ -1,1 +1,327 @@
+use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::*;
+use crate::utils::{MockTime, Time};
+
+const NODE: NodeId = NodeId(1001);
+const OTHER: NodeId = NodeId(2002);
+const HOST: &str = "localhost";
+const BACKOFF_MS: u64 = 10_000;
+const BACKOFF_MAX_MS: u64 = 60_000;
+const SETUP_MS: u64 = 10_000;
+const SETUP_MAX_MS: u64 = 127_000;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn states() -> (ClusterConnectionStates, MockTime) {
+    let states = ClusterConnectionStates::new(
+        ExponentialBackoff::new(ms(BACKOFF_MS), ms(BACKOFF_MAX_MS)),
+        ExponentialBackoff::new(ms(SETUP_MS), ms(SETUP_MAX_MS)),
+    );
+    (states, MockTime::new())
+}
+
+fn assert_about(actual: Duration, center_ms: u64, max_ms: u64) {
+    let (low, high) = (
+        ms(center_ms * 8 / 10),
+        ms((center_ms * 12 / 10).min(max_ms)),
+    );
+    assert!(
+        (low..=high).contains(&actual),
+        "{actual:?}, not {center_ms} ms"
+    );
+}
+
+fn ip(last: u8) -> IpAddr {
+    Ipv4Addr::new(127, 0, 0, last).into()
+}
+
+// Java: ClusterConnectionStatesTest.testClusterConnectionStateChanges.
+#[test]
+fn cluster_connection_state_changes() {
+    let (mut states, time) = states();
+    assert!(states.can_connect(NODE, time.now()));
+    assert_eq!(states.connection_delay(NODE, time.now()), ms(0));
+
+    states.connecting(NODE, HOST, time.now());
+    assert!(states.is_connecting(NODE) && states.is_preparing(NODE) && states.has_connection(NODE));
+    assert!(!states.is_ready(NODE, time.now()) && !states.is_connected(NODE));
+    assert!(!states.can_connect(NODE, time.now()));
+    assert_about(
+        states.connection_delay(NODE, time.now()),
+        SETUP_MS,
+        SETUP_MAX_MS,
+    );
+    time.advance_ms(100);
+
+    states.checking_api_versions(NODE);
+    assert!(!states.is_connecting(NODE) && states.is_preparing(NODE));
+    assert!(states.is_connected(NODE) && !states.is_ready(NODE, time.now()));
+    assert_eq!(states.connection_delay(NODE, time.now()), Duration::MAX);
+
+    states.ready(NODE);
+    assert!(states.is_ready(NODE, time.now()) && states.is_connected(NODE));
+    assert!(!states.is_preparing(NODE) && !states.can_connect(NODE, time.now()));
+    assert_eq!(states.connection_delay(NODE, time.now()), Duration::MAX);
+    time.advance_ms(15_000);
+
+    states.disconnected(NODE, time.now());
+    assert!(states.is_disconnected(NODE) && !states.is_connected(NODE));
+    assert!(!states.can_connect(NODE, time.now()) && !states.has_connection(NODE));
+    assert_eq!(states.last_attempt(NODE), Some(time.now()));
+    let delay = states.connection_delay(NODE, time.now());
+    assert_about(delay, BACKOFF_MS, BACKOFF_MAX_MS);
+    time.advance(delay);
+    assert!(states.can_connect(NODE, time.now()));
+}
+
+// Java: ClusterConnectionStatesTest.testMultipleNodeConnectionStates.
+#[test]
+fn multiple_node_connection_states() {
+    let (mut states, time) = states();
+    states.connecting(NODE, HOST, time.now());
+    time.advance_ms(1000);
+    states.connecting(OTHER, HOST, time.now());
+    states.checking_api_versions(NODE);
+    states.ready(NODE);
+    assert!(states.is_ready(NODE, time.now()) && states.is_connecting(OTHER));
+    states.disconnected(OTHER, time.now());
+    assert!(states.is_ready(NODE, time.now()) && states.is_disconnected(OTHER));
+    assert_eq!(states.nodes_with_connections(), [NODE]);
+}
+
+// Java: ClusterConnectionStatesTest.testRemoveNode.
+#[test]
+fn remove_node() {
+    let (mut states, time) = states();
+    states.connecting(NODE, HOST, time.now());
+    time.advance_ms(1000);
+    states.remove(NODE);
+    assert!(states.can_connect(NODE, time.now()));
+    assert!(!states.is_connecting(NODE) && !states.is_disconnected(NODE));
+    assert_eq!(states.connection_delay(NODE, time.now()), ms(0));
+    assert_eq!(states.next_setup_timeout(), None);
+}
+
+// Java: ClusterConnectionStatesTest.testMaxReconnectBackoff, testExponentialReconnectBackoff.
+#[test]
+fn reconnect_backoff_grows_up_to_its_maximum_and_ready_resets_it() {
+    let (mut states, time) = states();
+    for center in [10_000, 20_000, 40_000, 60_000, 60_000, 60_000] {
+        states.connecting(NODE, HOST, time.now());
+        time.advance_ms(10);
+        states.disconnected(NODE, time.now());
+        let delay = states.connection_delay(NODE, time.now());
+        assert_about(delay, center, BACKOFF_MAX_MS);
+        time.advance(delay - ms(1));
+        assert!(!states.can_connect(NODE, time.now()));
+        time.advance_ms(1);
+        assert!(states.can_connect(NODE, time.now()));
+    }
+    // A connection that does not become ready changes nothing: an old broker is not asked again and again.
+    states.connecting(NODE, HOST, time.now());
+    states.checking_api_versions(NODE);
+    states.disconnected(NODE, time.now());
+    assert_about(
+        states.connection_delay(NODE, time.now()),
+        60_000,
+        BACKOFF_MAX_MS,
+    );
+
+    states.connecting(NODE, HOST, time.now());
+    states.ready(NODE);
+    states.disconnected(NODE, time.now());
+    assert_about(
+        states.connection_delay(NODE, time.now()),
+        10_000,
+        BACKOFF_MAX_MS,
+    );
+}
+
+// Java: ClusterConnectionStatesTest.testThrottled.
+#[test]
+fn throttled() {
+    let (mut states, time) = states();
+    states.connecting(NODE, HOST, time.now());
+    time.advance_ms(1000);
+    states.ready(NODE);
+    states.throttle(NODE, time.now() + ms(500));
+    assert!(!states.is_ready(NODE, time.now()) && states.is_connected(NODE));
+    assert_eq!(states.throttle_delay(NODE, time.now()), ms(500));
+    assert_eq!(states.poll_delay(NODE, time.now()), ms(500));
+
+    // It is not moved to an earlier time.
+    states.throttle(NODE, time.now() + ms(100));
+    assert_eq!(states.throttle_delay(NODE, time.now()), ms(500));
+
+    time.advance_ms(500);
+    assert!(states.is_ready(NODE, time.now()));
+    assert_eq!(states.throttle_delay(NODE, time.now()), ms(0));
+    assert_eq!(states.poll_delay(NODE, time.now()), Duration::MAX);
+
+    // Throttling says nothing about a node without a connection.
+    states.throttle(NODE, time.now() + ms(1_000_000));
+    states.disconnected(NODE, time.now());
+    assert!(states.poll_delay(NODE, time.now()) < ms(20_000));
+}
+
+// Java: ClusterConnectionStatesTest.testSingleIP.
+#[test]
+fn a_single_address_is_used_again_and_again() {
+    let (mut states, time) = states();
+    for _ in 0..3 {
+        states.connecting(NODE, HOST, time.now());
+        assert!(states.needs_resolution(NODE));
+        assert_eq!(states.current_address(NODE), None);
+        states.resolved(NODE, &[ip(1)]);
+        assert_eq!(states.current_address(NODE), Some(ip(1)));
+        states.disconnected(NODE, time.now());
+    }
+}
+
+// Java: ClusterConnectionStatesTest.testMultipleIPs. B25.
+#[test]
+fn addresses_are_tried_in_turn_and_resolved_anew_after_the_last() {
+    let (mut states, time) = states();
+    states.connecting(NODE, HOST, time.now());
+    states.resolved(NODE, &[ip(1), ip(2), ip(3)]);
+    assert_eq!(states.current_address(NODE), Some(ip(1)));
+    for expected in [ip(2), ip(3)] {
+        states.disconnected(NODE, time.now());
+        states.connecting(NODE, HOST, time.now());
+        assert_eq!(states.current_address(NODE), Some(expected));
+    }
+    states.disconnected(NODE, time.now());
+    states.connecting(NODE, HOST, time.now());
+    assert!(states.needs_resolution(NODE));
+}
+
+// Java: ClusterConnectionStatesTest.testSkipLastAttemptedIp.
+#[test]
+fn skip_last_attempted_ip() {
+    let (mut states, time) = states();
+    states.connecting(NODE, HOST, time.now());
+    states.resolved(NODE, &[ip(1), ip(2)]);
+    states.current_address(NODE);
+    states.checking_api_versions(NODE);
+    states.ready(NODE);
+
+    // An established connection was lost: resolved anew, and not to the same address.
+    states.disconnected(NODE, time.now());
+    states.connecting(NODE, HOST, time.now());
+    assert!(states.needs_resolution(NODE));
+    states.resolved(NODE, &[ip(1), ip(2)]);
+    assert_eq!(states.current_address(NODE), Some(ip(2)));
+
+    // The other one comes first by itself.
+    states.ready(NODE);
+    states.disconnected(NODE, time.now());
+    states.connecting(NODE, HOST, time.now());
+    states.resolved(NODE, &[ip(3), ip(2)]);
+    assert_eq!(states.current_address(NODE), Some(ip(3)));
+
+    // There is no other.
+    states.ready(NODE);
+    states.disconnected(NODE, time.now());
+    states.connecting(NODE, HOST, time.now());
+    states.resolved(NODE, &[ip(3)]);
+    assert_eq!(states.current_address(NODE), Some(ip(3)));
+}
+
+// Java: ClusterConnectionStatesTest.testHostResolveChange, testNodeWithNewHostname.
+#[test]
+fn a_new_host_starts_afresh() {
+    let (mut states, time) = states();
+    states.connecting(NODE, HOST, time.now());
+    states.resolved(NODE, &[ip(1), ip(2)]);
+    states.current_address(NODE);
+    for _ in 0..5 {
+        states.disconnected(NODE, time.now());
+    }
+    states.connecting(NODE, "elsewhere", time.now());
+    assert!(states.needs_resolution(NODE));
+    states.resolved(NODE, &[ip(9), ip(8)]);
+    assert_eq!(states.current_address(NODE), Some(ip(9)));
+    states.disconnected(NODE, time.now());
+    assert_about(
+        states.connection_delay(NODE, time.now()),
+        BACKOFF_MS,
+        BACKOFF_MAX_MS,
+    );
+}
+
+// Java: ClientUtilsTest.testFilterPreferredAddresses.
+#[test]
+fn addresses_of_the_other_family_are_left_out() {
+    let v6 = |last| IpAddr::from(Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, last));
+    assert_eq!(
+        filter_preferred_addresses(&[ip(1), v6(1), ip(2)]),
+        [ip(1), ip(2)]
+    );
+    assert_eq!(
+        filter_preferred_addresses(&[v6(1), ip(1), v6(2)]),
+        [v6(1), v6(2)]
+    );
+    assert_eq!(filter_preferred_addresses(&[]), [] as [IpAddr; 0]);
+}
+
+// Java: ClusterConnectionStatesTest.testIsPreparingConnection.
+#[test]
+fn is_preparing_connection() {
+    let (mut states, time) = states();
+    assert!(!states.is_preparing(NODE));
+    states.connecting(NODE, HOST, time.now());
+    assert!(states.is_preparing(NODE));
+    states.checking_api_versions(NODE);
+    assert!(states.is_preparing(NODE));
+    states.disconnected(NODE, time.now());
+    assert!(!states.is_preparing(NODE));
+}
+
+// Java: ClusterConnectionStatesTest.testExponentialConnectionSetupTimeout.
+#[test]
+fn connection_setup_timeout_grows_and_a_connection_resets_it() {
+    let (mut states, time) = states();
+    let timeout = |states: &ClusterConnectionStates| states.connection_setup_timeout(NODE).unwrap();
+    states.connecting(NODE, HOST, time.now());
+    assert_about(timeout(&states), SETUP_MS, SETUP_MAX_MS);
+    for center in [20_000, 40_000, 80_000, 127_000, 127_000] {
+        states.disconnected(NODE, time.now());
+        assert_about(timeout(&states), center, SETUP_MAX_MS);
+        states.connecting(NODE, HOST, time.now());
+    }
+    states.checking_api_versions(NODE);
+    assert_about(timeout(&states), SETUP_MS, SETUP_MAX_MS);
+    // What happens to an established connection is no matter of setting one up.
+    states.disconnected(NODE, time.now());
+    assert_about(timeout(&states), SETUP_MS, SETUP_MAX_MS);
+}
+
+// Java: ClusterConnectionStatesTest.testTimedOutConnections.
+#[test]
+fn timed_out_connections() {
+    let (mut states, time) = states();
+    states.connecting(NODE, HOST, time.now());
+    time.advance_ms(SETUP_MS * 3 / 10);
+    states.connecting(OTHER, HOST, time.now());
+    let first = states.next_setup_timeout().unwrap();
+    assert!(
+        states
+            .nodes_with_connection_setup_timeout(first - ms(1))
+            .is_empty()
+    );
+    assert!(!states.nodes_with_connection_setup_timeout(first).is_empty());
+
+    let late = time.now() + ms(SETUP_MS * 12 / 10);
+    assert_eq!(
+        states.nodes_with_connection_setup_timeout(late),
+        [NODE, OTHER]
+    );
+    states.checking_api_versions(NODE);
+    assert_eq!(states.nodes_with_connection_setup_timeout(late), [OTHER]);
+    states.disconnected(OTHER, late);
+    assert!(states.nodes_with_connection_setup_timeout(late).is_empty());
+    assert_eq!(states.next_setup_timeout(), None);
+}
