@@ -3,15 +3,21 @@
 mod callback;
 mod config_def;
 pub(crate) mod internals;
+mod partitioner;
+mod partitioners;
 mod producer_config;
 mod producer_record;
 mod record_future;
 mod record_metadata;
 mod serializer;
 mod serializers;
+mod user_code;
 
 pub(crate) use callback::Callback;
 pub use config_def::ConfigKey;
+pub use partitioner::Partitioner;
+pub(crate) use partitioner::choose_partition;
+pub use partitioners::{DefaultPartitioner, RoundRobinPartitioner, UniformStickyPartitioner};
 pub(crate) use producer_config::ResolvedConfig;
 pub use producer_config::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
@@ -20,6 +26,7 @@ pub use producer_config::{
 pub use producer_record::{Data, IntoData, ProducerRecord, RecordData};
 pub use record_future::RecordFuture;
 pub use record_metadata::RecordMetadata;
+pub(crate) use serializer::serialize;
 pub use serializer::{Serialized, Serializer};
 pub use serializers::{
     BooleanSerializer, BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer,
