@@ -11,7 +11,8 @@ mod utils;
 
 pub use error::{Delivery, Error, ErrorKind, Result};
 pub use producer::{
-    Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, ProducerConfig,
-    ProducerRecord, RecordFuture, RecordMetadata, Serialized, Serializer,
+    Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, MockProducer, Partitioner,
+    Producer, ProducerConfig, ProducerInterceptor, ProducerRecord, RecordFuture, RecordMetadata,
+    Serialized, Serializer,
 };
 pub use protocol::ErrorCode;

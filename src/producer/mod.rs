@@ -3,9 +3,13 @@
 mod callback;
 mod config_def;
 pub(crate) mod internals;
+mod mock_producer;
 mod partitioner;
 mod partitioners;
+mod producer;
 mod producer_config;
+mod producer_interceptor;
+mod producer_interceptors;
 mod producer_record;
 mod record_future;
 mod record_metadata;
@@ -15,14 +19,18 @@ mod user_code;
 
 pub(crate) use callback::Callback;
 pub use config_def::ConfigKey;
+pub use mock_producer::MockProducer;
 pub use partitioner::Partitioner;
 pub(crate) use partitioner::choose_partition;
 pub use partitioners::{DefaultPartitioner, RoundRobinPartitioner, UniformStickyPartitioner};
+pub use producer::Producer;
 pub(crate) use producer_config::ResolvedConfig;
 pub use producer_config::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
     ProducerConfig,
 };
+pub use producer_interceptor::ProducerInterceptor;
+pub(crate) use producer_interceptors::ProducerInterceptors;
 pub use producer_record::{Data, IntoData, ProducerRecord, RecordData};
 pub use record_future::RecordFuture;
 pub use record_metadata::RecordMetadata;
