@@ -1,5 +1,6 @@
 //! Apache Kafka's producer for programs that have no async runtime.
 
+mod client;
 pub mod common;
 mod error;
 mod network;
@@ -7,12 +8,15 @@ pub mod producer;
 mod protocol;
 mod record;
 mod sync;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod utils;
 
-pub use error::{Delivery, Error, ErrorKind, Result};
+pub use error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 pub use producer::{
-    Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, MockProducer, Partitioner,
-    Producer, ProducerConfig, ProducerInterceptor, ProducerRecord, RecordFuture, RecordMetadata,
-    Serialized, Serializer,
+    Acks, ClientDnsLookup, CompressionType, ConfigKey, KafkaProducer, KafkaProducerBuilder,
+    MetadataRecoveryStrategy, MockProducer, OutgoingRecord, Partitioner, PartitionerClass, Producer,
+    ProducerConfig, ProducerInterceptor, ProducerRecord, RecordFuture, RecordMetadata, Serialized,
+    Serializer, TrySendError,
 };
 pub use protocol::ErrorCode;

@@ -3,6 +3,7 @@
 mod callback;
 mod config_def;
 pub(crate) mod internals;
+mod kafka_producer;
 mod mock_producer;
 mod partitioner;
 mod partitioners;
@@ -19,6 +20,7 @@ mod user_code;
 
 pub(crate) use callback::Callback;
 pub use config_def::ConfigKey;
+pub use kafka_producer::{KafkaProducer, KafkaProducerBuilder, TrySendError};
 pub use mock_producer::MockProducer;
 pub use partitioner::Partitioner;
 pub(crate) use partitioner::choose_partition;
@@ -29,7 +31,7 @@ pub use producer_config::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
     ProducerConfig,
 };
-pub use producer_interceptor::ProducerInterceptor;
+pub use producer_interceptor::{OutgoingRecord, ProducerInterceptor};
 pub(crate) use producer_interceptors::ProducerInterceptors;
 pub use producer_record::{Data, IntoData, ProducerRecord, RecordData};
 pub use record_future::RecordFuture;

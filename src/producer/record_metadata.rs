@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::common::TopicPartition;
+use crate::sync::Arc;
 
 /// Where a record that was sent is in the log.
 ///
@@ -40,6 +41,14 @@ impl RecordMetadata {
         Self::new(topic_partition, None, None, -1, -1)
     }
 
+    /// The same in another partition, if one is given.
+    pub(crate) fn in_partition(&self, partition: Option<i32>) -> Self {
+        let topic = self.topic_partition.shared_topic();
+        let partition = partition.unwrap_or_else(|| self.partition());
+        let topic_partition = TopicPartition::new(Arc::clone(topic), partition);
+        Self { topic_partition, ..self.clone() }
+    }
+
     /// The topic.
     pub fn topic(&self) -> &str {
         self.topic_partition.topic()
@@ -55,9 +64,10 @@ impl RecordMetadata {
         &self.topic_partition
     }
 
-    /// The record's offset in the partition. Not known after `acks=0`, nor of a record that the broker had already.
-    pub fn offset(&self) -> Option<i64> {
-        self.offset
+    /// The record's offset in the partition, or -1 where it is not known: after `acks=0`, and of a record that the broker
+    /// had already.
+    pub fn offset(&self) -> i64 {
+        self.offset.unwrap_or(-1)
     }
 
     /// Whether the offset is known.
@@ -84,7 +94,7 @@ impl RecordMetadata {
 
 impl fmt::Display for RecordMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.topic_partition, self.offset.unwrap_or(-1))
+        write!(f, "{}@{}", self.topic_partition, self.offset())
     }
 }
 
@@ -97,7 +107,7 @@ mod tests {
     fn tells_what_it_was_made_of() {
         let partition = TopicPartition::new("foo", 0);
         let metadata = RecordMetadata::new(partition.clone(), Some(18), Some(2340), 4, 9);
-        assert_eq!((metadata.offset(), metadata.has_offset()), (Some(18), true));
+        assert_eq!((metadata.offset(), metadata.has_offset()), (18, true));
         assert_eq!(metadata.timestamp(), Some(2340));
         assert_eq!(metadata.topic_partition(), &partition);
         assert_eq!(metadata.serialized_key_size(), Some(4));
@@ -110,7 +120,7 @@ mod tests {
     fn an_undelivered_record_has_a_topic_and_nothing_else() {
         let metadata = RecordMetadata::undelivered("foo", None);
         assert_eq!((metadata.topic(), metadata.partition()), ("foo", -1));
-        assert_eq!((metadata.offset(), metadata.has_offset()), (None, false));
+        assert_eq!((metadata.offset(), metadata.has_offset()), (-1, false));
         assert_eq!(metadata.timestamp(), None);
         assert_eq!(metadata.serialized_key_size(), None);
         assert_eq!(metadata.serialized_value_size(), None);

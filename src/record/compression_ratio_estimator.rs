@@ -103,3 +103,57 @@ fn ratio_mut(ratios: &mut Ratios, kind: CompressionType) -> &mut f32 {
         CompressionType::Zstd => zstd,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ZSTD: CompressionType = CompressionType::Zstd;
+
+    #[test]
+    fn update_estimation() {
+        // Java: CompressionRatioEstimatorTest.testUpdateEstimation.
+        for (current, observed, expected) in [
+            (0.8, 0.84, 0.85),
+            (0.6, 0.7, 0.7),
+            (0.6, 0.4, 0.595),
+            (0.004, 0.001, 0.001),
+        ] {
+            let estimator = CompressionRatioEstimator::new();
+            estimator.set_estimation("topic", ZSTD, current);
+            let updated = estimator.update_estimation("topic", ZSTD, observed);
+            assert!((updated - expected).abs() < 1e-6, "{updated} {expected}");
+            assert_eq!(estimator.estimation("topic", ZSTD), updated);
+        }
+    }
+
+    #[test]
+    fn topics_and_codecs_are_apart_and_start_at_one() {
+        let estimator = CompressionRatioEstimator::new();
+        estimator.set_estimation("topic", ZSTD, 0.5);
+        assert_eq!(estimator.estimation("topic", ZSTD), 0.5);
+        assert_eq!(estimator.estimation("topic", CompressionType::Gzip), 1.0);
+        assert_eq!(estimator.estimation("other", ZSTD), 1.0);
+        assert_eq!(estimator.update_estimation("third", ZSTD, 0.2), 0.995);
+
+        estimator.reset_estimation("topic");
+        assert_eq!(estimator.estimation("topic", ZSTD), 1.0);
+        assert_eq!(estimator.estimation("third", ZSTD), 0.995);
+    }
+
+    #[test]
+    fn a_new_topic_keeps_the_updates_of_every_thread() {
+        let estimator = CompressionRatioEstimator::new();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..10 {
+                        estimator.update_estimation("topic", ZSTD, 0.1);
+                    }
+                });
+            }
+        });
+        let ratio = estimator.estimation("topic", ZSTD);
+        assert!((ratio - 0.8).abs() < 1e-4, "{ratio}");
+    }
+}

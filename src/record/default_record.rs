@@ -243,9 +243,8 @@ impl DecodedRecord {
         take(body, 1).ok_or(RecordError::InvalidRecord("it ends before its attributes"))?;
         let timestamp_delta = read_varlong(body)?;
         let record = Self {
-            timestamp: base_timestamp
-                .checked_add(timestamp_delta)
-                .ok_or(RecordError::InvalidRecord("its timestamp overflows"))?,
+            // Wraps where the writer's subtraction did.
+            timestamp: base_timestamp.wrapping_add(timestamp_delta),
             offset_delta: read_varint(body)?,
             key: read_nullable(body, "its key length is more than what is left")?.map(Vec::from),
             value: read_nullable(body, "its value length is more than what is left")?
@@ -303,3 +302,6 @@ fn take<'a>(input: &mut &'a [u8], length: i32) -> Option<&'a [u8]> {
     *input = tail;
     Some(head)
 }
+
+#[cfg(test)]
+mod tests;

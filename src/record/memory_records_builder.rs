@@ -189,7 +189,7 @@ impl MemoryRecordsBuilder {
         let timestamp_delta = if self.record_count == 0 {
             0
         } else {
-            // Cannot overflow where the timestamp is valid; where it is not, nothing is written.
+            // From -1 to i64::MAX it wraps, as in Java; reading wraps back.
             timestamp.wrapping_sub(self.base_timestamp)
         };
         record.place(timestamp_delta, self.record_count)

@@ -5,7 +5,7 @@
 use flate2::bufread::MultiGzDecoder;
 use flate2::{Compress, Crc, FlushCompress, Status};
 
-use super::{Codec, CompressionError, CompressionType, ensure_spare, read_bounded};
+use super::{Codec, CompressionError, CompressionType, ensure_spare, put, read_bounded};
 
 /// Magic, deflate, no flags, no time, no hint, unknown system: as the JDK writes it.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
@@ -37,7 +37,7 @@ impl GzipCodec {
         out: &mut Vec<u8>,
     ) -> Result<(), CompressionError> {
         loop {
-            ensure_spare(out);
+            ensure_spare(out, 1);
             let before = self.deflate.total_in();
             let status = self
                 .deflate
@@ -58,7 +58,7 @@ impl GzipCodec {
 
     fn start(&mut self, out: &mut Vec<u8>) {
         if !self.started {
-            out.extend_from_slice(&HEADER);
+            put(out, &HEADER);
             self.started = true;
         }
     }
@@ -66,9 +66,6 @@ impl GzipCodec {
 
 impl Codec for GzipCodec {
     fn write(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
-        if input.is_empty() {
-            return Ok(());
-        }
         self.start(out);
         self.crc.update(input);
         self.deflate(input, FlushCompress::None, out)
@@ -78,8 +75,8 @@ impl Codec for GzipCodec {
         self.start(out);
         self.crc.update(input);
         self.deflate(input, FlushCompress::Finish, out)?;
-        out.extend_from_slice(&self.crc.sum().to_le_bytes());
-        out.extend_from_slice(&self.crc.amount().to_le_bytes());
+        put(out, &self.crc.sum().to_le_bytes());
+        put(out, &self.crc.amount().to_le_bytes());
 
         self.deflate.reset();
         self.crc.reset();

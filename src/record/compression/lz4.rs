@@ -2,12 +2,12 @@
 //!
 //! Independent blocks are part of the promise: Java's reader refuses linked ones.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use byteorder::{ByteOrder, LittleEndian};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
-use super::{Codec, CompressionError, CompressionType, read_bounded};
+use super::{Codec, CompressionError, CompressionType, put, read_bounded};
 
 const MAGIC: u32 = 0x184d_2204;
 const VERSION_BITS: u8 = 0b1100_0000;
@@ -21,7 +21,21 @@ const STORED: u32 = 0x8000_0000;
 
 pub(super) struct Lz4Codec {
     /// Its writer is the batch's buffer while a call runs, and empty between calls.
-    encoder: FrameEncoder<Vec<u8>>,
+    encoder: FrameEncoder<Output>,
+}
+
+/// A batch's buffer, which grows by less than a `Vec` would.
+struct Output(Vec<u8>);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        put(&mut self.0, bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Lz4Codec {
@@ -30,18 +44,18 @@ impl Lz4Codec {
             .block_size(BlockSize::Max64KB)
             .block_mode(BlockMode::Independent);
         Self {
-            encoder: FrameEncoder::with_frame_info(info, Vec::new()),
+            encoder: FrameEncoder::with_frame_info(info, Output(Vec::new())),
         }
     }
 
     fn with_output<E: std::fmt::Display>(
         &mut self,
         out: &mut Vec<u8>,
-        step: impl FnOnce(&mut FrameEncoder<Vec<u8>>) -> Result<(), E>,
+        step: impl FnOnce(&mut FrameEncoder<Output>) -> Result<(), E>,
     ) -> Result<(), CompressionError> {
-        std::mem::swap(self.encoder.get_mut(), out);
+        std::mem::swap(&mut self.encoder.get_mut().0, out);
         let result = step(&mut self.encoder);
-        std::mem::swap(self.encoder.get_mut(), out);
+        std::mem::swap(&mut self.encoder.get_mut().0, out);
         result.map_err(|error| CompressionError::codec(CompressionType::Lz4, error))
     }
 }

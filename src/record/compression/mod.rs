@@ -225,15 +225,15 @@ fn check_level(kind: CompressionType, level: i32) -> Result<(), CompressionError
 
 /// The state of a compressor: one stream at a time, any number one after the other.
 trait Codec: Send {
-    /// Compresses `input`; its output goes to the end of `out`, now or later.
+    /// Compresses `input`, which is not empty; its output goes to the end of `out`, now or later.
     fn write(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError>;
 
-    /// Compresses the last of the input, ends the stream, and is ready for another.
+    /// Compresses the last of the input, which may be empty, ends the stream, and is ready for another.
     fn finish(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError>;
 }
 
 #[cfg_attr(
-    not(any(feature = "gzip", feature = "lz4", feature = "zstd")),
+    not(any(feature = "gzip", feature = "zstd")),
     expect(unused_variables, reason = "no codec of this build has levels")
 )]
 fn new_codec(kind: CompressionType, level: i32) -> Result<Box<dyn Codec>, CompressionError> {
@@ -275,8 +275,11 @@ impl CompressedStream {
         }
     }
 
-    /// Ends the stream and gives the buffer back. Whatever the codec holds is given up.
+    /// Ends the stream and gives the buffer back. A stream that nothing was put into stays empty.
     pub(crate) fn finish(mut self) -> Result<Vec<u8>, CompressionError> {
+        if self.codec.is_none() && self.staged.is_empty() {
+            return Ok(self.out);
+        }
         let mut codec = self.take_codec()?;
         codec.finish(&self.staged, &mut self.out)?;
         self.compression.put_back(codec);
@@ -302,7 +305,9 @@ impl CompressedStream {
 
         let whole = bytes.len() - bytes.len() % STAGE_SIZE;
         let (stages, rest) = bytes.split_at_checked(whole).unwrap_or((bytes, &[]));
-        codec.write(stages, &mut self.out)?;
+        if !stages.is_empty() {
+            codec.write(stages, &mut self.out)?;
+        }
         self.staged.extend_from_slice(rest);
         self.codec = Some(codec);
         Ok(())
@@ -322,7 +327,12 @@ impl RecordSink for CompressedStream {
 
     #[inline]
     fn put_byte(&mut self, byte: u8) -> Result<(), CompressionError> {
-        self.put(&[byte])
+        if self.staged.len() < STAGE_SIZE - 1 {
+            self.staged.push(byte);
+            Ok(())
+        } else {
+            self.put_over_stage(&[byte])
+        }
     }
 }
 
@@ -336,12 +346,24 @@ impl fmt::Debug for CompressedStream {
     }
 }
 
-/// Makes room at the end of a full buffer, by a tenth as Java does: what outgrows its estimate does so by little.
-#[cfg(any(feature = "gzip", feature = "zstd"))]
-fn ensure_spare(out: &mut Vec<u8>) {
-    if out.len() == out.capacity() {
-        out.reserve_exact((out.capacity() / 10).max(1024));
+/// Grows by a tenth, as Java does, where it must: what outgrows its estimate does so by little, and what a batch's
+/// buffer grows by is memory that no pool accounts for.
+#[cfg(any(
+    feature = "gzip",
+    feature = "snappy",
+    feature = "lz4",
+    feature = "zstd"
+))]
+fn ensure_spare(out: &mut Vec<u8>, spare: usize) {
+    if out.capacity() - out.len() < spare {
+        out.reserve_exact(spare.max(out.capacity() / 10));
     }
+}
+
+#[cfg(any(feature = "gzip", feature = "snappy", feature = "lz4"))]
+fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    ensure_spare(out, bytes.len());
+    out.extend_from_slice(bytes);
 }
 
 /// Decompresses a whole records section.
@@ -393,3 +415,6 @@ fn read_bounded(
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 
 use byteorder::{BigEndian, ByteOrder};
 
-use super::{Codec, CompressionError, CompressionType};
+use super::{Codec, CompressionError, CompressionType, put};
 
 const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 const HEADER: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
@@ -36,7 +36,7 @@ impl SnappyCodec {
 impl Codec for SnappyCodec {
     fn write(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
         if !self.started {
-            out.extend_from_slice(&HEADER);
+            put(out, &HEADER);
             self.started = true;
         }
         for chunk in input.chunks(BLOCK_SIZE) {
@@ -46,8 +46,8 @@ impl Codec for SnappyCodec {
                 .map_err(|error| CompressionError::codec(CompressionType::Snappy, error))?;
             let block = self.block.get(..length).unwrap_or_default();
             let length = u32::try_from(length).unwrap_or(u32::MAX);
-            out.extend_from_slice(&length.to_be_bytes());
-            out.extend_from_slice(block);
+            put(out, &length.to_be_bytes());
+            put(out, block);
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ impl ZstdCodec {
     ) -> Result<(), CompressionError> {
         let mut input = InBuffer::around(input);
         loop {
-            ensure_spare(out);
+            ensure_spare(out, 1);
             let written = out.len();
             let mut output = OutBuffer::around_pos(out, written);
             let left = self
@@ -67,7 +67,7 @@ fn library_error(code: usize) -> CompressionError {
     CompressionError::codec(CompressionType::Zstd, get_error_name(code))
 }
 
-/// Reads one frame or several.
+/// Reads one frame or several. The library refuses windows over 128 MiB, and touches no more of one than it fills.
 pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, CompressionError> {
     let decoder = Decoder::with_buffer(input)
         .map_err(|error| CompressionError::codec(CompressionType::Zstd, error))?;

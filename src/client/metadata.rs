@@ -1,0 +1,349 @@
+//! What the producer knows of the cluster, shared by every thread. Java: `Metadata`, `ProducerMetadata`.
+//!
+//! Threads: callers add topics, read the snapshot and wait; the I/O thread updates.
+//! Locks: `state` guards everything that changes with an update, and `updated` is signalled under it. The snapshot, the
+//! topic table and the time of the next update are published for reading without the lock. They are only written with
+//! the lock held, so that none can go back in time.
+//!
+//! Differs from Java: one type, because there is only a producer; nothing on the path of a send whose topic is known
+//! takes the lock.
+
+mod errors;
+mod leader_epochs;
+mod nodes;
+mod refresh_schedule;
+mod state;
+#[cfg(test)]
+mod tests;
+mod topic_table;
+mod update;
+
+use std::time::{Duration, Instant};
+
+use arc_swap::Guard;
+
+use crate::common::{Cluster, ClusterBuilder, Node, TopicPartition};
+use crate::error::{Error, ErrorKind, TimeoutReason};
+use crate::protocol::messages::{MetadataRequest, MetadataResponse};
+use crate::sync::{Arc, ArcSwap, AtomicU64, Condvar, Mutex, Ordering};
+use crate::utils::Time;
+
+pub(crate) use nodes::{node_from_wire, printable};
+use state::MetadataState;
+use topic_table::TopicTable;
+
+/// How often metadata is refreshed, and how long a topic is kept that nobody sends to.
+#[derive(Clone, Debug)]
+pub(crate) struct MetadataConfig {
+    /// `retry.backoff.ms`: the least time between two updates, unless a new topic is waited for.
+    pub(crate) refresh_backoff: Duration,
+    /// `retry.backoff.max.ms`
+    pub(crate) refresh_backoff_max: Duration,
+    /// `metadata.max.age.ms`: an update is due after this time even if nothing seems to have changed.
+    pub(crate) max_age: Duration,
+    /// `metadata.max.idle.ms`: a topic that is not sent to for this long is forgotten.
+    pub(crate) topic_idle: Duration,
+}
+
+/// Which state of affairs a metadata request asked about, so that its response is applied as what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MetadataRequestVersion {
+    pub(crate) request_version: u64,
+    /// Only the topics that are new were asked for.
+    pub(crate) is_partial: bool,
+}
+
+/// The cluster's nodes and the topics that the producer sends to. Shared by `Arc`.
+#[derive(Debug)]
+pub(crate) struct Metadata {
+    /// Published times are counted from here.
+    start: Instant,
+    state: Mutex<MetadataState>,
+    updated: Condvar,
+    snapshot: ArcSwap<Cluster>,
+    topics: ArcSwap<TopicTable>,
+    next_update_nanos: AtomicU64,
+}
+
+impl Metadata {
+    /// Metadata without nodes; [`bootstrap`](Self::bootstrap) names the first ones.
+    pub(crate) fn new(config: MetadataConfig, now: Instant) -> Self {
+        Self {
+            start: now,
+            state: Mutex::new(MetadataState::new(&config)),
+            updated: Condvar::new(),
+            snapshot: ArcSwap::default(),
+            topics: ArcSwap::from_pointee(TopicTable::new(config.topic_idle)),
+            next_update_nanos: AtomicU64::new(0),
+        }
+    }
+
+    /// The latest view of the cluster. Lock-free; for a short time only, since a guard makes an update slower.
+    pub(crate) fn snapshot(&self) -> Guard<Arc<Cluster>> {
+        self.snapshot.load()
+    }
+
+    /// The latest view of the cluster, to keep.
+    pub(crate) fn load(&self) -> Arc<Cluster> {
+        self.snapshot.load_full()
+    }
+
+    /// Makes the nodes that the user named the only ones that are known, and keeps them for
+    /// [`rebootstrap`](Self::rebootstrap).
+    pub(crate) fn bootstrap(&self, nodes: Vec<Node>) {
+        self.change(|metadata, state| {
+            state.bootstrap_nodes.clone_from(&nodes);
+            state.refresh.request_full();
+            state.update_version += 1;
+            metadata
+                .snapshot
+                .store(Arc::new(ClusterBuilder::bootstrap(nodes)));
+        });
+    }
+
+    /// Forgets the cluster and starts again from the nodes that the user named. KIP-899.
+    ///
+    /// Does nothing where no broker has answered since the last time: there is nothing to forget.
+    pub(crate) fn rebootstrap(&self) {
+        if self.snapshot.load().is_bootstrap() {
+            return;
+        }
+        let nodes = self.state.lock().bootstrap_nodes.clone();
+        log::info!("rebootstrapping with {} nodes", nodes.len());
+        self.bootstrap(nodes);
+    }
+
+    /// Keeps `topic` for `metadata.max.idle.ms` from now. A topic that is new asks for an update at once.
+    pub(crate) fn add(&self, topic: &str, now: Instant) {
+        let millis = self.millis(now);
+        // Every send comes here, so a known topic must not cost the lock. If an update drops the topic as idle at this
+        // very moment, the touch is lost; the sender then finds the topic missing and adds it again.
+        if self.topics.load().touch(topic, millis) {
+            return;
+        }
+        self.change(|metadata, state| {
+            // Another thread may have added it while this one waited for the lock.
+            let table = metadata.topics.load();
+            if table.touch(topic, millis) {
+                return;
+            }
+            let name = Arc::from(topic);
+            let with_topic = table.with_topic(Arc::clone(&name), millis);
+            metadata.topics.store(Arc::new(with_topic));
+            state.add_new_topic(name);
+        });
+    }
+
+    /// Whether [`add`](Self::add) was called for `topic` and it was not forgotten since.
+    pub(crate) fn contains_topic(&self, topic: &str) -> bool {
+        self.topics.load().contains(topic)
+    }
+
+    /// Asks for an update of everything. Returns the version that [`await_update`](Self::await_update) must exceed.
+    pub(crate) fn request_update(&self) -> u64 {
+        self.change(|_, state| {
+            state.refresh.request_full();
+            state.update_version
+        })
+    }
+
+    /// Asks for an update that tells about `topic`: of the new topics alone if it is new, else of everything.
+    pub(crate) fn request_update_for_topic(&self, topic: &str) -> u64 {
+        self.change(|_, state| {
+            if state.is_new_topic(topic) {
+                state.request_update_for_new_topics();
+            } else {
+                state.refresh.request_full();
+            }
+            state.update_version
+        })
+    }
+
+    /// Grows with each update.
+    pub(crate) fn update_version(&self) -> u64 {
+        self.state.lock().update_version
+    }
+
+    /// Waits until the update version exceeds `version`.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` after `max_wait`; `Closed`; or the fatal error that the I/O thread has met, told to one waiter.
+    ///
+    /// # Blocking
+    ///
+    /// Up to `max_wait`, which is what remains of `max.block.ms`.
+    pub(crate) fn await_update(
+        &self,
+        version: u64,
+        max_wait: Duration,
+        time: &dyn Time,
+    ) -> Result<(), Error> {
+        let start = time.now();
+        let mut state = self.state.lock();
+        loop {
+            if let Some(error) = state.fatal_error.take() {
+                return Err(error);
+            }
+            if state.closed {
+                let text = "the producer was closed while the call waited for cluster metadata";
+                return Err(Error::new(ErrorKind::Closed, text));
+            }
+            if state.update_version > version {
+                return Ok(());
+            }
+            let waited = time.now().saturating_duration_since(start);
+            if waited >= max_wait {
+                return Err(update_timed_out(max_wait));
+            }
+            self.updated.wait_for(&mut state, max_wait - waited);
+        }
+    }
+
+    /// What the last update said against `topic`, if anything. Takes the lock: for topics that have no partitions.
+    pub(crate) fn topic_error(&self, topic: &str) -> Option<Error> {
+        self.state.lock().errors.topic_error(topic)
+    }
+
+    /// Throws the fatal error, or what the last update said against `topic` if that is final, and clears both for all
+    /// topics. Java: `maybeThrowExceptionForTopic`.
+    pub(crate) fn maybe_throw_exception_for_topic(&self, topic: &str) -> Result<(), Error> {
+        let mut state = self.state.lock();
+        let thrown = state.errors.take_pending(topic);
+        match state.fatal_error.take().or(thrown) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells one waiter that no update will come, and why.
+    pub(crate) fn fatal_error(&self, error: Error) {
+        self.change(|_, state| state.fatal_error = Some(error));
+        self.updated.notify_all();
+    }
+
+    /// Wakes the waiters; no update is taken any more.
+    pub(crate) fn close(&self) {
+        self.change(|_, state| state.closed = true);
+        self.updated.notify_all();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
+    /// How long until an update is due; zero if one is due now. Lock-free: the I/O thread asks for each node.
+    pub(crate) fn time_to_next_update(&self, now: Instant) -> Duration {
+        let due = Duration::from_nanos(self.next_update_nanos.load(Ordering::Acquire));
+        due.saturating_sub(now.saturating_duration_since(self.start))
+    }
+
+    /// Whether somebody asked for an update that has not come yet.
+    pub(crate) fn is_update_requested(&self) -> bool {
+        self.state.lock().refresh.is_requested()
+    }
+
+    /// What to ask the cluster now.
+    pub(crate) fn new_request(&self, now: Instant) -> (MetadataRequest, MetadataRequestVersion) {
+        self.change(|metadata, state| state.new_request(&metadata.topics.load(), now))
+    }
+
+    /// Applies a response to a request of [`new_request`](Self::new_request), and wakes the waiters.
+    ///
+    /// `api_version` is the response's: leader epochs are trusted from version 9 on. Returns whether the response was
+    /// taken; one without a usable broker is not, and nor is any after [`close`](Self::close).
+    pub(crate) fn update(
+        &self,
+        request: MetadataRequestVersion,
+        response: &MetadataResponse,
+        api_version: i16,
+        now: Instant,
+    ) -> bool {
+        let millis = self.millis(now);
+        let taken = self.change(|metadata, state| {
+            if state.closed {
+                return false;
+            }
+            let nodes = nodes::nodes_of(response);
+            if nodes.is_empty() {
+                return false;
+            }
+            let topics = metadata.topics.load_full();
+            let (kept, expired) = topics.without_idle(millis, |topic| state.is_new_topic(topic));
+            let snapshot = metadata.snapshot.load_full();
+            let update = update::Update {
+                request,
+                response,
+                nodes,
+                has_reliable_epochs: api_version >= update::FIRST_VERSION_WITH_RELIABLE_EPOCHS,
+                topics: kept.as_ref().unwrap_or(&topics),
+            };
+            let cluster = state.apply(&update, &snapshot, &expired, now);
+            if let Some(kept) = kept {
+                metadata.topics.store(Arc::new(kept));
+            }
+            metadata.snapshot.store(Arc::new(cluster));
+            true
+        });
+        if taken {
+            self.updated.notify_all();
+        }
+        taken
+    }
+
+    /// An update was due and did not come: the next one waits for a backoff that grows.
+    pub(crate) fn failed_update(&self, now: Instant) {
+        self.change(|_, state| state.refresh.failed(now));
+    }
+
+    /// Takes over leaders that a Produce response told (KIP-951), given as partition, leader id and leader epoch.
+    /// `nodes` are where the response says that the leaders live. Returns the partitions whose leader changed.
+    pub(crate) fn update_partition_leadership(
+        &self,
+        leaders: &[(TopicPartition, i32, i32)],
+        nodes: &[Node],
+    ) -> Vec<TopicPartition> {
+        self.change(|metadata, state| {
+            let current = metadata.snapshot.load_full();
+            match update::with_new_leaders(&current, &mut state.epochs, leaders, nodes) {
+                Some((cluster, changed)) => {
+                    metadata.snapshot.store(Arc::new(cluster));
+                    changed
+                }
+                None => Vec::new(),
+            }
+        })
+    }
+
+    /// Changes the state, and publishes when the next update is due then.
+    fn change<R>(&self, change: impl FnOnce(&Self, &mut MetadataState) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = change(self, &mut state);
+        let due = state.refresh.next_update_at();
+        let nanos = due.map_or(0, |due| {
+            let nanos = due.saturating_duration_since(self.start).as_nanos();
+            u64::try_from(nanos).unwrap_or(u64::MAX)
+        });
+        self.next_update_nanos.store(nanos, Ordering::Release);
+        result
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        let millis = now.saturating_duration_since(self.start).as_millis();
+        u64::try_from(millis).unwrap_or(u64::MAX)
+    }
+}
+
+fn update_timed_out(max_wait: Duration) -> Error {
+    Error::timed_out(
+        format!(
+            "no cluster metadata came within {} ms",
+            max_wait.as_millis()
+        ),
+        TimeoutReason {
+            waiting_for: "cluster metadata",
+            waited: max_wait,
+            config: Some("max.block.ms"),
+        },
+    )
+}

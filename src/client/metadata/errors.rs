@@ -1,0 +1,71 @@
+//! What updates said against topics. Java: `Metadata.invalidTopics`, `unauthorizedTopics`.
+
+use hashbrown::HashMap;
+
+use super::printable;
+use crate::error::Error;
+use crate::protocol::ErrorCode;
+use crate::sync::Arc;
+
+/// The error of each topic that has one, and whether it is still to be thrown.
+#[derive(Debug, Default)]
+pub(super) struct TopicErrors {
+    topics: HashMap<Arc<str>, TopicError>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct TopicError {
+    code: ErrorCode,
+    /// Final errors are thrown once; [`TopicErrors::topic_error`] knows them until the next update all the same.
+    is_pending: bool,
+}
+
+impl TopicErrors {
+    pub(super) fn clear(&mut self) {
+        self.topics.clear();
+    }
+
+    /// Notes what a response says of a topic: an error, or that it is well.
+    pub(super) fn set(&mut self, topic: &Arc<str>, code: ErrorCode) {
+        if code.is_none() {
+            self.topics.remove(topic);
+            return;
+        }
+        let is_pending = matches!(
+            code,
+            ErrorCode::INVALID_TOPIC_EXCEPTION | ErrorCode::TOPIC_AUTHORIZATION_FAILED
+        );
+        let error = TopicError { code, is_pending };
+        self.topics.insert(Arc::clone(topic), error);
+    }
+
+    pub(super) fn remove(&mut self, topic: &str) {
+        self.topics.remove(topic);
+    }
+
+    pub(super) fn topic_error(&self, topic: &str) -> Option<Error> {
+        self.topics
+            .get(topic)
+            .map(|error| error_of(topic, error.code))
+    }
+
+    /// The final error of `topic` that was not thrown yet. Those of other topics count as thrown too, as in Java.
+    pub(super) fn take_pending(&mut self, topic: &str) -> Option<Error> {
+        let pending = self.topics.get(topic).filter(|error| error.is_pending);
+        let thrown = pending.map(|error| error_of(topic, error.code));
+        for error in self.topics.values_mut() {
+            error.is_pending = false;
+        }
+        thrown
+    }
+}
+
+fn error_of(topic: &str, code: ErrorCode) -> Error {
+    let topic = printable(topic);
+    let text = match code {
+        ErrorCode::INVALID_TOPIC_EXCEPTION => format!("'{topic}' is not a valid topic name"),
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED => format!("not authorized for topic '{topic}'"),
+        _ => format!("the cluster answered {code} for topic '{topic}'"),
+    };
+    Error::from_code(code, text)
+}

@@ -1,0 +1,123 @@
+//! What the metadata lock guards. Java: the fields of `Metadata` and `ProducerMetadata`.
+
+use std::time::Instant;
+
+use hashbrown::HashMap;
+
+use super::errors::TopicErrors;
+use super::leader_epochs::LeaderEpochs;
+use super::refresh_schedule::RefreshSchedule;
+use super::topic_table::TopicTable;
+use super::update::Update;
+use super::{MetadataConfig, MetadataRequestVersion, printable};
+use crate::common::{Cluster, Node, Uuid};
+use crate::error::Error;
+use crate::protocol::messages::{MetadataRequest, MetadataRequestTopic};
+use crate::sync::Arc;
+
+#[derive(Debug)]
+pub(super) struct MetadataState {
+    pub(super) refresh: RefreshSchedule,
+    /// Counts updates; what waiters wait for.
+    pub(super) update_version: u64,
+    /// Counts changes of what to ask for, so that a response does not pass for an answer to a later question.
+    request_version: u64,
+    /// Topics that no response was asked about so far, with the request version that asks about each first.
+    new_topics: HashMap<Arc<str>, u64>,
+    pub(super) epochs: LeaderEpochs,
+    pub(super) errors: TopicErrors,
+    pub(super) fatal_error: Option<Error>,
+    pub(super) closed: bool,
+    pub(super) bootstrap_nodes: Vec<Node>,
+}
+
+impl MetadataState {
+    pub(super) fn new(config: &MetadataConfig) -> Self {
+        Self {
+            refresh: RefreshSchedule::new(config),
+            update_version: 0,
+            request_version: 0,
+            new_topics: HashMap::new(),
+            epochs: LeaderEpochs::default(),
+            errors: TopicErrors::default(),
+            fatal_error: None,
+            closed: false,
+            bootstrap_nodes: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_new_topic(&self, topic: &str) -> bool {
+        self.new_topics.contains_key(topic)
+    }
+
+    pub(super) fn add_new_topic(&mut self, topic: Arc<str>) {
+        self.request_update_for_new_topics();
+        self.new_topics.insert(topic, self.request_version);
+    }
+
+    pub(super) fn request_update_for_new_topics(&mut self) {
+        self.request_version += 1;
+        self.refresh.request_partial_now();
+    }
+
+    pub(super) fn new_request(
+        &mut self,
+        topics: &TopicTable,
+        now: Instant,
+    ) -> (MetadataRequest, MetadataRequestVersion) {
+        let is_partial = self.refresh.begin(now);
+        let names = if is_partial {
+            let mut names: Vec<_> = self.new_topics.keys().cloned().collect();
+            names.sort_unstable();
+            names
+        } else {
+            topics.sorted()
+        };
+        let topics = names.into_iter().map(|name| MetadataRequestTopic {
+            topic_id: Uuid::ZERO,
+            name: Some(name),
+        });
+        let request = MetadataRequest {
+            topics: Some(topics.collect()),
+            // Whether an unknown topic is created is the broker's choice (auto.create.topics.enable).
+            allow_auto_topic_creation: true,
+            ..MetadataRequest::default()
+        };
+        let version = MetadataRequestVersion {
+            request_version: self.request_version,
+            is_partial,
+        };
+        (request, version)
+    }
+
+    /// Takes over a response. Returns the view that takes the place of `current`.
+    pub(super) fn apply(
+        &mut self,
+        update: &Update<'_>,
+        current: &Cluster,
+        expired: &[Arc<str>],
+        now: Instant,
+    ) -> Cluster {
+        let MetadataRequestVersion {
+            request_version,
+            is_partial,
+        } = update.request;
+        let has_newer_topics = request_version < self.request_version;
+        self.refresh.succeeded(is_partial, has_newer_topics, now);
+        self.update_version += 1;
+        // The cluster can be reached after all: what it said earlier is no reason to fail a later wait.
+        self.fatal_error = None;
+        for topic in expired {
+            log::debug!("topic '{}' was not used and is forgotten", printable(topic));
+            self.epochs.forget_topic(topic);
+            self.errors.remove(topic);
+        }
+        let cluster = update.merge(current, self);
+
+        // A topic that was asked for and is not in the answer is not new any more either, unlike in Java: asking for it
+        // again is then held to the backoff, and a broker that leaves it out each time is not asked as fast as it answers.
+        self.new_topics
+            .retain(|_, asked_by| *asked_by > request_version);
+        cluster
+    }
+}

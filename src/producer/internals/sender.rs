@@ -1,0 +1,506 @@
+//! The I/O thread: takes ready batches from the accumulator, sends them, and settles them by the answers.
+//! Java: `Sender`.
+//!
+//! Threads: one, which owns the `Sender` and calls [`Sender::run`]; others hold its [`SenderControl`]. Locks: none of its
+//! own. It waits in one place, the client's `poll`.
+//!
+//! Differs from Java:
+//! - Batches move. One is in its partition's deque, or in [`Sender::in_flight`], or completed; so it cannot be completed
+//!   twice, and a request that is never answered cannot lose one.
+//! - A batch whose `delivery.timeout.ms` passes while it is in flight is failed at once, but leaves its sequences with the
+//!   request, so that a late answer still settles them (KAFKA-13843). Its memory stays with the bytes of the request until
+//!   those are written or given up (KAFKA-19012).
+//! - Asking for a producer id never blocks the other work of the thread.
+//! - A partition that is missing from an answer fails like a lost connection, and is not waited for (KAFKA-19397).
+
+mod decision;
+mod in_flight;
+mod init_producer_id;
+mod produce_response;
+
+#[cfg(test)]
+mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+
+use self::decision::PartitionOutcome;
+use self::in_flight::{InFlightBatch, InFlightRequest};
+use super::transaction_manager::TransactionManager;
+use super::{ProducerBatch, RecordAccumulator};
+use crate::client::{ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata};
+use crate::common::{Cluster, NodeId, Uuid};
+use crate::error::{Error, ErrorKind, TimeoutReason};
+use crate::protocol::messages::{ProducePartition, ProduceRequest, ProduceTopic};
+use crate::protocol::{ApiKey, RequestBody, ResponseBody};
+use crate::record::CompressionType;
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
+use crate::utils::Time;
+
+/// The first Produce version that names topics by their ids alone.
+const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
+/// The first Produce version whose brokers know zstd.
+const FIRST_VERSION_WITH_ZSTD: i16 = 7;
+
+/// The settings of the sender, from the configuration keys that they are named after.
+#[derive(Clone, Debug)]
+pub(crate) struct SenderConfig {
+    pub(crate) acks: i16,
+    pub(crate) retries: u32,
+    pub(crate) max_request_size: usize,
+    pub(crate) request_timeout: Duration,
+    pub(crate) delivery_timeout: Duration,
+    pub(crate) retry_backoff: Duration,
+    pub(crate) max_in_flight_requests_per_connection: usize,
+    pub(crate) compression: CompressionType,
+}
+
+/// How other threads end the I/O thread. Whoever uses it wakes the client's poll afterwards.
+#[derive(Debug, Default)]
+pub(crate) struct SenderControl {
+    closing: AtomicBool,
+    force_close: AtomicBool,
+    /// The records that had no outcome when the thread ended.
+    undelivered: AtomicUsize,
+}
+
+impl SenderControl {
+    /// Lets the thread end when everything that was appended has an outcome. The accumulator is closed before.
+    pub(crate) fn initiate_close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// Lets the thread end now. What has no outcome yet fails.
+    pub(crate) fn force_close(&self) {
+        self.force_close.store(true, Ordering::Release);
+        self.initiate_close();
+    }
+
+    /// How many records failed because the thread ended before they were delivered.
+    pub(crate) fn undelivered(&self) -> usize {
+        self.undelivered.load(Ordering::Acquire)
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    fn is_forced(&self) -> bool {
+        self.force_close.load(Ordering::Acquire)
+    }
+}
+
+/// What a [`Sender`] works with.
+#[derive(Debug)]
+pub(crate) struct SenderParts<C> {
+    pub(crate) config: SenderConfig,
+    pub(crate) client: C,
+    pub(crate) metadata: Arc<Metadata>,
+    pub(crate) accumulator: Arc<RecordAccumulator>,
+    /// There for an idempotent producer.
+    pub(crate) transaction_manager: Option<Arc<TransactionManager>>,
+    pub(crate) time: Arc<dyn Time>,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Sender<C> {
+    config: SenderConfig,
+    client: C,
+    metadata: Arc<Metadata>,
+    accumulator: Arc<RecordAccumulator>,
+    transaction_manager: Option<Arc<TransactionManager>>,
+    time: Arc<dyn Time>,
+    control: Arc<SenderControl>,
+    in_flight: HashMap<CorrelationId, InFlightRequest>,
+    /// No batch in flight expires before this.
+    next_in_flight_expiry: Option<Instant>,
+    /// The InitProducerId request that is in flight.
+    init_producer_id: Option<CorrelationId>,
+}
+
+impl<C: KafkaClient> Sender<C> {
+    pub(crate) fn new(parts: SenderParts<C>) -> Self {
+        Self {
+            config: parts.config,
+            client: parts.client,
+            metadata: parts.metadata,
+            accumulator: parts.accumulator,
+            transaction_manager: parts.transaction_manager,
+            time: parts.time,
+            control: Arc::default(),
+            in_flight: HashMap::new(),
+            next_in_flight_expiry: None,
+            init_producer_id: None,
+        }
+    }
+
+    pub(crate) fn control(&self) -> Arc<SenderControl> {
+        Arc::clone(&self.control)
+    }
+
+    /// The whole life of the I/O thread.
+    ///
+    /// A panic in here is a bug of this library, and what it left half done is unknown: the producer ends, and everything
+    /// that it still had gets an outcome.
+    pub(crate) fn run(mut self) {
+        self.accumulator.io_thread().enter();
+        log::debug!("started the producer's I/O thread");
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            while self.should_run() {
+                self.run_once();
+            }
+        }));
+        let reason = if ended.is_ok() {
+            Error::new(
+                ErrorKind::Closed,
+                "the producer was closed before the record was delivered",
+            )
+        } else {
+            log::error!(
+                "the producer's I/O thread panicked, which is a bug; the producer is closed"
+            );
+            let text = "the producer failed by a bug of this library and is closed";
+            let error = Error::new(ErrorKind::Internal, text);
+            if let Some(manager) = &self.transaction_manager {
+                manager.transition_to_fatal_error(error.clone());
+            }
+            error
+        };
+        self.shut_down(&reason);
+        log::debug!("the producer's I/O thread has ended");
+    }
+
+    /// Until closed; then until nothing is left to do, or until that is cut short.
+    fn should_run(&self) -> bool {
+        !self.control.is_closing()
+            || (!self.control.is_forced()
+                && (self.accumulator.has_undrained() || self.has_batches_in_flight()))
+    }
+
+    fn has_batches_in_flight(&self) -> bool {
+        self.in_flight.values().any(InFlightRequest::has_batches)
+    }
+
+    /// Fails whatever has no outcome, and wakes whoever waits for anything.
+    fn shut_down(&mut self, reason: &Error) {
+        self.accumulator.close();
+        self.metadata.close();
+        let undelivered = self.fail_in_flight(reason) + self.accumulator.abort_batches(reason);
+        self.control
+            .undelivered
+            .store(undelivered, Ordering::Release);
+        self.client.close();
+    }
+
+    /// One round of the loop. Java: `runOnce`.
+    pub(crate) fn run_once(&mut self) {
+        let now = self.time.now();
+        if let Some(error) = self.fatal_error() {
+            self.abort_all_batches(&error);
+            self.poll(self.config.retry_backoff, now);
+            return;
+        }
+        let producer_id_delay = self.maybe_send_init_producer_id(now);
+        let timeout = self.send_producer_data(now).min(producer_id_delay);
+        self.poll(timeout, now);
+    }
+
+    fn fatal_error(&self) -> Option<Error> {
+        self.transaction_manager.as_ref()?.fatal_error()
+    }
+
+    /// Sends what is ready, and says how long nothing else is to be done. Java: `sendProducerData`.
+    fn send_producer_data(&mut self, now: Instant) -> Duration {
+        self.expire_batches(now);
+        self.maybe_resolve_sequences();
+        let timeout = self.drain_and_send(now);
+        let expiries = [self.accumulator.next_expiry(), self.next_in_flight_expiry];
+        expiries
+            .into_iter()
+            .flatten()
+            .fold(timeout, |timeout, expiry| {
+                timeout.min(expiry.saturating_duration_since(now))
+            })
+    }
+
+    fn drain_and_send(&mut self, now: Instant) -> Duration {
+        let cluster = self.metadata.load();
+        let mut ready = self.accumulator.ready(&cluster, now);
+        if !ready.unknown_leader_topics.is_empty() {
+            for topic in &ready.unknown_leader_topics {
+                self.metadata.add(topic, now);
+            }
+            self.metadata.request_update();
+        }
+        let mut timeout = ready.next_ready_check_delay;
+        ready.ready_nodes.retain(|node| {
+            let is_ready = self.client.ready(node, now);
+            self.accumulator
+                .update_node_latency_stats(node.id(), now, is_ready);
+            if !is_ready {
+                timeout = timeout.min(self.client.poll_delay(node.id(), now));
+            }
+            is_ready
+        });
+        let drained = self.accumulator.drain(
+            &cluster,
+            &ready.ready_nodes,
+            self.config.max_request_size,
+            now,
+            self.transaction_manager.as_deref(),
+        );
+        // Whatever was taken may leave more behind, so the next round looks again before it waits.
+        if !drained.batches.is_empty() || !drained.failed.is_empty() {
+            timeout = Duration::ZERO;
+        }
+        for (batch, error) in drained.failed {
+            self.fail_batch(batch, error, Vec::new());
+        }
+        for (node, batches) in drained.batches {
+            self.send_produce_request(node, batches, &cluster, now);
+        }
+        timeout
+    }
+
+    /// Sends one request with all of the batches. Java: `sendProduceRequest`.
+    fn send_produce_request(
+        &mut self,
+        node: NodeId,
+        mut batches: Vec<ProducerBatch>,
+        cluster: &Cluster,
+        now: Instant,
+    ) {
+        if self.is_too_old_for_compression(node) {
+            for batch in batches {
+                let text =
+                    format!("node {node} does not know zstd, which needs Kafka 2.1 or later");
+                self.fail_batch(
+                    batch,
+                    Error::new(ErrorKind::UnsupportedVersion, text),
+                    Vec::new(),
+                );
+            }
+            return;
+        }
+        // The request names each topic once.
+        batches.sort_unstable_by(|a, b| a.topic_partition().cmp(b.topic_partition()));
+        let (topics, max_version) = produce_topics(&batches, cluster);
+        let request = ProduceRequest {
+            transactional_id: None,
+            acks: self.config.acks,
+            timeout_ms: i32::try_from(self.config.request_timeout.as_millis()).unwrap_or(i32::MAX),
+            topics,
+        };
+        let slots: Vec<_> = batches
+            .into_iter()
+            .map(|batch| {
+                if self.config.max_in_flight_requests_per_connection == 1 {
+                    self.accumulator.mute_partition(batch.partition());
+                }
+                let topic = cluster.topic(batch.topic_partition().topic());
+                InFlightBatch::new(batch, topic.map_or(Uuid::ZERO, |topic| topic.id()))
+            })
+            .collect();
+        let sent = self.client.send(
+            ClientRequest {
+                destination: node,
+                body: RequestBody::Produce(request),
+                created: now,
+                expect_response: self.config.acks != 0,
+                request_timeout: self.config.request_timeout,
+                max_version,
+            },
+            now,
+        );
+        let request = InFlightRequest::new(node, now, slots, self.config.delivery_timeout);
+        match sent {
+            Ok(correlation_id) => {
+                self.note_in_flight_expiry(request.next_expiry());
+                self.in_flight.insert(correlation_id, request);
+            }
+            // It was ready a moment ago; the batches are tried again like after any lost connection.
+            Err(_) => self.settle_all(request, now, || {
+                PartitionOutcome::disconnected("the node was not ready", false)
+            }),
+        }
+    }
+
+    fn is_too_old_for_compression(&self, node: NodeId) -> bool {
+        self.config.compression == CompressionType::Zstd
+            && self
+                .client
+                .api_version(node, ApiKey::Produce)
+                .is_some_and(|version| version < FIRST_VERSION_WITH_ZSTD)
+    }
+
+    /// Waits for the network, and settles what it brings.
+    fn poll(&mut self, timeout: Duration, now: Instant) {
+        let responses = self.client.poll(timeout, now);
+        if responses.is_empty() {
+            return;
+        }
+        let now = self.time.now();
+        for response in responses {
+            self.handle_response(response, now);
+        }
+    }
+
+    fn handle_response(&mut self, response: ClientResponse, now: Instant) {
+        if self.init_producer_id == Some(response.correlation_id) {
+            self.init_producer_id = None;
+            self.handle_init_producer_id_response(response.outcome, now);
+        } else if let Some(request) = self.in_flight.remove(&response.correlation_id) {
+            self.handle_produce_response(request, response, now);
+        }
+    }
+}
+
+/// Expiry and abortion: batches that end without an answer.
+impl<C: KafkaClient> Sender<C> {
+    /// Fails the batches that are older than `delivery.timeout.ms`, wherever they are.
+    fn expire_batches(&mut self, now: Instant) {
+        for batch in self.accumulator.expired_batches(now) {
+            let error = self.expiry_error(&batch, now);
+            self.fail_batch(batch, error, Vec::new());
+        }
+        if self.next_in_flight_expiry.is_none_or(|expiry| expiry > now) {
+            return;
+        }
+        let mut expired = Vec::new();
+        for request in self.in_flight.values_mut() {
+            request.take_expired(self.config.delivery_timeout, now, &mut expired);
+        }
+        self.next_in_flight_expiry = self
+            .in_flight
+            .values()
+            .filter_map(InFlightRequest::next_expiry)
+            .min();
+        for mut batch in expired {
+            // Even if none of its bytes have left yet, they may leave at any time from now on: the request is queued.
+            batch.mark_maybe_written();
+            if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
+                manager.handle_expired_in_flight(batch.topic_partition(), &sequence);
+            }
+            let error = self.expiry_error(&batch, now);
+            batch.complete_exceptionally(error, Vec::new());
+        }
+    }
+
+    fn expiry_error(&self, batch: &ProducerBatch, now: Instant) -> Error {
+        let waited = now.saturating_duration_since(batch.created());
+        let text = format!(
+            "expired {} record(s) for {}: {} ms have passed since their batch was created, without an acknowledgement",
+            batch.record_count(),
+            batch.topic_partition(),
+            waited.as_millis()
+        );
+        let reason = TimeoutReason {
+            waiting_for: "the delivery of a record",
+            waited,
+            config: Some("delivery.timeout.ms"),
+        };
+        Error::timed_out(text, reason)
+    }
+
+    fn note_in_flight_expiry(&mut self, expiry: Option<Instant>) {
+        let known = [self.next_in_flight_expiry, expiry];
+        self.next_in_flight_expiry = known.into_iter().flatten().min();
+    }
+
+    /// Fails a batch that is not in flight.
+    fn fail_batch(&self, batch: ProducerBatch, error: Error, by_index: Vec<(u32, Error)>) {
+        if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
+            manager.handle_failed_batch(batch.topic_partition(), &sequence);
+        }
+        self.accumulator.recheck(batch.partition());
+        batch.complete_exceptionally(error, by_index);
+    }
+
+    /// Fails every batch, in flight or not.
+    fn abort_all_batches(&mut self, error: &Error) {
+        self.fail_in_flight(error);
+        for batch in self.accumulator.take_all() {
+            self.fail_batch(batch, error.clone(), Vec::new());
+        }
+    }
+
+    /// Says how many records that were.
+    fn fail_in_flight(&mut self, error: &Error) -> usize {
+        let mut taken = Vec::new();
+        for (correlation_id, request) in &mut self.in_flight {
+            let was_written = self.client.was_written(*correlation_id, request.node());
+            let closing = self.control.is_closing();
+            for mut batch in request.take_batches() {
+                // A request that is still queued leaves later, unless the client is closed next.
+                if was_written || !closing {
+                    batch.mark_maybe_written();
+                }
+                taken.push(batch);
+            }
+        }
+        let mut records = 0;
+        for batch in taken {
+            if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
+                manager.handle_expired_in_flight(batch.topic_partition(), &sequence);
+            }
+            records += batch.record_count() as usize;
+            batch.complete_exceptionally(error.clone(), Vec::new());
+        }
+        self.next_in_flight_expiry = None;
+        records
+    }
+
+    /// Lets partitions go on whose sequences were in doubt. Java: `maybeResolveSequences`.
+    fn maybe_resolve_sequences(&self) {
+        let Some(manager) = &self.transaction_manager else {
+            return;
+        };
+        for resolved in manager.maybe_resolve_sequences() {
+            let renumbered = self
+                .accumulator
+                .renumber(&resolved.topic_partition, &resolved.renumbered);
+            if let Err(error) = renumbered {
+                manager.transition_to_fatal_error(error);
+            }
+        }
+    }
+}
+
+/// The body of a request with these batches, which are sorted by topic, and the highest version that can carry it: without
+/// the id of every topic it has to name them.
+fn produce_topics(
+    batches: &[ProducerBatch],
+    cluster: &Cluster,
+) -> (Vec<ProduceTopic>, Option<i16>) {
+    let mut topics: Vec<ProduceTopic> = Vec::new();
+    let mut has_all_ids = true;
+    for batch in batches {
+        let topic_partition = batch.topic_partition();
+        let partition = ProducePartition {
+            index: topic_partition.partition(),
+            records: Some(batch.record_set()),
+        };
+        match topics.last_mut() {
+            Some(topic) if *topic.name == *topic_partition.topic() => {
+                topic.partitions.push(partition)
+            }
+            _ => {
+                let info = cluster.topic(topic_partition.topic());
+                let topic_id = info.map_or(Uuid::ZERO, |info| info.id());
+                has_all_ids &= !topic_id.is_zero();
+                topics.push(ProduceTopic {
+                    name: Arc::clone(topic_partition.shared_topic()),
+                    topic_id,
+                    partitions: vec![partition],
+                });
+            }
+        }
+    }
+    (
+        topics,
+        (!has_all_ids).then_some(FIRST_VERSION_WITH_TOPIC_IDS - 1),
+    )
+}

@@ -1,0 +1,405 @@
+//! What to do with a batch after an answer, or after none. Java: `Sender.completeBatch`, `Sender.canRetry`, `Errors`.
+//!
+//! Pure functions: the sender carries the decisions out.
+//!
+//! Differs from Java: every answer is also classed by whether the attempt may be in the log.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, TimeoutReason};
+use crate::producer::internals::transaction_manager::Attempt;
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::PartitionProduceResponse;
+
+/// What one attempt to write one batch came to. Java: `ProduceResponse.PartitionResponse`.
+#[derive(Debug)]
+pub(super) struct PartitionOutcome {
+    /// `NONE` for success. Where no broker answered, the code that Java puts in its place.
+    pub(super) code: ErrorCode,
+    pub(super) base_offset: i64,
+    pub(super) log_append_time: i64,
+    /// The records that the broker named as the reason of the refusal, by index in the batch (KIP-467).
+    pub(super) record_errors: Vec<(u32, Option<String>)>,
+    pub(super) message: Option<String>,
+    /// Whether the attempt may be in the log, where it is not acknowledged.
+    pub(super) is_indefinite: bool,
+    /// The error, where it was not a broker that sent the code.
+    pub(super) local: Option<Error>,
+}
+
+impl PartitionOutcome {
+    pub(super) fn success(base_offset: i64, log_append_time: i64) -> Self {
+        Self {
+            code: ErrorCode::NONE,
+            base_offset,
+            log_append_time,
+            record_errors: Vec::new(),
+            message: None,
+            is_indefinite: false,
+            local: None,
+        }
+    }
+
+    /// The outcome of an attempt that no broker answered.
+    pub(super) fn local(code: ErrorCode, error: Error, is_indefinite: bool) -> Self {
+        Self {
+            code,
+            is_indefinite,
+            local: Some(error),
+            ..Self::success(-1, -1)
+        }
+    }
+
+    /// The connection ended before the answer.
+    pub(super) fn disconnected(cause: &str, was_written: bool) -> Self {
+        let text =
+            format!("the connection was lost before the answer to a produce request: {cause}");
+        Self::local(
+            ErrorCode::NETWORK_EXCEPTION,
+            Error::new(ErrorKind::Network, text),
+            was_written,
+        )
+    }
+
+    /// The connection was given up because it took too long.
+    pub(super) fn timed_out(cause: &str, waited: Duration, was_written: bool) -> Self {
+        let reason = TimeoutReason {
+            waiting_for: "the answer to a produce request",
+            waited,
+            config: Some("request.timeout.ms"),
+        };
+        let text = format!("a produce request was not answered in time: {cause}");
+        Self::local(
+            ErrorCode::REQUEST_TIMED_OUT,
+            Error::timed_out(text, reason),
+            was_written,
+        )
+    }
+
+    /// The node cannot be asked in a version that carries the batch.
+    pub(super) fn unsupported_version(message: &str) -> Self {
+        let error = Error::new(ErrorKind::UnsupportedVersion, message);
+        Self::local(ErrorCode::UNSUPPORTED_VERSION, error, false)
+    }
+
+    /// The broker answered, but with nothing that can be understood, or not for this partition.
+    pub(super) fn unintelligible(message: &str) -> Self {
+        let error = Error::new(ErrorKind::Protocol, message);
+        Self::local(ErrorCode::NETWORK_EXCEPTION, error, true)
+    }
+
+    /// A duplicate is in the log too: an attempt before this one put it there.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.code.is_none() || self.code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER
+    }
+
+    pub(super) fn attempt(&self) -> Attempt {
+        if self.is_indefinite {
+            Attempt::Indefinite
+        } else if is_out_of_sequence(self.code) {
+            Attempt::OutOfSequence
+        } else {
+            Attempt::Refused
+        }
+    }
+
+    /// The error of every record that the broker did not name.
+    pub(super) fn error(&self) -> Error {
+        if let Some(error) = &self.local {
+            return error.clone();
+        }
+        if !self.record_errors.is_empty() {
+            let text = "the batch was refused because of other records in it";
+            return Error::new(ErrorKind::Broker, text);
+        }
+        Error::from_code(
+            self.code,
+            self.message
+                .clone()
+                .unwrap_or_else(|| default_text(self.code)),
+        )
+    }
+
+    /// The errors of the records that the broker named: with the partition's code where it named one, and otherwise
+    /// INVALID_RECORD.
+    pub(super) fn errors_by_index(&self) -> Vec<(u32, Error)> {
+        let code = match self.record_errors.as_slice() {
+            [_] => self.code,
+            _ => ErrorCode::INVALID_RECORD,
+        };
+        let error = |message: &Option<String>| {
+            let message = message.as_ref().or(self.message.as_ref());
+            Error::from_code(code, message.cloned().unwrap_or_else(|| default_text(code)))
+        };
+        let errors = self.record_errors.iter();
+        errors
+            .map(|(index, message)| (*index, error(message)))
+            .collect()
+    }
+}
+
+impl From<PartitionProduceResponse> for PartitionOutcome {
+    fn from(response: PartitionProduceResponse) -> Self {
+        let record_errors = response.record_errors.into_iter().filter_map(|record| {
+            let index = u32::try_from(record.batch_index).ok()?;
+            Some((index, record.batch_index_error_message))
+        });
+        Self {
+            code: response.error_code,
+            base_offset: response.base_offset,
+            log_append_time: response.log_append_time_ms,
+            record_errors: record_errors.collect(),
+            message: response.error_message,
+            is_indefinite: is_indefinite(response.error_code),
+            local: None,
+        }
+    }
+}
+
+/// What is known of a batch when its answer comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchFacts {
+    pub(super) record_count: u32,
+    pub(super) attempts: u32,
+    pub(super) has_reached_delivery_timeout: bool,
+    pub(super) is_idempotent: bool,
+    /// Whether the transaction manager can make good an error about sequences.
+    pub(super) can_retry_out_of_sequence: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// The batch is in the log; a duplicate without an offset.
+    Complete,
+    /// The batch is taken apart, and its parts are sent.
+    Split,
+    /// The same bytes are sent again.
+    Retry,
+    Fail,
+    /// The batch fails, and the producer with it.
+    FailProducer,
+}
+
+/// Java: the order of tests in `Sender.completeBatch`.
+pub(super) fn classify(code: ErrorCode, batch: BatchFacts, retries: u32) -> Decision {
+    if code.is_none() || code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
+        return Decision::Complete;
+    }
+    if !batch.has_reached_delivery_timeout {
+        if code == ErrorCode::MESSAGE_TOO_LARGE && batch.record_count > 1 {
+            return Decision::Split;
+        }
+        let is_retriable = code.is_retriable()
+            || (batch.is_idempotent && is_out_of_sequence(code) && batch.can_retry_out_of_sequence);
+        if is_retriable && batch.attempts < retries {
+            return Decision::Retry;
+        }
+    }
+    if batch.is_idempotent && is_fatal(code) {
+        return Decision::FailProducer;
+    }
+    Decision::Fail
+}
+
+/// Whether the broker refused because it expected another sequence.
+pub(super) fn is_out_of_sequence(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER | ErrorCode::UNKNOWN_PRODUCER_ID
+    )
+}
+
+/// Whether a broker may have appended a batch that it answered with this code. All others are given before the append.
+fn is_indefinite(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::REQUEST_TIMED_OUT
+            | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
+            | ErrorCode::UNKNOWN_SERVER_ERROR
+            | ErrorCode::KAFKA_STORAGE_ERROR
+            | ErrorCode::NETWORK_EXCEPTION
+    ) || code.name().is_none()
+}
+
+/// The errors after which an idempotent producer cannot go on. Java: `maybeTransitionToErrorState`.
+fn is_fatal(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+            | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+            | ErrorCode::PRODUCER_FENCED
+            | ErrorCode::UNSUPPORTED_VERSION
+    )
+}
+
+fn default_text(code: ErrorCode) -> String {
+    format!("the broker answered {code}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BATCH: BatchFacts = BatchFacts {
+        record_count: 2,
+        attempts: 0,
+        has_reached_delivery_timeout: false,
+        is_idempotent: true,
+        can_retry_out_of_sequence: true,
+    };
+    const PLAIN: BatchFacts = BatchFacts {
+        is_idempotent: false,
+        ..BATCH
+    };
+
+    fn decide(code: ErrorCode, batch: BatchFacts) -> Decision {
+        classify(code, batch, 3)
+    }
+
+    // Java: SenderTest.testCanRetryWithoutIdempotence.
+    #[test]
+    fn can_retry_without_idempotence() {
+        assert_eq!(
+            decide(ErrorCode::TOPIC_AUTHORIZATION_FAILED, PLAIN),
+            Decision::Fail
+        );
+        assert_eq!(
+            decide(ErrorCode::NOT_LEADER_OR_FOLLOWER, PLAIN),
+            Decision::Retry
+        );
+        assert_eq!(
+            decide(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, PLAIN),
+            Decision::Fail
+        );
+        assert_eq!(
+            decide(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, PLAIN),
+            Decision::Fail
+        );
+    }
+
+    #[test]
+    fn every_retriable_code_is_retried_until_a_bound_is_reached() {
+        for number in -1..=133 {
+            let code = ErrorCode::from_i16(number);
+            let expected = code.is_retriable() || is_out_of_sequence(code);
+            assert_eq!(decide(code, BATCH) == Decision::Retry, expected, "{code}");
+            let used_up = BatchFacts {
+                attempts: 3,
+                ..BATCH
+            };
+            assert_ne!(decide(code, used_up), Decision::Retry, "{code}");
+            let too_late = BatchFacts {
+                has_reached_delivery_timeout: true,
+                ..BATCH
+            };
+            assert_ne!(decide(code, too_late), Decision::Retry, "{code}");
+        }
+    }
+
+    #[test]
+    fn success_counts_even_when_it_is_late() {
+        let late = BatchFacts {
+            has_reached_delivery_timeout: true,
+            attempts: 9,
+            ..BATCH
+        };
+        assert_eq!(decide(ErrorCode::NONE, late), Decision::Complete);
+        assert_eq!(
+            decide(ErrorCode::DUPLICATE_SEQUENCE_NUMBER, late),
+            Decision::Complete
+        );
+    }
+
+    #[test]
+    fn only_batches_of_several_records_are_split() {
+        assert_eq!(decide(ErrorCode::MESSAGE_TOO_LARGE, BATCH), Decision::Split);
+        let single = BatchFacts {
+            record_count: 1,
+            ..BATCH
+        };
+        assert_eq!(decide(ErrorCode::MESSAGE_TOO_LARGE, single), Decision::Fail);
+        assert_eq!(
+            decide(ErrorCode::RECORD_LIST_TOO_LARGE, BATCH),
+            Decision::Fail
+        );
+    }
+
+    // Java: SenderTest.testClusterAuthorizationExceptionInProduceRequest and its neighbours.
+    #[test]
+    fn some_errors_end_an_idempotent_producer() {
+        for code in [
+            ErrorCode::CLUSTER_AUTHORIZATION_FAILED,
+            ErrorCode::UNSUPPORTED_VERSION,
+            ErrorCode::PRODUCER_FENCED,
+        ] {
+            assert_eq!(decide(code, BATCH), Decision::FailProducer);
+        }
+        assert_eq!(
+            decide(ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT, BATCH),
+            Decision::Fail
+        );
+        assert_eq!(
+            decide(ErrorCode::INVALID_PRODUCER_EPOCH, BATCH),
+            Decision::Fail
+        );
+    }
+
+    // Positive control of reliability.md 4.4: "treat Maybe as NotWritten".
+    #[test]
+    fn answers_that_leave_the_fate_open() {
+        let outcome = |code| {
+            PartitionOutcome::from(PartitionProduceResponse {
+                error_code: code,
+                ..Default::default()
+            })
+        };
+        let indefinite = [-1, 7, 13, 20, 56, 9999, -7];
+        for number in (-10..=133).chain([9999]) {
+            let code = ErrorCode::from_i16(number);
+            let expected = indefinite.contains(&number) || code.name().is_none();
+            assert_eq!(outcome(code).is_indefinite, expected, "{code}");
+        }
+        assert_eq!(
+            outcome(ErrorCode::UNKNOWN_PRODUCER_ID).attempt(),
+            Attempt::OutOfSequence
+        );
+        assert_eq!(
+            outcome(ErrorCode::NOT_ENOUGH_REPLICAS).attempt(),
+            Attempt::Refused
+        );
+        assert_eq!(
+            outcome(ErrorCode::REQUEST_TIMED_OUT).attempt(),
+            Attempt::Indefinite
+        );
+        assert_eq!(
+            PartitionOutcome::disconnected("", false).attempt(),
+            Attempt::Refused
+        );
+    }
+
+    // Java: SenderTest.testRecordErrorPropagatedToApplication, testDefaultErrorMessage, testCustomErrorMessage.
+    #[test]
+    fn errors_of_records_name_their_own_reason() {
+        let mut outcome = PartitionOutcome {
+            code: ErrorCode::INVALID_TIMESTAMP,
+            ..PartitionOutcome::success(-1, -1)
+        };
+        assert!(outcome.errors_by_index().is_empty());
+        assert_eq!(outcome.error().code(), Some(ErrorCode::INVALID_TIMESTAMP));
+        assert!(outcome.error().to_string().contains("INVALID_TIMESTAMP"));
+
+        outcome.message = Some("of the partition".to_owned());
+        outcome.record_errors = vec![(3, None)];
+        let errors = outcome.errors_by_index();
+        assert_eq!(errors[0].0, 3);
+        assert_eq!(errors[0].1.code(), Some(ErrorCode::INVALID_TIMESTAMP));
+        assert_eq!(errors[0].1.to_string(), "of the partition");
+        assert_eq!(outcome.error().code(), None);
+
+        outcome.record_errors = vec![(0, Some("of the record".to_owned())), (1, None)];
+        let errors = outcome.errors_by_index();
+        assert_eq!(errors[0].1.code(), Some(ErrorCode::INVALID_RECORD));
+        assert_eq!(errors[0].1.to_string(), "of the record");
+        assert_eq!(errors[1].1.to_string(), "of the partition");
+    }
+}

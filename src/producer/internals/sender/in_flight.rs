@@ -1,0 +1,123 @@
+//! The batches of requests that wait for their answers. Java: `Sender.inFlightBatches`.
+
+use std::time::{Duration, Instant};
+
+use crate::common::{NodeId, TopicPartition, Uuid};
+use crate::producer::internals::ProducerBatch;
+use crate::producer::internals::record_accumulator::PartitionQueue;
+use crate::producer::internals::transaction_manager::BatchSequence;
+use crate::sync::Arc;
+
+/// A Produce request without its answer.
+#[derive(Debug)]
+pub(super) struct InFlightRequest {
+    node: NodeId,
+    created: Instant,
+    /// In the order of the request's body.
+    slots: Vec<InFlightBatch>,
+    /// When the first of the batches reaches its delivery timeout; `None` when there are none any more.
+    next_expiry: Option<Instant>,
+}
+
+/// The place of one batch in a request. It stays when the batch is gone, because the answer settles more than the batch.
+#[derive(Debug)]
+pub(super) struct InFlightBatch {
+    pub(super) partition: Arc<PartitionQueue>,
+    /// As the request named the topic: a version that has ids is answered with them, even if the topic has another id by
+    /// then.
+    pub(super) topic_id: Uuid,
+    pub(super) sequence: Option<BatchSequence>,
+    /// `None` once it was failed without waiting for the answer.
+    pub(super) batch: Option<ProducerBatch>,
+}
+
+impl InFlightBatch {
+    pub(super) fn new(batch: ProducerBatch, topic_id: Uuid) -> Self {
+        Self {
+            partition: Arc::clone(batch.partition()),
+            topic_id,
+            sequence: batch.sequence(),
+            batch: Some(batch),
+        }
+    }
+
+    pub(super) fn topic_partition(&self) -> &TopicPartition {
+        self.partition.topic_partition()
+    }
+}
+
+impl InFlightRequest {
+    pub(super) fn new(
+        node: NodeId,
+        created: Instant,
+        slots: Vec<InFlightBatch>,
+        delivery_timeout: Duration,
+    ) -> Self {
+        let mut request = Self {
+            node,
+            created,
+            slots,
+            next_expiry: None,
+        };
+        request.update_next_expiry(delivery_timeout);
+        request
+    }
+
+    pub(super) fn node(&self) -> NodeId {
+        self.node
+    }
+
+    pub(super) fn created(&self) -> Instant {
+        self.created
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.next_expiry
+    }
+
+    pub(super) fn has_batches(&self) -> bool {
+        self.slots.iter().any(|slot| slot.batch.is_some())
+    }
+
+    pub(super) fn into_slots(self) -> Vec<InFlightBatch> {
+        self.slots
+    }
+
+    /// Takes the batches that have reached their delivery timeout.
+    pub(super) fn take_expired(
+        &mut self,
+        delivery_timeout: Duration,
+        now: Instant,
+        expired: &mut Vec<ProducerBatch>,
+    ) {
+        if self.next_expiry.is_none_or(|expiry| expiry > now) {
+            return;
+        }
+        for slot in &mut self.slots {
+            let batch = slot.batch.take();
+            match batch {
+                Some(batch) if batch.has_reached_delivery_timeout(delivery_timeout, now) => {
+                    expired.push(batch);
+                }
+                kept => slot.batch = kept,
+            }
+        }
+        self.update_next_expiry(delivery_timeout);
+    }
+
+    /// Takes every batch.
+    pub(super) fn take_batches(&mut self) -> Vec<ProducerBatch> {
+        self.next_expiry = None;
+        self.slots
+            .iter_mut()
+            .filter_map(|slot| slot.batch.take())
+            .collect()
+    }
+
+    fn update_next_expiry(&mut self, delivery_timeout: Duration) {
+        let batches = self.slots.iter().filter_map(|slot| slot.batch.as_ref());
+        self.next_expiry = batches
+            .filter_map(|batch| batch.created().checked_add(delivery_timeout))
+            .min();
+    }
+}

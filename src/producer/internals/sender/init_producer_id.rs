@@ -1,0 +1,97 @@
+//! Asks for a producer id. Java: `Sender.maybeSendAndPollTransactionalRequest`, for an idempotent producer.
+//!
+//! Differs from Java: nothing waits here for a connection or a backoff; the next round tries again, and batches, answers
+//! and time-outs are seen to meanwhile.
+
+use std::time::{Duration, Instant};
+
+use super::Sender;
+use crate::client::{ClientRequest, KafkaClient, RequestFailure};
+use crate::error::{Error, ErrorKind};
+use crate::producer::internals::transaction_manager::{InitOutcome, ProducerIdAndEpoch};
+use crate::protocol::messages::InitProducerIdRequest;
+use crate::protocol::{RequestBody, ResponseBody};
+use crate::sync::Arc;
+
+impl<C: KafkaClient> Sender<C> {
+    /// Asks any node for a producer id if there is none, and says how long until the next try makes sense.
+    pub(super) fn maybe_send_init_producer_id(&mut self, now: Instant) -> Duration {
+        let Some(manager) = self.transaction_manager.clone() else {
+            return Duration::MAX;
+        };
+        match manager.init_producer_id_delay(now) {
+            None => return Duration::MAX,
+            Some(Duration::ZERO) => {}
+            Some(delay) => return delay,
+        }
+        let Some(node) = self.client.least_loaded_node(now) else {
+            self.metadata.request_update();
+            return self.config.retry_backoff;
+        };
+        if !self.client.ready(&node, now) {
+            // Another node may be a better choice long before this one's connection has failed for good.
+            return self
+                .client
+                .poll_delay(node.id(), now)
+                .min(self.config.retry_backoff);
+        }
+        let request = InitProducerIdRequest {
+            transactional_id: None,
+            transaction_timeout_ms: i32::MAX,
+            producer_id: ProducerIdAndEpoch::NONE.producer_id,
+            producer_epoch: ProducerIdAndEpoch::NONE.epoch,
+        };
+        let sent = self.client.send(
+            ClientRequest {
+                destination: node.id(),
+                body: RequestBody::InitProducerId(request),
+                created: now,
+                expect_response: true,
+                request_timeout: self.config.request_timeout,
+                max_version: None,
+            },
+            now,
+        );
+        match sent {
+            Ok(correlation_id) => {
+                self.init_producer_id = Some(correlation_id);
+                manager.init_producer_id_sent();
+                Duration::MAX
+            }
+            Err(_) => self.config.retry_backoff,
+        }
+    }
+
+    pub(super) fn handle_init_producer_id_response(
+        &mut self,
+        outcome: Result<Option<ResponseBody>, RequestFailure>,
+        now: Instant,
+    ) {
+        let Some(manager) = self.transaction_manager.clone() else {
+            return;
+        };
+        let outcome = match outcome {
+            Ok(Some(ResponseBody::InitProducerId(response))) => {
+                let producer = ProducerIdAndEpoch {
+                    producer_id: response.producer_id,
+                    epoch: response.producer_epoch,
+                };
+                manager.handle_init_producer_id_response(response.error_code, producer, now)
+            }
+            Err(RequestFailure::UnsupportedVersion { message, node }) => {
+                let text = format!("node {node} cannot give out producer ids: {message}");
+                InitOutcome::Fatal(Error::new(ErrorKind::UnsupportedVersion, text))
+            }
+            other => {
+                log::debug!("InitProducerId was not answered, will be retried: {other:?}");
+                manager.init_producer_id_failed(now)
+            }
+        };
+        match outcome {
+            InitOutcome::Ready => self.accumulator.recheck_all(),
+            InitOutcome::Retry => {}
+            InitOutcome::AbortBatches(error) => self.abort_all_batches(&error),
+            InitOutcome::Fatal(error) => manager.transition_to_fatal_error(error),
+        }
+    }
+}

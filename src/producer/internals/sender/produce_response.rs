@@ -1,0 +1,343 @@
+//! Settles the batches of a Produce request by its answer. Java: `Sender.handleProduceResponse`, `completeBatch`,
+//! `failBatch`.
+
+use std::time::Instant;
+
+use hashbrown::HashMap;
+
+use super::decision::{BatchFacts, Decision, PartitionOutcome, classify};
+use super::in_flight::{InFlightBatch, InFlightRequest};
+use super::{FIRST_VERSION_WITH_TOPIC_IDS, Sender};
+use crate::client::{ClientResponse, KafkaClient, RequestFailure, node_from_wire};
+use crate::common::{Node, TopicPartition, Uuid};
+use crate::producer::internals::ProducerBatch;
+use crate::producer::internals::transaction_manager::BatchSequence;
+use crate::protocol::messages::{NodeEndpoint, PartitionProduceResponse, ProduceResponse};
+use crate::protocol::{ErrorCode, ResponseBody};
+use crate::sync::Arc;
+
+impl<C: KafkaClient> Sender<C> {
+    pub(super) fn handle_produce_response(
+        &mut self,
+        request: InFlightRequest,
+        response: ClientResponse,
+        now: Instant,
+    ) {
+        let waited = now.saturating_duration_since(request.created());
+        match response.outcome {
+            Ok(Some(ResponseBody::Produce(body))) => {
+                self.settle_by_answer(request, body, response.api_version, now);
+            }
+            Ok(None) => self.settle_all(request, now, || PartitionOutcome::success(-1, -1)),
+            Ok(Some(_)) => self.settle_all(request, now, || {
+                PartitionOutcome::unintelligible(
+                    "a produce request was answered with something else",
+                )
+            }),
+            Err(RequestFailure::Disconnected {
+                timed_out,
+                was_written,
+                cause,
+            }) => {
+                log::debug!(
+                    "a produce request to node {} failed: {cause}",
+                    request.node()
+                );
+                self.settle_all(request, now, || match timed_out {
+                    true => PartitionOutcome::timed_out(&cause, waited, was_written),
+                    false => PartitionOutcome::disconnected(&cause, was_written),
+                });
+            }
+            Err(RequestFailure::UnsupportedVersion { message, node }) => {
+                log::warn!("cannot produce to node {node}: {message}");
+                self.settle_all(request, now, || {
+                    PartitionOutcome::unsupported_version(&message)
+                });
+            }
+            Err(RequestFailure::InvalidResponse { message }) => {
+                self.settle_all(request, now, || PartitionOutcome::unintelligible(&message));
+            }
+        }
+    }
+
+    /// The same for every batch of the request.
+    pub(super) fn settle_all(
+        &mut self,
+        request: InFlightRequest,
+        now: Instant,
+        outcome: impl Fn() -> PartitionOutcome,
+    ) {
+        let mut refresh_metadata = false;
+        for slot in request.into_slots() {
+            let outcome = outcome();
+            refresh_metadata |= outcome.code.refreshes_metadata();
+            self.settle(slot, outcome, now);
+        }
+        if refresh_metadata {
+            self.metadata.request_update();
+        }
+    }
+
+    fn settle_by_answer(
+        &mut self,
+        request: InFlightRequest,
+        body: ProduceResponse,
+        version: i16,
+        now: Instant,
+    ) {
+        let endpoints = nodes(&body.node_endpoints);
+        let mut answers = Answers::new(body, version);
+        let mut leaders = Vec::new();
+        let mut refresh_metadata = false;
+        for slot in request.into_slots() {
+            let outcome = match answers.take(&slot) {
+                Some(answer) => {
+                    leaders.extend(leader_hint(slot.topic_partition(), &answer));
+                    PartitionOutcome::from(answer)
+                }
+                None => {
+                    log::warn!(
+                        "the answer to a produce request leaves out {}",
+                        slot.topic_partition()
+                    );
+                    PartitionOutcome::unintelligible("the broker's answer leaves out the partition")
+                }
+            };
+            refresh_metadata |= outcome.code.refreshes_metadata();
+            self.settle(slot, outcome, now);
+        }
+        if !leaders.is_empty() {
+            self.metadata
+                .update_partition_leadership(&leaders, &endpoints);
+        }
+        if refresh_metadata {
+            self.metadata.request_update();
+        }
+    }
+
+    /// Carries out what the outcome means for one place of a request.
+    fn settle(&mut self, slot: InFlightBatch, outcome: PartitionOutcome, now: Instant) {
+        match slot.batch {
+            Some(batch) => self.complete_batch(batch, outcome, now),
+            None => {
+                self.settle_sequences(slot.partition.topic_partition(), slot.sequence, &outcome)
+            }
+        }
+        if self.config.max_in_flight_requests_per_connection == 1 {
+            self.accumulator.unmute_partition(&slot.partition);
+        } else {
+            self.accumulator.recheck(&slot.partition);
+        }
+    }
+
+    /// The late answer to a batch that has been failed already.
+    fn settle_sequences(
+        &self,
+        topic_partition: &TopicPartition,
+        sequence: Option<BatchSequence>,
+        outcome: &PartitionOutcome,
+    ) {
+        let (Some(manager), Some(sequence)) = (&self.transaction_manager, sequence) else {
+            return;
+        };
+        if outcome.is_acknowledged() {
+            log::debug!("{topic_partition} acknowledged a batch after its delivery timeout");
+            manager.handle_completed_batch(topic_partition, &sequence);
+        } else {
+            manager.handle_failed_batch(topic_partition, &sequence);
+        }
+    }
+
+    fn complete_batch(
+        &mut self,
+        mut batch: ProducerBatch,
+        outcome: PartitionOutcome,
+        now: Instant,
+    ) {
+        let decision = self.decide(&batch, &outcome, now);
+        if outcome.is_indefinite {
+            batch.mark_maybe_written();
+        }
+        match decision {
+            Decision::Complete => self.acknowledge(batch, &outcome),
+            Decision::Split => self.split(batch, &outcome),
+            Decision::Retry => self.retry(batch, &outcome, now),
+            Decision::Fail => self.fail_batch(batch, outcome.error(), outcome.errors_by_index()),
+            Decision::FailProducer => {
+                let error = outcome.error();
+                if let Some(manager) = &self.transaction_manager {
+                    manager.transition_to_fatal_error(error.clone());
+                }
+                self.fail_batch(batch, error, outcome.errors_by_index());
+            }
+        }
+    }
+
+    fn decide(&self, batch: &ProducerBatch, outcome: &PartitionOutcome, now: Instant) -> Decision {
+        let sequence = self.transaction_manager.as_ref().zip(batch.sequence());
+        let facts = BatchFacts {
+            record_count: batch.record_count(),
+            attempts: batch.attempts(),
+            has_reached_delivery_timeout: batch
+                .has_reached_delivery_timeout(self.config.delivery_timeout, now),
+            is_idempotent: sequence.is_some(),
+            can_retry_out_of_sequence: sequence.is_some_and(|(manager, sequence)| {
+                manager.can_retry_out_of_sequence(batch.topic_partition(), &sequence)
+            }),
+        };
+        classify(outcome.code, facts, self.config.retries)
+    }
+
+    fn acknowledge(&self, batch: ProducerBatch, outcome: &PartitionOutcome) {
+        if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
+            manager.handle_completed_batch(batch.topic_partition(), &sequence);
+        }
+        batch.complete(outcome.base_offset, outcome.log_append_time);
+    }
+
+    /// The same bytes go out again, with the same sequences.
+    fn retry(&self, batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
+        log::debug!(
+            "{} answered {}, attempt {} of the batch will be followed by another",
+            batch.topic_partition(),
+            outcome.code,
+            batch.attempts().saturating_add(1)
+        );
+        if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
+            manager.handle_retry(batch.topic_partition(), &sequence, outcome.attempt());
+        }
+        self.accumulator.reenqueue(batch, now);
+    }
+
+    fn split(&self, batch: ProducerBatch, outcome: &PartitionOutcome) {
+        log::warn!(
+            "{} refused a batch of {} records as too large, it is split",
+            batch.topic_partition(),
+            batch.record_count()
+        );
+        let topic_partition = batch.topic_partition().clone();
+        let manager = self.transaction_manager.as_deref();
+        let split = self
+            .accumulator
+            .split_and_reenqueue(batch, |sequence, counts| {
+                manager.map_or_else(Vec::new, |manager| {
+                    manager.replace_split_batch(&topic_partition, sequence, counts)
+                })
+            });
+        if let Err((batch, error)) = split {
+            log::error!("a batch that is too large cannot be split: {error}");
+            self.fail_batch(batch, outcome.error(), Vec::new());
+        }
+    }
+}
+
+/// The partitions of an answer, to be found by the places of the request.
+///
+/// Brokers answer in the request's order, so the next one is looked at first. The rest are searched for through a table
+/// that is made when it is first needed. Of two answers for one partition the first counts, and what nobody asked for is
+/// left alone.
+struct Answers {
+    by_id: bool,
+    entries: Vec<Entry>,
+    next: usize,
+    table: Option<HashMap<(TopicKey, i32), usize>>,
+}
+
+struct Entry {
+    topic: TopicKey,
+    index: i32,
+    response: Option<PartitionProduceResponse>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum TopicKey {
+    Id(Uuid),
+    Name(Arc<str>),
+}
+
+impl Answers {
+    fn new(body: ProduceResponse, version: i16) -> Self {
+        let by_id = version >= FIRST_VERSION_WITH_TOPIC_IDS;
+        let mut entries = Vec::new();
+        for topic in body.topics {
+            let key = match by_id {
+                true => TopicKey::Id(topic.topic_id),
+                false => TopicKey::Name(topic.name),
+            };
+            entries.extend(topic.partitions.into_iter().map(|partition| Entry {
+                topic: key.clone(),
+                index: partition.index,
+                response: Some(partition),
+            }));
+        }
+        Self {
+            by_id,
+            entries,
+            next: 0,
+            table: None,
+        }
+    }
+
+    fn take(&mut self, slot: &InFlightBatch) -> Option<PartitionProduceResponse> {
+        let topic_partition = slot.topic_partition();
+        let key = match self.by_id {
+            true => TopicKey::Id(slot.topic_id),
+            false => TopicKey::Name(Arc::clone(topic_partition.shared_topic())),
+        };
+        let index = topic_partition.partition();
+        let is_next = self
+            .entries
+            .get(self.next)
+            .is_some_and(|entry| entry.topic == key && entry.index == index);
+        let position = if is_next {
+            self.next
+        } else {
+            *self.table().get(&(key, index))?
+        };
+        self.next = position + 1;
+        self.entries.get_mut(position)?.response.take()
+    }
+
+    fn table(&mut self) -> &HashMap<(TopicKey, i32), usize> {
+        let entries = &self.entries;
+        self.table.get_or_insert_with(|| {
+            let mut table = HashMap::with_capacity(entries.len());
+            for (position, entry) in entries.iter().enumerate() {
+                table
+                    .entry((entry.topic.clone(), entry.index))
+                    .or_insert(position);
+            }
+            table
+        })
+    }
+}
+
+/// The new leader, where a broker that is not the leader knows it (KIP-951).
+fn leader_hint(
+    topic_partition: &TopicPartition,
+    answer: &PartitionProduceResponse,
+) -> Option<(TopicPartition, i32, i32)> {
+    let is_moved = matches!(
+        answer.error_code,
+        ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH
+    );
+    let leader = &answer.current_leader;
+    (is_moved && leader.leader_id != -1 && leader.leader_epoch != -1).then(|| {
+        (
+            topic_partition.clone(),
+            leader.leader_id,
+            leader.leader_epoch,
+        )
+    })
+}
+
+/// The nodes that an answer introduces; those with impossible addresses are left out.
+fn nodes(endpoints: &[NodeEndpoint]) -> Vec<Node> {
+    let nodes = endpoints.iter().filter_map(|endpoint| {
+        let rack = endpoint.rack.as_deref();
+        let node = node_from_wire(endpoint.node_id, &endpoint.host, endpoint.port, rack);
+        node.map_err(|reason| log::warn!("ignored a leader's address: {reason}"))
+            .ok()
+    });
+    nodes.collect()
+}

@@ -1,0 +1,228 @@
+//! The producer. Java: `KafkaProducer`.
+//!
+//! Threads: any number of callers, by reference or `Arc`; one I/O thread, `kafka-producer-network-thread | <client.id>`,
+//! which also runs the callbacks.
+//! Locks: none here but the one around the thread's handle. What callers and the I/O thread share is in the accumulator and
+//! the metadata.
+
+mod builder;
+mod close;
+mod send;
+
+use std::fmt;
+use std::time::Duration;
+
+pub use self::builder::KafkaProducerBuilder;
+use self::close::IoThreadHandle;
+pub use self::send::TrySendError;
+use self::send::Wait;
+use super::internals::{RecordAccumulator, SenderControl};
+use super::producer_interceptors::ProducerInterceptors;
+use super::{
+    BytesSerializer, Callback, Partitioner, ProducerConfig, ProducerRecord, RecordFuture,
+    RecordMetadata, Serializer,
+};
+use crate::client::Metadata;
+use crate::common::PartitionInfo;
+use crate::error::Result;
+use crate::sync::Arc;
+use crate::utils::{SystemTime, Time};
+
+/// Sends records to Kafka: appends them to batches, which one I/O thread sends.
+///
+/// The plain `KafkaProducer` takes bytes and text. One producer serves a whole program: it is `Send + Sync`, every
+/// method takes `&self`, and threads that share it fill batches together.
+///
+/// ```
+/// # use std::time::Duration;
+/// use kafka_producer::{Delivery, KafkaProducer, ProducerRecord};
+///
+/// # fn main() -> kafka_producer::Result<()> {
+/// # let broker = kafka_producer::testing::FakeBroker::builder().start().unwrap();
+/// # let servers = broker.bootstrap_servers();
+/// let producer = KafkaProducer::builder().bootstrap_servers(&servers).build()?;
+///
+/// let metadata = producer.send(ProducerRecord::new("orders", "value").key("k"))?.get()?;
+/// println!("{}-{}@{}", metadata.topic(), metadata.partition(), metadata.offset());
+///
+/// producer.send_with_callback(ProducerRecord::new("orders", b"value"), |result| match result {
+///     Ok(metadata) => println!("{}@{}", metadata.partition(), metadata.offset()),
+///     Err(error) if error.delivery() == Delivery::MaybeWritten => eprintln!("perhaps: {error}"),
+///     Err(error) => eprintln!("not written: {error}"),
+/// })?;
+///
+/// producer.flush()?;
+/// producer.close(Duration::from_secs(10))?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Dropping
+///
+/// Dropping the producer closes it, and waits for the deliveries for at most `request.timeout.ms`; what was not delivered
+/// then fails, and is logged. Call [`close`](Self::close) to choose the time and to see the error.
+pub struct KafkaProducer<KS: Serializer = BytesSerializer, VS: Serializer = BytesSerializer> {
+    client_id: Arc<str>,
+    max_block: Duration,
+    max_request_size: usize,
+    buffer_memory: usize,
+    close_on_drop_timeout: Duration,
+    ignore_keys: bool,
+    key_serializer: KS,
+    value_serializer: VS,
+    partitioner: Option<Box<dyn Partitioner>>,
+    interceptors: Arc<ProducerInterceptors<KS::Input, VS::Input>>,
+    metadata: Arc<Metadata>,
+    accumulator: Arc<RecordAccumulator>,
+    control: Arc<SenderControl>,
+    io_thread: IoThreadHandle,
+    time: SystemTime,
+}
+
+impl KafkaProducer {
+    /// Sets up a producer of bytes and text; its serializers can be changed on the builder.
+    pub fn builder() -> KafkaProducerBuilder {
+        KafkaProducerBuilder::new(ProducerConfig::new())
+    }
+
+    /// A producer of bytes and text with this configuration.
+    ///
+    /// # Errors
+    ///
+    /// `Config` for a configuration that contradicts itself or names no broker; `Internal` when the operating system
+    /// refuses the I/O thread or its selector. No broker is contacted yet.
+    pub fn new(config: ProducerConfig) -> Result<Self> {
+        KafkaProducerBuilder::new(config).build()
+    }
+}
+
+impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
+    /// Appends the record to a batch, and returns at once with its delivery.
+    ///
+    /// # Errors
+    ///
+    /// The record was not sent and never will be: `Closed`, `Serialization`, `IllegalArgument` (a negative partition or
+    /// timestamp), `Panic` (in a serializer or partitioner), or `WouldDeadlock` (inside a callback, where the call would
+    /// have to wait). As in Java, failures that have to do with the cluster are in the [`RecordFuture`] instead: no
+    /// metadata or no buffer memory within `max.block.ms`, a record too large, an illegal or forbidden topic.
+    ///
+    /// # Blocking
+    ///
+    /// While the topic's metadata are not known and while the buffer is full: at most `max.block.ms` in all.
+    pub fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<RecordFuture> {
+        let sent = self.do_send(record, None, Wait::MaxBlock, true);
+        sent.map_err(|unsent| unsent.error)
+            .map(|future| future.unwrap_or_else(|| unreachable_future()))
+    }
+
+    /// Appends the record to a batch, and calls `callback` exactly once when its fate is known, unless an error is returned
+    /// here.
+    ///
+    /// The callback runs on the I/O thread, after those of earlier records of the same partition; keep it short. It may
+    /// send, but calls that would have to wait fail there. A panic in it is logged and harms nothing else. For a failure that
+    /// [`send`](Self::send) would put in the future, it runs before this returns.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); the callback is dropped without being called then.
+    ///
+    /// # Blocking
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_with_callback(
+        &self,
+        record: ProducerRecord<'_, KS::Input, VS::Input>,
+        callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
+    ) -> Result<()> {
+        let sent = self.do_send(record, Some(Callback::new(callback)), Wait::MaxBlock, false);
+        sent.map(drop).map_err(|unsent| unsent.error)
+    }
+
+    /// As [`send`](Self::send), but never blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), with the record; `WouldBlock` when the topic's metadata are not known yet, which asks for
+    /// them, or the buffer is full.
+    pub fn try_send<'a>(
+        &self,
+        record: ProducerRecord<'a, KS::Input, VS::Input>,
+    ) -> Result<RecordFuture, TrySendError<'a, KS::Input, VS::Input>> {
+        self.do_send(record, None, Wait::Never, true)
+            .map(|future| future.unwrap_or_else(|| unreachable_future()))
+    }
+
+    /// As [`send_with_callback`](Self::send_with_callback), but never blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_send`](Self::try_send); the callback is dropped without being called.
+    pub fn try_send_with_callback<'a>(
+        &self,
+        record: ProducerRecord<'a, KS::Input, VS::Input>,
+        callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
+    ) -> Result<(), TrySendError<'a, KS::Input, VS::Input>> {
+        self.do_send(record, Some(Callback::new(callback)), Wait::Never, false)
+            .map(drop)
+    }
+
+    /// Sends everything now, without waiting for `linger.ms`, and waits until each record that was sent before has its
+    /// result. Records that others send meanwhile are not waited for. Failed deliveries are not an error here: they are in
+    /// the futures and callbacks.
+    ///
+    /// # Errors
+    ///
+    /// `WouldDeadlock` inside a callback.
+    ///
+    /// # Blocking
+    ///
+    /// At most `delivery.timeout.ms`, and a little for requests that are under way then.
+    pub fn flush(&self) -> Result<()> {
+        self.accumulator.io_thread().check_may_block("flush")?;
+        self.accumulator.begin_flush();
+        self.accumulator.signal().wake();
+        self.accumulator.await_flush_completion();
+        self.accumulator.end_flush();
+        Ok(())
+    }
+
+    /// The partitions of a topic, as the metadata have them; a topic that is not known yet is asked for.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` when the topic is not known within `max.block.ms`, `InvalidTopic`, `Authorization`, `Authentication`,
+    /// `Closed`, and `WouldDeadlock` inside a callback.
+    ///
+    /// # Blocking
+    ///
+    /// While the topic's metadata are not known: at most `max.block.ms`.
+    pub fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
+        self.metadata.add(topic, self.time.now());
+        self.wait_on_metadata(topic, None, self.max_block)?;
+        let cluster = self.metadata.snapshot();
+        Ok(cluster
+            .topic(topic)
+            .map_or_else(Vec::new, |topic| topic.partitions().to_vec()))
+    }
+
+    /// The name of this producer in broker logs, quotas and thread names (`client.id`).
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+}
+
+/// A future was asked for, so the append made one; this stands in for it should that ever be broken.
+fn unreachable_future() -> RecordFuture {
+    RecordFuture::done(Err(crate::error::Error::new(
+        crate::error::ErrorKind::Internal,
+        "the record was appended without the future that was asked for",
+    )))
+}
+
+impl<KS: Serializer, VS: Serializer> fmt::Debug for KafkaProducer<KS, VS> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaProducer")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}

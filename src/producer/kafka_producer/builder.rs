@@ -1,0 +1,308 @@
+//! Puts a producer together. Java: the constructor of `KafkaProducer`.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::KafkaProducer;
+use super::close::IoThreadHandle;
+use crate::client::{
+    Metadata, MetadataConfig, NetworkClient, NetworkClientConfig, SystemHostLookup,
+    ThreadedHostResolver, parse_and_validate_addresses,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::network::{Selectable, Selector, SelectorConfig, SocketOptions};
+use crate::producer::internals::transaction_manager::TransactionManager;
+use crate::producer::internals::{
+    AccumulatorConfig, BufferPool, RecordAccumulator, Sender, SenderConfig, SenderParts,
+};
+use crate::producer::producer_config::keys::with_producer_keys;
+use crate::producer::producer_config::{ResolvedConfig, keys};
+use crate::producer::producer_interceptors::ProducerInterceptors;
+use crate::producer::{
+    Acks, BytesSerializer, ClientDnsLookup, CompressionType,
+    MetadataRecoveryStrategy, Partitioner, PartitionerClass, ProducerConfig, ProducerInterceptor,
+    Serializer,
+};
+use crate::protocol::ApiKey;
+use crate::sync::Arc;
+use crate::utils::{ExponentialBackoff, KafkaThread, SystemTime, Time};
+
+/// Sets up a [`KafkaProducer`]: its configuration, and the parts of it that are code.
+pub struct KafkaProducerBuilder<KS: Serializer = BytesSerializer, VS: Serializer = BytesSerializer>
+{
+    config: ProducerConfig,
+    key_serializer: KS,
+    value_serializer: VS,
+    partitioner: Option<Box<dyn Partitioner>>,
+    interceptors: Vec<Box<dyn ProducerInterceptor<KS::Input, VS::Input>>>,
+}
+
+impl KafkaProducerBuilder {
+    pub(super) fn new(config: ProducerConfig) -> Self {
+        Self {
+            config,
+            key_serializer: BytesSerializer,
+            value_serializer: BytesSerializer,
+            partitioner: None,
+            interceptors: Vec::new(),
+        }
+    }
+}
+
+impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
+    /// Uses this configuration instead of what was set so far.
+    #[must_use]
+    pub fn config(mut self, config: ProducerConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets a key by Kafka's name.
+    ///
+    /// # Errors
+    ///
+    /// As [`ProducerConfig::set`].
+    pub fn set(mut self, key: &str, value: &str) -> Result<Self> {
+        self.config.set(key, value)?;
+        Ok(self)
+    }
+
+    /// What makes bytes of keys. Set it before interceptors, which see the keys as they are.
+    #[must_use]
+    pub fn key_serializer<S: Serializer>(self, serializer: S) -> KafkaProducerBuilder<S, VS> {
+        KafkaProducerBuilder {
+            config: self.config,
+            key_serializer: serializer,
+            value_serializer: self.value_serializer,
+            partitioner: self.partitioner,
+            interceptors: Vec::new(),
+        }
+    }
+
+    /// What makes bytes of values. Set it before interceptors, which see the values as they are.
+    #[must_use]
+    pub fn value_serializer<S: Serializer>(self, serializer: S) -> KafkaProducerBuilder<KS, S> {
+        KafkaProducerBuilder {
+            config: self.config,
+            key_serializer: self.key_serializer,
+            value_serializer: serializer,
+            partitioner: self.partitioner,
+            interceptors: Vec::new(),
+        }
+    }
+
+    /// What chooses the partition of records that name none, instead of the built-in logic.
+    #[must_use]
+    pub fn partitioner(mut self, partitioner: impl Partitioner + 'static) -> Self {
+        self.partitioner = Some(Box::new(partitioner));
+        self
+    }
+
+    /// Adds an interceptor after those that were added before.
+    #[must_use]
+    pub fn interceptor(
+        mut self,
+        interceptor: impl ProducerInterceptor<KS::Input, VS::Input> + 'static,
+    ) -> Self {
+        self.interceptors.push(Box::new(interceptor));
+        self
+    }
+
+    /// Builds the producer and starts its I/O thread. No broker is contacted before there is something to send.
+    ///
+    /// # Errors
+    ///
+    /// `Config` for a configuration that contradicts itself or whose `bootstrap.servers` are not addresses or cannot be
+    /// resolved; `Internal` when the operating system refuses the I/O thread or its selector.
+    ///
+    /// # Blocking
+    ///
+    /// While the names of `bootstrap.servers` are resolved.
+    pub fn build(self) -> Result<KafkaProducer<KS, VS>> {
+        let config = self.config.resolve()?;
+        let time: Arc<dyn Time> = Arc::new(SystemTime);
+        let metadata = metadata(&config, &*time)?;
+        let accumulator = Arc::new(accumulator(&config, &time));
+        let selector = selector(&config, &time)?;
+        accumulator.signal().set_waker(selector.waker());
+        let sender = Sender::new(SenderParts {
+            config: sender_config(&config),
+            client: network_client(&config, selector, &metadata, &time),
+            metadata: Arc::clone(&metadata),
+            accumulator: Arc::clone(&accumulator),
+            transaction_manager: config.enable_idempotence.then(|| {
+                let backoff =
+                    ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max);
+                let max_in_flight = config.max_in_flight_requests_per_connection;
+                Arc::new(TransactionManager::new(max_in_flight, backoff))
+            }),
+            time,
+        });
+        let control = sender.control();
+        let io_thread = IoThreadHandle::default();
+        let ended = io_thread.clone();
+        let name = format!("kafka-producer-network-thread | {}", config.client_id);
+        KafkaThread::spawn(name, move || {
+            sender.run();
+            ended.set_ended();
+        })
+        .map_err(|error| {
+            let text = "the operating system refuses the producer's I/O thread";
+            Error::new(ErrorKind::Internal, text).caused_by(error)
+        })?;
+        Ok(KafkaProducer {
+            client_id: config.client_id,
+            max_block: config.max_block,
+            max_request_size: config.max_request_size,
+            buffer_memory: config.buffer_memory,
+            close_on_drop_timeout: config.request_timeout,
+            ignore_keys: config.partitioner_ignore_keys,
+            key_serializer: self.key_serializer,
+            value_serializer: self.value_serializer,
+            partitioner: self
+                .partitioner
+                .or_else(|| named_partitioner(config.partitioner_class)),
+            interceptors: Arc::new(ProducerInterceptors::new(self.interceptors)),
+            metadata,
+            accumulator,
+            control,
+            io_thread,
+            time: SystemTime,
+        })
+    }
+}
+
+macro_rules! define_builder_setters {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:literal $constant:ident: $kind:ident, $default:tt, [$($rule:tt)+], $importance:ident, $setter:ident($argument:ty);
+    )*) => {
+        /// Typed setters, one for each key; each is described at [`ProducerConfig`]. What is out of range is found by
+        /// [`build`](Self::build).
+        impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
+            $(
+                #[doc = concat!("`", $name, "`:")]
+                $(#[doc = $doc])+
+                #[must_use]
+                pub fn $setter(mut self, value: $argument) -> Self {
+                    self.config.$setter(value);
+                    self
+                }
+            )*
+        }
+    };
+}
+
+with_producer_keys!(define_builder_setters);
+
+impl<KS: Serializer, VS: Serializer> fmt::Debug for KafkaProducerBuilder<KS, VS> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaProducerBuilder")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+fn metadata(config: &ResolvedConfig, time: &dyn Time) -> Result<Arc<Metadata>> {
+    let nodes = parse_and_validate_addresses(&config.bootstrap_servers, config.client_dns_lookup)?;
+    let metadata = Metadata::new(
+        MetadataConfig {
+            refresh_backoff: config.retry_backoff,
+            refresh_backoff_max: config.retry_backoff_max,
+            max_age: config.metadata_max_age,
+            topic_idle: config.metadata_max_idle,
+        },
+        time.now(),
+    );
+    metadata.bootstrap(nodes);
+    Ok(Arc::new(metadata))
+}
+
+fn accumulator(config: &ResolvedConfig, time: &Arc<dyn Time>) -> RecordAccumulator {
+    let pool = BufferPool::new(config.buffer_memory, config.batch_size, Arc::clone(time));
+    let settings = AccumulatorConfig {
+        batch_size: config.batch_size.max(1),
+        compression: config.compression.clone(),
+        linger: config.linger,
+        retry_backoff: config.retry_backoff,
+        retry_backoff_max: config.retry_backoff_max,
+        delivery_timeout: config.delivery_timeout,
+        max_request_size: config.max_request_size,
+        adaptive_partitioning: config.partitioner_adaptive_partitioning_enable,
+        availability_timeout: config.partitioner_availability_timeout,
+        rack: config
+            .client_rack
+            .clone()
+            .filter(|_| config.partitioner_rack_aware),
+    };
+    RecordAccumulator::new(settings, pool, Arc::clone(time))
+}
+
+fn selector(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Selector> {
+    let selector = Selector::new(SelectorConfig {
+        socket_options: SocketOptions {
+            send_buffer: config.send_buffer_bytes,
+            receive_buffer: config.receive_buffer_bytes,
+        },
+        connections_max_idle: config.connections_max_idle.unwrap_or(Duration::MAX),
+        initial_receive_limit: SelectorConfig::DEFAULT_INITIAL_RECEIVE_LIMIT,
+        time: Arc::clone(time),
+    });
+    selector.map_err(|error| {
+        let text = "the operating system refuses a selector for the producer's connections";
+        Error::new(ErrorKind::Internal, text).caused_by(error)
+    })
+}
+
+fn network_client(
+    config: &ResolvedConfig,
+    selector: Selector,
+    metadata: &Arc<Metadata>,
+    time: &Arc<dyn Time>,
+) -> NetworkClient<Selector> {
+    let waker = selector.waker();
+    let name = format!("kafka-producer-resolver-thread | {}", config.client_id);
+    let resolver =
+        ThreadedHostResolver::new(name, Arc::new(SystemHostLookup), move || waker.wake());
+    NetworkClient::new(
+        NetworkClientConfig {
+            client_id: Some(Arc::clone(&config.client_id)),
+            max_in_flight_requests_per_connection: config.max_in_flight_requests_per_connection,
+            reconnect_backoff: config.reconnect_backoff,
+            reconnect_backoff_max: config.reconnect_backoff_max,
+            connection_setup_timeout: config.socket_connection_setup_timeout,
+            connection_setup_timeout_max: config.socket_connection_setup_timeout_max,
+            request_timeout: config.request_timeout,
+            receive_max_bytes: config.receive_max_bytes,
+            metadata_recovery_strategy: config.metadata_recovery_strategy,
+            metadata_recovery_rebootstrap_trigger: config.metadata_recovery_rebootstrap_trigger,
+            required_apis: required_apis(config),
+        },
+        selector,
+        Arc::clone(metadata),
+        Arc::clone(time),
+        Box::new(resolver),
+    )
+}
+
+/// What a broker must offer to be of any use.
+fn required_apis(config: &ResolvedConfig) -> Vec<ApiKey> {
+    let mut apis = vec![ApiKey::Produce, ApiKey::Metadata];
+    if config.enable_idempotence {
+        apis.push(ApiKey::InitProducerId);
+    }
+    apis
+}
+
+fn sender_config(config: &ResolvedConfig) -> SenderConfig {
+    SenderConfig {
+        acks: config.acks.code(),
+        retries: config.retries,
+        max_request_size: config.max_request_size,
+        request_timeout: config.request_timeout,
+        delivery_timeout: config.delivery_timeout,
+        retry_backoff: config.retry_backoff,
+        max_in_flight_requests_per_connection: config.max_in_flight_requests_per_connection,
+        compression: config.compression.kind,
+    }
+}

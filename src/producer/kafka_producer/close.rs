@@ -1,0 +1,151 @@
+//! The end of a producer. Java: `KafkaProducer.close`.
+
+use std::time::{Duration, Instant};
+
+use super::KafkaProducer;
+use crate::error::{Error, ErrorKind, Result, TimeoutReason};
+use crate::producer::Serializer;
+use crate::producer::user_code::contain;
+use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
+use crate::utils::Time;
+
+/// Whether the I/O thread has ended, and what to wait on for it.
+///
+/// The thread's own handle is dropped: std can join, but not with a time-out. The flag is set as the very last thing that
+/// the thread does.
+#[derive(Clone, Debug, Default)]
+pub(super) struct IoThreadHandle(Arc<Ended>);
+
+#[derive(Debug, Default)]
+struct Ended {
+    has_ended: Mutex<bool>,
+    ended: Condvar,
+    close_called: AtomicBool,
+}
+
+impl IoThreadHandle {
+    pub(super) fn set_ended(&self) {
+        *self.0.has_ended.lock() = true;
+        self.0.ended.notify_all();
+    }
+
+    /// Waits for the end of the thread, until `deadline` if there is one. Says whether it has ended.
+    fn join(&self, deadline: Option<Instant>) -> bool {
+        let mut has_ended = self.0.has_ended.lock();
+        while !*has_ended {
+            match deadline {
+                None => self.0.ended.wait(&mut has_ended),
+                Some(deadline) => {
+                    if self
+                        .0
+                        .ended
+                        .wait_until(&mut has_ended, deadline)
+                        .timed_out()
+                    {
+                        return *has_ended;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether this is the first call that closes the producer.
+    fn is_first_close(&self) -> bool {
+        !self.0.close_called.swap(true, Ordering::AcqRel)
+    }
+}
+
+impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
+    /// Takes no more records, waits until those that were taken have their results, and ends the I/O thread.
+    ///
+    /// What is not delivered within `timeout` fails; the error here says how many records that were, and each one's own
+    /// error whether the log may hold it. With [`Duration::MAX`] every record gets its time. Closing twice is no error.
+    /// Inside a callback, nothing is waited for: what is not delivered yet fails.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout`, when records were not delivered in time.
+    ///
+    /// # Blocking
+    ///
+    /// At most `timeout`, and until the callback that is running has returned.
+    pub fn close(&self, timeout: Duration) -> Result<()> {
+        let is_first = self.io_thread.is_first_close();
+        self.accumulator.close();
+        let on_io_thread = self.accumulator.io_thread().is_current();
+        if on_io_thread || timeout.is_zero() {
+            self.control.force_close();
+        } else {
+            self.control.initiate_close();
+        }
+        self.accumulator.signal().wake();
+        if on_io_thread {
+            return Ok(());
+        }
+        let deadline = self.time.now().checked_add(timeout);
+        if !self.io_thread.join(deadline) {
+            self.control.force_close();
+            self.accumulator.signal().wake();
+            self.io_thread.join(None);
+        }
+        if !is_first {
+            return Ok(());
+        }
+        self.close_plugins();
+        self.undelivered(timeout)
+    }
+
+    fn close_plugins(&self) {
+        self.interceptors.close();
+        let close: [&dyn Fn(); 3] = [
+            &|| self.key_serializer.close(),
+            &|| self.value_serializer.close(),
+            &|| {
+                self.partitioner
+                    .iter()
+                    .for_each(|partitioner| partitioner.close())
+            },
+        ];
+        for close in close {
+            if let Err(panic) = contain("a serializer or partitioner", close) {
+                log::error!("{panic}, while it was closed");
+            }
+        }
+    }
+
+    fn undelivered(&self, timeout: Duration) -> Result<()> {
+        let records = self.control.undelivered();
+        if records == 0 {
+            return Ok(());
+        }
+        let text = format!(
+            "the producer was closed, and {records} records had not been delivered after {} ms",
+            timeout.as_millis()
+        );
+        let reason = TimeoutReason {
+            waiting_for: "the delivery of all records before the close",
+            waited: timeout,
+            config: None,
+        };
+        Err(Error::timed_out(text, reason).with_delivery(crate::error::Delivery::MaybeWritten))
+    }
+}
+
+impl<KS: Serializer, VS: Serializer> Drop for KafkaProducer<KS, VS> {
+    fn drop(&mut self) {
+        if self.accumulator.io_thread().is_current() {
+            // The last handle went away inside a callback. The thread cannot wait for itself, but goes on until all is
+            // delivered.
+            self.accumulator.close();
+            self.control.initiate_close();
+            return;
+        }
+        match self.close(self.close_on_drop_timeout) {
+            Err(error) if error.kind() == ErrorKind::Timeout => {
+                log::warn!("[Producer clientId={}] dropped: {error}", self.client_id);
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+}

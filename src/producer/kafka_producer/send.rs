@@ -1,0 +1,476 @@
+//! The way of one record into its batch, on the caller's thread. Java: `KafkaProducer.doSend`, `waitOnMetadata`,
+//! `partition`.
+//!
+//! The common case costs one clock read, no allocation and no lock but the partition's: the topic's metadata are in the
+//! snapshot, and the batch has room.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::KafkaProducer;
+use crate::common::{Cluster, Headers, TopicInfo, TopicPartition};
+use crate::error::{Error, ErrorKind, Result, TimeoutReason};
+use crate::producer::internals::{AppendContext, AppendOutcome, AppendRecord};
+use crate::producer::partitioner::choose_partition;
+use crate::producer::record_future::RecordFuture;
+use crate::producer::user_code::{contain, user_error};
+use crate::producer::{
+    Callback, ProducerRecord, RecordData, RecordMetadata, Serialized, Serializer,
+};
+use crate::utils::{Time, murmur2, to_positive};
+
+/// Whether a send may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// For `max.block.ms`.
+    MaxBlock,
+    Never,
+}
+
+/// A record that `try_send` did not take, and why.
+pub struct TrySendError<'a, K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]> {
+    /// The record, as the interceptors left it.
+    pub record: ProducerRecord<'a, K, V>,
+    /// Why it was not taken: `WouldBlock` if the same call may succeed a little later.
+    pub error: Error,
+}
+
+/// What `do_send` works out before the append.
+struct Prepared<'a> {
+    key: Serialized<'a>,
+    value: Serialized<'a>,
+    timestamp: i64,
+}
+
+impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
+    /// Intercepts, waits for metadata, serializes, partitions, appends. Gives a future if `with_future`.
+    pub(super) fn do_send<'a>(
+        &self,
+        record: ProducerRecord<'a, KS::Input, VS::Input>,
+        callback: Option<Callback>,
+        wait: Wait,
+        with_future: bool,
+    ) -> Result<Option<RecordFuture>, TrySendError<'a, KS::Input, VS::Input>> {
+        let mut record = self.interceptors.on_send(record);
+        let mut callback = self.interceptors.wrap(callback, &record);
+        // The headers leave the record so that serializers can add to them while they borrow the rest.
+        let mut headers = std::mem::take(&mut record.headers);
+        let sent = self.send_intercepted(&record, &mut headers, &mut callback, wait, with_future);
+        match sent {
+            Ok(future) => Ok(future),
+            Err(error) if wait == Wait::MaxBlock && is_api_error(&error) => {
+                Ok(self.fail_delivery(&record, error, callback, with_future))
+            }
+            Err(error) => {
+                record.headers = headers;
+                self.interceptors.on_send_error(&record, &error);
+                Err(TrySendError { record, error })
+            }
+        }
+    }
+
+    fn send_intercepted(
+        &self,
+        record: &ProducerRecord<'_, KS::Input, VS::Input>,
+        headers: &mut Headers,
+        callback: &mut Option<Callback>,
+        wait: Wait,
+        with_future: bool,
+    ) -> Result<Option<RecordFuture>> {
+        record.validate()?;
+        if self.accumulator.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "the producer is closed"));
+        }
+        let topic = &*record.topic;
+        let mut max_block = self.max_block;
+        loop {
+            let cluster = self.metadata.snapshot();
+            let Some(info) = known_topic(&cluster, topic, record.partition) else {
+                drop(cluster);
+                max_block -= self.await_metadata(topic, record.partition, wait, max_block)?;
+                continue;
+            };
+            let prepared = self.prepare(record, headers)?;
+            let append = AppendRecord {
+                timestamp: prepared.timestamp,
+                key: prepared.key.as_bytes(),
+                value: prepared.value.as_bytes(),
+                headers,
+            };
+            let max_block = self.may_block(wait).then_some(max_block);
+            let to = Destination {
+                info,
+                cluster: &cluster,
+                partition: record.partition,
+            };
+            return self.append(&to, &append, callback, max_block, with_future);
+        }
+    }
+
+    /// Whether this send may wait: not if it was told not to, and never inside a callback.
+    fn may_block(&self, wait: Wait) -> bool {
+        wait == Wait::MaxBlock && !self.accumulator.io_thread().is_current()
+    }
+
+    /// Waits for the topic, or says that it would have to. Gives the time that it took.
+    fn await_metadata(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        wait: Wait,
+        max_wait: Duration,
+    ) -> Result<Duration> {
+        if wait == Wait::Never {
+            self.metadata.add(topic, self.time.now());
+            if let Some(error) = self.metadata.topic_error(topic) {
+                if !error.is_retriable() {
+                    return Err(error);
+                }
+            }
+            self.metadata.request_update_for_topic(topic);
+            self.accumulator.signal().wake();
+            let text = format!("the metadata of topic {topic} are not known yet");
+            return Err(Error::new(ErrorKind::WouldBlock, text));
+        }
+        self.wait_on_metadata(topic, partition, max_wait)
+    }
+
+    /// Makes sure that the snapshot knows the topic, and the partition if one is named. Gives the time that it took.
+    ///
+    /// A partition that is out of range is waited for, because the topic may be growing.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` after `max_wait`, even where a topic error came meanwhile that may pass; `InvalidTopic`, `Authorization`,
+    /// `Authentication`, `Closed`; `WouldDeadlock` on the I/O thread.
+    pub(super) fn wait_on_metadata(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        max_wait: Duration,
+    ) -> Result<Duration> {
+        let start = self.time.now();
+        self.metadata.add(topic, start);
+        if known_topic(&self.metadata.snapshot(), topic, partition).is_some() {
+            return Ok(Duration::ZERO);
+        }
+        self.accumulator
+            .io_thread()
+            .check_may_block("a send to a topic that is not known yet")?;
+        if let Some(error) = self.metadata.topic_error(topic) {
+            if error.kind() == ErrorKind::InvalidTopic {
+                return Err(error);
+            }
+        }
+        loop {
+            self.metadata.add(topic, self.time.now());
+            let version = self.metadata.request_update_for_topic(topic);
+            self.accumulator.signal().wake();
+            let elapsed = self.time.now().saturating_duration_since(start);
+            let remaining = max_wait.saturating_sub(elapsed);
+            match self.metadata.await_update(version, remaining, &self.time) {
+                Ok(()) => {}
+                Err(error) if error.is_timeout() => {
+                    return Err(self.metadata_timed_out(topic, partition, max_wait));
+                }
+                Err(error) => return Err(error),
+            }
+            let elapsed = self.time.now().saturating_duration_since(start);
+            if elapsed >= max_wait {
+                return Err(self.metadata_timed_out(topic, partition, max_wait));
+            }
+            self.metadata.maybe_throw_exception_for_topic(topic)?;
+            if known_topic(&self.metadata.snapshot(), topic, partition).is_some() {
+                return Ok(elapsed);
+            }
+        }
+    }
+
+    fn metadata_timed_out(&self, topic: &str, partition: Option<i32>, waited: Duration) -> Error {
+        let millis = waited.as_millis();
+        let count = self
+            .metadata
+            .snapshot()
+            .partition_count(topic)
+            .filter(|count| *count > 0);
+        let text = match (partition, count) {
+            (Some(partition), Some(count)) => format!(
+                "topic {topic} has {count} partitions and no partition {partition} appeared within {millis} ms"
+            ),
+            _ => format!("topic {topic} was not in the cluster's metadata after {millis} ms"),
+        };
+        let reason = TimeoutReason {
+            waiting_for: "the metadata of a topic",
+            waited,
+            config: Some("max.block.ms"),
+        };
+        let error = Error::timed_out(text, reason);
+        match self.metadata.topic_error(topic) {
+            Some(cause) => error.caused_by(cause),
+            None => error,
+        }
+    }
+
+    /// Serializes, and reads the clock for the record's time. A panic of a serializer is its error.
+    fn prepare<'r>(
+        &self,
+        record: &'r ProducerRecord<'_, KS::Input, VS::Input>,
+        headers: &mut Headers,
+    ) -> Result<Prepared<'r>> {
+        let topic = &*record.topic;
+        let key = serialize(
+            "key",
+            &self.key_serializer,
+            topic,
+            headers,
+            record.key.as_ref(),
+        )?;
+        let value = serialize(
+            "value",
+            &self.value_serializer,
+            topic,
+            headers,
+            record.value.as_ref(),
+        )?;
+        let timestamp = record.timestamp.unwrap_or_else(|| self.time.unix_millis());
+        Ok(Prepared {
+            key,
+            value,
+            timestamp,
+        })
+    }
+
+    fn append(
+        &self,
+        to: &Destination<'_>,
+        record: &AppendRecord<'_>,
+        callback: &mut Option<Callback>,
+        max_block: Option<Duration>,
+        with_future: bool,
+    ) -> Result<Option<RecordFuture>> {
+        self.check_size(record)?;
+        let mut context = AppendContext {
+            topic: to.info,
+            cluster: to.cluster,
+            max_block,
+            abort_for_new_batch: to.partition.is_none() && self.partitioner.is_some(),
+            with_future,
+        };
+        let mut partition = self.partition(to, record)?;
+        loop {
+            match self
+                .accumulator
+                .append(partition, record, callback, &context)
+            {
+                Ok(AppendOutcome::Appended {
+                    result,
+                    index,
+                    is_new_batch,
+                    ..
+                }) => {
+                    if is_new_batch {
+                        self.metadata.add(to.info.name(), self.time.now());
+                    }
+                    let future = |result| RecordFuture::in_batch(result, index, record.facts());
+                    return Ok(result.map(future));
+                }
+                // A partitioner may turn to another partition where a batch begins; then the record stays there.
+                Ok(AppendOutcome::NewBatchNeeded { partition: previous }) => {
+                    if self.on_new_batch(to, previous)? {
+                        partition = self.partition(to, record)?;
+                    }
+                    context.abort_for_new_batch = false;
+                }
+                Err(error) => return Err(self.append_error(error, max_block)),
+            }
+        }
+    }
+
+    /// Inside a callback a full buffer is not waited for, which is another error than the same in `try_send`.
+    fn append_error(&self, error: Error, max_block: Option<Duration>) -> Error {
+        let in_callback = max_block.is_none() && self.accumulator.io_thread().is_current();
+        if error.kind() == ErrorKind::WouldBlock && in_callback {
+            let text = "a send inside a callback found the buffer full, and cannot wait for the thread it runs on";
+            return Error::new(ErrorKind::WouldDeadlock, text).caused_by(error);
+        }
+        error
+    }
+
+    /// The record's own partition, the partitioner's, or the key's; `None` leaves it to the sticky one.
+    fn partition(&self, to: &Destination<'_>, record: &AppendRecord<'_>) -> Result<Option<i32>> {
+        if to.partition.is_some() {
+            return Ok(to.partition);
+        }
+        if let Some(partitioner) = &self.partitioner {
+            let (key, value) = (record.key, record.value);
+            let chosen =
+                choose_partition(&**partitioner, to.info.name(), key, value, to.cluster)?;
+            return check_chosen(chosen, to.info).map(Some);
+        }
+        match record.key.filter(|_| !self.ignore_keys) {
+            Some(key) => {
+                let count = i32::try_from(to.info.partition_count())
+                    .unwrap_or(i32::MAX)
+                    .max(1);
+                Ok(Some(to_positive(murmur2(key)) % count))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the partitioner, told that a batch begins, wants to choose again.
+    fn on_new_batch(&self, to: &Destination<'_>, previous: i32) -> Result<bool> {
+        let Some(partitioner) = &self.partitioner else {
+            return Ok(false);
+        };
+        contain("the partitioner", || {
+            partitioner.on_new_batch(to.info.name(), to.cluster, previous)
+        })
+    }
+
+    /// Refuses a record that fits into no request or not into the buffer, by its size before compression.
+    fn check_size(&self, record: &AppendRecord<'_>) -> Result<()> {
+        let size = record.upper_bound();
+        let (limit, key) = if size > self.max_request_size {
+            (self.max_request_size, "max.request.size")
+        } else if size > self.buffer_memory {
+            (self.buffer_memory, "buffer.memory")
+        } else {
+            return Ok(());
+        };
+        let text = format!(
+            "the record takes {size} bytes with its batch, which is more than the {limit} bytes of {key}"
+        );
+        Err(Error::new(ErrorKind::RecordTooLarge, text))
+    }
+
+    /// Hands an error that has to do with the cluster to the callback and the future instead of the caller.
+    fn fail_delivery(
+        &self,
+        record: &ProducerRecord<'_, KS::Input, VS::Input>,
+        error: Error,
+        callback: Option<Callback>,
+        with_future: bool,
+    ) -> Option<RecordFuture> {
+        let partition = record.partition.unwrap_or(-1);
+        let error = error.for_partition(TopicPartition::new(&*record.topic, partition));
+        if let Some(callback) = callback {
+            if let Err(panic) = contain("a callback", || callback.call(Err(error.clone()))) {
+                log::error!("{panic}; its record was for topic {}", record.topic);
+            }
+        }
+        with_future.then(|| RecordFuture::done(Err::<RecordMetadata, _>(error)))
+    }
+}
+
+/// Where a record goes: its topic as the metadata have it, and the partition that it names.
+struct Destination<'a> {
+    info: &'a TopicInfo,
+    cluster: &'a Cluster,
+    partition: Option<i32>,
+}
+
+/// The topic, if it has partitions and the named one is among them.
+fn known_topic<'c>(
+    cluster: &'c Cluster,
+    topic: &str,
+    partition: Option<i32>,
+) -> Option<&'c TopicInfo> {
+    let info = cluster
+        .topic(topic)
+        .filter(|info| info.partition_count() > 0)?;
+    match partition {
+        None => Some(info),
+        Some(partition) => info.partition(partition).map(|_| info),
+    }
+}
+
+fn serialize<'r, S: Serializer>(
+    what: &str,
+    serializer: &S,
+    topic: &str,
+    headers: &mut Headers,
+    data: Option<&'r S::Input>,
+) -> Result<Serialized<'r>> {
+    let Some(data) = data else {
+        return Ok(Serialized::NULL);
+    };
+    let serialized = contain(&format!("the {what} serializer"), || {
+        serializer.serialize(topic, headers, data)
+    })?;
+    serialized.map_err(|cause| {
+        let text = format!("the {what} of a record for topic {topic} cannot be serialized");
+        user_error(ErrorKind::Serialization, text, cause)
+    })
+}
+
+fn check_chosen(partition: i32, topic: &TopicInfo) -> Result<i32> {
+    if topic.partition(partition).is_some() {
+        return Ok(partition);
+    }
+    let text = format!(
+        "the partitioner chose partition {partition} of topic {}, which has {}",
+        topic.name(),
+        topic.partition_count()
+    );
+    Err(Error::new(ErrorKind::IllegalArgument, text))
+}
+
+/// What Java calls an `ApiException`: it says something of the cluster or the record's way there, not of the call.
+fn is_api_error(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Timeout
+        | ErrorKind::BufferExhausted
+        | ErrorKind::RecordTooLarge
+        | ErrorKind::InvalidTopic
+        | ErrorKind::Authorization
+        | ErrorKind::Authentication
+        | ErrorKind::UnsupportedVersion
+        | ErrorKind::Network
+        | ErrorKind::Broker
+        | ErrorKind::Fenced
+        | ErrorKind::Protocol => true,
+        ErrorKind::Config
+        | ErrorKind::Serialization
+        | ErrorKind::IllegalArgument
+        | ErrorKind::IllegalState
+        | ErrorKind::Closed
+        | ErrorKind::WouldDeadlock
+        | ErrorKind::WouldBlock
+        | ErrorKind::Panic
+        | ErrorKind::Internal => false,
+    }
+}
+
+impl<K: RecordData + ?Sized, V: RecordData + ?Sized> TrySendError<'_, K, V> {
+    /// Whether the same call may succeed a little later.
+    pub fn is_would_block(&self) -> bool {
+        self.error.kind() == ErrorKind::WouldBlock
+    }
+}
+
+impl<K: RecordData + ?Sized, V: RecordData + ?Sized> From<TrySendError<'_, K, V>> for Error {
+    fn from(unsent: TrySendError<'_, K, V>) -> Self {
+        unsent.error
+    }
+}
+
+impl<K: RecordData + ?Sized, V: RecordData + ?Sized> fmt::Debug for TrySendError<'_, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrySendError")
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: RecordData + ?Sized, V: RecordData + ?Sized> fmt::Display for TrySendError<'_, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the record was not sent")
+    }
+}
+
+impl<K: RecordData + ?Sized, V: RecordData + ?Sized> std::error::Error for TrySendError<'_, K, V> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}

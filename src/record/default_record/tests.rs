@@ -1,0 +1,183 @@
+//! Java: `DefaultRecordTest`.
+
+use super::*;
+
+static NO_HEADERS: Headers = Headers::new();
+
+/// A record of these parts behind its right length.
+fn with_length(parts: &[&[u8]]) -> Vec<u8> {
+    let body = parts.concat();
+    let mut bytes = Vec::new();
+    write_varint(&mut bytes, i32::try_from(body.len()).unwrap()).unwrap();
+    bytes.extend(body);
+    bytes
+}
+
+fn varint(value: i32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_varint(&mut bytes, value).unwrap();
+    bytes
+}
+
+/// Attributes, timestamp delta and offset delta.
+const START: &[u8] = &[0, 0, 0];
+const NULL: &[u8] = &[1];
+const NONE: &[u8] = &[0];
+
+fn read_error(bytes: &[u8]) -> String {
+    DecodedRecord::read(&mut &bytes[..], 0)
+        .unwrap_err()
+        .to_string()
+}
+
+fn written(record: &DefaultRecord<'_>, timestamp_delta: i64, offset_delta: i32) -> Vec<u8> {
+    let place = record.place(timestamp_delta, offset_delta);
+    let mut bytes = Vec::new();
+    record.write(&place, &mut bytes).unwrap();
+    assert_eq!(bytes.len(), place.size);
+    bytes
+}
+
+#[test]
+fn size_is_exact_and_the_bound_holds() {
+    // Java: DefaultRecordTest.testBasicSerde, testSerdeNoSequence.
+    let mut headers = Headers::new();
+    headers
+        .add("foo", "value")
+        .add_null("bar")
+        .add("\u{1f511}", "");
+    for headers in [&NO_HEADERS, &headers] {
+        for key in [None, Some(&b""[..]), Some(b"hi"), Some(&[7; 200])] {
+            for value in [None, Some(&b""[..]), Some(b"there"), Some(&[9; 20_000])] {
+                let record = DefaultRecord::new(key, value, headers).unwrap();
+                for (timestamp_delta, offset_delta) in
+                    [(0, 0), (-5, 63), (i64::MIN, i32::MAX), (i64::MAX, 1 << 20)]
+                {
+                    let bytes = written(&record, timestamp_delta, offset_delta);
+                    assert!(RECORD_BATCH_OVERHEAD + bytes.len() <= record.batch_size_upper_bound());
+                    let mut rest = &bytes[..];
+                    let read = DecodedRecord::read(&mut rest, 0).unwrap();
+                    assert!(rest.is_empty());
+                    assert_eq!(read.timestamp, timestamp_delta);
+                    assert_eq!(read.offset_delta, offset_delta);
+                    assert_eq!(read.key.as_deref(), key);
+                    assert_eq!(read.value.as_deref(), value);
+                    assert_eq!(read.headers, *headers);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn estimates_of_the_bound_agree() {
+    let mut headers = Headers::new();
+    headers.add("foo", "value").add_null("bar");
+    for headers in [&NO_HEADERS, &headers] {
+        for (key, value) in [
+            (None, None),
+            (Some(&b"k"[..]), None),
+            (Some(&b""[..]), Some(&[0; 100][..])),
+        ] {
+            let record = DefaultRecord::new(key, value, headers).unwrap();
+            let bound = crate::record::estimate_batch_size_upper_bound(key, value, headers);
+            assert_eq!(bound, record.batch_size_upper_bound());
+        }
+    }
+    // 61 + 21 + "k" and "v" with their lengths + no headers.
+    let bound = crate::record::estimate_batch_size_upper_bound_of(Some(1), Some(1), &NO_HEADERS);
+    assert_eq!(bound, 61 + 21 + 2 + 2 + 1);
+}
+
+#[test]
+fn lengths_beyond_the_format_have_a_bound_beyond_any_buffer() {
+    let bound =
+        crate::record::estimate_batch_size_upper_bound_of(Some(usize::MAX), None, &NO_HEADERS);
+    assert!(bound > i32::MAX as usize);
+}
+
+#[test]
+fn bytes_behind_the_record_are_left_alone() {
+    let record = DefaultRecord::new(None, Some(b"v"), &NO_HEADERS).unwrap();
+    let mut bytes = written(&record, 0, 0);
+    bytes.extend_from_slice(b"next");
+    let mut rest = &bytes[..];
+    DecodedRecord::read(&mut rest, 0).unwrap();
+    assert_eq!(rest, b"next");
+}
+
+#[test]
+fn timestamps_wrap_in_both_directions() {
+    let record = DefaultRecord::new(None, None, &NO_HEADERS).unwrap();
+    let bytes = written(&record, i64::MAX.wrapping_sub(-1), 0);
+    let read = DecodedRecord::read(&mut &bytes[..], -1).unwrap();
+    assert_eq!(read.timestamp, i64::MAX);
+}
+
+#[test]
+fn invalid_key_size() {
+    // Java: DefaultRecordTest.testInvalidKeySize, testInvalidKeySizePartial.
+    let bytes = with_length(&[START, &varint(1000), b"key"]);
+    assert!(read_error(&bytes).contains("key length"));
+}
+
+#[test]
+fn invalid_value_size() {
+    // Java: DefaultRecordTest.testInvalidValueSize, testInvalidValueSizePartial.
+    let bytes = with_length(&[START, NULL, &varint(i32::MAX), b"value"]);
+    assert!(read_error(&bytes).contains("value length"));
+}
+
+#[test]
+fn invalid_num_headers() {
+    // Java: DefaultRecordTest.testInvalidNumHeaders, testInvalidNumHeadersPartial.
+    let bytes = with_length(&[START, NULL, NULL, &varint(-1)]);
+    assert!(read_error(&bytes).contains("header count is negative"));
+    let bytes = with_length(&[START, NULL, NULL, &varint(i32::MAX)]);
+    assert!(read_error(&bytes).contains("header count is more"));
+}
+
+#[test]
+fn invalid_header_key() {
+    // Java: DefaultRecordTest.testInvalidHeaderKey, testNullHeaderKey.
+    let bytes = with_length(&[START, NULL, NULL, &varint(1), &varint(5), b"k"]);
+    assert!(read_error(&bytes).contains("header key's length"));
+    let bytes = with_length(&[START, NULL, NULL, &varint(1), NULL, NULL]);
+    assert!(read_error(&bytes).contains("header key is null"));
+    let bytes = with_length(&[START, NULL, NULL, &varint(1), &varint(1), &[0xff], NULL]);
+    assert!(read_error(&bytes).contains("UTF-8"));
+}
+
+#[test]
+fn invalid_header_value() {
+    // Java: DefaultRecordTest.testInvalidHeaderValue.
+    let bytes = with_length(&[START, NULL, NULL, &varint(1), &varint(1), b"k", &varint(9)]);
+    assert!(read_error(&bytes).contains("header value's length"));
+}
+
+#[test]
+fn underflow_reading_timestamp_and_offset() {
+    // Java: DefaultRecordTest.testUnderflowReadingTimestamp, testUnderflowReadingVarlong.
+    assert!(read_error(&with_length(&[&[]])).contains("attributes"));
+    assert!(read_error(&with_length(&[&[0]])).contains("inside a number"));
+    assert!(read_error(&with_length(&[&[0, 0x80]])).contains("inside a number"));
+    assert!(read_error(&with_length(&[&[0, 0]])).contains("inside a number"));
+}
+
+#[test]
+fn invalid_varlong() {
+    // Java: DefaultRecordTest.testInvalidVarlong.
+    let bytes = with_length(&[&[0], &[0xff; 11]]);
+    assert!(read_error(&bytes).contains("too long"));
+}
+
+#[test]
+fn invalid_length() {
+    let record = with_length(&[START, NULL, NULL, NONE]);
+    assert!(DecodedRecord::read(&mut &record[..], 0).is_ok());
+
+    assert!(read_error(&varint(-1)).contains("length is negative"));
+    assert!(read_error(&record[..record.len() - 1]).contains("more than what is left"));
+    let bytes = with_length(&[START, NULL, NULL, NONE, b"more"]);
+    assert!(read_error(&bytes).contains("behind its headers"));
+}

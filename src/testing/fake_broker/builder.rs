@@ -1,0 +1,180 @@
+//! How a test broker is set up.
+
+use std::ops::RangeInclusive;
+
+use super::cluster::{Broker, Cluster, Settings};
+use super::core::Core;
+use super::producer_state::SequenceRules;
+use super::server::NodeServer;
+use super::{Api, FakeBroker, TopicConfig};
+use crate::common::NodeId;
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::ErrorCode;
+use crate::sync::Arc;
+
+/// Sets up a [`FakeBroker`].
+#[must_use = "nothing runs before `start`"]
+#[derive(Clone, Debug)]
+pub struct FakeBrokerBuilder {
+    nodes: i32,
+    racks: Vec<String>,
+    topics: Vec<(String, TopicConfig)>,
+    versions: Vec<(Option<NodeId>, Api, Option<RangeInclusive<i16>>)>,
+    settings: Settings,
+}
+
+impl FakeBrokerBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            nodes: 1,
+            racks: Vec::new(),
+            topics: Vec::new(),
+            versions: Vec::new(),
+            settings: Settings {
+                cluster_id: "fake-broker".into(),
+                replication_factor: 3,
+                auto_create_topics: true,
+                default_topic: TopicConfig::new(1),
+                sequence_rules: SequenceRules::default(),
+            },
+        }
+    }
+
+    /// The number of nodes; their ids are 1, 2, ... Default: 1.
+    pub fn nodes(mut self, nodes: i32) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
+    /// The racks of the nodes, in the order of their ids and from the first again. Default: none.
+    pub fn racks<R: Into<String>>(mut self, racks: impl IntoIterator<Item = R>) -> Self {
+        self.racks = racks.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Creates a topic with this many partitions. Their leaders go round the nodes, beginning with the first.
+    pub fn topic(self, topic: impl Into<String>, partitions: i32) -> Self {
+        self.topic_with(topic, TopicConfig::new(partitions))
+    }
+
+    /// Creates a topic with this configuration.
+    pub fn topic_with(mut self, topic: impl Into<String>, config: TopicConfig) -> Self {
+        self.topics.push((topic.into(), config));
+        self
+    }
+
+    /// Whether a Metadata request that allows it creates the topics that it names. Default: true.
+    pub fn auto_create_topics(mut self, auto_create_topics: bool) -> Self {
+        self.settings.auto_create_topics = auto_create_topics;
+        self
+    }
+
+    /// What topics that are created on demand are like. Default: one partition.
+    pub fn default_topic(mut self, config: TopicConfig) -> Self {
+        self.settings.default_topic = config;
+        self
+    }
+
+    /// How many nodes a partition is on; no more than there are. Only they take over when its leader stops. Default: 3.
+    pub fn replication_factor(mut self, replicas: usize) -> Self {
+        self.settings.replication_factor = replicas;
+        self
+    }
+
+    /// The id of the cluster. Default: `fake-broker`.
+    pub fn cluster_id(mut self, id: impl Into<String>) -> Self {
+        self.settings.cluster_id = id.into();
+        self
+    }
+
+    /// The versions of an API that all nodes speak. Default: all that this library knows.
+    pub fn versions(mut self, api: Api, versions: RangeInclusive<i16>) -> Self {
+        self.versions.push((None, api, Some(versions)));
+        self
+    }
+
+    /// The versions of an API that one node speaks.
+    pub fn node_versions(mut self, node: NodeId, api: Api, versions: RangeInclusive<i16>) -> Self {
+        self.versions.push((Some(node), api, Some(versions)));
+        self
+    }
+
+    /// No node has this API.
+    pub fn without_api(mut self, api: Api) -> Self {
+        self.versions.push((None, api, None));
+        self
+    }
+
+    /// Whether a partition that knows nothing of a producer answers UNKNOWN_PRODUCER_ID unless its first sequence is 0, as
+    /// brokers before 2.5 do. Default: false, it accepts any.
+    pub fn unknown_producer_id(mut self, unknown_producer_id: bool) -> Self {
+        self.settings.sequence_rules.unknown_producer_id = unknown_producer_id;
+        self
+    }
+
+    /// The answer to a batch that was appended so long ago that the partition remembers it no more, having seen 5 newer
+    /// ones. Default: OUT_OF_ORDER_SEQUENCE_NUMBER, as in Kafka 4; DUPLICATE_SEQUENCE_NUMBER is that of brokers 1.0.
+    pub fn stale_duplicate_answer(mut self, code: ErrorCode) -> Self {
+        self.settings.sequence_rules.stale_duplicate = code;
+        self
+    }
+
+    /// Starts the cluster.
+    ///
+    /// # Errors
+    ///
+    /// When there would be no node, a topic or a node in the settings is not legal, or the operating system refuses a port
+    /// or a thread.
+    pub fn start(self) -> Result<FakeBroker> {
+        if self.nodes < 1 {
+            return Err(config_error("a test broker needs at least one node".into()));
+        }
+        let servers = (1..=self.nodes)
+            .map(|id| NodeServer::bind(NodeId(id)))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| {
+                Error::new(ErrorKind::Internal, "no port for a test broker").caused_by(error)
+            })?;
+        let cluster = self.build_cluster(&servers)?;
+        // From here on it is stopped by its drop, should the rest fail.
+        let broker = FakeBroker {
+            core: Arc::new(Core::new(cluster, servers)),
+            is_owner: true,
+        };
+        for node in broker.nodes() {
+            broker.open_listener(node)?;
+        }
+        Ok(broker)
+    }
+
+    fn build_cluster(self, servers: &[NodeServer]) -> Result<Cluster> {
+        let racks = self.racks.iter().map(|rack| Some(rack.clone())).cycle();
+        let racks = racks.chain(std::iter::repeat(None));
+        let brokers = servers.iter().zip(racks).map(|(server, rack)| {
+            let address = server.address();
+            Broker::new(server.node, address.ip().to_string(), address.port(), rack)
+        });
+        let mut cluster = Cluster::new(self.settings, brokers.collect());
+        for (node, api, versions) in self.versions {
+            if let Some(node) = node.filter(|node| cluster.broker(*node).is_none()) {
+                return Err(config_error(format!(
+                    "versions are set for node {node}, which there is not"
+                )));
+            }
+            for broker in &mut cluster.brokers {
+                if node.is_none_or(|node| node == broker.id) {
+                    broker.set_versions(api, versions.clone());
+                }
+            }
+        }
+        for (topic, config) in self.topics {
+            let created = cluster.create_topic(&topic, config);
+            created.map_err(|code| config_error(format!("topic '{topic}': {code}")))?;
+        }
+        Ok(cluster)
+    }
+}
+
+fn config_error(text: String) -> Error {
+    Error::new(ErrorKind::Config, text)
+}

@@ -1,0 +1,285 @@
+//! The model behind all nodes: which of them run, which topics there are, who leads what. It knows nothing of sockets.
+//!
+//! Locks: one lock of `Core` guards it whole, so that a request sees the cluster before or after a change, never between.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use super::Api;
+use super::log::PartitionLog;
+use super::producer_state::SequenceRules;
+use super::topic::{Partition, Topic, TopicConfig, is_legal_name};
+use crate::common::{NodeId, Uuid};
+use crate::protocol::ErrorCode;
+use crate::sync::Arc;
+
+/// What holds for the whole cluster.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) cluster_id: String,
+    pub(super) replication_factor: usize,
+    pub(super) auto_create_topics: bool,
+    pub(super) default_topic: TopicConfig,
+    pub(super) sequence_rules: SequenceRules,
+}
+
+/// A broker as the cluster sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Broker {
+    pub(super) id: NodeId,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) rack: Option<String>,
+    pub(super) is_up: bool,
+    /// Where it differs from what this library speaks; `None` is an API that the broker does not have.
+    versions: BTreeMap<Api, Option<RangeInclusive<i16>>>,
+}
+
+impl Broker {
+    pub(super) fn new(id: NodeId, host: String, port: u16, rack: Option<String>) -> Self {
+        Self {
+            id,
+            host,
+            port,
+            rack,
+            is_up: true,
+            versions: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn set_versions(&mut self, api: Api, versions: Option<RangeInclusive<i16>>) {
+        self.versions.insert(api, versions);
+    }
+
+    /// The versions of an API that the broker speaks.
+    pub(super) fn versions(&self, api: Api) -> Option<RangeInclusive<i16>> {
+        match self.versions.get(&api) {
+            Some(versions) => versions.clone(),
+            None => Some(api.key().versions()),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) settings: Settings,
+    pub(super) brokers: Vec<Broker>,
+    pub(super) topics: BTreeMap<Arc<str>, Topic>,
+    next_producer_id: i64,
+}
+
+impl Cluster {
+    pub(super) fn new(settings: Settings, brokers: Vec<Broker>) -> Self {
+        Self {
+            settings,
+            brokers,
+            topics: BTreeMap::new(),
+            next_producer_id: 1000,
+        }
+    }
+
+    pub(super) fn broker(&self, id: NodeId) -> Option<&Broker> {
+        self.brokers.iter().find(|broker| broker.id == id)
+    }
+
+    pub(super) fn broker_mut(&mut self, id: NodeId) -> Option<&mut Broker> {
+        self.brokers.iter_mut().find(|broker| broker.id == id)
+    }
+
+    pub(super) fn is_up(&self, id: NodeId) -> bool {
+        self.broker(id).is_some_and(|broker| broker.is_up)
+    }
+
+    pub(super) fn live_brokers(&self) -> impl Iterator<Item = &Broker> {
+        self.brokers.iter().filter(|broker| broker.is_up)
+    }
+
+    /// The first running node; a test broker's controller has no work.
+    pub(super) fn controller(&self) -> Option<NodeId> {
+        self.live_brokers().next().map(|broker| broker.id)
+    }
+
+    pub(super) fn new_producer_id(&mut self) -> i64 {
+        let id = self.next_producer_id;
+        self.next_producer_id += 1;
+        id
+    }
+
+    pub(super) fn topic_with_id(&self, id: Uuid) -> Option<(&Arc<str>, &Topic)> {
+        self.topics.iter().find(|(_, topic)| topic.id == id)
+    }
+
+    /// The replicas of a partition that are on running nodes, which makes them in sync.
+    pub(super) fn in_sync_replicas(&self, partition: &Partition) -> Vec<NodeId> {
+        let replicas = partition.replicas.iter().copied();
+        replicas.filter(|node| self.is_up(*node)).collect()
+    }
+
+    pub(super) fn create_topic(
+        &mut self,
+        name: &str,
+        config: TopicConfig,
+    ) -> Result<Uuid, ErrorCode> {
+        if !is_legal_name(name) {
+            return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
+        }
+        if self.topics.contains_key(name) {
+            return Err(ErrorCode::TOPIC_ALREADY_EXISTS);
+        }
+        if config.partitions < 1 {
+            return Err(ErrorCode::INVALID_PARTITIONS);
+        }
+        let partitions = (0..config.partitions).map(|number| self.new_partition(number));
+        let topic = Topic {
+            id: Uuid::random(),
+            partitions: partitions.collect(),
+            config,
+        };
+        let id = topic.id;
+        self.topics.insert(Arc::from(name), topic);
+        Ok(id)
+    }
+
+    /// Grows a topic to `count` partitions.
+    pub(super) fn add_partitions(&mut self, name: &str, count: i32) -> Result<(), ErrorCode> {
+        let topic = self.topics.get(name);
+        let topic = topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        if count <= topic.config.partitions {
+            return Err(ErrorCode::INVALID_PARTITIONS);
+        }
+        let added: Vec<_> = (topic.config.partitions..count)
+            .map(|number| self.new_partition(number))
+            .collect();
+        if let Some(topic) = self.topics.get_mut(name) {
+            topic.partitions.extend(added);
+            topic.config.partitions = count;
+        }
+        Ok(())
+    }
+
+    /// Partition leaders go round the nodes, and replicas follow on the next ones.
+    fn new_partition(&self, number: i32) -> Partition {
+        let skip = usize::try_from(number).unwrap_or(0) % self.brokers.len().max(1);
+        let replicas: Vec<_> = self
+            .brokers
+            .iter()
+            .cycle()
+            .skip(skip)
+            .take(self.settings.replication_factor.min(self.brokers.len()))
+            .map(|broker| broker.id)
+            .collect();
+        let leader = replicas.iter().copied().find(|node| self.is_up(*node));
+        Partition {
+            leader,
+            leader_epoch: 0,
+            replicas,
+            log: PartitionLog::default(),
+        }
+    }
+
+    pub(super) fn partition(&self, topic: &str, partition: i32) -> Option<&Partition> {
+        self.topics.get(topic)?.partition(partition)
+    }
+
+    pub(super) fn partition_mut(&mut self, topic: &str, partition: i32) -> Option<&mut Partition> {
+        self.topics.get_mut(topic)?.partition_mut(partition)
+    }
+
+    /// Takes a node out. Another replica on a running node takes over what it led, if there is one.
+    pub(super) fn broker_stopped(&mut self, id: NodeId) {
+        self.set_up(id, false);
+        let live: Vec<_> = self.live_brokers().map(|broker| broker.id).collect();
+        for partition in self.topics.values_mut().flat_map(|t| &mut t.partitions) {
+            if partition.leader == Some(id) {
+                let mut replicas = partition.replicas.iter().copied();
+                let successor = replicas.find(|node| live.contains(node));
+                partition.lead_by(successor);
+            }
+        }
+    }
+
+    /// Brings a node back. It leads again what has no leader; the rest stays where it is.
+    pub(super) fn broker_started(&mut self, id: NodeId) {
+        self.set_up(id, true);
+        for partition in self.topics.values_mut().flat_map(|t| &mut t.partitions) {
+            if partition.leader.is_none() && partition.replicas.contains(&id) {
+                partition.lead_by(Some(id));
+            }
+        }
+    }
+
+    fn set_up(&mut self, id: NodeId, is_up: bool) {
+        if let Some(broker) = self.broker_mut(id) {
+            broker.is_up = is_up;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(nodes: i32, replication_factor: usize) -> Cluster {
+        let settings = Settings {
+            cluster_id: "c".into(),
+            replication_factor,
+            auto_create_topics: true,
+            default_topic: TopicConfig::new(1),
+            sequence_rules: SequenceRules::default(),
+        };
+        let brokers = (1..=nodes)
+            .map(|id| Broker::new(NodeId(id), "h".into(), 9092, None))
+            .collect();
+        Cluster::new(settings, brokers)
+    }
+
+    fn leader(cluster: &Cluster, partition: i32) -> (Option<i32>, i32) {
+        let partition = cluster.partition("t", partition).unwrap();
+        (partition.leader.map(|node| node.0), partition.leader_epoch)
+    }
+
+    #[test]
+    fn leaders_go_round_the_nodes_and_replicas_follow() {
+        let mut cluster = cluster(3, 2);
+        cluster.create_topic("t", TopicConfig::new(3)).unwrap();
+        cluster.add_partitions("t", 4).unwrap();
+        let replicas: Vec<_> = (0..4)
+            .map(|number| cluster.partition("t", number).unwrap().replicas.clone())
+            .map(|nodes| nodes.iter().map(|node| node.0).collect::<Vec<_>>())
+            .collect();
+        assert_eq!(replicas, [[1, 2], [2, 3], [3, 1], [1, 2]]);
+    }
+
+    #[test]
+    fn a_replica_takes_over_from_a_stopped_node() {
+        let mut cluster = cluster(3, 2);
+        cluster.create_topic("t", TopicConfig::new(2)).unwrap();
+        cluster.broker_stopped(NodeId(1));
+        assert_eq!(leader(&cluster, 0), (Some(2), 1));
+        assert_eq!(leader(&cluster, 1), (Some(2), 0));
+        let isr = cluster.in_sync_replicas(cluster.partition("t", 0).unwrap());
+        assert_eq!(isr, [NodeId(2)]);
+        cluster.broker_stopped(NodeId(2));
+        assert_eq!(leader(&cluster, 0), (None, 2));
+        assert_eq!(leader(&cluster, 1), (Some(3), 1));
+        assert_eq!(cluster.controller(), Some(NodeId(3)));
+        cluster.broker_started(NodeId(2));
+        assert_eq!(leader(&cluster, 0), (Some(2), 3));
+        assert_eq!(leader(&cluster, 1), (Some(3), 1), "it stays where it is");
+    }
+
+    #[test]
+    fn refuses_bad_topics() {
+        let mut cluster = cluster(1, 1);
+        cluster.create_topic("t", TopicConfig::new(2)).unwrap();
+        let mut create =
+            |name, partitions| cluster.create_topic(name, TopicConfig::new(partitions));
+        assert_eq!(create("t", 1), Err(ErrorCode::TOPIC_ALREADY_EXISTS));
+        assert_eq!(create("a/b", 1), Err(ErrorCode::INVALID_TOPIC_EXCEPTION));
+        assert_eq!(create("u", 0), Err(ErrorCode::INVALID_PARTITIONS));
+        assert_eq!(
+            cluster.add_partitions("t", 2),
+            Err(ErrorCode::INVALID_PARTITIONS)
+        );
+    }
+}

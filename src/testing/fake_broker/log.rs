@@ -1,0 +1,296 @@
+//! One partition's log: checks a batch as a broker does before an append, appends it, and reads it back.
+//! Java (broker): `LogValidator`, `UnifiedLog.append`, `ProduceRequest.validateRecords`.
+//!
+//! Differs from Java: record offset deltas must be 0, 1, 2, ... where a broker lets some others pass, because no correct
+//! producer makes others. There are no transactions.
+
+use super::facts::{BatchHeader, StoredBatch, StoredRecord};
+use super::producer_state::{ProducerStates, SequenceRules, Sequenced};
+use super::script::Failure;
+use super::topic::TopicConfig;
+use crate::protocol::{ErrorCode, RecordSet};
+use crate::record::{CompressionType, DecodedRecord, RecordBatch, increment_sequence};
+
+/// The most that a batch may grow to when it is decompressed.
+const MAX_UNCOMPRESSED_BYTES: usize = 256 << 20;
+
+/// The bit of a batch's attributes that says whose the timestamps are; a producer leaves it at 0, CreateTime.
+const LOG_APPEND_TIME_FLAG: i16 = 1 << 3;
+
+/// Everything that an append depends on besides the bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AppendContext<'a> {
+    pub(super) produce_version: i16,
+    pub(super) config: &'a TopicConfig,
+    pub(super) rules: SequenceRules,
+    pub(super) leader_epoch: i32,
+    pub(super) now_ms: i64,
+}
+
+/// Where a batch went, or went before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Appended {
+    pub(super) base_offset: i64,
+    /// -1 where the records keep the producer's timestamps.
+    pub(super) log_append_time_ms: i64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct PartitionLog {
+    batches: Vec<(StoredBatch, RecordSet)>,
+    producers: ProducerStates,
+    start_offset: i64,
+    end_offset: i64,
+}
+
+impl PartitionLog {
+    pub(super) fn start_offset(&self) -> i64 {
+        self.start_offset
+    }
+
+    pub(super) fn end_offset(&self) -> i64 {
+        self.end_offset
+    }
+
+    pub(super) fn forget_producers(&mut self) {
+        self.producers.forget();
+    }
+
+    /// Moves the start of the log; whole batches before it are gone, and producers that had nothing else with them.
+    pub(super) fn delete_records_before(&mut self, offset: i64) {
+        self.start_offset = offset.clamp(self.start_offset, self.end_offset);
+        let start_offset = self.start_offset;
+        self.batches
+            .retain(|(batch, _)| batch.last_offset() >= start_offset);
+        let first_kept = self.batches.first();
+        let kept_from = first_kept.map_or(self.end_offset, |(batch, _)| batch.base_offset);
+        self.producers.forget_before(kept_from);
+    }
+
+    pub(super) fn append(
+        &mut self,
+        records: Option<&RecordSet>,
+        context: AppendContext<'_>,
+    ) -> Result<Appended, Failure> {
+        let Some(records) = records else {
+            return Err(invalid("a partition without records"));
+        };
+        let batch = single_batch(records.as_bytes(), context.produce_version)?;
+        check_batch(&batch, context.config)?;
+        let decoded = batch
+            .records(MAX_UNCOMPRESSED_BYTES)
+            .map_err(|error| invalid(&error.to_string()))?;
+        check_records(&batch, &decoded, context.config)?;
+        let header = BatchHeader::of(&batch).map_err(|error| invalid(&error.to_string()))?;
+
+        let sequenced = sequences(&batch);
+        if let Some(sequenced) = sequenced {
+            if let Some(duplicate) = self.producers.check(sequenced, context.rules)? {
+                // As a broker does: the time in the answer to a duplicate is the batch's largest, even where records
+                // keep the producer's timestamps.
+                return Ok(Appended {
+                    base_offset: duplicate.base_offset,
+                    log_append_time_ms: duplicate.timestamp,
+                });
+            }
+        }
+        Ok(self.store(header, sequenced, records.clone(), context))
+    }
+
+    fn store(
+        &mut self,
+        header: BatchHeader,
+        sequenced: Option<Sequenced>,
+        records: RecordSet,
+        context: AppendContext<'_>,
+    ) -> Appended {
+        let base_offset = self.end_offset;
+        let log_append_time = context.config.log_append_time.then_some(context.now_ms);
+        if let Some(sequenced) = sequenced {
+            let timestamp = log_append_time.unwrap_or(header.max_timestamp);
+            self.producers.append(sequenced, base_offset, timestamp);
+        }
+        self.end_offset += i64::from(header.record_count);
+        let stored = StoredBatch {
+            base_offset,
+            leader_epoch: context.leader_epoch,
+            log_append_time,
+            header,
+        };
+        self.batches.push((stored, records));
+        Appended {
+            base_offset,
+            log_append_time_ms: log_append_time.unwrap_or(-1),
+        }
+    }
+
+    pub(super) fn batches(&self) -> Vec<StoredBatch> {
+        self.batches
+            .iter()
+            .map(|(batch, _)| batch.clone())
+            .collect()
+    }
+
+    /// The records from the start of the log on.
+    pub(super) fn records(&self, partition: i32) -> Vec<StoredRecord> {
+        let mut records = Vec::new();
+        for (stored, bytes) in &self.batches {
+            // Both went well when the batch was appended, and the bytes are the same.
+            let Ok((batch, _)) = RecordBatch::parse(bytes.as_bytes()) else {
+                continue;
+            };
+            let decoded = batch.records(MAX_UNCOMPRESSED_BYTES).unwrap_or_default();
+            records.extend(
+                decoded
+                    .into_iter()
+                    .map(|record| stored_record(partition, stored, record))
+                    .filter(|record| record.offset >= self.start_offset),
+            );
+        }
+        records
+    }
+}
+
+fn stored_record(partition: i32, batch: &StoredBatch, record: DecodedRecord) -> StoredRecord {
+    let sequence = match batch.header.base_sequence {
+        -1 => -1,
+        base => increment_sequence(base, record.offset_delta),
+    };
+    StoredRecord {
+        partition,
+        offset: batch.base_offset + i64::from(record.offset_delta),
+        timestamp: batch.log_append_time.unwrap_or(record.timestamp),
+        key: record.key,
+        value: record.value,
+        headers: record.headers,
+        producer_id: batch.header.producer_id,
+        producer_epoch: batch.header.producer_epoch,
+        sequence,
+    }
+}
+
+fn invalid(text: &str) -> Failure {
+    Failure::new(ErrorCode::INVALID_RECORD).message(text)
+}
+
+/// The one batch that a partition of a Produce request must hold.
+fn single_batch(bytes: &[u8], produce_version: i16) -> Result<RecordBatch<'_>, Failure> {
+    if bytes.is_empty() {
+        return Err(invalid("a partition without a record batch"));
+    }
+    // Magic is at the same place in every format; the older formats have no batch header to parse.
+    if let Some(magic) = bytes.get(16).filter(|magic| **magic != 2) {
+        return Err(invalid(&format!("magic {magic} where 2 is needed")));
+    }
+    let (batch, rest) = RecordBatch::parse(bytes)
+        .map_err(|error| Failure::new(ErrorCode::CORRUPT_MESSAGE).message(error.to_string()))?;
+    if !rest.is_empty() {
+        return Err(invalid("more than one record batch for a partition"));
+    }
+    let compression = batch.compression_type();
+    if produce_version < 7 && compression.is_ok_and(|kind| kind == CompressionType::Zstd) {
+        return Err(
+            Failure::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE).message("zstd needs Produce v7")
+        );
+    }
+    Ok(batch)
+}
+
+/// What a broker checks in the header of a batch, in a broker's order.
+fn check_batch(batch: &RecordBatch<'_>, config: &TopicConfig) -> Result<(), Failure> {
+    if batch.base_offset() != 0 {
+        return Err(invalid(&format!(
+            "base offset {} where 0 is needed",
+            batch.base_offset()
+        )));
+    }
+    if batch.as_bytes().len() > config.max_message_bytes {
+        return Err(Failure::new(ErrorCode::MESSAGE_TOO_LARGE).message(format!(
+            "a batch of {} bytes; max.message.bytes is {}",
+            batch.as_bytes().len(),
+            config.max_message_bytes
+        )));
+    }
+    if !batch.is_crc_valid() {
+        return Err(Failure::new(ErrorCode::CORRUPT_MESSAGE).message("the CRC does not match"));
+    }
+    if batch.is_control() {
+        return Err(invalid("a client wrote a control batch"));
+    }
+    if batch.is_transactional() {
+        return Err(
+            Failure::new(ErrorCode::INVALID_TXN_STATE).message("no transaction is going on")
+        );
+    }
+    let count = batch.record_count();
+    if count <= 0 || batch.last_offset_delta().checked_add(1) != Some(count) {
+        return Err(invalid(&format!(
+            "{count} records with a last offset delta of {}",
+            batch.last_offset_delta()
+        )));
+    }
+    if batch.producer_id() >= 0 && (batch.base_sequence() < 0 || batch.producer_epoch() < 0) {
+        return Err(invalid(&format!(
+            "producer {} with epoch {} and base sequence {}",
+            batch.producer_id(),
+            batch.producer_epoch(),
+            batch.base_sequence()
+        )));
+    }
+    Ok(())
+}
+
+/// What a broker checks in each record. Every record that is wrong is blamed, and the batch is refused as one (KIP-467).
+fn check_records(
+    batch: &RecordBatch<'_>,
+    records: &[DecodedRecord],
+    config: &TopicConfig,
+) -> Result<(), Failure> {
+    if i32::try_from(records.len()) != Ok(batch.record_count()) {
+        return Err(invalid("the number of records is not the declared one"));
+    }
+    if (0..)
+        .zip(records)
+        .any(|(index, record)| record.offset_delta != index)
+    {
+        return Err(invalid("the records' offset deltas are not 0, 1, 2, ..."));
+    }
+    if batch.attributes() & LOG_APPEND_TIME_FLAG != 0 {
+        let text = "a producer must not set the timestamp type to LogAppendTime";
+        return Err(blame(ErrorCode::INVALID_TIMESTAMP, records, text, |_| true));
+    }
+    if config.compacted {
+        let text = "a compacted topic takes no record without a key";
+        let failure = blame(ErrorCode::INVALID_RECORD, records, text, |record| {
+            record.key.is_none()
+        });
+        if !failure.record_errors.is_empty() {
+            return Err(failure);
+        }
+    }
+    Ok(())
+}
+
+fn blame(
+    code: ErrorCode,
+    records: &[DecodedRecord],
+    text: &str,
+    is_wrong: impl Fn(&DecodedRecord) -> bool,
+) -> Failure {
+    let failure = Failure::new(code).message("one or more records have been rejected");
+    records
+        .iter()
+        .filter(|record| is_wrong(record))
+        .fold(failure, |failure, record| {
+            failure.record_error(record.offset_delta, text)
+        })
+}
+
+fn sequences(batch: &RecordBatch<'_>) -> Option<Sequenced> {
+    (batch.producer_id() >= 0).then(|| Sequenced {
+        producer_id: batch.producer_id(),
+        epoch: batch.producer_epoch(),
+        first_sequence: batch.base_sequence(),
+        last_sequence: batch.last_sequence(),
+    })
+}

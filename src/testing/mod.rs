@@ -1,0 +1,11 @@
+//! Test doubles for programs that produce: a Kafka cluster in the test's own process. Feature `testing`.
+//!
+//! [`FakeBroker`] listens on real loopback sockets, so that it tests a whole program, network included. It checks what a
+//! broker checks, and does wrong on demand what brokers and networks do wrong.
+
+mod fake_broker;
+
+pub use fake_broker::{
+    Action, Api, BatchHeader, Failure, FakeBroker, FakeBrokerBuilder, Hold, Request, Rule,
+    SentBatch, StoredBatch, StoredRecord, TopicConfig,
+};
