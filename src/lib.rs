@@ -15,7 +15,7 @@ mod utils;
 pub use error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 pub use producer::{
     Acks, ClientDnsLookup, CompressionType, ConfigKey, KafkaProducer, KafkaProducerBuilder,
-    MetadataRecoveryStrategy, MockProducer, OutgoingRecord, Partitioner, PartitionerClass, Producer,
+    MetadataRecoveryStrategy, MockProducer, Partitioner, PartitionerClass, Producer,
     ProducerConfig, ProducerInterceptor, ProducerRecord, RecordFuture, RecordMetadata, Serialized,
     Serializer, TrySendError,
 };

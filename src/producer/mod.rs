@@ -31,8 +31,7 @@ pub use producer_config::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
     ProducerConfig,
 };
-pub use producer_interceptor::{OutgoingRecord, ProducerInterceptor};
-pub(crate) use producer_interceptors::ProducerInterceptors;
+pub use producer_interceptor::ProducerInterceptor;
 pub use producer_record::{Data, IntoData, ProducerRecord, RecordData};
 pub use record_future::RecordFuture;
 pub use record_metadata::RecordMetadata;

@@ -2,11 +2,11 @@
 //!
 //! Threads: `on_send` runs on the threads that send, `on_acknowledgement` mostly on the I/O thread. No lock is held.
 
-use super::producer_interceptor::{OutgoingRecord, ProducerInterceptor};
+use super::producer_interceptor::ProducerInterceptor;
 use super::producer_record::RecordData;
 use super::user_code::contain;
 use super::{Callback, ProducerRecord, RecordMetadata};
-use crate::common::{Headers, TopicPartition};
+use crate::common::Headers;
 use crate::error::{Error, Result};
 use crate::sync::Arc;
 
@@ -24,26 +24,17 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerInterceptors<K, V> 
         self.0.is_empty()
     }
 
-    /// Lets every interceptor change the record. What one that fails did to it is forgotten.
-    pub(crate) fn on_send<'a>(
+    /// Lets every interceptor change the record, and goes on with what comes out.
+    ///
+    /// Each interceptor gets a record that borrows from the one before it. So an interceptor that fails half way has
+    /// spoiled its own copy alone, and nothing but headers was copied for it. It is why the rest of the send is given as a
+    /// closure: the records of the chain live on the stack below it.
+    pub(crate) fn on_send<R>(
         &self,
-        mut record: ProducerRecord<'a, K, V>,
-    ) -> ProducerRecord<'a, K, V> {
-        for interceptor in &self.0 {
-            let mut outgoing = OutgoingRecord::new(&record);
-            let failure = match contain("it", || interceptor.on_send(&mut outgoing)) {
-                Ok(Ok(())) => {
-                    let changes = outgoing.into_changes();
-                    changes.apply(&mut record);
-                    continue;
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(panic) => panic.to_string(),
-            };
-            let topic = &record.topic;
-            log::warn!("an interceptor failed on a record for topic {topic}: {failure}");
-        }
-        record
+        record: ProducerRecord<'_, K, V>,
+        then: impl FnOnce(ProducerRecord<'_, K, V>) -> R,
+    ) -> R {
+        on_send(&self.0, record, then)
     }
 
     /// Tells every interceptor the outcome of a record.
@@ -61,10 +52,16 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerInterceptors<K, V> 
     }
 
     /// Tells every interceptor of a record that failed before it was in a batch.
-    pub(crate) fn on_send_error(&self, record: &ProducerRecord<'_, K, V>, error: &Error) {
+    pub(crate) fn on_send_error(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        error: &Error,
+        headers: &Headers,
+    ) {
         if !self.is_empty() {
-            let metadata = RecordMetadata::undelivered(&record.topic, record.partition);
-            self.on_acknowledgement(&metadata, Some(error), &record.headers);
+            let metadata = RecordMetadata::undelivered(topic, partition);
+            self.on_acknowledgement(&metadata, Some(error), headers);
         }
     }
 
@@ -80,33 +77,53 @@ where
     K: RecordData + ?Sized + 'static,
     V: RecordData + ?Sized + 'static,
 {
-    /// The callback for a record that goes into a batch: it tells the interceptors first, and then calls `callback`. Where
-    /// there are no interceptors, it is `callback`.
-    pub(crate) fn wrap(
+    /// A callback that tells the interceptors first, and then calls `callback`. For records that go into a batch; only
+    /// worth its allocation where there are interceptors.
+    pub(crate) fn before(
         self: &Arc<Self>,
         callback: Option<Callback>,
-        record: &ProducerRecord<'_, K, V>,
-    ) -> Option<Callback> {
-        if self.is_empty() {
-            return callback;
-        }
+        topic: &str,
+        headers: Headers,
+    ) -> Callback {
         let interceptors = Arc::clone(self);
-        let undelivered = RecordMetadata::undelivered(&record.topic, record.partition);
-        let headers = record.headers.clone();
-        Some(Callback::new(move |result| {
+        let topic: Arc<str> = Arc::from(topic);
+        Callback::new(move |result| {
             match &result {
                 Ok(metadata) => interceptors.on_acknowledgement(metadata, None, &headers),
                 Err(error) => {
-                    let partition = error.topic_partition().map(TopicPartition::partition);
-                    let metadata = undelivered.in_partition(partition);
-                    interceptors.on_acknowledgement(&metadata, Some(error), &headers);
+                    let partition = error.topic_partition().map(|of| of.partition());
+                    interceptors.on_send_error(&topic, partition, error, &headers);
                 }
             }
             if let Some(callback) = callback {
                 callback.call(result);
             }
-        }))
+        })
     }
+}
+
+fn on_send<K: RecordData + ?Sized, V: RecordData + ?Sized, R>(
+    interceptors: &[Box<dyn ProducerInterceptor<K, V>>],
+    record: ProducerRecord<'_, K, V>,
+    then: impl FnOnce(ProducerRecord<'_, K, V>) -> R,
+) -> R {
+    let Some((interceptor, rest)) = interceptors.split_first() else {
+        return then(record);
+    };
+    let mut changed = record.reborrow();
+    let failure = match contain("an interceptor's on_send", || {
+        interceptor.on_send(&mut changed)
+    }) {
+        Ok(Ok(())) => return on_send(rest, changed, then),
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => panic.to_string(),
+    };
+    drop(changed);
+    log::warn!(
+        "an interceptor failed on a record for topic {}: {failure}",
+        record.topic
+    );
+    on_send(rest, record, then)
 }
 
 fn log_panic(outcome: Result<()>) {
@@ -120,7 +137,9 @@ mod tests {
     use std::error::Error as StdError;
 
     use super::*;
+    use crate::common::TopicPartition;
     use crate::error::ErrorKind;
+    use crate::producer::Data;
     use crate::sync::Mutex;
 
     /// Adds its name to each value, and fails on demand after having spoiled the record.
@@ -133,12 +152,12 @@ mod tests {
     impl ProducerInterceptor<str, str> for AppendString {
         fn on_send(
             &self,
-            record: &mut OutgoingRecord<'_, '_, str, str>,
+            record: &mut ProducerRecord<'_, str, str>,
         ) -> Result<(), Box<dyn StdError + Send + Sync>> {
-            let value = record.value().unwrap_or_default().to_owned() + self.name;
-            record.set_value(value).set_partition(9);
-            record.headers_mut().add(self.name, "seen");
-            assert_eq!(record.partition(), Some(9), "changes are seen at once");
+            let value = record.value.as_ref().unwrap_or_default().to_owned() + self.name;
+            record.value = Data::Owned(value);
+            record.partition = Some(9);
+            record.headers.add(self.name, "seen");
             match self.fails {
                 Some("panic") => panic!("on purpose"),
                 Some(error) => Err(error.into()),
@@ -166,21 +185,27 @@ mod tests {
 
     type Log = Arc<Mutex<Vec<String>>>;
 
-    fn chain(members: &[(&'static str, Option<&'static str>)]) -> (ProducerInterceptors<str, str>, Log) {
+    fn chain(
+        members: &[(&'static str, Option<&'static str>)],
+    ) -> (ProducerInterceptors<str, str>, Log) {
         let log = Log::default();
         let member = |&(name, fails)| {
             let log = Arc::clone(&log);
             Box::new(AppendString { name, fails, log }) as Box<dyn ProducerInterceptor<str, str>>
         };
-        (ProducerInterceptors::new(members.iter().map(member).collect()), log)
+        (
+            ProducerInterceptors::new(members.iter().map(member).collect()),
+            log,
+        )
     }
 
     fn value_after(chain: &ProducerInterceptors<str, str>) -> (String, Option<i32>, usize) {
         let record = ProducerRecord::new("t", "value").key("key");
-        let record = chain.on_send(record);
-        let value = record.value.as_ref().unwrap().to_owned();
-        assert_eq!(record.key.as_ref(), Some("key"));
-        (value, record.partition, record.headers.len())
+        chain.on_send(record, |record| {
+            let value = record.value.as_ref().unwrap().to_owned();
+            assert_eq!(record.key.as_ref(), Some("key"));
+            (value, record.partition, record.headers.len())
+        })
     }
 
     // Java: ProducerInterceptorsTest.testOnSendChain.
@@ -195,7 +220,11 @@ mod tests {
             let (some, _) = chain(&[("One", None), ("Bad", Some(fails)), ("Two", None)]);
             assert_eq!(value_after(&some), ("valueOneTwo".into(), Some(9), 2));
             let (none, _) = chain(&[("Bad", Some(fails))]);
-            assert_eq!(value_after(&none), ("value".into(), None, 0), "the last good record");
+            assert_eq!(
+                value_after(&none),
+                ("value".into(), None, 0),
+                "the last good record"
+            );
         }
     }
 
@@ -206,8 +235,14 @@ mod tests {
         let metadata = RecordMetadata::new(TopicPartition::new("t", 1), Some(5), None, -1, -1);
         members.on_acknowledgement(&metadata, None, &Headers::new());
         members.close();
-        let expected =
-            ["One t-1@5 None 0", "Bad t-1@5 None 0", "Two t-1@5 None 0", "One closed", "Bad closed", "Two closed"];
+        let expected = [
+            "One t-1@5 None 0",
+            "Bad t-1@5 None 0",
+            "Two t-1@5 None 0",
+            "One closed",
+            "Bad closed",
+            "Two closed",
+        ];
         assert_eq!(*log.lock(), expected);
     }
 
@@ -216,12 +251,14 @@ mod tests {
     fn on_acknowledgement_with_error_chain() {
         let (members, log) = chain(&[("One", None)]);
         let error = Error::new(ErrorKind::RecordTooLarge, "too large");
-        let record = ProducerRecord::tombstone("t");
-        members.on_send_error(&record, &error);
-        members.on_send_error(&record.partition(3), &error);
+        members.on_send_error("t", None, &error, &Headers::new());
+        members.on_send_error("t", Some(3), &error, &Headers::new());
         assert_eq!(
             *log.lock(),
-            [r#"One t--1@-1 Some("too large") 0"#, r#"One t-3@-1 Some("too large") 0"#]
+            [
+                r#"One t--1@-1 Some("too large") 0"#,
+                r#"One t-3@-1 Some("too large") 0"#
+            ]
         );
     }
 
@@ -232,52 +269,25 @@ mod tests {
         let seen = Arc::clone(&log);
         let callback = Callback::new(move |result| {
             let outcome = result.map(|metadata| metadata.to_string());
-            seen.lock().push(format!("callback {}", outcome.unwrap_or_else(|e| e.to_string())));
+            seen.lock().push(format!(
+                "callback {}",
+                outcome.unwrap_or_else(|e| e.to_string())
+            ));
         });
-        let record = ProducerRecord::tombstone("t").header("h", "v");
+        let mut headers = Headers::new();
+        headers.add("h", "v");
         let metadata = RecordMetadata::new(TopicPartition::new("t", 1), Some(5), None, -1, -1);
-        members.wrap(Some(callback), &record).unwrap().call(Ok(metadata));
-        let failed = || Error::new(ErrorKind::Timeout, "late");
-        let placed = failed().for_partition(TopicPartition::new("t", 4));
-        members.wrap(None, &record).unwrap().call(Err(placed));
-        members.wrap(None, &record.partition(6)).unwrap().call(Err(failed()));
+        members
+            .before(Some(callback), "t", headers)
+            .call(Ok(metadata));
+        let error =
+            Error::new(ErrorKind::Timeout, "late").for_partition(TopicPartition::new("t", 4));
+        members.before(None, "t", Headers::new()).call(Err(error));
         let expected = [
             "One t-1@5 None 1",
             "callback t-1@5",
-            r#"One t-4@-1 Some("late") 1"#,
-            r#"One t-6@-1 Some("late") 1"#,
+            r#"One t-4@-1 Some("late") 0"#,
         ];
         assert_eq!(*log.lock(), expected);
-    }
-
-    #[test]
-    fn without_interceptors_a_callback_is_not_wrapped() {
-        let (none, _) = chain(&[]);
-        let record = ProducerRecord::tombstone("t");
-        assert!(Arc::new(none).wrap(None, &record).is_none());
-    }
-
-    #[test]
-    fn every_part_of_a_record_can_be_changed() {
-        struct Everything;
-        impl ProducerInterceptor for Everything {
-            fn on_send(
-                &self,
-                record: &mut OutgoingRecord<'_, '_>,
-            ) -> Result<(), Box<dyn StdError + Send + Sync>> {
-                let topic = format!("{}-eu", record.topic());
-                record.set_topic(topic).set_timestamp(5).set_partition(None);
-                record.set_key("k2").set_value(None::<&str>);
-                record.headers_mut().remove("h");
-                assert_eq!((record.topic(), record.timestamp()), ("t-eu", Some(5)));
-                assert_eq!((record.key(), record.value()), (Some(&b"k2"[..]), None));
-                assert!(record.headers().is_empty());
-                Ok(())
-            }
-        }
-        let chain = ProducerInterceptors::<[u8], [u8]>::new(vec![Box::new(Everything)]);
-        let record = ProducerRecord::new("t", "v").key("k").partition(1).header("h", "v");
-        let expected = ProducerRecord::tombstone("t-eu").key("k2").timestamp(5);
-        assert_eq!(chain.on_send(record), expected);
     }
 }

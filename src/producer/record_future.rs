@@ -52,7 +52,11 @@ impl RecordFacts {
         (base_offset, log_append_time): (i64, i64),
     ) -> RecordMetadata {
         let offset = (base_offset >= 0).then(|| base_offset.saturating_add(i64::from(index)));
-        let timestamp = if log_append_time == -1 { self.timestamp } else { log_append_time };
+        let timestamp = if log_append_time == -1 {
+            self.timestamp
+        } else {
+            log_append_time
+        };
         RecordMetadata::new(
             topic_partition.clone(),
             offset,

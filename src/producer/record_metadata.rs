@@ -3,7 +3,6 @@
 use std::fmt;
 
 use crate::common::TopicPartition;
-use crate::sync::Arc;
 
 /// Where a record that was sent is in the log.
 ///
@@ -39,14 +38,6 @@ impl RecordMetadata {
     pub(crate) fn undelivered(topic: &str, partition: Option<i32>) -> Self {
         let topic_partition = TopicPartition::new(topic, partition.unwrap_or(-1));
         Self::new(topic_partition, None, None, -1, -1)
-    }
-
-    /// The same in another partition, if one is given.
-    pub(crate) fn in_partition(&self, partition: Option<i32>) -> Self {
-        let topic = self.topic_partition.shared_topic();
-        let partition = partition.unwrap_or_else(|| self.partition());
-        let topic_partition = TopicPartition::new(Arc::clone(topic), partition);
-        Self { topic_partition, ..self.clone() }
     }
 
     /// The topic.

@@ -37,7 +37,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// ```
 pub trait Serializer: Send + Sync {
     /// What is made bytes of.
-    type Input: RecordData + ?Sized;
+    type Input: RecordData + ?Sized + 'static;
 
     /// Makes bytes of `data`, borrowed from it where they are there already. May add headers to the record.
     ///

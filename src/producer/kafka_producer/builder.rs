@@ -19,9 +19,8 @@ use crate::producer::producer_config::keys::with_producer_keys;
 use crate::producer::producer_config::{ResolvedConfig, keys};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::{
-    Acks, BytesSerializer, ClientDnsLookup, CompressionType,
-    MetadataRecoveryStrategy, Partitioner, PartitionerClass, ProducerConfig, ProducerInterceptor,
-    Serializer,
+    Acks, BytesSerializer, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, Partitioner,
+    PartitionerClass, ProducerConfig, ProducerInterceptor, Serializer,
 };
 use crate::protocol::ApiKey;
 use crate::sync::Arc;
@@ -161,7 +160,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             value_serializer: self.value_serializer,
             partitioner: self
                 .partitioner
-                .or_else(|| named_partitioner(config.partitioner_class)),
+                .or_else(|| config.partitioner_class.map(PartitionerClass::instance)),
             interceptors: Arc::new(ProducerInterceptors::new(self.interceptors)),
             metadata,
             accumulator,

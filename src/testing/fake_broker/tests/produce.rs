@@ -115,119 +115,87 @@ fn reads_back_what_was_written_in_every_codec() {
     }
 }
 
-// Java (broker): LogValidatorTest, and ProduceRequestTest of the clients.
-#[test]
-fn refuses_what_a_broker_refuses() {
+fn assert_refused(cases: &[(&str, Vec<u8>)], expected: ErrorCode) {
     let (broker, mut client) = one_node();
-    let two = || plain(&["a", "b"]);
-    let transactional = batch(
-        ProducerState {
-            producer_id: 7,
-            producer_epoch: 0,
-            base_sequence: 0,
-            is_transactional: true,
-        },
-        &["a"],
-    );
-    let flipped = {
-        let mut batch = two();
-        *batch.last_mut().unwrap() ^= 1;
-        batch
-    };
-    let truncated = two()[..two().len() - 1].to_vec();
-    let shorter_than_a_header = two()[..30].to_vec();
-    let twice = [two(), two()].concat();
-    let sequence_gone = patched(sequenced(0, 0, &["a"]), 53, &(-1i32).to_be_bytes());
-    let epoch_gone = patched(sequenced(0, 0, &["a"]), 51, &(-1i16).to_be_bytes());
-    // The second record's offset delta: behind the first record of 9 bytes come length, attributes, timestamp delta.
-    let record_length = usize::from(two()[61] >> 1) + 1;
-    let delta_repeated = patched(two(), 61 + record_length + 3, &[0]);
-    let cases = [
-        ("flipped bit", flipped, ErrorCode::CORRUPT_MESSAGE),
-        ("truncated", truncated, ErrorCode::CORRUPT_MESSAGE),
-        (
-            "shorter than a header",
-            shorter_than_a_header,
-            ErrorCode::CORRUPT_MESSAGE,
-        ),
-        ("nothing", Vec::new(), ErrorCode::INVALID_RECORD),
-        ("two batches", twice, ErrorCode::INVALID_RECORD),
-        (
-            "magic 1",
-            patched(two(), 16, &[1]),
-            ErrorCode::INVALID_RECORD,
-        ),
-        (
-            "base offset",
-            patched(two(), 7, &[1]),
-            ErrorCode::INVALID_RECORD,
-        ),
-        (
-            "count too small",
-            patched(two(), 60, &[1]),
-            ErrorCode::INVALID_RECORD,
-        ),
-        (
-            "count too large",
-            patched(two(), 60, &[3]),
-            ErrorCode::INVALID_RECORD,
-        ),
-        (
-            "no records",
-            patched(patched(two(), 60, &[0]), 23, &[255; 4]),
-            ErrorCode::INVALID_RECORD,
-        ),
-        (
-            "last offset delta",
-            patched(two(), 26, &[7]),
-            ErrorCode::INVALID_RECORD,
-        ),
-        (
-            "three declared",
-            patched(patched(two(), 60, &[3]), 26, &[2]),
-            ErrorCode::INVALID_RECORD,
-        ),
-        (
-            "offset delta repeated",
-            delta_repeated,
-            ErrorCode::INVALID_RECORD,
-        ),
-        (
-            "garbage as gzip",
-            patched(two(), 22, &[1]),
-            ErrorCode::INVALID_RECORD,
-        ),
-        (
-            "codec 7",
-            patched(two(), 22, &[7]),
-            ErrorCode::INVALID_RECORD,
-        ),
-        (
-            "control batch",
-            patched(two(), 22, &[0x20]),
-            ErrorCode::INVALID_RECORD,
-        ),
-        (
-            "log append time",
-            patched(two(), 22, &[0x08]),
-            ErrorCode::INVALID_TIMESTAMP,
-        ),
-        ("no base sequence", sequence_gone, ErrorCode::INVALID_RECORD),
-        ("no epoch", epoch_gone, ErrorCode::INVALID_RECORD),
-        ("transaction", transactional, ErrorCode::INVALID_TXN_STATE),
-    ];
-    for (name, batch, expected) in cases {
-        let answer = client.produce("t", 0, batch);
+    for (name, batch) in cases {
+        let answer = client.produce("t", 0, batch.clone());
         assert_eq!(answer.error_code, expected, "{name}");
         assert_eq!(answer.base_offset, -1, "{name}");
         assert!(answer.error_message.is_some(), "{name}");
     }
     assert_eq!(broker.log_end_offset("t", 0), 0);
-    assert_eq!(
-        client.produce("t", 0, two()).base_offset,
-        0,
-        "the connection is still good"
-    );
+    let answer = client.produce("t", 0, plain(&["a"]));
+    assert_eq!(answer.base_offset, 0, "the connection is still good");
+}
+
+#[test]
+fn refuses_damaged_batches() {
+    let whole = plain(&["a", "b"]);
+    let mut flipped = whole.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let cases = [
+        ("flipped bit", flipped),
+        ("truncated", whole[..whole.len() - 1].to_vec()),
+        ("shorter than a header", whole[..30].to_vec()),
+        ("shorter than a length", whole[..5].to_vec()),
+    ];
+    assert_refused(&cases, ErrorCode::CORRUPT_MESSAGE);
+}
+
+// Java (broker): LogValidatorTest, and ProduceRequestTest of the clients.
+#[test]
+fn refuses_batches_that_no_producer_makes() {
+    let two = || plain(&["a", "b"]);
+    let with_count = |batch, count: i32| patched(batch, 57, &count.to_be_bytes());
+    let with_last_delta = |batch, delta: i32| patched(batch, 23, &delta.to_be_bytes());
+    let sequence_gone = patched(sequenced(0, 0, &["a"]), 53, &(-1i32).to_be_bytes());
+    let epoch_gone = patched(sequenced(0, 0, &["a"]), 51, &(-1i16).to_be_bytes());
+    // A record of this size has a length of one byte, zig-zag. Behind the first record come the second one's length,
+    // attributes and timestamp delta, and then its offset delta.
+    let second_record = 62 + usize::from(two()[61] >> 1);
+    let delta_repeated = patched(two(), second_record + 3, &[0]);
+    let cases = [
+        ("nothing", Vec::new()),
+        ("two batches", [two(), two()].concat()),
+        ("magic 1", patched(two(), 16, &[1])),
+        ("base offset", patched(two(), 7, &[1])),
+        ("count too small", with_count(two(), 1)),
+        ("count too large", with_count(two(), 3)),
+        ("no records", with_last_delta(with_count(two(), 0), -1)),
+        ("negative count", with_last_delta(with_count(two(), -1), -2)),
+        ("last offset delta", with_last_delta(two(), 7)),
+        ("three declared", with_last_delta(with_count(two(), 3), 2)),
+        ("one declared", with_last_delta(with_count(two(), 1), 0)),
+        (
+            "billions declared",
+            with_last_delta(with_count(two(), i32::MAX), i32::MAX - 1),
+        ),
+        ("offset delta repeated", delta_repeated),
+        ("garbage as gzip", patched(two(), 22, &[1])),
+        ("codec 7", patched(two(), 22, &[7])),
+        ("control batch", patched(two(), 22, &[0x20])),
+        ("no base sequence", sequence_gone),
+        ("no epoch", epoch_gone),
+    ];
+    assert_refused(&cases, ErrorCode::INVALID_RECORD);
+}
+
+#[test]
+fn refuses_timestamps_of_the_brokers_type() {
+    let batch = patched(plain(&["a", "b"]), 22, &[0x08]);
+    assert_refused(&[("LogAppendTime", batch)], ErrorCode::INVALID_TIMESTAMP);
+}
+
+#[test]
+fn refuses_batches_of_transactions() {
+    let state = ProducerState {
+        producer_id: 7,
+        producer_epoch: 0,
+        base_sequence: 0,
+        is_transactional: true,
+    };
+    let batch = batch(state, &["a"]);
+    assert_refused(&[("transactional", batch)], ErrorCode::INVALID_TXN_STATE);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn a_node_can_be_older_than_the_others() {
         .without_api(Api::InitProducerId)
         .start()
         .unwrap();
-    let produce = |node| versions(&mut Client::connect(&broker, node), 3).1[0].clone();
+    let produce = |node| versions(&mut Client::connect(&broker, node), 3).1[0];
     assert_eq!(produce(1), range(ApiKey::Produce, 3, 9));
     assert_eq!(produce(2), range(ApiKey::Produce, 3, 7));
     broker.set_versions(NodeId(2), Api::Produce, 3..=8).unwrap();
