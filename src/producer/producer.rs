@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::producer_record::RecordData;
-use super::{ProducerRecord, RecordFuture, RecordMetadata};
+use super::{KafkaProducer, ProducerRecord, RecordFuture, RecordMetadata, Serializer};
 use crate::common::PartitionInfo;
 use crate::error::Result;
 
@@ -74,4 +74,30 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// When not everything was delivered.
     fn close(&self, timeout: Duration) -> Result<()>;
+}
+
+impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for KafkaProducer<KS, VS> {
+    fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<RecordFuture> {
+        self.send(record)
+    }
+
+    fn send_with_callback(
+        &self,
+        record: ProducerRecord<'_, KS::Input, VS::Input>,
+        callback: Box<dyn FnOnce(Result<RecordMetadata>) + Send>,
+    ) -> Result<()> {
+        self.send_with_callback(record, callback)
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.flush()
+    }
+
+    fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
+        self.partitions_for(topic)
+    }
+
+    fn close(&self, timeout: Duration) -> Result<()> {
+        self.close(timeout)
+    }
 }
