@@ -15,7 +15,8 @@ mod utils;
 pub use error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 pub use producer::{
     Acks, ClientDnsLookup, CompressionType, ConfigKey, KafkaProducer, KafkaProducerBuilder,
-    MetadataRecoveryStrategy, Partitioner, PartitionerClass, ProducerConfig, ProducerInterceptor,
-    ProducerRecord, RecordFuture, RecordMetadata, Serialized, Serializer, TrySendError,
+    MetadataRecoveryStrategy, MockProducer, Partitioner, PartitionerClass, Producer,
+    ProducerConfig, ProducerInterceptor, ProducerRecord, RecordFuture, RecordMetadata, Serialized,
+    Serializer, TrySendError,
 };
 pub use protocol::ErrorCode;

@@ -4,8 +4,10 @@ mod callback;
 mod config_def;
 pub(crate) mod internals;
 mod kafka_producer;
+mod mock_producer;
 mod partitioner;
 mod partitioners;
+mod producer;
 mod producer_config;
 mod producer_interceptor;
 mod producer_interceptors;
@@ -19,9 +21,11 @@ mod user_code;
 pub(crate) use callback::Callback;
 pub use config_def::ConfigKey;
 pub use kafka_producer::{KafkaProducer, KafkaProducerBuilder, TrySendError};
+pub use mock_producer::MockProducer;
 pub use partitioner::Partitioner;
 pub(crate) use partitioner::choose_partition;
 pub use partitioners::{DefaultPartitioner, RoundRobinPartitioner, UniformStickyPartitioner};
+pub use producer::Producer;
 pub(crate) use producer_config::ResolvedConfig;
 pub use producer_config::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
