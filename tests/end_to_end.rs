@@ -13,9 +13,15 @@ fn a_record_is_sent_and_acknowledged() {
         .bootstrap_servers(&broker.bootstrap_servers())
         .build()
         .unwrap();
-    let metadata =
-        producer.send(ProducerRecord::new("orders", "value").key("k")).unwrap().get().unwrap();
-    assert_eq!((metadata.topic(), metadata.partition(), metadata.offset()), ("orders", 0, 0));
+    let metadata = producer
+        .send(ProducerRecord::new("orders", "value").key("k"))
+        .unwrap()
+        .get()
+        .unwrap();
+    assert_eq!(
+        (metadata.topic(), metadata.partition(), metadata.offset()),
+        ("orders", 0, 0)
+    );
     producer.close(Duration::from_secs(10)).unwrap();
     let records = broker.records("orders", 0);
     assert_eq!(records.len(), 1);
@@ -25,7 +31,11 @@ fn a_record_is_sent_and_acknowledged() {
 fn many_threads_share_a_producer() {
     const THREADS: usize = 4;
     const RECORDS: usize = 20_000;
-    let broker = FakeBroker::builder().nodes(3).topic("orders", 6).start().unwrap();
+    let broker = FakeBroker::builder()
+        .nodes(3)
+        .topic("orders", 6)
+        .start()
+        .unwrap();
     let producer = KafkaProducer::builder()
         .bootstrap_servers(&broker.bootstrap_servers())
         .build()
@@ -38,9 +48,12 @@ fn many_threads_share_a_producer() {
                     let key = format!("{thread}-{}", record % 10);
                     let value = format!("{record}");
                     producer
-                        .send_with_callback(ProducerRecord::new("orders", value).key(key), |result| {
-                            result.unwrap();
-                        })
+                        .send_with_callback(
+                            ProducerRecord::new("orders", value).key(key),
+                            |result| {
+                                result.unwrap();
+                            },
+                        )
                         .unwrap();
                 }
             });

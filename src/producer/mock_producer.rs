@@ -83,7 +83,9 @@ impl Completion {
     /// As in the real producer, the callback has run when the future is done.
     fn complete(self, error: Option<Error>) {
         let partition = self.metadata.topic_partition().clone();
-        let result = error.map_or(Ok(self.metadata), |error| Err(error.for_partition(partition)));
+        let result = error.map_or(Ok(self.metadata), |error| {
+            Err(error.for_partition(partition))
+        });
         if let Some(callback) = self.callback {
             callback.call(result.clone());
         }
@@ -159,7 +161,8 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         record: ProducerRecord<'_, KS::Input, VS::Input>,
         callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
     ) -> Result<()> {
-        self.do_send(record, Some(Callback::new(callback))).map(drop)
+        self.do_send(record, Some(Callback::new(callback)))
+            .map(drop)
     }
 
     fn do_send(
@@ -175,7 +178,11 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         let completion = {
             let mut state = self.state.lock();
             let metadata = state.append(record, partition);
-            let completion = Completion { metadata, completer, callback };
+            let completion = Completion {
+                metadata,
+                completer,
+                callback,
+            };
             if self.auto_complete {
                 Some(completion)
             } else {
@@ -194,10 +201,28 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         &self,
         record: ProducerRecord<'_, KS::Input, VS::Input>,
     ) -> Result<ProducerRecord<'static>> {
-        let ProducerRecord { topic, partition, timestamp, mut headers, key, value } = record;
-        let key = serialize(&self.key_serializer, "key", &topic, &mut headers, key.as_ref())?;
-        let value =
-            serialize(&self.value_serializer, "value", &topic, &mut headers, value.as_ref())?;
+        let ProducerRecord {
+            topic,
+            partition,
+            timestamp,
+            mut headers,
+            key,
+            value,
+        } = record;
+        let key = serialize(
+            &self.key_serializer,
+            "key",
+            &topic,
+            &mut headers,
+            key.as_ref(),
+        )?;
+        let value = serialize(
+            &self.value_serializer,
+            "value",
+            &topic,
+            &mut headers,
+            value.as_ref(),
+        )?;
         let owned = |bytes: Option<&[u8]>| bytes.map_or(Data::Null, |b| Data::Owned(b.to_vec()));
         Ok(ProducerRecord {
             topic: topic.into_owned().into(),
@@ -214,8 +239,9 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         match (record.partition, info, &self.partitioner) {
             (Some(partition), Some(info), _) if info.partition(partition).is_none() => {
                 let (topic, count) = (&record.topic, info.partition_count());
-                let message =
-                    format!("topic {topic} has {count} partitions, and {partition} is none of them");
+                let message = format!(
+                    "topic {topic} has {count} partitions, and {partition} is none of them"
+                );
                 Err(Error::new(ErrorKind::IllegalArgument, message))
             }
             (Some(partition), _, _) => Ok(partition),
@@ -345,11 +371,15 @@ impl State {
     /// Puts the record into the history, and gives it the next offset of its partition.
     fn append(&mut self, record: ProducerRecord<'static>, partition: i32) -> RecordMetadata {
         let topic_partition = TopicPartition::new(&*record.topic, partition);
-        let next_offset = self.next_offsets.entry(topic_partition.clone()).or_default();
+        let next_offset = self
+            .next_offsets
+            .entry(topic_partition.clone())
+            .or_default();
         let offset = *next_offset;
         *next_offset += 1;
         let size = |data: &Data<'_, [u8]>| {
-            data.as_ref().map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX))
+            data.as_ref()
+                .map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX))
         };
         let metadata = RecordMetadata::new(
             topic_partition,
@@ -365,7 +395,8 @@ impl State {
 
 fn give_up(open: VecDeque<Completion>, what: &str) {
     for completion in open {
-        let message = format!("the mock producer was {what} before the fate of this send was decided");
+        let message =
+            format!("the mock producer was {what} before the fate of this send was decided");
         completion.complete(Some(Error::new(ErrorKind::IllegalState, message)));
     }
 }

@@ -7,6 +7,7 @@ mod kafka_producer;
 mod mock_producer;
 mod partitioner;
 mod partitioners;
+#[expect(clippy::module_inception, reason = "the trait has Java's name")]
 mod producer;
 mod producer_config;
 mod producer_interceptor;

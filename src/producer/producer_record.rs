@@ -211,6 +211,10 @@ impl RecordData for str {
 }
 
 /// A record's key or value: null, borrowed, or owned.
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "data is there or not, and somebody owns it"
+)]
 pub enum Data<'a, T: RecordData + ?Sized> {
     /// Nothing; on the wire, a length of -1.
     Null,

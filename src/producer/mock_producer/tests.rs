@@ -15,11 +15,15 @@ fn record_2() -> ProducerRecord<'static> {
 }
 
 /// A callback, and where it leaves what it was called with.
-fn observed() -> (impl FnOnce(Result<RecordMetadata>) + Send + 'static, Arc<Mutex<Vec<String>>>) {
+fn observed() -> (
+    impl FnOnce(Result<RecordMetadata>) + Send + 'static,
+    Arc<Mutex<Vec<String>>>,
+) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&seen);
     let callback = move |result: Result<RecordMetadata>| {
-        log.lock().push(result.map_or_else(|e| e.to_string(), |metadata| metadata.to_string()));
+        log.lock()
+            .push(result.map_or_else(|e| e.to_string(), |metadata| metadata.to_string()));
     };
     (callback, seen)
 }
@@ -40,8 +44,14 @@ fn auto_complete_mock() {
     assert_eq!(*seen.lock(), ["topic-0@1"]);
     assert_eq!(producer.history(), [record_1().timestamp(7), record_2()]);
     producer.clear();
-    assert!(producer.history().is_empty(), "clear should erase the history");
-    assert_eq!(producer.send(record_1()).unwrap().get().unwrap().offset(), 0);
+    assert!(
+        producer.history().is_empty(),
+        "clear should erase the history"
+    );
+    assert_eq!(
+        producer.send(record_1()).unwrap().get().unwrap().offset(),
+        0
+    );
 }
 
 // Java: MockProducerTest.testPartitioner.
@@ -55,10 +65,17 @@ fn partitioner() {
         .map(|metadata| (metadata.partition(), metadata.offset()))
         .collect();
     assert_eq!(partitions, [(0, 0), (1, 0), (0, 1), (1, 1)]);
-    let explicit = producer.send(record_1().partition(1)).unwrap().get().unwrap();
+    let explicit = producer
+        .send(record_1().partition(1))
+        .unwrap()
+        .get()
+        .unwrap();
     assert_eq!((explicit.partition(), explicit.offset()), (1, 2));
     let unknown = ProducerRecord::new("unknown", "v").partition(7);
-    assert_eq!(producer.send(unknown).unwrap().get().unwrap().partition(), 7);
+    assert_eq!(
+        producer.send(unknown).unwrap().get().unwrap().partition(),
+        7
+    );
 }
 
 // Java: MockProducerTest.shouldThrowIllegalArgument... for a partition that a known topic does not have.
@@ -68,7 +85,10 @@ fn a_partition_that_a_known_topic_does_not_have() {
     for partition in [2, -1] {
         let error = producer.send(record_1().partition(partition)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::IllegalArgument);
-        assert!(error.to_string().contains(&partition.to_string()), "{error}");
+        assert!(
+            error.to_string().contains(&partition.to_string()),
+            "{error}"
+        );
     }
     assert!(producer.history().is_empty());
 }
@@ -85,12 +105,21 @@ fn manual_completion() {
     assert!(producer.complete_next(), "complete the first request");
     assert_eq!(first.get().unwrap().offset(), 0);
     assert!(!second.is_done(), "the second request is still open");
-    assert!(producer.error_next(ErrorCode::CORRUPT_MESSAGE), "fail the second request");
+    assert!(
+        producer.error_next(ErrorCode::CORRUPT_MESSAGE),
+        "fail the second request"
+    );
     let error = second.get().unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::CORRUPT_MESSAGE));
-    assert_eq!(error.topic_partition(), Some(&TopicPartition::new("topic", 0)));
+    assert_eq!(
+        error.topic_partition(),
+        Some(&TopicPartition::new("topic", 0))
+    );
     assert!(seen.lock().is_empty());
-    assert!(producer.error_next(ErrorKind::Timeout), "fail the third request");
+    assert!(
+        producer.error_next(ErrorKind::Timeout),
+        "fail the third request"
+    );
     assert_eq!(*seen.lock(), ["the mock producer fails with Timeout"]);
     assert!(!producer.complete_next(), "no more requests");
     assert!(!producer.error_next(ErrorKind::Timeout));
@@ -99,7 +128,10 @@ fn manual_completion() {
     let fifth = producer.send(record_2()).unwrap();
     assert!(!fourth.is_done() && !fifth.is_done());
     producer.flush().unwrap();
-    assert!(fourth.is_done() && fifth.is_done(), "flush completes what is open");
+    assert!(
+        fourth.is_done() && fifth.is_done(),
+        "flush completes what is open"
+    );
 }
 
 #[test]
@@ -110,7 +142,10 @@ fn errors_say_whether_the_record_may_be_in_the_log() {
     producer.error_next((ErrorKind::Timeout, Delivery::NotWritten));
     let [first, second] = futures.map(|future| future.get().unwrap_err());
     assert_eq!(first.delivery(), Delivery::MaybeWritten);
-    assert_eq!((second.delivery(), second.kind()), (Delivery::NotWritten, ErrorKind::Timeout));
+    assert_eq!(
+        (second.delivery(), second.kind()),
+        (Delivery::NotWritten, ErrorKind::Timeout)
+    );
 }
 
 // Java: MockProducerTest.shouldThrowOnSendIfProducerIsClosed, shouldThrowOnFlushIfProducerIsClosed,
@@ -121,9 +156,15 @@ fn everything_but_close_fails_when_closed() {
     assert!(!producer.closed());
     producer.close(Duration::ZERO).unwrap();
     assert!(producer.closed());
-    assert_eq!(producer.send(record_1()).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(
+        producer.send(record_1()).unwrap_err().kind(),
+        ErrorKind::Closed
+    );
     assert_eq!(producer.flush().unwrap_err().kind(), ErrorKind::Closed);
-    assert_eq!(producer.partitions_for("topic").unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(
+        producer.partitions_for("topic").unwrap_err().kind(),
+        ErrorKind::Closed
+    );
     producer.close(Duration::ZERO).unwrap();
 }
 
@@ -152,10 +193,22 @@ fn injected_errors() {
     producer.set_flush_error(injected());
     producer.set_partitions_for_error(injected());
     producer.set_close_error(injected());
-    assert_eq!(producer.send(record_1()).unwrap_err().kind(), ErrorKind::Authorization);
-    assert_eq!(producer.flush().unwrap_err().kind(), ErrorKind::Authorization);
-    assert_eq!(producer.partitions_for("topic").unwrap_err().kind(), ErrorKind::Authorization);
-    assert_eq!(producer.close(Duration::ZERO).unwrap_err().kind(), ErrorKind::Authorization);
+    assert_eq!(
+        producer.send(record_1()).unwrap_err().kind(),
+        ErrorKind::Authorization
+    );
+    assert_eq!(
+        producer.flush().unwrap_err().kind(),
+        ErrorKind::Authorization
+    );
+    assert_eq!(
+        producer.partitions_for("topic").unwrap_err().kind(),
+        ErrorKind::Authorization
+    );
+    assert_eq!(
+        producer.close(Duration::ZERO).unwrap_err().kind(),
+        ErrorKind::Authorization
+    );
     assert!(!producer.closed());
     assert!(producer.history().is_empty());
     producer.set_send_error(None);
@@ -203,17 +256,29 @@ impl Serializer for Marking {
         data: &'a f64,
     ) -> Result<Serialized<'a>, Box<dyn StdError + Send + Sync>> {
         headers.add("format", "text");
-        if data.is_nan() { Err("not a number".into()) } else { Ok(data.to_string().into()) }
+        if data.is_nan() {
+            Err("not a number".into())
+        } else {
+            Ok(data.to_string().into())
+        }
     }
 }
 
 #[test]
 fn typed_records_are_remembered_as_bytes() {
     let producer = MockProducer::with_serializers(true, IntegerSerializer, Marking);
-    producer.send(ProducerRecord::new("topic", 1.5).key(7)).unwrap().get().unwrap();
-    let expected = ProducerRecord::new("topic", "1.5").key([0, 0, 0, 7]).header("format", "text");
+    producer
+        .send(ProducerRecord::new("topic", 1.5).key(7))
+        .unwrap()
+        .get()
+        .unwrap();
+    let expected = ProducerRecord::new("topic", "1.5")
+        .key([0, 0, 0, 7])
+        .header("format", "text");
     assert_eq!(producer.history(), [expected]);
-    let error = producer.send(ProducerRecord::new("topic", f64::NAN)).unwrap_err();
+    let error = producer
+        .send(ProducerRecord::new("topic", f64::NAN))
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Serialization);
     assert_eq!(producer.history().len(), 1);
 }
@@ -235,20 +300,45 @@ fn one_send_method_takes_all_that_bytes_can_be_made_of() {
         producer.send(ProducerRecord::tombstone("t").key("k")),
     ];
     assert!(sent.into_iter().all(|future| future.unwrap().get().is_ok()));
-    let values: Vec<_> =
-        producer.history().iter().map(|record| record.value.as_ref().map(<[u8]>::to_vec)).collect();
-    assert!(values[..7].iter().all(|value| value.as_deref() == Some(b"v")));
+    let values: Vec<_> = producer
+        .history()
+        .iter()
+        .map(|record| record.value.as_ref().map(<[u8]>::to_vec))
+        .collect();
+    assert!(
+        values[..7]
+            .iter()
+            .all(|value| value.as_deref() == Some(b"v"))
+    );
     assert_eq!(values[7], None);
 
     let typed = MockProducer::with_serializers(true, StringSerializer, IntegerSerializer);
     let (key, value) = (String::from("k"), 5);
-    typed.send(ProducerRecord::new("t", 5).key("k")).unwrap().get().unwrap();
-    typed.send(ProducerRecord::new("t", &value).key(&key)).unwrap().get().unwrap();
-    typed.send(ProducerRecord::new("t", Some(5)).key(key)).unwrap().get().unwrap();
+    typed
+        .send(ProducerRecord::new("t", 5).key("k"))
+        .unwrap()
+        .get()
+        .unwrap();
+    typed
+        .send(ProducerRecord::new("t", &value).key(&key))
+        .unwrap()
+        .get()
+        .unwrap();
+    typed
+        .send(ProducerRecord::new("t", Some(5)).key(key))
+        .unwrap()
+        .get()
+        .unwrap();
 
     let shared: Arc<dyn Producer> = Arc::new(producer);
-    shared.send(ProducerRecord::new("t", "v").key(vec![1])).unwrap().get().unwrap();
-    shared.send_with_callback(ProducerRecord::new("t", "v"), Box::new(drop)).unwrap();
+    shared
+        .send(ProducerRecord::new("t", "v").key(vec![1]))
+        .unwrap()
+        .get()
+        .unwrap();
+    shared
+        .send_with_callback(ProducerRecord::new("t", "v"), Box::new(drop))
+        .unwrap();
     shared.flush().unwrap();
     assert!(shared.partitions_for("t").unwrap().is_empty());
     shared.close(Duration::ZERO).unwrap();

@@ -140,7 +140,10 @@ fn values_are_trimmed_and_read_by_their_type() {
     assert_eq!(config.bootstrap_servers, ["a:1", "b:2", "c:3"]);
     assert_eq!(&*config.client_id, "mine");
     assert_eq!(config.acks, Acks::All);
-    assert_eq!(config.metadata_recovery_strategy, MetadataRecoveryStrategy::None);
+    assert_eq!(
+        config.metadata_recovery_strategy,
+        MetadataRecoveryStrategy::None
+    );
 }
 
 #[test]
@@ -149,20 +152,35 @@ fn a_refused_value_is_named_with_its_key_and_the_reason() {
         ("batch.size", "many", "not a whole number of 32 bits"),
         ("batch.size", "1.5", "not a whole number of 32 bits"),
         ("batch.size", "2147483648", "not a whole number of 32 bits"),
-        ("linger.ms", "9223372036854775808", "not a whole number of 64 bits"),
+        (
+            "linger.ms",
+            "9223372036854775808",
+            "not a whole number of 64 bits",
+        ),
         ("linger.ms", "-1", "must be at least 0"),
         ("compression.gzip.level", "0", "must be from 1 to 9, or -1"),
         ("enable.idempotence", "yes", "expected true or false"),
         // Java: ProducerConfigTest.testInvalidCompressionType.
-        ("compression.type", "brotli", "must be one of none, gzip, snappy, lz4, zstd"),
+        (
+            "compression.type",
+            "brotli",
+            "must be one of none, gzip, snappy, lz4, zstd",
+        ),
         ("acks", "2", "must be one of all, -1, 0, 1"),
         // Java: ProducerConfigTest.testInvalidMetadataRecoveryStrategy.
-        ("metadata.recovery.strategy", "abc", "must be one of REBOOTSTRAP, NONE"),
+        (
+            "metadata.recovery.strategy",
+            "abc",
+            "must be one of REBOOTSTRAP, NONE",
+        ),
         ("receive.max.bytes", "1", "must be at least 65536"),
     ] {
         let error = ProducerConfig::new().set(key, value).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert_eq!(error.to_string(), format!("invalid value '{value}' for {key}: {reason}"));
+        assert_eq!(
+            error.to_string(),
+            format!("invalid value '{value}' for {key}: {reason}")
+        );
     }
 }
 
@@ -170,7 +188,10 @@ fn a_refused_value_is_named_with_its_key_and_the_reason() {
 fn defaults_are_javas() {
     let config = resolved(&[]);
     assert_eq!(config.linger, Duration::from_millis(5));
-    assert_eq!((config.batch_size, config.buffer_memory), (16_384, 33_554_432));
+    assert_eq!(
+        (config.batch_size, config.buffer_memory),
+        (16_384, 33_554_432)
+    );
     assert_eq!(config.max_request_size, 1_048_576);
     assert_eq!(config.delivery_timeout, Duration::from_secs(120));
     assert_eq!(config.request_timeout, Duration::from_secs(30));
@@ -181,7 +202,10 @@ fn defaults_are_javas() {
     assert_eq!(config.compression.kind, CompressionType::None);
     assert_eq!(config.partitioner_class, None);
     // Java: ProducerConfigTest.testDefaultMetadataRecoveryStrategy.
-    assert_eq!(config.metadata_recovery_strategy, MetadataRecoveryStrategy::Rebootstrap);
+    assert_eq!(
+        config.metadata_recovery_strategy,
+        MetadataRecoveryStrategy::Rebootstrap
+    );
     assert_eq!(config.connections_max_idle, Some(Duration::from_secs(540)));
     assert_eq!(config.send_buffer_bytes, Some(131_072));
     assert_eq!(config.receive_buffer_bytes, Some(32_768));
@@ -197,7 +221,10 @@ fn minus_one_is_no_limit_or_the_systems_choice() {
         ("receive.buffer.bytes", "-1"),
     ]);
     assert_eq!(config.connections_max_idle, None);
-    assert_eq!((config.send_buffer_bytes, config.receive_buffer_bytes), (None, None));
+    assert_eq!(
+        (config.send_buffer_bytes, config.receive_buffer_bytes),
+        (None, None)
+    );
     // Java: KafkaProducerTest.testInvalidSocketSendBufferSize, testInvalidSocketReceiveBufferSize.
     for key in ["send.buffer.bytes", "receive.buffer.bytes"] {
         ProducerConfig::new().set(key, "-2").unwrap_err();
@@ -212,9 +239,15 @@ fn minus_one_is_no_limit_or_the_systems_choice() {
 #[test]
 fn bootstrap_servers_are_required() {
     let error = ProducerConfig::new().validate().unwrap_err();
-    assert!(error.to_string().contains("bootstrap.servers is required"), "{error}");
+    assert!(
+        error.to_string().contains("bootstrap.servers is required"),
+        "{error}"
+    );
     for nothing in ["", " ", ",", " , "] {
-        refused(&[("bootstrap.servers", nothing)], &["bootstrap.servers", "host:port"]);
+        refused(
+            &[("bootstrap.servers", nothing)],
+            &["bootstrap.servers", "host:port"],
+        );
     }
 }
 
@@ -229,7 +262,10 @@ fn idempotence_that_was_asked_for_must_be_possible() {
         (
             "max.in.flight.requests.per.connection",
             "6",
-            ["max.in.flight.requests.per.connection is 6", "enable.idempotence"],
+            [
+                "max.in.flight.requests.per.connection is 6",
+                "enable.idempotence",
+            ],
         ),
     ] {
         refused(&[asked, (key, value)], &names);
@@ -242,9 +278,15 @@ fn idempotence_that_was_asked_for_must_be_possible() {
 #[test]
 fn idempotence_by_default_steps_back() {
     for (key, value) in [("retries", "0"), ("acks", "0"), ("acks", "1")] {
-        assert!(!resolved(&[(key, value)]).enable_idempotence, "{key}={value}");
+        assert!(
+            !resolved(&[(key, value)]).enable_idempotence,
+            "{key}={value}"
+        );
         let notes = notes(&[(key, value)]);
-        assert!(notes[0].contains("idempotence is off") && notes[0].contains(key), "{notes:?}");
+        assert!(
+            notes[0].contains("idempotence is off") && notes[0].contains(key),
+            "{notes:?}"
+        );
     }
     // An explicit "false" needs no word, and with idempotence off there may be any number in flight.
     assert!(notes(&[("enable.idempotence", "false"), ("acks", "1")]).is_empty());
@@ -261,9 +303,17 @@ fn delivery_timeout_covers_linger_and_request_timeout() {
     let with = |delivery| [short[0], short[1], ("delivery.timeout.ms", delivery)];
     refused(
         &with("1999"),
-        &["delivery.timeout.ms is 1999", "linger.ms", "request.timeout.ms", "2000"],
+        &[
+            "delivery.timeout.ms is 1999",
+            "linger.ms",
+            "request.timeout.ms",
+            "2000",
+        ],
     );
-    assert_eq!(resolved(&with("2000")).delivery_timeout, Duration::from_secs(2));
+    assert_eq!(
+        resolved(&with("2000")).delivery_timeout,
+        Duration::from_secs(2)
+    );
     let raised = [("linger.ms", "100000"), ("request.timeout.ms", "30000")];
     assert_eq!(resolved(&raised).delivery_timeout, Duration::from_secs(130));
     assert!(notes(&raised)[0].contains("raised from 120000 to 130000"));
@@ -271,7 +321,10 @@ fn delivery_timeout_covers_linger_and_request_timeout() {
     let forever = [("linger.ms", "9223372036854775807")];
     let millis = u64::try_from(i32::MAX).unwrap();
     assert_eq!(resolved(&forever).linger, Duration::from_millis(millis));
-    assert_eq!(resolved(&forever).delivery_timeout, Duration::from_millis(millis));
+    assert_eq!(
+        resolved(&forever).delivery_timeout,
+        Duration::from_millis(millis)
+    );
 }
 
 #[test]
@@ -283,7 +336,10 @@ fn reconnect_backoff_alone_is_constant() {
     assert!(notes(&alone)[0].contains("reconnect.backoff.max.ms"));
     let lower = resolved(&[("reconnect.backoff.ms", "20")]);
     assert_eq!(lower.reconnect_backoff_max, Duration::from_millis(20));
-    let both = resolved(&[("reconnect.backoff.ms", "20"), ("reconnect.backoff.max.ms", "70")]);
+    let both = resolved(&[
+        ("reconnect.backoff.ms", "20"),
+        ("reconnect.backoff.max.ms", "70"),
+    ]);
     assert_eq!(both.reconnect_backoff_max, Duration::from_millis(70));
 }
 
@@ -293,7 +349,10 @@ fn a_first_wait_above_the_longest_is_the_longest() {
     for (first, max) in [
         ("retry.backoff.ms", "retry.backoff.max.ms"),
         ("reconnect.backoff.ms", "reconnect.backoff.max.ms"),
-        ("socket.connection.setup.timeout.ms", "socket.connection.setup.timeout.max.ms"),
+        (
+            "socket.connection.setup.timeout.ms",
+            "socket.connection.setup.timeout.max.ms",
+        ),
     ] {
         let set = [(first, "5000"), (max, "400")];
         let config = resolved(&set);
@@ -325,7 +384,10 @@ fn client_id_is_numbered_unless_it_is_set() {
 
 #[test]
 fn rack_awareness_needs_a_rack() {
-    refused(&[("partitioner.rack.aware", "true")], &["partitioner.rack.aware", "client.rack"]);
+    refused(
+        &[("partitioner.rack.aware", "true")],
+        &["partitioner.rack.aware", "client.rack"],
+    );
     let config = resolved(&[("partitioner.rack.aware", "true"), ("client.rack", "eu-1a")]);
     assert!(config.partitioner_rack_aware);
     assert_eq!(config.client_rack.as_deref(), Some("eu-1a"));
@@ -404,7 +466,10 @@ fn unknown_keys_are_warned_of_and_their_values_are_forgotten() {
     let config = config(&[("liger.ms", "hunter2"), ("my.plugin.token", "hunter2")]);
     let (_, notes) = config.check().unwrap();
     let texts: Vec<_> = notes.iter().map(|note| note.text.as_str()).collect();
-    assert!(texts[0].contains("liger.ms") && texts[0].contains("linger.ms?"), "{texts:?}");
+    assert!(
+        texts[0].contains("liger.ms") && texts[0].contains("linger.ms?"),
+        "{texts:?}"
+    );
     assert!(texts[1].contains("my.plugin.token") && !texts[1].contains("did you mean"));
     assert!(notes.iter().all(|note| note.level == log::Level::Warn));
     assert!(!format!("{config:?} {notes:?}").contains("hunter2"));
@@ -416,7 +481,10 @@ fn unknown_keys_are_warned_of_and_their_values_are_forgotten() {
 fn code_is_given_to_the_builder() {
     for (key, value) in [
         ("key.serializer", "org.example.AvroSerializer"),
-        ("value.serializer", "org.apache.kafka.common.serialization.LongSerializer"),
+        (
+            "value.serializer",
+            "org.apache.kafka.common.serialization.LongSerializer",
+        ),
         ("interceptor.classes", "org.example.Tracing"),
         ("partitioner.class", "org.example.Mine"),
         ("partitioner.class", ""),
@@ -426,8 +494,14 @@ fn code_is_given_to_the_builder() {
         assert!(text.contains(key) && text.contains("builder"), "{text}");
     }
     let config = resolved(&[
-        ("key.serializer", "org.apache.kafka.common.serialization.StringSerializer"),
-        ("value.serializer", "org.apache.kafka.common.serialization.ByteArraySerializer"),
+        (
+            "key.serializer",
+            "org.apache.kafka.common.serialization.StringSerializer",
+        ),
+        (
+            "value.serializer",
+            "org.apache.kafka.common.serialization.ByteArraySerializer",
+        ),
         ("interceptor.classes", " "),
     ]);
     assert_eq!(config.partitioner_class, None);
@@ -450,7 +524,10 @@ fn partitioners_have_names() {
             PartitionerClass::Default,
         ),
     ] {
-        assert_eq!(resolved(&[("partitioner.class", name)]).partitioner_class, Some(class));
+        assert_eq!(
+            resolved(&[("partitioner.class", name)]).partitioner_class,
+            Some(class)
+        );
     }
 }
 
@@ -497,9 +574,21 @@ fn typed_setters_write_what_a_file_would() {
     config.validate().unwrap();
     // What a setter takes and the key does not is found when the producer is built.
     config.batch_size(usize::MAX);
-    assert!(config.validate().unwrap_err().to_string().contains("batch.size"));
+    assert!(
+        config
+            .validate()
+            .unwrap_err()
+            .to_string()
+            .contains("batch.size")
+    );
     config.batch_size(1).retries(u32::MAX);
-    assert!(config.validate().unwrap_err().to_string().contains("retries"));
+    assert!(
+        config
+            .validate()
+            .unwrap_err()
+            .to_string()
+            .contains("retries")
+    );
 }
 
 #[test]
@@ -511,5 +600,8 @@ fn properties_become_a_configuration() {
     let error = ProducerConfig::from_properties("a=\\u12").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     let error = ProducerConfig::from_properties_file("/no/such/file.properties").unwrap_err();
-    assert!(error.to_string().contains("/no/such/file.properties"), "{error}");
+    assert!(
+        error.to_string().contains("/no/such/file.properties"),
+        "{error}"
+    );
 }
