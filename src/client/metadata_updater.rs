@@ -146,7 +146,7 @@ impl MetadataUpdater {
     }
 
     /// A connection was lost or could not be made: the metadata may be out of date.
-    pub(crate) fn handle_server_disconnect(&mut self, now: Instant) {
+    pub(crate) fn handle_server_disconnect(&self, now: Instant) {
         if self.is_update_due(now) {
             // Otherwise the update that is due would be tried again at once.
             self.metadata.failed_update(now);

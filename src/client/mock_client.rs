@@ -186,14 +186,14 @@ impl MockClient {
     }
 
     /// Applies a metadata response at once, as the answer to a request for everything.
-    pub(crate) fn update_metadata(&mut self, response: &MetadataResponse) {
+    pub(crate) fn update_metadata(&self, response: &MetadataResponse) {
         let now = self.time.now();
         let (_, version) = self.metadata.new_request(now);
         self.apply_metadata(version, response, now);
     }
 
     fn apply_metadata(
-        &mut self,
+        &self,
         version: MetadataRequestVersion,
         response: &MetadataResponse,
         now: Instant,

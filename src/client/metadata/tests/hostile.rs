@@ -1,0 +1,93 @@
+//! Responses of a hostile broker: H8.
+
+use super::*;
+
+#[test]
+fn odd_partition_numbers_are_harmless() {
+    let f = Fixture::new();
+    f.add(&["t"]);
+    f.update_all(&response(vec![topic(
+        "t",
+        vec![
+            partition(i32::MAX, 0, 1),
+            partition(-1, 0, 1),
+            partition(i32::MIN, 0, 1),
+            partition(7, 1, 1),
+            partition(7, 2, 1),
+            partition(0, 1, 1),
+        ],
+    )]));
+    let cluster = f.metadata.load();
+    let info = cluster.topic("t").unwrap();
+    let numbers: Vec<_> = info.partitions().iter().map(|p| p.partition()).collect();
+    assert_eq!(numbers, [0, 7, i32::MAX]);
+    assert_eq!(f.leader("t", -1), None);
+}
+
+#[test]
+fn brokers_that_cannot_be_connected_to_are_ignored() {
+    let with = |node_id, host: &str, port| MetadataBroker {
+        node_id,
+        host: host.to_owned(),
+        port,
+        rack: None,
+    };
+    let long = "h".repeat(65_536);
+    let bad = [
+        with(5, "", 9092),
+        with(6, "h", 0),
+        with(7, "h", -1),
+        with(8, "h", 70_000),
+        with(-5, "h", 9092),
+        with(9, &long, 9092),
+        with(10, "a\nb", 9092),
+        with(11, "a b", 9092),
+    ];
+    let f = Fixture::new();
+    f.add(&["t"]);
+    let mut answer = response(vec![topic("t", vec![partition(0, 7, 1)])]);
+    answer.brokers.extend(bad.clone());
+    answer.brokers.push(with(0, "second", 1));
+    f.update_all(&answer);
+    let cluster = f.metadata.load();
+    let hosts: Vec<_> = cluster.nodes().iter().map(Node::host).collect();
+    assert_eq!(hosts, ["host0", "host1", "host2"]);
+    assert_eq!(f.leader("t", 0), None);
+
+    // Not one good broker is no metadata at all.
+    let (_, version) = f.request();
+    answer.brokers = bad.to_vec();
+    let now = f.time.now();
+    assert!(!f.metadata.update(version, &answer, VERSION, now));
+    assert_eq!(f.metadata.load().nodes().len(), 3);
+    assert!(node_from_wire(9, &long, 1, None).unwrap_err().len() < 400);
+}
+
+#[test]
+fn many_partitions_and_brokers() {
+    let f = Fixture::new();
+    f.add(&["t"]);
+    let partitions = (0..100_000).map(|index| partition(index, index % 1000, 1));
+    let mut answer = response(vec![topic("t", partitions.collect())]);
+    answer.brokers = (0..1000).map(broker).collect();
+    f.update_all(&answer);
+    assert_eq!(f.metadata.load().partition_count("t"), Some(100_000));
+    assert_eq!(f.leader("t", 99_999), Some(999));
+}
+
+#[test]
+fn topics_without_a_name_and_twice_the_same() {
+    let f = Fixture::new();
+    f.add(&["t"]);
+    let nameless = MetadataTopic {
+        name: None,
+        ..topic("", vec![partition(0, 0, 1)])
+    };
+    f.update_all(&response(vec![
+        nameless,
+        topic("t", vec![partition(0, 0, 1)]),
+        topic("t", vec![partition(0, 1, 2), partition(1, 1, 2)]),
+    ]));
+    assert_eq!(f.metadata.load().topics().count(), 1);
+    assert_eq!(f.metadata.load().partition_count("t"), Some(2));
+}
