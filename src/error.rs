@@ -168,11 +168,6 @@ impl Error {
         self.with(|inner| inner.source = Some(Arc::new(source)))
     }
 
-    /// This error, with a cause that a user's code made.
-    pub(crate) fn caused_by_boxed(self, source: Box<dyn StdError + Send + Sync>) -> Self {
-        self.with(|inner| inner.source = Some(Arc::from(source)))
-    }
-
     /// Changes a copy where the error is shared, and the error itself where it is not.
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         change(Arc::make_mut(&mut self.0));

@@ -15,7 +15,7 @@ mod utils;
 pub use error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 pub use producer::{
     Acks, ClientDnsLookup, CompressionType, ConfigKey, KafkaProducer, KafkaProducerBuilder,
-    MetadataRecoveryStrategy, PartitionerClass, ProducerConfig, ProducerRecord, RecordFuture,
-    RecordMetadata, Serialized, Serializer, TrySendError,
+    MetadataRecoveryStrategy, Partitioner, PartitionerClass, ProducerConfig, ProducerInterceptor,
+    ProducerRecord, RecordFuture, RecordMetadata, Serialized, Serializer, TrySendError,
 };
 pub use protocol::ErrorCode;

@@ -31,6 +31,7 @@ use crate::utils::Time;
 pub(crate) use nodes::{node_from_wire, printable};
 use state::MetadataState;
 use topic_table::TopicTable;
+pub(crate) use update::describe_errors;
 
 /// How often metadata is refreshed, and how long a topic is kept that nobody sends to.
 #[derive(Clone, Debug)]

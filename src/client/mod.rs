@@ -1,14 +1,27 @@
 //! Connections to brokers as the sender sees them: requests in flight, versions, time-outs, cluster metadata.
 
+mod api_versions;
+mod client_utils;
+mod cluster_connection_states;
+mod host_resolver;
+mod in_flight_requests;
 mod kafka_client;
 mod metadata;
+mod metadata_updater;
 #[cfg(test)]
 mod mock_client;
+mod network_client;
 mod node_api_versions;
 
+pub(crate) use client_utils::{ClientDnsLookup, parse_and_validate_addresses};
+pub(crate) use host_resolver::{HostLookup, HostResolver, SystemHostLookup, ThreadedHostResolver};
 pub(crate) use kafka_client::{
     ClientRequest, ClientResponse, CorrelationId, KafkaClient, RequestFailure,
 };
-pub(crate) use metadata::{Metadata, MetadataConfig, MetadataRequestVersion, node_from_wire};
+pub(crate) use metadata::{
+    Metadata, MetadataConfig, MetadataRequestVersion, node_from_wire, printable,
+};
+pub(crate) use metadata_updater::MetadataRecoveryStrategy;
 #[cfg(test)]
 pub(crate) use mock_client::{MockClient, SentRequest};
+pub(crate) use network_client::{NetworkClient, NetworkClientConfig};

@@ -115,8 +115,32 @@ impl NetworkSend {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::protocol::{RecordSet, Writer};
+
+    /// A message with a record set of each of these lengths spliced in. No two stretches of it look alike.
+    pub(in crate::network) fn spliced(lengths: &[usize]) -> MessageBytes {
+        let mut next = 0u32;
+        let mut writer = Writer::new();
+        for length in lengths {
+            let records: Vec<u8> = (0..*length)
+                .map(|_| {
+                    next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    next.to_be_bytes()[0]
+                })
+                .collect();
+            let records = RecordSet::from(records);
+            writer.nullable_records(Some(&records), false).unwrap();
+        }
+        writer.finish().unwrap()
+    }
+
+    /// What has to arrive.
+    pub(in crate::network) fn framed(message: &MessageBytes) -> Vec<u8> {
+        let size = u32::try_from(message.len()).unwrap().to_be_bytes();
+        [&size[..], &message.to_vec()].concat()
+    }
 
     /// Takes at most `per_write` bytes at a time, and counts.
     struct Dribble {
@@ -168,11 +192,6 @@ mod tests {
         }
     }
 
-    fn framed(message: &MessageBytes) -> Vec<u8> {
-        let size = u32::try_from(message.len()).unwrap().to_be_bytes();
-        [&size[..], &message.to_vec()].concat()
-    }
-
     fn send(message: &MessageBytes) -> NetworkSend {
         NetworkSend::new(NodeId(1), message.clone())
     }
@@ -185,6 +204,33 @@ mod tests {
         sink.drain(&mut send);
         assert_eq!((sink.writes, sink.most_slices), (1, 2));
         assert_eq!(sink.taken, b"\0\0\0\x05hello");
+    }
+
+    /// Wherever a write stops, within the prefix and at the borders of slices too, the next one goes on there.
+    #[test]
+    fn every_way_of_chopping_gives_the_same_bytes() {
+        let message = spliced(&[3, 1, 0, 40, 7]);
+        let expected = framed(&message);
+        for per_write in 1..=expected.len() {
+            let mut send = send(&message);
+            let mut sink = Dribble::new(per_write);
+            sink.drain(&mut send);
+            assert_eq!(sink.taken, expected, "{per_write} bytes per write");
+            assert_eq!(sink.writes, expected.len().div_ceil(per_write));
+        }
+    }
+
+    #[test]
+    fn many_slices_go_out_in_batches() {
+        let message = spliced(&[5; 500]);
+        assert!(message.slices().count() > 7 * SLICES_PER_WRITE);
+        for per_write in [1, 10, 1000, usize::MAX] {
+            let mut send = send(&message);
+            let mut sink = Dribble::new(per_write);
+            sink.drain(&mut send);
+            assert_eq!(sink.taken, framed(&message));
+            assert_eq!(sink.most_slices, SLICES_PER_WRITE);
+        }
     }
 
     #[test]

@@ -44,6 +44,11 @@ impl PlaintextTransportLayer {
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self { stream })
     }
+
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> SockRef<'_> {
+        SockRef::from(&self.stream)
+    }
 }
 
 fn configure(stream: &TcpStream, options: SocketOptions) -> io::Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! Threads: one thread owns it; other threads reach it through its [`Waker`] alone.
 //! Differs from Java: a poll may complete several receives of one node (the one-receive rule protects brokers), and
-//! a refused call is an `Err` that gives the send back instead of an `IllegalStateException`.
+//! a refused call is an `Err` that gives the send back and leaves the connection alone, where Java throws and closes it.
 
 use std::io;
 use std::net::SocketAddr;

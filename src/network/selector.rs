@@ -266,7 +266,6 @@ impl Selectable for Selector {
             return Err(send);
         };
         connection.channel.set_send(send)?;
-        connection.last_active = self.config.time.now();
         connection.channel.write();
         // Whatever came of it, a completed send or a failure included, is reported by the next poll.
         if connection.channel.has_work() {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::RecordMetadata;
+use super::user_code::contain;
 use crate::error::Result;
 
 /// Called exactly once with the fate of a record, on the I/O thread unless the send failed at once. Boxing a closure that
@@ -14,13 +15,48 @@ impl Callback {
         Self(Box::new(callback))
     }
 
+    /// Runs the closure. A panic in it, or in dropping what it holds, goes to the log and no further.
     pub(crate) fn call(self, result: Result<RecordMetadata>) {
-        (self.0)(result);
+        if let Err(panic) = contain("a callback", || (self.0)(result)) {
+            log::error!("{panic}");
+        }
+    }
+}
+
+impl From<Box<dyn FnOnce(Result<RecordMetadata>) + Send>> for Callback {
+    fn from(callback: Box<dyn FnOnce(Result<RecordMetadata>) + Send>) -> Self {
+        Self(callback)
     }
 }
 
 impl fmt::Debug for Callback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Callback")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_stays_inside_and_so_does_one_in_dropping_captures() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("dropped");
+            }
+        }
+        let result = || Ok(RecordMetadata::undelivered("t", None));
+        Callback::new(|_| panic!("called")).call(result());
+        let bomb = Bomb;
+        Callback::new(move |_| drop(bomb)).call(result());
+    }
+
+    #[test]
+    fn a_closure_without_captures_is_boxed_without_an_allocation() {
+        let callback = Callback::new(drop);
+        assert_eq!(size_of_val(&*callback.0), 0);
+        callback.call(Ok(RecordMetadata::undelivered("t", None)));
     }
 }

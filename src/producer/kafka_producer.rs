@@ -111,9 +111,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// While the topic's metadata are not known and while the buffer is full: at most `max.block.ms` in all.
     pub fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<RecordFuture> {
         let sent = self.do_send(record, None, Wait::MaxBlock, true);
-        sent.map_err(|unsent| unsent.error).map(|future| {
-            future.unwrap_or_else(|| unreachable_future())
-        })
+        sent.map_err(|unsent| unsent.error)
+            .map(|future| future.unwrap_or_else(|| unreachable_future()))
     }
 
     /// Appends the record to a batch, and calls `callback` exactly once when its fate is known, unless an error is returned
@@ -163,7 +162,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         record: ProducerRecord<'a, KS::Input, VS::Input>,
         callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
     ) -> Result<(), TrySendError<'a, KS::Input, VS::Input>> {
-        self.do_send(record, Some(Callback::new(callback)), Wait::Never, false).map(drop)
+        self.do_send(record, Some(Callback::new(callback)), Wait::Never, false)
+            .map(drop)
     }
 
     /// Sends everything now, without waiting for `linger.ms`, and waits until each record that was sent before has its
@@ -200,7 +200,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         self.metadata.add(topic, self.time.now());
         self.wait_on_metadata(topic, None, self.max_block)?;
         let cluster = self.metadata.snapshot();
-        Ok(cluster.topic(topic).map_or_else(Vec::new, |topic| topic.partitions().to_vec()))
+        Ok(cluster
+            .topic(topic)
+            .map_or_else(Vec::new, |topic| topic.partitions().to_vec()))
     }
 
     /// The name of this producer in broker logs, quotas and thread names (`client.id`).
@@ -219,6 +221,8 @@ fn unreachable_future() -> RecordFuture {
 
 impl<KS: Serializer, VS: Serializer> fmt::Debug for KafkaProducer<KS, VS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaProducer").field("client_id", &self.client_id).finish_non_exhaustive()
+        f.debug_struct("KafkaProducer")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
     }
 }

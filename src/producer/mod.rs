@@ -4,23 +4,34 @@ mod callback;
 mod config_def;
 pub(crate) mod internals;
 mod kafka_producer;
+mod partitioner;
+mod partitioners;
 mod producer_config;
+mod producer_interceptor;
+mod producer_interceptors;
 mod producer_record;
 mod record_future;
 mod record_metadata;
 mod serializer;
 mod serializers;
+mod user_code;
 
 pub(crate) use callback::Callback;
 pub use config_def::ConfigKey;
 pub use kafka_producer::{KafkaProducer, KafkaProducerBuilder, TrySendError};
+pub use partitioner::Partitioner;
+pub(crate) use partitioner::choose_partition;
+pub use partitioners::{DefaultPartitioner, RoundRobinPartitioner, UniformStickyPartitioner};
+pub(crate) use producer_config::ResolvedConfig;
 pub use producer_config::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
     ProducerConfig,
 };
+pub use producer_interceptor::ProducerInterceptor;
 pub use producer_record::{Data, IntoData, ProducerRecord, RecordData};
 pub use record_future::RecordFuture;
 pub use record_metadata::RecordMetadata;
+pub(crate) use serializer::serialize;
 pub use serializer::{Serialized, Serializer};
 pub use serializers::{
     BooleanSerializer, BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer,

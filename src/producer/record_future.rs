@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::RecordMetadata;
-use super::internals::{ProduceRequestResult, record_result};
+use super::internals::{Outcome, ProduceRequestResult, record_result};
 use crate::common::TopicPartition;
 use crate::error::{Error, Result, TimeoutReason};
 use crate::sync::{Arc, Condvar, Mutex};
@@ -48,9 +48,10 @@ impl RecordFacts {
     pub(crate) fn metadata(
         &self,
         topic_partition: &TopicPartition,
-        offset: Option<i64>,
-        log_append_time: i64,
+        index: u32,
+        (base_offset, log_append_time): (i64, i64),
     ) -> RecordMetadata {
+        let offset = (base_offset >= 0).then(|| base_offset.saturating_add(i64::from(index)));
         let timestamp = if log_append_time == -1 {
             self.timestamp
         } else {
@@ -146,7 +147,7 @@ impl RecordFuture {
                 facts,
             } => {
                 let (outcome, index) = result.poll_record(*index)?;
-                Some(metadata_of(result, record_result(&outcome, index), facts))
+                Some(metadata_of(result, &outcome, index, facts))
             }
             Inner::Done(result) => Some(result.clone()),
             Inner::Slot(slot) => slot.result.lock().clone(),
@@ -177,7 +178,7 @@ impl RecordFuture {
                     result.expedite();
                 }
                 let (outcome, index) = result.wait_record(*index, deadline)?;
-                Some(metadata_of(result, record_result(&outcome, index), facts))
+                Some(metadata_of(result, &outcome, index, facts))
             }
             Inner::Done(result) => Some(result.clone()),
             Inner::Slot(slot) => {
@@ -202,11 +203,12 @@ impl RecordFuture {
 
 fn metadata_of(
     result: &ProduceRequestResult,
-    record: Result<(Option<i64>, i64)>,
+    outcome: &Outcome,
+    index: u32,
     facts: &RecordFacts,
 ) -> Result<RecordMetadata> {
-    let (offset, log_append_time) = record?;
-    Ok(facts.metadata(result.topic_partition(), offset, log_append_time))
+    let place = record_result(outcome, index)?;
+    Ok(facts.metadata(result.topic_partition(), index, place))
 }
 
 fn wait_ended(timeout: Duration) -> Error {

@@ -8,7 +8,9 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 
 use super::producer_record::RecordData;
+use super::user_code::{contain, user_error};
 use crate::common::Headers;
+use crate::error::{Error, ErrorKind, Result};
 
 /// Makes bytes of keys or values. One serializer is used by every thread that sends.
 ///
@@ -35,7 +37,7 @@ use crate::common::Headers;
 /// ```
 pub trait Serializer: Send + Sync {
     /// What is made bytes of.
-    type Input: RecordData + ?Sized;
+    type Input: RecordData + ?Sized + 'static;
 
     /// Makes bytes of `data`, borrowed from it where they are there already. May add headers to the record.
     ///
@@ -138,6 +140,31 @@ impl<'a, T: Into<Self>> From<Option<T>> for Serialized<'a> {
     }
 }
 
+/// Makes bytes of a record's key or value (`what`) with the user's serializer.
+///
+/// # Errors
+///
+/// [`ErrorKind::Serialization`] where the serializer fails or panics.
+pub(crate) fn serialize<'a, S: Serializer + ?Sized>(
+    serializer: &S,
+    what: &'static str,
+    topic: &str,
+    headers: &mut Headers,
+    data: Option<&'a S::Input>,
+) -> Result<Serialized<'a>> {
+    let Some(data) = data else {
+        return Ok(Serialized::NULL);
+    };
+    let failed = || format!("the {what} of a record for topic {topic} cannot be serialized");
+    match contain("the serializer", || {
+        serializer.serialize(topic, headers, data)
+    }) {
+        Ok(Ok(serialized)) => Ok(serialized),
+        Ok(Err(cause)) => Err(user_error(ErrorKind::Serialization, failed(), cause)),
+        Err(panic) => Err(Error::new(ErrorKind::Serialization, failed()).caused_by(panic)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,5 +185,39 @@ mod tests {
             assert_eq!(copy.as_bytes(), Some(&bytes[..len]));
             assert_eq!(matches!(copy.0, Form::InPlace { .. }), len <= IN_PLACE);
         }
+    }
+
+    #[test]
+    fn what_a_serializer_says_is_the_cause() {
+        struct Refusing;
+        impl Serializer for Refusing {
+            type Input = str;
+            fn serialize<'a>(
+                &self,
+                _: &str,
+                _: &mut Headers,
+                data: &'a str,
+            ) -> Result<Serialized<'a>, Box<dyn StdError + Send + Sync>> {
+                assert_ne!(data, "panic");
+                Err(data.into())
+            }
+        }
+        let mut headers = Headers::new();
+        let mut failure =
+            |data| serialize(&Refusing, "value", "orders", &mut headers, Some(data)).unwrap_err();
+        let error = failure("no schema");
+        assert_eq!(error.kind(), ErrorKind::Serialization);
+        assert!(
+            error
+                .to_string()
+                .contains("value of a record for topic orders"),
+            "{error}"
+        );
+        assert_eq!(error.source().unwrap().to_string(), "no schema");
+        let error = failure("panic");
+        assert_eq!(error.kind(), ErrorKind::Serialization);
+        assert!(error.source().unwrap().to_string().contains("panicked"));
+        let null = serialize(&Refusing, "key", "orders", &mut headers, None).unwrap();
+        assert_eq!(null.as_bytes(), None);
     }
 }

@@ -1,8 +1,8 @@
 //! The producer against real Apache Kafka: one and three nodes of 4.3, one of 2.8, on loopback.
 //!
 //! A test that needs Kafka starts with `let _turn = kafka_or_skip!();`. Where `java` or `mvn` is
-//! missing it says so and passes; with `KAFKA_PRODUCER_REQUIRE_KAFKA=1`, which `.ci/run` sets, it
-//! fails there instead.
+//! missing it says so and passes. `KAFKA_PRODUCER_REQUIRE_KAFKA=1`, which `.ci/run` sets, makes it
+//! fail there; `=0` leaves these tests out where they could run.
 
 #![allow(
     clippy::unwrap_used,

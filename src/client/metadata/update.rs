@@ -241,7 +241,7 @@ fn with_leaders_among(topic: &TopicInfo, nodes: &[Node]) -> TopicInfo {
 }
 
 /// Describes the topics and partitions with errors, for a log line; `None` if all is well.
-pub(super) fn describe_errors(response: &MetadataResponse) -> Option<String> {
+pub(crate) fn describe_errors(response: &MetadataResponse) -> Option<String> {
     const SHOWN: usize = 5;
     let mut shown = Vec::new();
     let mut count = 0;

@@ -7,13 +7,14 @@ mod io_thread;
 mod produce_request_result;
 mod producer_batch;
 mod record_accumulator;
-pub(crate) mod sender;
+mod sender;
 pub(crate) mod transaction_manager;
 
 pub(crate) use buffer_pool::BufferPool;
 pub(crate) use io_thread::IoThreadId;
-pub(crate) use produce_request_result::{ProduceRequestResult, record_result};
+pub(crate) use produce_request_result::{Outcome, ProduceRequestResult, record_result};
 pub(crate) use producer_batch::{AppendRecord, ProducerBatch};
 pub(crate) use record_accumulator::{
     AccumulatorConfig, AppendContext, AppendOutcome, Drained, ReadyCheckResult, RecordAccumulator,
 };
+pub(crate) use sender::{Sender, SenderConfig, SenderControl, SenderParts};

@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::io_thread::IoThreadId;
 use super::record_accumulator::PartitionQueue;
 use crate::common::TopicPartition;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
 use crate::utils::{SystemTime, Time};
 
@@ -179,20 +179,17 @@ impl fmt::Debug for ProduceRequestResult {
     }
 }
 
-/// What `Result` the record at `index` of a batch with this outcome has.
-pub(crate) fn record_result(outcome: &Outcome, index: u32) -> Result<(Option<i64>, i64)> {
+/// The base offset and the log append time of a batch with this outcome, or the error of its record at `index`.
+pub(crate) fn record_result(outcome: &Outcome, index: u32) -> Result<(i64, i64)> {
     match outcome {
         Outcome::Acked {
             base_offset,
             log_append_time,
-        } => {
-            let offset = (*base_offset >= 0).then(|| base_offset.saturating_add(i64::from(index)));
-            Ok((offset, *log_append_time))
-        }
+        } => Ok((*base_offset, *log_append_time)),
         Outcome::Failed(errors) => Err(errors.of(index)),
-        Outcome::Split(_) => Err(Error::new(
-            crate::error::ErrorKind::Internal,
-            "a record of a split batch is in none of its parts",
-        )),
+        Outcome::Split(_) => {
+            let text = "a record of a split batch is in none of its parts";
+            Err(Error::new(ErrorKind::Internal, text))
+        }
     }
 }

@@ -6,7 +6,6 @@
 //! bug elsewhere can leave a caller waiting.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::buffer_pool::PooledBuffer;
@@ -20,6 +19,7 @@ use crate::common::{Headers, TopicPartition};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::producer::Callback;
 use crate::producer::record_future::RecordFacts;
+use crate::producer::user_code::contain;
 use crate::protocol::{RecordBytes, RecordSet};
 use crate::record::{
     Compression, MemoryRecordsBuilder, ProducerState, RecordBatch, estimate_batch_size_upper_bound,
@@ -304,14 +304,10 @@ impl ProducerBatch {
                 facts,
                 callback,
             } = thunk;
-            let result = record_result(&outcome, index).map(|(offset, log_append_time)| {
-                facts.metadata(self.partition.topic_partition(), offset, log_append_time)
-            });
-            if catch_unwind(AssertUnwindSafe(|| callback.call(result))).is_err() {
-                log::error!(
-                    "a callback for a record of {} panicked",
-                    self.topic_partition()
-                );
+            let result = record_result(&outcome, index)
+                .map(|place| facts.metadata(self.partition.topic_partition(), index, place));
+            if let Err(panic) = contain("a callback", || callback.call(result)) {
+                log::error!("{panic}; its record was for {}", self.topic_partition());
             }
         }
         self.result.complete(outcome);

@@ -107,6 +107,7 @@ pub(crate) enum AppendOutcome {
         result: Option<Arc<ProduceRequestResult>>,
         index: u32,
         partition: i32,
+        is_new_batch: bool,
     },
     /// It needs a new batch on `partition`, which `abort_for_new_batch` forbids.
     NewBatchNeeded { partition: i32 },

@@ -36,7 +36,7 @@ use crate::error::{Error, ErrorKind, TimeoutReason};
 use crate::protocol::messages::{ProducePartition, ProduceRequest, ProduceTopic};
 use crate::protocol::{ApiKey, RequestBody, ResponseBody};
 use crate::record::CompressionType;
-use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
 use crate::utils::Time;
 
 /// The first Produce version that names topics by their ids alone.
@@ -62,6 +62,8 @@ pub(crate) struct SenderConfig {
 pub(crate) struct SenderControl {
     closing: AtomicBool,
     force_close: AtomicBool,
+    /// The records that had no outcome when the thread ended.
+    undelivered: AtomicUsize,
 }
 
 impl SenderControl {
@@ -74,6 +76,11 @@ impl SenderControl {
     pub(crate) fn force_close(&self) {
         self.force_close.store(true, Ordering::Release);
         self.initiate_close();
+    }
+
+    /// How many records failed because the thread ended before they were delivered.
+    pub(crate) fn undelivered(&self) -> usize {
+        self.undelivered.load(Ordering::Acquire)
     }
 
     fn is_closing(&self) -> bool {
@@ -181,8 +188,10 @@ impl<C: KafkaClient> Sender<C> {
     fn shut_down(&mut self, reason: &Error) {
         self.accumulator.close();
         self.metadata.close();
-        self.fail_in_flight(reason);
-        self.accumulator.abort_batches(reason);
+        let undelivered = self.fail_in_flight(reason) + self.accumulator.abort_batches(reason);
+        self.control
+            .undelivered
+            .store(undelivered, Ordering::Release);
         self.client.close();
     }
 
@@ -207,10 +216,7 @@ impl<C: KafkaClient> Sender<C> {
     fn send_producer_data(&mut self, now: Instant) -> Duration {
         self.expire_batches(now);
         self.maybe_resolve_sequences();
-        let mut timeout = Duration::MAX;
-        if self.may_drain() {
-            timeout = self.drain_and_send(now);
-        }
+        let timeout = self.drain_and_send(now);
         let expiries = [self.accumulator.next_expiry(), self.next_in_flight_expiry];
         expiries
             .into_iter()
@@ -218,12 +224,6 @@ impl<C: KafkaClient> Sender<C> {
             .fold(timeout, |timeout, expiry| {
                 timeout.min(expiry.saturating_duration_since(now))
             })
-    }
-
-    /// An idempotent producer sends nothing before it has a producer id.
-    fn may_drain(&self) -> bool {
-        let manager = self.transaction_manager.as_ref();
-        manager.is_none_or(|manager| manager.has_producer_id())
     }
 
     fn drain_and_send(&mut self, now: Instant) -> Duration {
@@ -427,7 +427,8 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    fn fail_in_flight(&mut self, error: &Error) {
+    /// Says how many records that were.
+    fn fail_in_flight(&mut self, error: &Error) -> usize {
         let mut taken = Vec::new();
         for (correlation_id, request) in &mut self.in_flight {
             let was_written = self.client.was_written(*correlation_id, request.node());
@@ -440,13 +441,16 @@ impl<C: KafkaClient> Sender<C> {
                 taken.push(batch);
             }
         }
+        let mut records = 0;
         for batch in taken {
             if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
                 manager.handle_expired_in_flight(batch.topic_partition(), &sequence);
             }
+            records += batch.record_count() as usize;
             batch.complete_exceptionally(error.clone(), Vec::new());
         }
         self.next_in_flight_expiry = None;
+        records
     }
 
     /// Lets partitions go on whose sequences were in doubt. Java: `maybeResolveSequences`.

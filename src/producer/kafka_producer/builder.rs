@@ -19,11 +19,10 @@ use crate::producer::producer_config::keys::with_producer_keys;
 use crate::producer::producer_config::{ResolvedConfig, keys};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::{
-    Acks, BytesSerializer, ClientDnsLookup, CompressionType, DefaultPartitioner,
-    MetadataRecoveryStrategy, Partitioner, PartitionerClass, ProducerConfig, ProducerInterceptor,
-    RoundRobinPartitioner, Serializer, UniformStickyPartitioner,
+    Acks, BytesSerializer, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, Partitioner,
+    PartitionerClass, ProducerConfig, ProducerInterceptor, Serializer,
 };
-use crate::record::Compression;
+use crate::protocol::ApiKey;
 use crate::sync::Arc;
 use crate::utils::{ExponentialBackoff, KafkaThread, SystemTime, Time};
 
@@ -122,7 +121,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         let config = self.config.resolve()?;
         let time: Arc<dyn Time> = Arc::new(SystemTime);
         let metadata = metadata(&config, &*time)?;
-        let accumulator = Arc::new(accumulator(&config, &time)?);
+        let accumulator = Arc::new(accumulator(&config, &time));
         let selector = selector(&config, &time)?;
         accumulator.signal().set_waker(selector.waker());
         let sender = Sender::new(SenderParts {
@@ -131,7 +130,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             metadata: Arc::clone(&metadata),
             accumulator: Arc::clone(&accumulator),
             transaction_manager: config.enable_idempotence.then(|| {
-                let backoff = ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max);
+                let backoff =
+                    ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max);
                 let max_in_flight = config.max_in_flight_requests_per_connection;
                 Arc::new(TransactionManager::new(max_in_flight, backoff))
             }),
@@ -158,7 +158,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             ignore_keys: config.partitioner_ignore_keys,
             key_serializer: self.key_serializer,
             value_serializer: self.value_serializer,
-            partitioner: self.partitioner.or_else(|| named_partitioner(config.partitioner_class)),
+            partitioner: self
+                .partitioner
+                .or_else(|| config.partitioner_class.map(PartitionerClass::instance)),
             interceptors: Arc::new(ProducerInterceptors::new(self.interceptors)),
             metadata,
             accumulator,
@@ -215,13 +217,11 @@ fn metadata(config: &ResolvedConfig, time: &dyn Time) -> Result<Arc<Metadata>> {
     Ok(Arc::new(metadata))
 }
 
-fn accumulator(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<RecordAccumulator> {
-    let compression = Compression::new(config.compression_type, config.compression_level)
-        .map_err(|error| Error::new(ErrorKind::Config, error.to_string()).caused_by(error))?;
+fn accumulator(config: &ResolvedConfig, time: &Arc<dyn Time>) -> RecordAccumulator {
     let pool = BufferPool::new(config.buffer_memory, config.batch_size, Arc::clone(time));
     let settings = AccumulatorConfig {
         batch_size: config.batch_size.max(1),
-        compression,
+        compression: config.compression.clone(),
         linger: config.linger,
         retry_backoff: config.retry_backoff,
         retry_backoff_max: config.retry_backoff_max,
@@ -229,9 +229,12 @@ fn accumulator(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<RecordAc
         max_request_size: config.max_request_size,
         adaptive_partitioning: config.partitioner_adaptive_partitioning_enable,
         availability_timeout: config.partitioner_availability_timeout,
-        rack: config.client_rack.clone().filter(|_| config.partitioner_rack_aware),
+        rack: config
+            .client_rack
+            .clone()
+            .filter(|_| config.partitioner_rack_aware),
     };
-    Ok(RecordAccumulator::new(settings, pool, Arc::clone(time)))
+    RecordAccumulator::new(settings, pool, Arc::clone(time))
 }
 
 fn selector(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Selector> {
@@ -258,10 +261,11 @@ fn network_client(
 ) -> NetworkClient<Selector> {
     let waker = selector.waker();
     let name = format!("kafka-producer-resolver-thread | {}", config.client_id);
-    let resolver = ThreadedHostResolver::new(name, Arc::new(SystemHostLookup), move || waker.wake());
+    let resolver =
+        ThreadedHostResolver::new(name, Arc::new(SystemHostLookup), move || waker.wake());
     NetworkClient::new(
         NetworkClientConfig {
-            client_id: Arc::clone(&config.client_id),
+            client_id: Some(Arc::clone(&config.client_id)),
             max_in_flight_requests_per_connection: config.max_in_flight_requests_per_connection,
             reconnect_backoff: config.reconnect_backoff,
             reconnect_backoff_max: config.reconnect_backoff_max,
@@ -269,10 +273,9 @@ fn network_client(
             connection_setup_timeout_max: config.socket_connection_setup_timeout_max,
             request_timeout: config.request_timeout,
             receive_max_bytes: config.receive_max_bytes,
-            bootstrap_servers: config.bootstrap_servers.clone(),
-            client_dns_lookup: config.client_dns_lookup,
             metadata_recovery_strategy: config.metadata_recovery_strategy,
-            rebootstrap_trigger: config.metadata_recovery_rebootstrap_trigger,
+            metadata_recovery_rebootstrap_trigger: config.metadata_recovery_rebootstrap_trigger,
+            required_apis: required_apis(config),
         },
         selector,
         Arc::clone(metadata),
@@ -281,27 +284,24 @@ fn network_client(
     )
 }
 
+/// What a broker must offer to be of any use.
+fn required_apis(config: &ResolvedConfig) -> Vec<ApiKey> {
+    let mut apis = vec![ApiKey::Produce, ApiKey::Metadata];
+    if config.enable_idempotence {
+        apis.push(ApiKey::InitProducerId);
+    }
+    apis
+}
+
 fn sender_config(config: &ResolvedConfig) -> SenderConfig {
     SenderConfig {
-        acks: match config.acks {
-            Acks::None => 0,
-            Acks::Leader => 1,
-            Acks::All => -1,
-        },
+        acks: config.acks.code(),
         retries: config.retries,
         max_request_size: config.max_request_size,
         request_timeout: config.request_timeout,
         delivery_timeout: config.delivery_timeout,
         retry_backoff: config.retry_backoff,
         max_in_flight_requests_per_connection: config.max_in_flight_requests_per_connection,
-        compression: config.compression_type,
+        compression: config.compression.kind,
     }
-}
-
-fn named_partitioner(class: Option<PartitionerClass>) -> Option<Box<dyn Partitioner>> {
-    Some(match class? {
-        PartitionerClass::RoundRobin => Box::new(RoundRobinPartitioner::new()),
-        PartitionerClass::UniformSticky => Box::new(UniformStickyPartitioner::new()),
-        PartitionerClass::Default => Box::new(DefaultPartitioner::new()),
-    })
 }

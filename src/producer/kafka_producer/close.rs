@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::KafkaProducer;
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::producer::Serializer;
+use crate::producer::user_code::contain;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
 use crate::utils::Time;
 
@@ -35,7 +36,12 @@ impl IoThreadHandle {
             match deadline {
                 None => self.0.ended.wait(&mut has_ended),
                 Some(deadline) => {
-                    if self.0.ended.wait_until(&mut has_ended, deadline).timed_out() {
+                    if self
+                        .0
+                        .ended
+                        .wait_until(&mut has_ended, deadline)
+                        .timed_out()
+                    {
                         return *has_ended;
                     }
                 }
@@ -95,11 +101,15 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         let close: [&dyn Fn(); 3] = [
             &|| self.key_serializer.close(),
             &|| self.value_serializer.close(),
-            &|| self.partitioner.iter().for_each(|partitioner| partitioner.close()),
+            &|| {
+                self.partitioner
+                    .iter()
+                    .for_each(|partitioner| partitioner.close())
+            },
         ];
         for close in close {
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(close)).is_err() {
-                log::error!("a serializer or partitioner panicked while it was closed");
+            if let Err(panic) = contain("a serializer or partitioner", close) {
+                log::error!("{panic}, while it was closed");
             }
         }
     }

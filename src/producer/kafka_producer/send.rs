@@ -5,17 +5,19 @@
 //! snapshot, and the batch has room.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::KafkaProducer;
 use crate::common::{Cluster, Headers, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::producer::internals::{AppendContext, AppendOutcome, AppendRecord};
+use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::record_future::RecordFuture;
+use crate::producer::user_code::contain;
 use crate::producer::{
-    Callback, ProducerRecord, RecordData, RecordMetadata, Serialized, Serializer,
+    Callback, ProducerRecord, RecordData, Serializer, choose_partition, serialize,
 };
+use crate::sync::Arc;
 use crate::utils::{Time, murmur2, to_positive};
 
 /// Whether a send may wait.
@@ -34,45 +36,93 @@ pub struct TrySendError<'a, K: RecordData + ?Sized = [u8], V: RecordData + ?Size
     pub error: Error,
 }
 
-/// What `do_send` works out before the append.
-struct Prepared<'a> {
-    key: Serialized<'a>,
-    value: Serialized<'a>,
-    timestamp: i64,
+/// Who is owed the outcome of a record.
+struct Owed {
+    callback: Option<Callback>,
+    /// The callback tells the interceptors too.
+    told_by_callback: bool,
+}
+
+impl Owed {
+    /// From here on the callback tells the interceptors first.
+    fn tell<K: RecordData + ?Sized + 'static, V: RecordData + ?Sized + 'static>(
+        &mut self,
+        interceptors: &Arc<ProducerInterceptors<K, V>>,
+        topic: &str,
+        headers: &Headers,
+    ) {
+        self.callback = Some(interceptors.before(self.callback.take(), topic, headers.clone()));
+        self.told_by_callback = true;
+    }
 }
 
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// Intercepts, waits for metadata, serializes, partitions, appends. Gives a future if `with_future`.
     pub(super) fn do_send<'a>(
         &self,
-        record: ProducerRecord<'a, KS::Input, VS::Input>,
+        mut record: ProducerRecord<'a, KS::Input, VS::Input>,
         callback: Option<Callback>,
         wait: Wait,
         with_future: bool,
     ) -> Result<Option<RecordFuture>, TrySendError<'a, KS::Input, VS::Input>> {
-        let mut record = self.interceptors.on_send(record);
-        let mut callback = self.interceptors.wrap(callback, &record);
+        let sent = if self.interceptors.is_empty() {
+            self.send_record(&mut record, callback, wait, with_future)
+        } else {
+            self.interceptors
+                .on_send(record.reborrow(), |mut intercepted| {
+                    self.send_record(&mut intercepted, callback, wait, with_future)
+                })
+        };
+        sent.map_err(|error| TrySendError { record, error })
+    }
+
+    /// Sends what the interceptors left, and sees to it that whoever is owed an error hears of it, once.
+    fn send_record(
+        &self,
+        record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
+        callback: Option<Callback>,
+        wait: Wait,
+        with_future: bool,
+    ) -> Result<Option<RecordFuture>> {
         // The headers leave the record so that serializers can add to them while they borrow the rest.
         let mut headers = std::mem::take(&mut record.headers);
-        let sent = self.send_intercepted(&record, &mut headers, &mut callback, wait, with_future);
-        match sent {
-            Ok(future) => Ok(future),
-            Err(error) if wait == Wait::MaxBlock && is_api_error(&error) => {
-                Ok(self.fail_delivery(&record, error, callback, with_future))
+        let mut owed = Owed {
+            callback,
+            told_by_callback: false,
+        };
+        let sent = self.try_to_send(record, &mut headers, &mut owed, wait, with_future);
+        record.headers = headers;
+        let error = match sent {
+            Ok(future) => return Ok(future),
+            Err(error) => error,
+        };
+        let is_delivery = wait == Wait::MaxBlock && is_api_error(&error);
+        let partition = record.partition;
+        let topic_partition = TopicPartition::new(&*record.topic, partition.unwrap_or(-1));
+        let error = error.for_partition(topic_partition);
+        if is_delivery {
+            if let Some(callback) = owed.callback.take() {
+                if let Err(panic) = contain("a callback", || callback.call(Err(error.clone()))) {
+                    log::error!("{panic}; its record was for topic {}", record.topic);
+                }
             }
-            Err(error) => {
-                record.headers = headers;
-                self.interceptors.on_send_error(&record, &error);
-                Err(TrySendError { record, error })
-            }
+        }
+        if !(is_delivery && owed.told_by_callback) {
+            self.interceptors
+                .on_send_error(&record.topic, partition, &error, &record.headers);
+        }
+        if is_delivery {
+            Ok(with_future.then(|| RecordFuture::done(Err(error))))
+        } else {
+            Err(error)
         }
     }
 
-    fn send_intercepted(
+    fn try_to_send(
         &self,
         record: &ProducerRecord<'_, KS::Input, VS::Input>,
         headers: &mut Headers,
-        callback: &mut Option<Callback>,
+        owed: &mut Owed,
         wait: Wait,
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
@@ -86,19 +136,40 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             let cluster = self.metadata.snapshot();
             let Some(info) = known_topic(&cluster, topic, record.partition) else {
                 drop(cluster);
-                max_block -= self.await_metadata(topic, record.partition, wait, max_block)?;
+                let waited = self.await_metadata(topic, record.partition, wait, max_block)?;
+                max_block = max_block.saturating_sub(waited);
                 continue;
             };
-            let prepared = self.prepare(record, headers)?;
+            let key = serialize(
+                &self.key_serializer,
+                "key",
+                topic,
+                headers,
+                record.key.as_ref(),
+            )?;
+            let value = serialize(
+                &self.value_serializer,
+                "value",
+                topic,
+                headers,
+                record.value.as_ref(),
+            )?;
+            if !self.interceptors.is_empty() {
+                owed.tell(&self.interceptors, topic, headers);
+            }
             let append = AppendRecord {
-                timestamp: prepared.timestamp,
-                key: prepared.key.as_bytes(),
-                value: prepared.value.as_bytes(),
+                timestamp: record.timestamp.unwrap_or_else(|| self.time.unix_millis()),
+                key: key.as_bytes(),
+                value: value.as_bytes(),
                 headers,
             };
             let max_block = self.may_block(wait).then_some(max_block);
-            let to = Destination { info, cluster: &cluster, partition: record.partition };
-            return self.append(&to, &append, callback, max_block, with_future);
+            let to = Destination {
+                info,
+                cluster: &cluster,
+                partition: record.partition,
+            };
+            return self.append(&to, &append, &mut owed.callback, max_block, with_future);
         }
     }
 
@@ -149,7 +220,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         if known_topic(&self.metadata.snapshot(), topic, partition).is_some() {
             return Ok(Duration::ZERO);
         }
-        self.accumulator.io_thread().check_may_block("a send to a topic that is not known yet")?;
+        self.accumulator
+            .io_thread()
+            .check_may_block("a send to a topic that is not known yet")?;
         if let Some(error) = self.metadata.topic_error(topic) {
             if error.kind() == ErrorKind::InvalidTopic {
                 return Err(error);
@@ -181,7 +254,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
 
     fn metadata_timed_out(&self, topic: &str, partition: Option<i32>, waited: Duration) -> Error {
         let millis = waited.as_millis();
-        let count = self.metadata.snapshot().partition_count(topic).filter(|count| *count > 0);
+        let count = self
+            .metadata
+            .snapshot()
+            .partition_count(topic)
+            .filter(|count| *count > 0);
         let text = match (partition, count) {
             (Some(partition), Some(count)) => format!(
                 "topic {topic} has {count} partitions and no partition {partition} appeared within {millis} ms"
@@ -198,20 +275,6 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             Some(cause) => error.caused_by(cause),
             None => error,
         }
-    }
-
-    /// Serializes, and reads the clock for the record's time. A panic of a serializer is its error.
-    fn prepare<'r>(
-        &self,
-        record: &'r ProducerRecord<'_, KS::Input, VS::Input>,
-        headers: &mut Headers,
-    ) -> Result<Prepared<'r>> {
-        let topic = &*record.topic;
-        let key = serialize("key", &self.key_serializer, topic, headers, record.key.as_ref())?;
-        let value =
-            serialize("value", &self.value_serializer, topic, headers, record.value.as_ref())?;
-        let timestamp = record.timestamp.unwrap_or_else(|| self.time.unix_millis());
-        Ok(Prepared { key, value, timestamp })
     }
 
     fn append(
@@ -232,18 +295,29 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         };
         let mut partition = self.partition(to, record)?;
         loop {
-            match self.accumulator.append(partition, record, callback, &context) {
-                Ok(AppendOutcome::Appended { result, index, is_new_batch, .. }) => {
+            match self
+                .accumulator
+                .append(partition, record, callback, &context)
+            {
+                Ok(AppendOutcome::Appended {
+                    result,
+                    index,
+                    is_new_batch,
+                    ..
+                }) => {
                     if is_new_batch {
                         self.metadata.add(to.info.name(), self.time.now());
                     }
                     let future = |result| RecordFuture::in_batch(result, index, record.facts());
                     return Ok(result.map(future));
                 }
-                // The custom partitioner may choose another one where a batch begins; then the record stays there.
-                Ok(AppendOutcome::NewBatchNeeded { partition: full }) => {
-                    self.on_new_batch(to, full)?;
-                    partition = self.partition(to, record)?;
+                // A partitioner may turn to another partition where a batch begins; then the record stays there.
+                Ok(AppendOutcome::NewBatchNeeded {
+                    partition: previous,
+                }) => {
+                    if self.on_new_batch(to, previous)? {
+                        partition = self.partition(to, record)?;
+                    }
                     context.abort_for_new_batch = false;
                 }
                 Err(error) => return Err(self.append_error(error, max_block)),
@@ -267,29 +341,29 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             return Ok(to.partition);
         }
         if let Some(partitioner) = &self.partitioner {
-            let chosen = catch_unwind(AssertUnwindSafe(|| {
-                partitioner.partition(to.info.name(), record.key, record.value, to.cluster)
-            }));
-            let chosen = chosen.map_err(|_| panicked("the partitioner"))?;
+            let (key, value) = (record.key, record.value);
+            let chosen = choose_partition(&**partitioner, to.info.name(), key, value, to.cluster)?;
             return check_chosen(chosen, to.info).map(Some);
         }
         match record.key.filter(|_| !self.ignore_keys) {
             Some(key) => {
-                let count = i32::try_from(to.info.partition_count()).unwrap_or(i32::MAX).max(1);
+                let count = i32::try_from(to.info.partition_count())
+                    .unwrap_or(i32::MAX)
+                    .max(1);
                 Ok(Some(to_positive(murmur2(key)) % count))
             }
             None => Ok(None),
         }
     }
 
-    fn on_new_batch(&self, to: &Destination<'_>, full: i32) -> Result<()> {
+    /// Whether the partitioner, told that a batch begins, wants to choose again.
+    fn on_new_batch(&self, to: &Destination<'_>, previous: i32) -> Result<bool> {
         let Some(partitioner) = &self.partitioner else {
-            return Ok(());
+            return Ok(false);
         };
-        catch_unwind(AssertUnwindSafe(|| {
-            partitioner.on_new_batch(to.info.name(), to.cluster, full);
-        }))
-        .map_err(|_| panicked("the partitioner"))
+        contain("the partitioner", || {
+            partitioner.on_new_batch(to.info.name(), to.cluster, previous)
+        })
     }
 
     /// Refuses a record that fits into no request or not into the buffer, by its size before compression.
@@ -307,24 +381,6 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         );
         Err(Error::new(ErrorKind::RecordTooLarge, text))
     }
-
-    /// Hands an error that has to do with the cluster to the callback and the future instead of the caller.
-    fn fail_delivery(
-        &self,
-        record: &ProducerRecord<'_, KS::Input, VS::Input>,
-        error: Error,
-        callback: Option<Callback>,
-        with_future: bool,
-    ) -> Option<RecordFuture> {
-        let partition = record.partition.unwrap_or(-1);
-        let error = error.for_partition(TopicPartition::new(&*record.topic, partition));
-        if let Some(callback) = callback {
-            if catch_unwind(AssertUnwindSafe(|| callback.call(Err(error.clone())))).is_err() {
-                log::error!("a callback for a record of topic {} panicked", record.topic);
-            }
-        }
-        with_future.then(|| RecordFuture::done(Err::<RecordMetadata, _>(error)))
-    }
 }
 
 /// Where a record goes: its topic as the metadata have it, and the partition that it names.
@@ -340,32 +396,12 @@ fn known_topic<'c>(
     topic: &str,
     partition: Option<i32>,
 ) -> Option<&'c TopicInfo> {
-    let info = cluster.topic(topic).filter(|info| info.partition_count() > 0)?;
+    let info = cluster
+        .topic(topic)
+        .filter(|info| info.partition_count() > 0)?;
     match partition {
         None => Some(info),
         Some(partition) => info.partition(partition).map(|_| info),
-    }
-}
-
-fn serialize<'r, S: Serializer>(
-    what: &str,
-    serializer: &S,
-    topic: &str,
-    headers: &mut Headers,
-    data: Option<&'r S::Input>,
-) -> Result<Serialized<'r>> {
-    let Some(data) = data else {
-        return Ok(Serialized::NULL);
-    };
-    let serialized =
-        catch_unwind(AssertUnwindSafe(|| serializer.serialize(topic, headers, data)));
-    match serialized {
-        Ok(Ok(serialized)) => Ok(serialized),
-        Ok(Err(cause)) => {
-            let text = format!("the {what} of a record for topic {topic} cannot be serialized");
-            Err(Error::new(ErrorKind::Serialization, text).caused_by_boxed(cause))
-        }
-        Err(_) => Err(panicked(&format!("the {what} serializer"))),
     }
 }
 
@@ -379,10 +415,6 @@ fn check_chosen(partition: i32, topic: &TopicInfo) -> Result<i32> {
         topic.partition_count()
     );
     Err(Error::new(ErrorKind::IllegalArgument, text))
-}
-
-fn panicked(what: &str) -> Error {
-    Error::new(ErrorKind::Panic, format!("{what} panicked"))
 }
 
 /// What Java calls an `ApiException`: it says something of the cluster or the record's way there, not of the call.
@@ -426,7 +458,9 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> From<TrySendError<'_, K, V>
 
 impl<K: RecordData + ?Sized, V: RecordData + ?Sized> fmt::Debug for TrySendError<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrySendError").field("error", &self.error).finish_non_exhaustive()
+        f.debug_struct("TrySendError")
+            .field("error", &self.error)
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::record;
+
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$doc])*
@@ -76,14 +78,14 @@ choice! {
 }
 
 impl CompressionType {
-    /// Whether the codec was compiled in.
-    pub const fn is_available(self) -> bool {
+    /// The codec as the layer that builds batches knows it.
+    pub(crate) const fn codec(self) -> record::CompressionType {
         match self {
-            Self::None => true,
-            Self::Gzip => cfg!(feature = "gzip"),
-            Self::Snappy => cfg!(feature = "snappy"),
-            Self::Lz4 => cfg!(feature = "lz4"),
-            Self::Zstd => cfg!(feature = "zstd"),
+            Self::None => record::CompressionType::None,
+            Self::Gzip => record::CompressionType::Gzip,
+            Self::Snappy => record::CompressionType::Snappy,
+            Self::Lz4 => record::CompressionType::Lz4,
+            Self::Zstd => record::CompressionType::Zstd,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::producer::config_def::{ConfigKey, config_error};
+use crate::record::Compression;
 use crate::sync::{Arc, AtomicU64, Ordering};
 
 /// With more requests in flight the broker, which remembers five batches of a producer, could not recognise one that
@@ -45,10 +46,7 @@ pub(crate) struct ResolvedConfig {
     pub(crate) delivery_timeout: Duration,
     pub(crate) request_timeout: Duration,
 
-    /// Compiled in.
-    pub(crate) compression_type: CompressionType,
-    /// `None` where the codec has no levels, or chooses its own.
-    pub(crate) compression_level: Option<i32>,
+    pub(crate) compression: Compression,
 
     pub(crate) partitioner_class: Option<PartitionerClass>,
     pub(crate) partitioner_adaptive_partitioning_enable: bool,
@@ -119,7 +117,6 @@ impl ProducerConfig {
     pub(super) fn check(&self) -> Result<(ResolvedConfig, Vec<Note>)> {
         let mut resolved = self.read()?;
         let mut notes: Vec<Note> = self.unknown.iter().map(|key| unknown(key)).collect();
-        self.check_compression(&resolved)?;
         check_rack(&resolved)?;
         self.check_idempotence(&mut resolved, &mut notes)?;
         self.check_delivery_timeout(&mut resolved, &mut notes)?;
@@ -128,7 +125,6 @@ impl ProducerConfig {
     }
 
     fn read(&self) -> Result<ResolvedConfig> {
-        let (compression_type, compression_level) = self.compression()?;
         Ok(ResolvedConfig {
             bootstrap_servers: self.bootstrap_servers_list()?,
             client_dns_lookup: self.one_of(&keys::CLIENT_DNS_LOOKUP, ClientDnsLookup::from_name)?,
@@ -152,8 +148,7 @@ impl ProducerConfig {
             max_block: self.millis(&keys::MAX_BLOCK_MS)?,
             delivery_timeout: self.millis(&keys::DELIVERY_TIMEOUT_MS)?,
             request_timeout: self.millis(&keys::REQUEST_TIMEOUT_MS)?,
-            compression_type,
-            compression_level,
+            compression: self.compression()?,
             partitioner_class: super::partitioner_class(self.text(&keys::PARTITIONER_CLASS)),
             partitioner_adaptive_partitioning_enable: self
                 .flag(&keys::PARTITIONER_ADAPTIVE_PARTITIONING_ENABLE)?,
@@ -205,9 +200,10 @@ impl ProducerConfig {
         Ok(servers.into_iter().map(str::to_owned).collect())
     }
 
-    fn compression(&self) -> Result<(CompressionType, Option<i32>)> {
+    /// The codec, if it was compiled in and can honour the level.
+    fn compression(&self) -> Result<Compression> {
         let codec = self.one_of(&keys::COMPRESSION_TYPE, CompressionType::from_name)?;
-        // A level is checked whichever codec is chosen, as every other value is.
+        // Each level is checked whichever codec is chosen, as every other value is.
         let gzip = self.unless_negative(&keys::COMPRESSION_GZIP_LEVEL)?;
         let lz4 = self.number(&keys::COMPRESSION_LZ4_LEVEL)?;
         let zstd = self.number(&keys::COMPRESSION_ZSTD_LEVEL)?;
@@ -217,7 +213,7 @@ impl ProducerConfig {
             CompressionType::Zstd => i32::try_from(zstd).ok(),
             CompressionType::None | CompressionType::Snappy => None,
         };
-        Ok((codec, level))
+        Compression::new(codec.codec(), level).map_err(|error| config_error(error.to_string()))
     }
 
     /// The text of a key without blanks around it; empty where it has none.
@@ -250,24 +246,6 @@ impl ProducerConfig {
     fn one_of<T>(&self, key: &ConfigKey, from_name: impl Fn(&str) -> Option<T>) -> Result<T> {
         let name = key.choice(self.text(key))?;
         from_name(name).ok_or_else(|| key.invalid(name, "not a name that is known"))
-    }
-
-    fn check_compression(&self, resolved: &ResolvedConfig) -> Result<()> {
-        let codec = resolved.compression_type;
-        if !codec.is_available() {
-            return Err(config_error(format!(
-                "compression.type={codec} needs this library's Cargo feature `{codec}`, which was not compiled in"
-            )));
-        }
-        let lz4_level = keys::COMPRESSION_LZ4_LEVEL.name;
-        if codec == CompressionType::Lz4 && resolved.compression_level != Some(JAVA_LZ4_LEVEL) {
-            return Err(config_error(format!(
-                "{lz4_level}={} cannot be honoured: the lz4 codec has only the level {JAVA_LZ4_LEVEL}; leave \
-                 {lz4_level} out, or choose compression.type=zstd for higher ratios",
-                self.text(&keys::COMPRESSION_LZ4_LEVEL)
-            )));
-        }
-        Ok(())
     }
 
     /// Idempotence that was asked for must be possible; idempotence by default steps back for what was asked for.
@@ -373,9 +351,6 @@ impl ProducerConfig {
         }
     }
 }
-
-/// The level that Java's fast lz4 compressor answers to.
-const JAVA_LZ4_LEVEL: i32 = 9;
 
 fn check_rack(resolved: &ResolvedConfig) -> Result<()> {
     if resolved.partitioner_rack_aware && resolved.client_rack.is_none() {

@@ -113,8 +113,7 @@ impl FakeBrokerBuilder {
     }
 
     /// The answer to a batch that was appended so long ago that the partition remembers it no more, having seen 5 newer
-    /// ones. Default: OUT_OF_ORDER_SEQUENCE_NUMBER, as brokers since 2.0 answer; DUPLICATE_SEQUENCE_NUMBER is that of older
-    /// ones.
+    /// ones. Default: OUT_OF_ORDER_SEQUENCE_NUMBER, as in Kafka 4; DUPLICATE_SEQUENCE_NUMBER is that of brokers 1.0.
     pub fn stale_duplicate_answer(mut self, code: ErrorCode) -> Self {
         self.settings.sequence_rules.stale_duplicate = code;
         self

@@ -10,8 +10,8 @@
 //! | newer epoch in the batch | 0 | append; the old epoch's batches are forgotten |
 //! | newer epoch in the batch | not 0 | OUT_OF_ORDER_SEQUENCE_NUMBER |
 //!
-//! Differs from Java: the answer to batches that are older than the last 5 can be chosen, because brokers 1.0 and 1.1
-//! answered DUPLICATE_SEQUENCE_NUMBER, and clients must take that for a success.
+//! Differs from Java: the answer to batches that are older than the last 5 can be chosen, because brokers of the 1.0 line
+//! answered DUPLICATE_SEQUENCE_NUMBER, and clients still take that for a success.
 
 use std::collections::VecDeque;
 
@@ -223,15 +223,16 @@ mod tests {
         }
     }
 
-    // Java (broker): ProducerStateManagerTest.testBasicIdMapping, testNoValidationOnFirstEntryWhenLoadingLog,
-    // testDuplicateSequenceNumber cases, testSequenceNotValidatedForGroupMetadataTopic's neighbours, testProducerSequenceWrapAround.
+    // Java (broker): ProducerStateManagerTest.testBasicIdMapping, testProducerSequenceWrapAround,
+    // testProducerSequenceInvalidWrapAround, testPidExpirationTimeout; UnifiedLogTest.testDuplicateAppends.
     #[test]
     fn answers_as_kafka_does() {
         const OOO: &str = "OUT_OF_ORDER_SEQUENCE_NUMBER";
         const OLD: &str = "INVALID_PRODUCER_EPOCH";
         const MAX: i32 = i32::MAX;
+        type Batch = (i16, i32, i32);
         #[rustfmt::skip]
-        let table: &[(&str, &[(i16, i32, i32)], (i16, i32, i32), &str)] = &[
+        let table: &[(&str, &[Batch], Batch, &str)] = &[
             ("no state, first sequence 0",       &[],                                     (0, 0, 0),        "append"),
             ("no state, any sequence",           &[],                                     (3, 99, 104),     "append"),
             ("next",                             &[(0, 0, 4)],                            (0, 5, 5),        "append"),

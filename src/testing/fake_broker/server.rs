@@ -7,11 +7,11 @@
 //! same port and reach itself, which happens on loopback to ports that nobody has.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::core::Core;
 use crate::common::NodeId;
@@ -140,6 +140,7 @@ impl AcceptLoop {
         loop {
             let accepted = self.listener.accept();
             if self.is_stopping.load(Ordering::SeqCst) {
+                self.stop_listening();
                 return;
             }
             match accepted {
@@ -151,6 +152,13 @@ impl AcceptLoop {
                 }
             }
         }
+    }
+
+    /// Closing the descriptor is not always enough: a child process that was forked at this moment has it too, until it
+    /// is replaced by another program, and so long the kernel would go on accepting. Linux ends that here; systems that
+    /// cannot shut a listener down say so, and lose nothing but this.
+    fn stop_listening(&self) {
+        let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
     }
 }
 

@@ -126,11 +126,15 @@ impl RecordAccumulator {
         self.io.lock().next_expiry
     }
 
-    /// Fails every batch that waits here. With the accumulator closed none can follow. Java: `abortIncompleteBatches`.
-    pub(crate) fn abort_batches(&self, error: &Error) {
+    /// Fails every batch that waits here, and says how many records that were. With the accumulator closed none can
+    /// follow. Java: `abortIncompleteBatches`.
+    pub(crate) fn abort_batches(&self, error: &Error) -> usize {
+        let mut records = 0;
         for batch in self.take_all() {
+            records += batch.record_count() as usize;
             batch.complete_exceptionally(error.clone(), Vec::new());
         }
+        records
     }
 
     /// Takes every batch out of every deque.
@@ -164,7 +168,9 @@ impl RecordAccumulator {
 
 /// Half of the batch's records by size, rounded up to a whole record, so that equal ones make two parts.
 fn half_of(batch: &ProducerBatch) -> usize {
-    let records = batch.estimated_size_in_bytes().saturating_sub(RECORD_BATCH_OVERHEAD);
+    let records = batch
+        .estimated_size_in_bytes()
+        .saturating_sub(RECORD_BATCH_OVERHEAD);
     RECORD_BATCH_OVERHEAD + (records + batch.max_record_size()) / 2
 }
 

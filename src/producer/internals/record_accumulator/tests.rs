@@ -38,7 +38,12 @@ fn cluster_of(leaders: &[Option<i32>], epoch: i32) -> Arc<Cluster> {
         })
         .collect();
     let topic = TopicInfo::new(TOPIC.into(), Uuid::ZERO, false, partitions);
-    Arc::new(ClusterBuilder::default().nodes(vec![node(1), node(2)]).topic(Arc::new(topic)).build())
+    Arc::new(
+        ClusterBuilder::default()
+            .nodes(vec![node(1), node(2)])
+            .topic(Arc::new(topic))
+            .build(),
+    )
 }
 
 fn config() -> AccumulatorConfig {
@@ -66,7 +71,11 @@ impl Fixture {
         let pool = BufferPool::new(total, config.batch_size, Arc::new(time.clone()));
         let accumulator = Arc::new(RecordAccumulator::new(config, pool, Arc::new(time.clone())));
         let cluster = cluster_of(&[Some(1), Some(1), Some(2)], 0);
-        Self { accumulator, time, cluster }
+        Self {
+            accumulator,
+            time,
+            cluster,
+        }
     }
 
     fn try_append(&self, partition: Option<i32>, value: &[u8]) -> Result<RecordAppend> {
@@ -81,7 +90,12 @@ impl Fixture {
         headers: &Headers,
         callback: Option<Callback>,
     ) -> Result<RecordAppend> {
-        let record = AppendRecord { timestamp: 0, key, value: Some(value), headers };
+        let record = AppendRecord {
+            timestamp: 0,
+            key,
+            value: Some(value),
+            headers,
+        };
         let context = AppendContext {
             topic: self.cluster.topic(TOPIC).unwrap(),
             cluster: &self.cluster,
@@ -89,10 +103,20 @@ impl Fixture {
             abort_for_new_batch: false,
             with_future: true,
         };
-        match self.accumulator.append(partition, &record, &mut { callback }, &context)? {
-            AppendOutcome::Appended { result, index, partition, .. } => {
-                Ok(RecordAppend { result: result.unwrap(), index, partition })
-            }
+        match self
+            .accumulator
+            .append(partition, &record, &mut { callback }, &context)?
+        {
+            AppendOutcome::Appended {
+                result,
+                index,
+                partition,
+                ..
+            } => Ok(RecordAppend {
+                result: result.unwrap(),
+                index,
+                partition,
+            }),
             AppendOutcome::NewBatchNeeded { .. } => unreachable!("not asked for"),
         }
     }
@@ -106,7 +130,12 @@ impl Fixture {
     }
 
     fn ready_ids(&self) -> Vec<i32> {
-        let mut ids: Vec<_> = self.ready().ready_nodes.iter().map(|node| node.id().0).collect();
+        let mut ids: Vec<_> = self
+            .ready()
+            .ready_nodes
+            .iter()
+            .map(|node| node.id().0)
+            .collect();
         ids.sort_unstable();
         ids
     }
@@ -114,9 +143,14 @@ impl Fixture {
     fn drain_max(&self, nodes: &[i32], max_size: usize) -> Vec<ProducerBatch> {
         let nodes: Vec<_> = nodes.iter().map(|id| node(*id)).collect();
         let drained =
-            self.accumulator.drain(&self.cluster, &nodes, max_size, self.time.now(), None);
+            self.accumulator
+                .drain(&self.cluster, &nodes, max_size, self.time.now(), None);
         assert!(drained.failed.is_empty());
-        drained.batches.into_iter().flat_map(|(_, batches)| batches).collect()
+        drained
+            .batches
+            .into_iter()
+            .flat_map(|(_, batches)| batches)
+            .collect()
     }
 
     fn drain(&self, node: i32) -> Vec<ProducerBatch> {
@@ -124,7 +158,8 @@ impl Fixture {
     }
 
     fn queue_len(&self, partition: i32) -> usize {
-        self.accumulator.queue_len(&TopicPartition::new(TOPIC, partition))
+        self.accumulator
+            .queue_len(&TopicPartition::new(TOPIC, partition))
     }
 
     /// Fills a batch of the partition to its end: the next append opens another one.
@@ -161,10 +196,17 @@ fn refused() -> Error {
 // Java: testFull
 #[test]
 fn full() {
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::MAX, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
     let mut count = 0;
     while fixture.queue_len(0) < 2 {
-        assert_eq!(fixture.ready_ids(), [0_i32; 0], "not ready before a batch is full");
+        assert_eq!(
+            fixture.ready_ids(),
+            [0_i32; 0],
+            "not ready before a batch is full"
+        );
         fixture.append(0, VALUE);
         count += 1;
     }
@@ -175,7 +217,10 @@ fn full() {
     assert_eq!(records.len(), count - 1);
     for (index, record) in records.iter().enumerate() {
         assert_eq!(record.offset_delta as usize, index);
-        assert_eq!((record.key.as_deref(), record.value.as_deref()), (Some(&b"key"[..]), Some(VALUE)));
+        assert_eq!(
+            (record.key.as_deref(), record.value.as_deref()),
+            (Some(&b"key"[..]), Some(VALUE))
+        );
     }
     assert!(batches[0].record_set().len() <= 1024);
     complete(batches);
@@ -215,7 +260,10 @@ fn linger() {
     assert!(result.ready_nodes.is_empty());
     assert_eq!(result.next_ready_check_delay, Duration::from_millis(10));
     fixture.time.advance_ms(4);
-    assert_eq!(fixture.ready().next_ready_check_delay, Duration::from_millis(6));
+    assert_eq!(
+        fixture.ready().next_ready_check_delay,
+        Duration::from_millis(6)
+    );
     fixture.time.advance_ms(6);
     assert_eq!(fixture.ready_ids(), [1]);
     let batches = fixture.drain(1);
@@ -238,7 +286,11 @@ fn next_ready_check_delay_is_that_of_the_earliest() {
     fixture.fill_batch(2);
     let result = fixture.ready();
     assert_eq!(result.ready_nodes, [node(2)]);
-    assert_eq!(result.next_ready_check_delay, Duration::from_millis(5), "node 1 still lingers");
+    assert_eq!(
+        result.next_ready_check_delay,
+        Duration::from_millis(5),
+        "node 1 still lingers"
+    );
     fixture.accumulator.abort_batches(&refused());
 }
 
@@ -250,7 +302,11 @@ fn partial_drain() {
     fixture.fill_batch(1);
     assert_eq!(fixture.ready_ids(), [1]);
     let batches = fixture.drain_max(&[1], 1024);
-    assert_eq!(batches.len(), 1, "the other one does not fit into the request");
+    assert_eq!(
+        batches.len(),
+        1,
+        "the other one does not fit into the request"
+    );
     assert_eq!(batches[0].topic_partition().partition(), 0);
     let rest = fixture.drain_max(&[1], 1024);
     assert_eq!(rest.len(), 1);
@@ -263,7 +319,10 @@ fn partial_drain() {
 // Java: testDrainBatches; KAFKA-13834
 #[test]
 fn drain_goes_around_the_partitions() {
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::ZERO, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
     for partition in [0, 1] {
         for _ in 0..3 {
             fixture.fill_batch(partition);
@@ -278,7 +337,10 @@ fn drain_goes_around_the_partitions() {
         complete(batches);
     }
     assert_eq!(order, [0, 1, 0, 1, 0, 1]);
-    assert!(fixture.drain(2).is_empty(), "a node that leads nothing with batches");
+    assert!(
+        fixture.drain(2).is_empty(),
+        "a node that leads nothing with batches"
+    );
     fixture.accumulator.abort_batches(&refused());
 }
 
@@ -287,7 +349,10 @@ fn drain_goes_around_the_partitions() {
 fn stressful_situation() {
     const THREADS: usize = 5;
     const RECORDS: usize = 10_000;
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::ZERO, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
     let mut read = 0;
     thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -296,7 +361,10 @@ fn stressful_situation() {
                 for record in 0..RECORDS {
                     let partition = i32::try_from(record % 3).unwrap();
                     let value = format!("{thread}-{record}");
-                    while fixture.try_append(Some(partition), value.as_bytes()).is_err() {}
+                    while fixture
+                        .try_append(Some(partition), value.as_bytes())
+                        .is_err()
+                    {}
                 }
             });
         }
@@ -316,7 +384,10 @@ fn stressful_situation() {
 // Java: testRetryBackoff, testExponentialRetryBackoff
 #[test]
 fn retry_backoff() {
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::ZERO, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
     fixture.append(0, VALUE);
     fixture.ready();
     let mut batch = fixture.drain(1).pop().unwrap();
@@ -325,8 +396,15 @@ fn retry_backoff() {
         fixture.append(1, VALUE);
         let result = fixture.ready();
         let delay = result.next_ready_check_delay.as_secs_f64() * 1000.0;
-        assert!(delay >= backoff * 0.8 - 1.0 && delay <= (backoff * 1.2_f64).min(1000.0), "{delay}");
-        assert_eq!(result.ready_nodes, [node(1)], "the other partition is not held up");
+        assert!(
+            delay >= backoff * 0.8 - 1.0 && delay <= (backoff * 1.2_f64).min(1000.0),
+            "{delay}"
+        );
+        assert_eq!(
+            result.ready_nodes,
+            [node(1)],
+            "the other partition is not held up"
+        );
         let others = fixture.drain(1);
         assert_eq!(others.len(), 1);
         assert_eq!(others[0].topic_partition().partition(), 1);
@@ -342,7 +420,10 @@ fn retry_backoff() {
 // Java: testExponentialRetryBackoffLeaderChange; KIP-951
 #[test]
 fn a_new_leader_ends_the_backoff() {
-    let mut fixture = Fixture::new(AccumulatorConfig { linger: Duration::ZERO, ..config() });
+    let mut fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
     fixture.append(0, VALUE);
     fixture.ready();
     let batch = fixture.drain(1).pop().unwrap();
@@ -353,14 +434,21 @@ fn a_new_leader_ends_the_backoff() {
     let batch = fixture.drain(2).pop().unwrap();
     fixture.accumulator.reenqueue(batch, fixture.time.now());
     fixture.cluster = cluster_of(&[Some(2), Some(1), Some(2)], 1);
-    assert_eq!(fixture.ready_ids(), [0_i32; 0], "and not during the next one");
+    assert_eq!(
+        fixture.ready_ids(),
+        [0_i32; 0],
+        "and not during the next one"
+    );
     fixture.accumulator.abort_batches(&refused());
 }
 
 // Java: testFlush
 #[test]
 fn flush() {
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::MAX, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
     for partition in 0..3 {
         fixture.append(partition, VALUE);
     }
@@ -392,7 +480,13 @@ fn flush_waits_for_the_parts_of_a_split_batch() {
     fixture.ready();
     let original = fixture.drain(1).pop().unwrap();
     let result = Arc::clone(original.result());
-    assert_eq!(fixture.accumulator.split_and_reenqueue(original, |_, _| Vec::new()).unwrap(), 2);
+    assert_eq!(
+        fixture
+            .accumulator
+            .split_and_reenqueue(original, |_, _| Vec::new())
+            .unwrap(),
+        2
+    );
     assert!(!result.is_done(), "the parts are not done");
     fixture.ready();
     let first = fixture.drain(1);
@@ -405,13 +499,19 @@ fn flush_waits_for_the_parts_of_a_split_batch() {
 
 #[test]
 fn a_get_expedites_the_batch_and_leaves_it_open() {
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::MAX, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
     let first = fixture.append(0, VALUE);
     assert_eq!(fixture.ready_ids(), [0_i32; 0]);
     first.result.expedite();
     assert_eq!(fixture.ready_ids(), [1]);
     let second = fixture.append(0, VALUE);
-    assert!(Arc::ptr_eq(&first.result, &second.result), "until it is drained others join it");
+    assert!(
+        Arc::ptr_eq(&first.result, &second.result),
+        "until it is drained others join it"
+    );
     let batches = fixture.drain(1);
     assert_eq!(records(&batches[0]).len(), 2);
     complete(batches);
@@ -419,8 +519,13 @@ fn a_get_expedites_the_batch_and_leaves_it_open() {
 
 #[test]
 fn memory_pressure_makes_every_batch_sendable() {
-    let fixture =
-        Fixture::with_memory(AccumulatorConfig { linger: Duration::MAX, ..config() }, 1024);
+    let fixture = Fixture::with_memory(
+        AccumulatorConfig {
+            linger: Duration::MAX,
+            ..config()
+        },
+        1024,
+    );
     fixture.append(0, VALUE);
     assert_eq!(fixture.ready_ids(), [0_i32; 0]);
     thread::scope(|scope| {
@@ -438,18 +543,30 @@ fn memory_pressure_makes_every_batch_sendable() {
 // Java: testAbortIncompleteBatches
 #[test]
 fn abort_incomplete_batches() {
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::MAX, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
     let failed = Arc::new(AtomicUsize::new(0));
     for index in 0..100 {
         let failed = Arc::clone(&failed);
         let callback = Callback::new(move |result| {
             let error = result.unwrap_err();
-            assert_eq!((error.kind(), error.delivery()), (ErrorKind::Broker, Delivery::NotWritten));
+            assert_eq!(
+                (error.kind(), error.delivery()),
+                (ErrorKind::Broker, Delivery::NotWritten)
+            );
             assert_eq!(error.topic_partition().unwrap().topic(), TOPIC);
             failed.fetch_add(1, Ordering::Relaxed);
         });
         fixture
-            .append_with(Some(index % 3), None, &[1; 100], &Headers::new(), Some(callback))
+            .append_with(
+                Some(index % 3),
+                None,
+                &[1; 100],
+                &Headers::new(),
+                Some(callback),
+            )
             .unwrap();
     }
     fixture.accumulator.abort_batches(&refused());
@@ -461,15 +578,26 @@ fn abort_incomplete_batches() {
 // Java: testExpiredBatches, testExpiredBatchesSize, testExpiredBatchesRetry, testMutedPartitions
 #[test]
 fn expired_batches() {
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::ZERO, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
     fixture.append(0, VALUE);
     fixture.ready();
-    let queue = fixture.accumulator.partition_queue(&TopicPartition::new(TOPIC, 0)).unwrap();
+    let queue = fixture
+        .accumulator
+        .partition_queue(&TopicPartition::new(TOPIC, 0))
+        .unwrap();
     fixture.accumulator.mute_partition(&queue);
     fixture.time.advance_ms(1000);
     fixture.append(1, VALUE);
     fixture.ready();
-    assert!(fixture.accumulator.expired_batches(fixture.time.now()).is_empty());
+    assert!(
+        fixture
+            .accumulator
+            .expired_batches(fixture.time.now())
+            .is_empty()
+    );
     fixture.time.advance_ms(2200);
     let expired = fixture.accumulator.expired_batches(fixture.time.now());
     assert_eq!(expired.len(), 1, "muted or not");
@@ -491,7 +619,10 @@ fn expired_batches() {
 // Java: testExpiredBatchesRetry
 #[test]
 fn a_retried_batch_expires_by_its_creation() {
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::ZERO, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
     fixture.append(0, VALUE);
     fixture.ready();
     let batch = fixture.drain(1).pop().unwrap();
@@ -509,10 +640,16 @@ fn a_retried_batch_expires_by_its_creation() {
 // Java: testMutedPartitions
 #[test]
 fn muted_partitions_are_neither_ready_nor_drained() {
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::ZERO, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
     fixture.append(2, VALUE);
     assert_eq!(fixture.ready_ids(), [2]);
-    let queue = fixture.accumulator.partition_queue(&TopicPartition::new(TOPIC, 2)).unwrap();
+    let queue = fixture
+        .accumulator
+        .partition_queue(&TopicPartition::new(TOPIC, 2))
+        .unwrap();
     fixture.accumulator.mute_partition(&queue);
     assert!(fixture.drain(2).is_empty());
     assert_eq!(fixture.ready_ids(), [0_i32; 0]);
@@ -523,22 +660,35 @@ fn muted_partitions_are_neither_ready_nor_drained() {
 
 #[test]
 fn partitions_without_a_leader_wait_for_one() {
-    let mut fixture = Fixture::new(AccumulatorConfig { linger: Duration::ZERO, ..config() });
+    let mut fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
     fixture.cluster = cluster_of(&[None, Some(1), Some(2)], 0);
     fixture.append(0, VALUE);
     let result = fixture.ready();
     assert!(result.ready_nodes.is_empty());
     assert_eq!(result.unknown_leader_topics, [Arc::from(TOPIC)]);
-    assert_eq!(fixture.ready().unknown_leader_topics.len(), 1, "each time, until there is one");
+    assert_eq!(
+        fixture.ready().unknown_leader_topics.len(),
+        1,
+        "each time, until there is one"
+    );
     fixture.cluster = cluster_of(&[Some(2), Some(1), Some(2)], 0);
     let result = fixture.ready();
-    assert_eq!((result.ready_nodes, result.unknown_leader_topics.len()), (vec![node(2)], 0));
+    assert_eq!(
+        (result.ready_nodes, result.unknown_leader_topics.len()),
+        (vec![node(2)], 0)
+    );
     complete(fixture.drain(2));
 }
 
 #[test]
 fn a_leader_that_moves_takes_the_ready_partitions_along() {
-    let mut fixture = Fixture::new(AccumulatorConfig { linger: Duration::ZERO, ..config() });
+    let mut fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
     fixture.append(0, VALUE);
     assert_eq!(fixture.ready_ids(), [1]);
     fixture.cluster = cluster_of(&[Some(2), Some(1), Some(2)], 1);
@@ -550,7 +700,10 @@ fn a_leader_that_moves_takes_the_ready_partitions_along() {
 // Java: testSplitAndReenqueue; B6
 #[test]
 fn split_and_reenqueue() {
-    let fixture = Fixture::new(AccumulatorConfig { batch_size: 4096, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        batch_size: 4096,
+        ..config()
+    });
     let mut headers = Headers::new();
     headers.add("h", "x").add_null("n");
     let delivered = Arc::new(Mutex::new(Vec::new()));
@@ -559,16 +712,28 @@ fn split_and_reenqueue() {
         let delivered = Arc::clone(&delivered);
         let callback = Callback::new(move |result| delivered.lock().push((index, result.unwrap())));
         let append = fixture
-            .append_with(Some(0), Some(&[index]), &[index; 100], &headers, Some(callback))
+            .append_with(
+                Some(0),
+                Some(&[index]),
+                &[index; 100],
+                &headers,
+                Some(callback),
+            )
             .unwrap();
         appends.push(append);
     }
     fixture.time.advance_ms(10);
     fixture.ready();
     let original = fixture.drain(1).pop().unwrap();
-    let parts = fixture.accumulator.split_and_reenqueue(original, |_, _| Vec::new()).unwrap();
+    let parts = fixture
+        .accumulator
+        .split_and_reenqueue(original, |_, _| Vec::new())
+        .unwrap();
     assert!(parts >= 2);
-    assert!(delivered.lock().is_empty(), "the split itself completes nothing");
+    assert!(
+        delivered.lock().is_empty(),
+        "the split itself completes nothing"
+    );
     let mut base_offset = 0;
     let mut read = Vec::new();
     while fixture.ready_ids() == [1] {
@@ -582,20 +747,33 @@ fn split_and_reenqueue() {
         }
     }
     assert_eq!(read, (0..10).collect::<Vec<_>>(), "all, in order");
-    let offsets: Vec<_> =
-        delivered.lock().iter().map(|(index, metadata)| (*index, metadata.offset())).collect();
-    assert_eq!(offsets, (0..10).map(|n: u8| (n, Some(i64::from(n)))).collect::<Vec<_>>());
+    let offsets: Vec<_> = delivered
+        .lock()
+        .iter()
+        .map(|(index, metadata)| (*index, metadata.offset()))
+        .collect();
+    assert_eq!(
+        offsets,
+        (0..10).map(|n: u8| (n, i64::from(n))).collect::<Vec<_>>()
+    );
     for append in appends {
         let (outcome, index) = append.result.wait_record(append.index, None).unwrap();
-        let (offset, _) = crate::producer::internals::record_result(&outcome, index).unwrap();
-        assert_eq!(offset, Some(i64::from(append.index)), "futures follow the split");
+        let (base_offset, _) = crate::producer::internals::record_result(&outcome, index).unwrap();
+        assert_eq!(
+            base_offset + i64::from(index),
+            i64::from(append.index),
+            "futures follow the split"
+        );
     }
     assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
 }
 
 #[test]
 fn a_batch_is_halved_until_one_record_is_left() {
-    let fixture = Fixture::new(AccumulatorConfig { batch_size: 4096, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        batch_size: 4096,
+        ..config()
+    });
     for _ in 0..8 {
         fixture.append(0, &[1; 300]);
     }
@@ -612,7 +790,13 @@ fn a_batch_is_halved_until_one_record_is_left() {
             batch.complete(0, -1);
         } else {
             splits += 1;
-            assert!(fixture.accumulator.split_and_reenqueue(batch, |_, _| Vec::new()).unwrap() >= 2);
+            assert!(
+                fixture
+                    .accumulator
+                    .split_and_reenqueue(batch, |_, _| Vec::new())
+                    .unwrap()
+                    >= 2
+            );
         }
     }
     assert_eq!(single, 8);
@@ -625,7 +809,10 @@ fn ready_manager(fixture: &Fixture) -> TransactionManager {
         ExponentialBackoff::new(Duration::from_millis(100), Duration::from_millis(100)),
     );
     manager.init_producer_id_sent();
-    let producer = ProducerIdAndEpoch { producer_id: 7, epoch: 0 };
+    let producer = ProducerIdAndEpoch {
+        producer_id: 7,
+        epoch: 0,
+    };
     manager.handle_init_producer_id_response(ErrorCode::NONE, producer, fixture.time.now());
     manager
 }
@@ -639,18 +826,28 @@ fn drain_idempotent(fixture: &Fixture, manager: &TransactionManager) -> Vec<Prod
         fixture.time.now(),
         Some(manager),
     );
-    drained.batches.into_iter().flat_map(|(_, batches)| batches).collect()
+    drained
+        .batches
+        .into_iter()
+        .flat_map(|(_, batches)| batches)
+        .collect()
 }
 
 #[test]
 fn one_batch_is_in_flight_until_the_first_ack_and_then_more() {
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::ZERO, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
     let manager = ready_manager(&fixture);
     for _ in 0..8 {
         fixture.fill_batch(0);
     }
     let first = drain_idempotent(&fixture, &manager).pop().unwrap();
-    assert!(drain_idempotent(&fixture, &manager).is_empty(), "nothing before the first ack");
+    assert!(
+        drain_idempotent(&fixture, &manager).is_empty(),
+        "nothing before the first ack"
+    );
     let partition = Arc::clone(first.partition());
     manager.handle_completed_batch(first.topic_partition(), &first.sequence().unwrap());
     first.complete(0, -1);
@@ -664,7 +861,10 @@ fn one_batch_is_in_flight_until_the_first_ack_and_then_more() {
         in_flight.extend(batches);
     }
     assert_eq!(in_flight.len(), 5);
-    let bases: Vec<_> = in_flight.iter().map(|b| b.sequence().unwrap().base_sequence).collect();
+    let bases: Vec<_> = in_flight
+        .iter()
+        .map(|b| b.sequence().unwrap().base_sequence)
+        .collect();
     assert!(bases.windows(2).all(|pair| pair[0] < pair[1]), "{bases:?}");
     complete(in_flight);
     fixture.accumulator.abort_batches(&refused());
@@ -688,8 +888,13 @@ fn retried_batches_come_back_in_sequence_order() {
     manager.handle_completed_batch(first.topic_partition(), &first.sequence().unwrap());
     first.complete(0, -1);
     fixture.accumulator.recheck(&partition);
-    let mut batches: Vec<_> = (0..3).flat_map(|_| drain_idempotent(&fixture, &manager)).collect();
-    let sent: Vec<_> = batches.iter().map(|batch| batch.record_set().as_bytes().to_vec()).collect();
+    let mut batches: Vec<_> = (0..3)
+        .flat_map(|_| drain_idempotent(&fixture, &manager))
+        .collect();
+    let sent: Vec<_> = batches
+        .iter()
+        .map(|batch| batch.record_set().as_bytes().to_vec())
+        .collect();
     batches.swap(0, 2);
     for batch in batches {
         let sequence = batch.sequence().unwrap();
@@ -699,20 +904,28 @@ fn retried_batches_come_back_in_sequence_order() {
     }
     let mut again = Vec::new();
     while again.len() < 3 {
-        let batch = drain_idempotent(&fixture, &manager).pop().expect("one at a time, in order");
+        let batch = drain_idempotent(&fixture, &manager)
+            .pop()
+            .expect("one at a time, in order");
         again.push(batch.record_set().as_bytes().to_vec());
         manager.handle_completed_batch(batch.topic_partition(), &batch.sequence().unwrap());
         fixture.accumulator.recheck(&partition);
         batch.complete(0, -1);
     }
-    assert_eq!(again, sent, "B12: in order, and byte for byte what was sent before");
+    assert_eq!(
+        again, sent,
+        "B12: in order, and byte for byte what was sent before"
+    );
     fixture.accumulator.abort_batches(&refused());
 }
 
 // Java: testStickyBatches, testUniformBuiltInPartitioner
 #[test]
 fn sticky_records_fill_a_batch_before_the_partition_switches() {
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::MAX, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
     let mut runs = Vec::new();
     for _ in 0..1000 {
         let partition = fixture.try_append(None, &[1; 90]).unwrap().partition;
@@ -723,17 +936,26 @@ fn sticky_records_fill_a_batch_before_the_partition_switches() {
     }
     runs.pop();
     assert!(runs.len() > 10);
-    assert!(runs.iter().all(|(_, count)| *count >= 9), "no tiny batches: {runs:?}");
+    assert!(
+        runs.iter().all(|(_, count)| *count >= 9),
+        "no tiny batches: {runs:?}"
+    );
     fixture.accumulator.abort_batches(&refused());
 }
 
 #[test]
 fn a_closed_accumulator_takes_no_records_and_sends_what_it_has() {
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::MAX, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
     fixture.append(0, VALUE);
     fixture.ready();
     fixture.accumulator.close();
-    assert_eq!(fixture.try_append(Some(0), VALUE).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(
+        fixture.try_append(Some(0), VALUE).unwrap_err().kind(),
+        ErrorKind::Closed
+    );
     assert_eq!(fixture.ready_ids(), [1]);
     complete(fixture.drain(1));
 }
@@ -749,7 +971,9 @@ fn every_callback_runs_once_whatever_happens_to_its_batch() {
             calls.fetch_add(1, Ordering::Relaxed);
             assert_ne!(index, 1, "a callback that panics");
         });
-        fixture.append_with(Some(0), None, VALUE, &Headers::new(), Some(callback)).unwrap();
+        fixture
+            .append_with(Some(0), None, VALUE, &Headers::new(), Some(callback))
+            .unwrap();
     }
     fixture.time.advance_ms(10);
     fixture.ready();
@@ -774,18 +998,27 @@ fn memory_returns_only_when_the_last_owner_of_the_bytes_is_gone() {
     let being_written = batch.record_set();
     let bytes = being_written.as_bytes().to_vec();
     batch.complete_exceptionally(refused(), Vec::new());
-    assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB - 1024);
+    assert_eq!(
+        fixture.accumulator.pool().available_memory(),
+        10 * MB - 1024
+    );
     fixture.append(1, b"another record, which must not land in those bytes");
     assert_eq!(being_written.as_bytes(), bytes);
     drop(being_written);
-    assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB - 1024);
+    assert_eq!(
+        fixture.accumulator.pool().available_memory(),
+        10 * MB - 1024
+    );
     fixture.accumulator.abort_batches(&refused());
     assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
 }
 
 #[test]
 fn backlogged_partitions_open_larger_batches() {
-    let fixture = Fixture::new(AccumulatorConfig { linger: Duration::ZERO, ..config() });
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
     for _ in 0..200 {
         fixture.append(0, &[1; 100]);
         fixture.ready();

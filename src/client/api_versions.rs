@@ -1,0 +1,127 @@
+//! What each connected node speaks, and the features that the cluster has settled on. Java: `ApiVersions`; KIP-584.
+
+use hashbrown::HashMap;
+
+use super::node_api_versions::NodeApiVersions;
+use crate::common::NodeId;
+use crate::protocol::messages::{ApiVersionsResponse, FinalizedFeature};
+
+/// The versions of every connected node.
+#[derive(Debug, Default)]
+pub(crate) struct ApiVersions {
+    nodes: HashMap<NodeId, NodeApiVersions>,
+    finalized_features: FinalizedFeatures,
+}
+
+/// The features that the cluster has settled on, as of an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FinalizedFeatures {
+    /// -1: no broker told any.
+    pub(crate) epoch: i64,
+    pub(crate) features: Vec<FinalizedFeature>,
+}
+
+impl Default for FinalizedFeatures {
+    fn default() -> Self {
+        Self {
+            epoch: -1,
+            features: Vec::new(),
+        }
+    }
+}
+
+impl ApiVersions {
+    /// Takes over what a node told. Its features count only if they are newer than those of the nodes before it.
+    pub(crate) fn update(
+        &mut self,
+        node: NodeId,
+        versions: NodeApiVersions,
+        response: ApiVersionsResponse,
+    ) {
+        if response.finalized_features_epoch > self.finalized_features.epoch {
+            self.finalized_features = FinalizedFeatures {
+                epoch: response.finalized_features_epoch,
+                features: response.finalized_features,
+            };
+        }
+        self.nodes.insert(node, versions);
+    }
+
+    pub(crate) fn remove(&mut self, node: NodeId) {
+        self.nodes.remove(&node);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.nodes.clear();
+    }
+
+    pub(crate) fn get(&self, node: NodeId) -> Option<&NodeApiVersions> {
+        self.nodes.get(&node)
+    }
+
+    pub(crate) fn finalized_features(&self) -> &FinalizedFeatures {
+        &self.finalized_features
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::ApiKey;
+    use crate::protocol::messages::ApiVersion;
+
+    fn response(epoch: i64, level: i16) -> ApiVersionsResponse {
+        ApiVersionsResponse {
+            finalized_features_epoch: epoch,
+            finalized_features: vec![FinalizedFeature {
+                name: "transaction.version".to_owned(),
+                max_version_level: level,
+                min_version_level: level,
+            }],
+            ..ApiVersionsResponse::default()
+        }
+    }
+
+    fn none() -> NodeApiVersions {
+        NodeApiVersions::new(&[])
+    }
+
+    // Java: ApiVersionsTest.testFinalizedFeaturesUpdate.
+    #[test]
+    fn the_epoch_of_the_features_does_not_go_back() {
+        let mut versions = ApiVersions::default();
+        assert_eq!(versions.finalized_features().epoch, -1);
+        let level = |versions: &ApiVersions| {
+            let features = versions.finalized_features();
+            (features.epoch, features.features[0].max_version_level)
+        };
+        versions.update(NodeId(1), none(), response(1, 1));
+        assert_eq!(level(&versions), (1, 1));
+        versions.update(NodeId(2), none(), response(0, 2));
+        assert_eq!(level(&versions), (1, 1), "node 2 lags behind");
+        versions.update(NodeId(3), none(), response(3, 2));
+        assert_eq!(level(&versions), (3, 2));
+        versions.remove(NodeId(3));
+        assert_eq!(level(&versions), (3, 2));
+        versions.update(NodeId(4), none(), response(i64::MIN, 9));
+        assert_eq!(level(&versions), (3, 2));
+    }
+
+    #[test]
+    fn nodes_come_and_go() {
+        let mut versions = ApiVersions::default();
+        let produce = ApiVersion {
+            api_key: ApiKey::Produce.id(),
+            min_version: 0,
+            max_version: 9,
+        };
+        let node = NodeId(1);
+        versions.update(node, NodeApiVersions::new(&[produce]), response(-1, 0));
+        let usable = versions
+            .get(node)
+            .map(|v| v.latest_usable_version(ApiKey::Produce));
+        assert_eq!(usable, Some(Ok(9)));
+        versions.remove(node);
+        assert!(versions.get(node).is_none());
+    }
+}

@@ -1,0 +1,338 @@
+//! The state of the connection to each node, and when to try again. Java: `ClusterConnectionStates`, `ConnectionState`.
+//!
+//! Differs from Java: names are resolved elsewhere, so that a slow name server does not hold up the I/O thread. A node
+//! whose addresses are not known yet is `Connecting` too, under the same time-out.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use hashbrown::{HashMap, HashSet};
+
+use crate::common::NodeId;
+use crate::sync::Arc;
+use crate::utils::ExponentialBackoff;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnectionState {
+    Disconnected,
+    /// Its name is being resolved, or the connection is being made.
+    Connecting,
+    /// The node was asked for the versions that it speaks.
+    CheckingApiVersions,
+    Ready,
+}
+
+impl ConnectionState {
+    fn is_connected(self) -> bool {
+        matches!(self, Self::CheckingApiVersions | Self::Ready)
+    }
+}
+
+#[derive(Debug)]
+struct NodeConnectionState {
+    state: ConnectionState,
+    /// Of the last attempt to connect, or of the loss of the connection.
+    last_attempt: Instant,
+    failed_attempts: u32,
+    /// Attempts that failed before the connection was made.
+    failed_connect_attempts: u32,
+    reconnect_backoff: Duration,
+    connection_setup_timeout: Duration,
+    throttled_until: Option<Instant>,
+    host: Arc<str>,
+    /// Empty: they are to be resolved (again).
+    addresses: Vec<IpAddr>,
+    address_index: usize,
+    last_attempted_address: Option<IpAddr>,
+}
+
+impl NodeConnectionState {
+    /// Goes on to the next address; after the last one the name is to be resolved again.
+    fn move_to_next_address(&mut self) {
+        self.address_index += 1;
+        if self.address_index >= self.addresses.len() {
+            self.clear_addresses();
+        }
+    }
+
+    fn clear_addresses(&mut self) {
+        self.addresses.clear();
+        self.address_index = 0;
+    }
+
+    fn backoff_left(&self, now: Instant) -> Duration {
+        let waited = now.saturating_duration_since(self.last_attempt);
+        self.reconnect_backoff.saturating_sub(waited)
+    }
+
+    fn setup_expires(&self) -> Option<Instant> {
+        self.last_attempt.checked_add(self.connection_setup_timeout)
+    }
+}
+
+/// The connections of one client.
+#[derive(Debug)]
+pub(crate) struct ClusterConnectionStates {
+    reconnect_backoff: ExponentialBackoff,
+    connection_setup_timeout: ExponentialBackoff,
+    nodes: HashMap<NodeId, NodeConnectionState>,
+    connecting: HashSet<NodeId>,
+}
+
+impl ClusterConnectionStates {
+    /// The backoff grows with each attempt that does not end in `Ready`, the time-out with each connection that could not
+    /// be made.
+    pub(crate) fn new(
+        reconnect_backoff: ExponentialBackoff,
+        connection_setup_timeout: ExponentialBackoff,
+    ) -> Self {
+        Self {
+            reconnect_backoff,
+            connection_setup_timeout,
+            nodes: HashMap::new(),
+            connecting: HashSet::new(),
+        }
+    }
+
+    pub(crate) fn can_connect(&self, id: NodeId, now: Instant) -> bool {
+        self.nodes.get(&id).is_none_or(|node| {
+            node.state == ConnectionState::Disconnected && node.backoff_left(now).is_zero()
+        })
+    }
+
+    /// How long until it makes sense to look at the connection again; `Duration::MAX` while it is connected.
+    pub(crate) fn connection_delay(&self, id: NodeId, now: Instant) -> Duration {
+        let Some(node) = self.nodes.get(&id) else {
+            return Duration::ZERO;
+        };
+        match node.state {
+            ConnectionState::Connecting => node.connection_setup_timeout,
+            ConnectionState::Disconnected => node.backoff_left(now),
+            ConnectionState::CheckingApiVersions | ConnectionState::Ready => Duration::MAX,
+        }
+    }
+
+    /// As [`connection_delay`](Self::connection_delay), or what is left of the throttling of a connected node.
+    pub(crate) fn poll_delay(&self, id: NodeId, now: Instant) -> Duration {
+        let throttled = self.throttle_delay(id, now);
+        if self.is_connected(id) && !throttled.is_zero() {
+            throttled
+        } else {
+            self.connection_delay(id, now)
+        }
+    }
+
+    /// An attempt to connect begins. With the same host as before it goes to the next of its addresses.
+    pub(crate) fn connecting(&mut self, id: NodeId, host: &str, now: Instant) {
+        self.connecting.insert(id);
+        match self.nodes.get_mut(&id) {
+            Some(node) if &*node.host == host => {
+                node.last_attempt = now;
+                node.state = ConnectionState::Connecting;
+                node.move_to_next_address();
+                return;
+            }
+            Some(node) => log::info!("host of node {id} changed from {} to {host}", node.host),
+            None => {}
+        }
+        let node = NodeConnectionState {
+            state: ConnectionState::Connecting,
+            last_attempt: now,
+            failed_attempts: 0,
+            failed_connect_attempts: 0,
+            reconnect_backoff: self.reconnect_backoff.backoff(0),
+            connection_setup_timeout: self.connection_setup_timeout.backoff(0),
+            throttled_until: None,
+            host: Arc::from(host),
+            addresses: Vec::new(),
+            address_index: 0,
+            last_attempted_address: None,
+        };
+        self.nodes.insert(id, node);
+    }
+
+    /// Whether there is no address left to connect to.
+    pub(crate) fn needs_resolution(&self, id: NodeId) -> bool {
+        self.nodes
+            .get(&id)
+            .is_none_or(|node| node.addresses.is_empty())
+    }
+
+    /// The address to connect to; `None` while the name is to be resolved.
+    pub(crate) fn current_address(&mut self, id: NodeId) -> Option<IpAddr> {
+        let node = self.nodes.get_mut(&id)?;
+        let address = node.addresses.get(node.address_index).copied()?;
+        node.last_attempted_address = Some(address);
+        Some(address)
+    }
+
+    /// The name of a node was resolved.
+    ///
+    /// After a disconnect the name is resolved anew, and the address that was lost may come first again. It may be the
+    /// cause (a load balancer's dead instance, say), so another goes before it where there is one.
+    pub(crate) fn resolved(&mut self, id: NodeId, addresses: &[IpAddr]) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        node.addresses = filter_preferred_addresses(addresses);
+        let first = node.addresses.first().copied();
+        let is_first_used_up = node.addresses.len() > 1 && first == node.last_attempted_address;
+        node.address_index = usize::from(is_first_used_up);
+    }
+
+    /// The connection was lost or could not be made.
+    pub(crate) fn disconnected(&mut self, id: NodeId, now: Instant) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        node.last_attempt = now;
+        node.reconnect_backoff = self.reconnect_backoff.backoff(node.failed_attempts);
+        node.failed_attempts = node.failed_attempts.saturating_add(1);
+        if node.state == ConnectionState::Connecting {
+            node.failed_connect_attempts = node.failed_connect_attempts.saturating_add(1);
+            node.connection_setup_timeout = self
+                .connection_setup_timeout
+                .backoff(node.failed_connect_attempts);
+            self.connecting.remove(&id);
+        } else {
+            node.failed_connect_attempts = 0;
+            node.connection_setup_timeout = self.connection_setup_timeout.backoff(0);
+            if node.state.is_connected() {
+                // It worked with this address, so what changed may be the address.
+                node.clear_addresses();
+            }
+        }
+        node.state = ConnectionState::Disconnected;
+    }
+
+    /// The connection is made, and the node was asked for its versions.
+    pub(crate) fn checking_api_versions(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.state = ConnectionState::CheckingApiVersions;
+            node.failed_connect_attempts = 0;
+            node.connection_setup_timeout = self.connection_setup_timeout.backoff(0);
+            self.connecting.remove(&id);
+        }
+    }
+
+    /// The node can be sent to.
+    pub(crate) fn ready(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.state = ConnectionState::Ready;
+            node.failed_attempts = 0;
+            node.reconnect_backoff = self.reconnect_backoff.backoff(0);
+            self.connecting.remove(&id);
+        }
+    }
+
+    /// The node is not to be sent to until then. An earlier time than one that is set changes nothing.
+    pub(crate) fn throttle(&mut self, id: NodeId, until: Instant) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.throttled_until = node.throttled_until.max(Some(until));
+        }
+    }
+
+    pub(crate) fn throttle_delay(&self, id: NodeId, now: Instant) -> Duration {
+        let until = self.nodes.get(&id).and_then(|node| node.throttled_until);
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    pub(crate) fn is_ready(&self, id: NodeId, now: Instant) -> bool {
+        self.nodes.get(&id).is_some_and(|node| {
+            node.state == ConnectionState::Ready
+                && node.throttled_until.is_none_or(|until| until <= now)
+        })
+    }
+
+    pub(crate) fn is_connected(&self, id: NodeId) -> bool {
+        self.nodes
+            .get(&id)
+            .is_some_and(|node| node.state.is_connected())
+    }
+
+    pub(crate) fn is_connecting(&self, id: NodeId) -> bool {
+        self.connecting.contains(&id)
+    }
+
+    /// Whether there is a connection, or one in the making.
+    pub(crate) fn has_connection(&self, id: NodeId) -> bool {
+        self.nodes
+            .get(&id)
+            .is_some_and(|node| node.state != ConnectionState::Disconnected)
+    }
+
+    /// Whether the connection is being made, or was made and cannot be used yet.
+    pub(crate) fn is_preparing(&self, id: NodeId) -> bool {
+        let state = self.nodes.get(&id).map(|node| node.state);
+        matches!(
+            state,
+            Some(ConnectionState::Connecting | ConnectionState::CheckingApiVersions)
+        )
+    }
+
+    /// Whether the node is known and there is no connection, nor one in the making.
+    pub(crate) fn is_disconnected(&self, id: NodeId) -> bool {
+        let state = self.nodes.get(&id).map(|node| node.state);
+        state == Some(ConnectionState::Disconnected)
+    }
+
+    pub(crate) fn last_attempt(&self, id: NodeId) -> Option<Instant> {
+        self.nodes.get(&id).map(|node| node.last_attempt)
+    }
+
+    pub(crate) fn connection_setup_timeout(&self, id: NodeId) -> Option<Duration> {
+        self.nodes
+            .get(&id)
+            .map(|node| node.connection_setup_timeout)
+    }
+
+    /// The nodes to which no connection was made in time, in order.
+    pub(crate) fn nodes_with_connection_setup_timeout(&self, now: Instant) -> Vec<NodeId> {
+        let is_late = |id: &&NodeId| {
+            let expires = self.setup_expires(**id);
+            expires.is_some_and(|expires| expires <= now)
+        };
+        let mut nodes: Vec<_> = self.connecting.iter().filter(is_late).copied().collect();
+        nodes.sort_unstable();
+        nodes
+    }
+
+    /// When the next attempt to connect is given up.
+    pub(crate) fn next_setup_timeout(&self) -> Option<Instant> {
+        let connecting = self.connecting.iter();
+        connecting.filter_map(|id| self.setup_expires(*id)).min()
+    }
+
+    /// The nodes with a connection, made or in the making, in order.
+    pub(crate) fn nodes_with_connections(&self) -> Vec<NodeId> {
+        let connected = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.state != ConnectionState::Disconnected);
+        let mut nodes: Vec<_> = connected.map(|(id, _)| *id).collect();
+        nodes.sort_unstable();
+        nodes
+    }
+
+    /// Forgets a node with all that its past attempts have taught.
+    pub(crate) fn remove(&mut self, id: NodeId) {
+        self.nodes.remove(&id);
+        self.connecting.remove(&id);
+    }
+
+    fn setup_expires(&self, id: NodeId) -> Option<Instant> {
+        self.nodes.get(&id)?.setup_expires()
+    }
+}
+
+/// The addresses of the same family as the first: the resolver's order says which family works here.
+fn filter_preferred_addresses(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let Some(first) = addresses.first() else {
+        return Vec::new();
+    };
+    let is_preferred = |address: &&IpAddr| address.is_ipv4() == first.is_ipv4();
+    addresses.iter().filter(is_preferred).copied().collect()
+}
+
+#[cfg(test)]
+mod tests;

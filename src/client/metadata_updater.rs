@@ -1,0 +1,234 @@
+//! Decides when metadata is asked for, of whom, and when to start again from the bootstrap nodes.
+//!
+//! Java: `NetworkClient.DefaultMetadataUpdater`, `MetadataRecoveryStrategy`; KIP-899, KIP-1102.
+//!
+//! Differs from Java: not part of the client. It is told what the client sees, and returns what the client is to do. Every
+//! failure counts as a failed update, so that a broker which asks for a rebootstrap each time is held to the backoff.
+
+use std::time::{Duration, Instant};
+
+use super::metadata::{Metadata, MetadataRequestVersion, describe_errors};
+use crate::common::Node;
+use crate::error::Error;
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::{MetadataRequest, MetadataResponse};
+use crate::sync::Arc;
+
+/// `metadata.recovery.strategy`: what to do when no known broker can be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum MetadataRecoveryStrategy {
+    /// Go on with the brokers that are known.
+    None,
+    /// Start again from the bootstrap servers.
+    #[default]
+    Rebootstrap,
+}
+
+impl MetadataRecoveryStrategy {
+    /// The value of the configuration key.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Rebootstrap => "rebootstrap",
+        }
+    }
+
+    /// The value may be written in any case.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::None, Self::Rebootstrap]
+            .into_iter()
+            .find(|strategy| strategy.name().eq_ignore_ascii_case(name))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct MetadataUpdaterConfig {
+    pub(crate) reconnect_backoff: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) recovery_strategy: MetadataRecoveryStrategy,
+    /// `metadata.recovery.rebootstrap.trigger.ms`
+    pub(crate) rebootstrap_trigger: Duration,
+}
+
+/// What the client sees of the connections when an update is due.
+#[derive(Clone, Debug)]
+pub(crate) struct LeastLoadedNode {
+    pub(crate) node: Option<LoadedNode>,
+    /// Some connection is ready, even if its queue is full.
+    pub(crate) has_ready_connection: bool,
+    /// Some connection is being made.
+    pub(crate) is_any_connecting: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct LoadedNode {
+    pub(crate) node: Node,
+    pub(crate) can_send: bool,
+    pub(crate) can_connect: bool,
+}
+
+/// What the client is to do about metadata now.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum MetadataStep {
+    /// Nothing, for this long. `Duration::MAX`: until the network reports something.
+    Wait(Duration),
+    /// Connect to this node, and ask again after the time.
+    Connect(Node, Duration),
+    Send(Node, MetadataRequest, MetadataRequestVersion),
+    /// No known node is of use: forget them and ask again.
+    Rebootstrap,
+}
+
+/// The state between metadata requests.
+#[derive(Debug)]
+pub(crate) struct MetadataUpdater {
+    metadata: Arc<Metadata>,
+    config: MetadataUpdaterConfig,
+    is_in_progress: bool,
+    /// Since when updates were tried without success. KIP-1102.
+    attempts_since: Option<Instant>,
+    /// A broker has asked for it. KIP-1102.
+    is_rebootstrap_required: bool,
+}
+
+impl MetadataUpdater {
+    pub(crate) fn new(metadata: Arc<Metadata>, config: MetadataUpdaterConfig) -> Self {
+        Self {
+            metadata,
+            config,
+            is_in_progress: false,
+            attempts_since: None,
+            is_rebootstrap_required: false,
+        }
+    }
+
+    pub(crate) fn metadata(&self) -> &Arc<Metadata> {
+        &self.metadata
+    }
+
+    /// Whether an update should be asked for now. Constant time.
+    pub(crate) fn is_update_due(&self, now: Instant) -> bool {
+        !self.is_in_progress && self.metadata.time_to_next_update(now).is_zero()
+    }
+
+    /// The next step. `least_loaded` is asked only if an update is due.
+    pub(crate) fn maybe_update(
+        &mut self,
+        now: Instant,
+        least_loaded: impl FnOnce() -> LeastLoadedNode,
+    ) -> MetadataStep {
+        let wait = self.metadata.time_to_next_update(now);
+        let wait = match self.is_in_progress {
+            true => wait.max(self.config.request_timeout),
+            false => wait,
+        };
+        if !wait.is_zero() {
+            return MetadataStep::Wait(wait);
+        }
+        self.attempts_since = self.attempts_since.or(Some(now));
+        let LeastLoadedNode {
+            node,
+            has_ready_connection,
+            is_any_connecting,
+        } = least_loaded();
+        let Some(LoadedNode {
+            node,
+            can_send,
+            can_connect,
+        }) = node
+        else {
+            let is_stuck = !has_ready_connection && self.can_rebootstrap();
+            return if is_stuck && !self.metadata.snapshot().is_bootstrap() {
+                MetadataStep::Rebootstrap
+            } else {
+                log::debug!("no node is available to ask for metadata");
+                MetadataStep::Wait(self.config.reconnect_backoff)
+            };
+        };
+        if can_send {
+            let (request, version) = self.metadata.new_request(now);
+            self.is_in_progress = true;
+            return MetadataStep::Send(node, request, version);
+        }
+        if is_any_connecting {
+            // One connection is enough to ask; let it come about before another is begun.
+            return MetadataStep::Wait(self.config.reconnect_backoff);
+        }
+        if can_connect {
+            return MetadataStep::Connect(node, self.config.reconnect_backoff);
+        }
+        // Connected, but its queue is full: the network will report the response that makes room.
+        MetadataStep::Wait(Duration::MAX)
+    }
+
+    /// A connection was lost or could not be made: the metadata may be out of date.
+    pub(crate) fn handle_server_disconnect(&mut self, now: Instant) {
+        if self.is_update_due(now) {
+            // Otherwise the update that is due would be tried again at once.
+            self.metadata.failed_update(now);
+        }
+        self.metadata.request_update();
+    }
+
+    /// The metadata request has no response, and will have none.
+    pub(crate) fn handle_failed_request(&mut self, fatal: Option<Error>, now: Instant) {
+        if let Some(error) = fatal {
+            self.metadata.fatal_error(error);
+        }
+        self.metadata.failed_update(now);
+        self.is_in_progress = false;
+    }
+
+    pub(crate) fn handle_response(
+        &mut self,
+        request: MetadataRequestVersion,
+        response: &MetadataResponse,
+        api_version: i16,
+        now: Instant,
+    ) {
+        self.is_in_progress = false;
+        if let Some(errors) = describe_errors(response) {
+            log::warn!("the metadata has errors: {errors}");
+        }
+        if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
+            log::info!("a broker asks the client to rebootstrap");
+            self.is_rebootstrap_required = true;
+        } else if !response.error_code.is_none() {
+            log::warn!("the metadata request failed: {}", response.error_code);
+        } else if self.metadata.update(request, response, api_version, now) {
+            self.attempts_since = None;
+            return;
+        } else {
+            log::warn!("a metadata response without a usable broker is ignored");
+        }
+        self.metadata.failed_update(now);
+    }
+
+    /// Whether updates have failed for too long, or a broker has asked to start again.
+    pub(crate) fn needs_rebootstrap(&self, now: Instant) -> bool {
+        let is_overdue = self.attempts_since.is_some_and(|since| {
+            now.saturating_duration_since(since) >= self.config.rebootstrap_trigger
+        });
+        self.can_rebootstrap() && (is_overdue || self.is_rebootstrap_required)
+    }
+
+    /// When [`needs_rebootstrap`](Self::needs_rebootstrap) will hold if no update succeeds before.
+    pub(crate) fn rebootstrap_due(&self) -> Option<Instant> {
+        let since = self.attempts_since.filter(|_| self.can_rebootstrap())?;
+        since.checked_add(self.config.rebootstrap_trigger)
+    }
+
+    /// Starts again from the bootstrap nodes. The caller has closed the connections.
+    pub(crate) fn rebootstrap(&mut self, now: Instant) {
+        self.metadata.rebootstrap();
+        self.attempts_since = Some(now);
+        self.is_rebootstrap_required = false;
+    }
+
+    fn can_rebootstrap(&self) -> bool {
+        self.config.recovery_strategy == MetadataRecoveryStrategy::Rebootstrap
+    }
+}
+
+#[cfg(test)]
+mod tests;

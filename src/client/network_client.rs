@@ -1,0 +1,322 @@
+//! Sends requests to nodes over a [`Selectable`] and sorts out what comes back. Java: `NetworkClient`.
+//!
+//! Threads: owned by the I/O thread. Other threads reach it through the selector's waker alone.
+//!
+//! Differs from Java: waits end at the time when the next request or connection attempt is to be given up, and not at
+//! the next multiple of `request.timeout.ms`; names are resolved on another thread; the metadata updater is a type of its
+//! own; a frame that fits no request ends the connection.
+
+mod api_versions_check;
+mod connections;
+mod disconnections;
+mod responses;
+mod send;
+#[cfg(test)]
+mod tests;
+mod timeouts;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use connections::Connections;
+
+use super::api_versions::ApiVersions;
+use super::client_utils::literal_address;
+use super::host_resolver::HostResolver;
+use super::metadata_updater::{MetadataStep, MetadataUpdater, MetadataUpdaterConfig};
+use super::{
+    ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata, MetadataRecoveryStrategy,
+    RequestFailure,
+};
+use crate::common::{Node, NodeId};
+use crate::network::Selectable;
+use crate::protocol::ApiKey;
+use crate::sync::Arc;
+use crate::utils::{ExponentialBackoff, Time};
+
+/// The configuration keys that the client reads, and what it is to be used for.
+#[derive(Clone, Debug)]
+pub(crate) struct NetworkClientConfig {
+    /// `client.id`, sent with each request.
+    pub(crate) client_id: Option<Arc<str>>,
+    /// `max.in.flight.requests.per.connection`
+    pub(crate) max_in_flight_requests_per_connection: usize,
+    /// `reconnect.backoff.ms`
+    pub(crate) reconnect_backoff: Duration,
+    /// `reconnect.backoff.max.ms`
+    pub(crate) reconnect_backoff_max: Duration,
+    /// `socket.connection.setup.timeout.ms`
+    pub(crate) connection_setup_timeout: Duration,
+    /// `socket.connection.setup.timeout.max.ms`
+    pub(crate) connection_setup_timeout_max: Duration,
+    /// `request.timeout.ms`, for the client's own requests.
+    pub(crate) request_timeout: Duration,
+    /// The largest response, in bytes, of a broker that has told its versions.
+    pub(crate) receive_max_bytes: usize,
+    /// `metadata.recovery.strategy`
+    pub(crate) metadata_recovery_strategy: MetadataRecoveryStrategy,
+    /// `metadata.recovery.rebootstrap.trigger.ms`
+    pub(crate) metadata_recovery_rebootstrap_trigger: Duration,
+    /// A node that does not speak all of these is of no use.
+    pub(crate) required_apis: Vec<ApiKey>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct NetworkClient<S> {
+    config: NetworkClientConfig,
+    time: Arc<dyn Time>,
+    connections: Connections<S>,
+    versions: ApiVersions,
+    updater: MetadataUpdater,
+    resolver: Box<dyn HostResolver>,
+    /// Nodes that will be connected to when their names are resolved.
+    resolving: Vec<Node>,
+    /// New connections whose versions are not asked for yet, with the version to ask in.
+    to_ask_for_versions: Vec<(NodeId, i16)>,
+    /// Ends of requests that the next poll returns before it does anything else.
+    aborted_sends: Vec<ClientResponse>,
+    next_correlation_id: i32,
+}
+
+impl<S: Selectable> NetworkClient<S> {
+    /// A client without connections. `resolver` is to wake `selector` with each answer.
+    pub(crate) fn new(
+        config: NetworkClientConfig,
+        selector: S,
+        metadata: Arc<Metadata>,
+        time: Arc<dyn Time>,
+        resolver: Box<dyn HostResolver>,
+    ) -> Self {
+        let updater_config = MetadataUpdaterConfig {
+            reconnect_backoff: config.reconnect_backoff,
+            request_timeout: config.request_timeout,
+            recovery_strategy: config.metadata_recovery_strategy,
+            rebootstrap_trigger: config.metadata_recovery_rebootstrap_trigger,
+        };
+        let connections = Connections::new(
+            selector,
+            ExponentialBackoff::new(config.reconnect_backoff, config.reconnect_backoff_max),
+            ExponentialBackoff::new(
+                config.connection_setup_timeout,
+                config.connection_setup_timeout_max,
+            ),
+            config.max_in_flight_requests_per_connection,
+        );
+        Self {
+            config,
+            time,
+            connections,
+            versions: ApiVersions::default(),
+            updater: MetadataUpdater::new(metadata, updater_config),
+            resolver,
+            resolving: Vec::new(),
+            to_ask_for_versions: Vec::new(),
+            aborted_sends: Vec::new(),
+            next_correlation_id: 0,
+        }
+    }
+
+    /// A node for a log line or an error: its address too, where that is known.
+    fn describe(&self, id: NodeId) -> String {
+        match self.updater.metadata().snapshot().node(id) {
+            Some(node) => format!("node {node}"),
+            None => format!("node {id}"),
+        }
+    }
+
+    /// Takes the next step towards an update of the metadata. Returns how long until another may be due.
+    fn maybe_update_metadata(&mut self, now: Instant) -> Duration {
+        loop {
+            let metadata = Arc::clone(self.updater.metadata());
+            let connections = &self.connections;
+            let least_loaded = || connections.least_loaded_node(metadata.snapshot().nodes(), now);
+            match self.updater.maybe_update(now, least_loaded) {
+                MetadataStep::Wait(wait) => return wait,
+                MetadataStep::Connect(node, wait) => {
+                    self.initiate_connect(&node, now);
+                    return wait;
+                }
+                MetadataStep::Send(node, request, version) => {
+                    self.send_metadata_request(&node, request, version, now);
+                    return self.config.request_timeout;
+                }
+                // Comes once: the metadata is that of the bootstrap nodes then.
+                MetadataStep::Rebootstrap => self.updater.rebootstrap(now),
+            }
+        }
+    }
+
+    /// Begins to connect: to the next address that is known, or with resolving the name.
+    fn initiate_connect(&mut self, node: &Node, now: Instant) {
+        let states = &mut self.connections.states;
+        states.connecting(node.id(), node.host(), now);
+        if let Some(address) = literal_address(node.host()) {
+            states.resolved(node.id(), &[address]);
+        }
+        if states.needs_resolution(node.id()) {
+            self.resolving.push(node.clone());
+            self.resolver.resolve(node.host());
+            self.handle_resolved_hosts(now);
+        } else {
+            self.connect_to_current_address(node, now);
+        }
+    }
+
+    /// Goes on with the nodes whose names were resolved.
+    fn handle_resolved_hosts(&mut self, now: Instant) {
+        while let Some(resolved) = self.resolver.poll_resolved() {
+            let is_waiting = |node: &Node| node.host() == &*resolved.host;
+            let resolving = std::mem::take(&mut self.resolving);
+            let (nodes, others): (Vec<_>, Vec<_>) = resolving.into_iter().partition(is_waiting);
+            self.resolving = others;
+            for node in nodes {
+                match &resolved.addresses {
+                    Ok(addresses) => {
+                        self.connections.states.resolved(node.id(), addresses);
+                        self.connect_to_current_address(&node, now);
+                    }
+                    Err(reason) => {
+                        let what = format!("its name cannot be resolved: {reason}");
+                        self.handle_failed_connect(&node, &what, now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect_to_current_address(&mut self, node: &Node, now: Instant) {
+        let Connections {
+            states, selector, ..
+        } = &mut self.connections;
+        let Some(address) = states.current_address(node.id()) else {
+            return self.handle_failed_connect(node, "it has no address", now);
+        };
+        let address = SocketAddr::new(address, node.port());
+        log::debug!("connecting to node {node} at {address}");
+        if let Err(error) = selector.connect(node.id(), address, now) {
+            self.handle_failed_connect(node, &error.to_string(), now);
+        }
+    }
+
+    /// An attempt to connect failed before there was a connection that the selector could report as lost.
+    fn handle_failed_connect(&mut self, node: &Node, reason: &str, now: Instant) {
+        log::warn!("cannot connect to node {node}: {reason}");
+        self.connections.states.disconnected(node.id(), now);
+        self.updater.handle_server_disconnect(now);
+    }
+}
+
+impl<S: Selectable> KafkaClient for NetworkClient<S> {
+    fn is_ready(&self, node: NodeId, now: Instant) -> bool {
+        !self.updater.is_update_due(now) && self.connections.can_send_request(node, now)
+    }
+
+    fn ready(&mut self, node: &Node, now: Instant) -> bool {
+        if self.is_ready(node.id(), now) {
+            return true;
+        }
+        if self.connections.states.can_connect(node.id(), now) {
+            self.initiate_connect(node, now);
+        }
+        false
+    }
+
+    fn connection_delay(&self, node: NodeId, now: Instant) -> Duration {
+        self.connections.states.connection_delay(node, now)
+    }
+
+    fn poll_delay(&self, node: NodeId, now: Instant) -> Duration {
+        self.connections.states.poll_delay(node, now)
+    }
+
+    fn connection_failed(&self, node: NodeId) -> bool {
+        self.connections.states.is_disconnected(node)
+    }
+
+    fn send(
+        &mut self,
+        request: ClientRequest,
+        now: Instant,
+    ) -> Result<CorrelationId, ClientRequest> {
+        self.send_for_caller(request, now)
+    }
+
+    fn poll(&mut self, timeout: Duration, now: Instant) -> Vec<ClientResponse> {
+        if !self.aborted_sends.is_empty() {
+            return std::mem::take(&mut self.aborted_sends);
+        }
+        let metadata_timeout = self.maybe_update_metadata(now);
+        let timeout = self.poll_timeout(timeout.min(metadata_timeout), now);
+        if let Err(error) = self.connections.selector.poll(timeout) {
+            log::error!("the wait for the network failed: {error}");
+        }
+
+        let now = self.time.now();
+        let mut responses = Vec::new();
+        self.handle_completed_sends(&mut responses, now);
+        self.handle_completed_receives(&mut responses, now);
+        self.handle_disconnections(&mut responses, now);
+        self.handle_connections();
+        self.handle_resolved_hosts(now);
+        self.initiate_api_versions_requests(&mut responses, now);
+        self.handle_timed_out_connections(&mut responses, now);
+        self.handle_timed_out_requests(&mut responses, now);
+        self.maybe_rebootstrap(&mut responses, now);
+        responses
+    }
+
+    fn least_loaded_node(&mut self, now: Instant) -> Option<Node> {
+        let snapshot = self.updater.metadata().snapshot();
+        let least_loaded = self.connections.least_loaded_node(snapshot.nodes(), now);
+        least_loaded.node.map(|loaded| loaded.node)
+    }
+
+    fn was_written(&self, correlation_id: CorrelationId, destination: NodeId) -> bool {
+        let in_flight = &self.connections.in_flight;
+        if let Some(request) = in_flight.find(destination, correlation_id) {
+            return request.is_send_complete || self.connections.has_written_newest(destination);
+        }
+        let mut aborted = self.aborted_sends.iter();
+        let aborted = aborted.find(|response| response.correlation_id == correlation_id);
+        !matches!(
+            aborted.map(|response| &response.outcome),
+            Some(Err(RequestFailure::UnsupportedVersion { .. }
+                | RequestFailure::Disconnected {
+                    was_written: false,
+                    ..
+                }))
+        )
+    }
+
+    fn in_flight_request_count(&self) -> usize {
+        self.connections.in_flight.count()
+    }
+
+    fn api_version(&self, node: NodeId, key: ApiKey) -> Option<i16> {
+        self.versions.get(node)?.latest_usable_version(key).ok()
+    }
+
+    fn disconnect(&mut self, node: NodeId, now: Instant) {
+        self.disconnect_for_caller(node, now);
+    }
+
+    fn close_node(&mut self, node: NodeId) {
+        log::info!("closing the connection to {}", self.describe(node));
+        self.connections.selector.close(node);
+        // The responses go nowhere, but an update of the metadata that was under way must be known to have failed.
+        let now = self.time.now();
+        self.cancel_in_flight_requests(node, "it was closed", false, &mut Vec::new(), now);
+        self.forget_connection(node);
+        self.connections.states.remove(node);
+    }
+
+    fn close(&mut self) {
+        self.connections.selector.close_all();
+        self.connections.in_flight.clear();
+        self.versions.clear();
+        self.resolving.clear();
+        self.to_ask_for_versions.clear();
+        self.aborted_sends.clear();
+    }
+}

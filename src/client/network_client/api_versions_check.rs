@@ -1,0 +1,113 @@
+//! The first exchange on a connection: what does the node speak, and is it enough? Java:
+//! `NetworkClient.handleInitiateApiVersionRequests`, `handleApiVersionsResponse`; KIP-35, KIP-511.
+
+use std::time::Instant;
+
+use super::NetworkClient;
+use crate::client::ClientResponse;
+use crate::client::in_flight_requests::InFlightRequest;
+use crate::client::node_api_versions::NodeApiVersions;
+use crate::common::NodeId;
+use crate::error::{Error, ErrorKind};
+use crate::network::Selectable;
+use crate::protocol::messages::ApiVersionsResponse;
+use crate::protocol::{ApiKey, ErrorCode};
+
+impl<S: Selectable> NetworkClient<S> {
+    /// Asks the new connections that can be written to. The state changes with the request and not before it: a node
+    /// whose channel never gets so far stays under the time-out for new connections.
+    pub(super) fn initiate_api_versions_requests(
+        &mut self,
+        responses: &mut Vec<ClientResponse>,
+        now: Instant,
+    ) {
+        if self.to_ask_for_versions.is_empty() {
+            return;
+        }
+        for (node, version) in std::mem::take(&mut self.to_ask_for_versions) {
+            let is_channel_ready = self.connections.selector.is_channel_ready(node);
+            if !is_channel_ready || !self.connections.in_flight.can_send_more(node) {
+                self.ask_for_versions(node, version);
+                continue;
+            }
+            self.connections.states.checking_api_versions(node);
+            if self.send_api_versions_request(node, version, now).is_err() {
+                let cause = "it cannot be asked for its versions";
+                self.close_connection(node, cause, false, responses, now);
+            }
+        }
+    }
+
+    pub(super) fn handle_api_versions_response(
+        &mut self,
+        request: &InFlightRequest,
+        response: ApiVersionsResponse,
+        responses: &mut Vec<ClientResponse>,
+        now: Instant,
+    ) {
+        let node = request.destination;
+        if !response.error_code.is_none() {
+            return match fallback_version(request.api_version, &response) {
+                Some(version) => self.ask_for_versions(node, version),
+                None => {
+                    let cause = format!(
+                        "it answered {} when asked for its versions (v{})",
+                        response.error_code, request.api_version
+                    );
+                    self.close_connection(node, &cause, false, responses, now);
+                }
+            };
+        }
+        let versions = NodeApiVersions::new(&response.api_keys);
+        log::debug!("node {node} speaks {versions}");
+        let missing = self.config.required_apis.iter();
+        let missing: Vec<_> = missing
+            .filter_map(|key| versions.latest_usable_version(*key).err())
+            .map(|error| error.to_string())
+            .collect();
+        if !missing.is_empty() {
+            return self.give_up_old_node(node, &missing.join("; "), responses, now);
+        }
+        let receive_max_bytes = self.config.receive_max_bytes;
+        self.connections
+            .selector
+            .set_receive_limit(node, receive_max_bytes);
+        self.versions.update(node, versions, response);
+        self.connections.states.ready(node);
+    }
+
+    /// The node lacks what a producer cannot do without. It may be upgraded, so it is tried again after the backoff,
+    /// which grows because the connection never becomes ready; meanwhile a waiting caller is told.
+    fn give_up_old_node(
+        &mut self,
+        node: NodeId,
+        missing: &str,
+        responses: &mut Vec<ClientResponse>,
+        now: Instant,
+    ) {
+        let text = format!(
+            "{} cannot be produced to: {missing} (brokers before Kafka 2.1 are not supported)",
+            self.describe(node)
+        );
+        log::error!("{text}");
+        self.close_connection(node, "it is too old", false, responses, now);
+        let error = Error::new(ErrorKind::UnsupportedVersion, text);
+        self.updater.metadata().fatal_error(error);
+    }
+}
+
+/// The version to ask in after one was refused. Brokers from 2.4 on tell their highest; with others, and with a broker
+/// that names the refused version again, it is 0. `None`: asking again is of no use.
+fn fallback_version(refused: i16, response: &ApiVersionsResponse) -> Option<i16> {
+    if refused == 0 || response.error_code != ErrorCode::UNSUPPORTED_VERSION {
+        return None;
+    }
+    let mut keys = response.api_keys.iter();
+    let told = keys.find(|api| api.api_key == ApiKey::ApiVersions.id());
+    let highest = told.map_or(0, |api| api.max_version);
+    Some(if (0..refused).contains(&highest) {
+        highest
+    } else {
+        0
+    })
+}

@@ -1,0 +1,166 @@
+//! What the selector reports as written and as received. Java: `NetworkClient.handleCompletedSends`,
+//! `handleCompletedReceives`, `maybeThrottle`; KIP-219.
+
+use std::time::{Duration, Instant};
+
+use super::NetworkClient;
+use crate::client::in_flight_requests::{InFlightRequest, Requester};
+use crate::client::{ClientResponse, RequestFailure};
+use crate::common::NodeId;
+use crate::network::{NetworkReceive, Selectable};
+use crate::protocol::{ApiKey, ResponseBody, decode_response};
+
+/// A broker keeps a quota by muting the connection itself, so cutting off what it asks for breaks none; it keeps a broken
+/// broker from silencing the client for the 24 days that fit in the field.
+const MAX_THROTTLE: Duration = Duration::from_secs(300);
+
+impl<S: Selectable> NetworkClient<S> {
+    pub(super) fn handle_completed_sends(
+        &mut self,
+        responses: &mut Vec<ClientResponse>,
+        now: Instant,
+    ) {
+        for node in self.connections.selector.completed_sends() {
+            let completed = self.connections.in_flight.complete_send(node);
+            responses.extend(completed.map(|request| request.into_response(now, Ok(None))));
+        }
+    }
+
+    pub(super) fn handle_completed_receives(
+        &mut self,
+        responses: &mut Vec<ClientResponse>,
+        now: Instant,
+    ) {
+        for receive in self.connections.selector.completed_receives() {
+            self.handle_receive(&receive, responses, now);
+        }
+    }
+
+    /// Finds the request that a frame answers. Responses come in the order of the requests, so it is the oldest one; if
+    /// the frame says otherwise nothing on this connection can be relied on any more. A broker that answers twice, or
+    /// answers what was not asked, so completes nothing.
+    fn handle_receive(
+        &mut self,
+        receive: &NetworkReceive,
+        responses: &mut Vec<ClientResponse>,
+        now: Instant,
+    ) {
+        let node = receive.source;
+        if !self.connections.states.has_connection(node) {
+            // An earlier frame of the same poll was the last that counted.
+            return;
+        }
+        let oldest = self.connections.in_flight.oldest(node);
+        let expected = oldest.filter(|request| request.is_send_complete);
+        let expected = expected.map(|request| request.correlation_id.0);
+        let received = correlation_id_of(&receive.payload);
+        if expected.is_none() || received != expected {
+            let cause = match (received, expected) {
+                (None, _) => "it sent a frame without a correlation id".to_owned(),
+                (Some(received), None) => {
+                    format!("it sent a response with correlation id {received} to no request")
+                }
+                (Some(received), Some(expected)) => format!(
+                    "it sent a response with correlation id {received} instead of {expected}"
+                ),
+            };
+            return self.close_connection(node, &cause, false, responses, now);
+        }
+        let Some(request) = self.connections.in_flight.complete_next(node) else {
+            return;
+        };
+        match decode_response(request.api_key, request.api_version, &receive.payload) {
+            Ok((_, body)) => self.handle_response(request, body, responses, now),
+            Err(error) => {
+                let (key, version) = (request.api_key, request.api_version);
+                let message = format!(
+                    "the {key} v{version} response of {} cannot be understood: {error}",
+                    self.describe(node)
+                );
+                self.fail_unparsable(request, &message, responses, now);
+                self.close_connection(node, &message, false, responses, now);
+            }
+        }
+    }
+
+    fn fail_unparsable(
+        &mut self,
+        request: InFlightRequest,
+        message: &str,
+        responses: &mut Vec<ClientResponse>,
+        now: Instant,
+    ) {
+        match request.requester {
+            Requester::Caller => {
+                let message = message.to_owned();
+                let failure = RequestFailure::InvalidResponse { message };
+                responses.push(request.into_response(now, Err(failure)));
+            }
+            Requester::MetadataUpdater(_) => self.updater.handle_failed_request(None, now),
+            Requester::ApiVersions => {}
+        }
+    }
+
+    fn handle_response(
+        &mut self,
+        request: InFlightRequest,
+        body: ResponseBody,
+        responses: &mut Vec<ClientResponse>,
+        now: Instant,
+    ) {
+        self.maybe_throttle(&request, body.throttle_time_ms(), now);
+        match (request.requester, body) {
+            (Requester::MetadataUpdater(version), ResponseBody::Metadata(response)) => {
+                self.updater
+                    .handle_response(version, &response, request.api_version, now);
+            }
+            (Requester::ApiVersions, ResponseBody::ApiVersions(response)) => {
+                self.handle_api_versions_response(&request, response, responses, now);
+            }
+            (_, body) => responses.push(request.into_response(now, Ok(Some(body)))),
+        }
+    }
+
+    /// Leaves a node alone for as long as it asks, and gives what is in flight to it as much more time.
+    fn maybe_throttle(&mut self, request: &InFlightRequest, throttle_time_ms: i32, now: Instant) {
+        let throttle_time = u64::try_from(throttle_time_ms).unwrap_or(0);
+        let should_throttle = request.api_version >= first_version_that_throttles(request.api_key);
+        if throttle_time == 0 || !should_throttle {
+            return;
+        }
+        let throttle_time = Duration::from_millis(throttle_time).min(MAX_THROTTLE);
+        let node = request.destination;
+        log::trace!("node {node} is throttled for {throttle_time:?}");
+        self.connections.states.throttle(node, now + throttle_time);
+        self.connections
+            .in_flight
+            .increment_throttle_time(node, throttle_time);
+    }
+
+    pub(super) fn handle_connections(&mut self) {
+        for node in self.connections.selector.connected() {
+            if self.connections.states.is_connecting(node) {
+                log::debug!("connected to node {node}");
+                self.ask_for_versions(node, super::send::latest_api_versions_version());
+            }
+        }
+    }
+
+    pub(super) fn ask_for_versions(&mut self, node: NodeId, version: i16) {
+        self.to_ask_for_versions.push((node, version));
+    }
+}
+
+/// From this version on the broker answers at once and expects the client to wait; before it, the broker has waited.
+const fn first_version_that_throttles(key: ApiKey) -> i16 {
+    match key {
+        ApiKey::Produce | ApiKey::Metadata => 6,
+        ApiKey::ApiVersions => 2,
+        ApiKey::InitProducerId => 1,
+    }
+}
+
+fn correlation_id_of(payload: &[u8]) -> Option<i32> {
+    let bytes = payload.first_chunk::<4>()?;
+    Some(i32::from_be_bytes(*bytes))
+}

@@ -1,0 +1,108 @@
+//! What chooses a record's partition, where the record names none. Java: `Partitioner`.
+
+use std::error::Error as StdError;
+
+use super::user_code::{contain, user_error};
+use crate::common::Cluster;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Chooses the partition of each record that names none, in place of the hash of the key and the sticky choice for records
+/// without one.
+///
+/// Called on the threads that send, by many at once.
+pub trait Partitioner: Send + Sync {
+    /// Chooses one of the topic's partitions. `key` and `value` are as the serializers left them; `cluster` knows the topic.
+    ///
+    /// # Errors
+    ///
+    /// Whatever says why no partition can be chosen; `send` fails with it as the cause. A negative number fails too.
+    fn partition(
+        &self,
+        topic: &str,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        cluster: &Cluster,
+    ) -> Result<i32, Box<dyn StdError + Send + Sync>>;
+
+    /// Called when the partition that was just chosen has no open batch, before one is opened there: a partitioner that
+    /// fills one partition's batch before it turns to the next turns now. `true` asks for
+    /// [`partition`](Self::partition) to be called again for the record.
+    fn on_new_batch(&self, _topic: &str, _cluster: &Cluster, _previous: i32) -> bool {
+        false
+    }
+
+    /// Called once, when the producer is closed.
+    fn close(&self) {}
+}
+
+/// Asks the user's partitioner, and refuses what is no partition.
+///
+/// # Errors
+///
+/// [`ErrorKind::IllegalArgument`] for a negative answer or an error, [`ErrorKind::Panic`] for a panic.
+pub(crate) fn choose_partition(
+    partitioner: &dyn Partitioner,
+    topic: &str,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    cluster: &Cluster,
+) -> Result<i32> {
+    let chosen = contain("the partitioner", || {
+        partitioner.partition(topic, key, value, cluster)
+    })?;
+    match chosen {
+        Ok(partition @ 0..) => Ok(partition),
+        Ok(negative) => Err(Error::new(
+            ErrorKind::IllegalArgument,
+            format!(
+                "the partitioner chose partition {negative} of topic {topic}, and none is negative"
+            ),
+        )),
+        Err(cause) => Err(user_error(
+            ErrorKind::IllegalArgument,
+            format!("the partitioner chose no partition of topic {topic}"),
+            cause,
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Choosing(fn() -> Result<i32, Box<dyn StdError + Send + Sync>>);
+
+    impl Partitioner for Choosing {
+        fn partition(
+            &self,
+            _: &str,
+            _: Option<&[u8]>,
+            _: Option<&[u8]>,
+            _: &Cluster,
+        ) -> Result<i32, Box<dyn StdError + Send + Sync>> {
+            (self.0)()
+        }
+    }
+
+    // Java: KafkaProducerTest.testNegativePartitionShouldThrow, and its like.
+    #[test]
+    fn an_answer_that_is_no_partition_is_an_error() {
+        let choose = |answer| {
+            let partitioner = Choosing(answer);
+            choose_partition(&partitioner, "orders", None, None, &Cluster::default())
+        };
+        assert_eq!(choose(|| Ok(3)).unwrap(), 3);
+        let negative = choose(|| Ok(-2)).unwrap_err();
+        assert_eq!(negative.kind(), ErrorKind::IllegalArgument);
+        assert!(
+            negative.to_string().contains("-2 of topic orders"),
+            "{negative}"
+        );
+        let failed = choose(|| Err("no table".into())).unwrap_err();
+        assert_eq!(failed.source().unwrap().to_string(), "no table");
+        assert_eq!(
+            choose(|| panic!("oh")).unwrap_err().kind(),
+            ErrorKind::Panic
+        );
+    }
+}
