@@ -3,20 +3,20 @@
 
 /// One file, in views that have as many lines as the file itself.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     /// From the top of the repository, with `/`.
-    pub path: String,
-    pub text: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
     /// Comments and the contents of literals are blank.
-    pub code: String,
+    pub(crate) code: String,
     /// All but comments is blank.
-    pub comments: String,
+    pub(crate) comments: String,
     /// `code`, with what only tests compile blank too.
-    pub production: String,
+    pub(crate) production: String,
 }
 
 impl Source {
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         let (code, comments) = split(text);
         let production = if is_test_path(path) {
             blank(&code)
@@ -33,7 +33,7 @@ impl Source {
     }
 
     /// The layer of a file under `src`: the name of its top module. `lib.rs` is in none.
-    pub fn layer(&self) -> Option<&str> {
+    pub(crate) fn layer(&self) -> Option<&str> {
         let inside = self.path.strip_prefix("src/")?;
         let top = inside.split('/').next()?;
         let name = top.strip_suffix(".rs").unwrap_or(top);
@@ -41,7 +41,7 @@ impl Source {
     }
 
     /// How many modules the file is below the crate's root.
-    pub fn depth(&self) -> usize {
+    pub(crate) fn depth(&self) -> usize {
         let inside = self.path.strip_prefix("src/").unwrap_or(&self.path);
         let inside = inside.strip_suffix(".rs").unwrap_or(inside);
         inside
@@ -51,7 +51,7 @@ impl Source {
     }
 
     /// The files that `mod name;` under `#[cfg(test)]` may stand for.
-    pub fn test_modules(&self) -> Vec<String> {
+    pub(crate) fn test_modules(&self) -> Vec<String> {
         let base = self.path.strip_suffix(".rs").unwrap_or(&self.path);
         let base = base.strip_suffix("/mod").unwrap_or(base);
         let tests = modules(&self.code);
@@ -64,39 +64,39 @@ impl Source {
     }
 
     /// Says that all of the file is for tests.
-    pub fn mark_as_test(&mut self) {
+    pub(crate) fn mark_as_test(&mut self) {
         self.production = blank(&self.code);
     }
 
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         self.production.trim().is_empty()
     }
 }
 
 /// Files beside the code that hold nothing but tests, by name.
-pub fn is_test_path(path: &str) -> bool {
+pub(crate) fn is_test_path(path: &str) -> bool {
     !path.starts_with("src/") || path.ends_with("/tests.rs") || path.contains("/tests/")
 }
 
 /// A path as code names it, such as `crate::sync::Arc`; groups of `use` are taken apart.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Path {
-    pub line: usize,
-    pub segments: Vec<String>,
+pub(crate) struct Path {
+    pub(crate) line: usize,
+    pub(crate) segments: Vec<String>,
 }
 
 impl Path {
-    pub fn starts_with(&self, prefix: &[&str]) -> bool {
+    pub(crate) fn starts_with(&self, prefix: &[&str]) -> bool {
         self.segments.len() >= prefix.len() && self.segments.iter().zip(prefix).all(|(a, b)| a == b)
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.segments.join("::")
     }
 }
 
 /// Every path of at least two segments in code, and the single names that `use` brings in.
-pub fn paths(code: &str) -> Vec<Path> {
+pub(crate) fn paths(code: &str) -> Vec<Path> {
     let tokens = tokens(code);
     let mut paths = Vec::new();
     let mut at = 0;
