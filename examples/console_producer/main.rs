@@ -1,0 +1,100 @@
+//! Sends lines of the standard input to a topic, with the options of Kafka's `kafka-console-producer`.
+//!
+//! ```text
+//! cargo run --release --example console_producer -- --bootstrap-server localhost:9092 --topic orders \
+//!     --property parse.key=true --property key.separator=:
+//! ```
+//!
+//! Differs from Kafka's tool: a record that was not delivered makes the exit code 1. `--line-reader` and `--reader-config`
+//! are not there.
+
+pub(crate) mod line_reader;
+pub(crate) mod options;
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use kafka_producer::{KafkaProducer, ProducerRecord};
+
+use line_reader::LineReader;
+use options::{Command, Options};
+
+fn main() -> ExitCode {
+    let command = match options::parse(std::env::args().skip(1)) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("{error}\n\n{}", options::usage());
+            return ExitCode::FAILURE;
+        }
+    };
+    let options = match command {
+        Command::Produce(options) => options,
+        Command::Help => {
+            eprintln!("{}", options::usage());
+            return ExitCode::SUCCESS;
+        }
+    };
+    let prompt: &[u8] = if io::stdin().is_terminal() { b">" } else { b"" };
+    match run(*options, &mut io::stdin().lock(), prompt) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(failed) => {
+            eprintln!("{failed} records were not delivered");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Sends each line, and gives the number of records that were not delivered.
+pub(crate) fn run(
+    options: Options,
+    input: &mut dyn BufRead,
+    prompt: &[u8],
+) -> Result<u64, Box<dyn std::error::Error>> {
+    let mut reader = LineReader::new(&options.reader_properties)?;
+    let producer = KafkaProducer::new(options.config)?;
+    let failed = Arc::new(AtomicU64::new(0));
+    let mut line = Vec::new();
+    loop {
+        io::stdout().write_all(prompt)?;
+        io::stdout().flush()?;
+        line.clear();
+        if input.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let record = reader.record(&options.topic, &line)?;
+        if options.is_sync {
+            producer.send(record)?.get()?;
+        } else {
+            send(&producer, record, &failed)?;
+        }
+    }
+    // Every record gets its time; what fails is counted by its callback.
+    producer.close(Duration::MAX)?;
+    Ok(failed.load(Ordering::Relaxed))
+}
+
+/// Sends without waiting; a failure is printed and counted when it is known.
+fn send(
+    producer: &KafkaProducer,
+    record: ProducerRecord<'_>,
+    failed: &Arc<AtomicU64>,
+) -> kafka_producer::Result<()> {
+    let topic = record.topic.to_string();
+    let failed = Arc::clone(failed);
+    producer.send_with_callback(record, move |result| {
+        if let Err(error) = result {
+            failed.fetch_add(1, Ordering::Relaxed);
+            eprintln!(
+                "a record for topic {topic} failed: {error} ({:?})",
+                error.delivery()
+            );
+        }
+    })
+}

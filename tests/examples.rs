@@ -1,0 +1,252 @@
+//! The examples do what they say, on the test broker.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what goes wrong here is to fail the test"
+)]
+
+#[path = "../examples/callbacks.rs"]
+#[allow(dead_code, reason = "a test calls what main calls")]
+mod callbacks;
+#[path = "../examples/console_producer/main.rs"]
+#[allow(dead_code, reason = "a test calls what main calls")]
+mod console_producer;
+#[path = "../examples/quickstart.rs"]
+#[allow(dead_code, reason = "a test calls what main calls")]
+mod quickstart;
+
+use console_producer::line_reader::LineReader;
+use console_producer::options::{self, Command, Options};
+use kafka_producer::testing::{Api, FakeBroker, StoredRecord};
+
+fn arguments(text: &str) -> impl Iterator<Item = String> {
+    text.split_whitespace().map(str::to_owned)
+}
+
+#[test]
+fn quickstart_runs_on_its_own_broker_and_on_a_given_one() {
+    let options = quickstart::Options::parse(arguments("--records 3000")).unwrap();
+    quickstart::run(&options).unwrap();
+
+    let broker = FakeBroker::builder().topic("orders", 2).start().unwrap();
+    let line = format!(
+        "--bootstrap-server {} --topic orders --records 500",
+        broker.bootstrap_servers()
+    );
+    quickstart::run(&quickstart::Options::parse(arguments(&line)).unwrap()).unwrap();
+    assert_eq!(broker.record_count("orders"), 501);
+
+    for wrong in ["--topics x", "--topic", "--records many", "x"] {
+        assert!(
+            quickstart::Options::parse(arguments(wrong)).is_err(),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn callbacks_sends_even_keys_and_odd_keys() {
+    let broker = FakeBroker::builder().topic("demo", 3).start().unwrap();
+    let line = format!(
+        "--bootstrap-server {} --records 20",
+        broker.bootstrap_servers()
+    );
+    callbacks::run(arguments(&line)).unwrap();
+
+    let key = |record: StoredRecord| i32::from_be_bytes(record.key.unwrap().try_into().unwrap());
+    let mut keys: Vec<i32> = broker.all_records("demo").into_iter().map(key).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, (0..40).collect::<Vec<_>>());
+    assert!(callbacks::run(arguments("--sync")).is_err());
+}
+
+fn console(line: &str) -> Options {
+    match options::parse(arguments(line)).unwrap() {
+        Command::Produce(options) => *options,
+        Command::Help => panic!("{line} asks for help"),
+    }
+}
+
+#[test]
+fn console_producer_sends_lines() {
+    let broker = FakeBroker::builder().topic("lines", 1).start().unwrap();
+    for more in ["--sync", "--compression-codec", "--request-required-acks 1"] {
+        let line = format!(
+            "--bootstrap-server {} --topic lines --timeout 0 --property parse.key=true \
+             --property key.separator=: --property null.marker=NULL {more}",
+            broker.bootstrap_servers()
+        );
+        let mut input = &b"a:1\nb:NULL\r\nc:"[..];
+        assert_eq!(
+            console_producer::run(console(&line), &mut input, b"").unwrap(),
+            0
+        );
+    }
+    let records: Vec<_> = broker
+        .records("lines", 0)
+        .into_iter()
+        .map(|record| (record.key, record.value))
+        .collect();
+    let once = [
+        (Some(b"a".to_vec()), Some(b"1".to_vec())),
+        (Some(b"b".to_vec()), None),
+        (Some(b"c".to_vec()), Some(Vec::new())),
+    ];
+    assert_eq!(
+        records,
+        once.iter().cycle().take(9).cloned().collect::<Vec<_>>()
+    );
+    let batches = broker.batches("lines", 0);
+    assert!(
+        batches
+            .iter()
+            .any(|batch| batch.header.compression == "gzip"),
+        "{batches:?}"
+    );
+    let acks = |acks| broker.count_requests(|r| r.api == Api::Produce && r.acks == Some(acks));
+    assert!(acks(1) > 0 && acks(-1) > 0);
+
+    let line = format!(
+        "--bootstrap-server {} --topic lines --property parse.key=true",
+        broker.bootstrap_servers()
+    );
+    assert!(console_producer::run(console(&line), &mut &b"no tab\n"[..], b"").is_err());
+}
+
+#[test]
+fn console_producer_has_the_settings_of_kafkas_tool() {
+    let get = |line: &str, key: &str| {
+        let line = format!("--bootstrap-server localhost:9092 --topic t {line}");
+        console(&line).config.get(key).unwrap().to_owned()
+    };
+    assert_eq!(get("", "linger.ms"), "1000");
+    assert_eq!(get("--timeout 7", "linger.ms"), "7");
+    assert_eq!(get("--producer-property linger.ms=8", "linger.ms"), "8");
+    assert_eq!(
+        get("--producer-property linger.ms=8 --timeout=7", "linger.ms"),
+        "7"
+    );
+    assert_eq!(
+        get(
+            "--batch-size 1 --max-partition-memory-bytes 2",
+            "batch.size"
+        ),
+        "2"
+    );
+    assert_eq!(
+        get("--compression-codec --sync", "compression.type"),
+        "gzip"
+    );
+    assert_eq!(
+        get("--compression-codec lz4 --sync", "compression.type"),
+        "lz4"
+    );
+    assert_eq!(get("", "client.id"), "console-producer");
+
+    for (wrong, said) in [
+        ("--topic t", "--bootstrap-server is required"),
+        ("--bootstrap-server localhost:9092", "--topic is required"),
+        (
+            "--bootstrap-server localhost:9092 --topic t --linger 3",
+            "--linger is no option",
+        ),
+        (
+            "--bootstrap-server localhost:9092 --topic",
+            "--topic needs a value",
+        ),
+        (
+            "--bootstrap-server localhost:9092 --topic t --sync=yes",
+            "--sync takes no value",
+        ),
+        (
+            "--bootstrap-server localhost:9092 --topic t --timeout soon",
+            "linger.ms",
+        ),
+        (
+            "--bootstrap-server localhost:9092 --topic t --producer.config /no/such",
+            "/no/such",
+        ),
+    ] {
+        let error = options::parse(arguments(wrong)).err().unwrap();
+        assert!(error.contains(said), "{wrong}: {error}");
+    }
+    assert!(matches!(
+        options::parse(arguments("--help")),
+        Ok(Command::Help)
+    ));
+    assert!(options::usage().contains("--max-block-ms"));
+}
+
+/// Key, value and headers of a line, or what is wrong with it. Null is `-`.
+fn read(properties: &[(&str, &str)], line: &str) -> Result<String, String> {
+    let properties: Vec<_> = properties
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+    let mut reader = LineReader::new(&properties)?;
+    let record = reader.record("t", line.as_bytes())?;
+    let text = |bytes: Option<&[u8]>| {
+        bytes.map_or("-".to_owned(), |bytes| {
+            String::from_utf8(bytes.to_vec()).unwrap()
+        })
+    };
+    let mut read = format!(
+        "{} {}",
+        text(record.key.as_ref()),
+        text(record.value.as_ref())
+    );
+    for header in &record.headers {
+        read += &format!(" {}={}", header.key(), text(header.value()));
+    }
+    Ok(read)
+}
+
+// Java: LineMessageReaderTest.testLineReader, testLineReaderHeader, testHeadersWithNoDelimiters,
+// testMissingHeaderSeparator, testIgnoreErrorInInput, testNullMarker.
+#[test]
+fn a_line_is_read_as_kafkas_tool_reads_it() {
+    const KEY: (&str, &str) = ("parse.key", "true");
+    const HEADERS: (&str, &str) = ("parse.headers", "true");
+    const IGNORE: (&str, &str) = ("ignore.error", "true");
+    const NULL: (&str, &str) = ("null.marker", "N");
+    for (properties, line, expected) in [
+        (&[][..], "a\tb", "- a\tb"),
+        (&[KEY], "k\tv\tw", "k v\tw"),
+        (&[KEY, ("key.separator", "::")], "k::v", "k v"),
+        (&[HEADERS], "a:1,b:\tv", "- v a=1 b="),
+        (&[HEADERS, KEY], "a:1\tk\tv", "k v a=1"),
+        (&[HEADERS, KEY, NULL], "N\tN\tN", "- -"),
+        (&[HEADERS, NULL], "a:N\tv", "- v a=-"),
+        (&[KEY, IGNORE], "v", "- v"),
+        (&[HEADERS, IGNORE], "a\tv", "- v a=-"),
+        (&[HEADERS, KEY, IGNORE], "v", "- v"),
+    ] {
+        assert_eq!(
+            read(properties, line).as_deref(),
+            Ok(expected),
+            "{properties:?} {line}"
+        );
+    }
+    for (properties, line, said) in [
+        (
+            &[KEY][..],
+            "v",
+            "no key separator found on line number 1: 'v'",
+        ),
+        (&[HEADERS], "v", "no headers delimiter"),
+        (&[HEADERS], "a\tv", "no header key separator in 'a'"),
+        (&[HEADERS, NULL], "N:1\tv", "null marker"),
+        (
+            &[("key.separator", "")],
+            "",
+            "key.separator may not be empty",
+        ),
+        (&[("headers.separator", ":")], "", "may not be equal"),
+        (&[("null.marker", "\t")], "", "may not be equal"),
+        (&[("parse.keys", "true")], "", "parse.keys"),
+    ] {
+        let error = read(properties, line).unwrap_err();
+        assert!(error.contains(said), "{properties:?} {line}: {error}");
+    }
+}

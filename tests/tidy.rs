@@ -1,0 +1,776 @@
+//! The shape of this repository, enforced: layers, owners of dependencies, lock types, file sizes, headers, and what may
+//! stand at the top. Each rule is tested against text that breaks it, at the end.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a rule that cannot read the tree is to fail the test"
+)]
+
+#[path = "tidy/source.rs"]
+mod source;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path as FilePath;
+
+use source::{Source, is_test_path, paths};
+
+/// Each layer, and the layers that it may name besides itself. What only tests compile may name any.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("sync", &[]),
+    ("utils", &["sync"]),
+    ("common", &["sync", "utils"]),
+    ("protocol", &["sync", "utils", "common"]),
+    ("record", &["sync", "utils", "common", "protocol"]),
+    (
+        "network",
+        &["sync", "utils", "common", "protocol", "record"],
+    ),
+    // The public error speaks of partitions and of the brokers' codes; layers to the left of `client` have small enums of
+    // their own.
+    ("error", &["sync", "common", "protocol"]),
+    (
+        "client",
+        &[
+            "sync", "utils", "common", "protocol", "record", "network", "error",
+        ],
+    ),
+    (
+        "producer",
+        &[
+            "sync", "utils", "common", "protocol", "record", "network", "error", "client",
+        ],
+    ),
+    // The test broker is the other side of the wire: it knows the formats, and nothing of the producer.
+    (
+        "testing",
+        &["sync", "utils", "common", "protocol", "record", "error"],
+    ),
+    ("manual", &[]),
+];
+
+/// Where each dependency may be named; an empty prefix is everywhere. A prefix ends at a module's name.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("mio", &["src/network"]),
+    ("socket2", &["src/network", "src/testing"]),
+    ("parking_lot", &["src/sync"]),
+    ("arc_swap", &["src/sync"]),
+    ("crossbeam_channel", &["src/client/host_resolver"]),
+    (
+        "byteorder",
+        &[
+            "src/protocol/readable",
+            "src/protocol/writable",
+            "src/record",
+            "src/utils/murmur2",
+        ],
+    ),
+    ("crc32c", &["src/record"]),
+    ("log", &[""]),
+    ("hashbrown", &[""]),
+    (
+        "fastrand",
+        &[
+            "src/common/uuid",
+            "src/utils/exponential_backoff",
+            "src/client",
+            "src/producer/internals/built_in_partitioner",
+            "src/producer/partitioners",
+        ],
+    ),
+    (
+        "thiserror",
+        &[
+            "src/protocol",
+            "src/record",
+            "src/network",
+            "src/producer/producer_config",
+        ],
+    ),
+    ("flate2", &["src/record/compression/gzip"]),
+    ("snap", &["src/record/compression/snappy"]),
+    ("lz4_flex", &["src/record/compression/lz4"]),
+    (
+        "zstd",
+        &["src/record/compression/zstd", "src/record/compression/mod"],
+    ),
+];
+
+/// Types that connect to somebody, and who may name them.
+const SOCKETS: [&str; 4] = ["TcpStream", "TcpListener", "UdpSocket", "*"];
+const SOCKET_OWNERS: [&str; 2] = ["network", "testing"];
+
+const MAX_LINES: usize = 900;
+const MAX_PRODUCTION_LINES: usize = 600;
+/// Files that may have more lines of production code. Empty is how it should be.
+const LONG_FILES: &[&str] = &[];
+
+const TOP_LEVEL: &[&str] = &[
+    "Cargo.toml",
+    "Cargo.lock",
+    "README.md",
+    "LICENSE",
+    "src",
+    "tests",
+    "benches",
+    "examples",
+];
+
+/// Words that say nothing about what is in a module.
+const EMPTY_NAMES: &[&str] = &[
+    "misc", "helper", "helpers", "util", "util2", "utils2", "stuff", "extra",
+];
+
+/// Spelt in halves, so that this file may be searched too.
+const MARKERS: &[&str] = &[
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+    concat!("XX", "X"),
+];
+const MACROS: &[&str] = &["dbg", "todo", "unimplemented"];
+
+// The rules.
+
+fn layers(source: &Source) -> Vec<String> {
+    let Some(layer) = source.layer() else {
+        return Vec::new();
+    };
+    let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == layer) else {
+        return vec![format!(
+            "{}: `{layer}` is not in the table of layers",
+            source.path
+        )];
+    };
+    let mut found = Vec::new();
+    for path in paths(&source.production) {
+        let supers = path
+            .segments
+            .iter()
+            .take_while(|segment| *segment == "super")
+            .count();
+        let named = match path.segments[0].as_str() {
+            "crate" => path.segments.get(1),
+            "super" if supers >= source.depth() => path.segments.get(supers),
+            _ => continue,
+        };
+        let named = named.map_or("", String::as_str);
+        if named != layer && !allowed.contains(&named) {
+            found.push(format!(
+                "{}:{}: `{layer}` may not name {}",
+                source.path,
+                path.line,
+                path.text()
+            ));
+        }
+    }
+    found
+}
+
+fn owners(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    for path in paths(&source.production) {
+        let owners = OWNERS.iter().find(|(name, _)| *name == path.segments[0]);
+        let Some((name, owners)) = owners else {
+            continue;
+        };
+        if !owners.iter().any(|owner| is_in(&source.path, owner)) {
+            found.push(format!(
+                "{}:{}: only {} may name {name}",
+                source.path,
+                path.line,
+                owners.join(", ")
+            ));
+        }
+    }
+    found
+}
+
+/// Whether a file is the module `owner` or in it.
+fn is_in(path: &str, owner: &str) -> bool {
+    let rest = path.strip_prefix(owner);
+    rest.is_some_and(|rest| owner.is_empty() || rest.starts_with(['.', '/']))
+}
+
+/// Locks and atomics have one home, so that a model checker can take their place.
+fn locks(source: &Source) -> Vec<String> {
+    if source.layer() == Some("sync") {
+        return Vec::new();
+    }
+    let named = paths(&source.production).into_iter().filter(|path| {
+        path.starts_with(&["std", "sync"])
+            || path.starts_with(&["core", "sync"])
+            || path.starts_with(&["alloc", "sync"])
+    });
+    named
+        .map(|path| {
+            format!(
+                "{}:{}: {} comes from crate::sync",
+                source.path,
+                path.line,
+                path.text()
+            )
+        })
+        .collect()
+}
+
+fn sockets(source: &Source) -> Vec<String> {
+    if source
+        .layer()
+        .is_some_and(|layer| SOCKET_OWNERS.contains(&layer))
+    {
+        return Vec::new();
+    }
+    let is_socket =
+        |name: Option<&String>| name.is_none_or(|name| SOCKETS.contains(&name.as_str()));
+    let named = paths(&source.production)
+        .into_iter()
+        .filter(|path| path.starts_with(&["std", "net"]) && is_socket(path.segments.get(2)));
+    named
+        .map(|path| {
+            format!(
+                "{}:{}: {} is for the network layer",
+                source.path,
+                path.line,
+                path.text()
+            )
+        })
+        .collect()
+}
+
+fn sizes(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    let lines = source.text.lines().count();
+    if lines > MAX_LINES {
+        found.push(format!(
+            "{}: {lines} lines, {MAX_LINES} at most",
+            source.path
+        ));
+    }
+    let production = production_lines(source);
+    if production > MAX_PRODUCTION_LINES && !LONG_FILES.contains(&source.path.as_str()) {
+        found.push(format!(
+            "{}: {production} lines without tests, {MAX_PRODUCTION_LINES} at most",
+            source.path
+        ));
+    }
+    found
+}
+
+/// Every line but those of items that only tests compile. A line of such an item has code, and no production code.
+fn production_lines(source: &Source) -> usize {
+    if source.is_test() {
+        return 0;
+    }
+    let lines = source.code.lines().zip(source.production.lines());
+    lines
+        .filter(|(code, production)| code.trim().is_empty() || !production.trim().is_empty())
+        .count()
+}
+
+fn markers(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    for (number, comment) in (1..).zip(source.comments.lines()) {
+        let words = comment.split(|c: char| !c.is_alphanumeric());
+        for word in words.filter(|word| MARKERS.contains(word)) {
+            found.push(format!("{}:{number}: {word}", source.path));
+        }
+    }
+    for (number, code) in (1..).zip(source.code.lines()) {
+        let calls = code.split('!').filter_map(|before| {
+            let name = before
+                .rsplit(|c: char| !c.is_alphanumeric() && c != '_')
+                .next();
+            name.filter(|name| MACROS.contains(name))
+        });
+        found.extend(calls.map(|name| format!("{}:{number}: {name}!", source.path)));
+    }
+    found
+}
+
+/// Only the strings of tests may hold other characters, as test data.
+fn ascii(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    let is_test_file = source.is_test() || is_test_path(&source.path);
+    let views = source
+        .text
+        .lines()
+        .zip(source.code.lines().zip(source.comments.lines()));
+    let views = views.zip(source.production.lines());
+    for (number, ((text, (code, comment)), production)) in (1..).zip(views) {
+        let is_test_line =
+            is_test_file || (!code.trim().is_empty() && production.trim().is_empty());
+        let is_ascii = if is_test_line {
+            code.is_ascii() && comment.is_ascii()
+        } else {
+            text.is_ascii()
+        };
+        if !is_ascii {
+            found.push(format!("{}:{number}: not ASCII", source.path));
+        }
+    }
+    found
+}
+
+/// Files of tests beside the code that they test may go without: the header of that code is theirs.
+fn headers(source: &Source) -> Vec<String> {
+    let needs_none = source.path.starts_with("src/") && source.path.ends_with("/tests.rs");
+    if needs_none || source.text.starts_with("//! ") {
+        return Vec::new();
+    }
+    vec![format!(
+        "{}: does not begin with `//! ` and its purpose",
+        source.path
+    )]
+}
+
+fn names(source: &Source) -> Vec<String> {
+    let parts = source.path.split(['/', '.']);
+    let empty = parts.filter(|part| EMPTY_NAMES.contains(part));
+    empty
+        .map(|name| format!("{}: `{name}` says nothing", source.path))
+        .collect()
+}
+
+/// Lints are met or answered one by one.
+fn blanket_allows(source: &Source) -> Vec<String> {
+    const BLANKETS: [&str; 3] = ["dead_code", "unused", "warnings"];
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(source.production.lines()) {
+        let allows = line.split("allow(").nth(1).unwrap_or_default();
+        let names = allows.split(|c: char| !c.is_alphanumeric() && c != '_');
+        for name in names.filter(|name| BLANKETS.contains(name)) {
+            found.push(format!("{}:{number}: allow({name})", source.path));
+        }
+    }
+    found
+}
+
+fn top_level<'a>(entries: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let entries = entries.into_iter();
+    let strange = entries.filter(|name| !name.starts_with('.') && !TOP_LEVEL.contains(name));
+    strange
+        .map(|name| format!("{name} may not stand at the top of the repository"))
+        .collect()
+}
+
+/// Dependencies of the library that nobody owns, and owners of what is no dependency.
+fn unowned(manifest: &str) -> Vec<String> {
+    let dependencies: BTreeSet<String> = table(manifest, "[dependencies]")
+        .map(|name| name.replace('-', "_"))
+        .collect();
+    let owned: BTreeSet<String> = OWNERS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let difference = dependencies.symmetric_difference(&owned);
+    difference
+        .map(|name| format!("{name}: in Cargo.toml or in OWNERS, but not in both"))
+        .collect()
+}
+
+/// The keys of a table of Cargo.toml.
+fn table<'a>(manifest: &'a str, header: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = manifest
+        .lines()
+        .skip_while(move |line| *line != header)
+        .skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    lines
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name)
+}
+
+// The tree.
+
+fn root() -> &'static FilePath {
+    FilePath::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file with this ending under a folder.
+fn files(folder: &str, ending: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir(root().join(folder)) else {
+        return found;
+    };
+    for entry in entries {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            if !path.ends_with("/target") {
+                found.extend(files(&path, ending));
+            }
+        } else if path.ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn sources(folder: &str) -> Vec<Source> {
+    let files = files(folder, ".rs");
+    let read = |path: &String| Source::new(path, &fs::read_to_string(root().join(path)).unwrap());
+    let mut sources: Vec<Source> = files.iter().map(read).collect();
+    mark_tests(&mut sources);
+    sources
+}
+
+/// A file is for tests where the module that declares it says so, or is for tests itself.
+fn mark_tests(sources: &mut [Source]) {
+    loop {
+        let modules: Vec<String> = sources.iter().flat_map(Source::test_modules).collect();
+        let is_test = |path: &str| {
+            modules
+                .iter()
+                .any(|module| path == module || (module.ends_with('/') && path.starts_with(module)))
+        };
+        let mut changed = false;
+        for source in sources
+            .iter_mut()
+            .filter(|source| is_test(&source.path) && !source.is_test())
+        {
+            source.mark_as_test();
+            changed = true;
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+fn check(folders: &[&str], rules: &[fn(&Source) -> Vec<String>]) {
+    let sources: Vec<Source> = folders.iter().flat_map(|folder| sources(folder)).collect();
+    assert!(!sources.is_empty(), "no sources under {folders:?}");
+    let found: Vec<String> = sources
+        .iter()
+        .flat_map(|source| rules.iter().flat_map(|rule| rule(source)))
+        .collect();
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+#[test]
+fn modules_name_only_layers_to_their_left() {
+    check(&["src"], &[layers]);
+}
+
+#[test]
+fn dependencies_locks_and_sockets_are_named_by_their_owners() {
+    check(&["src"], &[owners, locks, sockets]);
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert_eq!(unowned(&manifest), Vec::<String>::new());
+}
+
+#[test]
+fn files_are_short_begin_with_their_purpose_and_leave_nothing_open() {
+    check(
+        &["src", "tests", "examples", "benches"],
+        &[sizes, headers, markers, ascii, names, blanket_allows],
+    );
+}
+
+#[test]
+fn texts_are_ascii() {
+    let texts = files("src", ".md")
+        .into_iter()
+        .chain(["README.md".to_owned()]);
+    let mut found = Vec::new();
+    for path in texts {
+        let text = fs::read_to_string(root().join(&path)).unwrap();
+        let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.is_ascii());
+        found.extend(lines.map(|(number, _)| format!("{path}:{number}: not ASCII")));
+    }
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+#[test]
+fn the_top_of_the_repository_is_bare() {
+    let entries = fs::read_dir(root()).unwrap();
+    let names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    // Build output, which is not part of the repository.
+    let names = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| *name != "target");
+    assert_eq!(top_level(names), Vec::<String>::new());
+}
+
+// The rules, shown to find what they are for and nothing else.
+
+#[cfg(test)]
+mod rules {
+    use super::*;
+
+    #[track_caller]
+    fn finds(rule: fn(&Source) -> Vec<String>, path: &str, text: &str) {
+        assert_ne!(
+            rule(&Source::new(path, text)),
+            Vec::<String>::new(),
+            "{path}: {text}"
+        );
+    }
+
+    #[track_caller]
+    fn passes(rule: fn(&Source) -> Vec<String>, path: &str, text: &str) {
+        assert_eq!(
+            rule(&Source::new(path, text)),
+            Vec::<String>::new(),
+            "{path}: {text}"
+        );
+    }
+
+    #[test]
+    fn layers_are_one_way() {
+        finds(layers, "src/protocol/mod.rs", "use crate::record::Batch;");
+        finds(
+            layers,
+            "src/network/a.rs",
+            "use crate::{common::Node, client::Metadata};",
+        );
+        finds(
+            layers,
+            "src/client/a.rs",
+            "fn f(p: crate::producer::Producer) {}",
+        );
+        finds(layers, "src/network/a.rs", "use crate::error::Error;");
+        finds(
+            layers,
+            "src/producer/a.rs",
+            "use crate::testing::FakeBroker;",
+        );
+        finds(layers, "src/client/a.rs", "use crate::Error;");
+        finds(layers, "src/client/a.rs", "use crate::*;");
+        finds(
+            layers,
+            "src/client/a.rs",
+            "use super::super::producer::Producer;",
+        );
+        finds(
+            layers,
+            "src/client/mod.rs",
+            "use super::producer::Producer;",
+        );
+        finds(layers, "src/new_layer/mod.rs", "");
+        passes(
+            layers,
+            "src/client/a.rs",
+            "use super::super::network::Selector;",
+        );
+        passes(layers, "src/client/a.rs", "use super::metadata::Metadata;");
+        passes(
+            layers,
+            "src/record/mod.rs",
+            "use crate::{protocol::X, record::Y}; // crate::client",
+        );
+        passes(
+            layers,
+            "src/record/mod.rs",
+            "#[cfg(test)] mod tests { use crate::testing::X; }",
+        );
+        passes(
+            layers,
+            "src/client/a/tests.rs",
+            "use crate::testing::FakeBroker;",
+        );
+        passes(layers, "src/lib.rs", "pub use crate::producer::Producer;");
+    }
+
+    #[test]
+    fn dependencies_have_owners() {
+        finds(owners, "src/client/a.rs", "fn f(t: mio::Token) {}");
+        finds(owners, "src/client/a.rs", "use {std::fmt, mio::Token};");
+        finds(owners, "src/networking.rs", "use mio::Token;");
+        finds(owners, "src/client/a.rs", "use socket2;");
+        finds(
+            owners,
+            "src/record/compression/snappy.rs",
+            "use zstd::bulk as z;",
+        );
+        passes(
+            owners,
+            "src/network/a.rs",
+            "use mio::{Token, net::TcpStream};",
+        );
+        passes(
+            owners,
+            "src/client/a.rs",
+            "use crate::network::mio::Token; let s = \"mio::Token\";",
+        );
+        passes(
+            owners,
+            "src/record/compression/snappy/block.rs",
+            "use snap::raw;",
+        );
+        assert_ne!(
+            unowned("[dependencies]\nserde = \"1\"\n"),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            table("[a]\nx = 1\n[b]\n# c = 1\ny-z = 2\n", "[b]").collect::<Vec<_>>(),
+            ["y-z"]
+        );
+    }
+
+    #[test]
+    fn locks_have_one_home() {
+        finds(locks, "src/client/a.rs", "use std::sync::Mutex;");
+        finds(
+            locks,
+            "src/client/a.rs",
+            "use std::{fmt, sync::{self, atomic::AtomicBool}};",
+        );
+        finds(
+            locks,
+            "src/client/a.rs",
+            "let x = core::sync::atomic::fence;",
+        );
+        finds(owners, "src/client/a.rs", "use parking_lot::Mutex;");
+        finds(owners, "src/client/a.rs", "let g: arc_swap::Guard<X>;");
+        passes(locks, "src/sync.rs", "pub(crate) use std::sync::Arc;");
+        passes(
+            locks,
+            "src/client/a.rs",
+            "use crate::sync::Mutex; /* std::sync::Mutex */",
+        );
+        passes(
+            locks,
+            "src/client/a.rs",
+            "#[cfg(test)] use std::sync::mpsc;",
+        );
+    }
+
+    #[test]
+    fn sockets_are_of_the_network() {
+        finds(
+            sockets,
+            "src/client/a.rs",
+            "use std::net::{IpAddr, TcpStream};",
+        );
+        finds(sockets, "src/client/a.rs", "use std::net;");
+        finds(sockets, "src/client/a.rs", "use std::net::*;");
+        passes(
+            sockets,
+            "src/client/a.rs",
+            "use std::net::{IpAddr, ToSocketAddrs};",
+        );
+        passes(sockets, "src/testing/a.rs", "use std::net::TcpListener;");
+    }
+
+    #[test]
+    fn sizes_have_limits() {
+        finds(
+            sizes,
+            "src/a.rs",
+            &"fn f() {}\n".repeat(MAX_PRODUCTION_LINES + 1),
+        );
+        finds(
+            sizes,
+            "src/a/tests.rs",
+            &"fn f() {}\n".repeat(MAX_LINES + 1),
+        );
+        passes(
+            sizes,
+            "src/a/tests.rs",
+            &"fn f() {}\n".repeat(MAX_PRODUCTION_LINES + 1),
+        );
+        let tests = format!(
+            "fn f() {{}}\n#[cfg(test)]\nmod t {{\n{}}}\n",
+            "fn g() {}\n".repeat(700)
+        );
+        passes(sizes, "src/a.rs", &tests);
+        assert_eq!(production_lines(&Source::new("src/a.rs", &tests)), 1);
+    }
+
+    #[test]
+    fn nothing_is_left_open() {
+        for marker in MARKERS {
+            finds(markers, "src/a.rs", &format!("// {marker}: later"));
+            finds(markers, "tests/a.rs", &format!("/* a\n {marker} */"));
+            passes(
+                markers,
+                "src/a.rs",
+                &format!("const S: &str = \"{marker}\"; // {marker}S"),
+            );
+        }
+        for name in MACROS {
+            finds(markers, "src/a.rs", &format!("fn f() {{ std::{name}!() }}"));
+            passes(
+                markers,
+                "src/a.rs",
+                &format!("// {name}!()\nfn my_{name}() {{ a != b }}"),
+            );
+        }
+        finds(
+            blanket_allows,
+            "src/a.rs",
+            "#![allow(dead_code, reason = \"later\")]",
+        );
+        passes(
+            blanket_allows,
+            "src/a.rs",
+            "#[allow(clippy::panic, reason = \"dead_code\")]",
+        );
+    }
+
+    #[test]
+    fn text_is_ascii() {
+        finds(ascii, "src/a.rs", "// \u{2192}");
+        finds(ascii, "src/a.rs", "const A: &str = \"\u{e9}\";");
+        finds(ascii, "src/a.rs", "#[cfg(test)] mod tests {\n // \u{e9}\n}");
+        passes(
+            ascii,
+            "src/a.rs",
+            "#[cfg(test)]\nmod tests {\n const A: &str = \"\u{e9}\";\n}",
+        );
+        passes(ascii, "src/a/tests.rs", "const A: char = '\u{e9}';");
+    }
+
+    #[test]
+    fn files_say_what_they_are_for() {
+        finds(headers, "src/a.rs", "use std::fmt;");
+        finds(headers, "src/a.rs", "//!\n");
+        finds(headers, "tests/a.rs", "// A test.");
+        passes(headers, "src/a.rs", "//! What it is for.");
+        passes(headers, "src/a/tests.rs", "use super::*;");
+        finds(names, "src/client/helpers.rs", "");
+        finds(names, "src/util2/mod.rs", "");
+        passes(names, "src/utils/mod.rs", "");
+        assert_eq!(top_level(["Cargo.toml", ".ci", "src", "docs"]).len(), 1);
+    }
+
+    #[test]
+    fn what_only_tests_compile_is_known() {
+        let text = "struct A {\n #[cfg(test)]\n a: B<C>,\n b: D,\n}\n#[cfg(test)]\nfn e<F, G>() { h; }\nfn i() {}\n";
+        let production = Source::new("src/a.rs", text).production;
+        let words: Vec<&str> = production.split_whitespace().collect();
+        assert_eq!(
+            words,
+            ["struct", "A", "{", "b:", "D,", "}", "fn", "i()", "{}"]
+        );
+        assert_eq!(production.lines().count(), text.lines().count());
+
+        let mut sources = [
+            Source::new("src/a.rs", "mod b; #[cfg(test)] mod mock;"),
+            Source::new("src/a/b.rs", "fn f() {}"),
+            Source::new("src/a/mock.rs", "mod deep;"),
+            Source::new("src/a/mock/deep.rs", "fn f() {}"),
+        ];
+        mark_tests(&mut sources);
+        assert_eq!(
+            sources.map(|source| source.is_test()),
+            [false, false, true, true]
+        );
+    }
+
+    #[test]
+    fn literals_are_not_code() {
+        let text =
+            "a('\"'); b(\"\\\"// c\"); d(r#\"e\" /* \"#); f::<'g>(b'\\''); /* h /* i */ j */ k";
+        let code = Source::new("src/a.rs", text).code;
+        let words: String = code.chars().filter(|c| c.is_alphanumeric()).collect();
+        assert_eq!(words, "abdfgbk");
+        let found = paths("use a::{self, b::{c as d, *}}; e::f::<g::H>(); i; use j;");
+        let found: Vec<String> = found.iter().map(source::Path::text).collect();
+        assert_eq!(found, ["a", "a::b::c", "a::b::*", "e::f", "g::H", "j"]);
+    }
+}
