@@ -6,37 +6,17 @@ use super::host_resolver::{HostLookup, SystemHostLookup};
 use super::metadata::printable;
 use crate::common::{Node, NodeId};
 use crate::error::{Error, ErrorKind};
+use crate::utils::choice;
 
 const CONFIG: &str = "bootstrap.servers";
 
-/// `client.dns.lookup`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum ClientDnsLookup {
-    /// A name stands for one node, and its addresses are tried in turn.
-    #[default]
-    UseAllDnsIps,
-    /// Each address of a bootstrap name stands for a node of its own, under its canonical name.
-    ResolveCanonicalBootstrapServersOnly,
-}
-
-impl ClientDnsLookup {
-    /// The value of the configuration key.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::UseAllDnsIps => "use_all_dns_ips",
-            Self::ResolveCanonicalBootstrapServersOnly => {
-                "resolve_canonical_bootstrap_servers_only"
-            }
-        }
-    }
-
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [
-            Self::UseAllDnsIps,
-            Self::ResolveCanonicalBootstrapServersOnly,
-        ]
-        .into_iter()
-        .find(|lookup| lookup.name() == name)
+choice! {
+    /// What is done with a host name that has more than one address (`client.dns.lookup`).
+    ClientDnsLookup {
+        /// Each address is tried in turn.
+        UseAllDnsIps = "use_all_dns_ips",
+        /// Each bootstrap name is replaced by the canonical names of all its addresses, as Kerberos needs it.
+        ResolveCanonicalBootstrapServersOnly = "resolve_canonical_bootstrap_servers_only",
     }
 }
 

@@ -13,31 +13,15 @@ use crate::error::Error;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{MetadataRequest, MetadataResponse};
 use crate::sync::Arc;
+use crate::utils::choice;
 
-/// `metadata.recovery.strategy`: what to do when no known broker can be reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum MetadataRecoveryStrategy {
-    /// Go on with the brokers that are known.
-    None,
-    /// Start again from the bootstrap servers.
-    #[default]
-    Rebootstrap,
-}
-
-impl MetadataRecoveryStrategy {
-    /// The value of the configuration key.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Rebootstrap => "rebootstrap",
-        }
-    }
-
-    /// The value may be written in any case.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::None, Self::Rebootstrap]
-            .into_iter()
-            .find(|strategy| strategy.name().eq_ignore_ascii_case(name))
+choice! {
+    /// What is done when no known broker can be reached any more (`metadata.recovery.strategy`).
+    MetadataRecoveryStrategy {
+        /// Start again from the addresses in `bootstrap.servers`.
+        Rebootstrap = "rebootstrap",
+        /// Go on trying the brokers known last.
+        None = "none",
     }
 }
 

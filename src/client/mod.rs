@@ -13,7 +13,8 @@ mod mock_client;
 mod network_client;
 mod node_api_versions;
 
-pub(crate) use client_utils::{ClientDnsLookup, parse_and_validate_addresses};
+pub use client_utils::ClientDnsLookup;
+pub(crate) use client_utils::parse_and_validate_addresses;
 pub(crate) use host_resolver::{HostLookup, HostResolver, SystemHostLookup, ThreadedHostResolver};
 pub(crate) use kafka_client::{
     ClientRequest, ClientResponse, CorrelationId, KafkaClient, RequestFailure,
@@ -21,7 +22,7 @@ pub(crate) use kafka_client::{
 pub(crate) use metadata::{
     Metadata, MetadataConfig, MetadataRequestVersion, node_from_wire, printable,
 };
-pub(crate) use metadata_updater::MetadataRecoveryStrategy;
+pub use metadata_updater::MetadataRecoveryStrategy;
 #[cfg(test)]
 pub(crate) use mock_client::{MockClient, SentRequest};
 pub(crate) use network_client::{NetworkClient, NetworkClientConfig};

@@ -11,7 +11,8 @@ mod memory_records_builder;
 mod record_error;
 mod varint;
 
-pub(crate) use compression::{Compression, CompressionError, CompressionType};
+pub use compression::CompressionType;
+pub(crate) use compression::{Compression, CompressionError};
 pub(crate) use compression_ratio_estimator::CompressionRatioEstimator;
 pub(crate) use default_record::{DecodedRecord, DefaultRecord};
 pub(crate) use default_record_batch::{

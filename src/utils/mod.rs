@@ -1,10 +1,12 @@
 //! Small parts that know nothing of Kafka's protocol: time, backoff, hashing, threads.
 
+mod choice;
 mod exponential_backoff;
 mod kafka_thread;
 mod murmur2;
 mod time;
 
+pub(crate) use choice::choice;
 pub(crate) use exponential_backoff::ExponentialBackoff;
 pub(crate) use kafka_thread::KafkaThread;
 pub(crate) use murmur2::{murmur2, to_positive};

@@ -39,7 +39,7 @@ use crate::record::CompressionType;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
 use crate::utils::Time;
 
-/// The first Produce version that names topics by their ids alone.
+/// The first Produce version whose answers name topics by their ids alone.
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
 /// The first Produce version whose brokers know zstd.
 const FIRST_VERSION_WITH_ZSTD: i16 = 7;
@@ -287,7 +287,7 @@ impl<C: KafkaClient> Sender<C> {
         }
         // The request names each topic once.
         batches.sort_unstable_by(|a, b| a.topic_partition().cmp(b.topic_partition()));
-        let (topics, max_version) = produce_topics(&batches, cluster);
+        let topics = produce_topics(&batches, cluster);
         let request = ProduceRequest {
             transactional_id: None,
             acks: self.config.acks,
@@ -311,7 +311,6 @@ impl<C: KafkaClient> Sender<C> {
                 created: now,
                 expect_response: self.config.acks != 0,
                 request_timeout: self.config.request_timeout,
-                max_version,
             },
             now,
         );
@@ -471,12 +470,8 @@ impl<C: KafkaClient> Sender<C> {
 
 /// The body of a request with these batches, which are sorted by topic, and the highest version that can carry it: without
 /// the id of every topic it has to name them.
-fn produce_topics(
-    batches: &[ProducerBatch],
-    cluster: &Cluster,
-) -> (Vec<ProduceTopic>, Option<i16>) {
+fn produce_topics(batches: &[ProducerBatch], cluster: &Cluster) -> Vec<ProduceTopic> {
     let mut topics: Vec<ProduceTopic> = Vec::new();
-    let mut has_all_ids = true;
     for batch in batches {
         let topic_partition = batch.topic_partition();
         let partition = ProducePartition {
@@ -490,7 +485,6 @@ fn produce_topics(
             _ => {
                 let info = cluster.topic(topic_partition.topic());
                 let topic_id = info.map_or(Uuid::ZERO, |info| info.id());
-                has_all_ids &= !topic_id.is_zero();
                 topics.push(ProduceTopic {
                     name: Arc::clone(topic_partition.shared_topic()),
                     topic_id,
@@ -499,8 +493,5 @@ fn produce_topics(
             }
         }
     }
-    (
-        topics,
-        (!has_all_ids).then_some(FIRST_VERSION_WITH_TOPIC_IDS - 1),
-    )
+    topics
 }

@@ -213,7 +213,7 @@ impl ProducerConfig {
             CompressionType::Zstd => i32::try_from(zstd).ok(),
             CompressionType::None | CompressionType::Snappy => None,
         };
-        Compression::new(codec.codec(), level).map_err(|error| config_error(error.to_string()))
+        Compression::new(codec, level).map_err(|error| config_error(error.to_string()))
     }
 
     /// The text of a key without blanks around it; empty where it has none.

@@ -21,15 +21,22 @@ use std::ops::RangeInclusive;
 
 use super::varint::RecordSink;
 use crate::sync::{Arc, Mutex};
+use crate::utils::choice;
 
-/// A compression codec, as the attributes of a batch number it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum CompressionType {
-    None,
-    Gzip,
-    Snappy,
-    Lz4,
-    Zstd,
+choice! {
+    /// The codec that batches are compressed with (`compression.type`).
+    CompressionType {
+        /// No compression.
+        None = "none",
+        /// Cargo feature `gzip`, on by default.
+        Gzip = "gzip",
+        /// Cargo feature `snappy`, on by default.
+        Snappy = "snappy",
+        /// Cargo feature `lz4`, on by default.
+        Lz4 = "lz4",
+        /// Cargo feature `zstd`, off by default because it needs a C compiler.
+        Zstd = "zstd",
+    }
 }
 
 impl CompressionType {
@@ -52,22 +59,6 @@ impl CompressionType {
         Self::ALL.into_iter().find(|kind| kind.id() == id)
     }
 
-    /// The value of `compression.type`; also the cargo feature.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Gzip => "gzip",
-            Self::Snappy => "snappy",
-            Self::Lz4 => "lz4",
-            Self::Zstd => "zstd",
-        }
-    }
-
-    /// The codec with this name.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
     /// The level that stands for "the codec's own default", and the levels that Java accepts besides.
     fn levels(self) -> Option<(i32, RangeInclusive<i32>)> {
         match self {
@@ -76,12 +67,6 @@ impl CompressionType {
             Self::Lz4 => Some((9, 1..=17)),
             Self::Zstd => Some((3, -131_072..=22)),
         }
-    }
-}
-
-impl fmt::Display for CompressionType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -36,7 +36,7 @@ fn ids_and_names() {
         let id = i16::try_from(id).unwrap();
         let kind = CompressionType::from_id(id).unwrap();
         assert_eq!(kind.id(), id);
-        assert_eq!(kind.name(), name);
+        assert_eq!(kind.as_str(), name);
         assert_eq!(CompressionType::from_name(name), Some(kind));
     }
     assert_eq!(CompressionType::from_id(5), None);

@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
 
 use super::core::Core;
 use super::handler;
@@ -74,6 +76,8 @@ impl Connection {
     /// Ends the connection as the end of its node does.
     pub(super) fn abandon(&self) {
         self.is_abandoned.store(true, Ordering::Release);
+        // Otherwise each connection would keep its port for a minute more, and a day's tests could use up all ports.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         self.close();
     }
 

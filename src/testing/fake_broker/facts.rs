@@ -36,7 +36,7 @@ impl BatchHeader {
     pub(super) fn of(batch: &RecordBatch<'_>) -> Result<Self, RecordError> {
         Ok(Self {
             size_bytes: batch.as_bytes().len(),
-            compression: batch.compression_type()?.name(),
+            compression: batch.compression_type()?.as_str(),
             crc: batch.crc(),
             record_count: batch.record_count(),
             producer_id: batch.producer_id(),

@@ -35,6 +35,7 @@ enum Port {
 #[derive(Debug)]
 struct Acceptor {
     is_stopping: Arc<AtomicBool>,
+    listener: Arc<TcpListener>,
     thread: JoinHandle<()>,
 }
 
@@ -81,9 +82,10 @@ impl NodeServer {
         };
         socket.listen(BACKLOG)?;
         let is_stopping = Arc::new(AtomicBool::new(false));
+        let listener = Arc::new(TcpListener::from(socket));
         let acceptor = AcceptLoop {
             node: self.node,
-            listener: TcpListener::from(socket),
+            listener: Arc::clone(&listener),
             is_stopping: Arc::clone(&is_stopping),
             closes_at_once: Arc::clone(&self.closes_at_once),
             core: Arc::clone(core),
@@ -92,6 +94,7 @@ impl NodeServer {
         let thread = KafkaThread::spawn(name, move || acceptor.run())?;
         *port = Port::Open(Acceptor {
             is_stopping,
+            listener,
             thread,
         });
         Ok(())
@@ -113,10 +116,17 @@ impl NodeServer {
 }
 
 impl Acceptor {
-    /// Ends the thread. It is blocked in `accept`, which nothing ends but a connection.
+    /// Ends the thread, which is blocked in `accept`.
+    ///
+    /// Where a listener can be shut down, on Linux above all, that ends the call, and the listening too. To close the
+    /// descriptor would not be enough for the latter: a child process that is forked at this moment has it as well, until
+    /// another program takes its place. Elsewhere only a connection ends the call.
     fn stop(self, address: SocketAddr) {
         self.is_stopping.store(true, Ordering::SeqCst);
-        while !self.thread.is_finished() {
+        let is_shut_down = SockRef::from(&self.listener)
+            .shutdown(Shutdown::Both)
+            .is_ok();
+        while !is_shut_down && !self.thread.is_finished() {
             if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
                 break;
             }
@@ -129,7 +139,7 @@ impl Acceptor {
 
 struct AcceptLoop {
     node: NodeId,
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     is_stopping: Arc<AtomicBool>,
     closes_at_once: Arc<AtomicBool>,
     core: Arc<Core>,
@@ -140,7 +150,6 @@ impl AcceptLoop {
         loop {
             let accepted = self.listener.accept();
             if self.is_stopping.load(Ordering::SeqCst) {
-                self.stop_listening();
                 return;
             }
             match accepted {
@@ -152,13 +161,6 @@ impl AcceptLoop {
                 }
             }
         }
-    }
-
-    /// Closing the descriptor is not always enough: a child process that was forked at this moment has it too, until it
-    /// is replaced by another program, and so long the kernel would go on accepting. Linux ends that here; systems that
-    /// cannot shut a listener down say so, and lose nothing but this.
-    fn stop_listening(&self) {
-        let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
     }
 }
 

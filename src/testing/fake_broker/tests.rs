@@ -35,6 +35,9 @@ impl Client {
         let port = broker.port(NodeId(node)).unwrap();
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        // Leaves no connection behind that lingers and keeps its port.
+        let linger = Some(Duration::ZERO);
+        socket2::SockRef::from(&stream).set_linger(linger).unwrap();
         Self {
             stream,
             correlation_id: 0,

@@ -48,7 +48,6 @@ impl<C: KafkaClient> Sender<C> {
                 created: now,
                 expect_response: true,
                 request_timeout: self.config.request_timeout,
-                max_version: None,
             },
             now,
         );
