@@ -141,7 +141,12 @@ impl Message for ApiVersionsResponse {
     /// takes any body in that form; this takes that error alone.
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let start = r.clone();
-        Self::decode_version(r, version).or_else(|error| {
+        let decoded = Self::decode_version(r, version);
+        if matches!(&decoded, Ok(response) if response.error_code == ErrorCode::UNSUPPORTED_VERSION) {
+            r.skip_rest();
+            return decoded;
+        }
+        decoded.or_else(|error| {
             *r = start;
             match Self::decode_version(r, 0) {
                 Ok(response) if response.error_code == ErrorCode::UNSUPPORTED_VERSION => {

@@ -18,4 +18,6 @@ mod history;
 #[cfg(test)]
 mod librdkafka;
 #[cfg(test)]
+mod ours;
+#[cfg(test)]
 mod scenarios;

@@ -38,7 +38,7 @@ impl ProducerContext for Callbacks {
 }
 
 /// Its thread alone polls: where several do, they call back out of order.
-struct Librdkafka(ThreadedProducer<Callbacks>);
+pub(crate) struct Librdkafka(ThreadedProducer<Callbacks>);
 
 impl Subject for Librdkafka {
     fn start(bootstrap_servers: &str, properties: &[(&str, &str)]) -> Self {
