@@ -142,7 +142,8 @@ impl Message for ApiVersionsResponse {
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let start = r.clone();
         let decoded = Self::decode_version(r, version);
-        if matches!(&decoded, Ok(response) if response.error_code == ErrorCode::UNSUPPORTED_VERSION) {
+        if matches!(&decoded, Ok(response) if response.error_code == ErrorCode::UNSUPPORTED_VERSION)
+        {
             r.skip_rest();
             return decoded;
         }
