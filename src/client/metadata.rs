@@ -136,6 +136,7 @@ impl Metadata {
     }
 
     /// Whether [`add`](Self::add) was called for `topic` and it was not forgotten since.
+    #[cfg(test)]
     pub(crate) fn contains_topic(&self, topic: &str) -> bool {
         self.topics.load().contains(topic)
     }
@@ -161,6 +162,7 @@ impl Metadata {
     }
 
     /// Grows with each update.
+    #[cfg(test)]
     pub(crate) fn update_version(&self) -> u64 {
         self.state.lock().update_version
     }
@@ -229,6 +231,7 @@ impl Metadata {
         self.updated.notify_all();
     }
 
+    #[cfg(test)]
     pub(crate) fn is_closed(&self) -> bool {
         self.state.lock().closed
     }
@@ -240,6 +243,7 @@ impl Metadata {
     }
 
     /// Whether somebody asked for an update that has not come yet.
+    #[cfg(test)]
     pub(crate) fn is_update_requested(&self) -> bool {
         self.state.lock().refresh.is_requested()
     }

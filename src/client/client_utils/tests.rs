@@ -138,7 +138,7 @@ fn names_of_the_lookups() {
         ClientDnsLookup::UseAllDnsIps,
         ClientDnsLookup::ResolveCanonicalBootstrapServersOnly,
     ] {
-        assert_eq!(ClientDnsLookup::from_name(lookup.name()), Some(lookup));
+        assert_eq!(ClientDnsLookup::from_name(lookup.as_str()), Some(lookup));
     }
     assert_eq!(ClientDnsLookup::from_name("default"), None);
 }

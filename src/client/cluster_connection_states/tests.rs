@@ -92,19 +92,6 @@ fn multiple_node_connection_states() {
     assert_eq!(states.nodes_with_connections(), [NODE]);
 }
 
-// Java: ClusterConnectionStatesTest.testRemoveNode.
-#[test]
-fn remove_node() {
-    let (mut states, time) = states();
-    states.connecting(NODE, HOST, time.now());
-    time.advance_ms(1000);
-    states.remove(NODE);
-    assert!(states.can_connect(NODE, time.now()));
-    assert!(!states.is_connecting(NODE) && !states.is_disconnected(NODE));
-    assert_eq!(states.connection_delay(NODE, time.now()), ms(0));
-    assert_eq!(states.next_setup_timeout(), None);
-}
-
 // Java: ClusterConnectionStatesTest.testMaxReconnectBackoff, testExponentialReconnectBackoff.
 #[test]
 fn reconnect_backoff_grows_up_to_its_maximum_and_ready_resets_it() {

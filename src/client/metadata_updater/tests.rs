@@ -277,5 +277,4 @@ fn names_of_the_strategies() {
     );
     assert_eq!(from("none"), Some(MetadataRecoveryStrategy::None));
     assert_eq!(from("other"), None);
-    assert_eq!(MetadataRecoveryStrategy::default().name(), "rebootstrap");
 }
