@@ -8,5 +8,5 @@ pub(crate) use std::sync::atomic::{
 };
 pub(crate) use std::sync::{Arc, OnceLock, Weak};
 
-pub(crate) use arc_swap::{ArcSwap, ArcSwapOption};
+pub(crate) use arc_swap::{ArcSwap, ArcSwapOption, Guard as Snapshot};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
