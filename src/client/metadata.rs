@@ -20,12 +20,10 @@ mod update;
 
 use std::time::{Duration, Instant};
 
-use arc_swap::Guard;
-
 use crate::common::{Cluster, ClusterBuilder, Node, TopicPartition};
 use crate::error::{Error, ErrorKind, TimeoutReason};
 use crate::protocol::messages::{MetadataRequest, MetadataResponse};
-use crate::sync::{Arc, ArcSwap, AtomicU64, Condvar, Mutex, Ordering};
+use crate::sync::{Arc, ArcSwap, AtomicU64, Condvar, Mutex, Ordering, Snapshot};
 use crate::utils::Time;
 
 pub(crate) use nodes::{node_from_wire, printable};
@@ -80,7 +78,7 @@ impl Metadata {
     }
 
     /// The latest view of the cluster. Lock-free; for a short time only, since a guard makes an update slower.
-    pub(crate) fn snapshot(&self) -> Guard<Arc<Cluster>> {
+    pub(crate) fn snapshot(&self) -> Snapshot<Arc<Cluster>> {
         self.snapshot.load()
     }
 

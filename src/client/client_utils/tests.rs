@@ -1,3 +1,5 @@
+//! Which bootstrap addresses are taken, and what they resolve to.
+
 use std::io;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Connection states and their backoff. Java: `ClusterConnectionStatesTest`.
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::*;

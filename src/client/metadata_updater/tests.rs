@@ -1,3 +1,5 @@
+//! When and of whom metadata is asked. Java: parts of `NetworkClientTest`.
+
 use super::*;
 use crate::client::metadata::MetadataConfig;
 use crate::common::NodeId;
