@@ -111,7 +111,7 @@ impl MemoryRecordsBuilder {
     /// Appends a record if there is room; `false` says that there is not, or that the batch is closed for appends.
     ///
     /// # Errors
-    /// As [`append`](Self::append), except for a closed batch.
+    /// When the record can be in no batch, or the codec fails.
     #[inline]
     pub(crate) fn try_append(
         &mut self,
