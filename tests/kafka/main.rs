@@ -17,4 +17,5 @@
 mod harness;
 #[path = "../support/history.rs"]
 mod history;
+mod round_trip;
 mod self_test;
