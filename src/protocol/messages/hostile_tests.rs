@@ -216,7 +216,7 @@ fn a_refusal_with_bytes_left_over_says_nothing_else() {
     let accepted = Body::decode(ApiKey::ApiVersions, false, 4, &accepted);
     assert!(matches!(
         accepted,
-        Err(DecodeError::TrailingBytes { count: 6, .. })
+        Err(DecodeError::TrailingBytes { count: 5, .. })
     ));
 }
 
