@@ -193,7 +193,7 @@ mod tests {
             .serialize("t", &mut Headers::new(), data)
             .unwrap();
         let bytes = serialized.as_bytes();
-        bytes.map_or("null".into(), |bytes| {
+        bytes.map_or_else(|| "null".into(), |bytes| {
             bytes.iter().map(|byte| format!("{byte:02x}")).collect()
         })
     }
