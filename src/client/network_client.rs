@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use connections::Connections;
+use disconnections::Ending;
 
 use super::api_versions::ApiVersions;
 use super::client_utils::literal_address;
@@ -29,6 +30,7 @@ use super::{
     RequestFailure,
 };
 use crate::common::{Node, NodeId};
+use crate::error::ErrorKind;
 use crate::network::Selectable;
 use crate::protocol::ApiKey;
 use crate::sync::Arc;
@@ -203,6 +205,8 @@ impl<S: Selectable> NetworkClient<S> {
     fn handle_failed_connect(&mut self, node: &Node, reason: &str, now: Instant) {
         log::warn!("cannot connect to node {node}: {reason}");
         self.connections.states.disconnected(node.id(), now);
+        let metadata = self.updater.metadata();
+        metadata.connection_failed(node, ErrorKind::Network, reason);
         self.updater.handle_server_disconnect(now);
     }
 }
@@ -306,7 +310,8 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         self.connections.selector.close(node);
         // The responses go nowhere, but an update of the metadata that was under way must be known to have failed.
         let now = self.time.now();
-        self.cancel_in_flight_requests(node, "it was closed", false, &mut Vec::new(), now);
+        let ending = Ending::network("it was closed");
+        self.cancel_in_flight_requests(node, &ending, &mut Vec::new(), now);
         self.forget_connection(node);
         self.connections.states.remove(node);
     }
