@@ -288,6 +288,7 @@ impl ClusterConnectionStates {
     }
 
     /// Whether the node is known and there is no connection, nor one in the making.
+    #[cfg(test)]
     pub(crate) fn is_disconnected(&self, id: NodeId) -> bool {
         let state = self.nodes.get(&id).map(|node| node.state);
         state == Some(ConnectionState::Disconnected)
@@ -329,12 +330,6 @@ impl ClusterConnectionStates {
         let mut nodes: Vec<_> = connected.map(|(id, _)| *id).collect();
         nodes.sort_unstable();
         nodes
-    }
-
-    /// Forgets a node with all that its past attempts have taught.
-    pub(crate) fn remove(&mut self, id: NodeId) {
-        self.nodes.remove(&id);
-        self.connecting.remove(&id);
     }
 
     fn setup_expires(&self, id: NodeId) -> Option<Instant> {

@@ -21,12 +21,10 @@ mod update;
 
 use std::time::{Duration, Instant};
 
-use arc_swap::Guard;
-
 use crate::common::{Cluster, ClusterBuilder, Node, TopicPartition};
 use crate::error::{Error, ErrorKind, TimeoutReason};
 use crate::protocol::messages::{MetadataRequest, MetadataResponse};
-use crate::sync::{Arc, ArcSwap, AtomicU64, Condvar, Mutex, Ordering};
+use crate::sync::{Arc, ArcSwap, AtomicU64, Condvar, Mutex, Ordering, Snapshot};
 use crate::utils::Time;
 
 pub(crate) use nodes::{node_from_wire, printable};
@@ -81,7 +79,7 @@ impl Metadata {
     }
 
     /// The latest view of the cluster. Lock-free; for a short time only, since a guard makes an update slower.
-    pub(crate) fn snapshot(&self) -> Guard<Arc<Cluster>> {
+    pub(crate) fn snapshot(&self) -> Snapshot<Arc<Cluster>> {
         self.snapshot.load()
     }
 
@@ -137,6 +135,7 @@ impl Metadata {
     }
 
     /// Whether [`add`](Self::add) was called for `topic` and it was not forgotten since.
+    #[cfg(test)]
     pub(crate) fn contains_topic(&self, topic: &str) -> bool {
         self.topics.load().contains(topic)
     }
@@ -162,6 +161,7 @@ impl Metadata {
     }
 
     /// Grows with each update.
+    #[cfg(test)]
     pub(crate) fn update_version(&self) -> u64 {
         self.state.lock().update_version
     }
@@ -253,6 +253,7 @@ impl Metadata {
         self.updated.notify_all();
     }
 
+    #[cfg(test)]
     pub(crate) fn is_closed(&self) -> bool {
         self.state.lock().closed
     }
@@ -264,6 +265,7 @@ impl Metadata {
     }
 
     /// Whether somebody asked for an update that has not come yet.
+    #[cfg(test)]
     pub(crate) fn is_update_requested(&self) -> bool {
         self.state.lock().refresh.is_requested()
     }

@@ -19,7 +19,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use connections::Connections;
-use disconnections::Ending;
 
 use super::api_versions::ApiVersions;
 use super::client_utils::literal_address;
@@ -226,16 +225,8 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         false
     }
 
-    fn connection_delay(&self, node: NodeId, now: Instant) -> Duration {
-        self.connections.states.connection_delay(node, now)
-    }
-
     fn poll_delay(&self, node: NodeId, now: Instant) -> Duration {
         self.connections.states.poll_delay(node, now)
-    }
-
-    fn connection_failed(&self, node: NodeId) -> bool {
-        self.connections.states.is_disconnected(node)
     }
 
     fn send(
@@ -258,7 +249,7 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
 
         let now = self.time.now();
         let mut responses = Vec::new();
-        self.handle_completed_sends(&mut responses, now);
+        self.handle_completed_sends(&mut responses);
         self.handle_completed_receives(&mut responses, now);
         self.handle_disconnections(&mut responses, now);
         self.handle_connections();
@@ -293,27 +284,8 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         )
     }
 
-    fn in_flight_request_count(&self) -> usize {
-        self.connections.in_flight.count()
-    }
-
     fn api_version(&self, node: NodeId, key: ApiKey) -> Option<i16> {
         self.versions.get(node)?.latest_usable_version(key).ok()
-    }
-
-    fn disconnect(&mut self, node: NodeId, now: Instant) {
-        self.disconnect_for_caller(node, now);
-    }
-
-    fn close_node(&mut self, node: NodeId) {
-        log::info!("closing the connection to {}", self.describe(node));
-        self.connections.selector.close(node);
-        // The responses go nowhere, but an update of the metadata that was under way must be known to have failed.
-        let now = self.time.now();
-        let ending = Ending::network("it was closed");
-        self.cancel_in_flight_requests(node, &ending, &mut Vec::new(), now);
-        self.forget_connection(node);
-        self.connections.states.remove(node);
     }
 
     fn close(&mut self) {

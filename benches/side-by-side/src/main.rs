@@ -1,1 +1,3 @@
+//! Producers side by side against one sink broker.
+
 fn main() {}

@@ -1,3 +1,5 @@
+//! When and of whom metadata is asked. Java: parts of `NetworkClientTest`.
+
 use super::*;
 use crate::client::metadata::MetadataConfig;
 use crate::common::NodeId;
@@ -277,5 +279,4 @@ fn names_of_the_strategies() {
     );
     assert_eq!(from("none"), Some(MetadataRecoveryStrategy::None));
     assert_eq!(from("other"), None);
-    assert_eq!(MetadataRecoveryStrategy::default().name(), "rebootstrap");
 }

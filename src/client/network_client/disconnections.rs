@@ -118,21 +118,6 @@ impl<S: Selectable> NetworkClient<S> {
         self.connections.selector.close(node);
     }
 
-    /// The caller wants the connection to end. Unlike other ends, this one says nothing about the metadata.
-    pub(super) fn disconnect_for_caller(&mut self, node: NodeId, now: Instant) {
-        if !self.connections.states.has_connection(node) {
-            return;
-        }
-        log::info!("disconnecting from {} as asked", self.describe(node));
-        let mut aborted = std::mem::take(&mut self.aborted_sends);
-        let ending = Ending::network("it was asked to");
-        self.cancel_in_flight_requests(node, &ending, &mut aborted, now);
-        self.aborted_sends = aborted;
-        self.connections.selector.close(node);
-        self.connections.states.disconnected(node, now);
-        self.forget_connection(node);
-    }
-
     /// To be called before the selector closes the connection, since only then it is known what was written.
     fn process_disconnection(
         &mut self,
@@ -169,7 +154,7 @@ impl<S: Selectable> NetworkClient<S> {
                         was_written: request.is_send_complete || has_written_newest,
                         cause: ending.cause.clone(),
                     };
-                    responses.push(request.into_response(now, Err(failure)));
+                    responses.push(request.into_response(Err(failure)));
                 }
                 Requester::MetadataUpdater(_) => self.updater.handle_failed_request(None, now),
                 Requester::ApiVersions => {}

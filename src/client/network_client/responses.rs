@@ -16,14 +16,10 @@ use crate::protocol::{ApiKey, ResponseBody, decode_response};
 const MAX_THROTTLE: Duration = Duration::from_secs(300);
 
 impl<S: Selectable> NetworkClient<S> {
-    pub(super) fn handle_completed_sends(
-        &mut self,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    pub(super) fn handle_completed_sends(&mut self, responses: &mut Vec<ClientResponse>) {
         for node in self.connections.selector.completed_sends() {
             let completed = self.connections.in_flight.complete_send(node);
-            responses.extend(completed.map(|request| request.into_response(now, Ok(None))));
+            responses.extend(completed.map(|request| request.into_response(Ok(None))));
         }
     }
 
@@ -111,7 +107,7 @@ impl<S: Selectable> NetworkClient<S> {
             Requester::Caller => {
                 let message = message.to_owned();
                 let failure = RequestFailure::InvalidResponse { message };
-                responses.push(request.into_response(now, Err(failure)));
+                responses.push(request.into_response(Err(failure)));
             }
             Requester::MetadataUpdater(_) => self.updater.handle_failed_request(None, now),
             Requester::ApiVersions => {}
@@ -134,7 +130,7 @@ impl<S: Selectable> NetworkClient<S> {
             (Requester::ApiVersions, ResponseBody::ApiVersions(response)) => {
                 self.handle_api_versions_response(&request, response, responses, now);
             }
-            (_, body) => responses.push(request.into_response(now, Ok(Some(body)))),
+            (_, body) => responses.push(request.into_response(Ok(Some(body)))),
         }
     }
 

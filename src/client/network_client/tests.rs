@@ -91,6 +91,24 @@ fn config() -> NetworkClientConfig {
     }
 }
 
+impl NetworkClient<MockSelector> {
+    fn connection_delay(&self, node: NodeId, now: Instant) -> Duration {
+        self.connections.states.connection_delay(node, now)
+    }
+
+    fn connection_failed(&self, node: NodeId) -> bool {
+        self.connections.states.is_disconnected(node)
+    }
+
+    fn in_flight_request_count(&self) -> usize {
+        self.connections.in_flight.count()
+    }
+
+    fn has_in_flight_requests(&self) -> bool {
+        self.in_flight_request_count() > 0
+    }
+}
+
 impl Fixture {
     /// Knows nodes 0 to 2, and has no update of the metadata to make.
     fn new() -> Self {
@@ -200,7 +218,6 @@ impl Fixture {
         ClientRequest {
             destination: node,
             body: produce_request(Uuid::ZERO).into(),
-            created: self.now(),
             expect_response: true,
             request_timeout: ms(REQUEST_TIMEOUT_MS),
         }

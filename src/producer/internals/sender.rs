@@ -317,7 +317,6 @@ impl<C: KafkaClient> Sender<C> {
             ClientRequest {
                 destination: node,
                 body: RequestBody::Produce(request),
-                created: now,
                 expect_response: self.config.acks != 0,
                 request_timeout: self.config.request_timeout,
             },

@@ -22,6 +22,10 @@ pub(crate) struct Drained {
 }
 
 /// What a look at the head of a ready partition came to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is matched where it is made, and never kept"
+)]
 enum Head {
     Taken(ProducerBatch),
     /// The request is full without it.

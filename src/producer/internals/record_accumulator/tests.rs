@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use super::ready::ReadyCheckResult;
 use super::*;
 use crate::common::{ClusterBuilder, Headers, Node, NodeId, PartitionInfo, Uuid};
 use crate::error::Delivery;
@@ -107,16 +108,14 @@ impl Fixture {
             .accumulator
             .append(partition, &record, &mut { callback }, &context)?
         {
-            AppendOutcome::Appended {
-                result,
-                index,
-                partition,
-                ..
-            } => Ok(RecordAppend {
-                result: result.unwrap(),
-                index,
-                partition,
-            }),
+            AppendOutcome::Appended { result, index, .. } => {
+                let result = result.unwrap();
+                Ok(RecordAppend {
+                    partition: result.topic_partition().partition(),
+                    result,
+                    index,
+                })
+            }
             AppendOutcome::NewBatchNeeded { .. } => unreachable!("not asked for"),
         }
     }

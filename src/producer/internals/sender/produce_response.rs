@@ -219,7 +219,8 @@ impl<C: KafkaClient> Sender<C> {
                     manager.replace_split_batch(&topic_partition, sequence, counts)
                 })
             });
-        if let Err((batch, error)) = split {
+        if let Err(unreadable) = split {
+            let (batch, error) = *unreadable;
             log::error!("a batch that is too large cannot be split: {error}");
             self.fail_batch(batch, outcome.error(), Vec::new());
         }
