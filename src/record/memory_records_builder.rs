@@ -91,8 +91,7 @@ impl MemoryRecordsBuilder {
     /// Appends a record whether there is room for it or not.
     ///
     /// # Errors
-    /// The timestamp is negative and not -1, a length is beyond the format, the batch is closed, or the codec failed.
-    /// Only the last one changes the batch.
+    /// As [`try_append`](Self::try_append), and where the batch is closed.
     #[inline]
     #[cfg(test)]
     pub(crate) fn append(
@@ -111,7 +110,8 @@ impl MemoryRecordsBuilder {
     /// Appends a record if there is room; `false` says that there is not, or that the batch is closed for appends.
     ///
     /// # Errors
-    /// As [`append`](Self::append), except for a closed batch.
+    /// The timestamp is negative and not -1, a length is beyond the format, or the codec failed. Only the last one
+    /// changes the batch.
     #[inline]
     pub(crate) fn try_append(
         &mut self,

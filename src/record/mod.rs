@@ -3,6 +3,15 @@
 //! A batch is built by a [`MemoryRecordsBuilder`] straight into the memory that goes to the socket. Message formats 0
 //! and 1 are absent: no broker that this library speaks to asks for them.
 
+#![cfg_attr(
+    not(feature = "testing"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what only a broker reads of a batch is for `testing`"
+    )
+)]
+
 mod compression;
 mod compression_ratio_estimator;
 mod default_record;

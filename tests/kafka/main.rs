@@ -17,4 +17,8 @@
 mod harness;
 #[path = "../support/history.rs"]
 mod history;
+mod load;
+mod million;
+mod round_trip;
 mod self_test;
+mod usage;

@@ -261,8 +261,9 @@ impl<C: KafkaClient> Sender<C> {
             now,
             self.transaction_manager.as_deref(),
         );
-        // Whatever was taken may leave more behind, so the next round looks again before it waits.
-        if !drained.batches.is_empty() || !drained.failed.is_empty() {
+        // What was taken may leave more behind, and a batch that came back to the head of a ready partition has to wait for
+        // its backoff: the next round looks again before it waits.
+        if drained.placed_again {
             timeout = Duration::ZERO;
         }
         for (batch, error) in drained.failed {

@@ -159,7 +159,7 @@ impl<C: KafkaClient> Sender<C> {
             Decision::Retry => self.retry(batch, &outcome, now),
             Decision::Fail => self.fail_batch(batch, outcome.error(), outcome.errors_by_index()),
             Decision::FailProducer => {
-                let error = outcome.error();
+                let error = outcome.error().as_fatal();
                 if let Some(manager) = &self.transaction_manager {
                     manager.transition_to_fatal_error(error.clone());
                 }
