@@ -241,6 +241,12 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What a broker answered is its own text, which names no partition.
+        if let (Some(_), Some(topic_partition)) = (self.0.code, &self.0.topic_partition) {
+            if topic_partition.partition() >= 0 {
+                write!(f, "{topic_partition}: ")?;
+            }
+        }
         f.write_str(&self.0.message)
     }
 }
@@ -284,6 +290,20 @@ mod tests {
         assert_send_sync::<Error>();
         assert_eq!(size_of::<Error>(), size_of::<usize>());
         assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_brokers_answer_is_told_with_the_partition() {
+        let error = Error::from_code(ErrorCode::INVALID_RECORD, "no key");
+        let of = |partition| TopicPartition::new("t", partition);
+        assert_eq!(error.to_string(), "no key");
+        assert_eq!(
+            error.clone().for_partition(of(3)).to_string(),
+            "t-3: no key"
+        );
+        assert_eq!(error.for_partition(of(-1)).to_string(), "no key");
+        let own = Error::new(ErrorKind::Closed, "closed").for_partition(of(3));
+        assert_eq!(own.to_string(), "closed");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::internals::{RecordAccumulator, SenderControl};
 use super::producer_interceptors::ProducerInterceptors;
 use super::{
     BytesSerializer, Callback, Partitioner, ProducerConfig, ProducerRecord, RecordFuture,
-    RecordMetadata, Serializer,
+    RecordMetadata, Serializer, check_topic,
 };
 use crate::client::Metadata;
 use crate::common::PartitionInfo;
@@ -199,6 +199,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// While the topic's metadata are not known: at most `max.block.ms`.
     pub fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
+        check_topic(topic)?;
         self.metadata.add(topic, self.time.now());
         self.wait_on_metadata(topic, None, self.max_block)?;
         let cluster = self.metadata.snapshot();

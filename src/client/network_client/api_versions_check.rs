@@ -86,7 +86,7 @@ impl<S: Selectable> NetworkClient<S> {
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
-        let why = format!("{missing} (brokers before Kafka 2.1 are not supported)");
+        let why = format!("{missing} (brokers of Kafka 2.1 to 4.x are supported)");
         let text = format!("{} cannot be produced to: {why}", self.describe(node));
         log::error!("{text}");
         self.close_connection(node, &Ending::too_old(why), responses, now);

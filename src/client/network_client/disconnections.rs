@@ -146,13 +146,14 @@ impl<S: Selectable> NetworkClient<S> {
         now: Instant,
     ) {
         let has_written_newest = self.connections.has_written_newest(node);
+        let cause = format!("{}: {}", self.describe(node), ending.cause);
         for request in self.connections.in_flight.clear_all(node) {
             match request.requester {
                 Requester::Caller => {
                     let failure = RequestFailure::Disconnected {
                         timed_out: ending.has_timed_out(),
                         was_written: request.is_send_complete || has_written_newest,
-                        cause: ending.cause.clone(),
+                        cause: cause.clone(),
                     };
                     responses.push(request.into_response(Err(failure)));
                 }

@@ -292,7 +292,7 @@ impl BufferPool {
 
     fn exhausted(&self, size: usize, max_block: Duration, state: &State) -> Error {
         let text = format!(
-            "no {size} bytes of buffer memory became free within {} ms: {} of {} bytes are free, batch.size is {}",
+            "no {size} bytes of buffer memory became free within {} ms (max.block.ms): {} of {} bytes (buffer.memory) are free, batch.size is {}",
             max_block.as_millis(),
             self.available(state),
             self.total,

@@ -400,7 +400,7 @@ impl<C: KafkaClient> Sender<C> {
     fn expiry_error(&self, batch: &ProducerBatch, now: Instant) -> Error {
         let waited = now.saturating_duration_since(batch.created());
         let text = format!(
-            "expired {} record(s) for {}: {} ms have passed since their batch was created, without an acknowledgement",
+            "expired {} record(s) for {}: {} ms (delivery.timeout.ms) have passed since their batch was created, without an acknowledgement",
             batch.record_count(),
             batch.topic_partition(),
             waited.as_millis()

@@ -421,7 +421,7 @@ fn check_chosen(partition: i32, topic: &TopicInfo) -> Result<i32> {
         return Ok(partition);
     }
     let text = format!(
-        "the partitioner chose partition {partition} of topic {}, which has {}",
+        "the partitioner chose partition {partition} of topic {}, which has {} partitions",
         topic.name(),
         topic.partition_count()
     );

@@ -111,7 +111,7 @@ fn a_node_that_is_too_old() {
     let (kind, text) = failure(&f);
     assert_eq!(kind, ErrorKind::UnsupportedVersion);
     assert!(text.contains("0 to 2 are supported"), "{text}");
-    assert!(text.contains("before Kafka 2.1"), "{text}");
+    assert!(text.contains("Kafka 2.1 to 4.x"), "{text}");
 }
 
 #[test]
