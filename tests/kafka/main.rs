@@ -14,6 +14,7 @@
     reason = "a test harness: what goes wrong here is to fail the test, and real brokers run on the real clock"
 )]
 
+mod faults;
 mod harness;
 #[path = "../support/history.rs"]
 mod history;
