@@ -26,6 +26,7 @@ struct Inner {
     topic_partition: Option<TopicPartition>,
     timeout: Option<TimeoutReason>,
     delivery: Delivery,
+    ends_producer: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -112,6 +113,7 @@ impl Error {
             topic_partition: None,
             timeout: None,
             delivery: Delivery::NotWritten,
+            ends_producer: false,
             source: None,
         }))
     }
@@ -147,6 +149,11 @@ impl Error {
     /// This error, as a more special kind.
     pub(crate) fn with_kind(self, kind: ErrorKind) -> Self {
         self.with(|inner| inner.kind = kind)
+    }
+
+    /// This error, as the one after which the producer sends nothing more.
+    pub(crate) fn as_fatal(self) -> Self {
+        self.with(|inner| inner.ends_producer = true)
     }
 
     /// This error, said of one partition.
@@ -212,9 +219,12 @@ impl Error {
         }
     }
 
-    /// Whether the producer can do no more work and must be closed.
+    /// Whether the producer can do no more work: close it, and open another one if need be.
+    ///
+    /// So it is when the producer is closed, when another one took over, and when a broker's answer leaves an idempotent
+    /// producer no way to go on, such as missing rights in the answer to a Produce request.
     pub fn is_fatal(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Fenced | ErrorKind::Closed)
+        self.0.ends_producer || matches!(self.0.kind, ErrorKind::Fenced | ErrorKind::Closed)
     }
 
     /// Whether this is a time-out, a full buffer included.
@@ -273,6 +283,14 @@ mod tests {
         assert_send_sync::<Error>();
         assert_eq!(size_of::<Error>(), size_of::<usize>());
         assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn what_ends_the_producer_is_fatal() {
+        let error = Error::from_code(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, "no rights");
+        assert!(!error.is_fatal());
+        assert!(error.as_fatal().is_fatal());
+        assert!(Error::new(ErrorKind::Closed, "closed").is_fatal());
     }
 
     #[test]

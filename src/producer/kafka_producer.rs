@@ -112,7 +112,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     pub fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<RecordFuture> {
         let sent = self.do_send(record, None, Wait::MaxBlock, true);
         sent.map_err(|unsent| unsent.error)
-            .map(|future| future.unwrap_or_else(|| unreachable_future()))
+            .map(|future| future.unwrap_or_else(unreachable_future))
     }
 
     /// Appends the record to a batch, and calls `callback` exactly once when its fate is known, unless an error is returned
@@ -149,7 +149,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         record: ProducerRecord<'a, KS::Input, VS::Input>,
     ) -> Result<RecordFuture, TrySendError<'a, KS::Input, VS::Input>> {
         self.do_send(record, None, Wait::Never, true)
-            .map(|future| future.unwrap_or_else(|| unreachable_future()))
+            .map(|future| future.unwrap_or_else(unreachable_future))
     }
 
     /// As [`send_with_callback`](Self::send_with_callback), but never blocks.

@@ -33,13 +33,13 @@ use keys::{rule_text, with_producer_keys};
 ///
 /// ```
 /// # use std::time::Duration;
-/// use kafka_producer::{CompressionType, ProducerConfig};
+/// use kafka_producer::{Acks, ProducerConfig};
 ///
 /// let mut config = ProducerConfig::new();
 /// config
 ///     .bootstrap_servers("broker-1:9092,broker-2:9092")
 ///     .linger(Duration::from_millis(20))
-///     .compression_type(CompressionType::Lz4);
+///     .acks(Acks::All);
 /// config.set("batch.size", "65536")?;
 /// config.validate()?;
 ///

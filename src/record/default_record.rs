@@ -93,6 +93,7 @@ impl<'a> DefaultRecord<'a> {
 
     /// Upper bound of the size of a batch with this record alone.
     #[inline]
+    #[cfg(test)]
     pub(crate) fn batch_size_upper_bound(&self) -> usize {
         RECORD_BATCH_OVERHEAD + MAX_RECORD_OVERHEAD + self.fields_size
     }

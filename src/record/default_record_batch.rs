@@ -228,11 +228,6 @@ pub(crate) fn increment_sequence(sequence: i32, by: i32) -> i32 {
     wrap_sequence(i64::from(sequence) + i64::from(by))
 }
 
-/// The sequence `by` records earlier.
-pub(crate) fn decrement_sequence(sequence: i32, by: i32) -> i32 {
-    wrap_sequence(i64::from(sequence) - i64::from(by))
-}
-
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the remainder by 2^31 is at most i32::MAX"
@@ -288,17 +283,14 @@ impl<'a> RecordBatch<'a> {
     }
 
     /// Bytes behind the length field.
+    #[cfg(test)]
     pub(crate) fn length(&self) -> i32 {
         BigEndian::read_i32(&self.header[LENGTH..LEADER_EPOCH])
     }
 
+    #[cfg(test)]
     pub(crate) fn partition_leader_epoch(&self) -> i32 {
         BigEndian::read_i32(&self.header[LEADER_EPOCH..MAGIC])
-    }
-
-    /// Always 2.
-    pub(crate) fn magic(&self) -> i8 {
-        CURRENT_MAGIC
     }
 
     /// The checksum that the batch carries.

@@ -54,7 +54,6 @@ enum Records {
 #[derive(Debug)]
 pub(crate) struct ClosedBatch {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) record_count: u32,
     /// Bytes of the records as they were before compression, without the header.
     pub(crate) uncompressed_bytes: usize,
     /// Bytes of the records by `uncompressed_bytes`; 1 without compression.
@@ -92,9 +91,9 @@ impl MemoryRecordsBuilder {
     /// Appends a record whether there is room for it or not.
     ///
     /// # Errors
-    /// The timestamp is negative and not -1, a length is beyond the format, the batch is closed, or the codec failed.
-    /// Only the last one changes the batch.
+    /// As [`try_append`](Self::try_append), and where the batch is closed.
     #[inline]
+    #[cfg(test)]
     pub(crate) fn append(
         &mut self,
         timestamp: i64,
@@ -111,7 +110,8 @@ impl MemoryRecordsBuilder {
     /// Appends a record if there is room; `false` says that there is not, or that the batch is closed for appends.
     ///
     /// # Errors
-    /// As [`append`](Self::append), except for a closed batch.
+    /// The timestamp is negative and not -1, a length is beyond the format, or the codec failed. Only the last one
+    /// changes the batch.
     #[inline]
     pub(crate) fn try_append(
         &mut self,
@@ -144,6 +144,7 @@ impl MemoryRecordsBuilder {
 
     /// Whether a record fits: an empty batch takes any.
     #[inline]
+    #[cfg(test)]
     pub(crate) fn has_room_for(
         &self,
         timestamp: i64,
@@ -236,6 +237,7 @@ impl MemoryRecordsBuilder {
 
     /// How many records were appended.
     #[inline]
+    #[cfg(test)]
     pub(crate) fn record_count(&self) -> u32 {
         self.record_count.unsigned_abs()
     }
@@ -263,6 +265,7 @@ impl MemoryRecordsBuilder {
 
     /// The newest timestamp, or -1.
     #[inline]
+    #[cfg(test)]
     pub(crate) fn max_timestamp(&self) -> i64 {
         self.max_timestamp
     }
@@ -336,7 +339,6 @@ impl MemoryRecordsBuilder {
         let payload = bytes.len() - RECORD_BATCH_OVERHEAD;
         Ok(ClosedBatch {
             compression_ratio: payload as f32 / self.uncompressed_bytes as f32,
-            record_count: self.record_count.unsigned_abs(),
             uncompressed_bytes: self.uncompressed_bytes,
             bytes,
         })

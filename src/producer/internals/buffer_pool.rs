@@ -319,6 +319,7 @@ impl BufferPool {
     }
 
     /// The bytes that nobody has reserved.
+    #[cfg(test)]
     pub(crate) fn available_memory(&self) -> usize {
         self.available(&self.state.lock())
     }

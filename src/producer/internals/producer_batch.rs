@@ -324,10 +324,10 @@ impl ProducerBatch {
         self,
         size: usize,
         compression: &Compression,
-    ) -> std::result::Result<Vec<Self>, (Self, Error)> {
+    ) -> std::result::Result<Vec<Self>, Box<(Self, Error)>> {
         let records = match self.decode() {
             Ok(records) => records,
-            Err(error) => return Err((self, error)),
+            Err(error) => return Err(Box::new((self, error))),
         };
         let mut parts: Vec<(u32, Self)> = Vec::new();
         for (index, record) in (0_u32..).zip(&records) {
@@ -339,7 +339,7 @@ impl ProducerBatch {
             };
             if let Err(error) = self.append_to_parts(&mut parts, index, &record, size, compression)
             {
-                return Err((self, error));
+                return Err(Box::new((self, error)));
             }
         }
         Ok(self.hand_over_to(parts))
@@ -492,10 +492,6 @@ impl ProducerBatch {
         self.delivery = Delivery::MaybeWritten;
     }
 
-    pub(crate) fn delivery(&self) -> Delivery {
-        self.delivery
-    }
-
     pub(crate) fn topic_partition(&self) -> &TopicPartition {
         self.partition.topic_partition()
     }
@@ -518,14 +514,6 @@ impl ProducerBatch {
 
     pub(crate) fn created(&self) -> Instant {
         self.created
-    }
-
-    pub(crate) fn last_attempt(&self) -> Instant {
-        self.last_attempt
-    }
-
-    pub(crate) fn drained(&self) -> Option<Instant> {
-        self.drained
     }
 
     pub(crate) fn mark_drained(&mut self, now: Instant) {

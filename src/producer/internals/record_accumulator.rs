@@ -15,15 +15,13 @@ mod partition_queue;
 mod ready;
 mod retry;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
-pub(crate) use self::drain::Drained;
 use self::partition_queue::QueueState;
 pub(crate) use self::partition_queue::{PartitionQueue, ReadySignal};
 use self::ready::IoState;
-pub(crate) use self::ready::ReadyCheckResult;
 use super::buffer_pool::{BufferPool, PooledBuffer};
 use super::built_in_partitioner::{BuiltInPartitioner, StickyPartition};
 use super::incomplete_batches::IncompleteBatches;
@@ -106,7 +104,6 @@ pub(crate) enum AppendOutcome {
     Appended {
         result: Option<Arc<ProduceRequestResult>>,
         index: u32,
-        partition: i32,
         is_new_batch: bool,
     },
     /// It needs a new batch on `partition`, which `abort_for_new_batch` forbids.
@@ -145,12 +142,9 @@ impl RecordAccumulator {
         self.signal.io_thread()
     }
 
+    #[cfg(test)]
     pub(crate) fn pool(&self) -> &Arc<BufferPool> {
         &self.free
-    }
-
-    pub(crate) fn config(&self) -> &AccumulatorConfig {
-        &self.config
     }
 
     /// Puts the record into a batch of `partition`, or of the sticky partition where that is `None`. The callback is taken
@@ -188,7 +182,7 @@ impl RecordAccumulator {
                         .peek_current_partition(context.topic, context.cluster),
                 ),
             };
-            let number = sticky.map_or(partition.unwrap_or(0), |sticky| sticky.partition);
+            let number = sticky.map_or_else(|| partition.unwrap_or(0), |sticky| sticky.partition);
             let Some(queue) = usize::try_from(number)
                 .ok()
                 .and_then(|n| queues.partitions.get(n))
@@ -227,9 +221,8 @@ impl RecordAccumulator {
             return Ok(Step::Again);
         }
         let had = state.batches.len();
-        let mut before = 0;
         if let Some(tail) = state.batches.back_mut() {
-            before = tail.estimated_size_in_bytes();
+            let before = tail.estimated_size_in_bytes();
             if let Some(index) = tail.try_append(record, callback)? {
                 return Ok(Step::Done(
                     self.appended(place, state, index, before, had, context),
@@ -296,7 +289,6 @@ impl RecordAccumulator {
         AppendOutcome::Appended {
             result,
             index,
-            partition: place.queue.topic_partition().partition(),
             is_new_batch: is_new,
         }
     }
@@ -439,6 +431,7 @@ impl RecordAccumulator {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn has_incomplete(&self) -> bool {
         !self.incomplete.is_empty()
     }

@@ -15,8 +15,8 @@ use crate::producer::internals::transaction_manager::TransactionManager;
 use crate::producer::internals::{
     AccumulatorConfig, BufferPool, RecordAccumulator, Sender, SenderConfig, SenderParts,
 };
+use crate::producer::producer_config::ResolvedConfig;
 use crate::producer::producer_config::keys::with_producer_keys;
-use crate::producer::producer_config::{ResolvedConfig, keys};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::{
     Acks, BytesSerializer, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, Partitioner,

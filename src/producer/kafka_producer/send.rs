@@ -196,7 +196,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             self.metadata.request_update_for_topic(topic);
             self.accumulator.signal().wake();
             let text = format!("the metadata of topic {topic} are not known yet");
-            return Err(Error::new(ErrorKind::WouldBlock, text));
+            let error = Error::new(ErrorKind::WouldBlock, text);
+            return Err(self.with_cause(error, topic));
         }
         self.wait_on_metadata(topic, partition, max_wait)
     }
@@ -261,17 +262,27 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .filter(|count| *count > 0);
         let text = match (partition, count) {
             (Some(partition), Some(count)) => format!(
-                "topic {topic} has {count} partitions and no partition {partition} appeared within {millis} ms"
+                "topic {topic} has {count} partitions and no partition {partition} appeared within {millis} ms (max.block.ms)"
             ),
-            _ => format!("topic {topic} was not in the cluster's metadata after {millis} ms"),
+            _ if self.metadata.snapshot().is_bootstrap() => format!(
+                "no broker of bootstrap.servers told of topic {topic} within {millis} ms (max.block.ms)"
+            ),
+            _ => format!(
+                "topic {topic} was not in the cluster's metadata after {millis} ms (max.block.ms)"
+            ),
         };
         let reason = TimeoutReason {
             waiting_for: "the metadata of a topic",
             waited,
             config: Some("max.block.ms"),
         };
-        let error = Error::timed_out(text, reason);
-        match self.metadata.topic_error(topic) {
+        self.with_cause(Error::timed_out(text, reason), topic)
+    }
+
+    /// With what the cluster says against the topic, or else why nobody could be asked.
+    fn with_cause(&self, error: Error, topic: &str) -> Error {
+        let cause = self.metadata.topic_error(topic);
+        match cause.or_else(|| self.metadata.connection_failure()) {
             Some(cause) => error.caused_by(cause),
             None => error,
         }

@@ -158,10 +158,9 @@ impl ProducerConfig {
             partitioner_rack_aware: self.flag(&keys::PARTITIONER_RACK_AWARE)?,
             metadata_max_age: self.millis(&keys::METADATA_MAX_AGE_MS)?,
             metadata_max_idle: self.millis(&keys::METADATA_MAX_IDLE_MS)?,
-            metadata_recovery_strategy: self.one_of(
-                &keys::METADATA_RECOVERY_STRATEGY,
-                MetadataRecoveryStrategy::from_name,
-            )?,
+            metadata_recovery_strategy: self.one_of(&keys::METADATA_RECOVERY_STRATEGY, |name| {
+                MetadataRecoveryStrategy::from_name(&name.to_ascii_lowercase())
+            })?,
             metadata_recovery_rebootstrap_trigger: self
                 .millis(&keys::METADATA_RECOVERY_REBOOTSTRAP_TRIGGER_MS)?,
             retry_backoff: self.millis(&keys::RETRY_BACKOFF_MS)?,

@@ -85,14 +85,21 @@ fn estimates_of_the_bound_agree() {
         }
     }
     // 61 + 21 + "k" and "v" with their lengths + no headers.
-    let bound = crate::record::estimate_batch_size_upper_bound_of(Some(1), Some(1), &NO_HEADERS);
+    let bound = crate::record::default_record_batch::estimate_batch_size_upper_bound_of(
+        Some(1),
+        Some(1),
+        &NO_HEADERS,
+    );
     assert_eq!(bound, 61 + 21 + 2 + 2 + 1);
 }
 
 #[test]
 fn lengths_beyond_the_format_have_a_bound_beyond_any_buffer() {
-    let bound =
-        crate::record::estimate_batch_size_upper_bound_of(Some(usize::MAX), None, &NO_HEADERS);
+    let bound = crate::record::default_record_batch::estimate_batch_size_upper_bound_of(
+        Some(usize::MAX),
+        None,
+        &NO_HEADERS,
+    );
     assert!(bound > i32::MAX as usize);
 }
 

@@ -392,14 +392,6 @@ fn increment_sequence_wraps() {
 }
 
 #[test]
-fn decrement_sequence_wraps() {
-    // Java: DefaultRecordBatchTest.testDecrementSequence.
-    assert_eq!(decrement_sequence(10, 5), 5);
-    assert_eq!(decrement_sequence(0, 1), i32::MAX);
-    assert_eq!(decrement_sequence(5, 10), i32::MAX - 4);
-}
-
-#[test]
 fn last_sequence_wraps() {
     // Java: DefaultRecordBatchTest.buildDefaultRecordBatchWithSequenceWrapAround.
     let (state, records) = three_records();

@@ -1,3 +1,5 @@
+//! Memory and its waiters. Java: `BufferPoolTest`.
+
 use std::thread;
 
 use super::*;

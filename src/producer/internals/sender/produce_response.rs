@@ -159,7 +159,7 @@ impl<C: KafkaClient> Sender<C> {
             Decision::Retry => self.retry(batch, &outcome, now),
             Decision::Fail => self.fail_batch(batch, outcome.error(), outcome.errors_by_index()),
             Decision::FailProducer => {
-                let error = outcome.error();
+                let error = outcome.error().as_fatal();
                 if let Some(manager) = &self.transaction_manager {
                     manager.transition_to_fatal_error(error.clone());
                 }
@@ -219,7 +219,8 @@ impl<C: KafkaClient> Sender<C> {
                     manager.replace_split_batch(&topic_partition, sequence, counts)
                 })
             });
-        if let Err((batch, error)) = split {
+        if let Err(unreadable) = split {
+            let (batch, error) = *unreadable;
             log::error!("a batch that is too large cannot be split: {error}");
             self.fail_batch(batch, outcome.error(), Vec::new());
         }

@@ -115,7 +115,7 @@ impl Fixture {
             time.now(),
         ));
         metadata.add(TOPIC, time.now());
-        let mut client = MockClient::new(time.clone(), Arc::clone(&metadata));
+        let client = MockClient::new(time.clone(), Arc::clone(&metadata));
         client.update_metadata(&metadata_response([0, 1], 0, setup.topic_id));
         let pool = BufferPool::new(MEMORY, BATCH_SIZE, Arc::clone(&clock));
         let accumulator = Arc::new(RecordAccumulator::new(
