@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use kafka_producer::common::{Cluster, Headers};
-use kafka_producer::testing::{Action, Api, FakeBroker};
+use kafka_producer::testing::{Action, Api, Failure, FakeBroker};
 use kafka_producer::{
     Error, ErrorCode, ErrorKind, KafkaProducer, Partitioner, ProducerInterceptor, ProducerRecord,
     RecordMetadata, Result, Serialized, Serializer,
@@ -161,6 +161,39 @@ fn callbacks_run_in_the_order_of_the_sends() {
     for seen in seen.iter() {
         assert!(seen.lock().unwrap().iter().copied().eq(0..RECORDS));
     }
+}
+
+// Java: SenderTest.testCorrectHandlingOfOutOfOrderResponsesWhenSecondSucceeds. The broker has all three, in order, and says so of
+// two: these need not wait for the one that is asked about again.
+#[test]
+fn what_is_acknowledged_during_a_retry_is_told_first() {
+    let broker = broker();
+    let producer = record_by_record(&broker).build().unwrap();
+    send(&producer, ORDERS, "first").get_timeout(LONG).unwrap();
+    let not_replicated = Failure::new(ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND).after_append();
+    let (replies, retry) = (broker.new_hold(), broker.new_hold());
+    let on_produce = || broker.on(Api::Produce);
+    on_produce().then(Action::fail(not_replicated).hold(&replies));
+    on_produce().times(2).then(Action::apply().hold(&replies));
+    on_produce().then(Action::apply().hold(&retry));
+    let outcomes = Outcomes::default();
+    for (requests, value) in (2..).zip(["a", "b", "c"]) {
+        let record = ProducerRecord::new("orders", value).partition(0);
+        let added = producer.send_with_callback(record, outcomes.callback(value));
+        added.unwrap();
+        assert!(broker.await_requests(Api::Produce, requests, LONG));
+    }
+    replies.release();
+    outcomes.wait_for(2);
+    retry.release();
+    let offsets: Vec<_> = outcomes
+        .wait_for(3)
+        .into_iter()
+        .map(|(label, result)| (label, result.unwrap().offset()))
+        .collect();
+    let expected = [("b", 2), ("c", 3), ("a", 1)].map(|(label, offset)| (label.to_owned(), offset));
+    assert_eq!(offsets, expected);
+    assert_eq!(values(&broker, ORDERS), ["first", "a", "b", "c"]);
 }
 
 #[test]

@@ -54,7 +54,6 @@ fn answers_that_are_no_answers_cost_a_connection_and_nothing_else() {
     let unexpected = [
         Action::apply().reply_twice(),
         Action::apply().wrong_correlation_id(),
-        Action::skip().wrong_correlation_id(),
         Action::apply().cut_reply(0),
         Action::apply().cut_reply(3),
         Action::apply().cut_reply(9),
@@ -153,9 +152,8 @@ fn a_write_after_the_delivery_timeout_makes_no_duplicate() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(error.delivery(), Delivery::MaybeWritten);
     broker.clear_script();
-    let connections = broker.accepted_connections();
     hold.release();
-    assert!(broker.await_records("orders", 2, LONG), "{connections}");
+    assert!(broker.await_records("orders", 2, LONG));
     // Its sequence is taken, so these have others.
     for value in ["a", "b"] {
         send(&producer, ORDERS, value).get_timeout(LONG).unwrap();
