@@ -117,11 +117,11 @@ fn a_batch_without_a_leader_expires_not_written() {
 fn a_batch_that_expires_between_attempts_knows_about_the_earlier_ones() {
     let refused = Failure::new(ErrorCode::NOT_ENOUGH_REPLICAS);
     let appended = Failure::new(ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND).after_append();
-    let attempts: [(&[Failure], _); 3] = [
-        (&[refused.clone()], Delivery::NotWritten),
-        (&[appended.clone()], Delivery::MaybeWritten),
+    let attempts = [
+        (vec![refused.clone()], Delivery::NotWritten),
+        (vec![appended.clone()], Delivery::MaybeWritten),
         // A refusal says nothing about the attempts before it.
-        (&[appended, refused], Delivery::MaybeWritten),
+        (vec![appended, refused], Delivery::MaybeWritten),
     ];
     for (failures, delivery) in attempts {
         let broker = broker();
@@ -133,7 +133,7 @@ fn a_batch_that_expires_between_attempts_knows_about_the_earlier_ones() {
             .retry_backoff_max(millis(5000))
             .build()
             .unwrap();
-        for failure in failures {
+        for failure in &failures {
             let action = Action::fail(failure.clone());
             broker.on(Api::Produce).then(action);
         }

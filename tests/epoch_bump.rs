@@ -176,7 +176,8 @@ fn a_log_that_lost_its_end_gets_a_new_epoch() {
         hold.release();
         assert_eq!(offsets(&futures), [1, 2, 3, 4, 5]);
         assert_eq!(values(&broker, ORDERS)[1..], FIVE);
-        let renumbered = (0..FIVE.len() - in_flight_before).map(|n| (1, n as i32));
+        let renumbered = (0..).zip(in_flight_before..FIVE.len());
+        let renumbered = renumbered.map(|(sequence, _)| (1, sequence));
         let expected: Vec<_> = (0..6).map(|n| (0, n)).chain(renumbered).collect();
         assert_eq!(sequences(&broker, ORDERS), expected);
     }

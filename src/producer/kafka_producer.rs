@@ -120,8 +120,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// Appends the record to a batch, and calls `callback` exactly once when its fate is known, unless an error is returned
     /// here.
     ///
-    /// The callback runs on the I/O thread, after those of earlier records of the same partition; keep it short. It may
-    /// send, but calls that would have to wait fail there. A panic in it is logged and harms nothing else. For a failure that
+    /// The callback runs on the I/O thread; keep it short. Those of one partition run in the order of its records, except
+    /// that what is acknowledged while an earlier batch is tried again is told first. It may send, but calls that would
+    /// have to wait fail there. A panic in it is logged and harms nothing else. For a failure that
     /// [`send`](Self::send) would put in the future, it runs before this returns.
     ///
     /// # Errors
