@@ -19,18 +19,21 @@ fn uncompressed_records_are_all_there_and_where_java_puts_them() {
     assert_eq!(homes, javas_choice(&cluster));
 }
 
+#[cfg(feature = "gzip")]
 #[test]
 fn gzip_records_are_all_there() {
     let _turn = kafka_or_skip!();
     a_million_records(&KafkaCluster::lease(), "gzip");
 }
 
+#[cfg(feature = "snappy")]
 #[test]
 fn snappy_records_are_all_there() {
     let _turn = kafka_or_skip!();
     a_million_records(&KafkaCluster::lease(), "snappy");
 }
 
+#[cfg(feature = "lz4")]
 #[test]
 fn lz4_records_are_all_there() {
     let _turn = kafka_or_skip!();
