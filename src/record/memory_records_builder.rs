@@ -183,13 +183,6 @@ impl MemoryRecordsBuilder {
             || (self.record_count > 0 && self.write_limit <= self.estimated_bytes_written())
     }
 
-    /// How many records were appended.
-    #[inline]
-    #[cfg(test)]
-    pub(crate) fn record_count(&self) -> u32 {
-        self.record_count.unsigned_abs()
-    }
-
     /// Whether nothing was appended.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
