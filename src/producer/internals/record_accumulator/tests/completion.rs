@@ -219,8 +219,7 @@ fn a_dropped_accumulator_frees_its_partitions() {
         .unwrap();
     fixture.accumulator.abort_batches(&refused());
     queue.announce();
-    let queue = Arc::downgrade(&queue);
-    assert!(queue.upgrade().is_some());
-    drop(fixture);
-    assert!(queue.upgrade().is_none());
+    let freed = Arc::downgrade(&queue);
+    drop((queue, fixture));
+    assert!(freed.upgrade().is_none());
 }
