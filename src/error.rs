@@ -72,7 +72,8 @@ pub enum ErrorKind {
     Protocol,
     /// Another producer took over, or the producer's state on the brokers is lost. Java: `ProducerFencedException`.
     Fenced,
-    /// A user's closure, serializer, partitioner or interceptor panicked.
+    /// The user's partitioner panicked. A panic in a serializer is a `Serialization` with this as its source; those in
+    /// callbacks and interceptors go to the log.
     Panic,
     /// The library broke an invariant of its own, or the operating system refused a thread or a socket.
     Internal,
@@ -152,7 +153,7 @@ impl Error {
     }
 
     /// This error, as the one after which the producer sends nothing more.
-    pub(crate) fn as_fatal(self) -> Self {
+    pub(crate) fn into_fatal(self) -> Self {
         self.with(|inner| inner.ends_producer = true)
     }
 
@@ -309,7 +310,7 @@ mod tests {
     fn what_ends_the_producer_is_fatal() {
         let error = Error::from_code(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, "no rights");
         assert!(!error.is_fatal());
-        assert!(error.as_fatal().is_fatal());
+        assert!(error.into_fatal().is_fatal());
         assert!(Error::new(ErrorKind::Closed, "closed").is_fatal());
     }
 

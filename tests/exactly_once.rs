@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
     reason = "what goes wrong here is to fail the test"
 )]
 
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use history::{History, Outcome, ReadRecord, Verdict};
+use history::{Findings, History, Outcome, ReadRecord, Verdict};
 use kafka_producer::common::NodeId;
 use kafka_producer::testing::{Action, Api, Failure, FakeBroker, Request};
 use kafka_producer::{
@@ -323,8 +324,11 @@ fn run(seed: u64) -> Verdict {
 fn random_faults_lose_and_double_nothing() {
     let mut refused = 0;
     for seed in 1..=4 {
-        let verdict = run(seed);
+        let mut verdict = run(seed);
         println!("seed {seed}: {verdict}");
+        // As in Java, what is acknowledged while an earlier batch is tried again is told first.
+        verdict.callbacks_reordered = Findings::default();
+        assert!(verdict.is_clean(), "seed {seed}: {verdict}");
         assert!(verdict.acked > verdict.sent / 2, "seed {seed}: {verdict}");
         refused += verdict.not_written;
     }

@@ -8,7 +8,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kafka_producer::testing::{Action, Api, Failure, FakeBroker, StoredRecord, TopicConfig};
+use kafka_producer::testing::{
+    Action, Api, Failure, FakeBroker, SentBatch, StoredRecord, TopicConfig,
+};
 use kafka_producer::{
     Delivery, ErrorCode, ErrorKind, KafkaProducer, KafkaProducerBuilder, ProducerRecord, Result,
 };
@@ -235,10 +237,19 @@ fn a_part_may_fail_alone() {
     let calls = Calls::default();
     send(&producer, 0..20, &calls);
     // The batch is too large; of its two halves the first is refused for another reason.
-    broker.on(Api::Produce).then(Action::apply());
-    broker.on(Api::Produce).topic(TOPIC).then(Action::fail(
-        Failure::new(ErrorCode::INVALID_RECORD).message("not you"),
-    ));
+    broker.on_request(|_, request| {
+        let is_first_half = |batch: &SentBatch| {
+            batch.header.record_count == 10
+                && batch.header.base_sequence == 0
+                && batch.header.producer_epoch == 0
+        };
+        let failure = Failure::new(ErrorCode::INVALID_RECORD).message("not you");
+        request
+            .batches
+            .iter()
+            .any(is_first_half)
+            .then(|| Action::fail(failure))
+    });
     producer.flush().unwrap();
     let calls = calls.lock().unwrap();
     assert_eq!(calls.len(), 20);

@@ -189,6 +189,8 @@ macro_rules! default_text {
     };
 }
 
+pub(crate) use default_text;
+
 macro_rules! define_setters {
     ($(
         $(#[doc = $doc:literal])+
@@ -215,6 +217,8 @@ macro_rules! valid_text {
     (any) => { "" };
     ($($rule:tt)+) => { concat!(" Valid: `", rule_text!($($rule)+), "`.") };
 }
+
+pub(crate) use valid_text;
 
 with_producer_keys!(define_setters);
 

@@ -14,3 +14,13 @@ pub(crate) fn process_cpu() -> Duration {
     let ticks: u32 = fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap();
     TICK * ticks
 }
+
+/// Bytes of the process that are in memory.
+pub(crate) fn resident_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line
+        .and_then(|line| line.trim().strip_suffix(" kB"))
+        .unwrap();
+    kilobytes.parse::<u64>().unwrap() << 10
+}

@@ -102,9 +102,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         let error = error.for_partition(topic_partition);
         if is_delivery {
             if let Some(callback) = owed.callback.take() {
-                if let Err(panic) = contain("a callback", || callback.call(Err(error.clone()))) {
-                    log::error!("{panic}; its record was for topic {}", record.topic);
-                }
+                callback.call(Err(error.clone()));
             }
         }
         if !(is_delivery && owed.told_by_callback) {
@@ -157,12 +155,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             if !self.interceptors.is_empty() {
                 owed.tell(&self.interceptors, topic, headers);
             }
-            let append = AppendRecord {
-                timestamp: record.timestamp.unwrap_or_else(|| self.time.unix_millis()),
-                key: key.as_bytes(),
-                value: value.as_bytes(),
-                headers,
-            };
+            let timestamp = record.timestamp.unwrap_or_else(|| self.time.unix_millis());
+            let append = AppendRecord::new(timestamp, key.as_bytes(), value.as_bytes(), headers)
+                .map_err(|error| Error::new(ErrorKind::RecordTooLarge, error.to_string()))?;
             let max_block = self.may_block(wait).then_some(max_block);
             let to = Destination {
                 info,
@@ -352,11 +347,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             return Ok(to.partition);
         }
         if let Some(partitioner) = &self.partitioner {
-            let (key, value) = (record.key, record.value);
+            let (key, value) = (record.key(), record.value());
             let chosen = choose_partition(&**partitioner, to.info.name(), key, value, to.cluster)?;
             return check_chosen(chosen, to.info).map(Some);
         }
-        match record.key.filter(|_| !self.ignore_keys) {
+        match record.key().filter(|_| !self.ignore_keys) {
             Some(key) => {
                 let count = i32::try_from(to.info.partition_count())
                     .unwrap_or(i32::MAX)

@@ -27,7 +27,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use admin::{Admin, NewTopic};
-pub(crate) use cluster::KafkaCluster;
+pub(crate) use cluster::{KafkaCluster, Lease};
 pub(crate) use judges::{ConsoleConsumer, console_produce, dump_log};
 pub(crate) use legacy::LegacyKafka;
 

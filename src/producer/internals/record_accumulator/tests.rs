@@ -98,12 +98,7 @@ impl Fixture {
         headers: &Headers,
         callback: Option<Callback>,
     ) -> Result<RecordAppend> {
-        let record = AppendRecord {
-            timestamp: 0,
-            key,
-            value: Some(value),
-            headers,
-        };
+        let record = AppendRecord::new(0, key, Some(value), headers).unwrap();
         let context = AppendContext {
             topic: self.cluster.topic(TOPIC).unwrap(),
             cluster: &self.cluster,

@@ -379,6 +379,24 @@ fn a_late_refusal_fails_with_the_brokers_error() {
     assert_eq!(sent.error().delivery(), Delivery::NotWritten);
 }
 
+#[test]
+fn a_connection_that_is_lost_after_the_delivery_timeout_is_not_the_reason() {
+    let mut fixture = Fixture::plain();
+    let sent = fixture.send(0);
+    fixture.client().lose(NodeId(0));
+    let now = fixture.time.now();
+    let responses = fixture.client().poll(Duration::ZERO, now);
+    fixture.advance(1500);
+    let now = fixture.time.now();
+    for response in responses {
+        fixture.sender.handle_response(response, now);
+    }
+    let error = sent.error();
+    assert_eq!(error.timeout().unwrap().config, Some("delivery.timeout.ms"));
+    assert_eq!(error.delivery(), Delivery::MaybeWritten);
+    assert!(std::error::Error::source(&error).is_some());
+}
+
 // Java: SenderTest.testResetNextBatchExpiry.
 #[test]
 fn reset_next_batch_expiry() {
