@@ -4,8 +4,9 @@
 //! something to send), [`drain`] (take it) and [`retry`] (put back, split, expire, abort).
 //!
 //! Threads: callers append; the I/O thread does the rest. Both use the partitions' deques.
-//! Locks: one mutex per partition, held for the copy of a record and the counters. Under it: nothing but the transaction
-//! manager's lock, at drain. `BufferPool` is never entered with it. `io` is the I/O thread's own state, and is taken by
+//! Locks: one mutex per partition, held for the copy of a record and the counters. Under it, one at a time: the transaction
+//! manager's at drain; those of the incomplete batches, the compression ratios and the idle codec states where a batch
+//! begins. Memory is never asked of the `BufferPool` with it. `io` is the I/O thread's own state, and is taken by
 //! nobody else. The topic table is read without a lock and replaced whole.
 //! Differs from Java: partitions announce themselves (see [`partition_queue`]) instead of all being visited each round; a
 //! partition that may not send stops nobody else on its node; batches grow where a partition is backlogged.

@@ -71,15 +71,6 @@ impl CompressionType {
 }
 
 /// Why a codec cannot be had, or what it said of the bytes.
-#[cfg_attr(
-    not(any(
-        feature = "gzip",
-        feature = "snappy",
-        feature = "lz4",
-        feature = "zstd"
-    )),
-    allow(dead_code, reason = "without codecs none can fail")
-)]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CompressionError {
     #[error("compression type {0} needs the cargo feature `{0}`, which is not part of this build")]
@@ -97,11 +88,24 @@ pub(crate) enum CompressionError {
     Lz4Level(i32),
     #[error("compression type {0} takes no level")]
     NoLevels(CompressionType),
+    #[cfg(any(
+        feature = "gzip",
+        feature = "snappy",
+        feature = "lz4",
+        feature = "zstd"
+    ))]
     #[error("{kind} failed: {reason}")]
     Codec {
         kind: CompressionType,
         reason: String,
     },
+    #[cfg(any(
+        feature = "gzip",
+        feature = "snappy",
+        feature = "lz4",
+        feature = "zstd",
+        test
+    ))]
     #[error("the records take more than {limit} bytes uncompressed")]
     TooLarge { limit: usize },
 }
