@@ -3,6 +3,7 @@
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -297,13 +298,18 @@ public final class Driver {
                 involuntary);
         }
 
+        /** 0 for a thread that has just ended. */
         static long field(Path file, String name) throws IOException {
-            for (String line : Files.readAllLines(file)) {
-                if (line.startsWith(name)) {
-                    return Long.parseLong(line.substring(name.length()).replace("kB", "").trim());
+            try {
+                for (String line : Files.readAllLines(file)) {
+                    if (line.startsWith(name)) {
+                        return Long.parseLong(line.substring(name.length()).replace("kB", "").trim());
+                    }
                 }
+                return 0;
+            } catch (NoSuchFileException exception) {
+                return 0;
             }
-            return 0;
         }
 
         Usage since(Usage earlier) {

@@ -101,7 +101,7 @@ impl Client for Confluent {
     }
 
     fn flush(&self) {
-        if let Err(error) = self.tokio.wait(Producer::flush(&self.producer)) {
+        if let Err(error) = self.tokio.block_on(Producer::flush(&self.producer)) {
             eprintln!("confluent-kafka: flush: {error}");
         }
     }

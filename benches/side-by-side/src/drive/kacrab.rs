@@ -90,7 +90,7 @@ impl Client for Kacrab {
     }
 
     fn flush(&self) {
-        if let Err(error) = self.tokio.wait(self.producer.flush()) {
+        if let Err(error) = self.tokio.block_on(self.producer.flush()) {
             eprintln!("kacrab: flush: {error}");
         }
     }

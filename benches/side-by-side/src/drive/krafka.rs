@@ -74,7 +74,7 @@ impl Client for Krafka {
     }
 
     fn flush(&self) {
-        if let Err(error) = self.tokio.wait(self.producer.flush()) {
+        if let Err(error) = self.tokio.block_on(self.producer.flush()) {
             eprintln!("krafka: flush: {error}");
         }
     }

@@ -114,6 +114,7 @@ fn java_driver() -> Result<Vec<String>, Failure> {
         let fetch = [
             "-q".into(),
             "-B".into(),
+            "-Dstyle.color=never".into(),
             "-f".into(),
             utf8(sources.join("pom.xml"))?,
             "dependency:copy-dependencies".into(),
