@@ -3,10 +3,8 @@
 //! Locks come from `parking_lot`: they are never poisoned, and notifying a condition variable on which nobody waits
 //! costs a load instead of a system call.
 
-pub(crate) use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering,
-};
-pub(crate) use std::sync::{Arc, OnceLock, Weak};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::sync::{Arc, OnceLock};
 
-pub(crate) use arc_swap::{ArcSwap, ArcSwapOption};
+pub(crate) use arc_swap::{ArcSwap, ArcSwapOption, Guard as Snapshot};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};

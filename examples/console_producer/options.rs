@@ -194,19 +194,22 @@ fn property(text: &str) -> (String, String) {
     (key.to_owned(), value.to_owned())
 }
 
+/// An error and what caused it.
+fn text(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
 impl Given {
     fn into_options(self) -> Result<Options, String> {
-        let config = self
-            .config()
-            .map_err(|error| match std::error::Error::source(&error) {
-                Some(cause) => format!("{error}: {cause}"),
-                None => error.to_string(),
-            })?;
+        let config = self.config().map_err(|error| text(&error))?;
         if !config.is_set("bootstrap.servers") {
             return Err("--bootstrap-server is required".to_owned());
         }
         let topic = self.topic.ok_or("--topic is required")?;
-        config.validate().map_err(text)?;
+        config.validate().map_err(|error| text(&error))?;
         Ok(Options {
             topic,
             is_sync: self.is_sync,

@@ -59,6 +59,7 @@ impl ApiVersions {
         self.nodes.get(&node)
     }
 
+    #[cfg(test)]
     pub(crate) fn finalized_features(&self) -> &FinalizedFeatures {
         &self.finalized_features
     }

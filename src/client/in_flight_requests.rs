@@ -25,7 +25,6 @@ pub(crate) struct InFlightRequest {
     pub(crate) api_version: i16,
     pub(crate) destination: NodeId,
     pub(crate) requester: Requester,
-    pub(crate) created: Instant,
     pub(crate) sent: Instant,
     pub(crate) request_timeout: Duration,
     pub(crate) expect_response: bool,
@@ -44,16 +43,11 @@ impl InFlightRequest {
 
     pub(crate) fn into_response(
         self,
-        received: Instant,
         outcome: Result<Option<ResponseBody>, RequestFailure>,
     ) -> ClientResponse {
         ClientResponse {
             correlation_id: self.correlation_id,
-            api_key: self.api_key,
             api_version: self.api_version,
-            destination: self.destination,
-            created: self.created,
-            received,
             outcome,
         }
     }
@@ -86,11 +80,6 @@ impl InFlightRequests {
     /// The request that the node answers next.
     pub(crate) fn oldest(&self, node: NodeId) -> Option<&InFlightRequest> {
         self.nodes.get(&node)?.front()
-    }
-
-    /// The request that was sent last: the only one whose send may be in progress.
-    pub(crate) fn newest(&self, node: NodeId) -> Option<&InFlightRequest> {
-        self.nodes.get(&node)?.back()
     }
 
     /// Takes the request that the node has answered.
@@ -129,6 +118,7 @@ impl InFlightRequests {
         queue.find(|request| request.correlation_id == correlation_id)
     }
 
+    #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         self.count
     }
@@ -191,7 +181,6 @@ mod tests {
             api_version: 9,
             destination: node,
             requester: Requester::Caller,
-            created: time.now(),
             sent: time.now(),
             request_timeout: Duration::from_millis(timeout_ms),
             expect_response: true,

@@ -26,7 +26,6 @@ impl fmt::Display for CorrelationId {
 pub(crate) struct ClientRequest {
     pub(crate) destination: NodeId,
     pub(crate) body: RequestBody,
-    pub(crate) created: Instant,
     /// `false` for a Produce request with `acks=0`: it is complete when its last byte is handed to the socket.
     pub(crate) expect_response: bool,
     /// How long to wait for the response before the connection is given up.
@@ -34,15 +33,11 @@ pub(crate) struct ClientRequest {
 }
 
 /// How a request ended. There is exactly one for each request that [`KafkaClient::send`] took, unless
-/// [`KafkaClient::close_node`] or [`KafkaClient::close`] dropped it.
+/// [`KafkaClient::close`] dropped it.
 #[derive(Debug)]
 pub(crate) struct ClientResponse {
     pub(crate) correlation_id: CorrelationId,
-    pub(crate) api_key: ApiKey,
     pub(crate) api_version: i16,
-    pub(crate) destination: NodeId,
-    pub(crate) created: Instant,
-    pub(crate) received: Instant,
     /// `Ok(None)`: no response was expected, and the send is complete.
     pub(crate) outcome: Result<Option<ResponseBody>, RequestFailure>,
 }
@@ -73,14 +68,8 @@ pub(crate) trait KafkaClient {
     /// As [`is_ready`](Self::is_ready), and starts to connect where there is no connection and the backoff allows one.
     fn ready(&mut self, node: &Node, now: Instant) -> bool;
 
-    /// How long until it makes sense to ask for a connection again; `Duration::MAX` while there is one.
-    fn connection_delay(&self, node: NodeId, now: Instant) -> Duration;
-
     /// How long until it makes sense to try to send; `Duration::MAX` where only an event of the network can help.
     fn poll_delay(&self, node: NodeId, now: Instant) -> Duration;
-
-    /// Whether the last connection to `node` ended, or was never made, and no new one was begun.
-    fn connection_failed(&self, node: NodeId) -> bool;
 
     /// Queues a request, to be written by the next [`poll`](Self::poll).
     ///
@@ -106,22 +95,8 @@ pub(crate) trait KafkaClient {
     /// Whether a byte of a request that has not ended was handed to the socket. Errs towards `true`.
     fn was_written(&self, correlation_id: CorrelationId, destination: NodeId) -> bool;
 
-    /// The number of requests without an end, the client's own included.
-    fn in_flight_request_count(&self) -> usize;
-
-    /// Whether there are requests without an end.
-    fn has_in_flight_requests(&self) -> bool {
-        self.in_flight_request_count() > 0
-    }
-
     /// The highest version of an API that both sides speak, once the node has told its versions.
     fn api_version(&self, node: NodeId, key: ApiKey) -> Option<i16>;
-
-    /// Ends the connection; the next [`poll`](Self::poll) returns its requests as disconnected.
-    fn disconnect(&mut self, node: NodeId, now: Instant);
-
-    /// Ends the connection and forgets the node: its requests are dropped, with no response.
-    fn close_node(&mut self, node: NodeId);
 
     /// Ends every connection. Requests in flight are dropped, with no response.
     fn close(&mut self);

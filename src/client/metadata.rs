@@ -8,6 +8,7 @@
 //! Differs from Java: one type, because there is only a producer; nothing on the path of a send whose topic is known
 //! takes the lock.
 
+mod connection_failures;
 mod errors;
 mod leader_epochs;
 mod nodes;
@@ -20,12 +21,10 @@ mod update;
 
 use std::time::{Duration, Instant};
 
-use arc_swap::Guard;
-
 use crate::common::{Cluster, ClusterBuilder, Node, TopicPartition};
 use crate::error::{Error, ErrorKind, TimeoutReason};
 use crate::protocol::messages::{MetadataRequest, MetadataResponse};
-use crate::sync::{Arc, ArcSwap, AtomicU64, Condvar, Mutex, Ordering};
+use crate::sync::{Arc, ArcSwap, AtomicU64, Condvar, Mutex, Ordering, Snapshot};
 use crate::utils::Time;
 
 pub(crate) use nodes::{node_from_wire, printable};
@@ -80,7 +79,7 @@ impl Metadata {
     }
 
     /// The latest view of the cluster. Lock-free; for a short time only, since a guard makes an update slower.
-    pub(crate) fn snapshot(&self) -> Guard<Arc<Cluster>> {
+    pub(crate) fn snapshot(&self) -> Snapshot<Arc<Cluster>> {
         self.snapshot.load()
     }
 
@@ -136,6 +135,7 @@ impl Metadata {
     }
 
     /// Whether [`add`](Self::add) was called for `topic` and it was not forgotten since.
+    #[cfg(test)]
     pub(crate) fn contains_topic(&self, topic: &str) -> bool {
         self.topics.load().contains(topic)
     }
@@ -161,6 +161,7 @@ impl Metadata {
     }
 
     /// Grows with each update.
+    #[cfg(test)]
     pub(crate) fn update_version(&self) -> u64 {
         self.state.lock().update_version
     }
@@ -223,12 +224,36 @@ impl Metadata {
         self.updated.notify_all();
     }
 
+    /// A connection to `node` failed, or could not be made.
+    pub(crate) fn connection_failed(&self, node: &Node, kind: ErrorKind, cause: &str) {
+        let mut state = self.state.lock();
+        let version = state.update_version;
+        state.connection_failures.add(node, kind, cause, version);
+    }
+
+    /// `node` has answered a request: what was wrong with it is over.
+    pub(crate) fn connection_succeeded(&self, node: &Node) {
+        self.state.lock().connection_failures.remove(node);
+    }
+
+    /// Why no update came since the last one, as far as connections that failed tell: the last failure of each address.
+    pub(crate) fn connection_failure(&self) -> Option<Error> {
+        let state = self.state.lock();
+        state.connection_failures.since(state.update_version)
+    }
+
+    /// Why `node` cannot be reached, if it was tried and has not answered since.
+    pub(crate) fn connection_failure_of(&self, node: &Node) -> Option<Error> {
+        self.state.lock().connection_failures.of(node)
+    }
+
     /// Wakes the waiters; no update is taken any more.
     pub(crate) fn close(&self) {
         self.change(|_, state| state.closed = true);
         self.updated.notify_all();
     }
 
+    #[cfg(test)]
     pub(crate) fn is_closed(&self) -> bool {
         self.state.lock().closed
     }
@@ -240,6 +265,7 @@ impl Metadata {
     }
 
     /// Whether somebody asked for an update that has not come yet.
+    #[cfg(test)]
     pub(crate) fn is_update_requested(&self) -> bool {
         self.state.lock().refresh.is_requested()
     }

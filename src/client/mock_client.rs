@@ -27,13 +27,12 @@ pub(crate) struct SentRequest {
     pub(crate) correlation_id: CorrelationId,
     pub(crate) api_version: i16,
     pub(crate) request: ClientRequest,
+    sent: Instant,
 }
 
 type Matcher = Box<dyn FnMut(&RequestBody) -> bool + Send>;
 
 struct Prepared {
-    /// Only a request to this node gets the response.
-    node: Option<NodeId>,
     matcher: Option<Matcher>,
     outcome: PreparedOutcome,
 }
@@ -41,24 +40,17 @@ struct Prepared {
 #[derive(Debug)]
 enum PreparedOutcome {
     Respond(Option<ResponseBody>),
-    Disconnect,
     UnsupportedVersion,
 }
 
 #[derive(Debug, Default)]
 struct MockConnection {
     is_connected: bool,
-    throttled_until: Option<Instant>,
     ready_delayed_until: Option<Instant>,
     backing_off_until: Option<Instant>,
-    unreachable_until: Option<Instant>,
 }
 
 impl MockConnection {
-    fn is_ready(&self, now: Instant) -> bool {
-        self.is_connected && is_past(self.throttled_until, now)
-    }
-
     fn is_backing_off(&self, now: Instant) -> bool {
         !self.is_connected && !is_past(self.backing_off_until, now)
     }
@@ -87,7 +79,6 @@ pub(crate) struct MockClient {
     prepared: VecDeque<Prepared>,
     metadata_updates: VecDeque<MetadataResponse>,
     polled_timeouts: Vec<Duration>,
-    is_closed: bool,
 }
 
 impl fmt::Debug for MockClient {
@@ -116,13 +107,12 @@ impl MockClient {
             prepared: VecDeque::new(),
             metadata_updates: VecDeque::new(),
             polled_timeouts: Vec::new(),
-            is_closed: false,
         }
     }
 
     /// The next request gets this response.
     pub(crate) fn prepare_response(&mut self, body: impl Into<ResponseBody>) {
-        self.prepare(None, None, PreparedOutcome::Respond(Some(body.into())));
+        self.prepare(None, PreparedOutcome::Respond(Some(body.into())));
     }
 
     /// The next request must match, and gets this response.
@@ -132,29 +122,7 @@ impl MockClient {
         body: impl Into<ResponseBody>,
     ) {
         let outcome = PreparedOutcome::Respond(Some(body.into()));
-        self.prepare(None, Some(Box::new(matcher)), outcome);
-    }
-
-    /// The next request to this node gets this response.
-    pub(crate) fn prepare_response_from(&mut self, node: NodeId, body: impl Into<ResponseBody>) {
-        self.prepare(
-            Some(node),
-            None,
-            PreparedOutcome::Respond(Some(body.into())),
-        );
-    }
-
-    /// The next request loses its connection after it was sent.
-    pub(crate) fn prepare_disconnect(&mut self) {
-        self.prepare(None, None, PreparedOutcome::Disconnect);
-    }
-
-    /// The next request must match, and loses its connection after it was sent.
-    pub(crate) fn prepare_disconnect_matching(
-        &mut self,
-        matcher: impl FnMut(&RequestBody) -> bool + Send + 'static,
-    ) {
-        self.prepare(None, Some(Box::new(matcher)), PreparedOutcome::Disconnect);
+        self.prepare(Some(Box::new(matcher)), outcome);
     }
 
     /// The next request must match, and finds no version that the node speaks.
@@ -163,21 +131,11 @@ impl MockClient {
         matcher: impl FnMut(&RequestBody) -> bool + Send + 'static,
     ) {
         let outcome = PreparedOutcome::UnsupportedVersion;
-        self.prepare(None, Some(Box::new(matcher)), outcome);
+        self.prepare(Some(Box::new(matcher)), outcome);
     }
 
-    fn prepare(
-        &mut self,
-        node: Option<NodeId>,
-        matcher: Option<Matcher>,
-        outcome: PreparedOutcome,
-    ) {
-        let prepared = Prepared {
-            node,
-            matcher,
-            outcome,
-        };
-        self.prepared.push_back(prepared);
+    fn prepare(&mut self, matcher: Option<Matcher>, outcome: PreparedOutcome) {
+        self.prepared.push_back(Prepared { matcher, outcome });
     }
 
     /// The next poll in which a metadata update is due applies this response.
@@ -231,21 +189,6 @@ impl MockClient {
         connection.backing_off_until = Some(until);
     }
 
-    /// Disconnects the node; for a while attempts to connect fail, each followed by a backoff.
-    pub(crate) fn set_unreachable(&mut self, node: NodeId, duration: Duration) {
-        self.disconnect_now(node, false);
-        let until = self.time.now() + duration;
-        let connection = self.connection(node);
-        connection.unreachable_until = Some(until);
-        connection.backing_off_until = Some(until);
-    }
-
-    /// The node takes no requests for a while.
-    pub(crate) fn throttle(&mut self, node: NodeId, duration: Duration) {
-        let until = self.time.now() + duration;
-        self.connection(node).throttled_until = Some(until);
-    }
-
     /// The node takes this long to connect.
     pub(crate) fn delay_ready(&mut self, node: NodeId, duration: Duration) {
         let until = self.time.now() + duration;
@@ -272,21 +215,6 @@ impl MockClient {
     /// Answers the oldest request.
     pub(crate) fn respond(&mut self, body: impl Into<ResponseBody>) {
         self.respond_at(0, Ok(Some(body.into())));
-    }
-
-    /// Answers the oldest request, which must match.
-    pub(crate) fn respond_matching(
-        &mut self,
-        matcher: impl FnOnce(&RequestBody) -> bool,
-        body: impl Into<ResponseBody>,
-    ) {
-        let sent = self.requests.front().expect("no request was sent");
-        assert!(
-            matcher(&sent.request.body),
-            "the request does not match: {:?}",
-            sent.request.body
-        );
-        self.respond(body);
     }
 
     /// Answers a request out of turn.
@@ -324,32 +252,9 @@ impl MockClient {
         self.disconnect_now(node, false);
     }
 
-    /// The responses that the next poll returns.
-    pub(crate) fn has_pending_responses(&self) -> bool {
-        !self.responses.is_empty()
-    }
-
-    /// Whether every prepared response found its request.
-    pub(crate) fn has_prepared_responses(&self) -> bool {
-        !self.prepared.is_empty()
-    }
-
-    /// Forgets requests, responses and connections.
-    pub(crate) fn reset(&mut self) {
-        self.connections.clear();
-        self.requests.clear();
-        self.responses.clear();
-        self.prepared.clear();
-        self.metadata_updates.clear();
-    }
-
     /// The time-outs that poll was called with, oldest first.
     pub(crate) fn polled_timeouts(&self) -> &[Duration] {
         &self.polled_timeouts
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.is_closed
     }
 
     fn index_of(&self, correlation_id: CorrelationId) -> usize {
@@ -372,11 +277,7 @@ impl MockClient {
     ) -> ClientResponse {
         ClientResponse {
             correlation_id: sent.correlation_id,
-            api_key: sent.request.body.api_key(),
             api_version: sent.api_version,
-            destination: sent.request.destination,
-            created: sent.request.created,
-            received: self.time.now(),
             outcome,
         }
     }
@@ -419,7 +320,7 @@ impl MockClient {
 
     fn expire_requests(&mut self, now: Instant) {
         while let Some(sent) = self.requests.front() {
-            let waited = now.saturating_duration_since(sent.request.created);
+            let waited = now.saturating_duration_since(sent.sent);
             if waited <= sent.request.request_timeout {
                 return;
             }
@@ -449,59 +350,33 @@ fn node_api_versions(versions: &[(ApiKey, i16, i16)]) -> NodeApiVersions {
 }
 
 impl KafkaClient for MockClient {
-    fn is_ready(&self, node: NodeId, now: Instant) -> bool {
+    fn is_ready(&self, node: NodeId, _now: Instant) -> bool {
         let connection = self.connections.get(&node);
-        connection.is_some_and(|connection| connection.is_ready(now))
+        connection.is_some_and(|connection| connection.is_connected)
     }
 
     fn ready(&mut self, node: &Node, now: Instant) -> bool {
         let connection = self.connection(node.id());
         if connection.is_connected {
-            return connection.is_ready(now);
+            return true;
         }
         if connection.is_backing_off(now) || !is_past(connection.ready_delayed_until, now) {
             return false;
         }
-        if !is_past(connection.unreachable_until, now) {
-            connection.backing_off_until = connection.unreachable_until;
-            return false;
-        }
         connection.is_connected = true;
-        connection.is_ready(now)
-    }
-
-    fn connection_delay(&self, node: NodeId, now: Instant) -> Duration {
-        match self.connections.get(&node) {
-            None => Duration::ZERO,
-            Some(connection) if connection.is_connected => Duration::MAX,
-            Some(connection) => [
-                connection.backing_off_until,
-                connection.ready_delayed_until,
-                connection.unreachable_until,
-            ]
-            .into_iter()
-            .flatten()
-            .max()
-            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now)),
-        }
+        true
     }
 
     fn poll_delay(&self, node: NodeId, now: Instant) -> Duration {
-        let throttled_until = self
-            .connections
-            .get(&node)
-            .filter(|connection| connection.is_connected)
-            .and_then(|connection| connection.throttled_until);
-        match throttled_until {
-            Some(until) if until > now => until - now,
-            _ => self.connection_delay(node, now),
+        match self.connections.get(&node) {
+            None => Duration::ZERO,
+            Some(connection) if connection.is_connected => Duration::MAX,
+            Some(connection) => [connection.backing_off_until, connection.ready_delayed_until]
+                .into_iter()
+                .flatten()
+                .max()
+                .map_or(Duration::ZERO, |until| until.saturating_duration_since(now)),
         }
-    }
-
-    fn connection_failed(&self, node: NodeId) -> bool {
-        let now = self.time.now();
-        let connection = self.connections.get(&node);
-        connection.is_some_and(|connection| connection.is_backing_off(now))
     }
 
     fn send(
@@ -520,6 +395,7 @@ impl KafkaClient for MockClient {
             correlation_id,
             api_version: version.clone().unwrap_or_default(),
             request,
+            sent: now,
         };
         let unsupported = |message: String| RequestFailure::UnsupportedVersion {
             message,
@@ -530,9 +406,7 @@ impl KafkaClient for MockClient {
             self.responses.push(response);
             return Ok(correlation_id);
         }
-        let mut prepared = self.prepared.iter();
-        let index = prepared.position(|p| p.node.is_none_or(|wanted| wanted == node));
-        let Some(mut prepared) = index.and_then(|index| self.prepared.remove(index)) else {
+        let Some(mut prepared) = self.prepared.pop_front() else {
             self.requests.push_back(sent);
             return Ok(correlation_id);
         };
@@ -542,10 +416,6 @@ impl KafkaClient for MockClient {
         }
         let outcome = match prepared.outcome {
             PreparedOutcome::Respond(body) => Ok(body),
-            PreparedOutcome::Disconnect => {
-                self.disconnect_now(node, false);
-                Err(self.disconnected(false))
-            }
             PreparedOutcome::UnsupportedVersion => Err(unsupported("as prepared".to_owned())),
         };
         let response = self.end_of(&sent, outcome);
@@ -578,26 +448,11 @@ impl KafkaClient for MockClient {
         !is_in_flight || self.is_written
     }
 
-    fn in_flight_request_count(&self) -> usize {
-        self.requests.len()
-    }
-
     fn api_version(&self, node: NodeId, key: ApiKey) -> Option<i16> {
         self.usable_version(node, key).ok()
     }
 
-    fn disconnect(&mut self, node: NodeId, _now: Instant) {
-        self.disconnect_now(node, false);
-    }
-
-    fn close_node(&mut self, node: NodeId) {
-        self.connections.remove(&node);
-        self.requests
-            .retain(|sent| sent.request.destination != node);
-    }
-
     fn close(&mut self) {
-        self.is_closed = true;
         self.connections.clear();
         self.requests.clear();
     }

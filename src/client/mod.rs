@@ -15,7 +15,7 @@ mod node_api_versions;
 
 pub use client_utils::ClientDnsLookup;
 pub(crate) use client_utils::parse_and_validate_addresses;
-pub(crate) use host_resolver::{HostLookup, HostResolver, SystemHostLookup, ThreadedHostResolver};
+pub(crate) use host_resolver::{SystemHostLookup, ThreadedHostResolver};
 pub(crate) use kafka_client::{
     ClientRequest, ClientResponse, CorrelationId, KafkaClient, RequestFailure,
 };
@@ -24,5 +24,5 @@ pub(crate) use metadata::{
 };
 pub use metadata_updater::MetadataRecoveryStrategy;
 #[cfg(test)]
-pub(crate) use mock_client::{MockClient, SentRequest};
+pub(crate) use mock_client::MockClient;
 pub(crate) use network_client::{NetworkClient, NetworkClientConfig};

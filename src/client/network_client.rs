@@ -29,6 +29,7 @@ use super::{
     RequestFailure,
 };
 use crate::common::{Node, NodeId};
+use crate::error::ErrorKind;
 use crate::network::Selectable;
 use crate::protocol::ApiKey;
 use crate::sync::Arc;
@@ -203,6 +204,8 @@ impl<S: Selectable> NetworkClient<S> {
     fn handle_failed_connect(&mut self, node: &Node, reason: &str, now: Instant) {
         log::warn!("cannot connect to node {node}: {reason}");
         self.connections.states.disconnected(node.id(), now);
+        let metadata = self.updater.metadata();
+        metadata.connection_failed(node, ErrorKind::Network, reason);
         self.updater.handle_server_disconnect(now);
     }
 }
@@ -222,16 +225,8 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         false
     }
 
-    fn connection_delay(&self, node: NodeId, now: Instant) -> Duration {
-        self.connections.states.connection_delay(node, now)
-    }
-
     fn poll_delay(&self, node: NodeId, now: Instant) -> Duration {
         self.connections.states.poll_delay(node, now)
-    }
-
-    fn connection_failed(&self, node: NodeId) -> bool {
-        self.connections.states.is_disconnected(node)
     }
 
     fn send(
@@ -254,7 +249,7 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
 
         let now = self.time.now();
         let mut responses = Vec::new();
-        self.handle_completed_sends(&mut responses, now);
+        self.handle_completed_sends(&mut responses);
         self.handle_completed_receives(&mut responses, now);
         self.handle_disconnections(&mut responses, now);
         self.handle_connections();
@@ -289,26 +284,8 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         )
     }
 
-    fn in_flight_request_count(&self) -> usize {
-        self.connections.in_flight.count()
-    }
-
     fn api_version(&self, node: NodeId, key: ApiKey) -> Option<i16> {
         self.versions.get(node)?.latest_usable_version(key).ok()
-    }
-
-    fn disconnect(&mut self, node: NodeId, now: Instant) {
-        self.disconnect_for_caller(node, now);
-    }
-
-    fn close_node(&mut self, node: NodeId) {
-        log::info!("closing the connection to {}", self.describe(node));
-        self.connections.selector.close(node);
-        // The responses go nowhere, but an update of the metadata that was under way must be known to have failed.
-        let now = self.time.now();
-        self.cancel_in_flight_requests(node, "it was closed", false, &mut Vec::new(), now);
-        self.forget_connection(node);
-        self.connections.states.remove(node);
     }
 
     fn close(&mut self) {

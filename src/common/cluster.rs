@@ -143,7 +143,6 @@ pub struct Cluster {
     nodes: Vec<Node>,
     controller: Option<NodeId>,
     topics: HashMap<Arc<str>, Arc<TopicInfo>>,
-    topic_names: HashMap<Uuid, Arc<str>>,
     is_bootstrap: bool,
 }
 
@@ -186,10 +185,6 @@ impl Cluster {
     /// The number of partitions of a topic, or `None` where it is not known.
     pub fn partition_count(&self, topic: &str) -> Option<usize> {
         self.topic(topic).map(TopicInfo::partition_count)
-    }
-
-    pub(crate) fn topic_name(&self, id: Uuid) -> Option<&Arc<str>> {
-        self.topic_names.get(&id)
     }
 
     pub(crate) fn shared_topic(&self, topic: &str) -> Option<&Arc<TopicInfo>> {
@@ -242,20 +237,12 @@ impl ClusterBuilder {
 
     /// Adds a topic, or takes the place of the topic of that name.
     pub(crate) fn topic(mut self, topic: Arc<TopicInfo>) -> Self {
-        self = self.without_topic(&topic.name.clone());
-        if !topic.id.is_zero() {
-            self.cluster
-                .topic_names
-                .insert(topic.id, topic.name.clone());
-        }
-        self.cluster.topics.insert(topic.name.clone(), topic);
+        self.cluster.topics.insert(Arc::clone(&topic.name), topic);
         self
     }
 
     pub(crate) fn without_topic(mut self, topic: &str) -> Self {
-        if let Some(old) = self.cluster.topics.remove(topic) {
-            self.cluster.topic_names.remove(&old.id);
-        }
+        self.cluster.topics.remove(topic);
         self
     }
 
@@ -294,17 +281,5 @@ mod tests {
         assert_eq!(topic.partition(2).map(PartitionInfo::partition), Some(2));
         assert_eq!(topic.partition(4).map(PartitionInfo::partition), Some(4));
         assert!(topic.partition(1).is_none() && topic.partition(-1).is_none());
-    }
-
-    #[test]
-    fn replacing_a_topic_forgets_its_old_id() {
-        let (old, new) = (Uuid::from_bytes([1; 16]), Uuid::from_bytes([2; 16]));
-        let topic = |id| Arc::new(TopicInfo::new("t".into(), id, false, Vec::new()));
-        let cluster = ClusterBuilder::default()
-            .topic(topic(old))
-            .topic(topic(new))
-            .build();
-        assert!(cluster.topic_name(old).is_none());
-        assert_eq!(cluster.topic_name(new).map(AsRef::as_ref), Some("t"));
     }
 }

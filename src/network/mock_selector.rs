@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::{Disconnect, NetworkReceive, NetworkSend, Selectable, Waker};
 use crate::common::NodeId;
-use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::sync::{Arc, Mutex};
 use crate::utils::MockTime;
 
 /// A handle: clones share the script, so that a test keeps one and gives the client the other.
@@ -18,7 +18,6 @@ use crate::utils::MockTime;
 pub(crate) struct MockSelector {
     time: MockTime,
     waker: Waker,
-    wake_ups: Arc<AtomicUsize>,
     state: Arc<Mutex<State>>,
 }
 
@@ -55,15 +54,9 @@ struct Connection {
 
 impl MockSelector {
     pub(crate) fn new(time: MockTime) -> Self {
-        let wake_ups = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&wake_ups);
         Self {
             time,
-            waker: Waker::new(move || {
-                counted.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }),
-            wake_ups,
+            waker: Waker::new(|| Ok(())),
             state: Arc::default(),
         }
     }
@@ -107,12 +100,6 @@ impl MockSelector {
         self.state.lock().arriving.push_back(receive);
     }
 
-    /// A frame that arrives with the completion of the next send to `source`. Java: `delayedReceive`.
-    pub(crate) fn receive_after_send(&self, source: NodeId, payload: Vec<u8>) {
-        let receive = NetworkReceive { source, payload };
-        self.state.lock().answers.push_back(receive);
-    }
-
     /// The sends that were completed since this was last asked.
     pub(crate) fn take_sent(&self) -> Vec<NetworkSend> {
         std::mem::take(&mut self.state.lock().sent)
@@ -134,10 +121,6 @@ impl MockSelector {
 
     pub(crate) fn receive_limit(&self, id: NodeId) -> Option<usize> {
         self.state.lock().connections.get(&id)?.receive_limit
-    }
-
-    pub(crate) fn wake_ups(&self) -> usize {
-        self.wake_ups.load(Ordering::Relaxed)
     }
 }
 

@@ -48,6 +48,7 @@ impl NetworkSend {
     }
 
     /// The message without the size prefix.
+    #[cfg(test)]
     pub(crate) fn message(&self) -> &MessageBytes {
         &self.message
     }

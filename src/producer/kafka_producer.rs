@@ -20,7 +20,7 @@ use super::internals::{RecordAccumulator, SenderControl};
 use super::producer_interceptors::ProducerInterceptors;
 use super::{
     BytesSerializer, Callback, Partitioner, ProducerConfig, ProducerRecord, RecordFuture,
-    RecordMetadata, Serializer,
+    RecordMetadata, Serializer, check_topic,
 };
 use crate::client::Metadata;
 use crate::common::PartitionInfo;
@@ -101,10 +101,12 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// The record was not sent and never will be: `Closed`, `Serialization`, `IllegalArgument` (a negative partition or
-    /// timestamp), `Panic` (in a serializer or partitioner), or `WouldDeadlock` (inside a callback, where the call would
-    /// have to wait). As in Java, failures that have to do with the cluster are in the [`RecordFuture`] instead: no
-    /// metadata or no buffer memory within `max.block.ms`, a record too large, an illegal or forbidden topic.
+    /// The record was not sent and never will be: `Closed`, `Serialization` (the serializer refused it, or panicked),
+    /// `IllegalArgument` (a negative partition or timestamp, a partitioner that failed or chose what is no partition),
+    /// `Panic` (in the partitioner), or `WouldDeadlock` (inside a callback, where the call would have to wait). As in Java,
+    /// failures that have to do with the cluster are in the [`RecordFuture`] instead: no metadata or no buffer memory
+    /// within `max.block.ms`, a record too large, an illegal or forbidden topic. The manual's page
+    /// [`delivery`](crate::manual::delivery) says what to do with each.
     ///
     /// # Blocking
     ///
@@ -112,14 +114,15 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     pub fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<RecordFuture> {
         let sent = self.do_send(record, None, Wait::MaxBlock, true);
         sent.map_err(|unsent| unsent.error)
-            .map(|future| future.unwrap_or_else(|| unreachable_future()))
+            .map(|future| future.unwrap_or_else(unreachable_future))
     }
 
     /// Appends the record to a batch, and calls `callback` exactly once when its fate is known, unless an error is returned
     /// here.
     ///
-    /// The callback runs on the I/O thread, after those of earlier records of the same partition; keep it short. It may
-    /// send, but calls that would have to wait fail there. A panic in it is logged and harms nothing else. For a failure that
+    /// The callback runs on the I/O thread; keep it short. Those of one partition run in the order of its records, except
+    /// that what is acknowledged while an earlier batch is tried again is told first. It may send, but calls that would
+    /// have to wait fail there. A panic in it is logged and harms nothing else. For a failure that
     /// [`send`](Self::send) would put in the future, it runs before this returns.
     ///
     /// # Errors
@@ -149,7 +152,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         record: ProducerRecord<'a, KS::Input, VS::Input>,
     ) -> Result<RecordFuture, TrySendError<'a, KS::Input, VS::Input>> {
         self.do_send(record, None, Wait::Never, true)
-            .map(|future| future.unwrap_or_else(|| unreachable_future()))
+            .map(|future| future.unwrap_or_else(unreachable_future))
     }
 
     /// As [`send_with_callback`](Self::send_with_callback), but never blocks.
@@ -197,6 +200,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// While the topic's metadata are not known: at most `max.block.ms`.
     pub fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
+        check_topic(topic)?;
         self.metadata.add(topic, self.time.now());
         self.wait_on_metadata(topic, None, self.max_block)?;
         let cluster = self.metadata.snapshot();

@@ -27,12 +27,12 @@ pub use partitioner::Partitioner;
 pub(crate) use partitioner::choose_partition;
 pub use partitioners::{DefaultPartitioner, RoundRobinPartitioner, UniformStickyPartitioner};
 pub use producer::Producer;
-pub(crate) use producer_config::ResolvedConfig;
 pub use producer_config::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
     ProducerConfig,
 };
 pub use producer_interceptor::ProducerInterceptor;
+pub(crate) use producer_record::check_topic;
 pub use producer_record::{Data, IntoData, ProducerRecord, RecordData};
 pub use record_future::RecordFuture;
 pub use record_metadata::RecordMetadata;

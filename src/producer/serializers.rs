@@ -193,9 +193,10 @@ mod tests {
             .serialize("t", &mut Headers::new(), data)
             .unwrap();
         let bytes = serialized.as_bytes();
-        bytes.map_or("null".into(), |bytes| {
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-        })
+        bytes.map_or_else(
+            || "null".into(),
+            |bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        )
     }
 
     // The expected bytes are what the serializers of Kafka 4.3.1 made.

@@ -66,12 +66,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes what is left, unread.
-    pub(crate) fn skip_rest(&mut self) {
-        self.offset += self.rest.len();
-        self.rest = &[];
-    }
-
     /// Fails if bytes are left.
     pub(crate) const fn finish(&self) -> Result<(), DecodeError> {
         match self.rest.len() {

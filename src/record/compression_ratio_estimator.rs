@@ -65,13 +65,6 @@ impl CompressionRatioEstimator {
         self.update(topic, kind, |_| ratio);
     }
 
-    /// Forgets what is known of a topic.
-    pub(crate) fn reset_estimation(&self, topic: &str) {
-        if let Some(ratios) = self.topics.read().get(topic) {
-            *ratios.lock() = [INITIAL_RATIO; CompressionType::ALL.len()];
-        }
-    }
-
     fn update(&self, topic: &str, kind: CompressionType, change: impl Fn(f32) -> f32) -> f32 {
         let apply = |ratios: &Mutex<Ratios>| {
             let mut ratios = ratios.lock();
@@ -136,8 +129,6 @@ mod tests {
         assert_eq!(estimator.estimation("other", ZSTD), 1.0);
         assert_eq!(estimator.update_estimation("third", ZSTD, 0.2), 0.995);
 
-        estimator.reset_estimation("topic");
-        assert_eq!(estimator.estimation("topic", ZSTD), 1.0);
         assert_eq!(estimator.estimation("third", ZSTD), 0.995);
     }
 

@@ -1,3 +1,5 @@
+//! Which bootstrap addresses are taken, and what they resolve to.
+
 use std::io;
 
 use super::*;
@@ -138,7 +140,7 @@ fn names_of_the_lookups() {
         ClientDnsLookup::UseAllDnsIps,
         ClientDnsLookup::ResolveCanonicalBootstrapServersOnly,
     ] {
-        assert_eq!(ClientDnsLookup::from_name(lookup.name()), Some(lookup));
+        assert_eq!(ClientDnsLookup::from_name(lookup.as_str()), Some(lookup));
     }
     assert_eq!(ClientDnsLookup::from_name("default"), None);
 }

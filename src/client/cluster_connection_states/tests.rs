@@ -1,3 +1,5 @@
+//! Connection states and their backoff. Java: `ClusterConnectionStatesTest`.
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::*;
@@ -90,19 +92,6 @@ fn multiple_node_connection_states() {
     states.disconnected(OTHER, time.now());
     assert!(states.is_ready(NODE, time.now()) && states.is_disconnected(OTHER));
     assert_eq!(states.nodes_with_connections(), [NODE]);
-}
-
-// Java: ClusterConnectionStatesTest.testRemoveNode.
-#[test]
-fn remove_node() {
-    let (mut states, time) = states();
-    states.connecting(NODE, HOST, time.now());
-    time.advance_ms(1000);
-    states.remove(NODE);
-    assert!(states.can_connect(NODE, time.now()));
-    assert!(!states.is_connecting(NODE) && !states.is_disconnected(NODE));
-    assert_eq!(states.connection_delay(NODE, time.now()), ms(0));
-    assert_eq!(states.next_setup_timeout(), None);
 }
 
 // Java: ClusterConnectionStatesTest.testMaxReconnectBackoff, testExponentialReconnectBackoff.

@@ -1,3 +1,5 @@
+//! Hosts resolved by a thread, which must end and must wake who waits.
+
 use std::sync::mpsc;
 
 use super::*;

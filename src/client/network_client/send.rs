@@ -50,11 +50,7 @@ impl<S: Selectable> NetworkClient<S> {
                 });
                 self.aborted_sends.push(ClientResponse {
                     correlation_id,
-                    api_key: request.body.api_key(),
                     api_version: -1,
-                    destination: node,
-                    created: request.created,
-                    received: now,
                     outcome,
                 });
                 Ok(correlation_id)
@@ -69,7 +65,7 @@ impl<S: Selectable> NetworkClient<S> {
         version: MetadataRequestVersion,
         now: Instant,
     ) {
-        let request = self.own_request(node.id(), request.into(), now);
+        let request = self.own_request(node.id(), request.into());
         let requester = Requester::MetadataUpdater(version);
         log::debug!("asking node {node} for metadata");
         let fatal = match self.send_in_usable_version(&request, requester, now) {
@@ -93,15 +89,14 @@ impl<S: Selectable> NetworkClient<S> {
             client_software_name: SOFTWARE_NAME.to_owned(),
             client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let request = self.own_request(node, request.into(), now);
+        let request = self.own_request(node, request.into());
         self.do_send(&request, version, Requester::ApiVersions, now)
     }
 
-    fn own_request(&self, destination: NodeId, body: RequestBody, now: Instant) -> ClientRequest {
+    fn own_request(&self, destination: NodeId, body: RequestBody) -> ClientRequest {
         ClientRequest {
             destination,
             body,
-            created: now,
             expect_response: true,
             request_timeout: self.config.request_timeout,
         }
@@ -155,7 +150,6 @@ impl<S: Selectable> NetworkClient<S> {
             api_version,
             destination: request.destination,
             requester,
-            created: request.created,
             sent: now,
             request_timeout: request.request_timeout,
             expect_response: request.expect_response,

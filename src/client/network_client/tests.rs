@@ -1,5 +1,6 @@
 //! Scenarios of Java's NetworkClientTest, on a mock clock and a mock selector.
 
+mod failures;
 mod hostile;
 mod metadata;
 mod nodes;
@@ -87,6 +88,24 @@ fn config() -> NetworkClientConfig {
         metadata_recovery_strategy: MetadataRecoveryStrategy::Rebootstrap,
         metadata_recovery_rebootstrap_trigger: ms(TRIGGER_MS),
         required_apis: vec![ApiKey::Produce, ApiKey::Metadata],
+    }
+}
+
+impl NetworkClient<MockSelector> {
+    fn connection_delay(&self, node: NodeId, now: Instant) -> Duration {
+        self.connections.states.connection_delay(node, now)
+    }
+
+    fn connection_failed(&self, node: NodeId) -> bool {
+        self.connections.states.is_disconnected(node)
+    }
+
+    fn in_flight_request_count(&self) -> usize {
+        self.connections.in_flight.count()
+    }
+
+    fn has_in_flight_requests(&self) -> bool {
+        self.in_flight_request_count() > 0
     }
 }
 
@@ -199,7 +218,6 @@ impl Fixture {
         ClientRequest {
             destination: node,
             body: produce_request(Uuid::ZERO).into(),
-            created: self.now(),
             expect_response: true,
             request_timeout: ms(REQUEST_TIMEOUT_MS),
         }

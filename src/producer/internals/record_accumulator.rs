@@ -4,8 +4,9 @@
 //! something to send), [`drain`] (take it) and [`retry`] (put back, split, expire, abort).
 //!
 //! Threads: callers append; the I/O thread does the rest. Both use the partitions' deques.
-//! Locks: one mutex per partition, held for the copy of a record and the counters. Under it: nothing but the transaction
-//! manager's lock, at drain. `BufferPool` is never entered with it. `io` is the I/O thread's own state, and is taken by
+//! Locks: one mutex per partition, held for the copy of a record and the counters. Under it, one at a time: the transaction
+//! manager's at drain; those of the incomplete batches, the compression ratios and the idle codec states where a batch
+//! begins. Memory is never asked of the `BufferPool` with it. `io` is the I/O thread's own state, and is taken by
 //! nobody else. The topic table is read without a lock and replaced whole.
 //! Differs from Java: partitions announce themselves (see [`partition_queue`]) instead of all being visited each round; a
 //! partition that may not send stops nobody else on its node; batches grow where a partition is backlogged.
@@ -15,15 +16,13 @@ mod partition_queue;
 mod ready;
 mod retry;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
-pub(crate) use self::drain::Drained;
 use self::partition_queue::QueueState;
 pub(crate) use self::partition_queue::{PartitionQueue, ReadySignal};
 use self::ready::IoState;
-pub(crate) use self::ready::ReadyCheckResult;
 use super::buffer_pool::{BufferPool, PooledBuffer};
 use super::built_in_partitioner::{BuiltInPartitioner, StickyPartition};
 use super::incomplete_batches::IncompleteBatches;
@@ -106,7 +105,6 @@ pub(crate) enum AppendOutcome {
     Appended {
         result: Option<Arc<ProduceRequestResult>>,
         index: u32,
-        partition: i32,
         is_new_batch: bool,
     },
     /// It needs a new batch on `partition`, which `abort_for_new_batch` forbids.
@@ -145,12 +143,9 @@ impl RecordAccumulator {
         self.signal.io_thread()
     }
 
+    #[cfg(test)]
     pub(crate) fn pool(&self) -> &Arc<BufferPool> {
         &self.free
-    }
-
-    pub(crate) fn config(&self) -> &AccumulatorConfig {
-        &self.config
     }
 
     /// Puts the record into a batch of `partition`, or of the sticky partition where that is `None`. The callback is taken
@@ -188,7 +183,7 @@ impl RecordAccumulator {
                         .peek_current_partition(context.topic, context.cluster),
                 ),
             };
-            let number = sticky.map_or(partition.unwrap_or(0), |sticky| sticky.partition);
+            let number = sticky.map_or_else(|| partition.unwrap_or(0), |sticky| sticky.partition);
             let Some(queue) = usize::try_from(number)
                 .ok()
                 .and_then(|n| queues.partitions.get(n))
@@ -227,9 +222,8 @@ impl RecordAccumulator {
             return Ok(Step::Again);
         }
         let had = state.batches.len();
-        let mut before = 0;
         if let Some(tail) = state.batches.back_mut() {
-            before = tail.estimated_size_in_bytes();
+            let before = tail.estimated_size_in_bytes();
             if let Some(index) = tail.try_append(record, callback)? {
                 return Ok(Step::Done(
                     self.appended(place, state, index, before, had, context),
@@ -296,7 +290,6 @@ impl RecordAccumulator {
         AppendOutcome::Appended {
             result,
             index,
-            partition: place.queue.topic_partition().partition(),
             is_new_batch: is_new,
         }
     }
@@ -439,6 +432,7 @@ impl RecordAccumulator {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn has_incomplete(&self) -> bool {
         !self.incomplete.is_empty()
     }

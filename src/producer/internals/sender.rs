@@ -261,8 +261,9 @@ impl<C: KafkaClient> Sender<C> {
             now,
             self.transaction_manager.as_deref(),
         );
-        // Whatever was taken may leave more behind, so the next round looks again before it waits.
-        if !drained.batches.is_empty() || !drained.failed.is_empty() {
+        // What was taken may leave more behind, and a batch that came back to the head of a ready partition has to wait for
+        // its backoff: the next round looks again before it waits.
+        if drained.placed_again {
             timeout = Duration::ZERO;
         }
         for (batch, error) in drained.failed {
@@ -317,7 +318,6 @@ impl<C: KafkaClient> Sender<C> {
             ClientRequest {
                 destination: node,
                 body: RequestBody::Produce(request),
-                created: now,
                 expect_response: self.config.acks != 0,
                 request_timeout: self.config.request_timeout,
             },
@@ -400,7 +400,7 @@ impl<C: KafkaClient> Sender<C> {
     fn expiry_error(&self, batch: &ProducerBatch, now: Instant) -> Error {
         let waited = now.saturating_duration_since(batch.created());
         let text = format!(
-            "expired {} record(s) for {}: {} ms have passed since their batch was created, without an acknowledgement",
+            "expired {} record(s) for {}: {} ms (delivery.timeout.ms) have passed since their batch was created, without an acknowledgement",
             batch.record_count(),
             batch.topic_partition(),
             waited.as_millis()
@@ -410,7 +410,14 @@ impl<C: KafkaClient> Sender<C> {
             waited,
             config: Some("delivery.timeout.ms"),
         };
-        Error::timed_out(text, reason)
+        let error = Error::timed_out(text, reason);
+        let topic_partition = batch.topic_partition();
+        let snapshot = self.metadata.snapshot();
+        let leader = snapshot.leader_for(topic_partition.topic(), topic_partition.partition());
+        match leader.and_then(|leader| self.metadata.connection_failure_of(leader)) {
+            Some(cause) => error.caused_by(cause),
+            None => error,
+        }
     }
 
     fn note_in_flight_expiry(&mut self, expiry: Option<Instant>) {

@@ -14,12 +14,11 @@ fn record_2() -> ProducerRecord<'static> {
     ProducerRecord::new("topic", "value2").key("key2")
 }
 
+type Seen = Arc<Mutex<Vec<String>>>;
+
 /// A callback, and where it leaves what it was called with.
-fn observed() -> (
-    impl FnOnce(Result<RecordMetadata>) + Send + 'static,
-    Arc<Mutex<Vec<String>>>,
-) {
-    let seen = Arc::new(Mutex::new(Vec::new()));
+fn observed() -> (impl FnOnce(Result<RecordMetadata>) + Send + 'static, Seen) {
+    let seen = Seen::default();
     let log = Arc::clone(&seen);
     let callback = move |result: Result<RecordMetadata>| {
         log.lock()
@@ -320,7 +319,7 @@ fn one_send_method_takes_all_that_bytes_can_be_made_of() {
         .get()
         .unwrap();
     typed
-        .send(ProducerRecord::new("t", &value).key(&key))
+        .send(ProducerRecord::new("t", value).key(&key))
         .unwrap()
         .get()
         .unwrap();

@@ -19,8 +19,10 @@ mod init_producer_id;
 mod metadata;
 mod produce;
 
+#[cfg(test)]
+pub(crate) use api_versions::SupportedFeature;
 pub(crate) use api_versions::{
-    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature, SupportedFeature,
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature,
 };
 pub(crate) use init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 pub(crate) use metadata::{

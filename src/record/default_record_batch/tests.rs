@@ -1,6 +1,7 @@
 //! Java: `DefaultRecordBatchTest`, `MemoryRecordsTest`, and batches that Java itself wrote.
 
 use super::*;
+use crate::common::Headers;
 use crate::record::{Compression, MemoryRecordsBuilder};
 
 /// What the tests may decompress to.
@@ -389,14 +390,6 @@ fn increment_sequence_wraps() {
     assert_eq!(increment_sequence(i32::MAX, 1), 0);
     assert_eq!(increment_sequence(i32::MAX - 5, 10), 4);
     assert_eq!(increment_sequence(i32::MAX, i32::MAX), i32::MAX - 1);
-}
-
-#[test]
-fn decrement_sequence_wraps() {
-    // Java: DefaultRecordBatchTest.testDecrementSequence.
-    assert_eq!(decrement_sequence(10, 5), 5);
-    assert_eq!(decrement_sequence(0, 1), i32::MAX);
-    assert_eq!(decrement_sequence(5, 10), i32::MAX - 4);
 }
 
 #[test]

@@ -11,7 +11,6 @@ fn least_loaded(f: &mut Fixture) -> Option<i32> {
 /// Makes the connections of nodes fail, so that they are in their backoff.
 fn fail(f: &mut Fixture, ids: &[i32]) {
     for id in ids {
-        f.client.close_node(NodeId(*id));
         let refused = std::io::ErrorKind::ConnectionRefused;
         f.selector.refuse_connects(NodeId(*id), Some(refused));
         let node = f.node(*id);
@@ -101,9 +100,6 @@ fn least_loaded_node_of_no_nodes() {
 fn connection_delays() {
     let mut f = Fixture::new();
     assert_eq!(f.client.connection_delay(NODE, f.now()), ms(0));
-    f.connect(0);
-    assert_eq!(f.client.connection_delay(NODE, f.now()), Duration::MAX);
-    f.client.close_node(NODE);
     f.make_ready(0);
     assert_eq!(f.client.connection_delay(NODE, f.now()), Duration::MAX);
     assert_eq!(f.client.poll_delay(NODE, f.now()), Duration::MAX);

@@ -88,16 +88,6 @@ fn several_nodes_may_wait_for_one_name() {
     assert_eq!(connects, ["10.1.1.1:9092", "10.1.1.1:9093"]);
 }
 
-#[test]
-fn a_node_that_was_closed_is_not_connected_to() {
-    let (mut f, node) = named();
-    f.client.ready(&node, f.now());
-    f.client.close_node(NODE);
-    f.resolver.answer("broker.example", Ok(&["10.1.1.1"]));
-    f.poll();
-    assert!(connects(&f).is_empty());
-}
-
 // Java: NetworkClientTest.testFailedConnectionToFirstAddress.
 #[test]
 fn failed_connection_to_first_address() {

@@ -123,16 +123,6 @@ fn server_disconnect_after_internal_api_version_request() {
     f.make_ready(0);
 }
 
-// Java: NetworkClientTest.testClientDisconnectAfterInternalApiVersionRequest.
-#[test]
-fn client_disconnect_after_internal_api_version_request() {
-    let mut f = Fixture::new();
-    f.connect(0);
-    f.client.disconnect(NODE, f.now());
-    assert!(f.poll().is_empty() && !f.client.has_in_flight_requests());
-    assert!(f.client.connection_failed(NODE));
-}
-
 #[test]
 fn a_connection_lost_before_its_versions_were_asked_for() {
     let mut f = Fixture::new();

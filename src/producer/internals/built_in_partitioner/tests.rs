@@ -1,3 +1,5 @@
+//! Sticky partitions, and the choice by load. Java: `BuiltInPartitionerTest`.
+
 use super::*;
 use crate::common::{ClusterBuilder, Node, PartitionInfo, Uuid};
 

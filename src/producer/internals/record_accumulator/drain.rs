@@ -19,9 +19,16 @@ pub(crate) struct Drained {
     pub(crate) batches: Vec<(NodeId, Vec<ProducerBatch>)>,
     /// Batches that could not be frozen because their codec failed. Their sequences are given out.
     pub(crate) failed: Vec<(ProducerBatch, Error)>,
+    /// Whether a partition was given another place, so that the next ready check is due at another time than the last one
+    /// said.
+    pub(crate) placed_again: bool,
 }
 
 /// What a look at the head of a ready partition came to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is matched where it is made, and never kept"
+)]
 enum Head {
     Taken(ProducerBatch),
     /// The request is full without it.
@@ -52,6 +59,7 @@ impl RecordAccumulator {
         }
         let mut io = self.io.lock();
         let urgent = self.is_urgent();
+        drained.placed_again = !again.is_empty();
         for partition in again {
             self.place(&mut io, partition, cluster, urgent, now);
         }

@@ -2,10 +2,12 @@
 
 use std::cmp::Ordering as CmpOrdering;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+#[cfg(test)]
+use super::PartitionQueue;
+use super::RecordAccumulator;
 use super::ready::later;
-use super::{PartitionQueue, RecordAccumulator};
 use crate::error::{Error, Result};
 use crate::producer::internals::ProducerBatch;
 use crate::producer::internals::transaction_manager::{BatchSequence, compare_sequences};
@@ -42,7 +44,7 @@ impl RecordAccumulator {
         &self,
         batch: ProducerBatch,
         assign: impl FnOnce(&BatchSequence, &[u32]) -> Vec<BatchSequence>,
-    ) -> std::result::Result<usize, (ProducerBatch, Error)> {
+    ) -> std::result::Result<usize, Box<(ProducerBatch, Error)>> {
         let partition = Arc::clone(batch.partition());
         let topic = partition.topic_partition().topic();
         let target = half_of(&batch);
@@ -151,13 +153,8 @@ impl RecordAccumulator {
         taken
     }
 
-    /// The backoff that follows `attempts` failed ones.
-    #[cfg(test)]
-    pub(crate) fn retry_backoff(&self, attempts: u32) -> Duration {
-        self.backoff.backoff(attempts)
-    }
-
     /// The partition's handle, for what only has its name.
+    #[cfg(test)]
     pub(crate) fn partition_queue(
         &self,
         topic_partition: &crate::common::TopicPartition,

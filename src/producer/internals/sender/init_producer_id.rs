@@ -44,7 +44,6 @@ impl<C: KafkaClient> Sender<C> {
             ClientRequest {
                 destination: node.id(),
                 body: RequestBody::InitProducerId(request),
-                created: now,
                 expect_response: true,
                 request_timeout: self.config.request_timeout,
             },

@@ -10,6 +10,7 @@ use super::in_flight::{InFlightBatch, InFlightRequest};
 use super::{FIRST_VERSION_WITH_TOPIC_IDS, Sender};
 use crate::client::{ClientResponse, KafkaClient, RequestFailure, node_from_wire};
 use crate::common::{Node, TopicPartition, Uuid};
+use crate::error::Error;
 use crate::producer::internals::ProducerBatch;
 use crate::producer::internals::transaction_manager::BatchSequence;
 use crate::protocol::messages::{NodeEndpoint, PartitionProduceResponse, ProduceResponse};
@@ -157,14 +158,31 @@ impl<C: KafkaClient> Sender<C> {
             Decision::Complete => self.acknowledge(batch, &outcome),
             Decision::Split => self.split(batch, &outcome),
             Decision::Retry => self.retry(batch, &outcome, now),
-            Decision::Fail => self.fail_batch(batch, outcome.error(), outcome.errors_by_index()),
+            Decision::Fail => {
+                let error = self.last_error(&batch, &outcome, now);
+                self.fail_batch(batch, error, outcome.errors_by_index());
+            }
             Decision::FailProducer => {
-                let error = outcome.error();
+                let error = outcome.error().into_fatal();
                 if let Some(manager) = &self.transaction_manager {
                     manager.transition_to_fatal_error(error.clone());
                 }
                 self.fail_batch(batch, error, outcome.errors_by_index());
             }
+        }
+    }
+
+    /// Why the batch is not tried again. What a broker answered is the reason whenever it comes; but a request that got no
+    /// answer would be sent again if there were time, be it that the request's own time-out ended in the same moment.
+    fn last_error(&self, batch: &ProducerBatch, outcome: &PartitionOutcome, now: Instant) -> Error {
+        match &outcome.local {
+            Some(cause)
+                if outcome.code.is_retriable()
+                    && batch.has_reached_delivery_timeout(self.config.delivery_timeout, now) =>
+            {
+                self.expiry_error(batch, now).caused_by(cause.clone())
+            }
+            _ => outcome.error(),
         }
     }
 
@@ -219,7 +237,8 @@ impl<C: KafkaClient> Sender<C> {
                     manager.replace_split_batch(&topic_partition, sequence, counts)
                 })
             });
-        if let Err((batch, error)) = split {
+        if let Err(unreadable) = split {
+            let (batch, error) = *unreadable;
             log::error!("a batch that is too large cannot be split: {error}");
             self.fail_batch(batch, outcome.error(), Vec::new());
         }

@@ -115,7 +115,7 @@ impl Fixture {
             time.now(),
         ));
         metadata.add(TOPIC, time.now());
-        let mut client = MockClient::new(time.clone(), Arc::clone(&metadata));
+        let client = MockClient::new(time.clone(), Arc::clone(&metadata));
         client.update_metadata(&metadata_response([0, 1], 0, setup.topic_id));
         let pool = BufferPool::new(MEMORY, BATCH_SIZE, Arc::clone(&clock));
         let accumulator = Arc::new(RecordAccumulator::new(
@@ -266,12 +266,8 @@ fn append(
     callback: Option<Callback>,
 ) -> Result<Sent, Error> {
     let cluster = metadata.load();
-    let record = AppendRecord {
-        timestamp: 0,
-        key: None,
-        value: Some(value),
-        headers: &Headers::new(),
-    };
+    let headers = Headers::new();
+    let record = AppendRecord::new(0, None, Some(value), &headers).unwrap();
     let context = AppendContext {
         topic: cluster.topic(TOPIC).unwrap(),
         cluster: &cluster,

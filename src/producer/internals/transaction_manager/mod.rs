@@ -113,10 +113,12 @@ impl TransactionManager {
     }
 
     /// The current producer id and epoch, or [`ProducerIdAndEpoch::NONE`].
+    #[cfg(test)]
     pub(crate) fn producer_id_and_epoch(&self) -> ProducerIdAndEpoch {
         self.lock().producer
     }
 
+    #[cfg(test)]
     pub(crate) fn has_producer_id(&self) -> bool {
         self.lock().producer.is_valid()
     }
@@ -134,7 +136,7 @@ impl TransactionManager {
         let mut inner = self.lock();
         if !matches!(inner.state, State::FatalError(_)) {
             log::error!("transiting to fatal error state: {error}");
-            inner.state = State::FatalError(error);
+            inner.state = State::FatalError(error.into_fatal());
         }
     }
 

@@ -123,6 +123,32 @@ fn acks_zero_completes_with_the_send() {
     assert_eq!(sent.error().delivery(), Delivery::MaybeWritten);
 }
 
+// "b" is in its node's ready queue when "a" comes back before it. The round that finds this out took nothing and had nothing
+// to wait for, so it must not wait.
+#[test]
+fn a_batch_that_comes_back_before_a_ready_one_is_not_forgotten() {
+    let mut fixture = Fixture::new(&Setup {
+        max_in_flight: 1,
+        ..Setup::default()
+    });
+    let full = vec![b'v'; BATCH_SIZE];
+    let a = fixture.append_value(0, &full);
+    fixture.append_value(0, &full);
+    let refused = produce_response(0, ErrorCode::NOT_ENOUGH_REPLICAS, -1);
+    fixture.client().prepare_response(refused);
+    fixture.run();
+    assert!(!a.is_done());
+    let timeouts = fixture.client().polled_timeouts();
+    let longest_backoff = RETRY_BACKOFF.mul_f64(1.2);
+    assert!(
+        timeouts.iter().all(|timeout| *timeout <= longest_backoff),
+        "{timeouts:?}"
+    );
+    fixture.back_off();
+    fixture.answer(ErrorCode::NONE, 0);
+    assert_eq!(a.offset(), 0);
+}
+
 // Java: SenderTest.testSendInOrder. B7.
 #[test]
 fn send_in_order() {
@@ -351,6 +377,24 @@ fn a_late_refusal_fails_with_the_brokers_error() {
     }
     assert_eq!(sent.error().code(), Some(ErrorCode::NOT_LEADER_OR_FOLLOWER));
     assert_eq!(sent.error().delivery(), Delivery::NotWritten);
+}
+
+#[test]
+fn a_connection_that_is_lost_after_the_delivery_timeout_is_not_the_reason() {
+    let mut fixture = Fixture::plain();
+    let sent = fixture.send(0);
+    fixture.client().lose(NodeId(0));
+    let now = fixture.time.now();
+    let responses = fixture.client().poll(Duration::ZERO, now);
+    fixture.advance(1500);
+    let now = fixture.time.now();
+    for response in responses {
+        fixture.sender.handle_response(response, now);
+    }
+    let error = sent.error();
+    assert_eq!(error.timeout().unwrap().config, Some("delivery.timeout.ms"));
+    assert_eq!(error.delivery(), Delivery::MaybeWritten);
+    assert!(std::error::Error::source(&error).is_some());
 }
 
 // Java: SenderTest.testResetNextBatchExpiry.
