@@ -309,14 +309,18 @@ fn what_a_waiter_gathered_comes_back_when_it_gives_up() {
         .node(NodeId(1))
         .then(Action::apply().hold(&hold));
     let held = send(0, 100_000);
-    assert!(broker.await_requests(Api::Produce, 3, SOON));
-    // This one lingers until somebody waits for memory; then it is sent, and what it leaves goes to the waiter.
-    let lingers = send(1, 1_000);
-    let waiter = send(0, BUFFER - 200);
-    assert!(lingers.is_done());
-    assert_eq!(waiter.get().unwrap_err().kind(), ErrorKind::BufferExhausted);
-    hold.release();
-    held.get().unwrap();
+    thread::scope(|scope| {
+        // Who asks for the result has the record sent at once.
+        let held = scope.spawn(|| held.get().unwrap());
+        assert!(broker.await_requests(Api::Produce, 3, SOON));
+        // This one lingers until somebody waits for memory; then it is sent, and what it leaves goes to the waiter.
+        let lingers = send(1, 1_000);
+        let waiter = send(0, BUFFER - 200);
+        assert!(lingers.is_done());
+        assert_eq!(waiter.get().unwrap_err().kind(), ErrorKind::BufferExhausted);
+        hold.release();
+        held.join().unwrap();
+    });
     assert_whole_buffer_is_free(&producer);
 }
 
