@@ -3,6 +3,8 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
     reason = "a test broker or producer that fails is to fail the test"
 )]
 

@@ -113,7 +113,7 @@ fn a_flipped_bit_is_an_anomaly(cluster: &KafkaCluster) {
 #[test]
 fn nodes_are_killed_stopped_paused_and_relieved() {
     let _turn = kafka_or_skip!();
-    let cluster = KafkaCluster::start_with(3, &[("unclean.leader.election.enable", "false")]);
+    let cluster = KafkaCluster::lease();
     let admin = cluster.admin();
     admin.create_topic("moved", 3);
     let away_from = |node: i32, what: &str| {
@@ -166,6 +166,7 @@ fn nodes_are_killed_stopped_paused_and_relieved() {
     admin.delete_topic("moved");
     admin.create_topic("moved", 1);
     assert_eq!(admin.end_offsets("moved"), [0]);
+    admin.delete_topic("moved");
 }
 
 #[test]

@@ -494,5 +494,11 @@ impl Place<'_> {
     }
 }
 
+impl Drop for RecordAccumulator {
+    fn drop(&mut self) {
+        self.signal.forget_announcements();
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
 use crate::brokers::TOPIC;
-use crate::history::{Outcome, Payload};
-use crate::scenarios::{Done, Subject};
+use crate::history::Outcome;
+use crate::load::{Done, Record, Subject};
 
 const FLUSH_LIMIT: Duration = Duration::from_secs(60);
 
@@ -29,7 +29,8 @@ impl ProducerContext for Callbacks {
         done(match result {
             Ok(message) => Outcome::Acked {
                 partition: message.partition(),
-                offset: Some(message.offset()),
+                // With `acks=0` nobody tells it.
+                offset: Some(message.offset()).filter(|&offset| offset >= 0),
             },
             // It knows more, but its Rust interface does not say.
             Err(_) => Outcome::MaybeWritten,
@@ -54,10 +55,21 @@ impl Subject for Librdkafka {
         )
     }
 
-    fn send(&self, payload: &Payload, done: Done) {
-        let mut record =
-            BaseRecord::with_opaque_to(TOPIC, Box::new(Mutex::new(done))).payload(&payload.value);
-        record.key = payload.key.as_ref();
+    fn send(&self, record: Record<'_>, done: Done) {
+        let mut headers = OwnedHeaders::new();
+        for (key, value) in record.headers {
+            let value = value.as_ref();
+            headers = headers.insert(Header { key, value });
+        }
+        let mut record = BaseRecord {
+            topic: TOPIC,
+            partition: record.partition,
+            payload: record.value,
+            key: record.key,
+            timestamp: record.timestamp,
+            headers: Some(headers),
+            delivery_opaque: Box::new(Mutex::new(done)),
+        };
         while let Err((error, back)) = self.0.send(record) {
             let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
             assert_eq!(error, full);
