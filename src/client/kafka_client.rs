@@ -76,6 +76,10 @@ pub(crate) trait KafkaClient {
     /// # Errors
     ///
     /// Gives the request back where the node is not ready to take it.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the request comes back whole, to be sent again"
+    )]
     fn send(
         &mut self,
         request: ClientRequest,

@@ -10,19 +10,34 @@ pub(crate) enum ApiKey {
     Produce,
     /// Asks for brokers, topics and leaders.
     Metadata,
+    /// Asks which broker coordinates a group or a transactional id.
+    FindCoordinator,
     /// Asks which APIs and versions a broker speaks.
     ApiVersions,
     /// Asks for a producer id and epoch.
     InitProducerId,
+    /// Adds partitions to a transaction.
+    AddPartitionsToTxn,
+    /// Adds the offsets of a consumer group to a transaction.
+    AddOffsetsToTxn,
+    /// Commits or aborts a transaction.
+    EndTxn,
+    /// Writes offsets of a consumer group in a transaction.
+    TxnOffsetCommit,
 }
 
 impl ApiKey {
     /// Every API, by number.
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Produce,
         Self::Metadata,
+        Self::FindCoordinator,
         Self::ApiVersions,
         Self::InitProducerId,
+        Self::AddPartitionsToTxn,
+        Self::AddOffsetsToTxn,
+        Self::EndTxn,
+        Self::TxnOffsetCommit,
     ];
 
     /// The number on the wire.
@@ -30,8 +45,13 @@ impl ApiKey {
         match self {
             Self::Produce => 0,
             Self::Metadata => 3,
+            Self::FindCoordinator => 10,
             Self::ApiVersions => 18,
             Self::InitProducerId => 22,
+            Self::AddPartitionsToTxn => 24,
+            Self::AddOffsetsToTxn => 25,
+            Self::EndTxn => 26,
+            Self::TxnOffsetCommit => 28,
         }
     }
 
@@ -45,18 +65,26 @@ impl ApiKey {
         match self {
             Self::Produce => "Produce",
             Self::Metadata => "Metadata",
+            Self::FindCoordinator => "FindCoordinator",
             Self::ApiVersions => "ApiVersions",
             Self::InitProducerId => "InitProducerId",
+            Self::AddPartitionsToTxn => "AddPartitionsToTxn",
+            Self::AddOffsetsToTxn => "AddOffsetsToTxn",
+            Self::EndTxn => "EndTxn",
+            Self::TxnOffsetCommit => "TxnOffsetCommit",
         }
     }
 
-    /// The versions that this library can encode and decode: what brokers from 2.1 to 4.x may choose.
+    /// The versions that this library can encode and decode: what brokers from 2.1 to 4.x may choose. AddPartitionsToTxn
+    /// has newer ones, which are between brokers.
     pub(crate) const fn versions(self) -> RangeInclusive<i16> {
         match self {
             Self::Produce => 3..=13,
             Self::Metadata => 4..=13,
-            Self::ApiVersions => 0..=4,
-            Self::InitProducerId => 0..=5,
+            Self::FindCoordinator => 1..=6,
+            Self::ApiVersions | Self::AddOffsetsToTxn => 0..=4,
+            Self::AddPartitionsToTxn => 0..=3,
+            Self::InitProducerId | Self::EndTxn | Self::TxnOffsetCommit => 0..=5,
         }
     }
 
@@ -65,7 +93,12 @@ impl ApiKey {
     pub(crate) const fn is_flexible(self, version: i16) -> bool {
         let first_flexible = match self {
             Self::Produce | Self::Metadata => 9,
-            Self::ApiVersions => 3,
+            Self::FindCoordinator
+            | Self::ApiVersions
+            | Self::AddPartitionsToTxn
+            | Self::AddOffsetsToTxn
+            | Self::EndTxn
+            | Self::TxnOffsetCommit => 3,
             Self::InitProducerId => 2,
         };
         version >= first_flexible
@@ -134,6 +167,10 @@ mod tests {
             (ApiKey::ApiVersions, 3, 2, 0),
             (ApiKey::InitProducerId, 1, 1, 0),
             (ApiKey::InitProducerId, 2, 2, 1),
+            (ApiKey::FindCoordinator, 2, 1, 0),
+            (ApiKey::FindCoordinator, 3, 2, 1),
+            (ApiKey::EndTxn, 2, 1, 0),
+            (ApiKey::EndTxn, 3, 2, 1),
         ] {
             assert_eq!(
                 key.request_header_version(version),

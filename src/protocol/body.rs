@@ -1,8 +1,11 @@
 //! A request or a response of any API, and whole frames. Java: `AbstractRequest`, `AbstractResponse`.
 
 use crate::protocol::messages::{
-    ApiVersionsRequest, ApiVersionsResponse, InitProducerIdRequest, InitProducerIdResponse,
-    MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+    AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest,
+    AddPartitionsToTxnResponse, ApiVersionsRequest, ApiVersionsResponse, EndTxnRequest,
+    EndTxnResponse, FindCoordinatorRequest, FindCoordinatorResponse, InitProducerIdRequest,
+    InitProducerIdResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+    TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use crate::protocol::{
     ApiKey, DecodeError, EncodeError, Message, MessageBytes, Reader, RequestHeader, ResponseHeader,
@@ -62,8 +65,13 @@ bodies! {
     RequestBody {
         Produce(ProduceRequest),
         Metadata(MetadataRequest),
+        FindCoordinator(FindCoordinatorRequest),
         ApiVersions(ApiVersionsRequest),
         InitProducerId(InitProducerIdRequest),
+        AddPartitionsToTxn(AddPartitionsToTxnRequest),
+        AddOffsetsToTxn(AddOffsetsToTxnRequest),
+        EndTxn(EndTxnRequest),
+        TxnOffsetCommit(TxnOffsetCommitRequest),
     }
 }
 
@@ -72,8 +80,13 @@ bodies! {
     ResponseBody {
         Produce(ProduceResponse),
         Metadata(MetadataResponse),
+        FindCoordinator(FindCoordinatorResponse),
         ApiVersions(ApiVersionsResponse),
         InitProducerId(InitProducerIdResponse),
+        AddPartitionsToTxn(AddPartitionsToTxnResponse),
+        AddOffsetsToTxn(AddOffsetsToTxnResponse),
+        EndTxn(EndTxnResponse),
+        TxnOffsetCommit(TxnOffsetCommitResponse),
     }
 }
 
@@ -83,8 +96,13 @@ impl ResponseBody {
         match self {
             Self::Produce(response) => response.throttle_time_ms,
             Self::Metadata(response) => response.throttle_time_ms,
+            Self::FindCoordinator(response) => response.throttle_time_ms,
             Self::ApiVersions(response) => response.throttle_time_ms,
             Self::InitProducerId(response) => response.throttle_time_ms,
+            Self::AddPartitionsToTxn(response) => response.throttle_time_ms,
+            Self::AddOffsetsToTxn(response) => response.throttle_time_ms,
+            Self::EndTxn(response) => response.throttle_time_ms,
+            Self::TxnOffsetCommit(response) => response.throttle_time_ms,
         }
     }
 }

@@ -92,6 +92,10 @@ impl<'a> Reader<'a> {
         Ok(self.u8()? != 0)
     }
 
+    pub(crate) fn i8(&mut self) -> Result<i8, DecodeError> {
+        self.u8().map(|byte| i8::from_be_bytes([byte]))
+    }
+
     pub(crate) fn i16(&mut self) -> Result<i16, DecodeError> {
         self.take(2).map(BigEndian::read_i16)
     }

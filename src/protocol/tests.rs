@@ -233,8 +233,17 @@ fn default_request(key: ApiKey) -> RequestBody {
     match key {
         ApiKey::Produce => ProduceRequest::default().into(),
         ApiKey::Metadata => MetadataRequest::default().into(),
+        ApiKey::FindCoordinator => FindCoordinatorRequest {
+            coordinator_keys: vec![Arc::from("k")],
+            ..FindCoordinatorRequest::default()
+        }
+        .into(),
         ApiKey::ApiVersions => ApiVersionsRequest::default().into(),
         ApiKey::InitProducerId => InitProducerIdRequest::default().into(),
+        ApiKey::AddPartitionsToTxn => AddPartitionsToTxnRequest::default().into(),
+        ApiKey::AddOffsetsToTxn => AddOffsetsToTxnRequest::default().into(),
+        ApiKey::EndTxn => EndTxnRequest::default().into(),
+        ApiKey::TxnOffsetCommit => TxnOffsetCommitRequest::default().into(),
     }
 }
 
@@ -242,8 +251,17 @@ fn default_response(key: ApiKey) -> ResponseBody {
     match key {
         ApiKey::Produce => ProduceResponse::default().into(),
         ApiKey::Metadata => MetadataResponse::default().into(),
+        ApiKey::FindCoordinator => FindCoordinatorResponse {
+            coordinators: vec![Coordinator::default()],
+            ..FindCoordinatorResponse::default()
+        }
+        .into(),
         ApiKey::ApiVersions => ApiVersionsResponse::default().into(),
         ApiKey::InitProducerId => InitProducerIdResponse::default().into(),
+        ApiKey::AddPartitionsToTxn => AddPartitionsToTxnResponse::default().into(),
+        ApiKey::AddOffsetsToTxn => AddOffsetsToTxnResponse::default().into(),
+        ApiKey::EndTxn => EndTxnResponse::default().into(),
+        ApiKey::TxnOffsetCommit => TxnOffsetCommitResponse::default().into(),
     }
 }
 

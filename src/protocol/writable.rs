@@ -60,6 +60,10 @@ impl Writer {
         self.bytes.push(u8::from(value));
     }
 
+    pub(crate) fn i8(&mut self, value: i8) {
+        self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
     pub(crate) fn i16(&mut self, value: i16) {
         self.bytes.extend_from_slice(&value.to_be_bytes());
     }

@@ -168,8 +168,12 @@ impl<S: Selectable> NetworkClient<S> {
 const fn first_version_that_throttles(key: ApiKey) -> i16 {
     match key {
         ApiKey::Produce | ApiKey::Metadata => 6,
-        ApiKey::ApiVersions => 2,
-        ApiKey::InitProducerId => 1,
+        ApiKey::FindCoordinator | ApiKey::ApiVersions => 2,
+        ApiKey::InitProducerId
+        | ApiKey::AddPartitionsToTxn
+        | ApiKey::AddOffsetsToTxn
+        | ApiKey::EndTxn
+        | ApiKey::TxnOffsetCommit => 1,
     }
 }
 

@@ -30,6 +30,10 @@ pub(super) enum SendFailure {
 }
 
 impl<S: Selectable> NetworkClient<S> {
+    #[expect(
+        clippy::result_large_err,
+        reason = "the request comes back whole, to be sent again"
+    )]
     pub(super) fn send_for_caller(
         &mut self,
         request: ClientRequest,

@@ -41,6 +41,91 @@ fn a_producer_id_needs_version_3() {
     assert_eq!(encode(&request, 2), refused("producer_epoch"));
 }
 
+// Java: FindCoordinatorRequestTest.
+#[test]
+fn versions_without_lists_carry_exactly_one_key_and_coordinator() {
+    let request = |count| {
+        let request = FindCoordinatorRequest {
+            key_type: FindCoordinatorRequest::TRANSACTION,
+            coordinator_keys: vec![Arc::from("k"); count],
+        };
+        Body::Request(request.into())
+    };
+    let response = |count| {
+        let response = FindCoordinatorResponse {
+            coordinators: vec![Coordinator::default(); count],
+            ..FindCoordinatorResponse::default()
+        };
+        Body::Response(response.into())
+    };
+    for version in 1..=3 {
+        for (body, field) in [
+            (&request as &dyn Fn(usize) -> Body, "coordinator_keys"),
+            (&response, "coordinators"),
+        ] {
+            assert_eq!(
+                body(0).encode(version),
+                Err(EncodeError::MissingField { field, version })
+            );
+            assert!(body(1).encode(version).is_ok());
+            assert_eq!(
+                body(2).encode(version),
+                Err(EncodeError::UnsupportedField { field, version })
+            );
+        }
+    }
+    for count in 0..3 {
+        assert!(request(count).encode(4).is_ok());
+        assert!(response(count).encode(4).is_ok());
+    }
+}
+
+// Java: TxnOffsetCommitRequestTest.
+#[test]
+fn the_place_in_a_group_needs_version_3() {
+    let plain = TxnOffsetCommitRequest::default();
+    assert_eq!(round_trip(&plain, 0), plain);
+    let placed = [
+        (
+            "generation_id",
+            TxnOffsetCommitRequest {
+                generation_id: 0,
+                ..plain.clone()
+            },
+        ),
+        (
+            "member_id",
+            TxnOffsetCommitRequest {
+                member_id: Arc::from("m"),
+                ..plain.clone()
+            },
+        ),
+        (
+            "group_instance_id",
+            TxnOffsetCommitRequest {
+                group_instance_id: Some(Arc::from("")),
+                ..plain
+            },
+        ),
+    ];
+    for (field, request) in placed {
+        let refused = Err(EncodeError::UnsupportedField { field, version: 2 });
+        assert_eq!(encode(&request, 2), refused);
+        assert_eq!(round_trip(&request, 3), request);
+    }
+}
+
+#[test]
+fn the_next_epoch_is_dropped_before_version_5() {
+    let response = EndTxnResponse {
+        producer_id: 5,
+        producer_epoch: 6,
+        ..EndTxnResponse::default()
+    };
+    assert_eq!(round_trip(&response, 4), EndTxnResponse::default());
+    assert_eq!(round_trip(&response, 5), response);
+}
+
 #[test]
 fn authorized_operations_need_their_versions() {
     let request = MetadataRequest {

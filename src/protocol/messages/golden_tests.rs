@@ -97,6 +97,32 @@ impl Row {
             (ApiKey::InitProducerId, false) => {
                 Body::Response(init_producer_id_response(fields).into())
             }
+            (ApiKey::FindCoordinator, true) => {
+                Body::Request(find_coordinator_request(fields).into())
+            }
+            (ApiKey::FindCoordinator, false) => {
+                Body::Response(find_coordinator_response(fields).into())
+            }
+            (ApiKey::AddPartitionsToTxn, true) => {
+                Body::Request(add_partitions_to_txn_request(fields).into())
+            }
+            (ApiKey::AddPartitionsToTxn, false) => {
+                Body::Response(add_partitions_to_txn_response(fields).into())
+            }
+            (ApiKey::AddOffsetsToTxn, true) => {
+                Body::Request(add_offsets_to_txn_request(fields).into())
+            }
+            (ApiKey::AddOffsetsToTxn, false) => {
+                Body::Response(add_offsets_to_txn_response(fields).into())
+            }
+            (ApiKey::EndTxn, true) => Body::Request(end_txn_request(fields).into()),
+            (ApiKey::EndTxn, false) => Body::Response(end_txn_response(fields).into()),
+            (ApiKey::TxnOffsetCommit, true) => {
+                Body::Request(txn_offset_commit_request(fields).into())
+            }
+            (ApiKey::TxnOffsetCommit, false) => {
+                Body::Response(txn_offset_commit_response(fields).into())
+            }
         }
     }
 }
@@ -106,7 +132,7 @@ pub(super) fn rows() -> Vec<Row> {
     let rows: Vec<_> = table.lines().filter_map(Row::parse).collect();
     // Two rows for each request and each response of each version.
     let versions: usize = ApiKey::ALL.iter().map(|key| key.versions().count()).sum();
-    assert_eq!((versions, rows.len()), (32, 32 * 4));
+    assert_eq!((versions, rows.len()), (59, 59 * 4));
     rows
 }
 
@@ -165,6 +191,11 @@ impl Fields {
         }
     }
 
+    fn texts(&mut self, name: &str) -> Vec<Arc<str>> {
+        self.nullable_list(name, |value| Arc::from(value.as_str().unwrap()))
+            .unwrap()
+    }
+
     fn text(&mut self, name: &str) -> String {
         match self.0.remove(name) {
             None => String::new(),
@@ -216,6 +247,10 @@ macro_rules! read_all {
         value
     }};
 }
+
+mod transactions;
+
+use transactions::*;
 
 fn produce_request(f: Fields) -> ProduceRequest {
     let partition = |f: Fields| {

@@ -8,9 +8,13 @@
 //! In every `decode`, the order of the fields in the literal is their order on the wire: Rust evaluates them as written.
 //! The number given to `Reader::array` is the least that an element takes in any version.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod api_versions;
+mod end_txn;
 #[cfg(test)]
 mod field_tests;
+mod find_coordinator;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
@@ -18,12 +22,20 @@ mod hostile_tests;
 mod init_producer_id;
 mod metadata;
 mod produce;
+mod txn_offset_commit;
 
+pub(crate) use add_offsets_to_txn::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
+pub(crate) use add_partitions_to_txn::{
+    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse,
+    AddPartitionsToTxnTopic, AddPartitionsToTxnTopicResult,
+};
 #[cfg(test)]
 pub(crate) use api_versions::SupportedFeature;
 pub(crate) use api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature,
 };
+pub(crate) use end_txn::{EndTxnRequest, EndTxnResponse};
+pub(crate) use find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
 pub(crate) use init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 pub(crate) use metadata::{
     MetadataBroker, MetadataPartition, MetadataRequest, MetadataRequestTopic, MetadataResponse,
@@ -32,4 +44,8 @@ pub(crate) use metadata::{
 pub(crate) use produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
     ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic, TopicProduceResponse,
+};
+pub(crate) use txn_offset_commit::{
+    TxnOffsetCommitPartition, TxnOffsetCommitPartitionResult, TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse, TxnOffsetCommitTopic, TxnOffsetCommitTopicResult,
 };

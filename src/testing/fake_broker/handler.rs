@@ -172,6 +172,8 @@ fn apply(
                 _ => response.into(),
             }
         }
+        // Those that are not in `Api` do not come this far.
+        _ => return None,
     };
     Some(Outcome::Answer(answer))
 }
@@ -261,6 +263,11 @@ fn set_throttle_time(body: &mut ResponseBody, throttle: Duration) {
         ResponseBody::Metadata(body) => body.throttle_time_ms = throttle_time_ms,
         ResponseBody::ApiVersions(body) => body.throttle_time_ms = throttle_time_ms,
         ResponseBody::InitProducerId(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::FindCoordinator(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::AddPartitionsToTxn(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::AddOffsetsToTxn(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::EndTxn(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::TxnOffsetCommit(body) => body.throttle_time_ms = throttle_time_ms,
     }
 }
 
@@ -288,7 +295,12 @@ fn describe(
     body: &RequestBody,
 ) -> Request {
     match body {
-        RequestBody::ApiVersions(_) => request_of(connection, header, Api::ApiVersions),
+        RequestBody::ApiVersions(_)
+        | RequestBody::FindCoordinator(_)
+        | RequestBody::AddPartitionsToTxn(_)
+        | RequestBody::AddOffsetsToTxn(_)
+        | RequestBody::EndTxn(_)
+        | RequestBody::TxnOffsetCommit(_) => request_of(connection, header, Api::ApiVersions),
         RequestBody::InitProducerId(_) => request_of(connection, header, Api::InitProducerId),
         RequestBody::Metadata(body) => Request {
             topics: requested_topics(core, body),

@@ -1,0 +1,147 @@
+//! AddPartitionsToTxn (24): tells the transaction coordinator which partitions are about to be written. Java:
+//! `AddPartitionsToTxnRequestData`, `AddPartitionsToTxnResponseData`.
+//!
+//! Schemas: `AddPartitionsToTxnRequest.json`, `AddPartitionsToTxnResponse.json`, versions 0-3: from version 4 on it is
+//! between brokers, with several transactions in a request. KIP-98, KIP-219 (1: throttling by the client), KIP-588
+//! (2: PRODUCER_FENCED).
+
+use crate::protocol::{
+    ApiKey, ApiRequest, DecodeError, EncodeError, ErrorCode, Message, Reader, Writer,
+};
+use crate::sync::Arc;
+
+/// Partitions that join the open transaction. In Kafka's schema these fields begin with `v3AndBelow`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AddPartitionsToTxnRequest {
+    pub(crate) transactional_id: Arc<str>,
+    pub(crate) producer_id: i64,
+    pub(crate) producer_epoch: i16,
+    pub(crate) topics: Vec<AddPartitionsToTxnTopic>,
+}
+
+/// The partitions of one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AddPartitionsToTxnTopic {
+    pub(crate) name: Arc<str>,
+    pub(crate) partitions: Vec<i32>,
+}
+
+impl Default for AddPartitionsToTxnRequest {
+    fn default() -> Self {
+        Self {
+            transactional_id: Arc::from(""),
+            producer_id: 0,
+            producer_epoch: 0,
+            topics: Vec::new(),
+        }
+    }
+}
+
+impl ApiRequest for AddPartitionsToTxnRequest {
+    const KEY: ApiKey = ApiKey::AddPartitionsToTxn;
+    type Response = AddPartitionsToTxnResponse;
+}
+
+impl Message for AddPartitionsToTxnRequest {
+    fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
+        let flexible = Self::KEY.is_flexible(version);
+        w.string(&self.transactional_id, flexible)?;
+        w.i64(self.producer_id);
+        w.i16(self.producer_epoch);
+        w.array(&self.topics, flexible, |w, topic| {
+            w.string(&topic.name, flexible)?;
+            w.i32_array(&topic.partitions, flexible)?;
+            w.no_tagged_fields(flexible);
+            Ok(())
+        })?;
+        w.no_tagged_fields(flexible);
+        Ok(())
+    }
+
+    fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let flexible = Self::KEY.is_flexible(version);
+        let request = Self {
+            transactional_id: Arc::from(r.string(flexible)?),
+            producer_id: r.i64()?,
+            producer_epoch: r.i16()?,
+            topics: r.array(flexible, 3, |r| {
+                let topic = AddPartitionsToTxnTopic {
+                    name: Arc::from(r.string(flexible)?),
+                    partitions: r.i32_array(flexible)?,
+                };
+                r.skip_tagged_fields(flexible)?;
+                Ok(topic)
+            })?,
+        };
+        r.skip_tagged_fields(flexible)?;
+        Ok(request)
+    }
+}
+
+/// What became of each partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AddPartitionsToTxnResponse {
+    pub(crate) throttle_time_ms: i32,
+    /// Kafka's name on the wire is `resultsByTopicV3AndBelow`.
+    pub(crate) topics: Vec<AddPartitionsToTxnTopicResult>,
+}
+
+/// The results of one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AddPartitionsToTxnTopicResult {
+    pub(crate) name: Arc<str>,
+    /// Kafka's name on the wire is `resultsByPartition`.
+    pub(crate) partitions: Vec<AddPartitionsToTxnPartitionResult>,
+}
+
+/// The result of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AddPartitionsToTxnPartitionResult {
+    pub(crate) partition_index: i32,
+    pub(crate) error_code: ErrorCode,
+}
+
+impl Message for AddPartitionsToTxnResponse {
+    fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
+        let flexible = ApiKey::AddPartitionsToTxn.is_flexible(version);
+        w.i32(self.throttle_time_ms);
+        w.array(&self.topics, flexible, |w, topic| {
+            w.string(&topic.name, flexible)?;
+            w.array(&topic.partitions, flexible, |w, partition| {
+                w.i32(partition.partition_index);
+                w.error_code(partition.error_code);
+                w.no_tagged_fields(flexible);
+                Ok(())
+            })?;
+            w.no_tagged_fields(flexible);
+            Ok(())
+        })?;
+        w.no_tagged_fields(flexible);
+        Ok(())
+    }
+
+    fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let flexible = ApiKey::AddPartitionsToTxn.is_flexible(version);
+        let partition = |r: &mut Reader<'_>| {
+            let partition = AddPartitionsToTxnPartitionResult {
+                partition_index: r.i32()?,
+                error_code: r.error_code()?,
+            };
+            r.skip_tagged_fields(flexible)?;
+            Ok(partition)
+        };
+        let response = Self {
+            throttle_time_ms: r.i32()?,
+            topics: r.array(flexible, 3, |r| {
+                let topic = AddPartitionsToTxnTopicResult {
+                    name: Arc::from(r.string(flexible)?),
+                    partitions: r.array(flexible, 6, partition)?,
+                };
+                r.skip_tagged_fields(flexible)?;
+                Ok(topic)
+            })?,
+        };
+        r.skip_tagged_fields(flexible)?;
+        Ok(response)
+    }
+}
