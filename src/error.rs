@@ -13,8 +13,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call or a delivery failed. One word wide and cheap to clone, because one refused batch answers many records.
 ///
-/// What to do with it is asked of [`kind`](Self::kind), [`delivery`](Self::delivery), [`is_retriable`](Self::is_retriable)
-/// and [`is_fatal`](Self::is_fatal), not read from the text.
+/// What to do with it is asked of [`kind`](Self::kind), [`delivery`](Self::delivery), [`is_retriable`](Self::is_retriable),
+/// [`is_abortable`](Self::is_abortable) and [`is_fatal`](Self::is_fatal), not read from the text.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -27,6 +27,7 @@ struct Inner {
     timeout: Option<TimeoutReason>,
     delivery: Delivery,
     ends_producer: bool,
+    aborts_transaction: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -72,6 +73,9 @@ pub enum ErrorKind {
     Protocol,
     /// Another producer took over, or the producer's state on the brokers is lost. Java: `ProducerFencedException`.
     Fenced,
+    /// The transaction failed earlier, and can only be aborted, or it was aborted; the source is what came first. Java:
+    /// `KafkaException`, `TransactionAbortedException`.
+    Transaction,
     /// The user's partitioner panicked. A panic in a serializer is a `Serialization` with this as its source; those in
     /// callbacks and interceptors go to the log.
     Panic,
@@ -115,6 +119,7 @@ impl Error {
             timeout: None,
             delivery: Delivery::NotWritten,
             ends_producer: false,
+            aborts_transaction: false,
             source: None,
         }))
     }
@@ -154,7 +159,15 @@ impl Error {
 
     /// This error, as the one after which the producer sends nothing more.
     pub(crate) fn into_fatal(self) -> Self {
-        self.with(|inner| inner.ends_producer = true)
+        self.with(|inner| {
+            inner.ends_producer = true;
+            inner.aborts_transaction = false;
+        })
+    }
+
+    /// This error, as one after which the transaction can only be aborted.
+    pub(crate) fn into_abortable(self) -> Self {
+        self.with(|inner| inner.aborts_transaction = !inner.ends_producer)
     }
 
     /// This error, said of one partition.
@@ -201,7 +214,8 @@ impl Error {
     ///
     /// After [`Delivery::NotWritten`] the record can be sent again without making a duplicate. After
     /// [`Delivery::MaybeWritten`] the caller must choose between a possible duplicate and a possible loss, because no
-    /// new send is covered by the idempotence of the old one.
+    /// new send is covered by the idempotence of the old one. Of `commit_transaction` it tells whether the transaction may
+    /// have been committed.
     pub fn delivery(&self) -> Delivery {
         self.0.delivery
     }
@@ -226,6 +240,14 @@ impl Error {
     /// producer no way to go on, such as missing rights in the answer to a Produce request.
     pub fn is_fatal(&self) -> bool {
         self.0.ends_producer || matches!(self.0.kind, ErrorKind::Fenced | ErrorKind::Closed)
+    }
+
+    /// Whether the transaction must be aborted, after which the next one can begin.
+    ///
+    /// So it is for what fails inside a transaction and is not [fatal](Self::is_fatal): a record that was not delivered,
+    /// offsets that were not committed, a commit that was refused. Java: the same exceptions, which do not tell.
+    pub fn is_abortable(&self) -> bool {
+        self.0.aborts_transaction && !self.is_fatal()
     }
 
     /// Whether this is a time-out, a full buffer included.
@@ -312,6 +334,17 @@ mod tests {
         assert!(!error.is_fatal());
         assert!(error.into_fatal().is_fatal());
         assert!(Error::new(ErrorKind::Closed, "closed").is_fatal());
+    }
+
+    #[test]
+    fn what_is_fatal_is_not_abortable() {
+        let error = Error::new(ErrorKind::Timeout, "late");
+        assert!(!error.is_abortable());
+        let abortable = error.into_abortable();
+        assert!(abortable.is_abortable() && !abortable.is_fatal());
+        let fatal = abortable.into_fatal();
+        assert!(fatal.is_fatal() && !fatal.is_abortable());
+        assert!(!fatal.into_abortable().is_abortable());
     }
 
     #[test]

@@ -74,10 +74,10 @@ mod utils;
 
 pub use error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 pub use producer::{
-    Acks, ClientDnsLookup, CompressionType, ConfigKey, KafkaProducer, KafkaProducerBuilder,
-    MetadataRecoveryStrategy, MockProducer, Partitioner, PartitionerClass, Producer,
-    ProducerConfig, ProducerInterceptor, ProducerRecord, RecordFuture, RecordMetadata, Serialized,
-    Serializer, TrySendError,
+    Acks, ClientDnsLookup, CompressionType, ConfigKey, ConsumerGroupMetadata, KafkaProducer,
+    KafkaProducerBuilder, MetadataRecoveryStrategy, MockProducer, OffsetAndMetadata, Partitioner,
+    PartitionerClass, Producer, ProducerConfig, ProducerInterceptor, ProducerRecord, RecordFuture,
+    RecordMetadata, Serialized, Serializer, TrySendError,
 };
 pub use protocol::ErrorCode;
 

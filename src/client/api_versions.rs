@@ -59,6 +59,13 @@ impl ApiVersions {
         self.nodes.get(&node)
     }
 
+    /// The level of a feature that the cluster has settled on; 0 where it has none.
+    pub(crate) fn finalized_feature_level(&self, name: &str) -> i16 {
+        let mut features = self.finalized_features.features.iter();
+        let feature = features.find(|feature| feature.name == name);
+        feature.map_or(0, |feature| feature.max_version_level)
+    }
+
     #[cfg(test)]
     pub(crate) fn finalized_features(&self) -> &FinalizedFeatures {
         &self.finalized_features
@@ -106,6 +113,8 @@ mod tests {
         assert_eq!(level(&versions), (3, 2));
         versions.update(NodeId(4), none(), response(i64::MIN, 9));
         assert_eq!(level(&versions), (3, 2));
+        assert_eq!(versions.finalized_feature_level("transaction.version"), 2);
+        assert_eq!(versions.finalized_feature_level("kraft.version"), 0);
     }
 
     #[test]

@@ -288,7 +288,6 @@ impl ClusterConnectionStates {
     }
 
     /// Whether the node is known and there is no connection, nor one in the making.
-    #[cfg(test)]
     pub(crate) fn is_disconnected(&self, id: NodeId) -> bool {
         let state = self.nodes.get(&id).map(|node| node.state);
         state == Some(ConnectionState::Disconnected)

@@ -6,6 +6,7 @@
 //! caller finds what belongs to each by its correlation id.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use crate::common::{Node, NodeId};
@@ -26,10 +27,30 @@ impl fmt::Display for CorrelationId {
 pub(crate) struct ClientRequest {
     pub(crate) destination: NodeId,
     pub(crate) body: RequestBody,
+    /// The versions that it may go out in; the client takes the highest that the node speaks.
+    pub(crate) versions: RangeInclusive<i16>,
     /// `false` for a Produce request with `acks=0`: it is complete when its last byte is handed to the socket.
     pub(crate) expect_response: bool,
     /// How long to wait for the response before the connection is given up.
     pub(crate) request_timeout: Duration,
+}
+
+impl ClientRequest {
+    /// A request that is answered, and that every version can carry which this library speaks.
+    pub(crate) fn new(destination: NodeId, body: RequestBody, request_timeout: Duration) -> Self {
+        Self {
+            destination,
+            versions: body.api_key().versions(),
+            body,
+            expect_response: true,
+            request_timeout,
+        }
+    }
+
+    /// This request, in these versions alone.
+    pub(crate) fn in_versions(self, versions: RangeInclusive<i16>) -> Self {
+        Self { versions, ..self }
+    }
 }
 
 /// How a request ended. There is exactly one for each request that [`KafkaClient::send`] took, unless
@@ -71,6 +92,9 @@ pub(crate) trait KafkaClient {
     /// How long until it makes sense to try to send; `Duration::MAX` where only an event of the network can help.
     fn poll_delay(&self, node: NodeId, now: Instant) -> Duration;
 
+    /// Whether the last connection to the node ended and none is being made.
+    fn connection_failed(&self, node: NodeId) -> bool;
+
     /// Queues a request, to be written by the next [`poll`](Self::poll).
     ///
     /// # Errors
@@ -101,6 +125,9 @@ pub(crate) trait KafkaClient {
 
     /// The highest version of an API that both sides speak, once the node has told its versions.
     fn api_version(&self, node: NodeId, key: ApiKey) -> Option<i16>;
+
+    /// The level of a feature that the cluster has finalized, as far as its nodes have told; 0 for none (KIP-584).
+    fn finalized_feature_level(&self, feature: &str) -> i16;
 
     /// Ends every connection. Requests in flight are dropped, with no response.
     fn close(&mut self);

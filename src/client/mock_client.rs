@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use super::node_api_versions::NodeApiVersions;
@@ -72,6 +73,7 @@ pub(crate) struct MockClient {
     connections: BTreeMap<NodeId, MockConnection>,
     versions: BTreeMap<NodeId, NodeApiVersions>,
     default_versions: Option<NodeApiVersions>,
+    features: BTreeMap<String, i16>,
     /// What a lost connection says of the requests on it.
     is_written: bool,
     requests: VecDeque<SentRequest>,
@@ -101,6 +103,7 @@ impl MockClient {
             connections: BTreeMap::new(),
             versions: BTreeMap::new(),
             default_versions: None,
+            features: BTreeMap::new(),
             is_written: true,
             requests: VecDeque::new(),
             responses: Vec::new(),
@@ -174,6 +177,11 @@ impl MockClient {
     /// Limits what a node speaks to these APIs and versions.
     pub(crate) fn set_node_api_versions(&mut self, node: NodeId, versions: &[(ApiKey, i16, i16)]) {
         self.versions.insert(node, node_api_versions(versions));
+    }
+
+    /// The level of a feature that the cluster has finalized from now on.
+    pub(crate) fn set_finalized_feature(&mut self, name: &str, level: i16) {
+        self.features.insert(name.to_owned(), level);
     }
 
     /// What a lost connection says of its requests from now on: whether a byte of them may have been written.
@@ -308,13 +316,18 @@ impl MockClient {
         self.connections.entry(node).or_default()
     }
 
-    fn usable_version(&self, node: NodeId, key: ApiKey) -> Result<i16, String> {
+    fn usable_version(
+        &self,
+        node: NodeId,
+        key: ApiKey,
+        wanted: RangeInclusive<i16>,
+    ) -> Result<i16, String> {
         let versions = self.versions.get(&node).or(self.default_versions.as_ref());
         match versions {
             Some(versions) => versions
-                .latest_usable_version(key)
+                .latest_usable_version_in(key, wanted)
                 .map_err(|error| error.to_string()),
-            None => Ok(*key.versions().end()),
+            None => Ok(*wanted.end()),
         }
     }
 
@@ -390,7 +403,7 @@ impl KafkaClient for MockClient {
         let correlation_id = CorrelationId(self.next_correlation_id);
         self.next_correlation_id += 1;
         let (node, key) = (request.destination, request.body.api_key());
-        let version = self.usable_version(node, key);
+        let version = self.usable_version(node, key, request.versions.clone());
         let sent = SentRequest {
             correlation_id,
             api_version: version.clone().unwrap_or_default(),
@@ -449,7 +462,17 @@ impl KafkaClient for MockClient {
     }
 
     fn api_version(&self, node: NodeId, key: ApiKey) -> Option<i16> {
-        self.usable_version(node, key).ok()
+        self.usable_version(node, key, key.versions()).ok()
+    }
+
+    fn connection_failed(&self, node: NodeId) -> bool {
+        let now = self.time.now();
+        let connection = self.connections.get(&node);
+        connection.is_some_and(|connection| connection.is_backing_off(now))
+    }
+
+    fn finalized_feature_level(&self, feature: &str) -> i16 {
+        self.features.get(feature).copied().unwrap_or(0)
     }
 
     fn close(&mut self) {

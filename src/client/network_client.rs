@@ -229,6 +229,10 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         self.connections.states.poll_delay(node, now)
     }
 
+    fn connection_failed(&self, node: NodeId) -> bool {
+        self.connections.states.is_disconnected(node)
+    }
+
     fn send(
         &mut self,
         request: ClientRequest,
@@ -286,6 +290,10 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
 
     fn api_version(&self, node: NodeId, key: ApiKey) -> Option<i16> {
         self.versions.get(node)?.latest_usable_version(key).ok()
+    }
+
+    fn finalized_feature_level(&self, feature: &str) -> i16 {
+        self.versions.finalized_feature_level(feature)
     }
 
     fn close(&mut self) {

@@ -42,6 +42,8 @@ pub(crate) enum DefaultValue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     Any,
+    /// A text of at least one character that is not a blank.
+    NonEmpty,
     AtLeast(i64),
     Between(i64, i64),
     /// A range, or one value outside of it.
@@ -166,6 +168,9 @@ impl ConfigKey {
     /// The text without blanks around it; one of the allowed ones where the key allows only some.
     pub(crate) fn choice<'t>(&self, text: &'t str) -> Result<&'t str> {
         let text = text.trim();
+        if self.rule == Rule::NonEmpty && text.is_empty() {
+            return Err(self.invalid(text, "must not be empty"));
+        }
         let (allowed, found) = match self.rule {
             Rule::OneOf(allowed) => (allowed, allowed.contains(&text)),
             Rule::OneOfIgnoringCase(allowed) => (

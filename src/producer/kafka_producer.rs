@@ -8,6 +8,7 @@
 mod builder;
 mod close;
 mod send;
+mod transactions;
 
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub use self::builder::KafkaProducerBuilder;
 use self::close::IoThreadHandle;
 pub use self::send::TrySendError;
 use self::send::Wait;
+pub use self::transactions::Transaction;
+use super::internals::transaction_manager::TransactionManager;
 use super::internals::{RecordAccumulator, SenderControl};
 use super::producer_interceptors::ProducerInterceptors;
 use super::{
@@ -74,6 +77,8 @@ pub struct KafkaProducer<KS: Serializer = BytesSerializer, VS: Serializer = Byte
     interceptors: Arc<ProducerInterceptors<KS::Input, VS::Input>>,
     metadata: Arc<Metadata>,
     accumulator: Arc<RecordAccumulator>,
+    /// There for a transactional producer.
+    transactions: Option<Arc<TransactionManager>>,
     control: Arc<SenderControl>,
     io_thread: IoThreadHandle,
     time: SystemTime,

@@ -1,18 +1,22 @@
 //! A producer for tests of programs that produce: it sends nothing, remembers everything, and fails when it is told to.
-//! Java: `MockProducer`, without transactions.
+//! Java: `MockProducer`.
 //!
 //! Threads: any. Locks: one, never held while a callback, a serializer or a partitioner runs.
+
+mod transactions;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
+use self::transactions::Transactions;
 use super::producer::Producer;
 use super::record_future::RecordCompleter;
 use super::serializer::{Serializer, serialize};
 use super::serializers::BytesSerializer;
 use super::{
-    Callback, Data, Partitioner, ProducerRecord, RecordFuture, RecordMetadata, choose_partition,
+    Callback, ConsumerGroupMetadata, Data, OffsetAndMetadata, Partitioner, ProducerRecord,
+    RecordFuture, RecordMetadata, choose_partition,
 };
 use crate::common::{
     Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, TopicInfo, TopicPartition, Uuid,
@@ -60,6 +64,7 @@ struct State {
     open: VecDeque<Completion>,
     next_offsets: HashMap<TopicPartition, i64>,
     errors: InjectedErrors,
+    transactions: Transactions,
     is_closed: bool,
 }
 
@@ -68,6 +73,11 @@ struct State {
 struct InjectedErrors {
     send: Option<Error>,
     flush: Option<Error>,
+    init_transactions: Option<Error>,
+    begin_transaction: Option<Error>,
+    send_offsets_to_transaction: Option<Error>,
+    commit_transaction: Option<Error>,
+    abort_transaction: Option<Error>,
     partitions_for: Option<Error>,
     close: Option<Error>,
 }
@@ -171,6 +181,7 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         callback: Option<Callback>,
     ) -> Result<RecordFuture> {
         self.check_open(|errors| &errors.send)?;
+        self.state.lock().transactions.check_may_send()?;
         record.validate()?;
         let record = self.serialized(record)?;
         let partition = self.partition(&record)?;
@@ -320,7 +331,8 @@ impl<KS, VS> MockProducer<KS, VS> {
         next.map(|completion| completion.complete(error)).is_some()
     }
 
-    /// Every record that was sent since the beginning or the last [`clear`](Self::clear), as bytes, in order.
+    /// Every record that was sent since the beginning or the last [`clear`](Self::clear), as bytes, in order; of those sent in
+    /// transactions the committed ones.
     pub fn history(&self) -> Vec<ProducerRecord<'static>> {
         self.state.lock().history.clone()
     }
@@ -331,6 +343,7 @@ impl<KS, VS> MockProducer<KS, VS> {
             let mut state = self.state.lock();
             state.history.clear();
             state.next_offsets.clear();
+            state.transactions.clear();
             std::mem::take(&mut state.open)
         };
         give_up(open, "cleared");
@@ -388,7 +401,10 @@ impl State {
             size(&record.key),
             size(&record.value),
         );
-        self.history.push(record);
+        match self.transactions.takes_record() {
+            true => self.transactions.uncommitted_records.push(record),
+            false => self.history.push(record),
+        }
         metadata
     }
 }
@@ -423,6 +439,30 @@ impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for MockProd
 
     fn flush(&self) -> Result<()> {
         self.flush()
+    }
+
+    fn init_transactions(&self) -> Result<()> {
+        self.init_transactions()
+    }
+
+    fn begin_transaction(&self) -> Result<()> {
+        self.begin_transaction()
+    }
+
+    fn send_offsets_to_transaction(
+        &self,
+        offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<()> {
+        self.send_offsets_to_transaction(offsets, group)
+    }
+
+    fn commit_transaction(&self) -> Result<()> {
+        self.commit_transaction()
+    }
+
+    fn abort_transaction(&self) -> Result<()> {
+        self.abort_transaction()
     }
 
     fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {

@@ -5,6 +5,7 @@ mod config_def;
 pub(crate) mod internals;
 mod kafka_producer;
 mod mock_producer;
+mod offsets;
 mod partitioner;
 mod partitioners;
 #[expect(clippy::module_inception, reason = "the trait has Java's name")]
@@ -21,8 +22,9 @@ mod user_code;
 
 pub(crate) use callback::Callback;
 pub use config_def::ConfigKey;
-pub use kafka_producer::{KafkaProducer, KafkaProducerBuilder, TrySendError};
+pub use kafka_producer::{KafkaProducer, KafkaProducerBuilder, Transaction, TrySendError};
 pub use mock_producer::MockProducer;
+pub use offsets::{ConsumerGroupMetadata, OffsetAndMetadata};
 pub use partitioner::Partitioner;
 pub(crate) use partitioner::choose_partition;
 pub use partitioners::{DefaultPartitioner, RoundRobinPartitioner, UniformStickyPartitioner};

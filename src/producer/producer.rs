@@ -1,10 +1,14 @@
 //! What a real producer and a mock have in common. Java: `Producer`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::producer_record::RecordData;
-use super::{KafkaProducer, ProducerRecord, RecordFuture, RecordMetadata, Serializer};
-use crate::common::PartitionInfo;
+use super::{
+    ConsumerGroupMetadata, KafkaProducer, OffsetAndMetadata, ProducerRecord, RecordFuture,
+    RecordMetadata, Serializer,
+};
+use crate::common::{PartitionInfo, TopicPartition};
 use crate::error::Result;
 
 /// A producer, real or mock, so that a program can hold an `Arc<dyn Producer>` and be tested without brokers.
@@ -61,6 +65,45 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     /// When the wait cannot be made. That a record was not delivered is no error of this call.
     fn flush(&self) -> Result<()>;
 
+    /// Begins with transactions; see [`KafkaProducer::init_transactions`].
+    ///
+    /// # Errors
+    ///
+    /// When the producer has no transactions, or had this call before, or cannot be initialized.
+    fn init_transactions(&self) -> Result<()>;
+
+    /// Opens a transaction.
+    ///
+    /// # Errors
+    ///
+    /// When transactions were not initialized, or one is open.
+    fn begin_transaction(&self) -> Result<()>;
+
+    /// Makes the offsets of a consumer group part of the transaction.
+    ///
+    /// # Errors
+    ///
+    /// When no transaction is open, or the group refuses the offsets.
+    fn send_offsets_to_transaction(
+        &self,
+        offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<()>;
+
+    /// Commits the transaction.
+    ///
+    /// # Errors
+    ///
+    /// When no transaction is open, or it cannot be committed.
+    fn commit_transaction(&self) -> Result<()>;
+
+    /// Aborts the transaction.
+    ///
+    /// # Errors
+    ///
+    /// When no transaction is open, or it cannot be aborted.
+    fn abort_transaction(&self) -> Result<()>;
+
     /// What is known of a topic's partitions.
     ///
     /// # Errors
@@ -91,6 +134,30 @@ impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for KafkaPro
 
     fn flush(&self) -> Result<()> {
         self.flush()
+    }
+
+    fn init_transactions(&self) -> Result<()> {
+        self.init_transactions()
+    }
+
+    fn begin_transaction(&self) -> Result<()> {
+        self.begin_transaction()
+    }
+
+    fn send_offsets_to_transaction(
+        &self,
+        offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<()> {
+        self.send_offsets_to_transaction(offsets, group)
+    }
+
+    fn commit_transaction(&self) -> Result<()> {
+        self.commit_transaction()
+    }
+
+    fn abort_transaction(&self) -> Result<()> {
+        self.abort_transaction()
     }
 
     fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {

@@ -181,6 +181,9 @@ macro_rules! default_text {
     (required) => {
         "None: it must be set."
     };
+    (null) => {
+        "Not set by default."
+    };
     ("") => {
         "Not set by default."
     };

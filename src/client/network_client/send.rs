@@ -98,12 +98,7 @@ impl<S: Selectable> NetworkClient<S> {
     }
 
     fn own_request(&self, destination: NodeId, body: RequestBody) -> ClientRequest {
-        ClientRequest {
-            destination,
-            body,
-            expect_response: true,
-            request_timeout: self.config.request_timeout,
-        }
+        ClientRequest::new(destination, body, self.config.request_timeout)
     }
 
     fn send_in_usable_version(
@@ -117,7 +112,7 @@ impl<S: Selectable> NetworkClient<S> {
         let versions = self.versions.get(request.destination);
         let versions = versions.ok_or(SendFailure::NotReady)?;
         let version = versions
-            .latest_usable_version_in(key, usable_versions(&request.body))
+            .latest_usable_version_in(key, usable_versions(request))
             .map_err(|error| SendFailure::UnsupportedVersion(error.to_string()))?;
         self.do_send(request, version, requester, now)
     }
@@ -179,16 +174,16 @@ impl<S: Selectable> NetworkClient<S> {
     }
 }
 
-/// The versions that can carry this body. Java: `AbstractRequest.Builder`.
-fn usable_versions(body: &RequestBody) -> RangeInclusive<i16> {
-    let all = body.api_key().versions();
-    match body {
+/// The versions that can carry this request. Java: `AbstractRequest.Builder`.
+fn usable_versions(request: &ClientRequest) -> RangeInclusive<i16> {
+    let (first, last) = (*request.versions.start(), *request.versions.end());
+    match &request.body {
         RequestBody::Produce(request) => match topic_names_of(request) {
-            (true, false) => all.start().to_owned()..=FIRST_VERSION_WITH_TOPIC_IDS - 1,
-            (false, true) => FIRST_VERSION_WITH_TOPIC_IDS..=*all.end(),
-            _ => all,
+            (true, false) => first..=last.min(FIRST_VERSION_WITH_TOPIC_IDS - 1),
+            (false, true) => first.max(FIRST_VERSION_WITH_TOPIC_IDS)..=last,
+            _ => first..=last,
         },
-        _ => all,
+        _ => first..=last,
     }
 }
 

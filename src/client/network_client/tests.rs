@@ -215,12 +215,8 @@ impl Fixture {
     }
 
     fn request(&self, node: NodeId) -> ClientRequest {
-        ClientRequest {
-            destination: node,
-            body: produce_request(Uuid::ZERO).into(),
-            expect_response: true,
-            request_timeout: ms(REQUEST_TIMEOUT_MS),
-        }
+        let body = produce_request(Uuid::ZERO).into();
+        ClientRequest::new(node, body, ms(REQUEST_TIMEOUT_MS))
     }
 
     fn send(&mut self, node: NodeId) -> CorrelationId {

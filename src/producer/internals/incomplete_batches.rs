@@ -28,7 +28,6 @@ impl IncompleteBatches {
         self.results.lock().values().cloned().collect()
     }
 
-    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.results.lock().is_empty()
     }

@@ -36,6 +36,7 @@ pub(crate) struct ProducerBatch {
     record_count: u32,
     max_record_size: usize,
     sequence: Option<BatchSequence>,
+    is_transactional: bool,
     created: Instant,
     /// When the batch was created, or last put back for another attempt.
     last_attempt: Instant,
@@ -93,6 +94,8 @@ pub(crate) struct NewBatch<'a> {
     pub(crate) write_limit: usize,
     /// How many callbacks to make room for.
     pub(crate) expected_callbacks: usize,
+    /// Whether it is part of a transaction.
+    pub(crate) is_transactional: bool,
     pub(crate) now: Instant,
 }
 
@@ -181,6 +184,7 @@ impl ProducerBatch {
             record_count: 0,
             max_record_size: 0,
             sequence: None,
+            is_transactional: new.is_transactional,
             created: new.now,
             last_attempt: new.now,
             drained: None,
@@ -259,7 +263,7 @@ impl ProducerBatch {
             }
         };
         let closed = builder
-            .close(producer_state(self.sequence))
+            .close(producer_state(self.sequence, self.is_transactional))
             .map_err(|error| codec_failure(&error))?;
         memory.put_back(closed.bytes);
         self.records = Records::Closed {
@@ -302,8 +306,11 @@ impl ProducerBatch {
                 *frozen = Arc::new(FrozenRecords(copy));
             }
             if let Some(FrozenRecords(memory)) = Arc::get_mut(frozen) {
-                rewrite_producer_state(&mut memory.bytes, producer_state(self.sequence))
-                    .map_err(|error| codec_failure(&error))?;
+                rewrite_producer_state(
+                    &mut memory.bytes,
+                    producer_state(self.sequence, self.is_transactional),
+                )
+                .map_err(|error| codec_failure(&error))?;
             }
         }
         Ok(())
@@ -409,6 +416,7 @@ impl ProducerBatch {
             compression_ratio: 1.0,
             write_limit,
             expected_callbacks: 0,
+            is_transactional: self.is_transactional,
             now: self.created,
         });
         part.is_split = true;
@@ -613,12 +621,12 @@ impl fmt::Debug for ProducerBatch {
     }
 }
 
-fn producer_state(sequence: Option<BatchSequence>) -> ProducerState {
+fn producer_state(sequence: Option<BatchSequence>, is_transactional: bool) -> ProducerState {
     sequence.map_or(ProducerState::NONE, |sequence| ProducerState {
         producer_id: sequence.producer.producer_id,
         producer_epoch: sequence.producer.epoch,
         base_sequence: sequence.base_sequence,
-        is_transactional: false,
+        is_transactional,
     })
 }
 

@@ -5,9 +5,9 @@
 //!
 //! Threads: callers append; the I/O thread does the rest. Both use the partitions' deques.
 //! Locks: one mutex per partition, held for the copy of a record and the counters. Under it, one at a time: the transaction
-//! manager's at drain; those of the incomplete batches, the compression ratios and the idle codec states where a batch
-//! begins. Memory is never asked of the `BufferPool` with it. `io` is the I/O thread's own state, and is taken by
-//! nobody else. The topic table is read without a lock and replaced whole.
+//! manager's at drain and, in a transaction, where a batch begins; those of the incomplete batches, the compression ratios
+//! and the idle codec states where a batch begins. Memory is never asked of the `BufferPool` with it. `io` is the I/O
+//! thread's own state, and is taken by nobody else. The topic table is read without a lock and replaced whole.
 //! Differs from Java: partitions announce themselves (see [`partition_queue`]) instead of all being visited each round; a
 //! partition that may not send stops nobody else on its node; batches grow where a partition is backlogged.
 
@@ -29,6 +29,7 @@ use super::incomplete_batches::IncompleteBatches;
 use super::io_thread::IoThreadId;
 use super::produce_request_result::ProduceRequestResult;
 use super::producer_batch::{AppendRecord, Appended, NewBatch, ProducerBatch};
+use super::transaction_manager::TransactionManager;
 use crate::common::{Cluster, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::Callback;
@@ -96,6 +97,8 @@ pub(crate) struct AppendContext<'a> {
     pub(crate) abort_for_new_batch: bool,
     /// Whether a future is wanted, which costs a share in the batch's result.
     pub(crate) with_future: bool,
+    /// There for a transactional producer: what decides whether the record may be sent, and is to know its partition.
+    pub(crate) transactions: Option<&'a TransactionManager>,
 }
 
 /// What became of an append.
@@ -228,6 +231,10 @@ impl RecordAccumulator {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Closed, "the producer is closed"));
         }
+        // Under the lock too, so that no record is appended after the end of its transaction has begun.
+        if let Some(transactions) = context.transactions {
+            transactions.check_may_send()?;
+        }
         if !place.is_sticky_choice_current(&state, context) {
             return Ok(Step::Again);
         }
@@ -252,7 +259,10 @@ impl RecordAccumulator {
         if let Some(tail) = state.batches.back_mut() {
             tail.close_for_record_appends()?;
         }
-        let mut batch = self.new_batch(place, &state, buffer, record);
+        if let Some(transactions) = context.transactions {
+            transactions.maybe_add_partition(place.queue.topic_partition())?;
+        }
+        let mut batch = self.new_batch(place, &state, buffer, record, context);
         let mut appended = batch.try_append(record, callback)?.unwrap_or_default();
         // The batch's header counts too.
         appended.growth = batch.estimated_size_in_bytes();
@@ -297,6 +307,7 @@ impl RecordAccumulator {
         state: &QueueState,
         memory: PooledBuffer,
         record: &AppendRecord<'_>,
+        context: &AppendContext<'_>,
     ) -> ProducerBatch {
         let topic = place.queue.topic_partition().topic();
         ProducerBatch::new(NewBatch {
@@ -307,6 +318,7 @@ impl RecordAccumulator {
             compression: &self.config.compression,
             compression_ratio: self.ratio.estimation(topic, self.config.compression.kind),
             expected_callbacks: state.expected_callbacks,
+            is_transactional: context.transactions.is_some(),
             now: self.time.now(),
         })
     }

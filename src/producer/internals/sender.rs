@@ -18,6 +18,7 @@ mod decision;
 mod in_flight;
 mod init_producer_id;
 mod produce_response;
+mod transactional;
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,9 @@ use hashbrown::HashMap;
 
 use self::decision::PartitionOutcome;
 use self::in_flight::{InFlightBatch, InFlightRequest};
-use super::transaction_manager::TransactionManager;
+use super::transaction_manager::{
+    Resolved, ResolvedOutcome, TransactionManager, TxnRequest, usable_versions,
+};
 use super::{ProducerBatch, RecordAccumulator};
 use crate::client::{ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata};
 use crate::common::{Cluster, NodeId, TopicInfo, Uuid};
@@ -118,8 +121,10 @@ pub(crate) struct Sender<C> {
     in_flight: HashMap<CorrelationId, InFlightRequest>,
     /// No batch in flight expires before this.
     next_in_flight_expiry: Option<Instant>,
-    /// The InitProducerId request that is in flight.
+    /// The InitProducerId request that is in flight, of a producer without transactions.
     init_producer_id: Option<CorrelationId>,
+    /// The request of the transaction manager that is in flight; one at a time.
+    transactional_request: Option<(CorrelationId, Box<TxnRequest>)>,
 }
 
 impl<C: KafkaClient> Sender<C> {
@@ -135,6 +140,7 @@ impl<C: KafkaClient> Sender<C> {
             in_flight: HashMap::new(),
             next_in_flight_expiry: None,
             init_producer_id: None,
+            transactional_request: None,
         }
     }
 
@@ -178,11 +184,18 @@ impl<C: KafkaClient> Sender<C> {
         log::debug!("the producer's I/O thread has ended");
     }
 
-    /// Until closed; then until nothing is left to do, or until that is cut short.
+    /// Until closed; then until nothing is left to do, or until that is cut short. A transaction that is open then is
+    /// aborted.
     fn should_run(&self) -> bool {
-        !self.control.is_closing()
-            || (!self.control.is_forced()
-                && (self.accumulator.has_undrained() || self.has_batches_in_flight()))
+        if !self.control.is_closing() {
+            return true;
+        }
+        if self.control.is_forced() {
+            return false;
+        }
+        self.accumulator.has_undrained()
+            || self.has_batches_in_flight()
+            || self.ends_open_transaction()
     }
 
     fn has_batches_in_flight(&self) -> bool {
@@ -197,6 +210,7 @@ impl<C: KafkaClient> Sender<C> {
     ) {
         self.accumulator.close();
         self.metadata.close();
+        self.fail_transactional_requests(reason);
         let in_flight = self.fail_in_flight(reason, was_written);
         let undelivered = in_flight + self.accumulator.abort_batches(reason);
         self.control
@@ -212,8 +226,10 @@ impl<C: KafkaClient> Sender<C> {
             self.poll(self.config.retry_backoff, now);
             return;
         }
-        let producer_id_delay = self.maybe_send_init_producer_id(now);
-        let timeout = self.send_producer_data(now).min(producer_id_delay);
+        let request_delay = self
+            .maybe_send_init_producer_id(now)
+            .min(self.maybe_send_transactional_request(now));
+        let timeout = self.send_producer_data(now).min(request_delay);
         self.poll(timeout, now);
     }
 
@@ -298,8 +314,16 @@ impl<C: KafkaClient> Sender<C> {
         // The request names each topic once.
         batches.sort_unstable_by(|a, b| a.topic_partition().cmp(b.topic_partition()));
         let topics = produce_topics(&batches, cluster);
+        let transaction = self
+            .transaction_manager
+            .as_ref()
+            .and_then(|manager| manager.transactional_id());
+        let versions = match transaction {
+            Some((_, version)) => usable_versions(ApiKey::Produce, version),
+            None => ApiKey::Produce.versions(),
+        };
         let request = ProduceRequest {
-            transactional_id: None,
+            transactional_id: transaction.map(|(id, _)| id),
             acks: self.config.acks,
             timeout_ms: i32::try_from(self.config.request_timeout.as_millis()).unwrap_or(i32::MAX),
             topics,
@@ -318,6 +342,7 @@ impl<C: KafkaClient> Sender<C> {
             ClientRequest {
                 destination: node,
                 body: RequestBody::Produce(request),
+                versions,
                 expect_response: self.config.acks != 0,
                 request_timeout: self.config.request_timeout,
             },
@@ -360,6 +385,11 @@ impl<C: KafkaClient> Sender<C> {
         if self.init_producer_id == Some(response.correlation_id) {
             self.init_producer_id = None;
             self.handle_init_producer_id_response(response.outcome, now);
+        } else if let Some((_, request)) = self
+            .transactional_request
+            .take_if(|(id, _)| *id == response.correlation_id)
+        {
+            self.handle_transactional_response(request, response.outcome, now);
         } else if let Some(request) = self.in_flight.remove(&response.correlation_id) {
             self.handle_produce_response(request, response, now);
         }
@@ -392,7 +422,7 @@ impl<C: KafkaClient> Sender<C> {
             if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
                 manager.handle_expired_in_flight(batch.topic_partition(), &sequence);
             }
-            let error = self.expiry_error(&batch, now);
+            let error = self.in_transaction(self.expiry_error(&batch, now));
             batch.complete_exceptionally(error, Vec::new());
         }
     }
@@ -425,8 +455,14 @@ impl<C: KafkaClient> Sender<C> {
         self.next_in_flight_expiry = known.into_iter().flatten().min();
     }
 
-    /// Fails a batch that is not in flight.
+    /// Fails a batch that is not in flight, and with it the transaction that it is in.
     fn fail_batch(&self, batch: ProducerBatch, error: Error, by_index: Vec<(u32, Error)>) {
+        let error = self.in_transaction(error);
+        let in_record = |(index, of_record): (u32, Error)| match error.is_abortable() {
+            true => (index, of_record.into_abortable()),
+            false => (index, of_record),
+        };
+        let by_index = by_index.into_iter().map(in_record).collect();
         if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
             manager.handle_failed_batch(batch.topic_partition(), &sequence);
         }
@@ -476,12 +512,23 @@ impl<C: KafkaClient> Sender<C> {
         let Some(manager) = &self.transaction_manager else {
             return;
         };
-        for resolved in manager.maybe_resolve_sequences() {
-            let renumbered = self
-                .accumulator
-                .renumber(&resolved.topic_partition, &resolved.renumbered);
-            if let Err(error) = renumbered {
-                manager.transition_to_fatal_error(error);
+        for Resolved {
+            topic_partition,
+            outcome,
+        } in manager.maybe_resolve_sequences()
+        {
+            match outcome {
+                ResolvedOutcome::Renumbered(sequences) => {
+                    let renumbered = self.accumulator.renumber(&topic_partition, &sequences);
+                    if let Err(error) = renumbered {
+                        manager.transition_to_fatal_error(error);
+                    }
+                }
+                ResolvedOutcome::Abandoned(error) => {
+                    for batch in self.accumulator.take_partition(&topic_partition) {
+                        self.fail_batch(batch, error.clone(), Vec::new());
+                    }
+                }
             }
         }
     }

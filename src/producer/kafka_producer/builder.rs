@@ -11,7 +11,7 @@ use crate::client::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::network::{Selectable, Selector, SelectorConfig, SocketOptions};
-use crate::producer::internals::transaction_manager::TransactionManager;
+use crate::producer::internals::transaction_manager::{TransactionConfig, TransactionManager};
 use crate::producer::internals::{
     AccumulatorConfig, BufferPool, RecordAccumulator, Sender, SenderConfig, SenderParts,
 };
@@ -124,17 +124,13 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         let accumulator = Arc::new(accumulator(&config, &time));
         let selector = selector(&config, &time)?;
         accumulator.signal().set_waker(selector.waker());
+        let manager = transaction_manager(&config);
         let sender = Sender::new(SenderParts {
             config: sender_config(&config),
             client: network_client(&config, selector, &metadata, &time),
             metadata: Arc::clone(&metadata),
             accumulator: Arc::clone(&accumulator),
-            transaction_manager: config.enable_idempotence.then(|| {
-                let backoff =
-                    ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max);
-                let max_in_flight = config.max_in_flight_requests_per_connection;
-                Arc::new(TransactionManager::new(max_in_flight, backoff))
-            }),
+            transaction_manager: manager.clone(),
             time,
         });
         let control = sender.control();
@@ -164,6 +160,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             interceptors: Arc::new(ProducerInterceptors::new(self.interceptors)),
             metadata,
             accumulator,
+            transactions: manager.filter(|manager| manager.is_transactional()),
             control,
             io_thread,
             time: SystemTime,
@@ -237,6 +234,24 @@ fn accumulator(config: &ResolvedConfig, time: &Arc<dyn Time>) -> RecordAccumulat
             .filter(|_| config.partitioner_rack_aware),
     };
     RecordAccumulator::new(settings, pool, Arc::clone(time))
+}
+
+fn transaction_manager(config: &ResolvedConfig) -> Option<Arc<TransactionManager>> {
+    if !config.enable_idempotence {
+        return None;
+    }
+    let id = config.transactional_id.clone();
+    let transaction = id.map(|transactional_id| TransactionConfig {
+        transactional_id,
+        transaction_timeout_ms: config.transaction_timeout_ms,
+    });
+    let backoff = ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max);
+    let max_in_flight = config.max_in_flight_requests_per_connection;
+    Some(Arc::new(TransactionManager::new(
+        max_in_flight,
+        backoff,
+        transaction,
+    )))
 }
 
 fn selector(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Selector> {

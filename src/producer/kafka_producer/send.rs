@@ -99,7 +99,10 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         let is_delivery = wait == Wait::MaxBlock && is_api_error(&error);
         let partition = record.partition;
         let topic_partition = TopicPartition::new(&*record.topic, partition.unwrap_or(-1));
-        let error = error.for_partition(topic_partition);
+        let mut error = error.for_partition(topic_partition);
+        if let Some(transactions) = self.transactions.as_ref().filter(|_| is_delivery) {
+            error = transactions.handle_error_in_transaction(error);
+        }
         if is_delivery {
             if let Some(callback) = owed.callback.take() {
                 callback.call(Err(error.clone()));
@@ -127,6 +130,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         record.validate()?;
         if self.accumulator.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "the producer is closed"));
+        }
+        if let Some(transactions) = &self.transactions {
+            transactions.check_may_send()?;
         }
         let topic = &*record.topic;
         let mut max_block = self.max_block;
@@ -298,6 +304,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             max_block,
             abort_for_new_batch: to.partition.is_none() && self.partitioner.is_some(),
             with_future,
+            transactions: self.transactions.as_deref(),
         };
         let mut partition = self.partition(to, record)?;
         loop {
@@ -444,6 +451,7 @@ fn is_api_error(error: &Error) -> bool {
         | ErrorKind::Closed
         | ErrorKind::WouldDeadlock
         | ErrorKind::WouldBlock
+        | ErrorKind::Transaction
         | ErrorKind::Panic
         | ErrorKind::Internal => false,
     }

@@ -55,7 +55,7 @@ macro_rules! with_producer_keys {
             "buffer.memory" BUFFER_MEMORY: Long, "33554432", [at_least 0], High, buffer_memory(usize);
 
             /// How long, in milliseconds, `send` and `partitions_for` may wait for metadata and for buffer memory,
-            /// both together.
+            /// both together, and each call that begins or ends a transaction for the coordinator.
             "max.block.ms" MAX_BLOCK_MS: Long, "60000", [at_least 0], Medium, max_block(Duration);
 
             /// The largest Produce request, in bytes, and so the largest record, measured before compression. Brokers
@@ -159,6 +159,14 @@ macro_rules! with_producer_keys {
             "receive.buffer.bytes" RECEIVE_BUFFER_BYTES: Int, "32768", [at_least -1], Medium,
                 receive_buffer_bytes(Option<usize>);
 
+            /// The name under which transactions are made, the same each time this part of the program runs: a producer that
+            /// is initialized with it ends what an earlier one left open, and fences that one off. Needs idempotence.
+            "transactional.id" TRANSACTIONAL_ID: String, null, [non_empty], Low, transactional_id(&str);
+
+            /// How long, in milliseconds, a transaction may be open before the coordinator aborts it. Brokers allow at most
+            /// their `transaction.max.timeout.ms`.
+            "transaction.timeout.ms" TRANSACTION_TIMEOUT_MS: Int, "60000", [any], Low, transaction_timeout(Duration);
+
             /// The largest answer, in bytes, that is taken from a broker, so that a broken or hostile peer cannot
             /// exhaust the memory. Not a key of Java's producer.
             "receive.max.bytes" RECEIVE_MAX_BYTES: Int, "104857600", [at_least 65536], Low, receive_max_bytes(usize);
@@ -170,6 +178,7 @@ pub(crate) use with_producer_keys;
 /// The key's rule, from the words that the table uses.
 macro_rules! rule {
     (any) => { Rule::Any };
+    (non_empty) => { Rule::NonEmpty };
     (at_least $min:literal) => { Rule::AtLeast($min) };
     (between $min:literal, $max:literal) => { Rule::Between($min, $max) };
     (between_or $min:literal, $max:literal, $other:literal) => { Rule::BetweenOr($min, $max, $other) };
@@ -180,6 +189,7 @@ macro_rules! rule {
 /// The rule as Kafka prints it.
 macro_rules! rule_text {
     (any) => { "" };
+    (non_empty) => { "non-empty string" };
     (at_least $min:literal) => { concat!("[", $min, ",...]") };
     (between $min:literal, $max:literal) => { concat!("[", $min, ",...,", $max, "]") };
     (between_or $min:literal, $max:literal, $other:literal) => { concat!("[", $min, ",...,", $max, "] or ", $other) };

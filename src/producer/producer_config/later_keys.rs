@@ -107,13 +107,9 @@ static LATER: &[Later] = &[
         ],
     },
     Later {
-        what: "transactions",
-        prefixes: &["transaction.", "transactional."],
-        keys: &[
-            ("transaction.timeout.ms", &["60000"]),
-            ("transaction.two.phase.commit.enable", &["false"]),
-            ("transactional.id", &[]),
-        ],
+        what: "two-phase commits",
+        prefixes: &["transaction.two.phase."],
+        keys: &[("transaction.two.phase.commit.enable", &["false"])],
     },
     Later {
         what: "metrics",

@@ -77,6 +77,10 @@ pub(crate) struct ResolvedConfig {
     pub(crate) send_buffer_bytes: Option<usize>,
     pub(crate) receive_buffer_bytes: Option<usize>,
     pub(crate) receive_max_bytes: usize,
+
+    /// Only with idempotence.
+    pub(crate) transactional_id: Option<Arc<str>>,
+    pub(crate) transaction_timeout_ms: i32,
 }
 
 /// A line for the log about what the configuration comes to.
@@ -107,8 +111,13 @@ impl ProducerConfig {
     pub(crate) fn resolve(&self) -> Result<ResolvedConfig> {
         let (mut resolved, notes) = self.check()?;
         if !self.is_set(keys::CLIENT_ID.name) {
-            let number = NEXT_CLIENT_NUMBER.fetch_add(1, Ordering::Relaxed);
-            resolved.client_id = Arc::from(format!("producer-{number}"));
+            resolved.client_id = Arc::from(match &resolved.transactional_id {
+                Some(id) => format!("producer-{id}"),
+                None => {
+                    let number = NEXT_CLIENT_NUMBER.fetch_add(1, Ordering::Relaxed);
+                    format!("producer-{number}")
+                }
+            });
         }
         for Note { level, text } in notes {
             log::log!(level, "[Producer clientId={}] {text}", resolved.client_id);
@@ -120,9 +129,10 @@ impl ProducerConfig {
     pub(super) fn check(&self) -> Result<(ResolvedConfig, Vec<Note>)> {
         let mut resolved = self.read()?;
         let mut notes: Vec<Note> = self.unknown.iter().map(|key| unknown(key)).collect();
-        check_client_id(&resolved)?;
+        check_names(&resolved)?;
         check_rack(&resolved)?;
         self.check_idempotence(&mut resolved, &mut notes)?;
+        check_transactions(&resolved)?;
         self.check_delivery_timeout(&mut resolved, &mut notes)?;
         self.check_backoffs(&mut resolved, &mut notes);
         Ok((resolved, notes))
@@ -185,6 +195,8 @@ impl ProducerConfig {
                 .unless_negative(&keys::RECEIVE_BUFFER_BYTES)?
                 .map(to_usize),
             receive_max_bytes: self.unsigned(&keys::RECEIVE_MAX_BYTES)?,
+            transactional_id: self.transactional_id_text()?.map(Arc::from),
+            transaction_timeout_ms: self.unsigned(&keys::TRANSACTION_TIMEOUT_MS)?,
         })
     }
 
@@ -201,6 +213,14 @@ impl ProducerConfig {
             return Err(key.invalid(self.text(key), "names no broker; expected host:port"));
         }
         Ok(servers.into_iter().map(str::to_owned).collect())
+    }
+
+    fn transactional_id_text(&self) -> Result<Option<&str>> {
+        let key = &keys::TRANSACTIONAL_ID;
+        match self.get(key.name) {
+            Some(text) => key.choice(text).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The codec, if it was compiled in and can honour the level.
@@ -356,13 +376,32 @@ impl ProducerConfig {
 }
 
 /// A request that cannot be written would be told as a broker's fault, each time.
-fn check_client_id(resolved: &ResolvedConfig) -> Result<()> {
-    let length = resolved.client_id.len();
-    if length > MAX_STRING_LENGTH {
-        return Err(config_error(format!(
-            "client.id has {length} bytes, which is more than the {MAX_STRING_LENGTH} that a request has room for: \
-             choose a shorter one"
-        )));
+fn check_names(resolved: &ResolvedConfig) -> Result<()> {
+    let transactional_id = resolved.transactional_id.as_deref().unwrap_or_default();
+    let names = [
+        (&keys::CLIENT_ID, &*resolved.client_id),
+        (&keys::TRANSACTIONAL_ID, transactional_id),
+    ];
+    for (key, name) in names {
+        let length = name.len();
+        if length > MAX_STRING_LENGTH {
+            return Err(config_error(format!(
+                "{} has {length} bytes, which is more than the {MAX_STRING_LENGTH} that a request has room for: \
+                 choose a shorter one",
+                key.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Transactions rest on idempotence, be it that it was turned off by another key.
+fn check_transactions(resolved: &ResolvedConfig) -> Result<()> {
+    if resolved.transactional_id.is_some() && !resolved.enable_idempotence {
+        return Err(config_error(
+            "transactional.id is set, but idempotence is off: set enable.idempotence=true, acks=all and retries above 0, \
+             or leave transactional.id out",
+        ));
     }
     Ok(())
 }

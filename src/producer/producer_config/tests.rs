@@ -92,6 +92,10 @@ fn rules_are_enforced_at_their_bounds() {
     for key in ProducerConfig::keys() {
         let (inside, outside) = match key.rule {
             Rule::Any => continue,
+            Rule::NonEmpty => {
+                assert!(key.check(" ").is_err() && key.check("x").is_ok());
+                continue;
+            }
             Rule::AtLeast(min) => (vec![min], vec![min - 1]),
             Rule::Between(min, max) => (vec![min, max], vec![min - 1, max + 1]),
             Rule::BetweenOr(min, max, other) => {
@@ -428,7 +432,11 @@ fn keys_of_later_versions_are_refused_and_their_values_are_not_shown() {
         ("ssl.truststore.locatoin", "hunter2", "TLS"),
         ("sasl.jaas.config", "password=\"hunter2\"", "SASL"),
         ("sasl.mechanism", "PLAIN", "SASL"),
-        ("transactional.id", "hunter2", "transactions"),
+        (
+            "transaction.two.phase.commit.enable",
+            "true",
+            "two-phase commits",
+        ),
         ("metrics.recording.level", "DEBUG", "metrics"),
         ("config.providers", "hunter2", "providers"),
         ("config.providers.file.class", "hunter2", "providers"),
@@ -450,7 +458,6 @@ fn keys_of_later_versions_that_ask_for_nothing_are_accepted() {
         ("ssl.enabled.protocols", "TLSv1.2, TLSv1.3"),
         ("enable.metrics.push", "false"),
         ("metric.reporters", ""),
-        ("transaction.timeout.ms", "60000"),
     ]);
     for name in later_keys::names() {
         if let Some(default) = later_keys::java_default(name) {
@@ -604,4 +611,37 @@ fn properties_become_a_configuration() {
         error.to_string().contains("/no/such/file.properties"),
         "{error}"
     );
+}
+
+// Java: KafkaProducerTest.testOverwriteAcksAndRetriesForIdempotentProducers and the rule for transactional.id.
+#[test]
+fn transactions_need_idempotence() {
+    for off in [
+        ("enable.idempotence", "false"),
+        ("acks", "1"),
+        ("retries", "0"),
+    ] {
+        refused(
+            &[("transactional.id", "orders"), off],
+            &["transactional.id", "idempotence"],
+        );
+    }
+    refused(&[("transactional.id", " ")], &["transactional.id", "empty"]);
+    let long = "x".repeat(40_000);
+    refused(
+        &[("transactional.id", &long)],
+        &["transactional.id", "32767"],
+    );
+}
+
+#[test]
+fn a_transactional_producer_is_named_after_its_transactions() {
+    let entries = [
+        ("transactional.id", "orders"),
+        ("transaction.timeout.ms", "5000"),
+    ];
+    let resolved = config(&entries).resolve().unwrap();
+    assert_eq!(&*resolved.client_id, "producer-orders");
+    assert_eq!(resolved.transactional_id.as_deref(), Some("orders"));
+    assert_eq!(resolved.transaction_timeout_ms, 5000);
 }

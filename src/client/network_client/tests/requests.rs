@@ -50,6 +50,7 @@ fn the_version_is_the_highest_that_can_carry_the_request() {
         let mut body = produce_request(topic_id);
         body.topics[0].name = Arc::from(name);
         request.body = body.into();
+        request.versions = request.body.api_key().versions();
         f.client.send(request, f.now()).unwrap();
         assert!(f.poll().is_empty());
         f.sent().0.api_version

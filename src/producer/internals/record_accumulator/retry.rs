@@ -4,10 +4,9 @@ use std::cmp::Ordering as CmpOrdering;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-#[cfg(test)]
-use super::PartitionQueue;
-use super::RecordAccumulator;
 use super::ready::later;
+use super::{PartitionQueue, RecordAccumulator};
+use crate::common::TopicPartition;
 use crate::error::{Error, Result};
 use crate::producer::internals::ProducerBatch;
 use crate::producer::internals::transaction_manager::{BatchSequence, compare_sequences};
@@ -78,7 +77,7 @@ impl RecordAccumulator {
     /// When the bytes of one are not a batch, which is a bug.
     pub(crate) fn renumber(
         &self,
-        topic_partition: &crate::common::TopicPartition,
+        topic_partition: &TopicPartition,
         sequences: &[BatchSequence],
     ) -> Result<()> {
         let Some(partition) = self.queue(topic_partition) else {
@@ -141,23 +140,55 @@ impl RecordAccumulator {
 
     /// Takes every batch out of every deque.
     pub(crate) fn take_all(&self) -> Vec<ProducerBatch> {
+        self.take_matching(&self.all_queues(), |_| true)
+    }
+
+    /// Takes the batches that were never given sequences, and so never sent. Java: `abortUndrainedBatches`.
+    pub(crate) fn take_unsequenced(&self) -> Vec<ProducerBatch> {
+        self.take_matching(&self.all_queues(), |batch| batch.sequence().is_none())
+    }
+
+    /// Takes every batch that waits for the partition.
+    pub(crate) fn take_partition(&self, topic_partition: &TopicPartition) -> Vec<ProducerBatch> {
+        let queue = self.queue(topic_partition);
+        self.take_matching(queue.as_slice(), |_| true)
+    }
+
+    fn take_matching(
+        &self,
+        queues: &[Arc<PartitionQueue>],
+        matches: impl Fn(&ProducerBatch) -> bool,
+    ) -> Vec<ProducerBatch> {
         let mut taken = Vec::new();
-        for partition in self.all_queues() {
+        for partition in queues {
             let mut state = partition.state.lock();
             let batches = std::mem::take(&mut state.batches);
+            let (matching, kept): (VecDeque<_>, _) = batches.into_iter().partition(&matches);
+            state.batches = kept;
+            // The next batch is news, whatever held up those that are gone.
+            state.is_blocked &= !state.batches.is_empty();
             partition.publish_len(&state);
             drop(state);
-            self.undrained.fetch_sub(batches.len(), Ordering::AcqRel);
-            taken.extend(batches);
+            self.undrained.fetch_sub(matching.len(), Ordering::AcqRel);
+            taken.extend(matching);
         }
         taken
+    }
+
+    /// Whether a record that was appended has no outcome yet. Takes the lock of each partition once: whoever made the
+    /// accumulator refuse records before sees every one that it did not refuse.
+    pub(crate) fn has_incomplete_batches(&self) -> bool {
+        for partition in self.all_queues() {
+            drop(partition.state.lock());
+        }
+        !self.incomplete.is_empty()
     }
 
     /// The partition's handle, for what only has its name.
     #[cfg(test)]
     pub(crate) fn partition_queue(
         &self,
-        topic_partition: &crate::common::TopicPartition,
+        topic_partition: &TopicPartition,
     ) -> Option<Arc<PartitionQueue>> {
         self.queue(topic_partition)
     }

@@ -105,6 +105,7 @@ impl Fixture {
             max_block: Some(Duration::from_millis(20)),
             abort_for_new_batch: false,
             with_future: true,
+            transactions: None,
         };
         match self
             .accumulator

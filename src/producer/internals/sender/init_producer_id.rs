@@ -1,4 +1,4 @@
-//! Asks for a producer id. Java: `Sender.maybeSendAndPollTransactionalRequest`, for an idempotent producer.
+//! Asks for a producer id, for a producer without transactions. Java: `Sender.maybeSendAndPollTransactionalRequest`.
 //!
 //! Differs from Java: nothing waits here for a connection or a backoff; the next round tries again, and batches, answers
 //! and time-outs are seen to meanwhile.
@@ -40,15 +40,12 @@ impl<C: KafkaClient> Sender<C> {
             producer_id: ProducerIdAndEpoch::NONE.producer_id,
             producer_epoch: ProducerIdAndEpoch::NONE.epoch,
         };
-        let sent = self.client.send(
-            ClientRequest {
-                destination: node.id(),
-                body: RequestBody::InitProducerId(request),
-                expect_response: true,
-                request_timeout: self.config.request_timeout,
-            },
-            now,
+        let request = ClientRequest::new(
+            node.id(),
+            RequestBody::InitProducerId(request),
+            self.config.request_timeout,
         );
+        let sent = self.client.send(request, now);
         match sent {
             Ok(correlation_id) => {
                 self.init_producer_id = Some(correlation_id);

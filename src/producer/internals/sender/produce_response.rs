@@ -160,7 +160,11 @@ impl<C: KafkaClient> Sender<C> {
             Decision::Retry => self.retry(batch, &outcome, now),
             Decision::Fail => {
                 let error = self.last_error(&batch, &outcome, now);
+                let topic_partition = batch.topic_partition().clone();
                 self.fail_batch(batch, error, outcome.errors_by_index());
+                if let Some(manager) = &self.transaction_manager {
+                    manager.batch_refused(&topic_partition, outcome.code);
+                }
             }
             Decision::FailProducer => {
                 let error = outcome.error().into_fatal();

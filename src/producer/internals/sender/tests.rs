@@ -125,7 +125,7 @@ impl Fixture {
         ));
         let manager = setup.idempotent.then(|| {
             let backoff = ExponentialBackoff::new(RETRY_BACKOFF, RETRY_BACKOFF);
-            Arc::new(TransactionManager::new(setup.max_in_flight, backoff))
+            Arc::new(TransactionManager::new(setup.max_in_flight, backoff, None))
         });
         let sender = Sender::new(SenderParts {
             config: SenderConfig {
@@ -274,6 +274,7 @@ fn append(
         max_block: None,
         abort_for_new_batch: false,
         with_future: true,
+        transactions: None,
     };
     let mut callback = callback;
     match accumulator.append(Some(partition), &record, &mut callback, &context)? {

@@ -1,7 +1,17 @@
-//! Producer id, epochs and sequences. Java: `TransactionManager`, `TxnPartitionMap`; KIP-98, KIP-360.
+//! Producer id, epochs, sequences and transactions. Java: `TransactionManager`, `TxnPartitionMap`; KIP-98, KIP-360,
+//! KIP-447, KIP-890.
 //!
-//! Threads: the I/O thread changes the state; callers read it. Locks: one mutex around everything, held for a few
-//! instructions and never while another lock is taken. It is taken inside the lock of a partition's deque by the drain.
+//! - [`states`] has the states, [`error_tables`] what each error code means, [`requests`] the order of the requests: data
+//!   that a reader can hold against Kafka's documents.
+//! - [`operations`] are the program's calls; [`next_request`] and [`bodies`] are what goes out for them, [`handlers`] what
+//!   comes back.
+//! - [`batches`], [`partition_entry`] and [`sequence`] are the sequences of batches, which an idempotent producer has too; [`producer_id`] is for one
+//!   without transactions.
+//!
+//! Threads: the I/O thread sends, takes answers and drains; callers begin and end transactions and append.
+//! Locks: one mutex around everything, held for a few instructions. Order: it is taken inside the lock of a partition's
+//! deque, by the drain and by an append that begins a batch; inside it only the mutex of a
+//! [`TransactionalRequestResult`] is taken. Callers wait on that one, with nothing held.
 //!
 //! Differs from Java:
 //! - It knows batches by their [`BatchSequence`] alone. It owns none, and rewrites none: renumbering is returned to the
@@ -9,56 +19,56 @@
 //! - A batch whose fate is unknown is never renumbered. Where Java rewrites what is in flight as soon as it sees a gap, a
 //!   partition here awaits resolution: it gives out no new sequences, and its batches are sent again under their old ones
 //!   until each is acknowledged or surely not in the log. Only then does the epoch move, for this partition at once, for
-//!   every other one when it has nothing unsettled.
+//!   every other one when it has nothing unsettled. In a transaction the epoch moves when that has been aborted, and the
+//!   batches behind a gap fail with it.
 //! - A batch that was sent even once and then given up leaves its partition unresolved (Java: that was *retried* once).
 //! - No more than `max.in.flight` batches, five at most, are given sequences from the first unsettled one on, be the later
 //!   ones acknowledged or not. Java counts those without an answer, and can run ahead of what a broker remembers.
 //! - Until the first acknowledgement of a producer id and epoch in a partition, one batch is in flight there.
+//! - See [`handlers`] for what differs in transactions.
 
+mod batches;
+mod bodies;
+mod error_tables;
+mod handlers;
+mod next_request;
+mod operations;
 mod partition_entry;
+mod producer_id;
+mod requests;
+mod result;
 mod sequence;
+mod states;
+mod transaction;
 
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hashbrown::HashMap;
 
-use self::partition_entry::{PartitionEntry, Resolution};
+use self::partition_entry::PartitionEntry;
+use self::states::State;
+use self::transaction::Transaction;
 use crate::common::TopicPartition;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::ErrorCode;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::utils::ExponentialBackoff;
 
+pub(crate) use self::batches::{Resolved, ResolvedOutcome};
+pub(crate) use self::bodies::usable_versions;
+pub(crate) use self::next_request::{ClusterFacts, NextRequest};
+pub(crate) use self::operations::transaction_aborted;
 pub(crate) use self::partition_entry::Attempt;
+pub(crate) use self::requests::TxnRequest;
+pub(crate) use self::result::TransactionalRequestResult;
 pub(crate) use self::sequence::{BatchSequence, ProducerIdAndEpoch, compare as compare_sequences};
+pub(crate) use self::transaction::{TransactionConfig, TransactionVersion};
 
 /// A broker remembers this many batches of a producer in each partition, and can tell a duplicate among them alone.
 const MAX_IN_FLIGHT_WITH_IDEMPOTENCE: u64 = 5;
-
-/// How far the producer is on its way to a producer id.
-#[derive(Clone, Debug)]
-enum State {
-    /// No producer id; one may be asked for from `retry_at` on.
-    Uninitialized { retry_at: Option<Instant> },
-    /// InitProducerId is in flight.
-    Initializing,
-    /// Batches can be sent.
-    Ready,
-    /// Nothing can be sent any more.
-    FatalError(Error),
-}
-
-/// A partition that goes on after it awaited resolution.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Resolved {
-    pub(crate) topic_partition: TopicPartition,
-    /// What the sequenced batches at the front of the partition's deque become, in order; empty where they stay as they
-    /// are.
-    pub(crate) renumbered: Vec<BatchSequence>,
-}
 
 /// What an answer to InitProducerId means for the batches that wait for it.
 #[derive(Debug)]
@@ -73,43 +83,81 @@ pub(crate) enum InitOutcome {
     Fatal(Error),
 }
 
-/// The idempotent producer's state.
+/// The state of an idempotent or transactional producer.
 #[derive(Debug)]
 pub(crate) struct TransactionManager {
     max_in_flight: u64,
     retry_backoff: ExponentialBackoff,
+    is_transactional: bool,
+    /// Whether a transaction is open for records. Written with the lock held.
+    accepts_records: Arc<AtomicBool>,
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
     state: State,
+    /// Why the state is an error.
+    last_error: Option<Error>,
+    accepts_records: Arc<AtomicBool>,
     /// What partitions start with from now on. A partition that has batches unsettled keeps its own until it has none.
     producer: ProducerIdAndEpoch,
+    /// Of a producer without transactions: when InitProducerId may be sent again.
+    retry_at: Option<Instant>,
     init_attempts: u32,
-    /// Never shrinks: forgetting a partition while its topic is missing from the metadata would start it at 0 again, and
-    /// the broker would drop new records as duplicates.
+    /// Never shrinks while the epoch stays: forgetting a partition while its topic is missing from the metadata would start
+    /// it at 0 again, and the broker would drop new records as duplicates.
     partitions: HashMap<TopicPartition, PartitionEntry>,
     /// The partitions that await resolution, so that looking for them costs nothing when there is none.
     unresolved: Vec<TopicPartition>,
+    /// There for a transactional producer.
+    transaction: Option<Box<Transaction>>,
 }
 
 impl TransactionManager {
-    /// `max_in_flight` is `max.in.flight.requests.per.connection`; `retry_backoff` paces InitProducerId.
-    pub(crate) fn new(max_in_flight: usize, retry_backoff: ExponentialBackoff) -> Self {
+    /// `max_in_flight` is `max.in.flight.requests.per.connection`; `retry_backoff` paces requests; `transaction` is there
+    /// where `transactional.id` is set.
+    pub(crate) fn new(
+        max_in_flight: usize,
+        retry_backoff: ExponentialBackoff,
+        transaction: Option<TransactionConfig>,
+    ) -> Self {
+        let accepts_records = Arc::new(AtomicBool::new(false));
         Self {
             max_in_flight: u64::try_from(max_in_flight)
                 .unwrap_or(u64::MAX)
                 .clamp(1, MAX_IN_FLIGHT_WITH_IDEMPOTENCE),
             retry_backoff,
+            is_transactional: transaction.is_some(),
+            accepts_records: Arc::clone(&accepts_records),
             inner: Mutex::new(Inner {
-                state: State::Uninitialized { retry_at: None },
+                state: State::Uninitialized,
+                last_error: None,
+                accepts_records,
                 producer: ProducerIdAndEpoch::NONE,
+                retry_at: None,
                 init_attempts: 0,
                 partitions: HashMap::new(),
                 unresolved: Vec::new(),
+                transaction: transaction.map(|config| Box::new(Transaction::new(config))),
             }),
         }
+    }
+
+    /// Whether the producer has a transactional id.
+    pub(crate) fn is_transactional(&self) -> bool {
+        self.is_transactional
+    }
+
+    /// The transactional id, and the version of the open transaction; `None` without transactions.
+    pub(crate) fn transactional_id(&self) -> Option<(Arc<str>, TransactionVersion)> {
+        if !self.is_transactional {
+            return None;
+        }
+        let mut inner = self.lock();
+        let transaction = inner.transaction().ok()?;
+        let id = Arc::clone(&transaction.config.transactional_id);
+        Some((id, transaction.version))
     }
 
     /// The current producer id and epoch, or [`ProducerIdAndEpoch::NONE`].
@@ -123,21 +171,19 @@ impl TransactionManager {
         self.lock().producer.is_valid()
     }
 
+    #[cfg(test)]
+    pub(crate) fn state(&self) -> State {
+        self.lock().state
+    }
+
     /// Why nothing can be sent any more, if that is so.
     pub(crate) fn fatal_error(&self) -> Option<Error> {
-        match &self.lock().state {
-            State::FatalError(error) => Some(error.clone()),
-            _ => None,
-        }
+        self.lock().fatal_error()
     }
 
     /// Ends all sending. The first error stays.
     pub(crate) fn transition_to_fatal_error(&self, error: Error) {
-        let mut inner = self.lock();
-        if !matches!(inner.state, State::FatalError(_)) {
-            log::error!("transiting to fatal error state: {error}");
-            inner.state = State::FatalError(error.into_fatal());
-        }
+        self.lock().transition_to_fatal_error(error);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -145,306 +191,174 @@ impl TransactionManager {
     }
 }
 
-/// The producer id. Java: `InitProducerIdHandler`.
+/// The open transaction, as the sender sees it.
 impl TransactionManager {
-    /// How long until InitProducerId may be sent; `None` where there is no need to.
-    pub(crate) fn init_producer_id_delay(&self, now: Instant) -> Option<Duration> {
-        match &self.lock().state {
-            State::Uninitialized { retry_at } => {
-                Some(retry_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)))
+    /// Whether a transaction is being ended: nothing is added to it any more.
+    pub(crate) fn is_completing(&self) -> bool {
+        self.is_transactional && self.lock().state.is_completing()
+    }
+
+    /// Java: `hasOngoingTransaction`.
+    pub(crate) fn has_ongoing_transaction(&self) -> bool {
+        self.is_transactional && self.lock().state.has_ongoing_transaction()
+    }
+
+    /// Why batches that were never sent are to be failed now; `None` if they are not.
+    pub(crate) fn reason_to_abort_batches(&self) -> Option<Error> {
+        if !self.is_transactional {
+            return None;
+        }
+        let inner = self.lock();
+        match inner.state {
+            State::AbortingTransaction => Some(transaction_aborted()),
+            State::AbortableError => {
+                let aborted = transaction_aborted().into_abortable();
+                Some(match &inner.last_error {
+                    Some(cause) => aborted.caused_by(cause.clone()),
+                    None => aborted,
+                })
             }
             _ => None,
         }
     }
 
-    /// InitProducerId was sent.
-    pub(crate) fn init_producer_id_sent(&self) {
-        let mut inner = self.lock();
-        if matches!(inner.state, State::Uninitialized { .. }) {
-            inner.state = State::Initializing;
-        }
-    }
-
-    /// InitProducerId was not sent, or not answered: it is tried again after a wait.
-    pub(crate) fn init_producer_id_failed(&self, now: Instant) -> InitOutcome {
-        let mut inner = self.lock();
-        if matches!(
-            inner.state,
-            State::Uninitialized { .. } | State::Initializing
-        ) {
-            let wait = self.retry_backoff.backoff(inner.init_attempts);
-            inner.init_attempts = inner.init_attempts.saturating_add(1);
-            inner.state = State::Uninitialized {
-                retry_at: Some(now + wait),
-            };
-        }
-        InitOutcome::Retry
-    }
-
-    /// Takes the answer to InitProducerId.
-    pub(crate) fn handle_init_producer_id_response(
-        &self,
-        code: ErrorCode,
-        producer: ProducerIdAndEpoch,
-        now: Instant,
-    ) -> InitOutcome {
-        if code.is_none() {
-            return self.producer_id_received(producer);
-        }
-        if code.is_retriable() {
-            log::debug!("InitProducerId was answered with {code}, will be retried");
-            return self.init_producer_id_failed(now);
-        }
-        let error = Error::from_code(code, format!("InitProducerId was refused: {code}"));
-        if code == ErrorCode::CLUSTER_AUTHORIZATION_FAILED {
-            self.init_producer_id_failed(now);
-            return InitOutcome::AbortBatches(error);
-        }
-        self.transition_to_fatal_error(error.clone());
-        InitOutcome::Fatal(error)
-    }
-
-    fn producer_id_received(&self, producer: ProducerIdAndEpoch) -> InitOutcome {
-        if !producer.is_valid() || producer.epoch < 0 {
-            let text = format!("the broker gave out an invalid {producer}");
-            let error = Error::new(ErrorKind::Protocol, text);
-            self.transition_to_fatal_error(error.clone());
-            return InitOutcome::Fatal(error);
+    /// What a batch's failure means for the transaction that it is in, and the error as its records are to have it. Java:
+    /// `maybeTransitionToErrorState`.
+    pub(crate) fn handle_error_in_transaction(&self, error: Error) -> Error {
+        if !self.is_transactional {
+            return error;
         }
         let mut inner = self.lock();
-        if !matches!(inner.state, State::Initializing) {
-            return InitOutcome::Retry;
+        if ends_producer(&error) {
+            inner.transition_to_fatal_error(error.clone());
+            return error.into_fatal();
         }
-        log::info!("producer id set to {producer}");
-        inner.producer = producer;
-        inner.init_attempts = 0;
-        inner.state = State::Ready;
-        InitOutcome::Ready
-    }
-}
-
-/// What the accumulator's drain asks and tells, with the lock of the partition's deque held.
-impl TransactionManager {
-    /// Whether the partition may not send its head now. `head` is the head's sequence, `None` where it has none yet.
-    pub(crate) fn should_stop_drain(
-        &self,
-        topic_partition: &TopicPartition,
-        head: Option<&BatchSequence>,
-    ) -> bool {
-        let inner = self.lock();
-        if !matches!(inner.state, State::Ready) {
-            return true;
-        }
-        let entry = inner.partitions.get(topic_partition);
-        let may_send = match (entry, head) {
-            (Some(entry), None) => entry.can_assign(inner.producer, self.max_in_flight),
-            (Some(entry), Some(sequence)) => entry.can_retry_now(sequence),
-            (None, head) => head.is_none(),
-        };
-        !may_send
-    }
-
-    /// Gives sequences to a batch that is about to be sent for the first time, and counts it as in flight. A partition
-    /// of an older producer id or epoch starts at 0 with the current one.
-    ///
-    /// Only for a head that [`should_stop_drain`](Self::should_stop_drain) let pass.
-    pub(crate) fn assign_sequence(
-        &self,
-        topic_partition: &TopicPartition,
-        record_count: u32,
-    ) -> BatchSequence {
-        let mut inner = self.lock();
-        let producer = inner.producer;
-        let entry = inner
-            .partitions
-            .entry_ref(topic_partition)
-            .or_insert_with(|| PartitionEntry::new(producer));
-        if entry.producer() != producer && !entry.has_unsettled() {
-            entry.restart(producer);
-        }
-        entry.assign(record_count)
-    }
-
-    /// Counts a batch that has sequences as in flight again.
-    pub(crate) fn add_in_flight(&self, topic_partition: &TopicPartition, sequence: &BatchSequence) {
-        if let Some(entry) = self.lock().partitions.get_mut(topic_partition) {
-            entry.set_on_wire(sequence);
-        }
-    }
-}
-
-#[cfg(test)]
-impl TransactionManager {
-    pub(crate) fn set_next_sequence(&self, topic_partition: &TopicPartition, sequence: i32) {
-        let mut inner = self.lock();
-        let entry = inner.partitions.get_mut(topic_partition);
-        entry
-            .expect("the partition has a batch")
-            .set_next_sequence(sequence);
-    }
-}
-
-/// What became of a batch that was sent.
-impl TransactionManager {
-    /// The batch is in the log. Also for a duplicate, and for the late answer to a batch that was given up on the wire.
-    pub(crate) fn handle_completed_batch(
-        &self,
-        topic_partition: &TopicPartition,
-        sequence: &BatchSequence,
-    ) -> bool {
-        let mut inner = self.lock();
-        let entry = inner.partitions.get_mut(topic_partition);
-        entry.is_some_and(|entry| entry.acknowledge(sequence))
-    }
-
-    /// Whether a batch that was refused with one of the two codes about sequences may be tried again. Java: `canRetry`.
-    ///
-    /// Always, apart from a part of a split batch: the whole batch may be in the log under the same sequences, and to
-    /// send the part under others would write its records twice.
-    pub(crate) fn can_retry_out_of_sequence(
-        &self,
-        topic_partition: &TopicPartition,
-        sequence: &BatchSequence,
-    ) -> bool {
-        let inner = self.lock();
-        let entry = inner.partitions.get(topic_partition);
-        entry.is_some_and(|entry| !entry.parent_may_be_written(sequence))
-    }
-
-    /// The batch goes back to the accumulator with its sequences, to be tried again.
-    pub(crate) fn handle_retry(
-        &self,
-        topic_partition: &TopicPartition,
-        sequence: &BatchSequence,
-        attempt: Attempt,
-    ) {
-        self.settle(topic_partition, |entry| {
-            entry.attempt_failed(sequence, attempt)
-        });
-    }
-
-    /// The batch failed and is not on the wire: refused for good, or expired between two attempts.
-    pub(crate) fn handle_failed_batch(
-        &self,
-        topic_partition: &TopicPartition,
-        sequence: &BatchSequence,
-    ) {
-        self.settle(topic_partition, |entry| entry.give_up(sequence));
-    }
-
-    /// The batch was completed exceptionally while its request waits for an answer.
-    ///
-    /// The answer is to be reported as for any batch: to [`handle_completed_batch`](Self::handle_completed_batch) or to
-    /// [`handle_failed_batch`](Self::handle_failed_batch).
-    pub(crate) fn handle_expired_in_flight(
-        &self,
-        topic_partition: &TopicPartition,
-        sequence: &BatchSequence,
-    ) {
-        self.settle(topic_partition, |entry| entry.give_up_on_wire(sequence));
-    }
-
-    /// Exchanges a batch that was split for its parts, in order. The result are the parts' sequences.
-    pub(crate) fn replace_split_batch(
-        &self,
-        topic_partition: &TopicPartition,
-        original: &BatchSequence,
-        record_counts: &[u32],
-    ) -> Vec<BatchSequence> {
-        let mut inner = self.lock();
-        let producer = original.producer;
-        inner
-            .partitions
-            .entry_ref(topic_partition)
-            .or_insert_with(|| PartitionEntry::new(producer))
-            .split(original, record_counts)
-    }
-
-    /// Applies `change`, which says whether the partition may have become unresolved.
-    fn settle(
-        &self,
-        topic_partition: &TopicPartition,
-        change: impl FnOnce(&mut PartitionEntry) -> bool,
-    ) {
-        let mut inner = self.lock();
-        let Some(entry) = inner.partitions.get_mut(topic_partition) else {
-            return;
-        };
-        let awaited = entry.awaits_resolution();
-        if change(entry) && !awaited {
-            log::debug!(
-                "{topic_partition} gives out no sequences until the open ones are resolved"
-            );
-            inner.unresolved.push(topic_partition.clone());
-        }
-    }
-}
-
-/// Recovery. Java: `maybeResolveSequences`, `bumpIdempotentProducerEpoch`.
-impl TransactionManager {
-    /// Lets every partition go on whose batches are settled: where it stopped if nothing is missing, and otherwise at 0 with
-    /// a new epoch.
-    ///
-    /// Called before every drain. The caller writes new sequences into the batches before anything is drained.
-    pub(crate) fn maybe_resolve_sequences(&self) -> Vec<Resolved> {
-        let mut inner = self.lock();
-        if inner.unresolved.is_empty() || !matches!(inner.state, State::Ready) {
-            return Vec::new();
-        }
-        let mut resolved = Vec::new();
-        for topic_partition in std::mem::take(&mut inner.unresolved) {
-            match inner.resolve(&topic_partition) {
-                Some(renumbered) => resolved.push(Resolved {
-                    topic_partition,
-                    renumbered,
-                }),
-                None => inner.unresolved.push(topic_partition),
+        let error = error.into_abortable();
+        if inner.state.has_ongoing_transaction() {
+            if let Ok(transaction) = inner.transaction() {
+                transaction.require_bump_if_possible();
             }
+            inner.transition_to_abortable_error(error.clone());
         }
-        resolved
+        error
+    }
+
+    /// The I/O thread ends: nobody will do what was asked for, or is asked for from now on.
+    pub(crate) fn close(&self, reason: &Error) {
+        let mut inner = self.lock();
+        if inner.fatal_error().is_none() {
+            inner.last_error = Some(reason.clone());
+            inner.set_state(State::FatalError);
+        }
+        if let Ok(transaction) = inner.transaction() {
+            transaction.fail_all(reason);
+        }
     }
 }
 
 impl Inner {
-    /// `None` while the partition has to wait.
-    fn resolve(&mut self, topic_partition: &TopicPartition) -> Option<Vec<BatchSequence>> {
-        let entry = self.partitions.get_mut(topic_partition)?;
-        match entry.resolution() {
-            Resolution::Pending => None,
-            Resolution::Resolved => {
-                entry.resolve();
-                Some(Vec::new())
+    fn set_state(&mut self, state: State) {
+        log::debug!("the producer is {state}, it was {}", self.state);
+        self.state = state;
+        self.accepts_records
+            .store(state == State::InTransaction, Ordering::Relaxed);
+    }
+
+    /// # Errors
+    ///
+    /// `IllegalState`, with nothing changed, where the state does not allow it.
+    fn transition_to(&mut self, target: State, operation: &str) -> Result<()> {
+        if !target.may_follow(self.state) {
+            return Err(operations::illegal_state(operation, self.state));
+        }
+        self.last_error = None;
+        self.set_state(target);
+        Ok(())
+    }
+
+    /// A transition on the I/O thread, where an impossible one is a bug after which nothing can be relied on.
+    fn transition_or_fail(&mut self, target: State) {
+        if !target.may_follow(self.state) {
+            let text = format!(
+                "the producer cannot become {target}, as it is {}",
+                self.state
+            );
+            return self.transition_to_fatal_error(Error::new(ErrorKind::Internal, text));
+        }
+        self.last_error = None;
+        self.set_state(target);
+    }
+
+    /// The first error stays. A transaction that is being aborted already goes on being aborted.
+    fn transition_to_abortable_error(&mut self, error: Error) {
+        match self.state {
+            State::AbortableError | State::AbortingTransaction | State::FatalError => {
+                log::debug!("the transaction is aborted already, another error: {error}");
             }
-            Resolution::Gap => {
-                let stale = entry.producer();
-                if self.producer == stale {
-                    self.bump_epoch();
-                }
-                if !self.producer.is_valid() {
-                    return None;
-                }
-                let producer = self.producer;
-                let entry = self.partitions.get_mut(topic_partition)?;
-                let renumbered = entry.restart(producer);
-                log::info!(
-                    "{topic_partition} restarts at sequence 0 with {producer} after a gap under {stale}"
-                );
-                Some(renumbered)
+            state if State::AbortableError.may_follow(state) => {
+                log::warn!("the transaction can only be aborted: {error}");
+                self.last_error = Some(error);
+                self.set_state(State::AbortableError);
+            }
+            state => {
+                let text = format!("a transaction failed while the producer was {state}");
+                let error = Error::new(ErrorKind::Internal, text).caused_by(error);
+                self.transition_to_fatal_error(error);
             }
         }
     }
 
-    /// Moves to the next epoch without asking a broker, or gives up the producer id when its epochs are used up.
-    fn bump_epoch(&mut self) {
-        if let Some(next) = self.producer.next_epoch() {
-            self.producer = next;
-        } else {
-            log::info!(
-                "the epochs of {} are used up, asking for another id",
-                self.producer
-            );
-            self.producer = ProducerIdAndEpoch::NONE;
-            self.state = State::Uninitialized { retry_at: None };
+    fn transition_to_fatal_error(&mut self, error: Error) {
+        if self.state == State::FatalError {
+            return;
+        }
+        log::error!("transiting to fatal error state: {error}");
+        let error = error.into_fatal();
+        self.last_error = Some(error.clone());
+        self.set_state(State::FatalError);
+        if let Ok(transaction) = self.transaction() {
+            transaction.fail_all(&error);
         }
     }
+
+    fn fatal_error(&self) -> Option<Error> {
+        match self.state {
+            State::FatalError => self.last_error.clone(),
+            _ => None,
+        }
+    }
+
+    /// Starts every partition anew with a producer id and epoch of a coordinator: what was sent under an older one is
+    /// settled, or refused by the brokers from now on.
+    fn set_producer(&mut self, producer: ProducerIdAndEpoch) {
+        self.producer = producer;
+        self.partitions.clear();
+        self.unresolved.clear();
+    }
+
+    /// Whether the state lets batches of the partition be sent.
+    fn may_send_to(&self, topic_partition: &TopicPartition) -> bool {
+        match &self.transaction {
+            None => self.state == State::Ready,
+            Some(transaction) => {
+                self.state.has_ongoing_transaction()
+                    && transaction.partitions.contains(topic_partition)
+            }
+        }
+    }
+}
+
+/// The errors after which a transactional producer cannot go on. Java: `maybeTransitionToErrorState`.
+fn ends_producer(error: &Error) -> bool {
+    let fatal_code = matches!(
+        error.code(),
+        Some(
+            ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+                | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+                | ErrorCode::PRODUCER_FENCED
+                | ErrorCode::UNSUPPORTED_VERSION
+                | ErrorCode::INVALID_PRODUCER_ID_MAPPING
+        )
+    );
+    fatal_code || error.is_fatal() || error.kind() == ErrorKind::UnsupportedVersion
 }

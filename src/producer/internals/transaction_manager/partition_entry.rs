@@ -97,6 +97,12 @@ impl PartitionEntry {
         !self.unsettled.is_empty()
     }
 
+    /// Whether everything before this batch is settled.
+    pub(super) fn is_first(&self, sequence: &BatchSequence) -> bool {
+        let first = self.unsettled.first();
+        first.is_some_and(|first| first.sequence == *sequence)
+    }
+
     /// Whether a batch without sequences may get some now.
     ///
     /// The bound is on the distance from the first unsettled batch and not on the number of the unsettled ones: a broker
@@ -168,10 +174,7 @@ impl PartitionEntry {
 
     /// The batch went back to the accumulator for another attempt. Says whether the partition must be resolved now.
     pub(super) fn attempt_failed(&mut self, sequence: &BatchSequence, attempt: Attempt) -> bool {
-        let is_first = self
-            .unsettled
-            .first()
-            .is_some_and(|first| first.sequence == *sequence);
+        let is_first = self.is_first(sequence);
         let Some(batch) = self.find_mut(sequence) else {
             return false;
         };

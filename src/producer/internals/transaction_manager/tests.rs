@@ -1,5 +1,7 @@
 //! The idempotent part of `TransactionManagerTest`, and the mistakes of other clients (reliability.md 1.4).
 
+use std::time::Duration;
+
 use super::*;
 use crate::utils::{MockTime, Time};
 
@@ -33,7 +35,7 @@ fn receive_producer_id(manager: &TransactionManager, producer: ProducerIdAndEpoc
 }
 
 fn ready_manager() -> TransactionManager {
-    let manager = TransactionManager::new(MAX_IN_FLIGHT, backoff());
+    let manager = TransactionManager::new(MAX_IN_FLIGHT, backoff(), None);
     receive_producer_id(&manager, id(13, 0));
     manager
 }
@@ -64,11 +66,22 @@ fn resend(manager: &TransactionManager, topic_partition: &TopicPartition, batch:
     manager.add_in_flight(topic_partition, batch);
 }
 
-fn resolved(topic_partition: &TopicPartition, renumbered: &[BatchSequence]) -> Vec<Resolved> {
-    vec![Resolved {
-        topic_partition: topic_partition.clone(),
-        renumbered: renumbered.to_vec(),
-    }]
+fn resolved(
+    topic_partition: &TopicPartition,
+    renumbered: &[BatchSequence],
+) -> Vec<(TopicPartition, Vec<BatchSequence>)> {
+    vec![(topic_partition.clone(), renumbered.to_vec())]
+}
+
+/// The partitions that go on, and what their batches become.
+fn resolve(manager: &TransactionManager) -> Vec<(TopicPartition, Vec<BatchSequence>)> {
+    let resolved = manager.maybe_resolve_sequences().into_iter();
+    resolved
+        .map(|resolved| match resolved.outcome {
+            ResolvedOutcome::Renumbered(batches) => (resolved.topic_partition, batches),
+            ResolvedOutcome::Abandoned(error) => panic!("abandoned: {error}"),
+        })
+        .collect()
 }
 
 fn entry<T>(
@@ -115,14 +128,14 @@ fn sequences_wrap_to_zero_in_order() {
             batch.last_sequence()
         );
     }
-    assert!(manager.maybe_resolve_sequences().is_empty());
+    assert!(resolve(&manager).is_empty());
     assert_eq!(send(&manager, &tp, 1), sequence(id(13, 0), 3, 1));
 }
 
 // Java: TransactionManagerTest.testFailIfNotReadyForSendNoProducerId.
 #[test]
 fn nothing_is_drained_without_a_producer_id() {
-    let (manager, tp) = (TransactionManager::new(5, backoff()), partition(0));
+    let (manager, tp) = (TransactionManager::new(5, backoff(), None), partition(0));
     assert!(manager.should_stop_drain(&tp, None));
     manager.init_producer_id_sent();
     assert!(manager.should_stop_drain(&tp, None));
@@ -134,7 +147,7 @@ fn nothing_is_drained_without_a_producer_id() {
 
 #[test]
 fn init_producer_id_backs_off_and_recovers_from_missing_rights() {
-    let (manager, time) = (TransactionManager::new(5, backoff()), MockTime::new());
+    let (manager, time) = (TransactionManager::new(5, backoff(), None), MockTime::new());
     let delay = |now| manager.init_producer_id_delay(now);
     assert_eq!(delay(time.now()), Some(Duration::ZERO));
     manager.init_producer_id_sent();
@@ -159,7 +172,7 @@ fn init_producer_id_backs_off_and_recovers_from_missing_rights() {
 #[test]
 fn unsupported_init_producer_id_is_fatal() {
     for code in [ErrorCode::UNSUPPORTED_VERSION, ErrorCode::from_i16(9999)] {
-        let manager = TransactionManager::new(5, backoff());
+        let manager = TransactionManager::new(5, backoff(), None);
         manager.init_producer_id_sent();
         let now = MockTime::new().now();
         let outcome = manager.handle_init_producer_id_response(code, ProducerIdAndEpoch::NONE, now);
@@ -170,7 +183,7 @@ fn unsupported_init_producer_id_is_fatal() {
 
 #[test]
 fn an_invalid_producer_id_from_the_broker_is_fatal() {
-    let manager = TransactionManager::new(5, backoff());
+    let manager = TransactionManager::new(5, backoff(), None);
     manager.init_producer_id_sent();
     let now = MockTime::new().now();
     let outcome = manager.handle_init_producer_id_response(ErrorCode::NONE, id(-1, 0), now);
@@ -213,7 +226,7 @@ fn no_batch_runs_ahead_of_what_the_broker_remembers() {
 
 #[test]
 fn max_in_flight_below_five_bounds_a_partition_too() {
-    let (manager, tp) = (TransactionManager::new(2, backoff()), partition(0));
+    let (manager, tp) = (TransactionManager::new(2, backoff(), None), partition(0));
     receive_producer_id(&manager, id(1, 0));
     with_ack(&manager, &tp);
     send(&manager, &tp, 1);
@@ -231,7 +244,7 @@ fn retries_go_out_in_order_one_at_a_time() {
     for batch in &batches[1..] {
         manager.handle_retry(&tp, batch, Attempt::OutOfSequence);
     }
-    assert!(manager.maybe_resolve_sequences().is_empty(), "no real gap");
+    assert!(resolve(&manager).is_empty(), "no real gap");
     for (index, batch) in batches.iter().enumerate() {
         for later in &batches[index + 1..] {
             assert!(manager.should_stop_drain(&tp, Some(later)));
@@ -267,10 +280,7 @@ fn a_lost_log_bumps_the_epoch_and_renumbers_what_was_refused() {
     with_ack(&manager, &tp);
     let batches = [send(&manager, &tp, 2), send(&manager, &tp, 3)];
     manager.handle_retry(&tp, &batches[0], Attempt::OutOfSequence);
-    assert!(
-        manager.maybe_resolve_sequences().is_empty(),
-        "one is on the wire"
-    );
+    assert!(resolve(&manager).is_empty(), "one is on the wire");
     assert!(manager.should_stop_drain(&tp, None));
     assert!(
         manager.should_stop_drain(&tp, Some(&batches[0])),
@@ -279,10 +289,7 @@ fn a_lost_log_bumps_the_epoch_and_renumbers_what_was_refused() {
     manager.handle_retry(&tp, &batches[1], Attempt::OutOfSequence);
 
     let renumbered = [sequence(id(13, 1), 0, 2), sequence(id(13, 1), 2, 3)];
-    assert_eq!(
-        manager.maybe_resolve_sequences(),
-        resolved(&tp, &renumbered)
-    );
+    assert_eq!(resolve(&manager), resolved(&tp, &renumbered));
     resend(&manager, &tp, &renumbered[0]);
     assert!(
         manager.should_stop_drain(&tp, Some(&renumbered[1])),
@@ -304,7 +311,7 @@ fn an_epoch_bump_leaves_other_partitions_alone_until_they_are_empty() {
     let refused = send(&manager, &sick, 1);
     manager.handle_retry(&sick, &refused, Attempt::OutOfSequence);
     assert_eq!(
-        manager.maybe_resolve_sequences(),
+        resolve(&manager),
         resolved(&sick, &[sequence(id(13, 1), 0, 1)])
     );
 
@@ -313,7 +320,7 @@ fn an_epoch_bump_leaves_other_partitions_alone_until_they_are_empty() {
         manager.should_stop_drain(&healthy, None),
         "old epoch, not empty"
     );
-    assert!(manager.maybe_resolve_sequences().is_empty());
+    assert!(resolve(&manager).is_empty());
     resend(&manager, &healthy, &written);
     assert_eq!(
         entry(&manager, &healthy, PartitionEntry::unsettled),
@@ -330,7 +337,7 @@ fn a_second_gap_uses_the_epoch_that_the_first_made() {
         let batch = send(&manager, tp, 1);
         manager.handle_failed_batch(tp, &batch);
     }
-    assert_eq!(manager.maybe_resolve_sequences().len(), 2);
+    assert_eq!(resolve(&manager).len(), 2);
     assert_eq!(manager.producer_id_and_epoch(), id(13, 1));
 }
 
@@ -342,21 +349,18 @@ fn a_batch_of_unknown_fate_is_never_renumbered() {
     let (expired, unknown) = (send(&manager, &tp, 1), send(&manager, &tp, 1));
     manager.handle_expired_in_flight(&tp, &expired);
     manager.handle_retry(&tp, &unknown, Attempt::Indefinite);
-    assert!(manager.maybe_resolve_sequences().is_empty());
+    assert!(resolve(&manager).is_empty());
     assert!(
         manager.should_stop_drain(&tp, Some(&unknown)),
         "the first is unanswered"
     );
     manager.handle_failed_batch(&tp, &expired);
-    assert!(
-        manager.maybe_resolve_sequences().is_empty(),
-        "its fate is unknown"
-    );
+    assert!(resolve(&manager).is_empty(), "its fate is unknown");
     assert!(manager.should_stop_drain(&tp, None));
     resend(&manager, &tp, &unknown);
     manager.handle_completed_batch(&tp, &unknown);
     // Its success proves that the expired one is in the log: no gap, no bump.
-    assert_eq!(manager.maybe_resolve_sequences(), resolved(&tp, &[]));
+    assert_eq!(resolve(&manager), resolved(&tp, &[]));
     assert_eq!(send(&manager, &tp, 1), sequence(id(13, 0), 3, 1));
 }
 
@@ -368,10 +372,10 @@ fn an_expired_batch_bumps_the_epoch_once_the_later_ones_are_refused() {
     let (expired, later) = (send(&manager, &tp, 1), send(&manager, &tp, 1));
     manager.handle_expired_in_flight(&tp, &expired);
     manager.handle_failed_batch(&tp, &expired);
-    assert!(manager.maybe_resolve_sequences().is_empty());
+    assert!(resolve(&manager).is_empty());
     manager.handle_retry(&tp, &later, Attempt::OutOfSequence);
     assert_eq!(
-        manager.maybe_resolve_sequences(),
+        resolve(&manager),
         resolved(&tp, &[sequence(id(13, 1), 0, 1)])
     );
 }
@@ -384,9 +388,9 @@ fn the_late_success_of_an_expired_batch_closes_the_gap() {
     let (expired, later) = (send(&manager, &tp, 1), send(&manager, &tp, 1));
     manager.handle_expired_in_flight(&tp, &expired);
     manager.handle_retry(&tp, &later, Attempt::OutOfSequence);
-    assert!(manager.maybe_resolve_sequences().is_empty());
+    assert!(resolve(&manager).is_empty());
     assert!(manager.handle_completed_batch(&tp, &expired));
-    assert_eq!(manager.maybe_resolve_sequences(), resolved(&tp, &[]));
+    assert_eq!(resolve(&manager), resolved(&tp, &[]));
     resend(&manager, &tp, &later);
 }
 
@@ -415,7 +419,7 @@ fn no_order_of_answers_leaves_a_partition_stuck() {
                     (1, _) => manager.handle_retry(&tp, batch, Attempt::OutOfSequence),
                     _ => manager.handle_retry(&tp, batch, Attempt::Indefinite),
                 }
-                let _ = manager.maybe_resolve_sequences();
+                let _ = resolve(&manager);
             }
             drain_until_empty(&manager, &tp);
         }
@@ -425,7 +429,7 @@ fn no_order_of_answers_leaves_a_partition_stuck() {
 /// Acknowledges whatever the manager lets pass; fails if it lets nothing pass.
 fn drain_until_empty(manager: &TransactionManager, tp: &TopicPartition) {
     for _ in 0..10 {
-        let _ = manager.maybe_resolve_sequences();
+        let _ = resolve(&manager);
         let Some(head) = entry(manager, tp, |entry| entry.unsettled().first().copied()) else {
             send(manager, tp, 1);
             return;
@@ -444,11 +448,11 @@ fn a_gap_in_the_middle_waits_for_the_batch_before_it() {
     manager.handle_retry(&tp, &unknown, Attempt::Indefinite);
     manager.handle_failed_batch(&tp, &failed);
     manager.handle_retry(&tp, &refused, Attempt::OutOfSequence);
-    assert!(manager.maybe_resolve_sequences().is_empty());
+    assert!(resolve(&manager).is_empty());
     resend(&manager, &tp, &unknown);
     manager.handle_completed_batch(&tp, &unknown);
     assert_eq!(
-        manager.maybe_resolve_sequences(),
+        resolve(&manager),
         resolved(&tp, &[sequence(id(13, 1), 0, 1)])
     );
 }
@@ -459,26 +463,26 @@ fn a_gap_holds_new_batches_back_until_the_old_ones_are_answered() {
     with_ack(&manager, &tp);
     let [failed, on_wire] = [(); 2].map(|()| send(&manager, &tp, 1));
     manager.handle_failed_batch(&tp, &failed);
-    assert!(manager.maybe_resolve_sequences().is_empty());
+    assert!(resolve(&manager).is_empty());
     assert!(manager.should_stop_drain(&tp, None));
     manager.handle_retry(&tp, &on_wire, Attempt::OutOfSequence);
-    assert_eq!(manager.maybe_resolve_sequences().len(), 1);
+    assert_eq!(resolve(&manager).len(), 1);
 }
 
 #[test]
 fn used_up_epochs_ask_for_another_producer_id() {
-    let (manager, tp) = (TransactionManager::new(5, backoff()), partition(0));
+    let (manager, tp) = (TransactionManager::new(5, backoff(), None), partition(0));
     receive_producer_id(&manager, id(13, i16::MAX));
     let (failed, time) = (send(&manager, &tp, 1), MockTime::new());
     manager.handle_failed_batch(&tp, &failed);
-    assert!(manager.maybe_resolve_sequences().is_empty());
+    assert!(resolve(&manager).is_empty());
     assert!(!manager.has_producer_id());
     assert_eq!(
         manager.init_producer_id_delay(time.now()),
         Some(Duration::ZERO)
     );
     receive_producer_id(&manager, id(14, 0));
-    assert_eq!(manager.maybe_resolve_sequences(), resolved(&tp, &[]));
+    assert_eq!(resolve(&manager), resolved(&tp, &[]));
     assert_eq!(send(&manager, &tp, 1), sequence(id(14, 0), 0, 1));
 }
 
@@ -488,7 +492,7 @@ fn late_answers_after_a_reset_are_ignored() {
     let (manager, tp) = (ready_manager(), partition(0));
     let old = send(&manager, &tp, 1);
     manager.handle_failed_batch(&tp, &old);
-    assert_eq!(manager.maybe_resolve_sequences().len(), 1);
+    assert_eq!(resolve(&manager).len(), 1);
     let new = send(&manager, &tp, 1);
     assert!(
         !manager.handle_completed_batch(&tp, &old),
@@ -501,7 +505,7 @@ fn late_answers_after_a_reset_are_ignored() {
         entry(&manager, &tp, PartitionEntry::last_acked_sequence),
         -1
     );
-    assert!(manager.maybe_resolve_sequences().is_empty());
+    assert!(resolve(&manager).is_empty());
 }
 
 // Java: SenderTest.testIdempotentSplitBatchAndSend.
@@ -535,5 +539,5 @@ fn a_part_is_not_renumbered_where_the_whole_may_be_in_the_log() {
     resend(&manager, &tp, &parts[0]);
     assert!(!manager.can_retry_out_of_sequence(&tp, &parts[0]));
     manager.handle_retry(&tp, &parts[0], Attempt::OutOfSequence);
-    assert!(manager.maybe_resolve_sequences().is_empty());
+    assert!(resolve(&manager).is_empty());
 }

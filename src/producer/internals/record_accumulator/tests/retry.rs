@@ -67,6 +67,7 @@ fn ready_manager(fixture: &Fixture) -> TransactionManager {
     let manager = TransactionManager::new(
         5,
         ExponentialBackoff::new(Duration::from_millis(100), Duration::from_millis(100)),
+        None,
     );
     manager.init_producer_id_sent();
     let producer = ProducerIdAndEpoch {

@@ -1,0 +1,187 @@
+//! Sends the requests of transactions, before the records that need them. Java: `Sender.maybeSendAndPollTransactionalRequest`,
+//! `awaitNodeReady`.
+//!
+//! Differs from Java: nothing waits here for a connection or a backoff, and records of partitions that are in the
+//! transaction go out while a request for another one is in flight. The request that ends the transaction waits for more
+//! than the outcomes of all records: for the answers, too, of requests whose records were given up, so that none of them is
+//! still under way when the next transaction begins.
+
+use std::time::{Duration, Instant};
+
+use super::Sender;
+use crate::client::{ClientRequest, KafkaClient, RequestFailure};
+use crate::common::Node;
+use crate::error::Error;
+use crate::producer::internals::transaction_manager::{
+    ClusterFacts, NextRequest, TransactionManager, TxnRequest, usable_versions,
+};
+use crate::protocol::{ApiKey, ResponseBody};
+use crate::sync::Arc;
+
+/// The feature that says which protocol transactions follow (KIP-890).
+const TRANSACTION_VERSION: &str = "transaction.version";
+/// The first version of InitProducerId by which a producer can ask for its next epoch (KIP-360).
+const FIRST_VERSION_THAT_BUMPS: i16 = 3;
+
+impl<C: KafkaClient> Sender<C> {
+    /// Sends the next request of the transaction manager if there is one, and says how long until the next try makes sense.
+    pub(super) fn maybe_send_transactional_request(&mut self, now: Instant) -> Duration {
+        let Some(manager) = self.transactions() else {
+            return Duration::MAX;
+        };
+        self.abort_undrained_batches(&manager);
+        loop {
+            if self.transactional_request.is_some() {
+                return Duration::MAX;
+            }
+            // In this order: once a transaction is being ended no record is added to it.
+            let is_drained = manager.is_completing()
+                && !self.accumulator.has_incomplete_batches()
+                && self.in_flight.is_empty();
+            let request = match manager.next_request(is_drained, self.cluster_facts(now)) {
+                NextRequest::Nothing => return Duration::MAX,
+                NextRequest::Wait(delay) => return delay,
+                NextRequest::Send(request) => request,
+            };
+            match manager.coordinator(&request) {
+                Some(node) => return self.send_to_coordinator(&manager, request, node, now),
+                None => manager.look_for_coordinator(request, now),
+            }
+        }
+    }
+
+    /// Sends to the coordinator, or to any node where that is `None`.
+    fn send_to_coordinator(
+        &mut self,
+        manager: &TransactionManager,
+        request: Box<TxnRequest>,
+        coordinator: Option<Node>,
+        now: Instant,
+    ) -> Duration {
+        let is_for_coordinator = coordinator.is_some();
+        let Some(node) = coordinator.or_else(|| self.client.least_loaded_node(now)) else {
+            self.metadata.request_update();
+            manager.put_back(request);
+            return self.config.retry_backoff;
+        };
+        if !self.client.ready(&node, now) {
+            let delay = self.client.poll_delay(node.id(), now);
+            if is_for_coordinator && self.client.connection_failed(node.id()) {
+                manager.look_for_coordinator(request, now);
+            } else {
+                manager.put_back(request);
+            }
+            return delay.min(self.config.retry_backoff);
+        }
+        let Some(body) = manager.request_body(&request) else {
+            return Duration::MAX;
+        };
+        let versions = match manager.transactional_id() {
+            Some((_, version)) => usable_versions(body.api_key(), version),
+            None => body.api_key().versions(),
+        };
+        let can_bump = self
+            .client
+            .api_version(node.id(), ApiKey::InitProducerId)
+            .is_some_and(|version| version >= FIRST_VERSION_THAT_BUMPS);
+        let to_send = ClientRequest::new(node.id(), body, self.config.request_timeout);
+        match self.client.send(to_send.in_versions(versions), now) {
+            Ok(correlation_id) => {
+                manager.request_sent(&request, can_bump);
+                self.transactional_request = Some((correlation_id, request));
+                Duration::MAX
+            }
+            Err(_) => {
+                manager.put_back(request);
+                self.config.retry_backoff
+            }
+        }
+    }
+
+    pub(super) fn handle_transactional_response(
+        &mut self,
+        request: Box<TxnRequest>,
+        outcome: Result<Option<ResponseBody>, RequestFailure>,
+        now: Instant,
+    ) {
+        let Some(manager) = self.transactions() else {
+            return;
+        };
+        match outcome {
+            Ok(Some(body)) => manager.handle_response(request, body, self.cluster_facts(now)),
+            Ok(None) => manager.handle_disconnect(request, true, now),
+            Err(RequestFailure::Disconnected {
+                was_written, cause, ..
+            }) => {
+                log::debug!("{:?} was not answered: {cause}", request.kind);
+                manager.handle_disconnect(request, was_written, now);
+            }
+            Err(RequestFailure::InvalidResponse { message }) => {
+                log::warn!("{:?} was not answered: {message}", request.kind);
+                manager.handle_disconnect(request, true, now);
+            }
+            Err(RequestFailure::UnsupportedVersion { message, node }) => {
+                let text = format!("node {node} cannot serve transactions: {message}");
+                manager.handle_unsupported_version(&request, &text);
+            }
+        }
+        // Partitions may have joined the transaction, or have another epoch.
+        self.accumulator.recheck_all();
+    }
+
+    fn transactions(&self) -> Option<Arc<TransactionManager>> {
+        let manager = self.transaction_manager.as_ref();
+        manager
+            .filter(|manager| manager.is_transactional())
+            .cloned()
+    }
+
+    fn cluster_facts(&self, now: Instant) -> ClusterFacts {
+        ClusterFacts {
+            now,
+            transaction_version: self.client.finalized_feature_level(TRANSACTION_VERSION),
+        }
+    }
+
+    /// Fails what was never sent of a transaction that can only be aborted. What was sent once is sent again until its fate
+    /// is known: if it is in the log without our knowing, the sequences would not fit any more.
+    fn abort_undrained_batches(&self, manager: &TransactionManager) {
+        let Some(reason) = manager.reason_to_abort_batches() else {
+            return;
+        };
+        if self.accumulator.has_undrained() {
+            for batch in self.accumulator.take_unsequenced() {
+                batch.complete_exceptionally(reason.clone(), Vec::new());
+            }
+        }
+    }
+
+    /// What a failed batch means for the transaction that it is in.
+    pub(super) fn in_transaction(&self, error: Error) -> Error {
+        match &self.transaction_manager {
+            Some(manager) => manager.handle_error_in_transaction(error),
+            None => error,
+        }
+    }
+
+    /// Whether there is a transaction to be ended before the producer closes. One that is open is aborted.
+    pub(super) fn ends_open_transaction(&self) -> bool {
+        let Some(manager) = self.transactions() else {
+            return false;
+        };
+        if !manager.has_ongoing_transaction() {
+            return false;
+        }
+        manager.is_completing() || manager.begin_abort().is_ok()
+    }
+
+    /// Nobody will do what is still asked for.
+    pub(super) fn fail_transactional_requests(&mut self, reason: &Error) {
+        if let Some((_, request)) = self.transactional_request.take() {
+            request.fail(reason);
+        }
+        if let Some(manager) = self.transactions() {
+            manager.close(reason);
+        }
+    }
+}

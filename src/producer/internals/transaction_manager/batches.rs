@@ -1,0 +1,308 @@
+//! The sequences of batches: given out at the drain, settled by answers, resolved after a gap. Java: the half of
+//! `TransactionManager` that every idempotent producer has.
+
+use super::partition_entry::{Attempt, PartitionEntry, Resolution};
+use super::sequence::{BatchSequence, ProducerIdAndEpoch};
+use super::states::State;
+use super::{Inner, TransactionManager};
+use crate::common::TopicPartition;
+use crate::error::{Error, ErrorKind};
+use crate::protocol::ErrorCode;
+
+/// How a partition goes on that awaited resolution.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    pub(crate) topic_partition: TopicPartition,
+    pub(crate) outcome: ResolvedOutcome,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum ResolvedOutcome {
+    /// What the sequenced batches at the front of the partition's deque become, in order; empty where they stay as they
+    /// are.
+    Renumbered(Vec<BatchSequence>),
+    /// The sequenced batches can never be sent, and fail with this: they belong to a transaction that can only be aborted.
+    Abandoned(Error),
+}
+
+/// What the accumulator's drain asks and tells, with the lock of the partition's deque held.
+impl TransactionManager {
+    /// Whether the partition may not send its head now. `head` is the head's sequence, `None` where it has none yet.
+    pub(crate) fn should_stop_drain(
+        &self,
+        topic_partition: &TopicPartition,
+        head: Option<&BatchSequence>,
+    ) -> bool {
+        let inner = self.lock();
+        if !inner.may_send_to(topic_partition) {
+            return true;
+        }
+        let entry = inner.partitions.get(topic_partition);
+        let may_send = match (entry, head) {
+            (Some(entry), None) => entry.can_assign(inner.producer, self.max_in_flight),
+            (Some(entry), Some(sequence)) => entry.can_retry_now(sequence),
+            (None, head) => head.is_none(),
+        };
+        !may_send
+    }
+
+    /// Gives sequences to a batch that is about to be sent for the first time, and counts it as in flight. A partition
+    /// of an older producer id or epoch starts at 0 with the current one.
+    ///
+    /// Only for a head that [`should_stop_drain`](Self::should_stop_drain) let pass.
+    pub(crate) fn assign_sequence(
+        &self,
+        topic_partition: &TopicPartition,
+        record_count: u32,
+    ) -> BatchSequence {
+        let mut inner = self.lock();
+        let producer = inner.producer;
+        let entry = inner
+            .partitions
+            .entry_ref(topic_partition)
+            .or_insert_with(|| PartitionEntry::new(producer));
+        if entry.producer() != producer && !entry.has_unsettled() {
+            entry.restart(producer);
+        }
+        entry.assign(record_count)
+    }
+
+    /// Counts a batch that has sequences as in flight again.
+    pub(crate) fn add_in_flight(&self, topic_partition: &TopicPartition, sequence: &BatchSequence) {
+        if let Some(entry) = self.lock().partitions.get_mut(topic_partition) {
+            entry.set_on_wire(sequence);
+        }
+    }
+}
+
+#[cfg(test)]
+impl TransactionManager {
+    pub(crate) fn set_next_sequence(&self, topic_partition: &TopicPartition, sequence: i32) {
+        let mut inner = self.lock();
+        let entry = inner.partitions.get_mut(topic_partition);
+        entry
+            .expect("the partition has a batch")
+            .set_next_sequence(sequence);
+    }
+}
+
+/// What became of a batch that was sent.
+impl TransactionManager {
+    /// The batch is in the log. Also for a duplicate, and for the late answer to a batch that was given up on the wire.
+    pub(crate) fn handle_completed_batch(
+        &self,
+        topic_partition: &TopicPartition,
+        sequence: &BatchSequence,
+    ) -> bool {
+        let mut inner = self.lock();
+        let entry = inner.partitions.get_mut(topic_partition);
+        entry.is_some_and(|entry| entry.acknowledge(sequence))
+    }
+
+    /// Whether a batch that was refused with one of the two codes about sequences may be tried again. Java: `canRetry`.
+    ///
+    /// Always, apart from a part of a split batch: the whole batch may be in the log under the same sequences, and to
+    /// send the part under others would write its records twice. In a transaction not the first one either, because there
+    /// is no new epoch to send it under before the transaction has been aborted.
+    pub(crate) fn can_retry_out_of_sequence(
+        &self,
+        topic_partition: &TopicPartition,
+        sequence: &BatchSequence,
+    ) -> bool {
+        let inner = self.lock();
+        let entry = inner.partitions.get(topic_partition);
+        entry.is_some_and(|entry| {
+            !entry.parent_may_be_written(sequence)
+                && !(self.is_transactional && entry.is_first(sequence))
+        })
+    }
+
+    /// The batch goes back to the accumulator with its sequences, to be tried again.
+    pub(crate) fn handle_retry(
+        &self,
+        topic_partition: &TopicPartition,
+        sequence: &BatchSequence,
+        attempt: Attempt,
+    ) {
+        self.settle(topic_partition, |entry| {
+            entry.attempt_failed(sequence, attempt)
+        });
+        if attempt == Attempt::Indefinite && self.is_transactional {
+            if let Ok(transaction) = self.lock().transaction() {
+                transaction.require_bump_if_possible();
+            }
+        }
+    }
+
+    /// A batch of the partition was refused for good. Where the broker has forgotten the producer, a transaction that is
+    /// aborted without a new epoch is followed by one that starts at 0 there.
+    pub(crate) fn batch_refused(&self, topic_partition: &TopicPartition, code: ErrorCode) {
+        if code != ErrorCode::UNKNOWN_PRODUCER_ID || !self.is_transactional {
+            return;
+        }
+        let mut inner = self.lock();
+        let entry = inner.partitions.get(topic_partition);
+        if entry.is_some_and(|entry| !entry.has_unsettled()) {
+            inner.partitions.remove(topic_partition);
+            inner.unresolved.retain(|other| other != topic_partition);
+        }
+    }
+
+    /// The batch failed and is not on the wire: refused for good, or expired between two attempts.
+    pub(crate) fn handle_failed_batch(
+        &self,
+        topic_partition: &TopicPartition,
+        sequence: &BatchSequence,
+    ) {
+        self.settle(topic_partition, |entry| entry.give_up(sequence));
+    }
+
+    /// The batch was completed exceptionally while its request waits for an answer.
+    ///
+    /// The answer is to be reported as for any batch: to [`handle_completed_batch`](Self::handle_completed_batch) or to
+    /// [`handle_failed_batch`](Self::handle_failed_batch).
+    pub(crate) fn handle_expired_in_flight(
+        &self,
+        topic_partition: &TopicPartition,
+        sequence: &BatchSequence,
+    ) {
+        self.settle(topic_partition, |entry| entry.give_up_on_wire(sequence));
+    }
+
+    /// Exchanges a batch that was split for its parts, in order. The result are the parts' sequences.
+    pub(crate) fn replace_split_batch(
+        &self,
+        topic_partition: &TopicPartition,
+        original: &BatchSequence,
+        record_counts: &[u32],
+    ) -> Vec<BatchSequence> {
+        let mut inner = self.lock();
+        let producer = original.producer;
+        inner
+            .partitions
+            .entry_ref(topic_partition)
+            .or_insert_with(|| PartitionEntry::new(producer))
+            .split(original, record_counts)
+    }
+
+    /// Applies `change`, which says whether the partition may have become unresolved.
+    fn settle(
+        &self,
+        topic_partition: &TopicPartition,
+        change: impl FnOnce(&mut PartitionEntry) -> bool,
+    ) {
+        let mut inner = self.lock();
+        let Some(entry) = inner.partitions.get_mut(topic_partition) else {
+            return;
+        };
+        let awaited = entry.awaits_resolution();
+        if change(entry) && !awaited {
+            log::debug!(
+                "{topic_partition} gives out no sequences until the open ones are resolved"
+            );
+            inner.unresolved.push(topic_partition.clone());
+        }
+    }
+}
+
+/// Recovery. Java: `maybeResolveSequences`, `bumpIdempotentProducerEpoch`.
+impl TransactionManager {
+    /// Lets every partition go on whose batches are settled: where it stopped if nothing is missing, and otherwise at 0 with
+    /// a new epoch.
+    ///
+    /// Called before every drain. The caller writes new sequences into the batches before anything is drained.
+    pub(crate) fn maybe_resolve_sequences(&self) -> Vec<Resolved> {
+        let mut inner = self.lock();
+        if inner.unresolved.is_empty() || !inner.may_resolve() {
+            return Vec::new();
+        }
+        let mut resolved = Vec::new();
+        for topic_partition in std::mem::take(&mut inner.unresolved) {
+            match inner.resolve(&topic_partition) {
+                Some(outcome) => resolved.push(Resolved {
+                    topic_partition,
+                    outcome,
+                }),
+                None => inner.unresolved.push(topic_partition),
+            }
+        }
+        resolved
+    }
+}
+
+impl Inner {
+    fn may_resolve(&self) -> bool {
+        match self.transaction {
+            None => self.state == State::Ready,
+            Some(_) => self.state != State::FatalError,
+        }
+    }
+
+    /// `None` while the partition has to wait.
+    fn resolve(&mut self, topic_partition: &TopicPartition) -> Option<ResolvedOutcome> {
+        let entry = self.partitions.get_mut(topic_partition)?;
+        match entry.resolution() {
+            Resolution::Pending => None,
+            Resolution::Resolved => {
+                entry.resolve();
+                Some(ResolvedOutcome::Renumbered(Vec::new()))
+            }
+            Resolution::Gap if self.transaction.is_some() => Some(ResolvedOutcome::Abandoned(
+                self.gap_in_transaction(topic_partition),
+            )),
+            Resolution::Gap => {
+                let stale = entry.producer();
+                if self.producer == stale {
+                    self.bump_epoch();
+                }
+                if !self.producer.is_valid() {
+                    return None;
+                }
+                let producer = self.producer;
+                let entry = self.partitions.get_mut(topic_partition)?;
+                let renumbered = entry.restart(producer);
+                log::info!(
+                    "{topic_partition} restarts at sequence 0 with {producer} after a gap under {stale}"
+                );
+                Some(ResolvedOutcome::Renumbered(renumbered))
+            }
+        }
+    }
+
+    /// Sequences are missing in the log, and no new ones can be given out before the epoch is bumped, which is when the
+    /// transaction has been aborted.
+    fn gap_in_transaction(&mut self, topic_partition: &TopicPartition) -> Error {
+        let can_handle = match &mut self.transaction {
+            Some(transaction) => {
+                transaction.require_bump_if_possible();
+                transaction.can_handle_abortable_error()
+            }
+            None => false,
+        };
+        let text = format!("records of the transaction were not written to {topic_partition}");
+        let error = Error::new(ErrorKind::Transaction, text).for_partition(topic_partition.clone());
+        if can_handle {
+            let error = error.into_abortable();
+            self.transition_to_abortable_error(error.clone());
+            return error;
+        }
+        let error = error.into_fatal();
+        self.transition_to_fatal_error(error.clone());
+        error
+    }
+
+    /// Moves to the next epoch without asking a broker, or gives up the producer id when its epochs are used up.
+    fn bump_epoch(&mut self) {
+        if let Some(next) = self.producer.next_epoch() {
+            self.producer = next;
+        } else {
+            log::info!(
+                "the epochs of {} are used up, asking for another id",
+                self.producer
+            );
+            self.producer = ProducerIdAndEpoch::NONE;
+            self.retry_at = None;
+            self.transition_or_fail(State::Uninitialized);
+        }
+    }
+}

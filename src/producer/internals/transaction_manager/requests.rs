@@ -1,0 +1,251 @@
+//! The requests of a transactional producer, one at a time and by priority. Java: `TxnRequestHandler`, `Priority`,
+//! `pendingRequests`.
+//!
+//! Differs from Java: requests of one priority go in the order in which they were made, and one that is tried again keeps
+//! its place; a wait before another attempt is a time in the request, and not a sleep of the I/O thread.
+
+use std::time::{Duration, Instant};
+
+use super::result::TransactionalRequestResult;
+use crate::common::TopicPartition;
+use crate::error::Error;
+use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata};
+use crate::sync::Arc;
+
+/// What a coordinator coordinates. Java: `CoordinatorType`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CoordinatorKey {
+    /// The transactions of the producer's transactional id.
+    Transaction,
+    /// The consumer group of this id.
+    Group(Arc<str>),
+}
+
+/// Offsets of a consumer group that are to be committed with the transaction.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupOffsets {
+    pub(super) group_id: Arc<str>,
+    pub(super) group: ConsumerGroupMetadata,
+    /// Those that are not committed yet, sorted.
+    pub(super) offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum RequestKind {
+    FindCoordinator(CoordinatorKey),
+    /// A producer id, or the next epoch of the one that there is.
+    InitProducerId,
+    AddPartitionsToTxn(Vec<TopicPartition>),
+    AddOffsetsToTxn(GroupOffsets),
+    TxnOffsetCommit(GroupOffsets),
+    EndTxn {
+        committed: bool,
+    },
+}
+
+impl RequestKind {
+    /// Lower ones go first. Java: `Priority`.
+    const fn priority(&self) -> u8 {
+        match self {
+            Self::FindCoordinator(_) => 0,
+            Self::InitProducerId => 1,
+            Self::AddPartitionsToTxn(_) | Self::AddOffsetsToTxn(_) | Self::TxnOffsetCommit(_) => 2,
+            Self::EndTxn { .. } => 3,
+        }
+    }
+
+    /// Whose answer it needs; `None` for any node's.
+    pub(crate) fn coordinator(&self) -> Option<CoordinatorKey> {
+        match self {
+            Self::FindCoordinator(_) => None,
+            Self::TxnOffsetCommit(commit) => {
+                Some(CoordinatorKey::Group(Arc::clone(&commit.group_id)))
+            }
+            Self::InitProducerId
+            | Self::AddPartitionsToTxn(_)
+            | Self::AddOffsetsToTxn(_)
+            | Self::EndTxn { .. } => Some(CoordinatorKey::Transaction),
+        }
+    }
+
+    /// Whether it changes the transaction, so that it does harm where it arrives in a later one of the same epoch.
+    pub(super) const fn changes_transaction(&self) -> bool {
+        match self {
+            Self::FindCoordinator(_) | Self::InitProducerId => false,
+            Self::AddPartitionsToTxn(_)
+            | Self::AddOffsetsToTxn(_)
+            | Self::TxnOffsetCommit(_)
+            | Self::EndTxn { .. } => true,
+        }
+    }
+}
+
+/// A request on its way, and who waits for what it does.
+#[derive(Debug)]
+pub(crate) struct TxnRequest {
+    pub(crate) kind: RequestKind,
+    pub(super) result: Arc<TransactionalRequestResult>,
+    /// How often it was sent without the answer that ends it.
+    pub(super) attempts: u32,
+    /// An attempt may have done its work without our hearing of it.
+    pub(super) may_be_done: bool,
+    not_before: Option<Instant>,
+    /// The place among requests of the same priority.
+    order: u64,
+}
+
+impl TxnRequest {
+    pub(super) fn new(kind: RequestKind, result: Arc<TransactionalRequestResult>) -> Self {
+        Self {
+            kind,
+            result,
+            attempts: 0,
+            may_be_done: false,
+            not_before: None,
+            order: 0,
+        }
+    }
+
+    /// Ends it without success, where nobody will look at it again.
+    pub(crate) fn fail(&self, error: &Error) {
+        self.result.fail(error.clone());
+    }
+
+    /// How long until it may be sent.
+    fn delay(&self, now: Instant) -> Duration {
+        self.not_before
+            .map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
+    }
+
+    pub(super) fn wait_until(&mut self, at: Instant) {
+        self.not_before = Some(at);
+    }
+}
+
+/// The requests that wait to be sent.
+#[derive(Debug, Default)]
+pub(super) struct RequestQueue {
+    /// Sorted by priority, then by order.
+    requests: Vec<TxnRequest>,
+    next_order: u64,
+}
+
+impl RequestQueue {
+    pub(super) fn push(&mut self, mut request: TxnRequest) {
+        self.next_order += 1;
+        request.order = self.next_order;
+        self.put_back(request);
+    }
+
+    /// Puts a request back to where it was taken from.
+    pub(super) fn put_back(&mut self, request: TxnRequest) {
+        let place = |request: &TxnRequest| (request.kind.priority(), request.order);
+        let at = place(&request);
+        let index = self.requests.partition_point(|other| place(other) < at);
+        self.requests.insert(index, request);
+    }
+
+    pub(super) fn peek(&self) -> Option<&TxnRequest> {
+        self.requests.first()
+    }
+
+    /// How long the first request has still to wait.
+    pub(super) fn delay(&self, now: Instant) -> Option<Duration> {
+        self.peek().map(|request| request.delay(now))
+    }
+
+    pub(super) fn pop(&mut self) -> Option<TxnRequest> {
+        (!self.requests.is_empty()).then(|| self.requests.remove(0))
+    }
+
+    pub(super) fn contains(&self, matches: impl Fn(&RequestKind) -> bool) -> bool {
+        self.requests.iter().any(|request| matches(&request.kind))
+    }
+
+    /// Takes the requests that match out, in order.
+    pub(super) fn take(&mut self, matches: impl Fn(&TxnRequest) -> bool) -> Vec<TxnRequest> {
+        let all = std::mem::take(&mut self.requests);
+        let (taken, kept) = all.into_iter().partition(matches);
+        self.requests = kept;
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(kind: RequestKind) -> TxnRequest {
+        TxnRequest::new(kind, TransactionalRequestResult::new("test"))
+    }
+
+    fn add_partition(number: i32) -> TxnRequest {
+        let partitions = vec![TopicPartition::new("t", number)];
+        request(RequestKind::AddPartitionsToTxn(partitions))
+    }
+
+    fn partition(request: &TxnRequest) -> Option<i32> {
+        match &request.kind {
+            RequestKind::AddPartitionsToTxn(partitions) => Some(partitions[0].partition()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn priorities_first_and_then_the_order_of_the_calls() {
+        let mut queue = RequestQueue::default();
+        queue.push(request(RequestKind::EndTxn { committed: true }));
+        for number in 0..3 {
+            queue.push(add_partition(number));
+        }
+        queue.push(request(RequestKind::FindCoordinator(
+            CoordinatorKey::Transaction,
+        )));
+        queue.push(request(RequestKind::InitProducerId));
+        let mut kinds = Vec::new();
+        while let Some(request) = queue.pop() {
+            kinds.push((request.kind.priority(), partition(&request)));
+        }
+        assert_eq!(
+            kinds,
+            [
+                (0, None),
+                (1, None),
+                (2, Some(0)),
+                (2, Some(1)),
+                (2, Some(2)),
+                (3, None)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_request_that_is_tried_again_keeps_its_place() {
+        let mut queue = RequestQueue::default();
+        for number in 0..3 {
+            queue.push(add_partition(number));
+        }
+        let first = queue.pop().unwrap();
+        queue.push(add_partition(3));
+        queue.put_back(first);
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop())
+            .filter_map(|request| partition(&request))
+            .collect();
+        assert_eq!(order, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn the_first_request_holds_up_the_others() {
+        let now = crate::utils::Time::now(&crate::utils::MockTime::new());
+        let mut queue = RequestQueue::default();
+        let mut first = add_partition(0);
+        first.wait_until(now + Duration::from_millis(20));
+        queue.push(first);
+        queue.push(add_partition(1));
+        assert_eq!(queue.delay(now), Some(Duration::from_millis(20)));
+        assert_eq!(
+            queue.delay(now + Duration::from_secs(1)),
+            Some(Duration::ZERO)
+        );
+    }
+}

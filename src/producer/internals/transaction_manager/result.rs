@@ -1,0 +1,195 @@
+//! The outcome of a call that a transactional producer makes, for its caller to wait on. Java:
+//! `TransactionalRequestResult`.
+//!
+//! Locks: one mutex and one condition variable each, under which nothing else is locked.
+
+use std::time::Duration;
+
+use crate::error::{Delivery, Error, Result, TimeoutReason};
+use crate::sync::{Arc, Condvar, Mutex};
+use crate::utils::{SystemTime, Time};
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct TransactionalRequestResult {
+    /// The name of the call, for errors.
+    operation: &'static str,
+    state: Mutex<ResultState>,
+    done: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct ResultState {
+    outcome: Option<Result<()>>,
+    /// The caller has seen the outcome, so that its next call is a new one.
+    is_acked: bool,
+    /// Brokers may have done what was asked for, whether or not they ever say so.
+    may_be_done: bool,
+    /// What was asked for is done; only what the producer needs afterwards is not.
+    is_settled: bool,
+}
+
+impl TransactionalRequestResult {
+    pub(crate) fn new(operation: &'static str) -> Arc<Self> {
+        Arc::new(Self {
+            operation,
+            state: Mutex::default(),
+            done: Condvar::new(),
+        })
+    }
+
+    pub(crate) fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    pub(super) fn complete(&self) {
+        self.finish(Ok(()));
+    }
+
+    pub(crate) fn fail(&self, error: Error) {
+        self.finish(Err(error));
+    }
+
+    /// Only the first outcome counts: a commit that was answered stays committed.
+    fn finish(&self, outcome: Result<()>) {
+        let mut state = self.state.lock();
+        let outcome = match outcome {
+            Err(error) if !state.is_settled => Err(error.with_delivery(state.delivery())),
+            _ => Ok(()),
+        };
+        state.outcome.get_or_insert(outcome);
+        drop(state);
+        self.done.notify_all();
+    }
+
+    /// Whether a request for this may have done its work without our having heard of it.
+    pub(super) fn set_may_be_done(&self, may_be_done: bool) {
+        self.state.lock().may_be_done = may_be_done;
+    }
+
+    /// Whatever follows before this is completed, it is a success.
+    pub(super) fn settle(&self) {
+        let mut state = self.state.lock();
+        state.may_be_done = true;
+        state.is_settled = true;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_completed(&self) -> bool {
+        self.state.lock().outcome.is_some()
+    }
+
+    pub(super) fn is_acked(&self) -> bool {
+        self.state.lock().is_acked
+    }
+
+    /// Waits for the outcome, at most `max_block`.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout`, after which the same call takes up the wait again; else the outcome's.
+    ///
+    /// # Blocking
+    ///
+    /// As said.
+    pub(crate) fn wait(&self, max_block: Duration) -> Result<()> {
+        let time = SystemTime;
+        let deadline = time.now().checked_add(max_block);
+        let mut state = self.state.lock();
+        loop {
+            if let Some(outcome) = state.outcome.clone() {
+                state.is_acked = true;
+                return outcome;
+            }
+            let timed_out = match deadline {
+                None => {
+                    self.done.wait(&mut state);
+                    false
+                }
+                Some(deadline) => self.done.wait_until(&mut state, deadline).timed_out(),
+            };
+            if timed_out && state.outcome.is_none() {
+                return Err(self.timed_out(max_block).with_delivery(state.delivery()));
+            }
+        }
+    }
+
+    fn timed_out(&self, waited: Duration) -> Error {
+        let text = format!(
+            "{} was not done within {} ms (max.block.ms); only the same call, or close, may follow",
+            self.operation,
+            waited.as_millis()
+        );
+        let reason = TimeoutReason {
+            waiting_for: "the end of a transactional call",
+            waited,
+            config: Some("max.block.ms"),
+        };
+        Error::timed_out(text, reason)
+    }
+}
+
+impl ResultState {
+    fn delivery(&self) -> Delivery {
+        if self.may_be_done {
+            Delivery::MaybeWritten
+        } else {
+            Delivery::NotWritten
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_timed_out_wait_can_be_taken_up_again() {
+        let result = TransactionalRequestResult::new("commit_transaction");
+        let error = result.wait(Duration::ZERO).unwrap_err();
+        assert!(error.is_timeout() && !error.is_fatal(), "{error:?}");
+        assert!(error.to_string().starts_with("commit_transaction"));
+        assert!(!result.is_acked());
+        result.complete();
+        assert!(!result.is_acked(), "nobody has seen it");
+        result.wait(Duration::ZERO).unwrap();
+        assert!(result.is_acked());
+    }
+
+    #[test]
+    fn the_first_outcome_counts() {
+        let result = TransactionalRequestResult::new("commit_transaction");
+        result.complete();
+        result.fail(Error::new(ErrorKind::Fenced, "too late"));
+        assert!(result.wait(Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn what_fails_after_a_commit_does_not_undo_it() {
+        let result = TransactionalRequestResult::new("commit_transaction");
+        result.settle();
+        assert!(!result.is_completed());
+        result.fail(Error::new(ErrorKind::Fenced, "too late"));
+        assert!(result.wait(Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn a_commit_that_may_have_happened_says_so() {
+        let result = TransactionalRequestResult::new("commit_transaction");
+        assert_eq!(
+            result.wait(Duration::ZERO).unwrap_err().delivery(),
+            Delivery::NotWritten
+        );
+        result.set_may_be_done(true);
+        assert_eq!(
+            result.wait(Duration::ZERO).unwrap_err().delivery(),
+            Delivery::MaybeWritten
+        );
+        result.fail(Error::new(ErrorKind::Fenced, "another producer"));
+        assert_eq!(
+            result.wait(Duration::ZERO).unwrap_err().delivery(),
+            Delivery::MaybeWritten
+        );
+    }
+}
