@@ -626,7 +626,8 @@ fn transactions_need_idempotence() {
             &["transactional.id", "idempotence"],
         );
     }
-    refused(&[("transactional.id", " ")], &["transactional.id", "empty"]);
+    let error = ProducerConfig::from_map([("transactional.id", " ")]).unwrap_err();
+    assert!(error.to_string().contains("must not be empty"), "{error}");
     let long = "x".repeat(40_000);
     refused(
         &[("transactional.id", &long)],

@@ -145,6 +145,7 @@ impl<C: KafkaClient> Sender<C> {
             log::debug!("{topic_partition} acknowledged a batch after its delivery timeout");
             manager.handle_completed_batch(topic_partition, &sequence);
         } else {
+            manager.handle_last_attempt(topic_partition, &sequence, outcome.attempt());
             manager.handle_failed_batch(topic_partition, &sequence);
         }
     }
@@ -161,6 +162,11 @@ impl<C: KafkaClient> Sender<C> {
             Decision::Fail => {
                 let error = self.last_error(&batch, &outcome, now);
                 let topic_partition = batch.topic_partition().clone();
+                if let (Some(manager), Some(sequence)) =
+                    (&self.transaction_manager, batch.sequence())
+                {
+                    manager.handle_last_attempt(&topic_partition, &sequence, outcome.attempt());
+                }
                 self.fail_batch(batch, error, outcome.errors_by_index());
                 if let Some(manager) = &self.transaction_manager {
                     manager.batch_refused(&topic_partition, outcome.code);

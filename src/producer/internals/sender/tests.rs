@@ -6,13 +6,16 @@ mod delivery;
 mod gaps;
 mod idempotence;
 mod simulation;
+mod transactions;
 
 use super::*;
 use crate::client::{MetadataConfig, MockClient};
 use crate::common::{Headers, TopicPartition};
 use crate::error::Delivery;
 use crate::producer::Callback;
-use crate::producer::internals::transaction_manager::{BatchSequence, ProducerIdAndEpoch};
+use crate::producer::internals::transaction_manager::{
+    BatchSequence, ProducerIdAndEpoch, TransactionConfig,
+};
 use crate::producer::internals::{
     AccumulatorConfig, AppendContext, AppendOutcome, AppendRecord, BufferPool,
     ProduceRequestResult, record_result,
@@ -46,6 +49,7 @@ struct Setup {
     retries: u32,
     max_in_flight: usize,
     idempotent: bool,
+    transactional: bool,
     topic_id: Uuid,
     compression: CompressionType,
     delivery_timeout: Duration,
@@ -58,6 +62,7 @@ impl Default for Setup {
             retries: u32::MAX,
             max_in_flight: 5,
             idempotent: false,
+            transactional: false,
             topic_id: TOPIC_ID,
             compression: CompressionType::None,
             delivery_timeout: DELIVERY_TIMEOUT,
@@ -125,7 +130,15 @@ impl Fixture {
         ));
         let manager = setup.idempotent.then(|| {
             let backoff = ExponentialBackoff::new(RETRY_BACKOFF, RETRY_BACKOFF);
-            Arc::new(TransactionManager::new(setup.max_in_flight, backoff, None))
+            let transaction = setup.transactional.then(|| TransactionConfig {
+                transactional_id: "transactional-id".into(),
+                transaction_timeout_ms: 60_000,
+            });
+            Arc::new(TransactionManager::new(
+                setup.max_in_flight,
+                backoff,
+                transaction,
+            ))
         });
         let sender = Sender::new(SenderParts {
             config: SenderConfig {
@@ -196,14 +209,24 @@ impl Fixture {
     }
 
     fn append_with(&self, partition: i32, value: &[u8], callback: Option<Callback>) -> Sent {
+        self.try_append(partition, value, callback).unwrap()
+    }
+
+    fn try_append(
+        &self,
+        partition: i32,
+        value: &[u8],
+        callback: Option<Callback>,
+    ) -> Result<Sent, Error> {
+        let manager = self.manager.as_deref();
         append(
             &self.accumulator,
             &self.metadata,
+            manager.filter(|manager| manager.is_transactional()),
             partition,
             value,
             callback,
         )
-        .unwrap()
     }
 
     /// Appends one record and sends it as a batch of its own.
@@ -261,6 +284,7 @@ impl Fixture {
 fn append(
     accumulator: &RecordAccumulator,
     metadata: &Metadata,
+    transactions: Option<&TransactionManager>,
     partition: i32,
     value: &[u8],
     callback: Option<Callback>,
@@ -274,7 +298,7 @@ fn append(
         max_block: None,
         abort_for_new_batch: false,
         with_future: true,
-        transactions: None,
+        transactions,
     };
     let mut callback = callback;
     match accumulator.append(Some(partition), &record, &mut callback, &context)? {

@@ -134,6 +134,21 @@ impl TransactionManager {
         }
     }
 
+    /// What the attempt came to after which a batch of a transaction is given up.
+    pub(crate) fn handle_last_attempt(
+        &self,
+        topic_partition: &TopicPartition,
+        sequence: &BatchSequence,
+        attempt: Attempt,
+    ) {
+        if !self.is_transactional {
+            return;
+        }
+        if let Some(entry) = self.lock().partitions.get_mut(topic_partition) {
+            entry.last_attempt_failed(sequence, attempt);
+        }
+    }
+
     /// A batch of the partition was refused for good. Where the broker has forgotten the producer, a transaction that is
     /// aborted without a new epoch is followed by one that starts at 0 there.
     pub(crate) fn batch_refused(&self, topic_partition: &TopicPartition, code: ErrorCode) {
@@ -269,16 +284,18 @@ impl Inner {
         }
     }
 
-    /// Sequences are missing in the log, and no new ones can be given out before the epoch is bumped, which is when the
-    /// transaction has been aborted.
+    /// Sequences are missing in the log. No new ones can be given out before the epoch is bumped, which is when the
+    /// transaction has been aborted; or, with brokers that bump no epochs, before those that nobody used are used again.
     fn gap_in_transaction(&mut self, topic_partition: &TopicPartition) -> Error {
-        let can_handle = match &mut self.transaction {
+        let can_bump = match &mut self.transaction {
             Some(transaction) => {
                 transaction.require_bump_if_possible();
                 transaction.can_handle_abortable_error()
             }
             None => false,
         };
+        let entry = self.partitions.get_mut(topic_partition);
+        let can_handle = can_bump || entry.is_some_and(PartitionEntry::rewind);
         let text = format!("records of the transaction were not written to {topic_partition}");
         let error = Error::new(ErrorKind::Transaction, text).for_partition(topic_partition.clone());
         if can_handle {

@@ -67,6 +67,8 @@ pub(super) struct PartitionEntry {
     awaits_resolution: bool,
     /// The broker refused the sequence that follows the last one it acknowledged: its log or its state is not what it was.
     state_lost: bool,
+    /// A batch was given up that may be in the log: the sequences after the last acknowledged one may be used.
+    gave_up_unknown: bool,
     /// In sequence order.
     unsettled: Vec<Unsettled>,
 }
@@ -81,6 +83,7 @@ impl PartitionEntry {
             has_ack: false,
             awaits_resolution: false,
             state_lost: false,
+            gave_up_unknown: false,
             unsettled: Vec::new(),
         }
     }
@@ -194,10 +197,25 @@ impl PartitionEntry {
         false
     }
 
+    /// What the attempt came to after which the batch is given up.
+    pub(super) fn last_attempt_failed(&mut self, sequence: &BatchSequence, attempt: Attempt) {
+        let is_next = self.is_first(sequence) && !self.awaits_resolution;
+        self.state_lost |= attempt == Attempt::OutOfSequence && is_next;
+        if attempt == Attempt::Indefinite {
+            if let Some(batch) = self.find_mut(sequence) {
+                batch.may_be_written = true;
+            }
+        }
+    }
+
     /// The batch will not be tried again, and nothing proves that it is in the log.
     pub(super) fn give_up(&mut self, sequence: &BatchSequence) -> bool {
+        let may_be_written = self
+            .find_mut(sequence)
+            .is_some_and(|batch| batch.may_be_written);
         let known = self.remove(sequence);
         self.awaits_resolution |= known;
+        self.gave_up_unknown |= may_be_written;
         known
     }
 
@@ -267,6 +285,18 @@ impl PartitionEntry {
     /// Goes on where it stopped.
     pub(super) fn resolve(&mut self) {
         self.awaits_resolution = false;
+    }
+
+    /// After a gap: gives up every batch that is left, all of which are surely not in the log, and goes on after the last one
+    /// that is. Says whether that is possible: not where the log is not known to end there.
+    pub(super) fn rewind(&mut self) -> bool {
+        if self.state_lost || self.gave_up_unknown {
+            return false;
+        }
+        self.unsettled.clear();
+        self.next_sequence = increment(self.last_acked_sequence, 1);
+        self.awaits_resolution = false;
+        true
     }
 
     /// Starts at 0 with another producer id or epoch. The batches that wait for another attempt are renumbered in order;

@@ -232,7 +232,7 @@ fn append_in_expiry_callback() {
             assert!(result.unwrap_err().is_timeout());
             later
                 .lock()
-                .push(append(&accumulator, &metadata, 1, b"again", None).unwrap());
+                .push(append(&accumulator, &metadata, None, 1, b"again", None).unwrap());
         });
         fixture.append_with(0, b"value", Some(callback));
     }

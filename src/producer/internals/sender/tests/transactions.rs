@@ -1,0 +1,293 @@
+//! Java: `TransactionManagerTest`, and the transactions of `SenderTest`. The sender and the transaction manager together,
+//! one request at a time.
+
+mod basics;
+mod calls;
+mod closing;
+mod coordinators;
+mod defence;
+mod errors;
+mod recovery;
+mod version_two;
+
+use super::*;
+use crate::producer::internals::transaction_manager::TransactionalRequestResult;
+use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata};
+use crate::protocol::ResponseBody;
+use crate::protocol::messages::{
+    AddOffsetsToTxnResponse, AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResponse,
+    AddPartitionsToTxnTopicResult, Coordinator, EndTxnResponse, FindCoordinatorResponse,
+    TxnOffsetCommitPartitionResult, TxnOffsetCommitResponse, TxnOffsetCommitTopicResult,
+};
+
+const NONE: ErrorCode = ErrorCode::NONE;
+const GROUP: &str = "group";
+
+/// A result that is waited for without waiting.
+fn outcome(result: &TransactionalRequestResult) -> Option<Result<(), Error>> {
+    result.is_completed().then(|| result.wait(Duration::ZERO))
+}
+
+fn transactional(setup: Setup) -> Fixture {
+    Fixture::new(&Setup {
+        idempotent: true,
+        transactional: true,
+        ..setup
+    })
+}
+
+/// A fixture with a producer id and no transaction.
+fn initialized() -> Fixture {
+    initialized_with(Setup::default())
+}
+
+fn initialized_with(setup: Setup) -> Fixture {
+    let mut fixture = transactional(setup);
+    fixture.init_transactions();
+    fixture
+}
+
+/// A fixture whose brokers follow version 2.
+fn initialized_v2() -> Fixture {
+    let mut fixture = transactional(Setup::default());
+    fixture.set_transaction_version(2);
+    fixture.init_transactions();
+    fixture
+}
+
+/// A fixture with an open transaction.
+fn in_transaction() -> Fixture {
+    let fixture = initialized();
+    fixture.manager().begin_transaction().unwrap();
+    fixture
+}
+
+/// A fixture whose transaction has an acknowledged record in partition 0.
+fn with_record() -> Fixture {
+    let mut fixture = in_transaction();
+    let sent = fixture.send_added(0);
+    fixture.answer(NONE, 0);
+    assert_eq!(sent.offset(), 0);
+    fixture
+}
+
+fn epoch(epoch: i16) -> ProducerIdAndEpoch {
+    ProducerIdAndEpoch { epoch, ..PRODUCER }
+}
+
+fn coordinator(code: ErrorCode, node: i32) -> FindCoordinatorResponse {
+    FindCoordinatorResponse {
+        throttle_time_ms: 0,
+        coordinators: vec![Coordinator {
+            key: "".into(),
+            node_id: node,
+            host: "localhost".to_owned(),
+            port: 1969 + node,
+            error_code: code,
+            error_message: None,
+        }],
+    }
+}
+
+fn added(partitions: &[(i32, ErrorCode)]) -> AddPartitionsToTxnResponse {
+    let results = partitions.iter();
+    let results = results.map(
+        |(partition_index, error_code)| AddPartitionsToTxnPartitionResult {
+            partition_index: *partition_index,
+            error_code: *error_code,
+        },
+    );
+    AddPartitionsToTxnResponse {
+        throttle_time_ms: 0,
+        topics: vec![AddPartitionsToTxnTopicResult {
+            name: TOPIC.into(),
+            partitions: results.collect(),
+        }],
+    }
+}
+
+fn offsets_added(error_code: ErrorCode) -> AddOffsetsToTxnResponse {
+    AddOffsetsToTxnResponse {
+        throttle_time_ms: 0,
+        error_code,
+    }
+}
+
+fn offsets_committed(partitions: &[(i32, ErrorCode)]) -> TxnOffsetCommitResponse {
+    let results = partitions.iter();
+    let results = results.map(
+        |(partition_index, error_code)| TxnOffsetCommitPartitionResult {
+            partition_index: *partition_index,
+            error_code: *error_code,
+        },
+    );
+    TxnOffsetCommitResponse {
+        throttle_time_ms: 0,
+        topics: vec![TxnOffsetCommitTopicResult {
+            name: TOPIC.into(),
+            partitions: results.collect(),
+        }],
+    }
+}
+
+fn ended(error_code: ErrorCode) -> EndTxnResponse {
+    EndTxnResponse {
+        throttle_time_ms: 0,
+        error_code,
+        producer_id: -1,
+        producer_epoch: -1,
+    }
+}
+
+/// The answer of version 5: the next transaction has this epoch.
+fn ended_with(producer: ProducerIdAndEpoch) -> EndTxnResponse {
+    EndTxnResponse {
+        producer_id: producer.producer_id,
+        producer_epoch: producer.epoch,
+        ..ended(NONE)
+    }
+}
+
+impl Fixture {
+    fn set_transaction_version(&mut self, level: i16) {
+        self.client()
+            .set_finalized_feature("transaction.version", level);
+    }
+
+    /// The requests in flight, by API, oldest first.
+    fn apis(&self) -> Vec<ApiKey> {
+        let requests = self.sender.client.requests().iter();
+        requests.map(|sent| sent.request.body.api_key()).collect()
+    }
+
+    fn find(&self, key: ApiKey) -> Option<(CorrelationId, RequestBody)> {
+        let mut requests = self.sender.client.requests().iter();
+        let sent = requests.find(|sent| sent.request.body.api_key() == key)?;
+        Some((sent.correlation_id, sent.request.body.clone()))
+    }
+
+    /// The request of this API that is in flight now.
+    fn request(&mut self, key: ApiKey) -> RequestBody {
+        self.run();
+        let apis = self.apis();
+        let found = self.find(key);
+        let found = found.unwrap_or_else(|| panic!("{key} is not in flight, but {apis:?}"));
+        found.1
+    }
+
+    /// Answers the request of this API, which must be in flight.
+    fn serve(&mut self, key: ApiKey, body: impl Into<ResponseBody>) {
+        self.request(key);
+        let (id, _) = self.find(key).unwrap();
+        self.client().respond_to(id, body);
+        self.run();
+    }
+
+    fn serve_coordinator(&mut self) {
+        self.serve(ApiKey::FindCoordinator, coordinator(NONE, 0));
+    }
+
+    fn serve_producer_id(&mut self, producer: ProducerIdAndEpoch) {
+        self.serve(ApiKey::InitProducerId, init_response(NONE, producer));
+    }
+
+    fn init_transactions(&mut self) {
+        let result = self.manager().initialize_transactions().unwrap();
+        self.serve_coordinator();
+        self.serve_producer_id(PRODUCER);
+        outcome(&result).unwrap().unwrap();
+    }
+
+    fn serve_added(&mut self, partition: i32) {
+        self.serve(ApiKey::AddPartitionsToTxn, added(&[(partition, NONE)]));
+    }
+
+    /// Appends a record, has its partition added, and sends it.
+    fn send_added(&mut self, partition: i32) -> Sent {
+        let sent = self.append(partition);
+        self.serve_added(partition);
+        sent
+    }
+
+    fn send_offsets(&mut self, offsets: &[(i32, i64)]) -> Arc<TransactionalRequestResult> {
+        self.send_offsets_of(offsets, &ConsumerGroupMetadata::new(GROUP))
+    }
+
+    fn send_offsets_of(
+        &mut self,
+        offsets: &[(i32, i64)],
+        group: &ConsumerGroupMetadata,
+    ) -> Arc<TransactionalRequestResult> {
+        let offsets = offsets
+            .iter()
+            .map(|(partition, offset)| (tp(*partition), OffsetAndMetadata::new(*offset)));
+        self.manager()
+            .send_offsets_to_transaction(offsets.collect(), group)
+            .unwrap()
+    }
+
+    /// Commits, with everything answered well.
+    fn commit(&mut self) {
+        let result = self.manager().begin_commit().unwrap();
+        self.serve(ApiKey::EndTxn, ended(NONE));
+        outcome(&result).unwrap().unwrap();
+    }
+
+    /// Loses the coordinator's connection, and waits until it may be connected to again.
+    fn lose_coordinator(&mut self) {
+        self.run();
+        self.client().lose(NodeId(0));
+        self.run();
+        self.back_off();
+    }
+
+    fn begin(&self) {
+        self.manager().begin_transaction().unwrap();
+    }
+
+    #[track_caller]
+    fn assert_state(&self, expected: &str) {
+        assert_eq!(format!("{:?}", self.manager().state()), expected);
+    }
+
+    /// The error that every call gives now.
+    fn error_state(&self) -> Error {
+        self.manager().check_may_send().unwrap_err()
+    }
+
+    #[track_caller]
+    fn assert_fenced(&self) {
+        let error = self.error_state();
+        assert_eq!(error.kind(), ErrorKind::Fenced);
+        assert!(error.is_fatal() && !error.is_abortable());
+        assert!(error.to_string().contains("transactional-id"), "{error}");
+        self.assert_state("FatalError");
+    }
+
+    #[track_caller]
+    fn assert_abortable(&self) {
+        let error = self.error_state();
+        assert!(error.is_abortable() && !error.is_fatal(), "{error:?}");
+        assert!(self.manager().begin_commit().is_err());
+        self.assert_state("AbortableError");
+    }
+
+    /// Aborts, and takes part in everything that this takes.
+    fn abort(&mut self, expected: &[ApiKey]) {
+        let result = self.manager().begin_abort().unwrap();
+        for key in expected {
+            match key {
+                ApiKey::EndTxn => self.serve(*key, ended(NONE)),
+                ApiKey::InitProducerId => {
+                    let next = self.manager().producer_id_and_epoch().epoch + 1;
+                    self.serve_producer_id(epoch(next));
+                }
+                other => panic!("{other} is not part of an abort"),
+            }
+        }
+        self.run();
+        assert_eq!(self.apis(), [], "there is more to it");
+        outcome(&result).unwrap().unwrap();
+        self.assert_state("Ready");
+    }
+}

@@ -1,0 +1,148 @@
+//! Calls that do not fit the state, and calls that time out.
+
+use super::*;
+
+// Java: TransactionManagerTest.testFailIfNotReadyForSendNoProducerId, ...NoOngoingTransaction, ...AfterAbortableError,
+// ...AfterFatalError.
+#[test]
+fn fail_if_not_ready_for_send() {
+    let mut fixture = transactional(Setup::default());
+    let refused = |fixture: &Fixture, hint: &str| {
+        let error = fixture.try_append(0, b"value", None).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::IllegalState);
+        assert!(error.to_string().contains(hint), "{error}");
+    };
+    refused(&fixture, "init_transactions");
+    fixture.init_transactions();
+    refused(&fixture, "begin_transaction");
+    fixture.begin();
+    fixture.append(0);
+    fixture.manager().begin_commit().unwrap();
+    refused(&fixture, "commit_transaction");
+}
+
+#[test]
+fn calls_out_of_turn_are_refused_and_change_nothing() {
+    let mut fixture = transactional(Setup::default());
+    let is_illegal = |result: Result<(), Error>| {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::IllegalState, "{error}");
+        assert!(!error.is_fatal() && !error.is_abortable());
+    };
+    let manager = Arc::clone(fixture.manager.as_ref().unwrap());
+    is_illegal(manager.begin_transaction());
+    is_illegal(manager.begin_commit().map(drop));
+    is_illegal(manager.begin_abort().map(drop));
+    fixture.init_transactions();
+    // Java: TransactionManagerTest.testInitializeTransactionsTwiceRaisesError.
+    is_illegal(manager.initialize_transactions().map(drop));
+    is_illegal(manager.begin_commit().map(drop));
+    is_illegal(manager.begin_abort().map(drop));
+    let group = ConsumerGroupMetadata::new(GROUP);
+    let send_offsets = || manager.send_offsets_to_transaction(Vec::new(), &group);
+    is_illegal(send_offsets().map(drop));
+    fixture.begin();
+    is_illegal(manager.begin_transaction());
+    is_illegal(manager.initialize_transactions().map(drop));
+    fixture.assert_state("InTransaction");
+    fixture.abort(&[]);
+}
+
+#[test]
+fn without_a_transactional_id_there_are_no_transactions() {
+    let fixture = Fixture::idempotent();
+    let error = fixture.manager().initialize_transactions().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IllegalState);
+    assert!(error.to_string().contains("transactional.id"));
+    assert!(fixture.manager().begin_transaction().is_err());
+}
+
+fn times_out(result: &TransactionalRequestResult) {
+    let error = result.wait(Duration::ZERO).unwrap_err();
+    assert!(error.is_timeout() && error.is_retriable(), "{error:?}");
+    assert!(!error.is_fatal() && !error.is_abortable());
+}
+
+// Java: TransactionManagerTest.testRetryInitTransactionsAfterTimeout.
+#[test]
+fn retry_init_transactions_after_timeout() {
+    let mut fixture = transactional(Setup::default());
+    let first = fixture.manager().initialize_transactions().unwrap();
+    fixture.run();
+    times_out(&first);
+    for refused in [
+        fixture.manager().begin_transaction(),
+        fixture.manager().begin_commit().map(drop),
+        fixture.manager().begin_abort().map(drop),
+    ] {
+        let text = refused.unwrap_err().to_string();
+        assert!(text.contains("init_transactions"), "{text}");
+    }
+    let again = fixture.manager().initialize_transactions().unwrap();
+    assert!(Arc::ptr_eq(&first, &again));
+    fixture.serve_coordinator();
+    fixture.serve_producer_id(PRODUCER);
+    assert!(
+        fixture.manager().begin_transaction().is_err(),
+        "nobody has seen the outcome"
+    );
+    again.wait(Duration::ZERO).unwrap();
+    fixture.begin();
+}
+
+// Java: TransactionManagerTest.testRetryCommitTransactionAfterTimeout, testRetryAbortTransactionAfterCommitTimeout.
+#[test]
+fn retry_commit_transaction_after_timeout() {
+    let mut fixture = with_record();
+    let first = fixture.manager().begin_commit().unwrap();
+    times_out(&first);
+    assert_eq!(
+        first.wait(Duration::ZERO).unwrap_err().delivery(),
+        Delivery::NotWritten,
+        "nothing was asked yet"
+    );
+    fixture.request(ApiKey::EndTxn);
+    assert_eq!(
+        first.wait(Duration::ZERO).unwrap_err().delivery(),
+        Delivery::MaybeWritten
+    );
+    let text = fixture.manager().begin_abort().unwrap_err().to_string();
+    assert!(text.contains("commit_transaction"), "{text}");
+    assert!(fixture.manager().begin_transaction().is_err());
+    let again = fixture.manager().begin_commit().unwrap();
+    assert!(Arc::ptr_eq(&first, &again));
+    fixture.serve(ApiKey::EndTxn, ended(NONE));
+    again.wait(Duration::ZERO).unwrap();
+    fixture.begin();
+}
+
+// Java: TransactionManagerTest.testRetryAbortTransactionAfterTimeout, testRetryCommitTransactionAfterAbortTimeout.
+#[test]
+fn retry_abort_transaction_after_timeout() {
+    let mut fixture = with_record();
+    let first = fixture.manager().begin_abort().unwrap();
+    fixture.run();
+    times_out(&first);
+    assert!(fixture.manager().begin_commit().is_err());
+    let again = fixture.manager().begin_abort().unwrap();
+    fixture.serve(ApiKey::EndTxn, ended(NONE));
+    again.wait(Duration::ZERO).unwrap();
+    fixture.begin();
+}
+
+#[test]
+fn offsets_can_be_sent_again_after_a_time_out() {
+    let mut fixture = in_transaction();
+    let first = fixture.send_offsets(&[(0, 1)]);
+    fixture.run();
+    times_out(&first);
+    let again = fixture.send_offsets(&[(0, 1)]);
+    fixture.serve(ApiKey::AddOffsetsToTxn, offsets_added(NONE));
+    fixture.serve(ApiKey::AddOffsetsToTxn, offsets_added(NONE));
+    fixture.serve_coordinator();
+    fixture.serve(ApiKey::TxnOffsetCommit, offsets_committed(&[(0, NONE)]));
+    fixture.serve(ApiKey::TxnOffsetCommit, offsets_committed(&[(0, NONE)]));
+    first.wait(Duration::ZERO).unwrap();
+    again.wait(Duration::ZERO).unwrap();
+    fixture.commit();
+}

@@ -1,0 +1,282 @@
+//! Records that fail, and how the producer gets over it.
+
+use super::*;
+
+/// Sends a record in partition 0, which has one already, and answers with the code.
+fn refused(code: ErrorCode) -> (Fixture, Sent) {
+    let mut fixture = with_record();
+    let sent = fixture.append(0);
+    fixture.run();
+    fixture.answer(code, -1);
+    fixture.run();
+    (fixture, sent)
+}
+
+// Java: TransactionManagerTest.testDisallowCommitOnProduceFailure, testAllowAbortOnProduceFailure,
+// testProducerEpochBumpOnAbortableError..., SenderTest.testInvalidTxnStateIsAnAbortableError,
+// testTransactionAbortableExceptionIsAnAbortableError.
+#[test]
+fn a_refused_record_aborts_the_transaction_and_bumps_the_epoch() {
+    for code in [
+        ErrorCode::INVALID_RECORD,
+        ErrorCode::MESSAGE_TOO_LARGE,
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED,
+        ErrorCode::INVALID_TXN_STATE,
+        ErrorCode::TRANSACTION_ABORTABLE,
+        // Java: TransactionManagerTest.testInvalidProducerEpochFromProduce: abortable, for the abort tells the truth.
+        ErrorCode::INVALID_PRODUCER_EPOCH,
+        // B14: out of order in the middle of a transaction. The commit must refuse.
+        ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+        ErrorCode::UNKNOWN_PRODUCER_ID,
+        ErrorCode::UNKNOWN_SERVER_ERROR,
+    ] {
+        let (mut fixture, sent) = refused(code);
+        assert_eq!(sent.error().code(), Some(code));
+        assert!(sent.error().is_abortable(), "{code}");
+        fixture.assert_abortable();
+        fixture.abort(&[ApiKey::EndTxn, ApiKey::InitProducerId]);
+        fixture.begin();
+        fixture.send_added(0);
+        assert_eq!(fixture.sent_sequences(), [sequence(1, 0, 1)], "{code}");
+        fixture.assert_state("InTransaction");
+    }
+}
+
+// Java: SenderTest.testClusterAuthorizationExceptionInProduceRequest and its neighbours, with transactions.
+#[test]
+fn some_refusals_end_the_producer() {
+    for code in [
+        ErrorCode::CLUSTER_AUTHORIZATION_FAILED,
+        ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        ErrorCode::PRODUCER_FENCED,
+        ErrorCode::INVALID_PRODUCER_ID_MAPPING,
+        ErrorCode::UNSUPPORTED_VERSION,
+    ] {
+        let (fixture, sent) = refused(code);
+        assert!(sent.error().is_fatal(), "{code}");
+        fixture.assert_state("FatalError");
+        assert!(fixture.manager().begin_abort().is_err());
+    }
+}
+
+// B14, librdkafka 1.8.2: no producer id is asked for inside of a transaction.
+#[test]
+fn out_of_order_in_a_transaction_asks_for_nothing_before_the_abort() {
+    let (mut fixture, _) = refused(OUT_OF_ORDER);
+    let result = fixture.manager().begin_commit();
+    assert!(result.is_err());
+    fixture.back_off();
+    assert_eq!(fixture.apis(), []);
+    fixture.abort(&[ApiKey::EndTxn, ApiKey::InitProducerId]);
+}
+
+// Java: TransactionManagerTest.testDropCommitOnBatchExpiry, testTransitionToAbortableErrorOnBatchExpiry.
+#[test]
+fn drop_commit_on_batch_expiry() {
+    let mut fixture = with_record();
+    fixture.client().backoff(NodeId(0), Duration::from_secs(10));
+    let sent = fixture.append(0);
+    let result = fixture.manager().begin_commit().unwrap();
+    fixture.run();
+    fixture.advance(1500);
+    fixture.run();
+    assert_eq!(sent.error().kind(), ErrorKind::Timeout);
+    let error = outcome(&result).unwrap().unwrap_err();
+    assert!(error.is_abortable(), "{error:?}");
+    assert_eq!(error.delivery(), Delivery::NotWritten);
+    fixture.assert_abortable();
+    assert_eq!(fixture.apis(), []);
+    fixture.advance(10_000);
+    let result = fixture.manager().begin_abort().unwrap();
+    fixture.back_off();
+    if fixture.apis() == [ApiKey::FindCoordinator] {
+        fixture.serve_coordinator();
+    }
+    fixture.back_off();
+    fixture.serve(ApiKey::EndTxn, ended(NONE));
+    fixture.serve_producer_id(epoch(1));
+    outcome(&result).unwrap().unwrap();
+}
+
+// Java: TransactionManagerTest.testBumpTransactionalEpochOnTimeout. A record is given up while it is in flight: the
+// transaction does not end before its request has.
+#[test]
+fn bump_transactional_epoch_on_timeout() {
+    let mut fixture = initialized_with(expiring());
+    fixture.begin();
+    let sent = fixture.send_added(0);
+    fixture.advance(900);
+    fixture.run();
+    assert_eq!(sent.error().kind(), ErrorKind::Timeout);
+    assert_eq!(sent.error().delivery(), Delivery::MaybeWritten);
+    fixture.assert_abortable();
+    let result = fixture.manager().begin_abort().unwrap();
+    fixture.run();
+    assert_eq!(
+        fixture.apis(),
+        [ApiKey::Produce],
+        "it may still be appended"
+    );
+    fixture.answer(NONE, 0);
+    fixture.serve(ApiKey::EndTxn, ended(NONE));
+    fixture.serve_producer_id(epoch(1));
+    outcome(&result).unwrap().unwrap();
+}
+
+// Java: TransactionManagerTest.testNoFailedBatchHandlingWhenTxnManagerIsInFatalError.
+#[test]
+fn everything_fails_after_a_fatal_error() {
+    let mut fixture = with_record();
+    let in_flight = fixture.append(0);
+    fixture.run();
+    let waiting = fixture.append(1);
+    fixture.serve(
+        ApiKey::AddPartitionsToTxn,
+        added(&[(1, ErrorCode::PRODUCER_FENCED)]),
+    );
+    for sent in [in_flight, waiting] {
+        assert_eq!(sent.error().kind(), ErrorKind::Fenced);
+    }
+    fixture.client().respond(ok(0, 1));
+    fixture.run();
+    fixture.assert_fenced();
+}
+
+// Java: TransactionManagerTest.testAbortableErrorWhileAbortInProgress.
+#[test]
+fn abortable_error_while_abort_in_progress() {
+    let mut fixture = with_record();
+    let sent = fixture.append(0);
+    fixture.run();
+    let result = fixture.manager().begin_abort().unwrap();
+    fixture.run();
+    assert_eq!(fixture.apis(), [ApiKey::Produce]);
+    fixture.answer(ErrorCode::INVALID_RECORD, -1);
+    assert!(sent.is_done());
+    fixture.assert_state("AbortingTransaction");
+    fixture.serve(ApiKey::EndTxn, ended(NONE));
+    fixture.serve_producer_id(epoch(1));
+    outcome(&result).unwrap().unwrap();
+}
+
+// An abort that the coordinator does not carry out has an exit: a new epoch aborts whatever there is.
+#[test]
+fn an_abort_that_is_refused_is_made_by_a_bump() {
+    let mut fixture = with_record();
+    let result = fixture.manager().begin_abort().unwrap();
+    fixture.serve(ApiKey::EndTxn, ended(ErrorCode::TRANSACTION_ABORTABLE));
+    fixture.serve_producer_id(epoch(1));
+    outcome(&result).unwrap().unwrap();
+    fixture.begin();
+}
+
+// Java: TransactionManagerTest.testHealthyPartitionRetriesDuringEpochBump.
+#[test]
+fn healthy_partition_retries_during_epoch_bump() {
+    let mut fixture = with_record();
+    fixture.send_added(1);
+    fixture.client().respond(ok(1, 0));
+    fixture.run();
+    let sick = fixture.append(0);
+    let healthy = fixture.append(1);
+    fixture.run();
+    let retriable = produce_response(1, ErrorCode::NOT_LEADER_OR_FOLLOWER, -1);
+    fixture.client().respond_from(NodeId(1), retriable);
+    let refusal = produce_response(0, ErrorCode::INVALID_RECORD, -1);
+    fixture.client().respond_from(NodeId(0), refusal);
+    fixture.run();
+    assert!(sick.is_done() && !healthy.is_done());
+    let result = fixture.manager().begin_abort().unwrap();
+    fixture.back_off();
+    assert_eq!(fixture.apis(), [ApiKey::Produce]);
+    fixture.client().respond(ok(1, 1));
+    fixture.run();
+    assert!(healthy.is_done());
+    fixture.serve(ApiKey::EndTxn, ended(NONE));
+    fixture.serve_producer_id(epoch(1));
+    outcome(&result).unwrap().unwrap();
+}
+
+// Java: TransactionManagerTest.testRetryAbortTransaction..., testFailedInflightBatchAfterEpochBump: what is behind a record
+// that was refused fails too, and holds nothing up.
+#[test]
+fn what_follows_a_refused_record_fails_with_it() {
+    let mut fixture = with_record();
+    let sent = [fixture.send(0), fixture.send(0), fixture.send(0)];
+    assert_eq!(fixture.base_sequences(), [1, 2, 3]);
+    fixture.answer_sequence(1, ErrorCode::INVALID_RECORD, -1);
+    fixture.answer_sequence(2, OUT_OF_ORDER, -1);
+    fixture.answer_sequence(3, OUT_OF_ORDER, -1);
+    fixture.run();
+    assert!(sent.iter().all(Sent::is_done));
+    fixture.assert_abortable();
+    fixture.abort(&[ApiKey::EndTxn, ApiKey::InitProducerId]);
+    fixture.assert_all_memory_is_back();
+}
+
+// Answers in another order: the later ones are tried again until the first one's fate is known, and then given up.
+#[test]
+fn batches_behind_a_gap_are_abandoned() {
+    let mut fixture = with_record();
+    let sent = [fixture.send(0), fixture.send(0), fixture.send(0)];
+    fixture.answer_sequence(2, OUT_OF_ORDER, -1);
+    fixture.answer_sequence(3, OUT_OF_ORDER, -1);
+    fixture.answer_sequence(1, ErrorCode::INVALID_RECORD, -1);
+    fixture.run();
+    assert!(sent.iter().all(Sent::is_done));
+    fixture.assert_abortable();
+    fixture.abort(&[ApiKey::EndTxn, ApiKey::InitProducerId]);
+}
+
+// Java: TransactionManagerTest.testAbortTransactionAndReuseSequenceNumberOnError, for brokers that cannot bump epochs.
+#[test]
+fn a_refused_record_without_bump_support() {
+    let mut fixture = transactional(Setup::default());
+    fixture.client().set_api_versions(&OLD_BROKER);
+    fixture.init_transactions();
+    fixture.begin();
+    fixture.send_added(0);
+    fixture.answer(NONE, 0);
+    let sent = fixture.append(0);
+    fixture.run();
+    fixture.answer(ErrorCode::INVALID_RECORD, -1);
+    fixture.run();
+    assert!(sent.is_done());
+    fixture.assert_abortable();
+    fixture.abort(&[ApiKey::EndTxn]);
+    fixture.begin();
+    fixture.send_added(0);
+    assert_eq!(
+        fixture.sent_sequences(),
+        [sequence(0, 1, 1)],
+        "the sequence that was not used"
+    );
+}
+
+// Java: TransactionManagerTest.testTransitionToFatalErrorWhenRetriedBatchIsExpired.
+#[test]
+fn an_unknown_fate_without_bump_support_is_fatal() {
+    let mut fixture = transactional(expiring());
+    fixture.client().set_api_versions(&OLD_BROKER);
+    fixture.init_transactions();
+    fixture.begin();
+    let sent = fixture.send_added(0);
+    fixture.advance(900);
+    fixture.run();
+    assert!(sent.is_done());
+    fixture.answer(ErrorCode::REQUEST_TIMED_OUT, -1);
+    fixture.run();
+    fixture.assert_state("FatalError");
+    assert!(fixture.error_state().is_fatal());
+}
+
+/// Kafka 2.1: no epoch bumps.
+const OLD_BROKER: [(ApiKey, i16, i16); 7] = [
+    (ApiKey::Produce, 0, 7),
+    (ApiKey::FindCoordinator, 0, 2),
+    (ApiKey::InitProducerId, 0, 1),
+    (ApiKey::AddPartitionsToTxn, 0, 1),
+    (ApiKey::AddOffsetsToTxn, 0, 1),
+    (ApiKey::TxnOffsetCommit, 0, 2),
+    (ApiKey::EndTxn, 0, 1),
+];
