@@ -102,6 +102,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         let mut error = error.for_partition(topic_partition);
         if let Some(transactions) = self.transactions.as_ref().filter(|_| is_delivery) {
             error = transactions.handle_error_in_transaction(error);
+            // A commit that waits in another thread fails now.
+            self.accumulator.signal().wake();
         }
         if is_delivery {
             if let Some(callback) = owed.callback.take() {

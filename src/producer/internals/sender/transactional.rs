@@ -68,9 +68,9 @@ impl<C: KafkaClient> Sender<C> {
             let delay = self.client.poll_delay(node.id(), now);
             if is_for_coordinator && self.client.connection_failed(node.id()) {
                 manager.look_for_coordinator(request, now);
-            } else {
-                manager.put_back(request);
+                return Duration::ZERO;
             }
+            manager.put_back(request);
             return delay.min(self.config.retry_backoff);
         }
         let Some(body) = manager.request_body(&request) else {

@@ -230,7 +230,8 @@ fn send_group_metadata_in_txn_offset_commit() {
 #[test]
 fn transactional_split_batch_and_send() {
     let mut fixture = with_record();
-    let sent = [fixture.append(0), fixture.append(0)];
+    let value = [1; 500];
+    let sent = [(); 2].map(|()| fixture.append_value(0, &value));
     fixture.run();
     fixture.answer(ErrorCode::MESSAGE_TOO_LARGE, -1);
     for (base_sequence, offset) in [(1, 1), (2, 2)] {

@@ -105,12 +105,6 @@ fn a_broker_that_cannot_carry_group_metadata_is_fatal() {
     let mut fixture = in_transaction();
     let group = ConsumerGroupMetadata::new(GROUP).generation(1, "member");
     let result = fixture.send_offsets_of(&[(0, 3)], &group);
-    fixture.serve(ApiKey::AddOffsetsToTxn, offsets_added(NONE));
-    fixture.client().prepare_response(coordinator(NONE, 0));
-    fixture.serve_coordinator();
-    assert!(outcome(&result).is_none());
-    let mut fixture = in_transaction();
-    let result = fixture.send_offsets_of(&[(0, 3)], &group);
     fixture.request(ApiKey::AddOffsetsToTxn);
     fixture.client().prepare_response(coordinator(NONE, 0));
     fixture.client().prepare_unsupported_version(|_| true);
