@@ -193,6 +193,7 @@ fn when_all_known_brokers_are_gone_it_starts_again_from_the_bootstrap_servers() 
     let producer = producer_at(&bootstrap)
         .retry_backoff_max(Duration::from_millis(5))
         .reconnect_backoff(Duration::from_millis(300))
+        .request_timeout(Duration::from_secs(5))
         .build()
         .unwrap();
     let waiting = send(&producer, 0);

@@ -283,6 +283,47 @@ fn parked_senders_get_their_error_when_it_does_not() {
     assert_whole_buffer_is_free(&producer);
 }
 
+/// A waiter takes what comes back piece by piece, and returns the pieces when its time is over.
+#[test]
+fn what_a_waiter_gathered_comes_back_when_it_gives_up() {
+    let broker = FakeBroker::builder()
+        .nodes(2)
+        .topic(TOPIC, 2)
+        .start()
+        .unwrap();
+    let producer = producer(&broker)
+        .linger(SOON)
+        .max_block(Duration::from_millis(500))
+        .build()
+        .unwrap();
+    let send = |partition, size: usize| {
+        let value = "v".repeat(size);
+        let record = ProducerRecord::new(TOPIC, value).partition(partition);
+        producer.send(record).unwrap()
+    };
+    send(0, 1).get().unwrap();
+    send(1, 1).get().unwrap();
+    let hold = broker.new_hold();
+    broker
+        .on(Api::Produce)
+        .node(NodeId(1))
+        .then(Action::apply().hold(&hold));
+    let held = send(0, 100_000);
+    thread::scope(|scope| {
+        // Who asks for the result has the record sent at once.
+        let held = scope.spawn(|| held.get().unwrap());
+        assert!(broker.await_requests(Api::Produce, 3, SOON));
+        // This one lingers until somebody waits for memory; then it is sent, and what it leaves goes to the waiter.
+        let lingers = send(1, 1_000);
+        let waiter = send(0, BUFFER - 200);
+        assert_eq!(waiter.get().unwrap_err().kind(), ErrorKind::BufferExhausted);
+        hold.release();
+        held.join().unwrap();
+        lingers.get().unwrap();
+    });
+    assert_whole_buffer_is_free(&producer);
+}
+
 /// First come, first served: one who needs the whole buffer gets it, although others take and return small pieces all the
 /// time.
 #[test]

@@ -53,6 +53,8 @@ fn a_leader_that_moves_is_followed_by_the_hint_in_the_refusal() {
     let producer = producer(&broker)
         .retry_backoff(Duration::from_secs(30))
         .retry_backoff_max(Duration::from_secs(30))
+        .request_timeout(Duration::from_secs(10))
+        .delivery_timeout(Duration::from_secs(10))
         .build()
         .unwrap();
     send(&producer, 0).unwrap();

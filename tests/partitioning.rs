@@ -314,10 +314,10 @@ fn an_unavailable_broker_gets_nothing_new_until_it_is_back() {
     let stuck = producer
         .send(ProducerRecord::new(TOPIC, "stuck").partition(1))
         .unwrap();
-    // By chance alone 60 records in a row would not all miss a partition that is still drawn.
+    // By chance alone a partition that is drawn at all, however seldom, is not missed 1,000 times in a row.
     let mut in_a_row = 0;
     for _ in 0..500 {
-        if in_a_row >= 60 {
+        if in_a_row >= 1_000 {
             break;
         }
         assert!(!stuck.is_done());
@@ -325,7 +325,7 @@ fn an_unavailable_broker_gets_nothing_new_until_it_is_back() {
             in_a_row = if record.is_done() { in_a_row + 1 } else { 0 };
         }
     }
-    assert!(in_a_row >= 60, "it still gets records");
+    assert!(in_a_row >= 1_000, "it still gets records");
     broker.accept_then_close(NodeId(2), false).unwrap();
     stuck.get().unwrap();
     producer.flush().unwrap();

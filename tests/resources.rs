@@ -208,7 +208,7 @@ fn builds_that_fail_leave_nothing() {
     let broker = broker();
     let baseline = Baseline::of(&broker);
     for _ in 0..10 {
-        let build = |servers: &str| KafkaProducer::builder().bootstrap_servers(&servers);
+        let build = |servers: &str| KafkaProducer::builder().bootstrap_servers(servers);
         build("").build().unwrap_err();
         build("nowhere").build().unwrap_err();
         build("[::1]:9092")

@@ -263,6 +263,12 @@ fn a_part_may_fail_alone() {
     }
 }
 
+#[cfg(any(
+    feature = "gzip",
+    feature = "snappy",
+    feature = "lz4",
+    feature = "zstd"
+))]
 fn split_compressed(codec: &str) {
     let broker = broker();
     let producer = producer(&broker)

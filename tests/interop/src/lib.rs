@@ -8,7 +8,7 @@
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "waits here are for librdkafka, which runs on the real clock"
+    reason = "deadlines here are for librdkafka, which runs on the real clock"
 )]
 
 #[cfg(test)]
