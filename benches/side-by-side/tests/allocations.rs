@@ -42,7 +42,8 @@ impl Producer {
 }
 
 fn record() -> ProducerRecord<'static> {
-    ProducerRecord::new("orders", &[b'v'; 100])
+    const VALUE: &[u8] = &[b'v'; 100];
+    ProducerRecord::new("orders", VALUE)
 }
 
 #[test]
