@@ -5,8 +5,8 @@
 //! cargo run --release --example quickstart -- --bootstrap-server localhost:9092 --topic orders
 //! ```
 //!
-//! Without `--bootstrap-server` it starts a test broker of three nodes in its own process, and reads back from it what was
-//! written. Any failure makes the exit code 1.
+//! Without `--bootstrap-server` it starts a test broker of three nodes in its own process, and compares what was
+//! acknowledged with what the broker has. Any failure makes the exit code 1.
 
 #![allow(
     clippy::print_stdout,

@@ -26,6 +26,7 @@ struct Inner {
     topic_partition: Option<TopicPartition>,
     timeout: Option<TimeoutReason>,
     delivery: Delivery,
+    ends_producer: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -71,7 +72,8 @@ pub enum ErrorKind {
     Protocol,
     /// Another producer took over, or the producer's state on the brokers is lost. Java: `ProducerFencedException`.
     Fenced,
-    /// A user's closure, serializer, partitioner or interceptor panicked.
+    /// The user's partitioner panicked. A panic in a serializer is a `Serialization` with this as its source; those in
+    /// callbacks and interceptors go to the log.
     Panic,
     /// The library broke an invariant of its own, or the operating system refused a thread or a socket.
     Internal,
@@ -112,6 +114,7 @@ impl Error {
             topic_partition: None,
             timeout: None,
             delivery: Delivery::NotWritten,
+            ends_producer: false,
             source: None,
         }))
     }
@@ -147,6 +150,11 @@ impl Error {
     /// This error, as a more special kind.
     pub(crate) fn with_kind(self, kind: ErrorKind) -> Self {
         self.with(|inner| inner.kind = kind)
+    }
+
+    /// This error, as the one after which the producer sends nothing more.
+    pub(crate) fn into_fatal(self) -> Self {
+        self.with(|inner| inner.ends_producer = true)
     }
 
     /// This error, said of one partition.
@@ -212,9 +220,12 @@ impl Error {
         }
     }
 
-    /// Whether the producer can do no more work and must be closed.
+    /// Whether the producer can do no more work: close it, and open another one if need be.
+    ///
+    /// So it is when the producer is closed, when another one took over, and when a broker's answer leaves an idempotent
+    /// producer no way to go on, such as missing rights in the answer to a Produce request.
     pub fn is_fatal(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Fenced | ErrorKind::Closed)
+        self.0.ends_producer || matches!(self.0.kind, ErrorKind::Fenced | ErrorKind::Closed)
     }
 
     /// Whether this is a time-out, a full buffer included.
@@ -230,6 +241,12 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What a broker answered is its own text, which names no partition.
+        if let (Some(_), Some(topic_partition)) = (self.0.code, &self.0.topic_partition) {
+            if topic_partition.partition() >= 0 {
+                write!(f, "{topic_partition}: ")?;
+            }
+        }
         f.write_str(&self.0.message)
     }
 }
@@ -273,6 +290,28 @@ mod tests {
         assert_send_sync::<Error>();
         assert_eq!(size_of::<Error>(), size_of::<usize>());
         assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_brokers_answer_is_told_with_the_partition() {
+        let error = Error::from_code(ErrorCode::INVALID_RECORD, "no key");
+        let of = |partition| TopicPartition::new("t", partition);
+        assert_eq!(error.to_string(), "no key");
+        assert_eq!(
+            error.clone().for_partition(of(3)).to_string(),
+            "t-3: no key"
+        );
+        assert_eq!(error.for_partition(of(-1)).to_string(), "no key");
+        let own = Error::new(ErrorKind::Closed, "closed").for_partition(of(3));
+        assert_eq!(own.to_string(), "closed");
+    }
+
+    #[test]
+    fn what_ends_the_producer_is_fatal() {
+        let error = Error::from_code(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, "no rights");
+        assert!(!error.is_fatal());
+        assert!(error.into_fatal().is_fatal());
+        assert!(Error::new(ErrorKind::Closed, "closed").is_fatal());
     }
 
     #[test]

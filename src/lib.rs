@@ -1,8 +1,68 @@
 //! Apache Kafka's producer for programs that have no async runtime.
+//!
+//! It has the semantics, names and defaults of Kafka's Java producer: idempotent with `acks=all`, batches per partition,
+//! five requests in flight on a connection. Any number of threads share one [`KafkaProducer`]; one I/O thread per
+//! producer does the rest, so that there is nothing to poll. The default build has no C in it.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use kafka_producer::{Delivery, KafkaProducer, ProducerRecord};
+//!
+//! # fn main() -> kafka_producer::Result<()> {
+//! # let broker = kafka_producer::testing::FakeBroker::builder().topic("orders", 3).start()?;
+//! # let servers = broker.bootstrap_servers();
+//! # let servers = servers.as_str();
+//! let producer = KafkaProducer::builder()
+//!     .bootstrap_servers(servers) // "broker-1:9092,broker-2:9092"
+//!     .build()?;
+//!
+//! // Wait for one record.
+//! let metadata = producer.send(ProducerRecord::new("orders", "first").key("k"))?.get()?;
+//! println!("{}-{}@{}", metadata.topic(), metadata.partition(), metadata.offset());
+//!
+//! // Or send many, and hear of each one when its fate is known.
+//! for number in 0..100 {
+//!     let record = ProducerRecord::new("orders", format!("value {number}")).key("k");
+//!     producer.send_with_callback(record, |result| match result {
+//!         Ok(_) => {}
+//!         Err(error) if error.delivery() == Delivery::MaybeWritten => eprintln!("perhaps: {error}"),
+//!         Err(error) => eprintln!("not written: {error}"),
+//!     })?;
+//! }
+//!
+//! producer.close(Duration::from_secs(30))?;
+//! # assert_eq!(broker.record_count("orders"), 101);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to look
+//!
+//! - [`KafkaProducer`], [`ProducerRecord`], [`RecordFuture`]: sending. [`Producer`] and [`MockProducer`]: for programs that
+//!   are to be tested without a broker. `testing::FakeBroker` (feature `testing`): a cluster inside the test.
+//! - [`ProducerConfig`]: Kafka's keys, by name or by typed setter; [`manual::configuration`] has them in one table.
+//! - [`Error`]: what failed, and by [`Error::delivery`] whether the log may hold the record all the same;
+//!   [`manual::delivery`] says what to do with each.
+//! - [`manual`]: how it works, what it guarantees, and where it differs from Java.
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! |---|---|---|
+//! | `gzip`, `snappy`, `lz4` | yes | codecs for `compression.type`, in Rust |
+//! | `zstd` | no | the codec of the reference library, which needs a C compiler |
+//! | `testing` | no | the module `testing` with its `FakeBroker` |
+//!
+//! Transactions, TLS, SASL and metrics are not there yet; a configuration that asks for one of them is refused.
 
+#[cfg(feature = "_internals")]
+#[doc(hidden)]
+pub mod _internals;
 mod client;
 pub mod common;
 mod error;
+pub mod manual;
 mod network;
 pub mod producer;
 mod protocol;
@@ -20,3 +80,8 @@ pub use producer::{
     Serializer, TrySendError,
 };
 pub use protocol::ErrorCode;
+
+/// The programs of the README, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

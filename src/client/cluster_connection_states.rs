@@ -38,6 +38,8 @@ struct NodeConnectionState {
     failed_connect_attempts: u32,
     reconnect_backoff: Duration,
     connection_setup_timeout: Duration,
+    /// A request was answered since the node told its versions.
+    has_answered: bool,
     throttled_until: Option<Instant>,
     host: Arc<str>,
     /// Empty: they are to be resolved (again).
@@ -142,6 +144,7 @@ impl ClusterConnectionStates {
             failed_connect_attempts: 0,
             reconnect_backoff: self.reconnect_backoff.backoff(0),
             connection_setup_timeout: self.connection_setup_timeout.backoff(0),
+            has_answered: false,
             throttled_until: None,
             host: Arc::from(host),
             addresses: Vec::new(),
@@ -219,10 +222,24 @@ impl ClusterConnectionStates {
     pub(crate) fn ready(&mut self, id: NodeId) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.state = ConnectionState::Ready;
+            node.has_answered = false;
             node.failed_attempts = 0;
             node.reconnect_backoff = self.reconnect_backoff.backoff(0);
             self.connecting.remove(&id);
         }
+    }
+
+    /// The node has answered a request. True for the first one since it is ready.
+    pub(crate) fn answered(&mut self, id: NodeId) -> bool {
+        let node = self.nodes.get_mut(&id);
+        node.is_some_and(|node| !std::mem::replace(&mut node.has_answered, true))
+    }
+
+    /// Whether the node is ready, and has answered nothing since.
+    pub(crate) fn has_not_answered(&self, id: NodeId) -> bool {
+        self.nodes
+            .get(&id)
+            .is_some_and(|node| node.state == ConnectionState::Ready && !node.has_answered)
     }
 
     /// The node is not to be sent to until then. An earlier time than one that is set changes nothing.

@@ -8,6 +8,7 @@
 //! Differs from Java: one type, because there is only a producer; nothing on the path of a send whose topic is known
 //! takes the lock.
 
+mod connection_failures;
 mod errors;
 mod leader_epochs;
 mod nodes;
@@ -221,6 +222,29 @@ impl Metadata {
     pub(crate) fn fatal_error(&self, error: Error) {
         self.change(|_, state| state.fatal_error = Some(error));
         self.updated.notify_all();
+    }
+
+    /// A connection to `node` failed, or could not be made.
+    pub(crate) fn connection_failed(&self, node: &Node, kind: ErrorKind, cause: &str) {
+        let mut state = self.state.lock();
+        let version = state.update_version;
+        state.connection_failures.add(node, kind, cause, version);
+    }
+
+    /// `node` has answered a request: what was wrong with it is over.
+    pub(crate) fn connection_succeeded(&self, node: &Node) {
+        self.state.lock().connection_failures.remove(node);
+    }
+
+    /// Why no update came since the last one, as far as connections that failed tell: the last failure of each address.
+    pub(crate) fn connection_failure(&self) -> Option<Error> {
+        let state = self.state.lock();
+        state.connection_failures.since(state.update_version)
+    }
+
+    /// Why `node` cannot be reached, if it was tried and has not answered since.
+    pub(crate) fn connection_failure_of(&self, node: &Node) -> Option<Error> {
+        self.state.lock().connection_failures.of(node)
     }
 
     /// Wakes the waiters; no update is taken any more.

@@ -19,7 +19,9 @@ pub(crate) use host_resolver::{SystemHostLookup, ThreadedHostResolver};
 pub(crate) use kafka_client::{
     ClientRequest, ClientResponse, CorrelationId, KafkaClient, RequestFailure,
 };
-pub(crate) use metadata::{Metadata, MetadataConfig, MetadataRequestVersion, node_from_wire};
+pub(crate) use metadata::{
+    Metadata, MetadataConfig, MetadataRequestVersion, node_from_wire, printable,
+};
 pub use metadata_updater::MetadataRecoveryStrategy;
 #[cfg(test)]
 pub(crate) use mock_client::MockClient;

@@ -29,6 +29,7 @@ use super::{
     RequestFailure,
 };
 use crate::common::{Node, NodeId};
+use crate::error::ErrorKind;
 use crate::network::Selectable;
 use crate::protocol::ApiKey;
 use crate::sync::Arc;
@@ -203,6 +204,8 @@ impl<S: Selectable> NetworkClient<S> {
     fn handle_failed_connect(&mut self, node: &Node, reason: &str, now: Instant) {
         log::warn!("cannot connect to node {node}: {reason}");
         self.connections.states.disconnected(node.id(), now);
+        let metadata = self.updater.metadata();
+        metadata.connection_failed(node, ErrorKind::Network, reason);
         self.updater.handle_server_disconnect(now);
     }
 }

@@ -76,7 +76,7 @@ impl ConfigKey {
         }
     }
 
-    /// The default as text; `None` where the key must be set, or is null by default.
+    /// The default as text; `None` where Kafka has none, or it is null.
     pub fn default_value(&self) -> Option<&'static str> {
         match self.default {
             DefaultValue::Text(text) => Some(text),
@@ -84,7 +84,8 @@ impl ConfigKey {
         }
     }
 
-    /// Whether the key must be set.
+    /// Whether Kafka has no default for the key. Of these only `bootstrap.servers` must be set here: serializers are values
+    /// that the builder has a default for.
     pub fn is_required(&self) -> bool {
         self.default == DefaultValue::Required
     }

@@ -20,7 +20,7 @@ use super::internals::{RecordAccumulator, SenderControl};
 use super::producer_interceptors::ProducerInterceptors;
 use super::{
     BytesSerializer, Callback, Partitioner, ProducerConfig, ProducerRecord, RecordFuture,
-    RecordMetadata, Serializer,
+    RecordMetadata, Serializer, check_topic,
 };
 use crate::client::Metadata;
 use crate::common::PartitionInfo;
@@ -101,10 +101,12 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// The record was not sent and never will be: `Closed`, `Serialization`, `IllegalArgument` (a negative partition or
-    /// timestamp), `Panic` (in a serializer or partitioner), or `WouldDeadlock` (inside a callback, where the call would
-    /// have to wait). As in Java, failures that have to do with the cluster are in the [`RecordFuture`] instead: no
-    /// metadata or no buffer memory within `max.block.ms`, a record too large, an illegal or forbidden topic.
+    /// The record was not sent and never will be: `Closed`, `Serialization` (the serializer refused it, or panicked),
+    /// `IllegalArgument` (a negative partition or timestamp, a partitioner that failed or chose what is no partition),
+    /// `Panic` (in the partitioner), or `WouldDeadlock` (inside a callback, where the call would have to wait). As in Java,
+    /// failures that have to do with the cluster are in the [`RecordFuture`] instead: no metadata or no buffer memory
+    /// within `max.block.ms`, a record too large, an illegal or forbidden topic. The manual's page
+    /// [`delivery`](crate::manual::delivery) says what to do with each.
     ///
     /// # Blocking
     ///
@@ -198,6 +200,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// While the topic's metadata are not known: at most `max.block.ms`.
     pub fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
+        check_topic(topic)?;
         self.metadata.add(topic, self.time.now());
         self.wait_on_metadata(topic, None, self.max_block)?;
         let cluster = self.metadata.snapshot();

@@ -32,6 +32,7 @@ pub use producer_config::{
     ProducerConfig,
 };
 pub use producer_interceptor::ProducerInterceptor;
+pub(crate) use producer_record::check_topic;
 pub use producer_record::{Data, IntoData, ProducerRecord, RecordData};
 pub use record_future::RecordFuture;
 pub use record_metadata::RecordMetadata;

@@ -9,7 +9,7 @@ use crate::error::Result;
 
 /// A producer, real or mock, so that a program can hold an `Arc<dyn Producer>` and be tested without brokers.
 ///
-/// The methods are those of [`KafkaProducer`](crate::KafkaProducer); what is said there of blocking and of errors holds
+/// The methods are those of [`KafkaProducer`]; what is said there of blocking and of errors holds
 /// here.
 ///
 /// ```

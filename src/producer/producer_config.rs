@@ -33,13 +33,13 @@ use keys::{rule_text, with_producer_keys};
 ///
 /// ```
 /// # use std::time::Duration;
-/// use kafka_producer::{CompressionType, ProducerConfig};
+/// use kafka_producer::{Acks, ProducerConfig};
 ///
 /// let mut config = ProducerConfig::new();
 /// config
 ///     .bootstrap_servers("broker-1:9092,broker-2:9092")
 ///     .linger(Duration::from_millis(20))
-///     .compression_type(CompressionType::Lz4);
+///     .acks(Acks::All);
 /// config.set("batch.size", "65536")?;
 /// config.validate()?;
 ///
@@ -189,6 +189,8 @@ macro_rules! default_text {
     };
 }
 
+pub(crate) use default_text;
+
 macro_rules! define_setters {
     ($(
         $(#[doc = $doc:literal])+
@@ -215,6 +217,8 @@ macro_rules! valid_text {
     (any) => { "" };
     ($($rule:tt)+) => { concat!(" Valid: `", rule_text!($($rule)+), "`.") };
 }
+
+pub(crate) use valid_text;
 
 with_producer_keys!(define_setters);
 

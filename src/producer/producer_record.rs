@@ -9,6 +9,9 @@ use std::fmt;
 use crate::common::Headers;
 use crate::error::{Error, ErrorKind, Result};
 
+/// Java (broker): `Topic.MAX_NAME_LENGTH`.
+const MAX_TOPIC_LENGTH: usize = 249;
+
 /// A topic, a value, and what else there is to say of a record. Borrows what it is given by reference, so that making
 /// one of `&str` and `&[u8]` allocates nothing.
 ///
@@ -134,13 +137,22 @@ impl<'a, K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerRecord<'a, K, V
         match (self.partition, self.timestamp) {
             (Some(partition @ ..=-1), _) => negative("partition", partition.into()),
             (_, Some(timestamp @ ..=-1)) => negative("timestamp", timestamp),
-            _ if self.topic.is_empty() => {
-                let message = "the record's topic is empty: a topic needs a name";
-                Err(Error::new(ErrorKind::InvalidTopic, message))
-            }
-            _ => Ok(()),
+            _ => check_topic(&self.topic),
         }
     }
+}
+
+/// What no broker takes as the name of a topic, by its length. A name that is too long for the protocol would keep the
+/// metadata of all other topics from being asked for; the rest of the rules is left to the brokers, as in Java.
+pub(crate) fn check_topic(topic: &str) -> Result<()> {
+    let text = match topic.len() {
+        0 => "the topic is empty: a topic needs a name".to_owned(),
+        1..=MAX_TOPIC_LENGTH => return Ok(()),
+        length => {
+            format!("the topic's name has {length} bytes, which is more than {MAX_TOPIC_LENGTH}")
+        }
+    };
+    Err(Error::new(ErrorKind::InvalidTopic, text))
 }
 
 impl<K, V> Clone for ProducerRecord<'_, K, V>

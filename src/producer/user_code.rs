@@ -99,9 +99,8 @@ mod tests {
                 std::panic::panic_any(Self);
             }
         }
-        contain("the hook", || std::panic::panic_any(Bomb))
-            .map(|()| ())
-            .unwrap_err();
+        let hook = || -> () { std::panic::panic_any(Bomb) };
+        contain("the hook", hook).unwrap_err();
     }
 
     #[test]

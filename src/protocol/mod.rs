@@ -3,6 +3,15 @@
 //! Pure: bytes in, values out, and back. Nothing that came from the wire panics, indexes, or reserves more memory than
 //! the bytes present justify.
 
+#![cfg_attr(
+    not(feature = "testing"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "the half of the wire format that a broker speaks is for `testing`"
+    )
+)]
+
 mod api_key;
 mod body;
 mod error_code;

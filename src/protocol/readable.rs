@@ -66,6 +66,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What is left.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Takes what is left, unread.
     pub(crate) fn skip_rest(&mut self) {
         self.offset += self.rest.len();

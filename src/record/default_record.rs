@@ -22,7 +22,7 @@ use super::varint::{
 use crate::common::{Header, Headers};
 
 /// The most that a record takes besides key, value and headers: length 5, attributes 1, timestamp 10, offset 5.
-pub(crate) const MAX_RECORD_OVERHEAD: usize = 21;
+const MAX_RECORD_OVERHEAD: usize = 21;
 
 /// The fewest bytes that a record takes: each of its seven numbers takes one.
 const MIN_RECORD_SIZE: usize = 7;
@@ -91,9 +91,30 @@ impl<'a> DefaultRecord<'a> {
         })
     }
 
-    /// Upper bound of the size of a batch with this record alone.
     #[inline]
-    #[cfg(test)]
+    pub(crate) fn key(&self) -> Option<&'a [u8]> {
+        self.key
+    }
+
+    #[inline]
+    pub(crate) fn value(&self) -> Option<&'a [u8]> {
+        self.value
+    }
+
+    /// The length of the key as it is written: -1 for null.
+    #[inline]
+    pub(crate) fn key_length(&self) -> i32 {
+        self.key_length
+    }
+
+    /// The length of the value as it is written: -1 for null.
+    #[inline]
+    pub(crate) fn value_length(&self) -> i32 {
+        self.value_length
+    }
+
+    /// Upper bound of the size of a batch with this record alone. Java: `AbstractRecords.estimateSizeInBytesUpperBound`.
+    #[inline]
     pub(crate) fn batch_size_upper_bound(&self) -> usize {
         RECORD_BATCH_OVERHEAD + MAX_RECORD_OVERHEAD + self.fields_size
     }
@@ -151,13 +172,13 @@ fn length_of(field: Option<&[u8]>, name: &'static str) -> Result<i32, RecordErro
 
 /// The size of a field with its length, -1 standing for null.
 #[inline]
-pub(crate) fn size_of_nullable(length: i32) -> u64 {
+fn size_of_nullable(length: i32) -> u64 {
     size_of_varint(length) as u64 + u64::from(length.max(0).unsigned_abs())
 }
 
 /// Bytes of the headers with their count in front. Kept off the hot path: most records have none.
 #[cold]
-pub(crate) fn measure_headers(headers: &Headers) -> Result<(i32, u64), RecordError> {
+fn measure_headers(headers: &Headers) -> Result<(i32, u64), RecordError> {
     let count = i32::try_from(headers.len()).map_err(|_| RecordError::TooLong("header list"))?;
     let mut size = size_of_varint(count) as u64;
     for header in headers {

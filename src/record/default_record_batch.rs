@@ -23,11 +23,8 @@
 use byteorder::{BigEndian, ByteOrder};
 
 use super::compression::{CompressionType, decompress};
-use super::default_record::{
-    DecodedRecord, MAX_RECORD_OVERHEAD, measure_headers, read_records, size_of_nullable,
-};
+use super::default_record::{DecodedRecord, read_records};
 use super::record_error::RecordError;
-use crate::common::Headers;
 
 /// The size of a batch's header.
 pub(crate) const RECORD_BATCH_OVERHEAD: usize = 61;
@@ -189,38 +186,6 @@ fn write_crc(batch: &mut [u8]) -> Result<(), RecordError> {
 
 fn compute_crc(batch: &[u8]) -> u32 {
     crc32c::crc32c(batch.get(ATTRIBUTES..).unwrap_or_default())
-}
-
-/// Upper bound of the size of a batch with this record alone. Java: `AbstractRecords.estimateSizeInBytesUpperBound`.
-#[inline]
-pub(crate) fn estimate_batch_size_upper_bound(
-    key: Option<&[u8]>,
-    value: Option<&[u8]>,
-    headers: &Headers,
-) -> usize {
-    estimate_batch_size_upper_bound_of(key.map(<[u8]>::len), value.map(<[u8]>::len), headers)
-}
-
-/// The same for a key and a value of these lengths.
-#[inline]
-pub(crate) fn estimate_batch_size_upper_bound_of(
-    key: Option<usize>,
-    value: Option<usize>,
-    headers: &Headers,
-) -> usize {
-    let size_of = |length: Option<usize>| match length.map(i32::try_from) {
-        None => size_of_nullable(-1),
-        Some(Ok(length)) => size_of_nullable(length),
-        // Too long for any batch: the bound need only say so too.
-        Some(Err(_)) => u64::from(u32::MAX),
-    };
-    let headers_size = if headers.is_empty() {
-        1
-    } else {
-        measure_headers(headers).map_or_else(|_| u64::from(u32::MAX), |(_, size)| size)
-    };
-    let fields = size_of(key) + size_of(value) + headers_size;
-    RECORD_BATCH_OVERHEAD + MAX_RECORD_OVERHEAD + usize::try_from(fields).unwrap_or(usize::MAX / 2)
 }
 
 /// The sequence `by` records later: sequences wrap from `i32::MAX` to 0.

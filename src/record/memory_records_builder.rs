@@ -16,7 +16,6 @@ use super::default_record_batch::{
     BatchSummary, ProducerState, RECORD_BATCH_OVERHEAD, write_header,
 };
 use super::record_error::RecordError;
-use crate::common::Headers;
 
 /// Estimates of compressed sizes are raised by this much, because a batch that overruns its memory is dear.
 const COMPRESSION_RATE_ESTIMATION_FACTOR: f32 = 1.05;
@@ -88,44 +87,12 @@ impl MemoryRecordsBuilder {
         }
     }
 
-    /// Appends a record whether there is room for it or not.
-    ///
-    /// # Errors
-    /// The timestamp is negative and not -1, a length is beyond the format, the batch is closed, or the codec failed.
-    /// Only the last one changes the batch.
-    #[inline]
-    #[cfg(test)]
-    pub(crate) fn append(
-        &mut self,
-        timestamp: i64,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        headers: &Headers,
-    ) -> Result<(), RecordError> {
-        let record = DefaultRecord::new(key, value, headers)?;
-        self.check_appendable(timestamp)?;
-        let place = self.place(timestamp, &record);
-        self.write(timestamp, &record, &place)
-    }
-
     /// Appends a record if there is room; `false` says that there is not, or that the batch is closed for appends.
     ///
     /// # Errors
-    /// As [`append`](Self::append), except for a closed batch.
+    /// The timestamp is negative and not -1, or the codec failed. Only the last one changes the batch.
     #[inline]
     pub(crate) fn try_append(
-        &mut self,
-        timestamp: i64,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        headers: &Headers,
-    ) -> Result<bool, RecordError> {
-        self.try_append_record(timestamp, &DefaultRecord::new(key, value, headers)?)
-    }
-
-    /// [`try_append`](Self::try_append) of a record that was measured before, outside of the partition's lock.
-    #[inline]
-    pub(crate) fn try_append_record(
         &mut self,
         timestamp: i64,
         record: &DefaultRecord<'_>,
@@ -140,25 +107,6 @@ impl MemoryRecordsBuilder {
         }
         self.write(timestamp, record, &place)?;
         Ok(true)
-    }
-
-    /// Whether a record fits: an empty batch takes any.
-    #[inline]
-    #[cfg(test)]
-    pub(crate) fn has_room_for(
-        &self,
-        timestamp: i64,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        headers: &Headers,
-    ) -> bool {
-        match DefaultRecord::new(key, value, headers) {
-            Ok(record) => {
-                !self.is_closed_for_appends()
-                    && self.has_room_for_bytes(self.place(timestamp, &record).size)
-            }
-            Err(_) => false,
-        }
     }
 
     /// The next record is counted uncompressed, which leaves room for a guess that was too low.
@@ -233,13 +181,6 @@ impl MemoryRecordsBuilder {
         // A batch always takes a first record, however small the limit.
         self.is_closed_for_appends()
             || (self.record_count > 0 && self.write_limit <= self.estimated_bytes_written())
-    }
-
-    /// How many records were appended.
-    #[inline]
-    #[cfg(test)]
-    pub(crate) fn record_count(&self) -> u32 {
-        self.record_count.unsigned_abs()
     }
 
     /// Whether nothing was appended.

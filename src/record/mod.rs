@@ -3,6 +3,15 @@
 //! A batch is built by a [`MemoryRecordsBuilder`] straight into the memory that goes to the socket. Message formats 0
 //! and 1 are absent: no broker that this library speaks to asks for them.
 
+#![cfg_attr(
+    not(feature = "testing"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what only a broker reads of a batch is for `testing`"
+    )
+)]
+
 mod compression;
 mod compression_ratio_estimator;
 mod default_record;
@@ -14,10 +23,11 @@ mod varint;
 pub(crate) use compression::Compression;
 pub use compression::CompressionType;
 pub(crate) use compression_ratio_estimator::CompressionRatioEstimator;
-pub(crate) use default_record::DecodedRecord;
+pub(crate) use default_record::{DecodedRecord, DefaultRecord};
 pub(crate) use default_record_batch::{
-    ProducerState, RECORD_BATCH_OVERHEAD, RecordBatch, estimate_batch_size_upper_bound,
-    increment_sequence, rewrite_producer_state,
+    ProducerState, RECORD_BATCH_OVERHEAD, RecordBatch, increment_sequence, rewrite_producer_state,
 };
 pub(crate) use memory_records_builder::MemoryRecordsBuilder;
 pub(crate) use record_error::RecordError;
+#[cfg(feature = "_internals")]
+pub(crate) use varint::write_varlong;

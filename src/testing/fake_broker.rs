@@ -86,7 +86,7 @@ impl Api {
 /// What goes wrong is up to the test: [`on`](Self::on) scripts the next requests, [`on_request`](Self::on_request) looks at
 /// each, and [`stop_node`](Self::stop_node), [`move_leader`](Self::move_leader) and the like change the cluster.
 ///
-/// ```ignore
+/// ```
 /// use kafka_producer::testing::{Action, Api, FakeBroker};
 /// use kafka_producer::{KafkaProducer, ProducerRecord};
 ///
@@ -96,7 +96,7 @@ impl Api {
 /// broker.on(Api::Produce).then(Action::apply().disconnect());
 ///
 /// let producer = KafkaProducer::builder()
-///     .bootstrap_servers(broker.bootstrap_servers())
+///     .bootstrap_servers(&broker.bootstrap_servers())
 ///     .build()?;
 /// producer.send(ProducerRecord::new("orders", "value").key("k"))?.get()?;
 ///

@@ -17,11 +17,11 @@ macro_rules! choice {
                 }
             }
 
-            /// The value of this name, in either case.
+            /// The value of this name.
             pub(crate) fn from_name(name: &str) -> Option<Self> {
                 [$(Self::$variant),+]
                     .into_iter()
-                    .find(|choice| choice.as_str().eq_ignore_ascii_case(name))
+                    .find(|choice| choice.as_str() == name)
             }
         }
 

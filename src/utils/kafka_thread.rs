@@ -17,6 +17,8 @@ impl KafkaThread {
         name: String,
         body: impl FnOnce() + Send + 'static,
     ) -> io::Result<thread::JoinHandle<()>> {
+        // The name holds the user's client.id, and std panics at a zero byte in it.
+        let name = name.replace('\0', "?");
         thread::Builder::new().name(name.clone()).spawn(move || {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
             if outcome.is_err() {

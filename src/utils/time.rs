@@ -30,8 +30,10 @@ impl Time for SystemTime {
 
     fn unix_millis(&self) -> i64 {
         let since_epoch = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
+        // In 64 bits: this is the clock read of every send, and `as_millis` divides 128.
         since_epoch.map_or(0, |elapsed| {
-            i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+            let millis = elapsed.as_secs() * 1000 + u64::from(elapsed.subsec_millis());
+            i64::try_from(millis).unwrap_or(i64::MAX)
         })
     }
 }

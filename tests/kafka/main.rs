@@ -14,7 +14,17 @@
     reason = "a test harness: what goes wrong here is to fail the test, and real brokers run on the real clock"
 )]
 
+mod examples;
+mod faults;
 mod harness;
 #[path = "../support/history.rs"]
 mod history;
+mod legacy;
+mod load;
+mod million;
+mod refusals;
+mod round_trip;
 mod self_test;
+mod stalled;
+mod topics;
+mod usage;

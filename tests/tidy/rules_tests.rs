@@ -209,6 +209,11 @@ fn nothing_is_left_open() {
     passes(
         blanket_allows,
         "src/a.rs",
+        "#[cfg_attr(not(feature = \"f\"), allow(dead_code, reason = \"for f\"))]",
+    );
+    passes(
+        blanket_allows,
+        "src/a.rs",
         "#[allow(clippy::panic, reason = \"dead_code\")]",
     );
 }

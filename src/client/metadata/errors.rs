@@ -63,8 +63,14 @@ impl TopicErrors {
 fn error_of(topic: &str, code: ErrorCode) -> Error {
     let topic = printable(topic);
     let text = match code {
-        ErrorCode::INVALID_TOPIC_EXCEPTION => format!("'{topic}' is not a valid topic name"),
+        ErrorCode::INVALID_TOPIC_EXCEPTION => format!(
+            "'{topic}' is not a valid topic name: it may have up to 249 letters, digits, '.', '_' and '-'"
+        ),
         ErrorCode::TOPIC_AUTHORIZATION_FAILED => format!("not authorized for topic '{topic}'"),
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => format!(
+            "the cluster answered {code} for topic '{topic}': it does not exist, and is created on demand only where \
+             the brokers allow it (auto.create.topics.enable)"
+        ),
         _ => format!("the cluster answered {code} for topic '{topic}'"),
     };
     Error::from_code(code, text)

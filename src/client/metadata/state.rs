@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 
+use super::connection_failures::ConnectionFailures;
 use super::errors::TopicErrors;
 use super::leader_epochs::LeaderEpochs;
 use super::refresh_schedule::RefreshSchedule;
@@ -27,6 +28,7 @@ pub(super) struct MetadataState {
     pub(super) epochs: LeaderEpochs,
     pub(super) errors: TopicErrors,
     pub(super) fatal_error: Option<Error>,
+    pub(super) connection_failures: ConnectionFailures,
     pub(super) closed: bool,
     pub(super) bootstrap_nodes: Vec<Node>,
 }
@@ -41,6 +43,7 @@ impl MetadataState {
             epochs: LeaderEpochs::default(),
             errors: TopicErrors::default(),
             fatal_error: None,
+            connection_failures: ConnectionFailures::default(),
             closed: false,
             bootstrap_nodes: Vec::new(),
         }

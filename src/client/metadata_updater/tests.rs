@@ -274,7 +274,7 @@ fn rebootstraps_when_a_broker_asks_for_it_but_not_hot() {
 fn names_of_the_strategies() {
     let from = MetadataRecoveryStrategy::from_name;
     assert_eq!(
-        from("REBOOTSTRAP"),
+        from("rebootstrap"),
         Some(MetadataRecoveryStrategy::Rebootstrap)
     );
     assert_eq!(from("none"), Some(MetadataRecoveryStrategy::None));

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::NetworkClient;
+use super::disconnections::Ending;
 use crate::client::ClientResponse;
 use crate::client::in_flight_requests::InFlightRequest;
 use crate::client::node_api_versions::NodeApiVersions;
@@ -32,8 +33,8 @@ impl<S: Selectable> NetworkClient<S> {
             }
             self.connections.states.checking_api_versions(node);
             if self.send_api_versions_request(node, version, now).is_err() {
-                let cause = "it cannot be asked for its versions";
-                self.close_connection(node, cause, false, responses, now);
+                let ending = Ending::network("it cannot be asked for its versions");
+                self.close_connection(node, &ending, responses, now);
             }
         }
     }
@@ -54,7 +55,7 @@ impl<S: Selectable> NetworkClient<S> {
                         "it answered {} when asked for its versions (v{})",
                         response.error_code, request.api_version
                     );
-                    self.close_connection(node, &cause, false, responses, now);
+                    self.close_connection(node, &Ending::protocol(cause), responses, now);
                 }
             };
         }
@@ -85,12 +86,10 @@ impl<S: Selectable> NetworkClient<S> {
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
-        let text = format!(
-            "{} cannot be produced to: {missing} (brokers before Kafka 2.1 are not supported)",
-            self.describe(node)
-        );
+        let why = format!("{missing} (brokers of Kafka 2.1 to 4.x are supported)");
+        let text = format!("{} cannot be produced to: {why}", self.describe(node));
         log::error!("{text}");
-        self.close_connection(node, "it is too old", false, responses, now);
+        self.close_connection(node, &Ending::too_old(why), responses, now);
         let error = Error::new(ErrorKind::UnsupportedVersion, text);
         self.updater.metadata().fatal_error(error);
     }

@@ -7,7 +7,42 @@ use super::NetworkClient;
 use crate::client::in_flight_requests::Requester;
 use crate::client::{ClientResponse, RequestFailure};
 use crate::common::NodeId;
+use crate::error::ErrorKind;
 use crate::network::{Disconnect, Selectable};
+
+/// Why a connection ends.
+pub(super) struct Ending {
+    kind: ErrorKind,
+    cause: String,
+}
+
+impl Ending {
+    pub(super) fn network(cause: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Network, cause)
+    }
+
+    pub(super) fn timed_out(cause: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Timeout, cause)
+    }
+
+    /// The node does not keep to the protocol.
+    pub(super) fn protocol(cause: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Protocol, cause)
+    }
+
+    pub(super) fn too_old(cause: impl Into<String>) -> Self {
+        Self::new(ErrorKind::UnsupportedVersion, cause)
+    }
+
+    fn new(kind: ErrorKind, cause: impl Into<String>) -> Self {
+        let cause = cause.into();
+        Self { kind, cause }
+    }
+
+    fn has_timed_out(&self) -> bool {
+        self.kind == ErrorKind::Timeout
+    }
+}
 
 impl<S: Selectable> NetworkClient<S> {
     pub(super) fn handle_disconnections(
@@ -25,21 +60,61 @@ impl<S: Selectable> NetworkClient<S> {
                 Disconnect::InvalidReceive(_) => log::warn!("{name}: {why}"),
                 _ => log::info!("{name} disconnected: {why}"),
             }
-            self.process_disconnection(node, &why.to_string(), false, responses, now);
+            let ending = self.explain(node, &why);
+            if why != Disconnect::Expired {
+                self.note_failure(node, &ending);
+            }
+            self.process_disconnection(node, &ending, responses, now);
         }
     }
 
-    /// Ends a connection from this side.
+    /// Why the selector lost a connection, with what is likely behind it where the node hung up before it answered.
+    fn explain(&self, node: NodeId, why: &Disconnect) -> Ending {
+        if matches!(why, Disconnect::InvalidReceive(_)) {
+            return Ending::protocol(why.to_string());
+        }
+        let states = &self.connections.states;
+        let hung_up = matches!(why, Disconnect::PeerClosed | Disconnect::Failed { .. });
+        let hint = if hung_up && states.is_preparing(node) {
+            " before it told its versions: it may expect TLS (security.protocol), or be no Kafka broker"
+        } else if hung_up && states.has_not_answered(node) {
+            " after it told its versions and answered nothing else: it may expect SASL (security.protocol)"
+        } else {
+            ""
+        };
+        Ending::network(format!("{why}{hint}"))
+    }
+
+    /// For those who wait for a node in vain.
+    fn note_failure(&self, node: NodeId, ending: &Ending) {
+        let metadata = self.updater.metadata();
+        if let Some(node) = metadata.snapshot().node(node) {
+            metadata.connection_failed(node, ending.kind, &ending.cause);
+        }
+    }
+
+    /// Ends a connection from this side, because of something that the node did or did not do.
     pub(super) fn close_connection(
         &mut self,
         node: NodeId,
-        cause: &str,
-        timed_out: bool,
+        ending: &Ending,
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
-        log::warn!("disconnecting from {}: {cause}", self.describe(node));
-        self.process_disconnection(node, cause, timed_out, responses, now);
+        self.note_failure(node, ending);
+        self.end_connection(node, ending, responses, now);
+    }
+
+    pub(super) fn end_connection(
+        &mut self,
+        node: NodeId,
+        ending: &Ending,
+        responses: &mut Vec<ClientResponse>,
+        now: Instant,
+    ) {
+        let name = self.describe(node);
+        log::warn!("disconnecting from {name}: {}", ending.cause);
+        self.process_disconnection(node, ending, responses, now);
         self.connections.selector.close(node);
     }
 
@@ -47,17 +122,16 @@ impl<S: Selectable> NetworkClient<S> {
     fn process_disconnection(
         &mut self,
         node: NodeId,
-        cause: &str,
-        timed_out: bool,
+        ending: &Ending,
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
         self.connections.states.disconnected(node, now);
         self.forget_connection(node);
-        self.cancel_in_flight_requests(node, cause, timed_out, responses, now);
+        self.cancel_in_flight_requests(node, ending, responses, now);
         let snapshot = self.updater.metadata().snapshot();
         if let Some(node) = snapshot.node(node).filter(|_| snapshot.is_bootstrap()) {
-            log::warn!("bootstrap broker {node} disconnected: {cause}");
+            log::warn!("bootstrap broker {node} disconnected: {}", ending.cause);
         }
         drop(snapshot);
         self.updater.handle_server_disconnect(now);
@@ -67,19 +141,19 @@ impl<S: Selectable> NetworkClient<S> {
     pub(super) fn cancel_in_flight_requests(
         &mut self,
         node: NodeId,
-        cause: &str,
-        timed_out: bool,
+        ending: &Ending,
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
         let has_written_newest = self.connections.has_written_newest(node);
+        let cause = format!("{}: {}", self.describe(node), ending.cause);
         for request in self.connections.in_flight.clear_all(node) {
             match request.requester {
                 Requester::Caller => {
                     let failure = RequestFailure::Disconnected {
-                        timed_out,
+                        timed_out: ending.has_timed_out(),
                         was_written: request.is_send_complete || has_written_newest,
-                        cause: cause.to_owned(),
+                        cause: cause.clone(),
                     };
                     responses.push(request.into_response(Err(failure)));
                 }

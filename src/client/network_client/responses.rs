@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::NetworkClient;
+use super::disconnections::Ending;
 use crate::client::in_flight_requests::{InFlightRequest, Requester};
 use crate::client::{ClientResponse, RequestFailure};
 use crate::common::NodeId;
@@ -60,13 +61,16 @@ impl<S: Selectable> NetworkClient<S> {
                     "it sent a response with correlation id {received} instead of {expected}"
                 ),
             };
-            return self.close_connection(node, &cause, false, responses, now);
+            return self.close_connection(node, &Ending::protocol(cause), responses, now);
         }
         let Some(request) = self.connections.in_flight.complete_next(node) else {
             return;
         };
         match decode_response(request.api_key, request.api_version, &receive.payload) {
-            Ok((_, body)) => self.handle_response(request, body, responses, now),
+            Ok((_, body)) => {
+                self.note_answer(&request);
+                self.handle_response(request, body, responses, now);
+            }
             Err(error) => {
                 let (key, version) = (request.api_key, request.api_version);
                 let message = format!(
@@ -74,7 +78,20 @@ impl<S: Selectable> NetworkClient<S> {
                     self.describe(node)
                 );
                 self.fail_unparsable(request, &message, responses, now);
-                self.close_connection(node, &message, false, responses, now);
+                let cause = format!("its {key} v{version} response cannot be understood: {error}");
+                self.close_connection(node, &Ending::protocol(cause), responses, now);
+            }
+        }
+    }
+
+    fn note_answer(&mut self, request: &InFlightRequest) {
+        let node = request.destination;
+        let is_first = !matches!(request.requester, Requester::ApiVersions)
+            && self.connections.states.answered(node);
+        if is_first {
+            let metadata = self.updater.metadata();
+            if let Some(node) = metadata.snapshot().node(node) {
+                metadata.connection_succeeded(node);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Scenarios of Java's NetworkClientTest, on a mock clock and a mock selector.
 
+mod failures;
 mod hostile;
 mod metadata;
 mod nodes;

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::NetworkClient;
+use super::disconnections::Ending;
 use crate::client::ClientResponse;
 use crate::network::Selectable;
 
@@ -36,7 +37,7 @@ impl<S: Selectable> NetworkClient<S> {
                 "no connection within {} ms (socket.connection.setup.timeout.ms)",
                 timeout.unwrap_or_default().as_millis()
             );
-            self.close_connection(node, &cause, true, responses, now);
+            self.close_connection(node, &Ending::timed_out(cause), responses, now);
         }
     }
 
@@ -47,8 +48,8 @@ impl<S: Selectable> NetworkClient<S> {
     ) {
         let in_flight = &self.connections.in_flight;
         for node in in_flight.nodes_with_timed_out_requests(now) {
-            let cause = "a request was not answered within request.timeout.ms";
-            self.close_connection(node, cause, true, responses, now);
+            let ending = Ending::timed_out("a request was not answered within request.timeout.ms");
+            self.close_connection(node, &ending, responses, now);
         }
     }
 
@@ -57,7 +58,9 @@ impl<S: Selectable> NetworkClient<S> {
             return;
         }
         for node in self.connections.states.nodes_with_connections() {
-            self.close_connection(node, "the client rebootstraps", false, responses, now);
+            // The node is not to blame, and what is known against it stays known.
+            let ending = Ending::network("the client rebootstraps");
+            self.end_connection(node, &ending, responses, now);
         }
         self.updater.rebootstrap(now);
     }

@@ -161,43 +161,44 @@ impl BufferPool {
     ///
     /// The pieces are taken as they come, so that this thread makes progress even if no single return is large enough;
     /// the ones behind it are not signalled meanwhile.
+    ///
+    /// The thread looks before it waits: it joined the queue before it ran `on_wait` without the lock, and a signal that
+    /// came then found nobody waiting.
     fn wait_for_memory(
         &self,
         state: &mut MutexGuard<'_, State>,
-        waiter: &Condvar,
+        waiter: &Arc<Condvar>,
         size: usize,
         max_block: Duration,
     ) -> Result<Option<Vec<u8>>> {
         let start = self.time.now();
         let mut gathered = 0;
-        loop {
-            let remaining =
-                max_block.saturating_sub(self.time.now().saturating_duration_since(start));
-            let timed_out = wait_for(waiter, state, remaining);
-            let error = if state.closed {
-                Some(closed())
-            } else if timed_out {
-                Some(self.exhausted(size, max_block, state))
-            } else {
-                None
-            };
-            if let Some(error) = error {
-                state.non_pooled_available += gathered;
-                return Err(error);
+        let error = loop {
+            if state.closed {
+                break closed();
             }
-            if gathered == 0 {
-                if let Some(recycled) = self.reserve(state, size) {
-                    return Ok(recycled);
+            let first = state.waiters.front();
+            if first.is_some_and(|first| Arc::ptr_eq(first, waiter)) {
+                if gathered == 0 {
+                    if let Some(recycled) = self.reserve(state, size) {
+                        return Ok(recycled);
+                    }
+                }
+                self.free_up(state, size - gathered);
+                let piece = (size - gathered).min(state.non_pooled_available);
+                state.non_pooled_available -= piece;
+                gathered += piece;
+                if gathered == size {
+                    return Ok(None);
                 }
             }
-            self.free_up(state, size - gathered);
-            let piece = (size - gathered).min(state.non_pooled_available);
-            state.non_pooled_available -= piece;
-            gathered += piece;
-            if gathered == size {
-                return Ok(None);
+            let waited = self.time.now().saturating_duration_since(start);
+            if wait_for(waiter, state, max_block.saturating_sub(waited)) && !state.closed {
+                break self.exhausted(size, max_block, state);
             }
-        }
+        };
+        state.non_pooled_available += gathered;
+        Err(error)
     }
 
     /// The state, after the checks that every allocation starts with.
@@ -292,7 +293,7 @@ impl BufferPool {
 
     fn exhausted(&self, size: usize, max_block: Duration, state: &State) -> Error {
         let text = format!(
-            "no {size} bytes of buffer memory became free within {} ms: {} of {} bytes are free, batch.size is {}",
+            "no {size} bytes of buffer memory became free within {} ms (max.block.ms): {} of {} bytes (buffer.memory) are free, batch.size is {}",
             max_block.as_millis(),
             self.available(state),
             self.total,

@@ -41,7 +41,7 @@ pub(crate) struct PartitionLoadStats {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartitionLoad {
     pub(crate) partition: i32,
-    /// Batches that wait.
+    /// What waits, in batches of `batch.size`.
     pub(crate) queue_len: u32,
     /// The node was found unavailable for longer than `partitioner.availability.timeout.ms`.
     pub(crate) excluded: bool,

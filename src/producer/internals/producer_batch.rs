@@ -19,10 +19,9 @@ use crate::common::{Headers, TopicPartition};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::producer::Callback;
 use crate::producer::record_future::RecordFacts;
-use crate::producer::user_code::contain;
 use crate::protocol::{RecordBytes, RecordSet};
 use crate::record::{
-    Compression, MemoryRecordsBuilder, ProducerState, RecordBatch, estimate_batch_size_upper_bound,
+    Compression, DefaultRecord, MemoryRecordsBuilder, ProducerState, RecordBatch, RecordError,
     rewrite_producer_state,
 };
 use crate::sync::Arc;
@@ -100,27 +99,63 @@ pub(crate) struct NewBatch<'a> {
 /// One record on its way into a batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AppendRecord<'a> {
-    pub(crate) timestamp: i64,
-    pub(crate) key: Option<&'a [u8]>,
-    pub(crate) value: Option<&'a [u8]>,
-    pub(crate) headers: &'a Headers,
+    timestamp: i64,
+    /// Measured before the partition's lock is taken.
+    record: DefaultRecord<'a>,
 }
 
-impl AppendRecord<'_> {
+impl<'a> AppendRecord<'a> {
+    /// Measures the record.
+    ///
+    /// # Errors
+    ///
+    /// When a length does not fit the record format.
+    #[inline]
+    pub(crate) fn new(
+        timestamp: i64,
+        key: Option<&'a [u8]>,
+        value: Option<&'a [u8]>,
+        headers: &'a Headers,
+    ) -> std::result::Result<Self, RecordError> {
+        let record = DefaultRecord::new(key, value, headers)?;
+        Ok(Self { timestamp, record })
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> Option<&'a [u8]> {
+        self.record.key()
+    }
+
+    #[inline]
+    pub(crate) fn value(&self) -> Option<&'a [u8]> {
+        self.record.value()
+    }
+
+    #[inline]
     pub(crate) fn facts(&self) -> RecordFacts {
-        let size =
-            |data: Option<&[u8]>| data.map_or(-1, |d| i32::try_from(d.len()).unwrap_or(i32::MAX));
         RecordFacts {
             timestamp: self.timestamp,
-            serialized_key_size: size(self.key),
-            serialized_value_size: size(self.value),
+            serialized_key_size: self.record.key_length(),
+            serialized_value_size: self.record.value_length(),
         }
     }
 
     /// The size of a batch with only this record, at most.
+    #[inline]
     pub(crate) fn upper_bound(&self) -> usize {
-        estimate_batch_size_upper_bound(self.key, self.value, self.headers)
+        self.record.batch_size_upper_bound()
     }
+}
+
+/// What an append came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Appended {
+    /// The record's index in the batch.
+    pub(crate) index: u32,
+    /// The bytes by which the batch is estimated to have grown.
+    pub(crate) growth: usize,
+    /// Whether the batch takes no more records.
+    pub(crate) is_full: bool,
 }
 
 impl ProducerBatch {
@@ -158,7 +193,7 @@ impl ProducerBatch {
         }
     }
 
-    /// Appends the record if there is room, and takes its callback then. Gives the record's index in the batch.
+    /// Appends the record if there is room, and takes its callback then.
     ///
     /// # Errors
     ///
@@ -167,13 +202,14 @@ impl ProducerBatch {
         &mut self,
         record: &AppendRecord<'_>,
         callback: &mut Option<Callback>,
-    ) -> Result<Option<u32>> {
+    ) -> Result<Option<Appended>> {
         let Records::Open { builder, .. } = &mut self.records else {
             return Ok(None);
         };
+        let estimated_before = builder.estimated_size_in_bytes();
         let before = builder.uncompressed_bytes();
         let appended = builder
-            .try_append(record.timestamp, record.key, record.value, record.headers)
+            .try_append(record.timestamp, &record.record)
             .map_err(refused_record)?;
         if !appended {
             return Ok(None);
@@ -190,7 +226,13 @@ impl ProducerBatch {
                 callback,
             });
         }
-        Ok(Some(index))
+        Ok(Some(Appended {
+            index,
+            growth: builder
+                .estimated_size_in_bytes()
+                .saturating_sub(estimated_before),
+            is_full: builder.is_full(),
+        }))
     }
 
     /// Refuses further records and finishes the compressed stream, so that whoever drains the batch has less to do.
@@ -306,9 +348,7 @@ impl ProducerBatch {
             } = thunk;
             let result = record_result(&outcome, index)
                 .map(|place| facts.metadata(self.partition.topic_partition(), index, place));
-            if let Err(panic) = contain("a callback", || callback.call(result)) {
-                log::error!("{panic}; its record was for {}", self.topic_partition());
-            }
+            callback.call(result);
         }
         self.result.complete(outcome);
         self.incomplete.remove(&self.result);
@@ -331,14 +371,15 @@ impl ProducerBatch {
         };
         let mut parts: Vec<(u32, Self)> = Vec::new();
         for (index, record) in (0_u32..).zip(&records) {
-            let record = AppendRecord {
-                timestamp: record.timestamp,
-                key: record.key.as_deref(),
-                value: record.value.as_deref(),
-                headers: &record.headers,
-            };
-            if let Err(error) = self.append_to_parts(&mut parts, index, &record, size, compression)
-            {
+            let appended = AppendRecord::new(
+                record.timestamp,
+                record.key.as_deref(),
+                record.value.as_deref(),
+                &record.headers,
+            )
+            .map_err(refused_record)
+            .and_then(|record| self.append_to_parts(&mut parts, index, &record, size, compression));
+            if let Err(error) = appended {
                 return Err(Box::new((self, error)));
             }
         }
@@ -581,7 +622,7 @@ fn producer_state(sequence: Option<BatchSequence>) -> ProducerState {
     })
 }
 
-fn refused_record(error: crate::record::RecordError) -> Error {
+fn refused_record(error: RecordError) -> Error {
     Error::new(
         ErrorKind::IllegalArgument,
         format!("the record cannot be in a batch: {error}"),

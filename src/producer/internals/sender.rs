@@ -400,7 +400,7 @@ impl<C: KafkaClient> Sender<C> {
     fn expiry_error(&self, batch: &ProducerBatch, now: Instant) -> Error {
         let waited = now.saturating_duration_since(batch.created());
         let text = format!(
-            "expired {} record(s) for {}: {} ms have passed since their batch was created, without an acknowledgement",
+            "expired {} record(s) for {}: {} ms (delivery.timeout.ms) have passed since their batch was created, without an acknowledgement",
             batch.record_count(),
             batch.topic_partition(),
             waited.as_millis()
@@ -410,7 +410,14 @@ impl<C: KafkaClient> Sender<C> {
             waited,
             config: Some("delivery.timeout.ms"),
         };
-        Error::timed_out(text, reason)
+        let error = Error::timed_out(text, reason);
+        let topic_partition = batch.topic_partition();
+        let snapshot = self.metadata.snapshot();
+        let leader = snapshot.leader_for(topic_partition.topic(), topic_partition.partition());
+        match leader.and_then(|leader| self.metadata.connection_failure_of(leader)) {
+            Some(cause) => error.caused_by(cause),
+            None => error,
+        }
     }
 
     fn note_in_flight_expiry(&mut self, expiry: Option<Instant>) {

@@ -15,8 +15,8 @@ use crate::producer::internals::transaction_manager::TransactionManager;
 use crate::producer::internals::{
     AccumulatorConfig, BufferPool, RecordAccumulator, Sender, SenderConfig, SenderParts,
 };
-use crate::producer::producer_config::ResolvedConfig;
-use crate::producer::producer_config::keys::with_producer_keys;
+use crate::producer::producer_config::keys::{rule_text, with_producer_keys};
+use crate::producer::producer_config::{ResolvedConfig, default_text, valid_text};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::{
     Acks, BytesSerializer, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, Partitioner,
@@ -182,6 +182,8 @@ macro_rules! define_builder_setters {
             $(
                 #[doc = concat!("`", $name, "`:")]
                 $(#[doc = $doc])+
+                #[doc = ""]
+                #[doc = concat!(default_text!($default), valid_text!($($rule)+))]
                 #[must_use]
                 pub fn $setter(mut self, value: $argument) -> Self {
                     self.config.$setter(value);

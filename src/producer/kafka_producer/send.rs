@@ -102,9 +102,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         let error = error.for_partition(topic_partition);
         if is_delivery {
             if let Some(callback) = owed.callback.take() {
-                if let Err(panic) = contain("a callback", || callback.call(Err(error.clone()))) {
-                    log::error!("{panic}; its record was for topic {}", record.topic);
-                }
+                callback.call(Err(error.clone()));
             }
         }
         if !(is_delivery && owed.told_by_callback) {
@@ -157,12 +155,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             if !self.interceptors.is_empty() {
                 owed.tell(&self.interceptors, topic, headers);
             }
-            let append = AppendRecord {
-                timestamp: record.timestamp.unwrap_or_else(|| self.time.unix_millis()),
-                key: key.as_bytes(),
-                value: value.as_bytes(),
-                headers,
-            };
+            let timestamp = record.timestamp.unwrap_or_else(|| self.time.unix_millis());
+            let append = AppendRecord::new(timestamp, key.as_bytes(), value.as_bytes(), headers)
+                .map_err(|error| Error::new(ErrorKind::RecordTooLarge, error.to_string()))?;
             let max_block = self.may_block(wait).then_some(max_block);
             let to = Destination {
                 info,
@@ -196,7 +191,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             self.metadata.request_update_for_topic(topic);
             self.accumulator.signal().wake();
             let text = format!("the metadata of topic {topic} are not known yet");
-            return Err(Error::new(ErrorKind::WouldBlock, text));
+            let error = Error::new(ErrorKind::WouldBlock, text);
+            return Err(self.with_cause(error, topic));
         }
         self.wait_on_metadata(topic, partition, max_wait)
     }
@@ -261,17 +257,27 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .filter(|count| *count > 0);
         let text = match (partition, count) {
             (Some(partition), Some(count)) => format!(
-                "topic {topic} has {count} partitions and no partition {partition} appeared within {millis} ms"
+                "topic {topic} has {count} partitions and no partition {partition} appeared within {millis} ms (max.block.ms)"
             ),
-            _ => format!("topic {topic} was not in the cluster's metadata after {millis} ms"),
+            _ if self.metadata.snapshot().is_bootstrap() => format!(
+                "no broker of bootstrap.servers told of topic {topic} within {millis} ms (max.block.ms)"
+            ),
+            _ => format!(
+                "topic {topic} was not in the cluster's metadata after {millis} ms (max.block.ms)"
+            ),
         };
         let reason = TimeoutReason {
             waiting_for: "the metadata of a topic",
             waited,
             config: Some("max.block.ms"),
         };
-        let error = Error::timed_out(text, reason);
-        match self.metadata.topic_error(topic) {
+        self.with_cause(Error::timed_out(text, reason), topic)
+    }
+
+    /// With what the cluster says against the topic, or else why nobody could be asked.
+    fn with_cause(&self, error: Error, topic: &str) -> Error {
+        let cause = self.metadata.topic_error(topic);
+        match cause.or_else(|| self.metadata.connection_failure()) {
             Some(cause) => error.caused_by(cause),
             None => error,
         }
@@ -341,11 +347,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             return Ok(to.partition);
         }
         if let Some(partitioner) = &self.partitioner {
-            let (key, value) = (record.key, record.value);
+            let (key, value) = (record.key(), record.value());
             let chosen = choose_partition(&**partitioner, to.info.name(), key, value, to.cluster)?;
             return check_chosen(chosen, to.info).map(Some);
         }
-        match record.key.filter(|_| !self.ignore_keys) {
+        match record.key().filter(|_| !self.ignore_keys) {
             Some(key) => {
                 let count = i32::try_from(to.info.partition_count())
                     .unwrap_or(i32::MAX)
@@ -410,7 +416,7 @@ fn check_chosen(partition: i32, topic: &TopicInfo) -> Result<i32> {
         return Ok(partition);
     }
     let text = format!(
-        "the partitioner chose partition {partition} of topic {}, which has {}",
+        "the partitioner chose partition {partition} of topic {}, which has {} partitions",
         topic.name(),
         topic.partition_count()
     );

@@ -17,6 +17,9 @@ use crate::sync::{Arc, AtomicU64, Ordering};
 /// is sent again.
 const MAX_IN_FLIGHT_WITH_IDEMPOTENCE: usize = 5;
 
+/// The protocol counts the bytes of a name in 16 bits with a sign.
+const MAX_STRING_LENGTH: usize = 32_767;
+
 /// The longest time that Java's `int` milliseconds can say.
 const MAX_INT_MILLIS: Duration = Duration::from_millis(i32::MAX.unsigned_abs() as u64);
 
@@ -117,6 +120,7 @@ impl ProducerConfig {
     pub(super) fn check(&self) -> Result<(ResolvedConfig, Vec<Note>)> {
         let mut resolved = self.read()?;
         let mut notes: Vec<Note> = self.unknown.iter().map(|key| unknown(key)).collect();
+        check_client_id(&resolved)?;
         check_rack(&resolved)?;
         self.check_idempotence(&mut resolved, &mut notes)?;
         self.check_delivery_timeout(&mut resolved, &mut notes)?;
@@ -158,10 +162,9 @@ impl ProducerConfig {
             partitioner_rack_aware: self.flag(&keys::PARTITIONER_RACK_AWARE)?,
             metadata_max_age: self.millis(&keys::METADATA_MAX_AGE_MS)?,
             metadata_max_idle: self.millis(&keys::METADATA_MAX_IDLE_MS)?,
-            metadata_recovery_strategy: self.one_of(
-                &keys::METADATA_RECOVERY_STRATEGY,
-                MetadataRecoveryStrategy::from_name,
-            )?,
+            metadata_recovery_strategy: self.one_of(&keys::METADATA_RECOVERY_STRATEGY, |name| {
+                MetadataRecoveryStrategy::from_name(&name.to_ascii_lowercase())
+            })?,
             metadata_recovery_rebootstrap_trigger: self
                 .millis(&keys::METADATA_RECOVERY_REBOOTSTRAP_TRIGGER_MS)?,
             retry_backoff: self.millis(&keys::RETRY_BACKOFF_MS)?,
@@ -350,6 +353,18 @@ impl ProducerConfig {
             }
         }
     }
+}
+
+/// A request that cannot be written would be told as a broker's fault, each time.
+fn check_client_id(resolved: &ResolvedConfig) -> Result<()> {
+    let length = resolved.client_id.len();
+    if length > MAX_STRING_LENGTH {
+        return Err(config_error(format!(
+            "client.id has {length} bytes, which is more than the {MAX_STRING_LENGTH} that a request has room for: \
+             choose a shorter one"
+        )));
+    }
+    Ok(())
 }
 
 fn check_rack(resolved: &ResolvedConfig) -> Result<()> {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::golden_tests::{Body, rows};
-use crate::protocol::messages::{MetadataResponse, ProduceResponse};
+use crate::protocol::messages::{ApiVersionsResponse, MetadataResponse, ProduceResponse};
 use crate::protocol::{
     ApiKey, DecodeError, ErrorCode, Message, Reader, ResponseBody, decode_request, decode_response,
 };
@@ -196,6 +196,28 @@ fn an_unsupported_api_versions_request_is_answered_in_version_0() {
             assert!(response.api_keys.iter().all(|api| api.max_version == 3));
         }
     }
+}
+
+/// What librdkafka 2.12's mock broker answers to version 3 and later: a compact array whose count is one too small, so
+/// that what is read as the throttle time is the API key and the lowest version.
+#[test]
+fn a_refusal_with_bytes_left_over_says_nothing_else() {
+    let mut payload = [0, 0, 0, 7, 0, 35, 1, 0, 18, 0, 0, 0, 2, 0, 0, 0, 0];
+    for version in 3..=4 {
+        let (_, body) = decode_response(ApiKey::ApiVersions, version, &payload).unwrap();
+        let refusal = ApiVersionsResponse {
+            error_code: ErrorCode::UNSUPPORTED_VERSION,
+            ..ApiVersionsResponse::default()
+        };
+        assert_eq!(body, refusal.into());
+    }
+    // It is the error that makes the difference.
+    payload[5] = 0;
+    let accepted = decode_response(ApiKey::ApiVersions, 4, &payload);
+    assert!(matches!(
+        accepted,
+        Err(DecodeError::TrailingBytes { count: 5, .. })
+    ));
 }
 
 // Java: RequestResponseTest.testApiVersionResponseParsingFallbackException.

@@ -88,11 +88,24 @@ pub(crate) enum CompressionError {
     Lz4Level(i32),
     #[error("compression type {0} takes no level")]
     NoLevels(CompressionType),
+    #[cfg(any(
+        feature = "gzip",
+        feature = "snappy",
+        feature = "lz4",
+        feature = "zstd"
+    ))]
     #[error("{kind} failed: {reason}")]
     Codec {
         kind: CompressionType,
         reason: String,
     },
+    #[cfg(any(
+        feature = "gzip",
+        feature = "snappy",
+        feature = "lz4",
+        feature = "zstd",
+        test
+    ))]
     #[error("the records take more than {limit} bytes uncompressed")]
     TooLarge { limit: usize },
 }

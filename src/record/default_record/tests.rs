@@ -70,40 +70,6 @@ fn size_is_exact_and_the_bound_holds() {
 }
 
 #[test]
-fn estimates_of_the_bound_agree() {
-    let mut headers = Headers::new();
-    headers.add("foo", "value").add_null("bar");
-    for headers in [&NO_HEADERS, &headers] {
-        for (key, value) in [
-            (None, None),
-            (Some(&b"k"[..]), None),
-            (Some(&b""[..]), Some(&[0; 100][..])),
-        ] {
-            let record = DefaultRecord::new(key, value, headers).unwrap();
-            let bound = crate::record::estimate_batch_size_upper_bound(key, value, headers);
-            assert_eq!(bound, record.batch_size_upper_bound());
-        }
-    }
-    // 61 + 21 + "k" and "v" with their lengths + no headers.
-    let bound = crate::record::default_record_batch::estimate_batch_size_upper_bound_of(
-        Some(1),
-        Some(1),
-        &NO_HEADERS,
-    );
-    assert_eq!(bound, 61 + 21 + 2 + 2 + 1);
-}
-
-#[test]
-fn lengths_beyond_the_format_have_a_bound_beyond_any_buffer() {
-    let bound = crate::record::default_record_batch::estimate_batch_size_upper_bound_of(
-        Some(usize::MAX),
-        None,
-        &NO_HEADERS,
-    );
-    assert!(bound > i32::MAX as usize);
-}
-
-#[test]
 fn bytes_behind_the_record_are_left_alone() {
     let record = DefaultRecord::new(None, Some(b"v"), &NO_HEADERS).unwrap();
     let mut bytes = written(&record, 0, 0);
@@ -187,4 +153,11 @@ fn invalid_length() {
     assert!(read_error(&record[..record.len() - 1]).contains("more than what is left"));
     let bytes = with_length(&[START, NULL, NULL, NONE, b"more"]);
     assert!(read_error(&bytes).contains("behind its headers"));
+}
+
+#[test]
+fn the_bound_is_that_of_java() {
+    // 61 + 21 + "k" and "v" with their lengths + no headers.
+    let record = DefaultRecord::new(Some(b"k"), Some(b"v"), &NO_HEADERS).unwrap();
+    assert_eq!(record.batch_size_upper_bound(), 61 + 21 + 2 + 2 + 1);
 }

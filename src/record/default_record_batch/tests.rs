@@ -1,6 +1,7 @@
 //! Java: `DefaultRecordBatchTest`, `MemoryRecordsTest`, and batches that Java itself wrote.
 
 use super::*;
+use crate::common::Headers;
 use crate::record::{Compression, MemoryRecordsBuilder};
 
 /// What the tests may decompress to.

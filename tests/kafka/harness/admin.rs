@@ -138,6 +138,12 @@ impl Admin {
         node.is_up.store(is_up, Ordering::Relaxed);
     }
 
+    pub(super) fn all_up(&self) -> bool {
+        self.nodes
+            .iter()
+            .all(|node| node.is_up.load(Ordering::Relaxed))
+    }
+
     /// Every node's address, up or not: what a producer's `bootstrap.servers` takes.
     pub(crate) fn bootstrap_servers(&self) -> String {
         let addresses: Vec<String> = self

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -70,10 +71,10 @@ impl KafkaCluster {
         last.unwrap_or_else(|error| panic!("after {START_ATTEMPTS} attempts: {error:?}"))
     }
 
-    /// Three nodes that serve every test of this process which takes none of them down.
-    pub(crate) fn shared() -> &'static Self {
-        static SHARED: OnceLock<KafkaCluster> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start(3))
+    /// Three nodes that one test after the other uses: see [`Lease`].
+    pub(crate) fn lease() -> Lease {
+        let waiting = spare().take();
+        Lease(Some(waiting.unwrap_or_else(|| Self::start(3))))
     }
 
     fn try_start(count: usize, properties: &[(&str, &str)]) -> Result<Self, StartError> {
@@ -262,6 +263,33 @@ impl Drop for KafkaCluster {
         }
         process::remove_directory(&self.directory);
     }
+}
+
+/// A cluster for the time of a test. The next test gets it too, unless this one has panicked or
+/// left a node down.
+#[derive(Debug)]
+pub(crate) struct Lease(Option<KafkaCluster>);
+
+impl Deref for Lease {
+    type Target = KafkaCluster;
+
+    fn deref(&self) -> &KafkaCluster {
+        self.0.as_ref().expect("it is there until the drop")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let is_whole = !thread::panicking() && self.admin.all_up();
+        if let Some(cluster) = self.0.take().filter(|_| is_whole) {
+            *spare() = Some(cluster);
+        }
+    }
+}
+
+fn spare() -> MutexGuard<'static, Option<KafkaCluster>> {
+    static SPARE: Mutex<Option<KafkaCluster>> = Mutex::new(None);
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Node {

@@ -6,7 +6,7 @@ use std::process::ChildStdout;
 use std::time::Duration;
 
 use super::jars;
-use super::process::{self, Output, Process};
+use super::process::{self, Output, Process, Unhurried};
 
 /// Time for a JVM and a group to start, whatever there is to read.
 const TOOL_LIMIT: Duration = Duration::from_secs(60);
@@ -18,8 +18,9 @@ const RECORDS_PER_SECOND: u64 = 10_000;
 pub(crate) struct ConsumedRecord {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
-    /// Milliseconds, and who set it: `CreateTime` or `LogAppendTime`.
-    pub(crate) timestamp: (String, i64),
+    /// Milliseconds, and who set it: `CreateTime` or `LogAppendTime`. Like the headers, not there
+    /// after [`ConsoleConsumer::read_each`].
+    pub(crate) timestamp: Option<(String, i64)>,
     /// A null value is `None`.
     pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
     pub(crate) key: Option<Vec<u8>>,
@@ -36,6 +37,16 @@ pub(crate) struct ConsoleConsumer<'a> {
     topic: &'a str,
     isolation_level: &'static str,
 }
+
+const ALL_FIELDS: [&str; 6] = [
+    "timestamp",
+    "partition",
+    "offset",
+    "headers",
+    "key",
+    "value",
+];
+const PLACE_KEY_AND_VALUE: [&str; 4] = ["partition", "offset", "key", "value"];
 
 /// Between the fields of a record.
 const FIELD: u8 = 0x1f;
@@ -64,12 +75,17 @@ impl<'a> ConsoleConsumer<'a> {
     /// Reads `count` records, or fewer if no more come; of one partition in order of offsets.
     pub(crate) fn read(&self, count: u64) -> Vec<ConsumedRecord> {
         let mut records = Vec::new();
-        self.read_each(count, |record| records.push(record));
+        self.consume(count, &ALL_FIELDS, |record| records.push(record));
         records
     }
 
-    /// [`read`](Self::read) without keeping them: for a million records.
-    pub(crate) fn read_each(&self, count: u64, mut each: impl FnMut(ConsumedRecord) + Send) {
+    /// [`read`](Self::read) without keeping them, and without timestamps and headers: for a million
+    /// records. The tool makes a system call for each field that it prints.
+    pub(crate) fn read_each(&self, count: u64, each: impl FnMut(ConsumedRecord) + Send) {
+        self.consume(count, &PLACE_KEY_AND_VALUE, each);
+    }
+
+    fn consume(&self, count: u64, fields: &[&str], mut each: impl FnMut(ConsumedRecord) + Send) {
         // The tool takes 0 to mean that it need not end.
         if count == 0 {
             return;
@@ -84,15 +100,9 @@ impl<'a> ConsoleConsumer<'a> {
         let mut property = |key: &str, value: &str| {
             program.extend(["--formatter-property".to_owned(), format!("{key}={value}")]);
         };
-        for field in [
-            "timestamp",
-            "partition",
-            "offset",
-            "headers",
-            "key",
-            "value",
-        ] {
-            property(&format!("print.{field}"), "true");
+        for field in ALL_FIELDS {
+            let is_printed = fields.contains(&field);
+            property(&format!("print.{field}"), &is_printed.to_string());
         }
         for (key, byte) in [
             ("key.separator", FIELD),
@@ -105,7 +115,7 @@ impl<'a> ConsoleConsumer<'a> {
         let consumer = Process::start("console-consumer", &program, &log, Output::Piped);
         let limit = TOOL_LIMIT + Duration::from_secs(count / RECORDS_PER_SECOND);
         let (status, outcome) = consumer.run(b"", limit, |output| {
-            for line in BufReader::with_capacity(1 << 18, output).split(RECORD) {
+            for line in BufReader::with_capacity(1 << 18, Unhurried(output)).split(RECORD) {
                 let line = line.map_err(|error| error.to_string())?;
                 let record = parse_record(&line);
                 each(record.ok_or_else(|| String::from_utf8_lossy(&line).into_owned())?);
@@ -127,32 +137,48 @@ impl<'a> ConsoleConsumer<'a> {
     }
 }
 
-/// `CreateTime:7 | Partition:0 | Offset:5 | NO_HEADERS | key | value`, with [`FIELD`] for the bars.
+/// `CreateTime:7 | Partition:0 | Offset:5 | NO_HEADERS | key | value`, with [`FIELD`] for the bars;
+/// the first and the fourth only where they were asked for.
 fn parse_record(line: &[u8]) -> Option<ConsumedRecord> {
     let fields: Vec<&[u8]> = line.split(|&byte| byte == FIELD).collect();
-    let [timestamp, partition, offset, headers, key, value] = fields[..] else {
-        return None;
-    };
-    let text = |field: &'_ [u8]| std::str::from_utf8(field).ok().map(str::to_owned);
-    let nullable = |field: &[u8]| (field != [NULL]).then(|| field.to_vec());
-    let (time_type, timestamp) = text(timestamp)?
-        .split_once(':')
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))?;
-    let mut parsed_headers = Vec::new();
-    if headers != b"NO_HEADERS" {
-        for header in headers.split(|&byte| byte == HEADER) {
-            let colon = header.iter().position(|&byte| byte == b':')?;
-            parsed_headers.push((text(&header[..colon])?, nullable(&header[colon + 1..])));
+    let (timestamp, headers, [partition, offset, key, value]) = match fields[..] {
+        [timestamp, partition, offset, headers, key, value] => {
+            let (kind, time) = text(timestamp)?.split_once(':')?;
+            let timestamp = (kind.to_owned(), time.parse().ok()?);
+            let headers = parse_headers(headers)?;
+            (Some(timestamp), headers, [partition, offset, key, value])
         }
-    }
+        [partition, offset, key, value] => (None, Vec::new(), [partition, offset, key, value]),
+        _ => return None,
+    };
     Some(ConsumedRecord {
         partition: text(partition)?.strip_prefix("Partition:")?.parse().ok()?,
         offset: text(offset)?.strip_prefix("Offset:")?.parse().ok()?,
-        timestamp: (time_type, timestamp.parse().ok()?),
-        headers: parsed_headers,
+        timestamp,
+        headers,
         key: nullable(key),
         value: nullable(value),
     })
+}
+
+fn parse_headers(headers: &[u8]) -> Option<Vec<(String, Option<Vec<u8>>)>> {
+    if headers == b"NO_HEADERS" {
+        return Some(Vec::new());
+    }
+    let headers = headers.split(|&byte| byte == HEADER).map(|header| {
+        let colon = header.iter().position(|&byte| byte == b':')?;
+        let key = text(&header[..colon])?.to_owned();
+        Some((key, nullable(&header[colon + 1..])))
+    });
+    headers.collect()
+}
+
+fn text(field: &[u8]) -> Option<&str> {
+    std::str::from_utf8(field).ok()
+}
+
+fn nullable(field: &[u8]) -> Option<Vec<u8>> {
+    (field != [NULL]).then(|| field.to_vec())
 }
 
 /// Writes records with Kafka's `kafka-console-producer`: null keys and values are `None`; no tabs,
@@ -250,7 +276,7 @@ pub(crate) fn dump_log(files: &[PathBuf]) -> LogDump {
 fn read_dump(output: ChildStdout) -> LogDump {
     let mut dump = LogDump::default();
     let mut file = PathBuf::new();
-    for line in BufReader::with_capacity(1 << 18, output).lines() {
+    for line in BufReader::with_capacity(1 << 18, Unhurried(output)).lines() {
         let line = line.unwrap_or_else(|error| format!("unreadable: {error}"));
         if let Some(name) = line.strip_prefix("Dumping ") {
             file = PathBuf::from(name);

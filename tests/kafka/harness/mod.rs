@@ -26,8 +26,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) use admin::NewTopic;
-pub(crate) use cluster::KafkaCluster;
+pub(crate) use admin::{Admin, NewTopic};
+pub(crate) use cluster::{KafkaCluster, Lease};
 pub(crate) use judges::{ConsoleConsumer, console_produce, dump_log};
 pub(crate) use legacy::LegacyKafka;
 

@@ -230,5 +230,5 @@ fn a_lost_connection_reports_why() {
     let Err(RequestFailure::Disconnected { cause, .. }) = &responses[0].outcome else {
         panic!("{responses:?}");
     };
-    assert_eq!(cause, "an HTTP server answered");
+    assert_eq!(cause, "node 10.0.0.0:9092 (id: 0): an HTTP server answered");
 }

@@ -81,6 +81,21 @@ fn delayed_allocation() {
     assert_eq!(pool.available_memory(), 5 * 1024);
 }
 
+// The signal comes while the thread is in the queue and does not wait yet.
+#[test]
+fn memory_that_comes_back_before_the_wait_is_not_missed() {
+    let pool = pool(5 * 1024, 1024);
+    let held = allocate(&pool, 1024);
+    pool.allocate(5 * 1024, Duration::MAX, || drop(held))
+        .map(drop)
+        .unwrap();
+
+    let held = allocate(&pool, 1024);
+    let closed = pool.allocate(5 * 1024, Duration::MAX, || pool.close());
+    assert_eq!(closed.unwrap_err().kind(), ErrorKind::Closed);
+    drop(held);
+}
+
 // Java: BufferPoolTest.testBufferExhaustedExceptionIsThrown, testBlockTimeout
 #[test]
 fn buffer_exhausted_after_max_block() {

@@ -19,7 +19,7 @@ pub(crate) struct PartitionQueue {
     signal: Arc<ReadySignal>,
     /// Whether the partition is among the announcements already.
     announced: AtomicBool,
-    /// The length of the deque, for the load table.
+    /// The length of the deque, so that the load table passes over empty ones without their locks.
     queue_len: AtomicU32,
     pub(super) state: Mutex<QueueState>,
 }
@@ -87,8 +87,21 @@ impl PartitionQueue {
         self.signal.wake();
     }
 
-    pub(super) fn queue_len(&self) -> u32 {
-        self.queue_len.load(Ordering::Relaxed)
+    /// How much waits here, in batches of `batch_size`, the last one counted as whole.
+    ///
+    /// Batches of a backlogged partition are larger than those of others. If each counted as one, the partition with the
+    /// most bytes could be the one with the fewest batches, and would be given still more.
+    pub(super) fn load(&self, batch_size: usize) -> u32 {
+        if self.queue_len.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
+        let state = self.state.lock();
+        let whole = |batch: &ProducerBatch| {
+            let size = batch.estimated_size_in_bytes();
+            size.div_ceil(batch_size.max(1)).max(1)
+        };
+        let load: usize = state.batches.iter().map(whole).sum();
+        u32::try_from(load).unwrap_or(u32::MAX)
     }
 
     /// Publishes the deque's length; called under the lock, after every change of it.
@@ -157,6 +170,12 @@ impl ReadySignal {
 
     pub(super) fn io_thread(&self) -> IoThreadId {
         self.io_thread
+    }
+
+    /// The accumulator is gone, and with it everybody who would look. An announced partition and this hold each other, so
+    /// that neither would ever be freed, nor the selector's waker that this holds.
+    pub(super) fn forget_announcements(&self) {
+        self.announcements.lock().clear();
     }
 
     pub(super) fn recheck_all(&self) {

@@ -216,7 +216,7 @@ impl RecordAccumulator {
                 let queue = queues.partitions.get(index)?;
                 Some(PartitionLoad {
                     partition: info.partition(),
-                    queue_len: queue.queue_len(),
+                    queue_len: queue.load(self.config.batch_size),
                     excluded: self.is_unavailable(io, info.leader()?.id()),
                 })
             });

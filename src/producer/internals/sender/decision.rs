@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::client::printable;
 use crate::error::{Error, ErrorKind, TimeoutReason};
 use crate::producer::internals::transaction_manager::Attempt;
 use crate::protocol::ErrorCode;
@@ -112,12 +113,7 @@ impl PartitionOutcome {
             let text = "the batch was refused because of other records in it";
             return Error::new(ErrorKind::Broker, text);
         }
-        Error::from_code(
-            self.code,
-            self.message
-                .clone()
-                .unwrap_or_else(|| default_text(self.code)),
-        )
+        Error::from_code(self.code, refusal(self.code, self.message.as_deref()))
     }
 
     /// The errors of the records that the broker named: with the partition's code where it named one, and otherwise
@@ -128,8 +124,8 @@ impl PartitionOutcome {
             _ => ErrorCode::INVALID_RECORD,
         };
         let error = |message: &Option<String>| {
-            let message = message.as_ref().or(self.message.as_ref());
-            Error::from_code(code, message.cloned().unwrap_or_else(|| default_text(code)))
+            let message = message.as_deref().or(self.message.as_deref());
+            Error::from_code(code, refusal(code, message))
         };
         let errors = self.record_errors.iter();
         errors
@@ -232,8 +228,12 @@ fn is_fatal(code: ErrorCode) -> bool {
     )
 }
 
-fn default_text(code: ErrorCode) -> String {
-    format!("the broker answered {code}")
+/// The code, and the broker's own words where it has any.
+fn refusal(code: ErrorCode, message: Option<&str>) -> String {
+    match message {
+        Some(message) => format!("the broker answered {code}: {}", printable(message)),
+        None => format!("the broker answered {code}"),
+    }
 }
 
 #[cfg(test)]
@@ -393,13 +393,24 @@ mod tests {
         let errors = outcome.errors_by_index();
         assert_eq!(errors[0].0, 3);
         assert_eq!(errors[0].1.code(), Some(ErrorCode::INVALID_TIMESTAMP));
-        assert_eq!(errors[0].1.to_string(), "of the partition");
+        let text = |index: usize| errors[index].1.to_string();
+        assert_eq!(
+            text(0),
+            "the broker answered INVALID_TIMESTAMP (32): of the partition"
+        );
         assert_eq!(outcome.error().code(), None);
 
         outcome.record_errors = vec![(0, Some("of the record".to_owned())), (1, None)];
         let errors = outcome.errors_by_index();
         assert_eq!(errors[0].1.code(), Some(ErrorCode::INVALID_RECORD));
-        assert_eq!(errors[0].1.to_string(), "of the record");
-        assert_eq!(errors[1].1.to_string(), "of the partition");
+        let text = |index: usize| errors[index].1.to_string();
+        assert_eq!(
+            text(0),
+            "the broker answered INVALID_RECORD (87): of the record"
+        );
+        assert_eq!(
+            text(1),
+            "the broker answered INVALID_RECORD (87): of the partition"
+        );
     }
 }

@@ -163,7 +163,7 @@ impl<C: KafkaClient> Sender<C> {
                 self.fail_batch(batch, error, outcome.errors_by_index());
             }
             Decision::FailProducer => {
-                let error = outcome.error();
+                let error = outcome.error().into_fatal();
                 if let Some(manager) = &self.transaction_manager {
                     manager.transition_to_fatal_error(error.clone());
                 }

@@ -266,12 +266,8 @@ fn append(
     callback: Option<Callback>,
 ) -> Result<Sent, Error> {
     let cluster = metadata.load();
-    let record = AppendRecord {
-        timestamp: 0,
-        key: None,
-        value: Some(value),
-        headers: &Headers::new(),
-    };
+    let headers = Headers::new();
+    let record = AppendRecord::new(0, None, Some(value), &headers).unwrap();
     let context = AppendContext {
         topic: cluster.topic(TOPIC).unwrap(),
         cluster: &cluster,

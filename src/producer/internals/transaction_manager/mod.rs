@@ -136,7 +136,7 @@ impl TransactionManager {
         let mut inner = self.lock();
         if !matches!(inner.state, State::FatalError(_)) {
             log::error!("transiting to fatal error state: {error}");
-            inner.state = State::FatalError(error);
+            inner.state = State::FatalError(error.into_fatal());
         }
     }
 

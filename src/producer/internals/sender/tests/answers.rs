@@ -24,14 +24,20 @@ fn record_errors_reach_their_records() {
     ];
     fixture.client().respond(response_of(vec![response]));
     fixture.run();
-    assert_eq!(sent[0].error().to_string(), "no key");
+    assert_eq!(
+        sent[0].error().to_string(),
+        "test-topic-0: the broker answered INVALID_RECORD (87): no key"
+    );
     assert_eq!(sent[0].error().code(), Some(ErrorCode::INVALID_RECORD));
     assert_eq!(
         sent[1].error().code(),
         None,
         "an innocent record of a refused batch"
     );
-    assert_eq!(sent[2].error().to_string(), "bad key");
+    assert_eq!(
+        sent[2].error().to_string(),
+        "test-topic-0: the broker answered INVALID_RECORD (87): bad key"
+    );
     assert!(
         sent.iter()
             .all(|sent| sent.error().delivery() == Delivery::NotWritten)

@@ -297,6 +297,7 @@ fn a_fatal_error_fails_what_is_in_flight_too() {
     fixture.run();
     for sent in [&refused, &in_flight, &waiting] {
         assert_eq!(sent.error().kind(), ErrorKind::Authorization);
+        assert!(sent.error().is_fatal());
     }
     assert_eq!(refused.error().delivery(), Delivery::NotWritten);
     assert_eq!(in_flight.error().delivery(), Delivery::MaybeWritten);

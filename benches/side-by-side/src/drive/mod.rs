@@ -1,0 +1,276 @@
+//! One client in a process of its own: connects, warms up, runs one workload, prints what it cost.
+
+#[cfg(feature = "rivals")]
+mod confluent;
+mod floor;
+#[cfg(feature = "rivals")]
+mod kacrab;
+#[cfg(feature = "rivals")]
+mod krafka;
+mod librdkafka;
+mod ours;
+#[cfg(feature = "rivals")]
+mod tokio_clients;
+mod workload;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use self::workload::{Options, Record, Source};
+use crate::Failure;
+use crate::arguments::Arguments;
+use crate::usage::{Usage, max_rss_kb};
+
+/// A producer. Records that are not waited for are told to [`workload::DELIVERIES`].
+trait Client: Sync + Sized + 'static {
+    type Delivery;
+
+    fn connect(options: &Options) -> Result<Self, Failure>;
+
+    /// Sends with a callback; waits while the buffer is full.
+    fn send(&self, record: Record);
+
+    /// Sends and gives something to wait on.
+    fn send_for_delivery(&self, record: Record) -> Self::Delivery;
+
+    /// Whether the record was delivered.
+    fn wait(&self, delivery: Self::Delivery) -> bool;
+
+    /// Sends and waits, in the way that is the client's best.
+    fn send_and_wait(&self, record: Record) -> bool {
+        let delivery = self.send_for_delivery(record);
+        self.wait(delivery)
+    }
+
+    /// Waits for what was sent.
+    fn flush(&self);
+
+    /// Does the work of a thread, where the client may have something of its own around it.
+    fn on_thread(&self, work: impl FnOnce() -> Work) -> Work {
+        work()
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let options = Box::leak(Box::new(Options::parse(arguments)?));
+    drive_client(arguments.text("client"), options)?;
+    // What is still buffered for a stalled broker is not waited for, and no client's shutdown is measured.
+    std::process::exit(0)
+}
+
+fn drive_client(client: Option<&str>, options: &'static Options) -> Result<(), Failure> {
+    match client {
+        Some("floor") => drive_floor(options),
+        Some("ours") => drive::<ours::Ours>(options),
+        Some("librdkafka") if options.mode == Mode::Future => {
+            drive::<librdkafka::WithFutures>(options)
+        }
+        Some("librdkafka") => drive::<librdkafka::WithCallbacks>(options),
+        #[cfg(feature = "rivals")]
+        Some("confluent") => drive::<confluent::Confluent>(options),
+        #[cfg(feature = "rivals")]
+        Some("kacrab") => drive::<kacrab::Kacrab>(options),
+        #[cfg(feature = "rivals")]
+        Some("krafka") => drive::<krafka::Krafka>(options),
+        _ => Err(format!("client {client:?} is not built in").into()),
+    }
+}
+
+/// What the threads do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Send as fast as the client takes records; a callback counts the deliveries.
+    Callback,
+    /// As `Callback`, with a future for each record; the oldest of many is waited for.
+    Future,
+    /// Send a record when the one before was delivered.
+    Blocking,
+    /// Nothing, after the warm-up.
+    Idle,
+    /// Send to a broker that does not answer, with a buffer that stays full.
+    Stalled,
+}
+
+/// What one thread did.
+#[derive(Default)]
+struct Work {
+    sent: u64,
+    failed: u64,
+    latencies_ns: Vec<u32>,
+}
+
+fn drive<C: Client>(options: &'static Options) -> Result<(), Failure> {
+    let client: &'static C = Box::leak(Box::new(C::connect(options)?));
+    match options.mode {
+        Mode::Callback | Mode::Future | Mode::Blocking => {
+            run_threads(client, options, options.warm_up);
+            client.flush();
+            measure(options.mode, || {
+                let work = run_threads(client, options, options.duration);
+                client.flush();
+                work
+            })
+        }
+        Mode::Idle => {
+            let source = Source::new(options, 0);
+            client.on_thread(|| blocking(client, source, Instant::now() + options.warm_up));
+            measure(options.mode, || {
+                thread::sleep(options.duration);
+                Work::default()
+            })
+        }
+        Mode::Stalled => {
+            for thread in 0..options.threads {
+                let mut source = Source::new(options, thread);
+                thread::spawn(move || {
+                    client.on_thread(|| {
+                        loop {
+                            client.send(source.next());
+                        }
+                    })
+                });
+            }
+            thread::sleep(options.warm_up);
+            measure(options.mode, || {
+                thread::sleep(options.duration);
+                Work::default()
+            })
+        }
+    }
+}
+
+fn drive_floor(options: &Options) -> Result<(), Failure> {
+    let mut floor = floor::Floor::connect(options)?;
+    let mut run = |duration| {
+        let (source, deadline) = (Source::new(options, 0), Instant::now() + duration);
+        match options.mode {
+            Mode::Callback => floor.throughput(options, source, deadline),
+            Mode::Blocking => floor.ping_pong(source, deadline),
+            _ => Err("the floor is of throughput and of blocking sends".into()),
+        }
+    };
+    run(options.warm_up)?;
+    let mut failure = None;
+    measure(options.mode, || {
+        run(options.duration).unwrap_or_else(|error| {
+            failure = Some(error);
+            Work::default()
+        })
+    })?;
+    failure.map_or(Ok(()), Err)
+}
+
+/// Does the work, and prints what it cost.
+fn measure(mode: Mode, work: impl FnOnce() -> Work) -> Result<(), Failure> {
+    let failed_before = workload::DELIVERIES.failed();
+    let usage = Usage::now()?;
+    let start = Instant::now();
+    let mut work = work();
+    let elapsed = start.elapsed();
+    let usage = Usage::now()? - usage;
+    let failed = work.failed + workload::DELIVERIES.failed() - failed_before;
+    print!(
+        "records={} failed={failed} elapsed_ns={} user_us={} sys_us={} voluntary={} involuntary={} rss_kb={}",
+        work.sent,
+        elapsed.as_nanos(),
+        usage.user_us,
+        usage.sys_us,
+        usage.voluntary,
+        usage.involuntary,
+        max_rss_kb()?
+    );
+    if mode == Mode::Blocking {
+        work.latencies_ns.sort_unstable();
+        for (name, share) in [("p50_ns", 0.5), ("p99_ns", 0.99), ("p999_ns", 0.999)] {
+            let last = work.latencies_ns.len().saturating_sub(1);
+            let index = (last as f64 * share).round() as usize;
+            let latency = work.latencies_ns.get(index).copied().unwrap_or(0);
+            print!(" {name}={latency}");
+        }
+    }
+    println!();
+    Ok(())
+}
+
+fn run_threads<C: Client>(client: &C, options: &Options, duration: Duration) -> Work {
+    let deadline = Instant::now() + duration;
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..options.threads)
+            .map(|thread| {
+                scope.spawn(move || {
+                    let source = Source::new(options, thread);
+                    client.on_thread(|| match options.mode {
+                        Mode::Future => with_futures(client, source, deadline),
+                        Mode::Blocking => blocking(client, source, deadline),
+                        _ => with_callbacks(client, source, deadline),
+                    })
+                })
+            })
+            .collect();
+        let mut all = Work::default();
+        for thread in threads {
+            match thread.join() {
+                Ok(work) => {
+                    all.sent += work.sent;
+                    all.failed += work.failed;
+                    all.latencies_ns.extend(work.latencies_ns);
+                }
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    })
+}
+
+/// How many records are sent between two looks at the clock.
+const ROUND: u64 = 128;
+
+fn with_callbacks<C: Client>(client: &C, mut source: Source<'_>, deadline: Instant) -> Work {
+    let mut work = Work::default();
+    while Instant::now() < deadline {
+        for _ in 0..ROUND {
+            client.send(source.next());
+        }
+        work.sent += ROUND;
+    }
+    work
+}
+
+fn with_futures<C: Client>(client: &C, mut source: Source<'_>, deadline: Instant) -> Work {
+    /// How many futures a thread holds.
+    const HELD: usize = 100_000;
+    let mut work = Work::default();
+    let mut held = std::collections::VecDeque::with_capacity(HELD + ROUND as usize);
+    while Instant::now() < deadline {
+        for _ in 0..ROUND {
+            held.push_back(client.send_for_delivery(source.next()));
+        }
+        work.sent += ROUND;
+        let surplus = held.len().saturating_sub(HELD);
+        let oldest = held.drain(..surplus);
+        work.failed += oldest
+            .map(|delivery| u64::from(!client.wait(delivery)))
+            .sum::<u64>();
+    }
+    // Not one linger for each partition in turn.
+    client.flush();
+    for delivery in held {
+        work.failed += u64::from(!client.wait(delivery));
+    }
+    work
+}
+
+fn blocking<C: Client>(client: &C, mut source: Source<'_>, deadline: Instant) -> Work {
+    let mut work = Work::default();
+    let mut start = Instant::now();
+    while start < deadline {
+        let delivered = client.send_and_wait(source.next());
+        let end = Instant::now();
+        let latency = (end - start).as_nanos().try_into();
+        work.latencies_ns.push(latency.unwrap_or(u32::MAX));
+        work.sent += 1;
+        work.failed += u64::from(!delivered);
+        start = end;
+    }
+    work
+}

@@ -1,0 +1,67 @@
+//! kafka-producer.
+
+use kafka_producer::{KafkaProducer, ProducerConfig, ProducerRecord, RecordFuture};
+
+use super::Client;
+use super::workload::{DELIVERIES, Options, Record};
+use crate::Failure;
+
+pub(super) struct Ours {
+    producer: KafkaProducer,
+    topics: Vec<&'static str>,
+}
+
+impl Ours {
+    fn record(&self, record: Record) -> ProducerRecord<'static> {
+        let topic = self.topics[record.topic];
+        let message = ProducerRecord::new(topic, record.value);
+        match record.key {
+            Some(key) => message.key(key),
+            None => message,
+        }
+    }
+}
+
+impl Client for Ours {
+    type Delivery = Option<RecordFuture>;
+
+    fn connect(options: &Options) -> Result<Self, Failure> {
+        let mut config = ProducerConfig::new();
+        config.set("bootstrap.servers", &options.servers)?;
+        config.set("acks", "all")?;
+        config.set("enable.idempotence", "true")?;
+        config.set("compression.type", options.codec)?;
+        for (key, value) in options.java_settings() {
+            config.set(&key, &value)?;
+        }
+        Ok(Self {
+            producer: KafkaProducer::new(config)?,
+            topics: options.topics.clone(),
+        })
+    }
+
+    fn send(&self, record: Record) {
+        let sent = self
+            .producer
+            .send_with_callback(self.record(record), |result| {
+                DELIVERIES.count(result.is_ok());
+            });
+        if sent.is_err() {
+            DELIVERIES.count(false);
+        }
+    }
+
+    fn send_for_delivery(&self, record: Record) -> Self::Delivery {
+        self.producer.send(self.record(record)).ok()
+    }
+
+    fn wait(&self, delivery: Self::Delivery) -> bool {
+        delivery.is_some_and(|delivery| delivery.get().is_ok())
+    }
+
+    fn flush(&self) {
+        if let Err(error) = self.producer.flush() {
+            eprintln!("ours: flush: {error}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What those who wait for metadata are told of connections that failed.
+
+use super::*;
+use crate::network::Disconnect;
+
+const BOOT: NodeId = NodeId(-1);
+const ADDRESS: &str = "10.9.9.9:9092";
+
+/// Comes as far as the request for versions to the bootstrap node.
+fn asked_for_versions() -> (Fixture, RequestHeader) {
+    let mut f = Fixture::bootstrapped(config());
+    f.poll();
+    let header = f.sent_api_versions_request();
+    (f, header)
+}
+
+fn failure(f: &Fixture) -> (ErrorKind, String) {
+    let error = f.metadata.connection_failure().unwrap();
+    (error.kind(), error.to_string())
+}
+
+#[test]
+fn nothing_is_wrong_before_anything_was_tried() {
+    let (f, _) = asked_for_versions();
+    assert!(f.metadata.connection_failure().is_none());
+}
+
+#[test]
+fn a_connection_that_cannot_be_made() {
+    let mut f = Fixture::bootstrapped(config());
+    f.selector.hold_connects(true);
+    f.poll();
+    let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+    let why = Disconnect::NotConnected {
+        kind: refused.kind(),
+        message: refused.to_string(),
+    };
+    f.selector.lose(BOOT, why);
+    f.poll();
+    let (kind, text) = failure(&f);
+    assert_eq!(kind, ErrorKind::Network);
+    assert_eq!(
+        text,
+        format!("{ADDRESS}: the connection could not be made: connection refused")
+    );
+}
+
+#[test]
+fn a_connection_that_takes_too_long() {
+    let mut f = Fixture::bootstrapped(config());
+    f.selector.hold_connects(true);
+    f.poll();
+    f.time.advance_ms(SETUP_MS);
+    f.poll();
+    let (kind, text) = failure(&f);
+    assert_eq!(kind, ErrorKind::Timeout);
+    let why = "no connection within 10000 ms (socket.connection.setup.timeout.ms)";
+    assert_eq!(text, format!("{ADDRESS}: {why}"));
+}
+
+#[test]
+fn a_name_that_cannot_be_resolved() {
+    let mut f = Fixture::bootstrapped(config());
+    f.metadata
+        .bootstrap(vec![Node::new(BOOT, "broker.example", 9092, None)]);
+    f.resolver.answer("broker.example", Err("no such host"));
+    f.poll();
+    let expected = "broker.example:9092: its name cannot be resolved: no such host";
+    assert_eq!(failure(&f), (ErrorKind::Network, expected.to_owned()));
+}
+
+#[test]
+fn a_node_that_hangs_up_before_it_told_its_versions() {
+    let (mut f, _) = asked_for_versions();
+    f.selector.server_disconnect(BOOT);
+    f.poll();
+    let (_, text) = failure(&f);
+    assert!(text.contains("before it told its versions"), "{text}");
+    assert!(text.contains("TLS (security.protocol)"), "{text}");
+}
+
+#[test]
+fn a_node_that_hangs_up_after_it_told_its_versions() {
+    let (mut f, header) = asked_for_versions();
+    f.answer(BOOT, &header, all_versions());
+    f.poll();
+    f.selector.server_disconnect(BOOT);
+    f.poll();
+    let (_, text) = failure(&f);
+    assert!(text.contains("SASL (security.protocol)"), "{text}");
+}
+
+#[test]
+fn an_answer_that_cannot_be_understood() {
+    let (mut f, header) = asked_for_versions();
+    let mut garbage = header.correlation_id.to_be_bytes().to_vec();
+    garbage.extend([0xff; 40]);
+    f.selector.receive(BOOT, garbage);
+    f.poll();
+    let (kind, text) = failure(&f);
+    assert_eq!(kind, ErrorKind::Protocol);
+    let expected = format!("{ADDRESS}: its ApiVersions v4 response cannot be understood");
+    assert!(text.starts_with(&expected), "{text}");
+}
+
+#[test]
+fn a_node_that_is_too_old() {
+    let (mut f, header) = asked_for_versions();
+    f.answer(BOOT, &header, versions(&[(ApiKey::Produce, 0, 2)]));
+    f.poll();
+    let (kind, text) = failure(&f);
+    assert_eq!(kind, ErrorKind::UnsupportedVersion);
+    assert!(text.contains("0 to 2 are supported"), "{text}");
+    assert!(text.contains("Kafka 2.1 to 4.x"), "{text}");
+}
+
+#[test]
+fn an_update_ends_what_went_wrong_before_it() {
+    let (mut f, _) = asked_for_versions();
+    f.selector.server_disconnect(BOOT);
+    f.poll();
+    assert!(f.metadata.connection_failure().is_some());
+    f.update_metadata();
+    assert!(f.metadata.connection_failure().is_none());
+}
+
+#[test]
+fn a_node_that_answers_is_well_again() {
+    let mut f = Fixture::new();
+    f.connect(0);
+    f.selector.server_disconnect(NODE);
+    f.poll();
+    let node = f.node(0);
+    let is_known = |f: &Fixture| f.metadata.connection_failure_of(&node).is_some();
+    assert!(is_known(&f));
+    f.time.advance_ms(RECONNECT_MS);
+    f.update_metadata();
+    f.make_ready(0);
+    assert!(is_known(&f), "it has told its versions, and may go again");
+    let header = f.send_and_write(NODE);
+    f.answer(NODE, &header, produce_response(0));
+    f.poll();
+    assert!(!is_known(&f));
+}
+
+#[test]
+fn to_start_again_is_no_failure() {
+    let mut f = Fixture::bootstrapped(config());
+    f.poll();
+    f.time.advance_ms(TRIGGER_MS);
+    f.selector.hold_connects(true);
+    f.metadata.connection_failed(
+        &Node::new(BOOT, "10.9.9.9", 9092, None),
+        ErrorKind::Network,
+        "refused",
+    );
+    f.poll();
+    let (_, text) = failure(&f);
+    assert!(!text.contains("rebootstrap"), "{text}");
+}

@@ -1,0 +1,128 @@
+//! What an append does: into which batch, of which size.
+
+use super::*;
+
+// Java: testFull
+#[test]
+fn full() {
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
+    let mut count = 0;
+    while fixture.queue_len(0) < 2 {
+        assert_eq!(
+            fixture.ready_ids(),
+            [0_i32; 0],
+            "not ready before a batch is full"
+        );
+        fixture.append(0, VALUE);
+        count += 1;
+    }
+    assert_eq!(fixture.ready_ids(), [1]);
+    let batches = fixture.drain(1);
+    assert_eq!(batches.len(), 1, "one batch of a partition at a time");
+    let records = records(&batches[0]);
+    assert_eq!(records.len(), count - 1);
+    for (index, record) in records.iter().enumerate() {
+        assert_eq!(record.offset_delta as usize, index);
+        assert_eq!(
+            (record.key.as_deref(), record.value.as_deref()),
+            (Some(&b"key"[..]), Some(VALUE))
+        );
+    }
+    assert!(batches[0].record_set().len() <= 1024);
+    complete(batches);
+    fixture.accumulator.abort_batches(&refused());
+}
+
+// Java: testAppendLargeCompressed, testAppendLargeNonCompressed
+#[test]
+fn append_large() {
+    let mut kinds = vec![CompressionType::None];
+    if cfg!(feature = "gzip") {
+        kinds.push(CompressionType::Gzip);
+    }
+    for kind in kinds {
+        let compression = Compression::new(kind, None).unwrap();
+        let fixture = Fixture::new(AccumulatorConfig {
+            compression,
+            linger: Duration::ZERO,
+            ..config()
+        });
+        let value = vec![1; 2 * 1024];
+        fixture.append(0, &value);
+        assert_eq!(fixture.ready_ids(), [1], "{kind:?}");
+        let batches = fixture.drain(1);
+        assert_eq!(records(&batches[0])[0].value.as_deref(), Some(&value[..]));
+        complete(batches);
+        assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
+    }
+}
+
+// Java: testStickyBatches, testUniformBuiltInPartitioner
+#[test]
+fn sticky_records_fill_a_batch_before_the_partition_switches() {
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
+    let mut runs = Vec::new();
+    for _ in 0..1000 {
+        let partition = fixture.try_append(None, &[1; 90]).unwrap().partition;
+        match runs.last_mut() {
+            Some((last, count)) if *last == partition => *count += 1,
+            _ => runs.push((partition, 1)),
+        }
+    }
+    runs.pop();
+    assert!(runs.len() > 10);
+    assert!(
+        runs.iter().all(|(_, count)| *count >= 9),
+        "no tiny batches: {runs:?}"
+    );
+    fixture.accumulator.abort_batches(&refused());
+}
+
+#[test]
+fn a_closed_accumulator_takes_no_records_and_sends_what_it_has() {
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
+    fixture.append(0, VALUE);
+    fixture.ready();
+    fixture.accumulator.close();
+    assert_eq!(
+        fixture.try_append(Some(0), VALUE).unwrap_err().kind(),
+        ErrorKind::Closed
+    );
+    assert_eq!(fixture.ready_ids(), [1]);
+    complete(fixture.drain(1));
+}
+
+#[test]
+fn backlogged_partitions_open_larger_batches() {
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
+    for _ in 0..200 {
+        fixture.append(0, &[1; 100]);
+        fixture.ready();
+    }
+    let mut sizes = Vec::new();
+    while fixture.ready_ids() == [1] {
+        for batch in fixture.drain(1) {
+            sizes.push(batch.record_set().len());
+            batch.complete(0, -1);
+        }
+    }
+    assert!(sizes[0] <= 1024 && sizes[1] <= 1024);
+    assert!(sizes.iter().any(|size| *size > 2048), "{sizes:?}");
+    fixture.append(0, VALUE);
+    fixture.time.advance_ms(1);
+    fixture.ready();
+    complete(fixture.drain(1));
+    assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
+}

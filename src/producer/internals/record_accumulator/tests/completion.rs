@@ -1,0 +1,225 @@
+//! Flush, expiry and abort: every batch ends once, and its memory comes back.
+
+use super::*;
+
+// Java: testFlush
+#[test]
+fn flush() {
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
+    for partition in 0..3 {
+        fixture.append(partition, VALUE);
+    }
+    assert_eq!(fixture.ready_ids(), [0_i32; 0]);
+    fixture.accumulator.begin_flush();
+    assert_eq!(fixture.ready_ids(), [1, 2]);
+    fixture.append(1, VALUE);
+    let batches = fixture.drain_max(&[1, 2], usize::MAX);
+    thread::scope(|scope| {
+        let flush = scope.spawn(|| fixture.accumulator.await_flush_completion());
+        complete(batches);
+        flush.join().unwrap();
+    });
+    fixture.accumulator.end_flush();
+    assert!(!fixture.accumulator.is_flush_in_progress() && !fixture.accumulator.has_incomplete());
+    fixture.append(0, VALUE);
+    assert_eq!(fixture.ready_ids(), [0_i32; 0], "linger counts again");
+    fixture.accumulator.abort_batches(&refused());
+}
+
+// B5: KAFKA-9312, KAFKA-19479
+#[test]
+fn flush_waits_for_the_parts_of_a_split_batch() {
+    let fixture = Fixture::new(config());
+    for _ in 0..8 {
+        fixture.append(0, &[1; 50]);
+    }
+    fixture.time.advance_ms(10);
+    fixture.ready();
+    let original = fixture.drain(1).pop().unwrap();
+    let result = Arc::clone(original.result());
+    assert_eq!(
+        fixture
+            .accumulator
+            .split_and_reenqueue(original, |_, _| Vec::new())
+            .unwrap(),
+        2
+    );
+    assert!(!result.is_done(), "the parts are not done");
+    fixture.ready();
+    let first = fixture.drain(1);
+    complete(first);
+    assert!(!result.is_done(), "one part is not done");
+    complete(fixture.drain(1));
+    assert!(result.is_done());
+    fixture.accumulator.await_flush_completion();
+}
+
+// Java: testAbortIncompleteBatches
+#[test]
+fn abort_incomplete_batches() {
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
+    let failed = Arc::new(AtomicUsize::new(0));
+    for index in 0..100 {
+        let failed = Arc::clone(&failed);
+        let callback = Callback::new(move |result| {
+            let error = result.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.delivery()),
+                (ErrorKind::Broker, Delivery::NotWritten)
+            );
+            assert_eq!(error.topic_partition().unwrap().topic(), TOPIC);
+            failed.fetch_add(1, Ordering::Relaxed);
+        });
+        fixture
+            .append_with(
+                Some(index % 3),
+                None,
+                &[1; 100],
+                &Headers::new(),
+                Some(callback),
+            )
+            .unwrap();
+    }
+    fixture.accumulator.abort_batches(&refused());
+    assert_eq!(failed.load(Ordering::Relaxed), 100);
+    assert!(!fixture.accumulator.has_undrained() && !fixture.accumulator.has_incomplete());
+    assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
+}
+
+// Java: testExpiredBatches, testExpiredBatchesSize, testExpiredBatchesRetry, testMutedPartitions
+#[test]
+fn expired_batches() {
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
+    fixture.append(0, VALUE);
+    fixture.ready();
+    let queue = fixture
+        .accumulator
+        .partition_queue(&TopicPartition::new(TOPIC, 0))
+        .unwrap();
+    fixture.accumulator.mute_partition(&queue);
+    fixture.time.advance_ms(1000);
+    fixture.append(1, VALUE);
+    fixture.ready();
+    assert!(
+        fixture
+            .accumulator
+            .expired_batches(fixture.time.now())
+            .is_empty()
+    );
+    fixture.time.advance_ms(2200);
+    let expired = fixture.accumulator.expired_batches(fixture.time.now());
+    assert_eq!(expired.len(), 1, "muted or not");
+    assert_eq!(expired[0].topic_partition().partition(), 0);
+    assert_eq!(
+        fixture.accumulator.next_expiry(),
+        Some(fixture.time.now() + Duration::from_millis(1000)),
+        "the other partition's turn"
+    );
+    fixture.time.advance_ms(1000);
+    let rest = fixture.accumulator.expired_batches(fixture.time.now());
+    assert_eq!(rest.len(), 1);
+    for batch in expired.into_iter().chain(rest) {
+        batch.complete_exceptionally(refused(), Vec::new());
+    }
+    assert_eq!(fixture.accumulator.next_expiry(), None);
+}
+
+// Java: testExpiredBatchesRetry
+#[test]
+fn a_retried_batch_expires_by_its_creation() {
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
+    fixture.append(0, VALUE);
+    fixture.ready();
+    let batch = fixture.drain(1).pop().unwrap();
+    fixture.time.advance_ms(3100);
+    fixture.accumulator.reenqueue(batch, fixture.time.now());
+    fixture.ready();
+    fixture.time.advance_ms(100);
+    let expired = fixture.accumulator.expired_batches(fixture.time.now());
+    assert_eq!(expired.len(), 1);
+    for batch in expired {
+        batch.complete_exceptionally(refused(), Vec::new());
+    }
+}
+
+// B2, B20: a callback that panics, and a batch that nobody completes.
+#[test]
+fn every_callback_runs_once_whatever_happens_to_its_batch() {
+    let fixture = Fixture::new(config());
+    let calls = Arc::new(AtomicUsize::new(0));
+    for index in 0..3 {
+        let calls = Arc::clone(&calls);
+        let callback = Callback::new(move |_| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            assert_ne!(index, 1, "a callback that panics");
+        });
+        fixture
+            .append_with(Some(0), None, VALUE, &Headers::new(), Some(callback))
+            .unwrap();
+    }
+    fixture.time.advance_ms(10);
+    fixture.ready();
+    let batches = fixture.drain(1);
+    let result = Arc::clone(batches[0].result());
+    drop(batches);
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+    let (outcome, index) = result.wait_record(0, None).unwrap();
+    let error = crate::producer::internals::record_result(&outcome, index).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
+}
+
+// B1: KAFKA-19012
+#[test]
+fn memory_returns_only_when_the_last_owner_of_the_bytes_is_gone() {
+    let fixture = Fixture::new(config());
+    fixture.append(0, VALUE);
+    fixture.time.advance_ms(10);
+    fixture.ready();
+    let batch = fixture.drain(1).pop().unwrap();
+    let being_written = batch.record_set();
+    let bytes = being_written.as_bytes().to_vec();
+    batch.complete_exceptionally(refused(), Vec::new());
+    assert_eq!(
+        fixture.accumulator.pool().available_memory(),
+        10 * MB - 1024
+    );
+    fixture.append(1, b"another record, which must not land in those bytes");
+    assert_eq!(being_written.as_bytes(), bytes);
+    drop(being_written);
+    assert_eq!(
+        fixture.accumulator.pool().available_memory(),
+        10 * MB - 1024
+    );
+    fixture.accumulator.abort_batches(&refused());
+    assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
+}
+
+/// An announced partition and what it is announced to hold each other, and neither may outlive the accumulator: the selector's
+/// waker, a descriptor, would be kept with them.
+#[test]
+fn a_dropped_accumulator_frees_its_partitions() {
+    let fixture = Fixture::new(config());
+    drop(fixture.append(0, VALUE));
+    let queue = fixture
+        .accumulator
+        .queue(&TopicPartition::new(TOPIC, 0))
+        .unwrap();
+    fixture.accumulator.abort_batches(&refused());
+    queue.announce();
+    let freed = Arc::downgrade(&queue);
+    drop((queue, fixture));
+    assert!(freed.upgrade().is_none());
+}

@@ -1,0 +1,149 @@
+//! When a batch becomes sendable, and to which node.
+
+use super::*;
+
+// Java: testLinger
+#[test]
+fn linger() {
+    let fixture = Fixture::new(config());
+    fixture.append(0, VALUE);
+    let result = fixture.ready();
+    assert!(result.ready_nodes.is_empty());
+    assert_eq!(result.next_ready_check_delay, Duration::from_millis(10));
+    fixture.time.advance_ms(4);
+    assert_eq!(
+        fixture.ready().next_ready_check_delay,
+        Duration::from_millis(6)
+    );
+    fixture.time.advance_ms(6);
+    assert_eq!(fixture.ready_ids(), [1]);
+    let batches = fixture.drain(1);
+    assert_eq!(records(&batches[0]).len(), 1);
+    complete(batches);
+    assert_eq!(fixture.ready().next_ready_check_delay, Duration::MAX);
+}
+
+// Java: testNextReadyCheckDelay
+#[test]
+fn next_ready_check_delay_is_that_of_the_earliest() {
+    let fixture = Fixture::new(config());
+    fixture.append(0, VALUE);
+    fixture.time.advance_ms(5);
+    fixture.append(1, VALUE);
+    fixture.append(2, VALUE);
+    let result = fixture.ready();
+    assert!(result.ready_nodes.is_empty());
+    assert_eq!(result.next_ready_check_delay, Duration::from_millis(5));
+    fixture.fill_batch(2);
+    let result = fixture.ready();
+    assert_eq!(result.ready_nodes, [node(2)]);
+    assert_eq!(
+        result.next_ready_check_delay,
+        Duration::from_millis(5),
+        "node 1 still lingers"
+    );
+    fixture.accumulator.abort_batches(&refused());
+}
+
+#[test]
+fn a_get_expedites_the_batch_and_leaves_it_open() {
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
+    let first = fixture.append(0, VALUE);
+    assert_eq!(fixture.ready_ids(), [0_i32; 0]);
+    first.result.expedite();
+    assert_eq!(fixture.ready_ids(), [1]);
+    let second = fixture.append(0, VALUE);
+    assert!(
+        Arc::ptr_eq(&first.result, &second.result),
+        "until it is drained others join it"
+    );
+    let batches = fixture.drain(1);
+    assert_eq!(records(&batches[0]).len(), 2);
+    complete(batches);
+}
+
+#[test]
+fn memory_pressure_makes_every_batch_sendable() {
+    let fixture = Fixture::with_memory(
+        AccumulatorConfig {
+            linger: Duration::MAX,
+            ..config()
+        },
+        1024,
+    );
+    fixture.append(0, VALUE);
+    assert_eq!(fixture.ready_ids(), [0_i32; 0]);
+    thread::scope(|scope| {
+        let blocked = scope.spawn(|| fixture.try_append(Some(1), VALUE));
+        while fixture.accumulator.pool().queued() == 0 && !blocked.is_finished() {
+            thread::yield_now();
+        }
+        let sendable = fixture.ready_ids();
+        let outcome = blocked.join().unwrap();
+        assert!(sendable == [1] || outcome.is_err());
+    });
+    fixture.accumulator.abort_batches(&refused());
+}
+
+// Java: testMutedPartitions
+#[test]
+fn muted_partitions_are_neither_ready_nor_drained() {
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
+    fixture.append(2, VALUE);
+    assert_eq!(fixture.ready_ids(), [2]);
+    let queue = fixture
+        .accumulator
+        .partition_queue(&TopicPartition::new(TOPIC, 2))
+        .unwrap();
+    fixture.accumulator.mute_partition(&queue);
+    assert!(fixture.drain(2).is_empty());
+    assert_eq!(fixture.ready_ids(), [0_i32; 0]);
+    fixture.accumulator.unmute_partition(&queue);
+    assert_eq!(fixture.ready_ids(), [2]);
+    complete(fixture.drain(2));
+}
+
+#[test]
+fn partitions_without_a_leader_wait_for_one() {
+    let mut fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
+    fixture.cluster = cluster_of(&[None, Some(1), Some(2)], 0);
+    fixture.append(0, VALUE);
+    let result = fixture.ready();
+    assert!(result.ready_nodes.is_empty());
+    assert_eq!(result.unknown_leader_topics, [Arc::from(TOPIC)]);
+    assert_eq!(
+        fixture.ready().unknown_leader_topics.len(),
+        1,
+        "each time, until there is one"
+    );
+    fixture.cluster = cluster_of(&[Some(2), Some(1), Some(2)], 0);
+    let result = fixture.ready();
+    assert_eq!(
+        (result.ready_nodes, result.unknown_leader_topics.len()),
+        (vec![node(2)], 0)
+    );
+    complete(fixture.drain(2));
+}
+
+#[test]
+fn a_leader_that_moves_takes_the_ready_partitions_along() {
+    let mut fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        ..config()
+    });
+    fixture.append(0, VALUE);
+    assert_eq!(fixture.ready_ids(), [1]);
+    fixture.cluster = cluster_of(&[Some(2), Some(1), Some(2)], 1);
+    assert_eq!(fixture.ready_ids(), [2]);
+    assert!(fixture.drain(1).is_empty());
+    complete(fixture.drain(2));
+}

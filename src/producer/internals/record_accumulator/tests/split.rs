@@ -1,0 +1,109 @@
+//! Batches that a broker found too large.
+
+use super::*;
+
+// Java: testSplitAndReenqueue; B6
+#[test]
+fn split_and_reenqueue() {
+    let fixture = Fixture::new(AccumulatorConfig {
+        batch_size: 4096,
+        ..config()
+    });
+    let mut headers = Headers::new();
+    headers.add("h", "x").add_null("n");
+    let delivered = Arc::new(Mutex::new(Vec::new()));
+    let mut appends = Vec::new();
+    for index in 0..10_u8 {
+        let delivered = Arc::clone(&delivered);
+        let callback = Callback::new(move |result| delivered.lock().push((index, result.unwrap())));
+        let append = fixture
+            .append_with(
+                Some(0),
+                Some(&[index]),
+                &[index; 100],
+                &headers,
+                Some(callback),
+            )
+            .unwrap();
+        appends.push(append);
+    }
+    fixture.time.advance_ms(10);
+    fixture.ready();
+    let original = fixture.drain(1).pop().unwrap();
+    let parts = fixture
+        .accumulator
+        .split_and_reenqueue(original, |_, _| Vec::new())
+        .unwrap();
+    assert!(parts >= 2);
+    assert!(
+        delivered.lock().is_empty(),
+        "the split itself completes nothing"
+    );
+    let mut base_offset = 0;
+    let mut read = Vec::new();
+    while fixture.ready_ids() == [1] {
+        for batch in fixture.drain(1) {
+            let records = records(&batch);
+            assert!(records.iter().all(|record| record.headers == headers));
+            let count = records.len();
+            read.extend(records.into_iter().map(|record| record.value.unwrap()[0]));
+            batch.complete(base_offset, -1);
+            base_offset += i64::try_from(count).unwrap();
+        }
+    }
+    assert_eq!(read, (0..10).collect::<Vec<_>>(), "all, in order");
+    let offsets: Vec<_> = delivered
+        .lock()
+        .iter()
+        .map(|(index, metadata)| (*index, metadata.offset()))
+        .collect();
+    assert_eq!(
+        offsets,
+        (0..10).map(|n: u8| (n, i64::from(n))).collect::<Vec<_>>()
+    );
+    for append in appends {
+        let (outcome, index) = append.result.wait_record(append.index, None).unwrap();
+        let (base_offset, _) = crate::producer::internals::record_result(&outcome, index).unwrap();
+        assert_eq!(
+            base_offset + i64::from(index),
+            i64::from(append.index),
+            "futures follow the split"
+        );
+    }
+    assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
+}
+
+#[test]
+fn a_batch_is_halved_until_one_record_is_left() {
+    let fixture = Fixture::new(AccumulatorConfig {
+        batch_size: 4096,
+        ..config()
+    });
+    for _ in 0..8 {
+        fixture.append(0, &[1; 300]);
+    }
+    fixture.time.advance_ms(10);
+    fixture.ready();
+    let mut single = 0;
+    let mut splits = 0;
+    while let Some(batch) = {
+        fixture.ready();
+        fixture.drain(1).pop()
+    } {
+        if batch.record_count() == 1 {
+            single += 1;
+            batch.complete(0, -1);
+        } else {
+            splits += 1;
+            assert!(
+                fixture
+                    .accumulator
+                    .split_and_reenqueue(batch, |_, _| Vec::new())
+                    .unwrap()
+                    >= 2
+            );
+        }
+    }
+    assert_eq!(single, 8);
+    assert!(splits <= 7, "{splits}");
+}

@@ -1,0 +1,366 @@
+//! Brokers that cannot be reached, are something else, or are too old.
+
+use std::error::Error as _;
+use std::io::Read;
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use kafka_producer::common::NodeId;
+use kafka_producer::testing::{Action, Api, FakeBroker};
+use kafka_producer::{Delivery, Error, ErrorKind, KafkaProducer, ProducerRecord};
+
+use super::peer::Peer;
+use super::{PATIENCE, assert_works, cause, chain, deliver, impatient, producer_for};
+
+const NODE: NodeId = NodeId(1);
+const NOBODY_TOLD: &str =
+    "no broker of bootstrap.servers told of topic orders within 300 ms (max.block.ms)";
+
+/// Sends records in vain. Gives the error of the first one to learn why nobody answered, which on a busy machine takes
+/// a little: a time-out of the wait for metadata.
+fn unreachable(producer: &KafkaProducer) -> Error {
+    let deadline = Instant::now() + PATIENCE;
+    let error = loop {
+        let error = deliver(producer, ProducerRecord::new("orders", "v")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{:?}", chain(&error));
+        assert_eq!(error.to_string(), NOBODY_TOLD);
+        if error.source().is_some() {
+            break error;
+        }
+        assert!(Instant::now() < deadline, "there is no cause");
+    };
+    let reason = error.timeout().unwrap();
+    assert_eq!(reason.config, Some("max.block.ms"));
+    assert_eq!(reason.waiting_for, "the metadata of a topic");
+    assert!(error.is_retriable() && !error.is_fatal());
+    assert_eq!(error.delivery(), Delivery::NotWritten);
+    assert_eq!(error.topic_partition().unwrap().topic(), "orders");
+
+    // A send that does not wait says the same of what was learnt so far.
+    let record = ProducerRecord::new("orders", "v").key("k");
+    let unsent = producer.try_send(record).unwrap_err();
+    assert!(unsent.is_would_block());
+    let key = unsent.record.key.as_ref();
+    assert_eq!(key, Some(&b"k"[..]), "the record is handed back");
+    let texts = chain(&unsent.error);
+    assert_eq!(texts[0], "the metadata of topic orders are not known yet");
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    error
+}
+
+/// Why nobody answered at `servers`.
+fn why_unreachable(servers: &str) -> String {
+    let producer = impatient(servers).build().unwrap();
+    let error = unreachable(&producer);
+    let listed = producer.partitions_for("orders").unwrap_err();
+    assert_eq!(listed.to_string(), NOBODY_TOLD);
+    producer.close(PATIENCE).unwrap();
+    cause(&error)
+}
+
+#[test]
+fn a_refused_connection() {
+    let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
+    broker.stop_node(NODE).unwrap();
+    let servers = broker.bootstrap_servers();
+    let producer = producer_for(&broker);
+    let error = unreachable(&producer);
+    let cause = cause(&error);
+    let expected = format!("{servers}: the connection could not be made: Connection refused");
+    assert!(cause.starts_with(&expected), "{cause}");
+
+    broker.start_node(NODE).unwrap();
+    let producer_that_waits = impatient(&servers).max_block(PATIENCE).build().unwrap();
+    assert_works(&producer_that_waits, &broker, "orders");
+    // The first producer finds it too, as soon as its backoff allows.
+    let deadline = Instant::now() + PATIENCE;
+    while deliver(&producer, ProducerRecord::new("orders", "v")).is_err() {
+        assert!(Instant::now() < deadline);
+    }
+}
+
+/// A listener whose queue of new connections is full: Linux drops what comes then, as a firewall does.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_address_that_does_not_answer() {
+    use std::net::{TcpListener, TcpStream};
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+        queued.push(stream);
+        assert!(queued.len() < 10_000, "the queue is never full");
+    }
+    let producer = impatient(&address.to_string())
+        .socket_connection_setup_timeout(Duration::from_millis(50))
+        .socket_connection_setup_timeout_max(Duration::from_millis(50))
+        .build()
+        .unwrap();
+    let cause = cause(&unreachable(&producer));
+    let expected = "no connection within 50 ms (socket.connection.setup.timeout.ms)";
+    assert_eq!(cause, format!("{address}: {expected}"));
+}
+
+// Java: KafkaProducerTest.testConstructorFailureCloseResource is about the same configuration.
+#[test]
+fn a_name_that_cannot_be_resolved() {
+    let error = KafkaProducer::builder()
+        .bootstrap_servers("no-such-host.invalid:9092")
+        .build()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let text = error.to_string();
+    let expected =
+        "bootstrap.servers: no entry can be resolved; no-such-host.invalid: failed to lookup";
+    assert!(text.starts_with(expected), "{text}");
+}
+
+#[test]
+fn a_name_that_cannot_be_resolved_beside_one_that_can() {
+    let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
+    let servers = format!("no-such-host.invalid:9092,{}", broker.bootstrap_servers());
+    let producer = impatient(&servers).max_block(PATIENCE).build().unwrap();
+    assert_works(&producer, &broker, "orders");
+}
+
+/// The bootstrap address works, and the one that the broker advertises does not: the usual mistake with containers.
+#[test]
+fn an_advertised_name_that_cannot_be_resolved() {
+    let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
+    broker
+        .advertise(NODE, "no-such-host.invalid", 9092)
+        .unwrap();
+    let producer = impatient(&broker.bootstrap_servers())
+        .max_block(PATIENCE)
+        .linger(Duration::ZERO)
+        .request_timeout(Duration::from_secs(2))
+        .delivery_timeout(Duration::from_secs(2))
+        .build()
+        .unwrap();
+    let error = deliver(&producer, ProducerRecord::new("orders", "v")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(error.timeout().unwrap().config, Some("delivery.timeout.ms"));
+    assert_eq!(error.delivery(), Delivery::NotWritten);
+    let texts = chain(&error);
+    assert!(
+        texts[0].starts_with("expired 1 record(s) for orders-0: "),
+        "{texts:?}"
+    );
+    let expected = "no-such-host.invalid:9092: its name cannot be resolved: failed to lookup";
+    assert!(texts[1].starts_with(expected), "{texts:?}");
+}
+
+#[test]
+fn an_http_server() {
+    let peer = Peer::that_answers(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    let expected = "the peer sent a frame size of 1213486160, which is not between 0 and 65536: \
+                    an HTTP server answered, not a Kafka broker";
+    assert_eq!(
+        why_unreachable(&peer.servers()),
+        format!("{}: {expected}", peer.address)
+    );
+}
+
+#[test]
+fn an_ssh_server() {
+    let peer = Peer::that_answers(b"SSH-2.0-OpenSSH_9.6\r\n");
+    let cause = why_unreachable(&peer.servers());
+    let expected = "an SSH server answered, not a Kafka broker";
+    assert!(cause.ends_with(expected), "{cause}");
+}
+
+/// What TLS servers answer to plain text: a fatal alert, in whichever version they like.
+#[test]
+fn a_tls_listener() {
+    for alert in [
+        &[0x15, 3, 1, 0, 2, 2, 70],
+        &[0x15, 3, 3, 0, 2, 2, 40],
+        &[0x15, 3, 3, 0, 2, 2, 10],
+    ] {
+        let peer = Peer::that_answers(alert);
+        let cause = why_unreachable(&peer.servers());
+        let expected = "a TLS listener was spoken to in plain text (check security.protocol)";
+        assert!(cause.ends_with(expected), "{cause}");
+        assert!(cause.starts_with(&peer.servers()), "{cause}");
+    }
+}
+
+#[test]
+fn a_server_of_some_other_kind() {
+    let peer = Peer::that_answers(b"220 mail.example ESMTP ready\r\n");
+    let cause = why_unreachable(&peer.servers());
+    assert!(
+        cause.ends_with("this is probably not a Kafka broker"),
+        "{cause}"
+    );
+}
+
+/// An echo server sends the request back: a small size, and then nonsense.
+#[test]
+fn a_server_that_sends_back_what_it_gets() {
+    let peer = Peer::start(|mut stream| {
+        if let Ok(mut output) = stream.try_clone() {
+            let _ = std::io::copy(&mut stream, &mut output);
+        }
+    });
+    let cause = why_unreachable(&peer.servers());
+    // The request begins with its API key and version, where a response has its correlation id.
+    let expected = format!("{}: it sent a response with correlation id", peer.address);
+    assert!(cause.starts_with(&expected), "{cause}");
+}
+
+#[test]
+fn a_server_that_hangs_up_at_once() {
+    let peer = Peer::start(drop);
+    let cause = why_unreachable(&peer.servers());
+    assert!(
+        cause.ends_with(
+            " before it told its versions: it may expect TLS (security.protocol), or be no Kafka broker"
+        ),
+        "{cause}"
+    );
+}
+
+#[test]
+fn a_server_that_hangs_up_when_it_is_spoken_to() {
+    let peer = Peer::start(|mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = stream.shutdown(Shutdown::Both);
+    });
+    let cause = why_unreachable(&peer.servers());
+    let expected = "the peer closed the connection before it told its versions: \
+                    it may expect TLS (security.protocol), or be no Kafka broker";
+    assert_eq!(cause, format!("{}: {expected}", peer.address));
+}
+
+#[test]
+fn a_server_that_says_nothing() {
+    let peer = Peer::that_is_silent();
+    let producer = impatient(&peer.servers())
+        .linger(Duration::ZERO)
+        .request_timeout(Duration::from_millis(50))
+        .build()
+        .unwrap();
+    let cause = cause(&unreachable(&producer));
+    let expected = "a request was not answered within request.timeout.ms";
+    assert_eq!(cause, format!("{}: {expected}", peer.address));
+}
+
+/// A broker that wants SASL tells its versions, and hangs up at anything else that is not a handshake.
+#[test]
+fn a_broker_that_hangs_up_after_it_told_its_versions() {
+    let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
+    let hang_up = Action::skip().disconnect();
+    broker.on(Api::Metadata).always().then(hang_up);
+    let cause = why_unreachable(&broker.bootstrap_servers());
+    let expected = "the peer closed the connection after it told its versions and answered nothing else: \
+                    it may expect SASL (security.protocol)";
+    assert_eq!(cause, format!("{}: {expected}", broker.bootstrap_servers()));
+    assert!(broker.request_count(Api::Metadata) > 0);
+}
+
+#[test]
+fn every_address_is_told_of() {
+    let http = Peer::that_answers(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    let hangs_up = Peer::start(drop);
+    let broker = FakeBroker::builder().start().unwrap();
+    broker.stop_node(NODE).unwrap();
+    let servers = format!(
+        "{},{},{}",
+        http.servers(),
+        broker.bootstrap_servers(),
+        hangs_up.servers()
+    );
+    let producer = impatient(&servers).build().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let cause = loop {
+        let cause = cause(&unreachable(&producer));
+        if cause.split("; ").count() == 3 {
+            break cause;
+        }
+        assert!(Instant::now() < deadline, "{cause}");
+    };
+    for part in [
+        format!("{}: the peer sent a frame size", http.servers()),
+        format!(
+            "{}: the connection could not be made",
+            broker.bootstrap_servers()
+        ),
+        format!("{}: the ", hangs_up.servers()),
+    ] {
+        assert!(cause.contains(&part), "{part} in {cause}");
+    }
+}
+
+/// What the broker lacks is in the error of the first send, which does not wait for more.
+fn too_old(broker: &FakeBroker, missing: &str) {
+    let producer = producer_for(broker);
+    let error = deliver(&producer, ProducerRecord::new("orders", "v")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnsupportedVersion);
+    assert!(!error.is_retriable());
+    assert_eq!(error.delivery(), Delivery::NotWritten);
+    let servers = broker.bootstrap_servers();
+    let why = format!("{missing} (brokers of Kafka 2.1 to 4.x are supported)");
+    let expected = format!("node {servers} (id: -1) cannot be produced to: {why}");
+    assert_eq!(chain(&error), [expected]);
+
+    // Later sends wait in case the broker is being upgraded. They are told by the next attempt, or at the end.
+    let error = deliver(&producer, ProducerRecord::new("orders", "v")).unwrap_err();
+    let texts = chain(&error);
+    match error.kind() {
+        ErrorKind::Timeout => assert_eq!(texts[1], format!("{servers}: {why}")),
+        kind => assert_eq!((kind, texts.len()), (ErrorKind::UnsupportedVersion, 1)),
+    }
+}
+
+#[test]
+fn a_broker_of_kafka_0_10() {
+    let broker = FakeBroker::builder()
+        .topic("orders", 1)
+        .versions(Api::Produce, 0..=2)
+        .versions(Api::Metadata, 0..=2)
+        .versions(Api::ApiVersions, 0..=0)
+        .without_api(Api::InitProducerId)
+        .start()
+        .unwrap();
+    too_old(
+        &broker,
+        "Produce versions 3 to 13 are needed, 0 to 2 are supported; \
+         Metadata versions 4 to 13 are needed, 0 to 2 are supported; \
+         InitProducerId versions 0 to 5 are needed, none are supported",
+    );
+}
+
+#[test]
+fn a_broker_without_producer_ids() {
+    let broker = FakeBroker::builder()
+        .topic("orders", 1)
+        .without_api(Api::InitProducerId)
+        .start()
+        .unwrap();
+    too_old(
+        &broker,
+        "InitProducerId versions 0 to 5 are needed, none are supported",
+    );
+    // Without idempotence it will do.
+    let producer = impatient(&broker.bootstrap_servers())
+        .enable_idempotence(false)
+        .max_block(PATIENCE)
+        .build()
+        .unwrap();
+    assert_works(&producer, &broker, "orders");
+}
+
+#[test]
+fn a_broker_from_the_future() {
+    let broker = FakeBroker::builder()
+        .topic("orders", 1)
+        .versions(Api::Produce, 90..=99)
+        .start()
+        .unwrap();
+    too_old(
+        &broker,
+        "Produce versions 3 to 13 are needed, 90 to 99 are supported",
+    );
+}

@@ -1,0 +1,283 @@
+//! Configurations that are wrong: value by value, value against value, and files. Whoever reads the error knows the key,
+//! the value and what would be right.
+
+use kafka_producer::{ErrorKind, KafkaProducer, ProducerConfig};
+
+use super::chain;
+
+/// The error of setting one key, in full.
+fn refused(key: &str, value: &str) -> String {
+    let error = ProducerConfig::new().set(key, value).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(!error.is_retriable());
+    let texts = chain(&error);
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    texts[0].clone()
+}
+
+/// The error of building a producer with these entries, each of which is well by itself.
+fn contradictory(entries: &[(&str, &str)]) -> String {
+    let mut config = ProducerConfig::from_map(entries.iter().copied()).unwrap();
+    if !config.is_set("bootstrap.servers") {
+        config.bootstrap_servers("127.0.0.1:9092");
+    }
+    let checked = config.validate();
+    let error = KafkaProducer::new(config).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let texts = chain(&error);
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    if let Err(invalid) = checked {
+        assert_eq!(invalid.to_string(), texts[0], "validate and build agree");
+    }
+    texts[0].clone()
+}
+
+#[test]
+fn a_value_that_is_not_of_the_type_of_its_key() {
+    for key in ProducerConfig::keys() {
+        let reason = match key.type_name() {
+            "BOOLEAN" => "expected true or false",
+            "INT" => "not a whole number of 32 bits",
+            "LONG" => "not a whole number of 64 bits",
+            _ => continue,
+        };
+        for value in ["ten", "", "1.5", "9223372036854775808"] {
+            let expected = format!("invalid value '{value}' for {}: {reason}", key.name());
+            assert_eq!(refused(key.name(), value), expected);
+        }
+    }
+}
+
+#[test]
+fn a_value_out_of_range() {
+    for (key, value, reason) in [
+        ("batch.size", "-1", "must be at least 0"),
+        ("buffer.memory", "-1", "must be at least 0"),
+        ("linger.ms", "-1", "must be at least 0"),
+        ("max.block.ms", "-1", "must be at least 0"),
+        ("request.timeout.ms", "-1", "must be at least 0"),
+        ("delivery.timeout.ms", "-1", "must be at least 0"),
+        ("max.request.size", "-1", "must be at least 0"),
+        (
+            "max.in.flight.requests.per.connection",
+            "0",
+            "must be at least 1",
+        ),
+        ("retries", "-1", "must be from 0 to 2147483647"),
+        ("receive.max.bytes", "1024", "must be at least 65536"),
+        ("compression.gzip.level", "10", "must be from 1 to 9, or -1"),
+        ("acks", "2", "must be one of all, -1, 0, 1"),
+        (
+            "compression.type",
+            "zip",
+            "must be one of none, gzip, snappy, lz4, zstd",
+        ),
+        (
+            "client.dns.lookup",
+            "default",
+            "must be one of use_all_dns_ips, resolve_canonical_bootstrap_servers_only",
+        ),
+        (
+            "metadata.recovery.strategy",
+            "panic",
+            "must be one of REBOOTSTRAP, NONE",
+        ),
+    ] {
+        let expected = format!("invalid value '{value}' for {key}: {reason}");
+        assert_eq!(refused(key, value), expected);
+    }
+}
+
+/// Typed setters do not fail; what they were given is found when the producer is built.
+#[test]
+fn a_typed_value_out_of_range() {
+    let error = KafkaProducer::builder()
+        .bootstrap_servers("127.0.0.1:9092")
+        .max_in_flight_requests_per_connection(0)
+        .build()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(
+        chain(&error),
+        ["invalid value '0' for max.in.flight.requests.per.connection: must be at least 1"]
+    );
+}
+
+#[test]
+fn no_broker_is_named() {
+    let error = KafkaProducer::builder().build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(
+        chain(&error),
+        [
+            "bootstrap.servers is required and has no default: set it to host:port of one broker or more"
+        ]
+    );
+    for nothing in ["", "  ", ",", " , ,"] {
+        assert_eq!(
+            contradictory(&[("bootstrap.servers", nothing)]),
+            format!(
+                "invalid value '{}' for bootstrap.servers: names no broker; expected host:port",
+                nothing.trim()
+            )
+        );
+    }
+}
+
+// Java: ClientUtilsTest.testInvalidPort, testOnlyBadHostname, testInvalidConfig.
+#[test]
+fn addresses_that_are_none() {
+    for (address, reason) in [
+        ("localhost", "the port is missing, as in host:9092"),
+        ("localhost:", "the port is not a number"),
+        ("localhost:http", "the port is not a number"),
+        ("localhost:9092x", "the port is not a number"),
+        ("localhost:-1", "the port is not a number"),
+        ("localhost:0", "the port is not between 1 and 65535"),
+        ("localhost:70000", "the port is not between 1 and 65535"),
+        (":9092", "the host is missing"),
+        ("[::1:9092", "']' is missing"),
+        (
+            "my host:9092",
+            "the host has a character that none can have",
+        ),
+        ("a:1/b", "the port is not a number"),
+        ("??://a:1", "what is before '://' is not a name"),
+        (
+            "a\u{1b}[31m:1",
+            "the host has a character that none can have",
+        ),
+    ] {
+        let printed = address.replace('\u{1b}', "\\u{1b}");
+        let expected = format!("bootstrap.servers: '{printed}' is not a host:port: {reason}");
+        assert_eq!(contradictory(&[("bootstrap.servers", address)]), expected);
+        // One that is wrong is enough.
+        let beside = format!("127.0.0.1:9092,{address}");
+        assert_eq!(contradictory(&[("bootstrap.servers", &beside)]), expected);
+    }
+}
+
+// Java: KafkaProducerTest.testInvalidIdempotenceConfigs...; ProducerConfig.postProcessAndValidateIdempotenceConfigs.
+#[test]
+fn idempotence_that_is_not_possible() {
+    for (key, value, obstacle) in [
+        ("retries", "0", "retries is 0; set retries above 0"),
+        ("acks", "0", "acks is not all; set acks=all"),
+        ("acks", "1", "acks is not all; set acks=all"),
+    ] {
+        assert_eq!(
+            contradictory(&[("enable.idempotence", "true"), (key, value)]),
+            format!(
+                "enable.idempotence=true is not possible: {obstacle}, or set enable.idempotence=false"
+            )
+        );
+    }
+    assert_eq!(
+        contradictory(&[("max.in.flight.requests.per.connection", "6")]),
+        "max.in.flight.requests.per.connection is 6, but idempotence allows at most 5: lower it, \
+         or set enable.idempotence=false"
+    );
+}
+
+#[test]
+fn a_delivery_timeout_that_leaves_no_time_for_a_request() {
+    assert_eq!(
+        contradictory(&[("delivery.timeout.ms", "30004")]),
+        "delivery.timeout.ms is 30004, but linger.ms + request.timeout.ms is 30005: raise delivery.timeout.ms to at \
+         least that, or lower one of the others"
+    );
+}
+
+#[test]
+fn a_rack_that_is_not_known() {
+    assert_eq!(
+        contradictory(&[("partitioner.rack.aware", "true")]),
+        "partitioner.rack.aware=true needs client.rack: set it to the rack where this producer runs"
+    );
+}
+
+#[cfg(not(feature = "gzip"))]
+#[test]
+fn a_codec_that_was_not_compiled_in() {
+    let text = contradictory(&[("compression.type", "gzip")]);
+    assert!(text.contains("gzip") && text.contains("feature"), "{text}");
+}
+
+#[cfg(feature = "lz4")]
+#[test]
+fn a_level_that_a_codec_cannot_honour() {
+    let text = contradictory(&[("compression.type", "lz4"), ("compression.lz4.level", "17")]);
+    assert!(text.contains("lz4") && text.contains("level"), "{text}");
+}
+
+/// A program that asks for TLS must not run in the clear, and its password must not be printed.
+#[test]
+fn keys_that_this_version_does_not_honour() {
+    for (key, value, what) in [
+        (
+            "security.protocol",
+            "SSL",
+            "security protocols other than PLAINTEXT",
+        ),
+        ("ssl.keystore.password", "hunter2", "TLS"),
+        ("sasl.jaas.config", "hunter2", "SASL"),
+        ("ssl.truststore.lokation", "hunter2", "TLS"),
+    ] {
+        assert_eq!(
+            refused(key, value),
+            format!(
+                "{key} is set, but {what} are not supported yet: leave the key out (its value is not shown, as it may be secret)"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let error = ProducerConfig::from_properties_file("/no/such/producer.properties").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let texts = chain(&error);
+    assert_eq!(
+        texts[0],
+        "cannot read the properties file /no/such/producer.properties"
+    );
+    assert!(texts[1].starts_with("No such file"), "{texts:?}");
+}
+
+#[test]
+fn a_file_with_a_mistake() {
+    let error = ProducerConfig::from_properties("acks=all\nlinger.ms=soon\n").unwrap_err();
+    assert_eq!(
+        chain(&error),
+        ["invalid value 'soon' for linger.ms: not a whole number of 64 bits"]
+    );
+    let error = ProducerConfig::from_properties("client.id=\\u12").unwrap_err();
+    let texts = chain(&error);
+    assert_eq!(
+        (texts.len(), &*texts[0]),
+        (2, "the properties cannot be read")
+    );
+    assert!(texts[1].contains("\\u"), "{texts:?}");
+}
+
+/// Such a name fits into no request, so that none could be written.
+#[test]
+fn a_client_id_that_is_too_long() {
+    let id = "x".repeat(40_000);
+    assert_eq!(
+        contradictory(&[("client.id", &id)]),
+        "client.id has 40000 bytes, which is more than the 32767 that a request has room for: choose a shorter one"
+    );
+}
+
+/// The I/O thread is named after the client, and no operating system takes this name.
+#[test]
+fn a_client_id_with_a_zero_byte() {
+    let config = [
+        ("bootstrap.servers", "127.0.0.1:9092"),
+        ("client.id", "a\0b"),
+    ];
+    let config = ProducerConfig::from_map(config).unwrap();
+    let producer = KafkaProducer::new(config).unwrap();
+    assert_eq!(producer.client_id(), "a\0b");
+}

@@ -1,0 +1,263 @@
+//! A load of keyed records from several threads, and what Kafka's console consumer reads of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use kafka_producer::{Delivery, KafkaProducer, ProducerRecord, RecordMetadata};
+
+use crate::harness::{Admin, ConsoleConsumer, wait_until};
+use crate::history::{History, Outcome, ReadRecord, Verdict};
+use crate::usage;
+
+pub(crate) const THREADS: u32 = 4;
+/// Bytes of each value.
+const VALUE_SIZE: usize = 100;
+/// Records that a thread sends before it looks at its pace.
+const STRIDE: u64 = 50;
+/// Time for records that are under way when the load ends, beyond their delivery timeout.
+const CLOSE_LIMIT: Duration = Duration::from_secs(180);
+/// How long the load may take to get somewhere.
+const PROGRESS_LIMIT: Duration = Duration::from_secs(300);
+
+/// What is sent: each thread its share, with keys [`key`] in turn.
+#[derive(Clone, Debug)]
+pub(crate) struct Load<'a> {
+    topic: &'a str,
+    records: u64,
+    keys: u64,
+    per_second: Option<u64>,
+    settings: Vec<(&'a str, &'a str)>,
+}
+
+/// The text of a load's key.
+pub(crate) fn key(number: u64) -> String {
+    format!("key-{number}")
+}
+
+impl<'a> Load<'a> {
+    /// `records` in all, as fast as the producer takes them, at default settings.
+    pub(crate) fn new(topic: &'a str, records: u64) -> Self {
+        Self {
+            topic,
+            records,
+            keys: 1_000,
+            per_second: None,
+            settings: Vec::new(),
+        }
+    }
+
+    /// Sends no more than this many a second in all, so that what happens meanwhile is well within
+    /// the load.
+    pub(crate) fn per_second(mut self, records: u64) -> Self {
+        self.per_second = Some(records);
+        self
+    }
+
+    /// Sets a key of the producer's configuration.
+    pub(crate) fn set(mut self, key: &'a str, value: &'a str) -> Self {
+        self.settings.push((key, value));
+        self
+    }
+
+    /// Sends everything, and waits until each record has its outcome.
+    pub(crate) fn send(self, bootstrap_servers: &str) -> Sent<'a> {
+        self.send_while(bootstrap_servers, |_| ())
+    }
+
+    /// [`send`](Self::send), while `meanwhile` does something to the cluster. The threads go on
+    /// until that has returned, also when their share is sent.
+    pub(crate) fn send_while(
+        self,
+        bootstrap_servers: &str,
+        meanwhile: impl FnOnce(&Progress),
+    ) -> Sent<'a> {
+        let mut builder = KafkaProducer::builder().bootstrap_servers(bootstrap_servers);
+        for (key, value) in &self.settings {
+            builder = builder.set(key, value).unwrap();
+        }
+        let producer = builder.build().unwrap();
+        let history = Arc::new(History::new(fastrand::u32(..), THREADS));
+        let progress = Progress::default();
+        let is_over = AtomicBool::new(false);
+        let (started, cpu) = (Instant::now(), usage::process_cpu());
+        thread::scope(|scope| {
+            for session in 0..THREADS {
+                let (producer, history) = (&producer, &history);
+                let (load, progress, is_over) = (&self, &progress, &is_over);
+                scope.spawn(move || load.run(session, producer, history, progress, is_over));
+            }
+            // Also when it panics: the scope waits for the threads.
+            let _over = SetOnDrop(&is_over);
+            meanwhile(&progress);
+        });
+        producer.flush().unwrap();
+        let elapsed = started.elapsed();
+        producer.close(CLOSE_LIMIT).unwrap();
+        drop(producer);
+        Sent {
+            topic: self.topic,
+            history: Arc::try_unwrap(history).expect("every callback has run"),
+            elapsed,
+            cpu: usage::process_cpu() - cpu,
+        }
+    }
+
+    fn run(
+        &self,
+        session: u32,
+        producer: &KafkaProducer,
+        history: &Arc<History>,
+        progress: &Progress,
+        is_over: &AtomicBool,
+    ) {
+        let share = self.records / u64::from(THREADS);
+        let started = Instant::now();
+        let mut number = 0;
+        while number < share || !is_over.load(Ordering::Relaxed) {
+            let key = key(number % self.keys);
+            let payload = history.invoke(session, Some(&key), VALUE_SIZE);
+            let (id, log) = (payload.id, Arc::clone(history));
+            let acked = Arc::clone(&progress.0);
+            let record = ProducerRecord::new(self.topic, payload.value).key(key);
+            let sent = producer.send_with_callback(record, move |result| {
+                acked.fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
+                log.complete(id, outcome(result));
+            });
+            // The callback was dropped then.
+            if let Err(error) = sent {
+                history.complete(id, outcome(Err(error)));
+            }
+            number += 1;
+            if number % STRIDE == 0 {
+                self.keep_pace(started, number);
+            }
+        }
+    }
+
+    fn keep_pace(&self, started: Instant, number: u64) {
+        let Some(per_second) = self.per_second else {
+            return;
+        };
+        let due = Duration::from_millis(number * u64::from(THREADS) * 1_000 / per_second);
+        thread::sleep(due.saturating_sub(started.elapsed()));
+    }
+}
+
+/// How far a load is.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    fn acked(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `more` records than now are acknowledged.
+    pub(crate) fn await_acked(&self, more: u64) {
+        let goal = self.acked() + more;
+        wait_until("acknowledgements", PROGRESS_LIMIT, || {
+            (self.acked() >= goal).then_some(())
+        });
+    }
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a delivery's result means for the log.
+pub(crate) fn outcome(result: kafka_producer::Result<RecordMetadata>) -> Outcome {
+    match result {
+        Ok(metadata) => Outcome::Acked {
+            partition: metadata.partition(),
+            offset: metadata.has_offset().then(|| metadata.offset()),
+        },
+        Err(error) if error.delivery() == Delivery::NotWritten => Outcome::NotWritten,
+        Err(_) => Outcome::MaybeWritten,
+    }
+}
+
+/// A load whose records all have their outcomes.
+#[derive(Debug)]
+pub(crate) struct Sent<'a> {
+    topic: &'a str,
+    history: History,
+    elapsed: Duration,
+    cpu: Duration,
+}
+
+impl Sent<'_> {
+    /// Holds the outcomes against what the console consumer reads.
+    pub(crate) fn check(self, admin: &Admin) -> Checked {
+        let count: i64 = admin.end_offsets(self.topic).iter().sum();
+        let started = Instant::now();
+        let mut checker = self.history.check();
+        let mut homes = BTreeMap::<Vec<u8>, BTreeSet<i32>>::new();
+        ConsoleConsumer::new(admin.bootstrap_servers(), self.topic).read_each(
+            count as u64,
+            |record| {
+                checker.read(ReadRecord {
+                    partition: record.partition,
+                    offset: record.offset,
+                    key: record.key.as_deref(),
+                    value: record.value.as_deref(),
+                });
+                let key = record.key.unwrap_or_default();
+                homes.entry(key).or_default().insert(record.partition);
+            },
+        );
+        let checked = Checked {
+            verdict: checker.verdict(),
+            homes,
+            sent_in: self.elapsed,
+            cpu: self.cpu,
+            read_in: started.elapsed(),
+        };
+        eprintln!("{}: {checked}", self.topic);
+        checked
+    }
+}
+
+/// What became of a load.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) verdict: Verdict,
+    /// By key, the partitions that hold it.
+    pub(crate) homes: BTreeMap<Vec<u8>, BTreeSet<i32>>,
+    sent_in: Duration,
+    cpu: Duration,
+    read_in: Duration,
+}
+
+impl Checked {
+    /// Nothing is wrong, and nothing failed.
+    pub(crate) fn assert_all_acked(&self) {
+        self.verdict.assert_clean();
+        assert_eq!(self.verdict.acked, self.verdict.sent, "{self}");
+        assert_eq!(self.verdict.read, self.verdict.sent, "{self}");
+    }
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            verdict,
+            sent_in,
+            cpu,
+            read_in,
+            ..
+        } = self;
+        write!(
+            f,
+            "sent in {sent_in:.1?} with {cpu:.1?} of CPU, read in {read_in:.1?}; {verdict}"
+        )
+    }
+}

@@ -1,0 +1,103 @@
+//! One million keyed records through four threads are in the log once each, in order, where Java
+//! would put them, in every codec.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::harness::{ConsoleConsumer, KafkaCluster, NewTopic, console_produce, dump_log};
+use crate::kafka_or_skip;
+use crate::load::{self, Load};
+
+const RECORDS: u64 = 1_000_000;
+const PARTITIONS: i32 = 6;
+const KEYS: u64 = 1_000;
+
+#[test]
+fn uncompressed_records_are_all_there_and_where_java_puts_them() {
+    let _turn = kafka_or_skip!();
+    let cluster = KafkaCluster::lease();
+    let homes = a_million_records(&cluster, "none");
+    assert_eq!(homes, javas_choice(&cluster));
+}
+
+#[cfg(feature = "gzip")]
+#[test]
+fn gzip_records_are_all_there() {
+    let _turn = kafka_or_skip!();
+    a_million_records(&KafkaCluster::lease(), "gzip");
+}
+
+#[cfg(feature = "snappy")]
+#[test]
+fn snappy_records_are_all_there() {
+    let _turn = kafka_or_skip!();
+    a_million_records(&KafkaCluster::lease(), "snappy");
+}
+
+#[cfg(feature = "lz4")]
+#[test]
+fn lz4_records_are_all_there() {
+    let _turn = kafka_or_skip!();
+    a_million_records(&KafkaCluster::lease(), "lz4");
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn zstd_records_are_all_there() {
+    let _turn = kafka_or_skip!();
+    a_million_records(&KafkaCluster::lease(), "zstd");
+}
+
+/// Sends them, and asks everybody else what is in the log; gives the partitions of each key.
+fn a_million_records(cluster: &KafkaCluster, codec: &str) -> BTreeMap<Vec<u8>, BTreeSet<i32>> {
+    let topic = format!("million-{codec}");
+    cluster.admin().create_topic(&topic, PARTITIONS);
+    let sent = Load::new(&topic, RECORDS)
+        .set("compression.type", codec)
+        .send(&cluster.bootstrap_servers());
+    let checked = sent.check(cluster.admin());
+    checked.assert_all_acked();
+    segments_are_sound(cluster, &topic, codec);
+    cluster.admin().delete_topic(&topic);
+    checked.homes
+}
+
+fn segments_are_sound(cluster: &KafkaCluster, topic: &str, codec: &str) {
+    // The replicas are the same bytes.
+    let dump = dump_log(&cluster.segments(1, topic));
+    assert_eq!(dump.anomalies, Vec::<String>::new());
+    assert_eq!(dump.records, RECORDS);
+    let mut producers = BTreeSet::new();
+    for batch in &dump.batches {
+        assert_eq!(batch.codec, codec);
+        producers.insert((batch.producer_id, batch.producer_epoch));
+        // One producer id, nothing refused: sequences go with offsets.
+        assert_eq!(i64::from(batch.base_sequence), batch.base_offset);
+    }
+    assert_eq!(producers.len(), 1, "{producers:?}");
+    let batches = dump.batches.len() as u64;
+    eprintln!(
+        "{topic}: {batches} batches, {} records each",
+        RECORDS / batches
+    );
+}
+
+/// The partition of each key, as Kafka's own producer chooses it.
+fn javas_choice(cluster: &KafkaCluster) -> BTreeMap<Vec<u8>, BTreeSet<i32>> {
+    let topic = NewTopic::new("javas-choice", PARTITIONS).replication_factor(1);
+    cluster.admin().create_topics(&[topic]);
+    let records: Vec<_> = (0..KEYS)
+        .map(|number| (Some(load::key(number)), Some(String::new())))
+        .collect();
+    console_produce(
+        &cluster.bootstrap_servers(),
+        "javas-choice",
+        "none",
+        &records,
+    );
+    let read = ConsoleConsumer::new(cluster.bootstrap_servers(), "javas-choice").read(KEYS);
+    cluster.admin().delete_topic("javas-choice");
+    let homes = read.into_iter();
+    homes
+        .map(|record| (record.key.unwrap(), BTreeSet::from([record.partition])))
+        .collect()
+}
