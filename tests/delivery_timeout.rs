@@ -71,8 +71,11 @@ fn room(broker: &FakeBroker, producer: &KafkaProducer) -> usize {
         let hold = broker.new_hold();
         let held = Action::apply().hold(&hold);
         broker.on(Api::Produce).always().then(held);
-        let sends = (0..).map(|_| producer.try_send(ProducerRecord::new("orders", VALUE)));
-        let taken = sends.take_while(Result::is_ok).count();
+        let try_send = |_: &usize| {
+            let record = ProducerRecord::new("orders", VALUE);
+            producer.try_send(record).is_ok()
+        };
+        let taken = (0..).take_while(try_send).count();
         broker.clear_script();
         hold.release();
         producer.flush().unwrap();
