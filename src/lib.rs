@@ -56,6 +56,9 @@
 //!
 //! Transactions, TLS, SASL and metrics are not there yet; a configuration that asks for one of them is refused.
 
+#[cfg(feature = "_internals")]
+#[doc(hidden)]
+pub mod _internals;
 mod client;
 pub mod common;
 mod error;

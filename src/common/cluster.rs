@@ -2,10 +2,13 @@
 //!
 //! Threads: built on the I/O thread, then shared and never changed; a newer view replaces it whole.
 
+use std::any::Any;
+use std::fmt;
+
 use hashbrown::HashMap;
 
 use super::{Node, NodeId, Uuid};
-use crate::sync::Arc;
+use crate::sync::{Arc, OnceLock};
 
 /// What is known of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +63,32 @@ pub struct TopicInfo {
     pub(crate) partitions: Vec<PartitionInfo>,
     /// The numbers of the partitions that have a leader.
     pub(crate) available: Vec<i32>,
+    attachment: Attachment,
+}
+
+/// What a layer above keeps with one view of a topic. Not part of what the topic is: it is equal to any other, and a clone
+/// starts without.
+#[derive(Default)]
+struct Attachment(OnceLock<Arc<dyn Any + Send + Sync>>);
+
+impl Clone for Attachment {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Attachment {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Attachment {}
+
+impl fmt::Debug for Attachment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Attachment")
+    }
 }
 
 impl TopicInfo {
@@ -82,7 +111,19 @@ impl TopicInfo {
             is_internal,
             partitions,
             available,
+            attachment: Attachment::default(),
         }
+    }
+
+    /// What the producer keeps with this view of the topic, so that a send that has looked the topic up need not look
+    /// that up too. `init` makes it at the first call; `None` if it was made as another type.
+    #[inline]
+    pub(crate) fn attachment<T: Any + Send + Sync>(
+        &self,
+        init: impl FnOnce() -> Arc<T>,
+    ) -> Option<&T> {
+        let attached = self.attachment.0.get_or_init(|| init());
+        (**attached).downcast_ref()
     }
 
     /// The topic's name.

@@ -26,8 +26,8 @@ enum Inner {
         index: u32,
         facts: RecordFacts,
     },
-    /// The result was known when `send` returned.
-    Done(Result<RecordMetadata>),
+    /// The result was known when `send` returned. Boxed, because it is seldom, and a future is moved with every send.
+    Done(Box<Result<RecordMetadata>>),
     /// A test double completes it by hand.
     Slot(Arc<Slot>),
 }
@@ -99,7 +99,7 @@ impl RecordFuture {
     }
 
     pub(crate) fn done(result: Result<RecordMetadata>) -> Self {
-        Self(Inner::Done(result))
+        Self(Inner::Done(Box::new(result)))
     }
 
     /// A future and what completes it.
@@ -149,7 +149,7 @@ impl RecordFuture {
                 let (outcome, index) = result.poll_record(*index)?;
                 Some(metadata_of(result, &outcome, index, facts))
             }
-            Inner::Done(result) => Some(result.clone()),
+            Inner::Done(result) => Some((**result).clone()),
             Inner::Slot(slot) => slot.result.lock().clone(),
         }
     }
@@ -180,7 +180,7 @@ impl RecordFuture {
                 let (outcome, index) = result.wait_record(*index, deadline)?;
                 Some(metadata_of(result, &outcome, index, facts))
             }
-            Inner::Done(result) => Some(result.clone()),
+            Inner::Done(result) => Some((**result).clone()),
             Inner::Slot(slot) => {
                 let mut result = slot.result.lock();
                 while result.is_none() {

@@ -137,8 +137,10 @@ pub(crate) fn encode_response(
     Ok(w.finish()?.to_vec())
 }
 
-/// Reads the response to a request of this API and version. What follows its end is left alone, as in Java: brokers that
-/// are not Kafka put more there. librdkafka's mock broker, for one, ends its Metadata with one byte too many.
+/// Reads the response to a request of this API and version, all of it: Java leaves what follows the end alone, but bytes
+/// that are left are the one sign of an answer that was misread, and such an answer must not pass for an acknowledgement.
+/// The exception is an empty section of tagged fields after that of the response, with which librdkafka's mock broker ends
+/// its Metadata.
 pub(crate) fn decode_response(
     key: ApiKey,
     version: i16,
@@ -147,5 +149,8 @@ pub(crate) fn decode_response(
     let mut r = Reader::new(payload);
     let header = ResponseHeader::decode(&mut r, key.response_header_version(version))?;
     let body = ResponseBody::decode(key, &mut r, version)?;
+    if !(key.is_flexible(version) && r.rest() == [0]) {
+        r.finish()?;
+    }
     Ok((header, body))
 }

@@ -66,6 +66,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What is left.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Takes what is left, unread.
+    pub(crate) fn skip_rest(&mut self) {
+        self.offset += self.rest.len();
+        self.rest = &[];
+    }
+
     /// Fails if bytes are left.
     pub(crate) const fn finish(&self) -> Result<(), DecodeError> {
         match self.rest.len() {

@@ -271,8 +271,14 @@ fn frames_round_trip() {
             for length in 0..frame.len() {
                 assert!(decode_response(key, version, &frame[..length]).is_err());
             }
-            let longer = [&frame[..], &[0]].concat();
-            assert_eq!(decode_response(key, version, &longer), Ok(expected));
+            for rest in [&[1][..], &[0, 0]] {
+                let longer = [&frame[..], rest].concat();
+                assert!(decode_response(key, version, &longer).is_err());
+            }
+            let with_empty_tags = [&frame[..], &[0]].concat();
+            let decoded = decode_response(key, version, &with_empty_tags);
+            let expected = key.is_flexible(version).then_some(expected);
+            assert_eq!(decoded.ok(), expected);
         }
     }
 }

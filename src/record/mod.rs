@@ -29,3 +29,5 @@ pub(crate) use default_record_batch::{
 };
 pub(crate) use memory_records_builder::MemoryRecordsBuilder;
 pub(crate) use record_error::RecordError;
+#[cfg(feature = "_internals")]
+pub(crate) use varint::write_varlong;

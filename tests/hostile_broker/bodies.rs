@@ -28,7 +28,7 @@ fn nonsense() {
 #[test]
 fn absurd_counts() {
     panics::watch();
-    for api in APIS {
+    for api in [Api::ApiVersions, Api::Metadata, Api::Produce] {
         for lead in 0..12 {
             let compact = [0xff, 0xff, 0xff, 0xff, 0x0f];
             let classic = [0x7f, 0xff, 0xff, 0xff];
@@ -40,8 +40,11 @@ fn absurd_counts() {
     }
 }
 
+/// A partition's number, error code and base offset.
+type Answer = (i32, i16, i64);
+
 /// A Produce response of version 3 with these topics.
-fn produce_v3(topics: &[(&str, &[(i32, i16, i64)])]) -> Vec<u8> {
+fn produce_v3(topics: &[(&str, &[Answer])]) -> Vec<u8> {
     let mut bytes = (topics.len() as i32).to_be_bytes().to_vec();
     for (name, partitions) in topics {
         bytes.extend((name.len() as i16).to_be_bytes());

@@ -40,6 +40,26 @@ fn nothing_is_lost_when_the_leader_of_half_of_the_partitions_is_killed() {
     segments_are_sound(&cluster, "killed");
 }
 
+/// SIGTERM, as an upgrade does it: leaderships are handed over before the node ends.
+#[test]
+fn nothing_is_lost_when_the_nodes_are_restarted_one_by_one() {
+    let _turn = kafka_or_skip!();
+    let cluster = cluster_with("rolled", 3);
+    let admin = cluster.admin();
+    let load = Load::new("rolled", RECORDS / 10).per_second(PER_SECOND / 10);
+    let sent = load.send_while(&cluster.bootstrap_servers(), |progress| {
+        for node in cluster.node_ids() {
+            cluster.stop(node);
+            progress.await_acked(A_WHILE / 10);
+            cluster.restart(node);
+            admin.await_in_sync("rolled");
+        }
+        progress.await_acked(A_WHILE / 10);
+    });
+    sent.check(admin).assert_all_acked();
+    segments_are_sound(&cluster, "rolled");
+}
+
 /// The requests to the paused leader time out only after it is back, so they get its answers.
 #[test]
 fn nothing_is_lost_when_the_leader_of_half_of_the_partitions_is_paused() {

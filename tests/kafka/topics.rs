@@ -55,6 +55,25 @@ fn a_topic_that_does_not_exist_is_waited_for_and_then_an_error() {
     assert_eq!(error.kind(), ErrorKind::InvalidTopic, "{error}");
 }
 
+/// The metadata that the producer has are good for five minutes, and do not know the partition.
+#[test]
+fn a_partition_that_was_added_is_found_when_a_record_names_it() {
+    let _turn = kafka_or_skip!();
+    let cluster = KafkaCluster::lease();
+    cluster.admin().create_topic("grown", 2);
+    let producer = KafkaProducer::builder()
+        .bootstrap_servers(&cluster.bootstrap_servers())
+        .build()
+        .unwrap();
+    assert_eq!(producer.partitions_for("grown").unwrap().len(), 2);
+    cluster.admin().add_partitions("grown", 3);
+    let record = ProducerRecord::new("grown", "value").partition(2);
+    let metadata = producer.send(record).unwrap().get().unwrap();
+    assert_eq!(metadata.to_string(), "grown-2@0");
+    producer.close(SOON).unwrap();
+    cluster.admin().delete_topic("grown");
+}
+
 /// The records before are in the topic that is gone, or follow those of the new one's partition;
 /// all that are sent after the new one is there are in it, in order, once.
 #[test]

@@ -39,12 +39,6 @@ impl Arguments {
         self.pairs.iter().any(|(given, _)| given == name)
     }
 
-    /// The values of an option that may be repeated.
-    pub(crate) fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let values = self.pairs.iter().filter(move |(given, _)| given == name);
-        values.filter_map(|(_, value)| value.as_deref())
-    }
-
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.pairs
             .iter()

@@ -15,6 +15,7 @@
 
 mod arguments;
 mod drive;
+mod runner;
 mod sink;
 mod usage;
 
@@ -31,7 +32,8 @@ fn main() -> ExitCode {
     let done = Arguments::parse(words).and_then(|arguments| match command.as_deref() {
         Some("sink") => sink::run(&arguments),
         Some("drive") => drive::run(&arguments),
-        _ => Err("no such command".into()),
+        None => runner::run(&arguments),
+        Some(other) => Err(format!("{other} is neither sink nor drive").into()),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -147,6 +147,17 @@ impl<'a> AppendRecord<'a> {
     }
 }
 
+/// What an append came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Appended {
+    /// The record's index in the batch.
+    pub(crate) index: u32,
+    /// The bytes by which the batch is estimated to have grown.
+    pub(crate) growth: usize,
+    /// Whether the batch takes no more records.
+    pub(crate) is_full: bool,
+}
+
 impl ProducerBatch {
     pub(crate) fn new(mut new: NewBatch<'_>) -> Self {
         let buffer = new.memory.take_bytes();
@@ -182,7 +193,7 @@ impl ProducerBatch {
         }
     }
 
-    /// Appends the record if there is room, and takes its callback then. Gives the record's index in the batch.
+    /// Appends the record if there is room, and takes its callback then.
     ///
     /// # Errors
     ///
@@ -191,10 +202,11 @@ impl ProducerBatch {
         &mut self,
         record: &AppendRecord<'_>,
         callback: &mut Option<Callback>,
-    ) -> Result<Option<u32>> {
+    ) -> Result<Option<Appended>> {
         let Records::Open { builder, .. } = &mut self.records else {
             return Ok(None);
         };
+        let estimated_before = builder.estimated_size_in_bytes();
         let before = builder.uncompressed_bytes();
         let appended = builder
             .try_append(record.timestamp, &record.record)
@@ -214,7 +226,13 @@ impl ProducerBatch {
                 callback,
             });
         }
-        Ok(Some(index))
+        Ok(Some(Appended {
+            index,
+            growth: builder
+                .estimated_size_in_bytes()
+                .saturating_sub(estimated_before),
+            is_full: builder.is_full(),
+        }))
     }
 
     /// Refuses further records and finishes the compressed stream, so that whoever drains the batch has less to do.

@@ -28,12 +28,12 @@ use super::built_in_partitioner::{BuiltInPartitioner, StickyPartition};
 use super::incomplete_batches::IncompleteBatches;
 use super::io_thread::IoThreadId;
 use super::produce_request_result::ProduceRequestResult;
-use super::producer_batch::{AppendRecord, NewBatch, ProducerBatch};
+use super::producer_batch::{AppendRecord, Appended, NewBatch, ProducerBatch};
 use crate::common::{Cluster, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::Callback;
 use crate::record::{Compression, CompressionRatioEstimator};
-use crate::sync::{Arc, ArcSwap, AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::sync::{Arc, ArcSwap, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::utils::{ExponentialBackoff, Time};
 
 /// The settings of the accumulator, from the configuration keys that they are named after.
@@ -111,6 +111,21 @@ pub(crate) enum AppendOutcome {
     NewBatchNeeded { partition: i32 },
 }
 
+impl AppendOutcome {
+    fn new(
+        batch: &ProducerBatch,
+        appended: &Appended,
+        is_new_batch: bool,
+        context: &AppendContext<'_>,
+    ) -> Self {
+        Self::Appended {
+            result: context.with_future.then(|| Arc::clone(batch.result())),
+            index: appended.index,
+            is_new_batch,
+        }
+    }
+}
+
 impl RecordAccumulator {
     pub(crate) fn new(
         config: AccumulatorConfig,
@@ -165,16 +180,14 @@ impl RecordAccumulator {
         callback: &mut Option<Callback>,
         context: &AppendContext<'_>,
     ) -> Result<AppendOutcome> {
+        let queues = context
+            .topic
+            .attachment(|| self.topic_queues(context.topic))
+            .ok_or_else(|| {
+                Error::new(ErrorKind::Internal, "a topic with somebody else's queues")
+            })?;
         let mut memory = None;
         loop {
-            let topics = self.topics.load();
-            let Some(queues) = topics
-                .get(context.topic.name())
-                .filter(|queues| queues.partitions.len() >= context.topic.partition_count())
-            else {
-                self.ensure_topic(context.topic, 0);
-                continue;
-            };
             let sticky = match partition {
                 Some(_) => None,
                 None => Some(
@@ -184,13 +197,10 @@ impl RecordAccumulator {
                 ),
             };
             let number = sticky.map_or_else(|| partition.unwrap_or(0), |sticky| sticky.partition);
-            let Some(queue) = usize::try_from(number)
+            let queue = usize::try_from(number)
                 .ok()
-                .and_then(|n| queues.partitions.get(n))
-            else {
-                self.ensure_topic(context.topic, number);
-                continue;
-            };
+                .and_then(|index| queues.partitions.get(index))
+                .ok_or_else(|| no_such_partition(context.topic, number))?;
             let place = Place {
                 queues,
                 queue,
@@ -221,13 +231,11 @@ impl RecordAccumulator {
         if !place.is_sticky_choice_current(&state, context) {
             return Ok(Step::Again);
         }
-        let had = state.batches.len();
         if let Some(tail) = state.batches.back_mut() {
-            let before = tail.estimated_size_in_bytes();
-            if let Some(index) = tail.try_append(record, callback)? {
-                return Ok(Step::Done(
-                    self.appended(place, state, index, before, had, context),
-                ));
+            if let Some(appended) = tail.try_append(record, callback)? {
+                let outcome = AppendOutcome::new(tail, &appended, false, context);
+                self.after_append(place, state, &appended, false, context);
+                return Ok(Step::Done(outcome));
             }
         }
         if context.abort_for_new_batch {
@@ -245,52 +253,41 @@ impl RecordAccumulator {
             tail.close_for_record_appends()?;
         }
         let mut batch = self.new_batch(place, &state, buffer, record);
-        let index = batch.try_append(record, callback)?.unwrap_or(0);
+        let mut appended = batch.try_append(record, callback)?.unwrap_or_default();
+        // The batch's header counts too.
+        appended.growth = batch.estimated_size_in_bytes();
+        let outcome = AppendOutcome::new(&batch, &appended, true, context);
         state.batches.push_back(batch);
         self.undrained.fetch_add(1, Ordering::AcqRel);
         place.queue.publish_len(&state);
-        Ok(Step::Done(
-            self.appended(place, state, index, 0, had, context),
-        ))
+        self.after_append(place, state, &appended, true, context);
+        Ok(Step::Done(outcome))
     }
 
-    /// Counts the record, and tells the I/O thread if there is something new for it.
-    fn appended(
+    /// Counts the record, lets the lock go, and tells the I/O thread if there is something new for it.
+    fn after_append(
         &self,
         place: &Place<'_>,
-        mut state: crate::sync::MutexGuard<'_, QueueState>,
-        index: u32,
-        size_before: usize,
-        batches_before: usize,
+        mut state: MutexGuard<'_, QueueState>,
+        appended: &Appended,
+        is_new_batch: bool,
         context: &AppendContext<'_>,
-    ) -> AppendOutcome {
-        let (mut result, mut size, mut is_full) = (None, 0, false);
-        if let Some(tail) = state.batches.back() {
-            result = context.with_future.then(|| Arc::clone(tail.result()));
-            size = tail.estimated_size_in_bytes();
-            is_full = tail.is_full();
-        }
+    ) {
         if let Some(sticky) = place.sticky {
-            let produced =
-                state.add_sticky_bytes(sticky.generation, size.saturating_sub(size_before));
+            let produced = state.add_sticky_bytes(sticky.generation, appended.growth);
             let partitioner = &place.queues.partitioner;
-            if partitioner.should_switch(produced, is_full) {
+            if partitioner.should_switch(produced, appended.is_full) {
                 partitioner.switch_partition(sticky, context.topic, context.cluster);
             }
         }
-        let is_new = state.batches.len() > batches_before;
         // A partition that stands in a ready queue, or is looked at again when a request in flight is answered, has a batch
         // to send, and more of them change nothing.
-        let is_news = (is_new || is_full) && state.queued_on.is_none() && !state.is_blocked;
+        let is_news =
+            (is_new_batch || appended.is_full) && state.queued_on.is_none() && !state.is_blocked;
         drop(state);
         if is_news {
             place.queue.announce();
             self.signal.wake();
-        }
-        AppendOutcome::Appended {
-            result,
-            index,
-            is_new_batch: is_new,
         }
     }
 
@@ -352,42 +349,41 @@ impl RecordAccumulator {
         })
     }
 
-    /// Makes room in the topic table for every partition that the metadata know, and for `partition`.
-    fn ensure_topic(&self, topic: &TopicInfo, partition: i32) {
+    /// The queues of the topic, with one for each partition that it has.
+    fn topic_queues(&self, topic: &TopicInfo) -> Arc<TopicQueues> {
         let _change = self.topics_change.lock();
         let table = self.topics.load_full();
         let known = table.get(topic.name());
-        let wanted = topic
-            .partition_count()
-            .max(usize::try_from(partition).map_or(0, |n| n + 1));
-        let mut partitions = known.map_or_else(Vec::new, |queues| queues.partitions.clone());
-        let name = topic.shared_name();
-        for number in (0_i32..).take(wanted).skip(partitions.len()) {
-            let topic_partition = TopicPartition::new(Arc::clone(name), number);
-            partitions.push(PartitionQueue::new(
-                topic_partition,
-                Arc::clone(&self.signal),
-            ));
+        let last = topic.partitions().last();
+        let wanted = last.map_or(0, |last| last.partition().saturating_add(1));
+        let count = known.map_or(0, |queues| queues.partitions.len());
+        let missing = i32::try_from(count).unwrap_or(i32::MAX)..wanted;
+        if let Some(known) = known.filter(|_| missing.is_empty()) {
+            return Arc::clone(known);
         }
-        let queues = TopicQueues {
+        let name = topic.shared_name();
+        let mut partitions = known.map_or_else(Vec::new, |queues| queues.partitions.clone());
+        partitions.extend(missing.map(|number| {
+            let topic_partition = TopicPartition::new(Arc::clone(name), number);
+            PartitionQueue::new(topic_partition, Arc::clone(&self.signal))
+        }));
+        let new_partitioner =
+            || BuiltInPartitioner::new(self.config.batch_size, self.config.rack.clone());
+        let queues = Arc::new(TopicQueues {
             partitions,
             partitioner: known.map_or_else(
-                || {
-                    Arc::new(BuiltInPartitioner::new(
-                        self.config.batch_size,
-                        self.config.rack.clone(),
-                    ))
-                },
+                || Arc::new(new_partitioner()),
                 |queues| Arc::clone(&queues.partitioner),
             ),
             batch_ceiling: known.map_or_else(
                 || Arc::new(AtomicUsize::new(usize::MAX)),
                 |queues| Arc::clone(&queues.batch_ceiling),
             ),
-        };
+        });
         let mut table = TopicTable::clone(&table);
-        table.insert(Arc::clone(name), Arc::new(queues));
+        table.insert(Arc::clone(name), Arc::clone(&queues));
         self.topics.store(Arc::new(table));
+        queues
     }
 
     fn queue(&self, topic_partition: &TopicPartition) -> Option<Arc<PartitionQueue>> {
@@ -467,6 +463,11 @@ struct Place<'a> {
     sticky: Option<StickyPartition>,
 }
 
+fn no_such_partition(topic: &TopicInfo, partition: i32) -> Error {
+    let text = format!("topic {} has no partition {partition}", topic.name());
+    Error::new(ErrorKind::IllegalArgument, text)
+}
+
 enum Step {
     Done(AppendOutcome),
     /// The sticky partition changed meanwhile.
@@ -491,6 +492,12 @@ impl Place<'_> {
             return false;
         }
         true
+    }
+}
+
+impl Drop for RecordAccumulator {
+    fn drop(&mut self) {
+        self.signal.forget_announcements();
     }
 }
 

@@ -149,6 +149,7 @@ impl Message for ApiVersionsResponse {
         if let Ok(response) = &decoded {
             let is_refusal = response.error_code == ErrorCode::UNSUPPORTED_VERSION;
             if is_refusal && r.finish().is_err() {
+                r.skip_rest();
                 return Ok(Self {
                     error_code: response.error_code,
                     ..Self::default()

@@ -1,22 +1,25 @@
 //! librdkafka's own producer in the scenarios: the control.
 
-use std::sync::Mutex;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
 use crate::brokers::TOPIC;
-use crate::history::{Outcome, Payload};
-use crate::scenarios::{Done, Subject};
+use crate::history::Outcome;
+use crate::load::{Done, Record, Subject};
 
 const FLUSH_LIMIT: Duration = Duration::from_secs(60);
 
-struct Callbacks;
+#[derive(Default)]
+struct Callbacks {
+    /// How many records are not done.
+    pending: Mutex<usize>,
+    all_done: Condvar,
+}
 
 impl ClientContext for Callbacks {}
 
@@ -25,15 +28,21 @@ impl ProducerContext for Callbacks {
     type DeliveryOpaque = Box<Mutex<Done>>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, done: Box<Mutex<Done>>) {
-        let done = done.into_inner().expect("nothing panics while it is held");
+        let done = done.into_inner().expect("nobody panics with it");
         done(match result {
             Ok(message) => Outcome::Acked {
                 partition: message.partition(),
-                offset: Some(message.offset()),
+                // With `acks=0` nobody tells it.
+                offset: Some(message.offset()).filter(|&offset| offset >= 0),
             },
             // It knows more, but its Rust interface does not say.
             Err(_) => Outcome::MaybeWritten,
         });
+        let mut pending = self.pending.lock().expect("nobody panics with it");
+        *pending -= 1;
+        if *pending == 0 {
+            self.all_done.notify_all();
+        }
     }
 }
 
@@ -49,32 +58,42 @@ impl Subject for Librdkafka {
         }
         Self(
             config
-                .create_with_context(Callbacks)
+                .create_with_context(Callbacks::default())
                 .expect("the settings exist"),
         )
     }
 
-    fn send(&self, payload: &Payload, done: Done) {
-        let mut record =
-            BaseRecord::with_opaque_to(TOPIC, Box::new(Mutex::new(done))).payload(&payload.value);
-        record.key = payload.key.as_ref();
-        while let Err((error, back)) = self.0.send(record) {
-            let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
-            assert_eq!(error, full);
-            thread::sleep(Duration::from_millis(1));
-            record = back;
+    fn send(&self, record: Record<'_>, done: Done) {
+        let mut headers = OwnedHeaders::new();
+        for (key, value) in record.headers {
+            let value = value.as_ref();
+            headers = headers.insert(Header { key, value });
         }
+        let record = BaseRecord {
+            topic: TOPIC,
+            partition: record.partition,
+            payload: record.value,
+            key: record.key,
+            timestamp: record.timestamp,
+            headers: Some(headers),
+            delivery_opaque: Box::new(Mutex::new(done)),
+        };
+        let callbacks = self.0.context();
+        *callbacks.pending.lock().expect("nobody panics with it") += 1;
+        let sent = self.0.send(record);
+        // Its queue holds 100,000 records.
+        sent.map_err(|(error, _)| error).expect("it has room");
     }
 
+    /// Its own flush polls too.
     fn flush(&self) {
-        let deadline = Instant::now() + FLUSH_LIMIT;
-        while self.0.in_flight_count() > 0 {
-            assert!(
-                Instant::now() < deadline,
-                "records are not done within {FLUSH_LIMIT:?}"
-            );
-            thread::sleep(Duration::from_millis(5));
-        }
+        let callbacks = self.0.context();
+        let pending = callbacks.pending.lock().expect("nobody panics with it");
+        let waited = callbacks
+            .all_done
+            .wait_timeout_while(pending, FLUSH_LIMIT, |pending| *pending > 0);
+        let (pending, _) = waited.expect("nobody panics with it");
+        assert_eq!(*pending, 0, "records are not done within {FLUSH_LIMIT:?}");
     }
 }
 

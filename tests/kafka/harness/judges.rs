@@ -6,7 +6,7 @@ use std::process::ChildStdout;
 use std::time::Duration;
 
 use super::jars;
-use super::process::{self, Output, Process};
+use super::process::{self, Output, Process, Unhurried};
 
 /// Time for a JVM and a group to start, whatever there is to read.
 const TOOL_LIMIT: Duration = Duration::from_secs(60);
@@ -115,7 +115,7 @@ impl<'a> ConsoleConsumer<'a> {
         let consumer = Process::start("console-consumer", &program, &log, Output::Piped);
         let limit = TOOL_LIMIT + Duration::from_secs(count / RECORDS_PER_SECOND);
         let (status, outcome) = consumer.run(b"", limit, |output| {
-            for line in BufReader::with_capacity(1 << 18, output).split(RECORD) {
+            for line in BufReader::with_capacity(1 << 18, Unhurried(output)).split(RECORD) {
                 let line = line.map_err(|error| error.to_string())?;
                 let record = parse_record(&line);
                 each(record.ok_or_else(|| String::from_utf8_lossy(&line).into_owned())?);
@@ -276,7 +276,7 @@ pub(crate) fn dump_log(files: &[PathBuf]) -> LogDump {
 fn read_dump(output: ChildStdout) -> LogDump {
     let mut dump = LogDump::default();
     let mut file = PathBuf::new();
-    for line in BufReader::with_capacity(1 << 18, output).lines() {
+    for line in BufReader::with_capacity(1 << 18, Unhurried(output)).lines() {
         let line = line.unwrap_or_else(|error| format!("unreadable: {error}"));
         if let Some(name) = line.strip_prefix("Dumping ") {
             file = PathBuf::from(name);

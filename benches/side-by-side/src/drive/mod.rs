@@ -1,7 +1,16 @@
 //! One client in a process of its own: connects, warms up, runs one workload, prints what it cost.
 
+#[cfg(feature = "rivals")]
+mod confluent;
+mod floor;
+#[cfg(feature = "rivals")]
+mod kacrab;
+#[cfg(feature = "rivals")]
+mod krafka;
 mod librdkafka;
 mod ours;
+#[cfg(feature = "rivals")]
+mod tokio_clients;
 mod workload;
 
 use std::thread;
@@ -35,17 +44,35 @@ trait Client: Sync + Sized + 'static {
 
     /// Waits for what was sent.
     fn flush(&self);
+
+    /// Does the work of a thread, where the client may have something of its own around it.
+    fn on_thread(&self, work: impl FnOnce() -> Work) -> Work {
+        work()
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let options = Box::leak(Box::new(Options::parse(arguments)?));
-    match arguments.text("client") {
+    drive_client(arguments.text("client"), options)?;
+    // What is still buffered for a stalled broker is not waited for, and no client's shutdown is measured.
+    std::process::exit(0)
+}
+
+fn drive_client(client: Option<&str>, options: &'static Options) -> Result<(), Failure> {
+    match client {
+        Some("floor") => drive_floor(options),
         Some("ours") => drive::<ours::Ours>(options),
         Some("librdkafka") if options.mode == Mode::Future => {
             drive::<librdkafka::WithFutures>(options)
         }
         Some("librdkafka") => drive::<librdkafka::WithCallbacks>(options),
-        client => Err(format!("client {client:?} is not built in").into()),
+        #[cfg(feature = "rivals")]
+        Some("confluent") => drive::<confluent::Confluent>(options),
+        #[cfg(feature = "rivals")]
+        Some("kacrab") => drive::<kacrab::Kacrab>(options),
+        #[cfg(feature = "rivals")]
+        Some("krafka") => drive::<krafka::Krafka>(options),
+        _ => Err(format!("client {client:?} is not built in").into()),
     }
 }
 
@@ -58,7 +85,7 @@ enum Mode {
     Future,
     /// Send a record when the one before was delivered.
     Blocking,
-    /// Nothing, after one record.
+    /// Nothing, after the warm-up.
     Idle,
     /// Send to a broker that does not answer, with a buffer that stays full.
     Stalled,
@@ -85,9 +112,8 @@ fn drive<C: Client>(options: &'static Options) -> Result<(), Failure> {
             })
         }
         Mode::Idle => {
-            let mut source = Source::new(options, 0);
-            client.send_and_wait(source.next());
-            thread::sleep(options.warm_up);
+            let source = Source::new(options, 0);
+            client.on_thread(|| blocking(client, source, Instant::now() + options.warm_up));
             measure(options.mode, || {
                 thread::sleep(options.duration);
                 Work::default()
@@ -97,9 +123,11 @@ fn drive<C: Client>(options: &'static Options) -> Result<(), Failure> {
             for thread in 0..options.threads {
                 let mut source = Source::new(options, thread);
                 thread::spawn(move || {
-                    loop {
-                        client.send(source.next());
-                    }
+                    client.on_thread(|| {
+                        loop {
+                            client.send(source.next());
+                        }
+                    })
                 });
             }
             thread::sleep(options.warm_up);
@@ -109,6 +137,27 @@ fn drive<C: Client>(options: &'static Options) -> Result<(), Failure> {
             })
         }
     }
+}
+
+fn drive_floor(options: &Options) -> Result<(), Failure> {
+    let mut floor = floor::Floor::connect(options)?;
+    let mut run = |duration| {
+        let (source, deadline) = (Source::new(options, 0), Instant::now() + duration);
+        match options.mode {
+            Mode::Callback => floor.throughput(options, source, deadline),
+            Mode::Blocking => floor.ping_pong(source, deadline),
+            _ => Err("the floor is of throughput and of blocking sends".into()),
+        }
+    };
+    run(options.warm_up)?;
+    let mut failure = None;
+    measure(options.mode, || {
+        run(options.duration).unwrap_or_else(|error| {
+            failure = Some(error);
+            Work::default()
+        })
+    })?;
+    failure.map_or(Ok(()), Err)
 }
 
 /// Does the work, and prints what it cost.
@@ -140,8 +189,7 @@ fn measure(mode: Mode, work: impl FnOnce() -> Work) -> Result<(), Failure> {
         }
     }
     println!();
-    // What is still buffered for a stalled broker is not waited for, and no client's shutdown is measured.
-    std::process::exit(0)
+    Ok(())
 }
 
 fn run_threads<C: Client>(client: &C, options: &Options, duration: Duration) -> Work {
@@ -151,11 +199,11 @@ fn run_threads<C: Client>(client: &C, options: &Options, duration: Duration) -> 
             .map(|thread| {
                 scope.spawn(move || {
                     let source = Source::new(options, thread);
-                    match options.mode {
+                    client.on_thread(|| match options.mode {
                         Mode::Future => with_futures(client, source, deadline),
                         Mode::Blocking => blocking(client, source, deadline),
                         _ => with_callbacks(client, source, deadline),
-                    }
+                    })
                 })
             })
             .collect();

@@ -31,15 +31,8 @@ impl Client for Ours {
         config.set("acks", "all")?;
         config.set("enable.idempotence", "true")?;
         config.set("compression.type", options.codec)?;
-        let settings = [
-            ("linger.ms", options.linger_ms),
-            ("batch.size", options.batch_size),
-            ("buffer.memory", options.buffer_memory),
-        ];
-        for (key, value) in settings {
-            if let Some(value) = value {
-                config.set(key, &value.to_string())?;
-            }
+        for (key, value) in options.java_settings() {
+            config.set(&key, &value)?;
         }
         Ok(Self {
             producer: KafkaProducer::new(config)?,

@@ -82,6 +82,20 @@ impl Options {
     }
 }
 
+impl Options {
+    /// What differs from the defaults, under Java's names.
+    pub(super) fn java_settings(&self) -> impl Iterator<Item = (String, String)> {
+        let settings = [
+            ("linger.ms", self.linger_ms),
+            ("batch.size", self.batch_size),
+            ("buffer.memory", self.buffer_memory),
+        ];
+        settings
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value?.to_string())))
+    }
+}
+
 /// One record. Its bytes live as long as the program, so that a client that can share them need not copy them.
 #[derive(Clone, Copy)]
 pub(super) struct Record {
@@ -192,10 +206,6 @@ impl Deliveries {
             &self.failed
         };
         counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn delivered(&self) -> u64 {
-        self.delivered.load(Ordering::Relaxed)
     }
 
     pub(super) fn failed(&self) -> u64 {

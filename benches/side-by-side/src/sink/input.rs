@@ -115,10 +115,6 @@ impl Input {
         Ok(bytes)
     }
 
-    pub(super) fn i8(&mut self) -> io::Result<i8> {
-        self.array().map(i8::from_be_bytes)
-    }
-
     pub(super) fn i16(&mut self) -> io::Result<i16> {
         self.array().map(i16::from_be_bytes)
     }

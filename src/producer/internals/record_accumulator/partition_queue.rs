@@ -174,6 +174,12 @@ impl ReadySignal {
         self.io_thread
     }
 
+    /// The accumulator is gone, and with it everybody who would look. An announced partition and this hold each other, so
+    /// that neither would ever be freed, nor the selector's waker that this holds.
+    pub(super) fn forget_announcements(&self) {
+        self.announcements.lock().clear();
+    }
+
     pub(super) fn recheck_all(&self) {
         self.recheck_all.store(true, Ordering::SeqCst);
     }

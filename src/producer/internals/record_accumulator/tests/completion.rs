@@ -206,3 +206,20 @@ fn memory_returns_only_when_the_last_owner_of_the_bytes_is_gone() {
     fixture.accumulator.abort_batches(&refused());
     assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
 }
+
+/// An announced partition and what it is announced to hold each other, and neither may outlive the accumulator: the selector's
+/// waker, a descriptor, would be kept with them.
+#[test]
+fn a_dropped_accumulator_frees_its_partitions() {
+    let fixture = Fixture::new(config());
+    drop(fixture.append(0, VALUE));
+    let queue = fixture
+        .accumulator
+        .queue(&TopicPartition::new(TOPIC, 0))
+        .unwrap();
+    fixture.accumulator.abort_batches(&refused());
+    queue.announce();
+    let freed = Arc::downgrade(&queue);
+    drop((queue, fixture));
+    assert!(freed.upgrade().is_none());
+}

@@ -1,0 +1,469 @@
+//! Threads, descriptors, memory and processor time: all come back when a producer ends, however it ends, and none are
+//! spent on waiting. Reads what Linux tells of the process in /proc.
+
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on is to fail; real threads have real time"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Barrier, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use kafka_producer::common::NodeId;
+use kafka_producer::testing::{Action, Api, FakeBroker};
+use kafka_producer::{ErrorKind, KafkaProducer, ProducerRecord};
+
+const NODE: NodeId = NodeId(1);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a producer is watched that has nothing to do.
+const WATCHED: Duration = Duration::from_secs(1);
+
+/// These tests look at the whole process, so that one runs at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // A test that failed has left nothing behind that the next one counts.
+    let alone = ALONE.lock().unwrap_or_else(|failed| failed.into_inner());
+    eventually("threads of earlier tests", || Task::all().is_empty());
+    alone
+}
+
+/// A thread of the library.
+struct Task(String);
+
+impl Task {
+    /// The threads whose names begin as those of all producers.
+    fn all() -> Vec<Self> {
+        let tasks = fs::read_dir("/proc/self/task").unwrap();
+        let paths = tasks.flatten().map(|task| task.path());
+        paths
+            .filter(|path| is_of_producer(path))
+            .map(|path| Self(path.display().to_string()))
+            .collect()
+    }
+
+    /// The one I/O thread that there is. It takes its name a moment after it was started.
+    fn io_thread() -> Self {
+        eventually("there is one I/O thread", || Self::all().len() == 1);
+        Self::all().remove(0)
+    }
+
+    /// The time that it was on a processor.
+    fn cpu_time(&self) -> Duration {
+        cpu_time(&self.0)
+    }
+
+    /// How often it has gone to sleep by itself.
+    fn sleeps(&self) -> u64 {
+        number_of(&format!("{}/status", self.0), "voluntary_ctxt_switches:")
+    }
+}
+
+fn is_of_producer(task: &Path) -> bool {
+    // Linux keeps 15 bytes of a name. The thread may have ended meanwhile.
+    let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
+    name.starts_with("kafka-producer-")
+}
+
+fn cpu_time(task: &str) -> Duration {
+    let stat = fs::read_to_string(format!("{task}/schedstat")).unwrap();
+    let on_cpu = stat.split_whitespace().next().unwrap();
+    Duration::from_nanos(on_cpu.parse().unwrap())
+}
+
+/// The number behind `label` in a file of /proc.
+fn number_of(file: &str, label: &str) -> u64 {
+    let text = fs::read_to_string(file).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(label));
+    let number = line.unwrap().split_whitespace().next();
+    number.unwrap().parse().unwrap()
+}
+
+fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn resident_bytes() -> u64 {
+    number_of("/proc/self/status", "VmRSS:") * 1024
+}
+
+/// Waits for what happens on other threads in no time, though not at once.
+fn eventually(what: &str, is_true: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_true() {
+        assert!(Instant::now() < deadline, "{what}");
+        thread::yield_now();
+    }
+}
+
+/// What there is while no producer is.
+struct Baseline<'a> {
+    broker: &'a FakeBroker,
+    descriptors: usize,
+}
+
+impl<'a> Baseline<'a> {
+    fn of(broker: &'a FakeBroker) -> Self {
+        assert!(broker.await_connections(0, PATIENCE));
+        eventually("threads of earlier tests", || Task::all().is_empty());
+        let descriptors = descriptors();
+        Self {
+            broker,
+            descriptors,
+        }
+    }
+
+    fn assert_restored(&self) {
+        assert!(self.broker.await_connections(0, PATIENCE));
+        eventually("threads are left", || Task::all().is_empty());
+        eventually("descriptors are left", || descriptors() <= self.descriptors);
+    }
+}
+
+fn broker() -> FakeBroker {
+    FakeBroker::builder().topic("orders", 1).start().unwrap()
+}
+
+fn producer_for(broker: &FakeBroker) -> KafkaProducer {
+    let builder = KafkaProducer::builder();
+    builder
+        .bootstrap_servers(&broker.bootstrap_servers())
+        .build()
+        .unwrap()
+}
+
+fn send(producer: &KafkaProducer) {
+    let sent = producer.send(ProducerRecord::new("orders", "v")).unwrap();
+    sent.get_timeout(PATIENCE).unwrap();
+}
+
+/// Waits for nothing but the time, and gives how long that was.
+fn watch(broker: &FakeBroker) -> Duration {
+    let start = Instant::now();
+    broker.wait_for(WATCHED, |_| false);
+    start.elapsed()
+}
+
+/// `used` is less than 2 % of `elapsed`.
+fn assert_idle(used: Duration, elapsed: Duration) {
+    assert!(used * 50 < elapsed, "{used:?} of {elapsed:?}");
+}
+
+// I: threads and descriptors are back at the baseline.
+#[test]
+fn producers_that_are_used_and_closed_leave_nothing() {
+    let _alone = alone();
+    let broker = broker();
+    let baseline = Baseline::of(&broker);
+    for _ in 0..20 {
+        // A name, so that there is a thread that resolves it.
+        let servers = format!("localhost:{}", broker.port(NODE).unwrap());
+        let builder = KafkaProducer::builder().bootstrap_servers(&servers);
+        let producer = builder.build().unwrap();
+        send(&producer);
+        producer.close(PATIENCE).unwrap();
+    }
+    // The last one was closed and is dropped, as were all before.
+    baseline.assert_restored();
+}
+
+#[test]
+fn a_closed_producer_keeps_nothing_while_it_is_not_dropped() {
+    let _alone = alone();
+    let broker = broker();
+    let baseline = Baseline::of(&broker);
+    let producer = producer_for(&broker);
+    send(&producer);
+    producer.close(PATIENCE).unwrap();
+    assert!(broker.await_connections(0, PATIENCE));
+    eventually("the I/O thread", || Task::all().is_empty());
+    drop(producer);
+    baseline.assert_restored();
+}
+
+#[test]
+fn producers_that_are_dropped_leave_nothing() {
+    let _alone = alone();
+    let broker = broker();
+    let baseline = Baseline::of(&broker);
+    for _ in 0..10 {
+        drop(producer_for(&broker));
+        let producer = producer_for(&broker);
+        send(&producer);
+        let last = producer.send(ProducerRecord::new("orders", "last"));
+        drop(producer);
+        last.unwrap().get().unwrap();
+    }
+    baseline.assert_restored();
+}
+
+#[test]
+fn builds_that_fail_leave_nothing() {
+    let _alone = alone();
+    let broker = broker();
+    let baseline = Baseline::of(&broker);
+    for _ in 0..10 {
+        let build = |servers: &str| KafkaProducer::builder().bootstrap_servers(servers);
+        build("").build().unwrap_err();
+        build("nowhere").build().unwrap_err();
+        build("[::1]:9092")
+            .batch_size(usize::MAX)
+            .build()
+            .unwrap_err();
+        let contradictory = build("127.0.0.1:1").max_in_flight_requests_per_connection(6);
+        contradictory.build().unwrap_err();
+    }
+    baseline.assert_restored();
+}
+
+#[test]
+fn a_broker_that_vanishes_takes_nothing_with_it() {
+    let _alone = alone();
+    let broker = broker();
+    let baseline = Baseline::of(&broker);
+    let producers: Vec<_> = (0..5)
+        .map(|_| {
+            let builder = KafkaProducer::builder();
+            let producer = builder
+                .bootstrap_servers(&broker.bootstrap_servers())
+                .linger(Duration::ZERO)
+                .max_block(Duration::from_millis(300))
+                .request_timeout(Duration::from_millis(200))
+                .delivery_timeout(Duration::from_millis(300))
+                .build()
+                .unwrap();
+            send(&producer);
+            producer
+        })
+        .collect();
+    broker.stop_node(NODE).unwrap();
+    for producer in &producers {
+        let lost = producer
+            .send(ProducerRecord::new("orders", "lost"))
+            .unwrap();
+        assert_eq!(lost.get().unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    let (closed, dropped) = producers.split_at(2);
+    for producer in closed {
+        producer.close(PATIENCE).unwrap();
+    }
+    assert_eq!(dropped.len(), 3);
+    drop(producers);
+    broker.start_node(NODE).unwrap();
+    baseline.assert_restored();
+}
+
+// I: buffer memory comes back, whether records are delivered, fail or expire.
+#[test]
+fn buffer_memory_comes_back() {
+    let _alone = alone();
+    let broker = broker();
+    let producer = KafkaProducer::builder()
+        .bootstrap_servers(&broker.bootstrap_servers())
+        .buffer_memory(100_000)
+        .batch_size(10_000)
+        .build()
+        .unwrap();
+    send(&producer);
+    let mut counts = Vec::new();
+    for round in 0..4 {
+        let hold = broker.new_hold();
+        let stalled = match round % 2 {
+            0 => Action::apply(),
+            _ => Action::fail(kafka_producer::ErrorCode::INVALID_TIMESTAMP),
+        };
+        broker
+            .on(Api::Produce)
+            .always()
+            .then(stalled.hold_request(&hold));
+        let mut taken = Vec::new();
+        while let Ok(future) = producer.try_send(ProducerRecord::new("orders", vec![0; 9_000])) {
+            taken.push(future);
+        }
+        counts.push(taken.len());
+        hold.release();
+        for future in taken {
+            assert_eq!(future.get_timeout(PATIENCE).is_ok(), round % 2 == 0);
+        }
+        broker.clear_script();
+    }
+    assert_eq!(counts, [10; 4]);
+    send(&producer);
+    producer.close(PATIENCE).unwrap();
+}
+
+/// A full buffer before a broker that has stalled: senders wait without a processor, memory is what `buffer.memory` says
+/// and a little, and each sender has its error in the end. B6, B21.
+#[test]
+fn senders_that_wait_for_a_stalled_broker_cost_nothing() {
+    const SENDERS: usize = 16;
+    const BUFFER: usize = 32 << 20;
+    const SLACK: u64 = 12 << 20;
+    let _alone = alone();
+    let broker = broker();
+    let hold = broker.new_hold();
+    let producer = KafkaProducer::builder()
+        .bootstrap_servers(&broker.bootstrap_servers())
+        .buffer_memory(BUFFER)
+        .max_block(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    send(&producer);
+    broker
+        .on(Api::Produce)
+        .always()
+        .then(Action::apply().hold_request(&hold));
+
+    let before = resident_bytes();
+    let value = vec![1; 8_000];
+    let mut taken = Vec::new();
+    while let Ok(future) = producer.try_send(ProducerRecord::new("orders", &value)) {
+        taken.push(future);
+    }
+    assert!(taken.len() * value.len() > BUFFER / 2, "it was filled");
+
+    let io_thread = Task::io_thread();
+    let io_before = io_thread.cpu_time();
+    let start = Instant::now();
+    let all_began = Barrier::new(SENDERS);
+    let used: Duration = thread::scope(|scope| {
+        let wait = || {
+            all_began.wait();
+            let before = cpu_time("/proc/thread-self");
+            let unsent = producer.send(ProducerRecord::new("orders", &value));
+            let error = unsent.unwrap().get().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::BufferExhausted);
+            assert_eq!(error.timeout().unwrap().config, Some("max.block.ms"));
+            cpu_time("/proc/thread-self") - before
+        };
+        let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(wait)).collect();
+        senders
+            .into_iter()
+            .map(|sender| sender.join().unwrap())
+            .sum()
+    });
+    let elapsed = start.elapsed();
+    assert_idle(used + (io_thread.cpu_time() - io_before), elapsed);
+    // What the broker's threads hold of the requests is part of it.
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < BUFFER as u64 + SLACK, "{} KB", grown / 1024);
+
+    hold.release();
+    for future in taken {
+        future.get_timeout(PATIENCE).unwrap();
+    }
+    producer.close(PATIENCE).unwrap();
+}
+
+/// Nothing to do: after a first moment the I/O thread sleeps until something is due.
+#[test]
+fn an_idle_producer_sleeps() {
+    let _alone = alone();
+    let broker = broker();
+    let producer = producer_for(&broker);
+    send(&producer);
+    producer.flush().unwrap();
+    let io_thread = Task::io_thread();
+    let (cpu, sleeps) = (io_thread.cpu_time(), io_thread.sleeps());
+    let elapsed = watch(&broker);
+    assert_idle(io_thread.cpu_time() - cpu, elapsed);
+    let sleeps = io_thread.sleeps() - sleeps;
+    assert!(sleeps < 20, "woke up {sleeps} times in {elapsed:?}");
+    producer.close(PATIENCE).unwrap();
+}
+
+/// Watches the I/O thread of a producer that tries in vain to get somewhere, with the default backoffs: 50 ms that grow
+/// to 1 s for connections, 100 ms that grow for everything else.
+fn assert_tries_calmly(broker: &FakeBroker) {
+    let io_thread = Task::io_thread();
+    let (cpu, sleeps) = (io_thread.cpu_time(), io_thread.sleeps());
+    let elapsed = watch(broker);
+    assert_idle(io_thread.cpu_time() - cpu, elapsed);
+    let sleeps = io_thread.sleeps() - sleeps;
+    assert!(sleeps < 150, "woke up {sleeps} times in {elapsed:?}");
+}
+
+// B21.
+#[test]
+fn brokers_that_cannot_be_reached_are_tried_calmly() {
+    let _alone = alone();
+    for refuses in [true, false] {
+        eventually("threads are left", || Task::all().is_empty());
+        let broker = broker();
+        let producer = producer_for(&broker);
+        match refuses {
+            true => broker.close_listener(NODE).unwrap(),
+            false => broker.accept_then_close(NODE, true).unwrap(),
+        }
+        let unsent = producer.try_send(ProducerRecord::new("orders", "v"));
+        assert!(unsent.unwrap_err().is_would_block());
+        assert_tries_calmly(&broker);
+        producer.close(Duration::ZERO).unwrap();
+    }
+}
+
+// B21: with a record in the buffer there is always something that could be done.
+#[test]
+fn a_record_whose_broker_vanished_waits_calmly() {
+    let _alone = alone();
+    let broker = broker();
+    let producer = producer_for(&broker);
+    send(&producer);
+    broker.stop_node(NODE).unwrap();
+    let waiting = producer.send(ProducerRecord::new("orders", "v")).unwrap();
+    assert_tries_calmly(&broker);
+    broker.start_node(NODE).unwrap();
+    waiting.get_timeout(PATIENCE).unwrap();
+    producer.close(PATIENCE).unwrap();
+}
+
+// B21.
+#[test]
+fn a_record_without_a_leader_waits_calmly() {
+    let _alone = alone();
+    let broker = broker();
+    let producer = producer_for(&broker);
+    send(&producer);
+    broker.remove_leader("orders", 0).unwrap();
+    let waiting = producer.send(ProducerRecord::new("orders", "v")).unwrap();
+    let before = broker.requests().len();
+    assert_tries_calmly(&broker);
+    let asked = broker.requests().len() - before;
+    assert!(asked < 40, "{asked} requests");
+    broker.move_leader("orders", 0, NODE).unwrap();
+    waiting.get_timeout(PATIENCE).unwrap();
+    producer.close(PATIENCE).unwrap();
+}
+
+/// A topic that there is not, and a broker that asks for patience, are asked about with backoff too.
+#[test]
+fn a_topic_that_does_not_exist_is_asked_for_calmly() {
+    let _alone = alone();
+    let builder = FakeBroker::builder().topic("orders", 1);
+    let broker = builder.auto_create_topics(false).start().unwrap();
+    let producer = producer_for(&broker);
+    send(&producer);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let sent = producer.send(ProducerRecord::new("late", "v")).unwrap();
+            sent.get_timeout(PATIENCE).unwrap();
+        });
+        let names_it = |broker: &FakeBroker| {
+            broker.count_requests(|request| request.topics.iter().any(|topic| topic == "late"))
+        };
+        assert!(broker.wait_for(PATIENCE, |broker| names_it(broker) > 0));
+        let before = names_it(&broker);
+        assert_tries_calmly(&broker);
+        let asked = names_it(&broker) - before;
+        assert!(asked < 30, "{asked} requests");
+        let config = kafka_producer::testing::TopicConfig::new(1);
+        broker.create_topic("late", config).unwrap();
+        waiting.join().unwrap();
+    });
+    producer.close(PATIENCE).unwrap();
+}
