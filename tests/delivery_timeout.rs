@@ -71,11 +71,12 @@ fn room(broker: &FakeBroker, producer: &KafkaProducer) -> usize {
         let hold = broker.new_hold();
         let held = Action::apply().hold(&hold);
         broker.on(Api::Produce).always().then(held);
-        let try_send = |_: &usize| {
-            let record = ProducerRecord::new("orders", VALUE);
-            producer.try_send(record).is_ok()
+        let is_taken = |_: &u32| {
+            producer
+                .try_send(ProducerRecord::new("orders", VALUE))
+                .is_ok()
         };
-        let taken = (0..).take_while(try_send).count();
+        let taken = (0..).take_while(is_taken).count();
         broker.clear_script();
         hold.release();
         producer.flush().unwrap();
