@@ -454,20 +454,14 @@ fn a_hot_partition_starves_no_cold_one() {
         .times(5)
         .then(Action::apply().hold(&hold));
     let value = "v".repeat(1_000);
-    let hot: Vec<_> = (0..4_000)
-        .map(|_| {
-            producer
-                .send(ProducerRecord::new(TOPIC, &*value).partition(0))
-                .unwrap()
-        })
-        .collect();
-    let cold: Vec<_> = (1..100)
-        .map(|partition| {
-            producer
-                .send(ProducerRecord::new(TOPIC, &*value).partition(partition))
-                .unwrap()
-        })
-        .collect();
+    let send_value = |partition| {
+        let record = ProducerRecord::new(TOPIC, &*value).partition(partition);
+        producer.send(record).unwrap()
+    };
+    // Some cold ones stand in line before the hot one, and some behind.
+    let mut cold: Vec<_> = (1..50).map(send_value).collect();
+    let hot: Vec<_> = (0..4_000).map(|_| send_value(0)).collect();
+    cold.extend((50..100).map(send_value));
     hold.release();
     for cold in cold {
         cold.get().unwrap();
