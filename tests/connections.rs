@@ -458,9 +458,15 @@ fn a_hot_partition_starves_no_cold_one() {
         let record = ProducerRecord::new(TOPIC, &*value).partition(partition);
         producer.send(record).unwrap()
     };
+    // As many requests as may be in flight, so that what follows stands in line.
+    let mut hot: Vec<_> = Vec::new();
+    for request in 2..=6 {
+        hot.push(send_value(0));
+        assert!(broker.await_requests(Api::Produce, request, SOON));
+    }
     // Some cold ones stand in line before the hot one, and some behind.
     let mut cold: Vec<_> = (1..50).map(send_value).collect();
-    let hot: Vec<_> = (0..4_000).map(|_| send_value(0)).collect();
+    hot.extend((0..4_000).map(|_| send_value(0)));
     cold.extend((50..100).map(send_value));
     hold.release();
     for cold in cold {
