@@ -438,13 +438,13 @@ fn a_broker_that_throttles_is_left_alone_for_so_long() {
     assert_eq!(broker.record_count(TOPIC), 9);
 }
 
-// B23, KAFKA-13834: one hot partition and 99 cold ones on the same node, in requests that hold few batches.
+// B23, KAFKA-13834: one hot partition and 99 cold ones on the same node. A hot batch leaves no room in its request.
 #[test]
 fn a_hot_partition_starves_no_cold_one() {
     let broker = FakeBroker::builder().topic(TOPIC, 100).start().unwrap();
     let producer = producer(&broker)
         .batch_size(4_000)
-        .max_request_size(10_000)
+        .max_request_size(4_000)
         .build()
         .unwrap();
     send(&producer, 0).get().unwrap();
