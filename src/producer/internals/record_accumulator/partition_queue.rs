@@ -10,6 +10,7 @@ use std::time::Instant;
 use crate::common::{NodeId, TopicPartition};
 use crate::network::Waker;
 use crate::producer::internals::{IoThreadId, ProducerBatch};
+use crate::record::RECORD_BATCH_OVERHEAD;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, OnceLock, Ordering};
 
 /// See the module's documentation.
@@ -87,7 +88,8 @@ impl PartitionQueue {
         self.signal.wake();
     }
 
-    /// How much waits here, in batches of `batch_size`, the last one counted as whole.
+    /// How much waits here, in batches of `batch_size`, or of one record where that is larger. The last one counts as
+    /// whole.
     ///
     /// Batches of a backlogged partition are larger than those of others. If each counted as one, the partition with the
     /// most bytes could be the one with the fewest batches, and would be given still more.
@@ -97,8 +99,8 @@ impl PartitionQueue {
         }
         let state = self.state.lock();
         let whole = |batch: &ProducerBatch| {
-            let size = batch.estimated_size_in_bytes();
-            size.div_ceil(batch_size.max(1)).max(1)
+            let unit = batch_size.max(RECORD_BATCH_OVERHEAD + batch.max_record_size());
+            batch.estimated_size_in_bytes().div_ceil(unit).max(1)
         };
         let load: usize = state.batches.iter().map(whole).sum();
         u32::try_from(load).unwrap_or(u32::MAX)
