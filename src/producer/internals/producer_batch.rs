@@ -447,6 +447,7 @@ impl ProducerBatch {
 
     pub(crate) fn mark_drained(&mut self, now: Instant) {
         self.drained = Some(now);
+        self.result.mark_drained();
     }
 
     pub(crate) fn attempts(&self) -> u32 {

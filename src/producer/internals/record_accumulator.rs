@@ -320,7 +320,7 @@ impl RecordAccumulator {
     ) -> usize {
         let mut size = self.config.batch_size;
         let backlog = state.batches.len();
-        if backlog >= BACKLOGGED && (state.queued_on.is_some() || state.is_blocked) {
+        if backlog >= BACKLOGGED {
             let ceiling = self
                 .config
                 .max_request_size

@@ -22,6 +22,8 @@ pub(crate) struct PartitionQueue {
     announced: AtomicBool,
     /// The length of the deque, so that the load table passes over empty ones without their locks.
     queue_len: AtomicU32,
+    /// The batches in flight. Only the I/O thread counts and asks.
+    in_flight: AtomicU32,
     pub(super) state: Mutex<QueueState>,
 }
 
@@ -57,6 +59,7 @@ impl PartitionQueue {
             signal,
             announced: AtomicBool::new(false),
             queue_len: AtomicU32::new(0),
+            in_flight: AtomicU32::new(0),
             state: Mutex::default(),
         })
     }
@@ -77,6 +80,20 @@ impl PartitionQueue {
         if !self.announced.swap(true, Ordering::AcqRel) {
             self.signal.announcements.lock().push(Arc::clone(self));
         }
+    }
+
+    /// A batch of this partition goes into a request.
+    pub(super) fn begin_flight(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The request is done with the batch.
+    pub(super) fn end_flight(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_batch_in_flight(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
     }
 
     /// Takes note that the I/O thread looks now.
