@@ -175,12 +175,10 @@ impl RecordAccumulator {
         taken
     }
 
-    /// Whether a record that was appended has no outcome yet. Takes the lock of each partition once: whoever made the
-    /// accumulator refuse records before sees every one that it did not refuse.
+    /// Whether a record that was appended has no outcome yet. Waits for appends that are under way: whoever made the producer
+    /// refuse records before sees every one that it did not refuse.
     pub(crate) fn has_incomplete_batches(&self) -> bool {
-        for partition in self.all_queues() {
-            drop(partition.state.lock());
-        }
+        self.await_appends();
         !self.incomplete.is_empty()
     }
 
