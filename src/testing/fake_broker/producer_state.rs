@@ -62,7 +62,7 @@ pub(super) struct BatchMetadata {
 #[derive(Debug)]
 struct Entry {
     epoch: i16,
-    /// Oldest first; never empty.
+    /// Oldest first; empty when a marker was the first that this epoch wrote.
     batches: VecDeque<BatchMetadata>,
 }
 
@@ -117,6 +117,23 @@ impl ProducerStates {
             };
         }
         entry.check_sequence(batch, rules)
+    }
+
+    /// The epoch that the partition knows of a producer.
+    pub(super) fn epoch(&self, producer_id: i64) -> Option<i16> {
+        self.0.get(&producer_id).map(|entry| entry.epoch)
+    }
+
+    /// Remembers the marker at the end of a transaction. One under a newer epoch fences the batches of older ones.
+    pub(super) fn append_marker(&mut self, producer_id: i64, epoch: i16) {
+        let entry = self.0.entry(producer_id).or_insert_with(|| Entry {
+            epoch,
+            batches: VecDeque::new(),
+        });
+        if entry.epoch < epoch {
+            entry.epoch = epoch;
+            entry.batches.clear();
+        }
     }
 
     /// Remembers a batch that was checked and appended.
