@@ -99,7 +99,8 @@ fn append(
         return answer;
     }
     if let Err(code) = check_transaction(cluster, context.version, request, topic, partition) {
-        return failed(index, Failure::new(code));
+        let text = "the batch is not of an open transaction of its producer";
+        return failed(index, Failure::new(code).message(text));
     }
     let rules = cluster.settings.sequence_rules;
     let unknown = || failed(index, Failure::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));

@@ -7,6 +7,7 @@
 //! | same epoch | exactly one of the last 5 batches | success, with that batch's offset; nothing is appended |
 //! | same epoch | anything else, older batches too | OUT_OF_ORDER_SEQUENCE_NUMBER |
 //! | older epoch in the batch | any sequence | INVALID_PRODUCER_EPOCH |
+//! | same epoch, known by a marker alone | not 0 | OUT_OF_ORDER_SEQUENCE_NUMBER |
 //! | newer epoch in the batch | 0 | append; the old epoch's batches are forgotten |
 //! | newer epoch in the batch | not 0 | OUT_OF_ORDER_SEQUENCE_NUMBER |
 //!
@@ -172,7 +173,14 @@ impl Entry {
             return Ok(Some(*duplicate));
         }
         let (Some(oldest), Some(newest)) = (self.batches.front(), self.batches.back()) else {
-            return Ok(None);
+            return match batch.first_sequence {
+                0 => Ok(None),
+                _ => Err(refusal(
+                    ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+                    batch,
+                    "nothing but a marker in its epoch",
+                )),
+            };
         };
         if follows(newest.last_sequence, batch.first_sequence) {
             return Ok(None);
