@@ -438,13 +438,13 @@ fn a_broker_that_throttles_is_left_alone_for_so_long() {
     assert_eq!(broker.record_count(TOPIC), 9);
 }
 
-// B23, KAFKA-13834: one hot partition and 99 cold ones on the same node, in requests that hold few batches.
+// B23, KAFKA-13834: one hot partition and 99 cold ones on the same node. A hot batch leaves no room in its request.
 #[test]
 fn a_hot_partition_starves_no_cold_one() {
     let broker = FakeBroker::builder().topic(TOPIC, 100).start().unwrap();
     let producer = producer(&broker)
         .batch_size(4_000)
-        .max_request_size(10_000)
+        .max_request_size(4_000)
         .build()
         .unwrap();
     send(&producer, 0).get().unwrap();
@@ -454,20 +454,20 @@ fn a_hot_partition_starves_no_cold_one() {
         .times(5)
         .then(Action::apply().hold(&hold));
     let value = "v".repeat(1_000);
-    let hot: Vec<_> = (0..4_000)
-        .map(|_| {
-            producer
-                .send(ProducerRecord::new(TOPIC, &*value).partition(0))
-                .unwrap()
-        })
-        .collect();
-    let cold: Vec<_> = (1..100)
-        .map(|partition| {
-            producer
-                .send(ProducerRecord::new(TOPIC, &*value).partition(partition))
-                .unwrap()
-        })
-        .collect();
+    let send_value = |partition| {
+        let record = ProducerRecord::new(TOPIC, &*value).partition(partition);
+        producer.send(record).unwrap()
+    };
+    // As many requests as may be in flight, so that what follows stands in line.
+    let mut hot: Vec<_> = Vec::new();
+    for request in 2..=6 {
+        hot.push(send_value(0));
+        assert!(broker.await_requests(Api::Produce, request, SOON));
+    }
+    // Some cold ones stand in line before the hot one, and some behind.
+    let mut cold: Vec<_> = (1..50).map(send_value).collect();
+    hot.extend((0..4_000).map(|_| send_value(0)));
+    cold.extend((50..100).map(send_value));
     hold.release();
     for cold in cold {
         cold.get().unwrap();

@@ -71,8 +71,12 @@ fn room(broker: &FakeBroker, producer: &KafkaProducer) -> usize {
         let hold = broker.new_hold();
         let held = Action::apply().hold(&hold);
         broker.on(Api::Produce).always().then(held);
-        let sends = (0..).map(|_| producer.try_send(ProducerRecord::new("orders", VALUE)));
-        let taken = sends.take_while(Result::is_ok).count();
+        let is_taken = |_: &u32| {
+            producer
+                .try_send(ProducerRecord::new("orders", VALUE))
+                .is_ok()
+        };
+        let taken = (0..).take_while(is_taken).count();
         broker.clear_script();
         hold.release();
         producer.flush().unwrap();

@@ -13,6 +13,9 @@ mod callbacks;
 #[path = "../examples/console_producer/main.rs"]
 #[allow(dead_code, reason = "a test calls what main calls")]
 mod console_producer;
+#[path = "../examples/producer_perf/main.rs"]
+#[allow(dead_code, reason = "a test calls what main calls")]
+mod producer_perf;
 #[path = "../examples/quickstart.rs"]
 #[allow(dead_code, reason = "a test calls what main calls")]
 mod quickstart;
@@ -43,6 +46,51 @@ fn quickstart_runs_on_its_own_broker_and_on_a_given_one() {
             quickstart::Options::parse(arguments(wrong)).is_err(),
             "{wrong}"
         );
+    }
+}
+
+#[test]
+fn producer_perf_prints_an_interval_and_the_totals() {
+    let broker = FakeBroker::builder().topic("perf", 3).start().unwrap();
+    let line = format!(
+        "--bootstrap-server {} --topic perf --num-records 2000 --record-size 10 --throughput -1 --warmup-records 500 \
+         --reporting-interval 0 --command-property linger.ms=0 acks=1 enable.idempotence=false",
+        broker.bootstrap_servers()
+    );
+    let producer_perf::options::Command::Measure(options) =
+        producer_perf::options::parse(arguments(&line)).unwrap()
+    else {
+        panic!("{line}");
+    };
+    let (printed, lines) = std::sync::mpsc::channel();
+    let failed = producer_perf::run(*options, move |line| {
+        printed.send(line.to_owned()).unwrap();
+    });
+    assert_eq!(failed.unwrap(), 0);
+    assert_eq!(broker.record_count("perf"), 2000);
+
+    // A line for each record, and those of the warm-up and of the totals.
+    let lines: Vec<String> = lines.iter().collect();
+    assert_eq!(lines.len(), 2004, "{lines:#?}");
+    assert!(lines[0].starts_with("Warmup first 500 records."));
+    assert!(lines[1].starts_with("1 records sent, "), "{}", lines[1]);
+    assert!(lines[1].ends_with(" ms max latency."), "{}", lines[1]);
+    assert_eq!(lines[501], "In steady state.");
+    assert!(lines[2002].starts_with("2000 records sent, "));
+    assert!(lines[2002].ends_with(" ms 99.9th."), "{}", lines[2002]);
+    assert!(lines[2003].starts_with("1500 steady state records sent, "));
+
+    for wrong in [
+        "--topic x --num-records 1 --throughput -1",
+        "--topic x --num-records 1 --throughput -1 --record-size 1 --payload-monotonic",
+        "--topic x --num-records 1 --throughput 0 --record-size 1",
+        "--topic x --num-records 1 --record-size 1",
+        "--num-records 1 --throughput -1 --record-size 1",
+        "--topic x --num-records 1 --throughput -1 --record-size 1 --warmup-records 1",
+        "--print-metrics",
+    ] {
+        let parsed = producer_perf::options::parse(arguments(wrong));
+        assert!(parsed.is_err(), "{wrong}");
     }
 }
 

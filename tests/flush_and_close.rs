@@ -322,7 +322,9 @@ fn close_in_a_callback_returns_at_once() {
 #[test]
 fn close_wakes_senders_that_wait_for_memory_or_metadata() {
     let broker = FakeBroker::builder()
+        .nodes(2)
         .topic("orders", 1)
+        .topic("other", 2)
         .auto_create_topics(false)
         .start()
         .unwrap();
@@ -332,38 +334,43 @@ fn close_wakes_senders_that_wait_for_memory_or_metadata() {
         .max_block(FOR_EVER)
         .build()
         .unwrap();
+    // Metadata come from the second node, where no reply is held back.
+    send(&producer, ("other", 1), "connected")
+        .get_timeout(LONG)
+        .unwrap();
     let hold = broker.new_hold();
-    broker
-        .on(Api::Produce)
-        .always()
-        .then(Action::skip().hold(&hold));
+    broker.on(Api::Produce).then(Action::apply().hold(&hold));
     let in_flight = send(&producer, ORDERS, "in flight");
-    assert!(broker.await_requests(Api::Produce, 1, LONG));
+    assert!(broker.await_requests(Api::Produce, 2, LONG));
     thread::scope(|scope| {
-        let blocked = |topic: &'static str| {
-            let producer = &producer;
+        let (sender, refused) = mpsc::channel();
+        let block_on = |topic: &'static str| {
+            let (producer, sender) = (&producer, sender.clone());
             scope.spawn(move || {
                 let value = "v".repeat(600);
-                producer.send(ProducerRecord::new(topic, value))
-            })
+                let record = ProducerRecord::new(topic, value).partition(0);
+                let refused = producer.send(record);
+                sender.send(refused.unwrap_err().kind()).unwrap();
+            });
         };
-        let waiting = [blocked("orders"), blocked("orders"), blocked("unknown")];
+        block_on("orders");
+        block_on("orders");
+        block_on("unknown");
         // That the last one waits can be seen from outside, and gives the others the time to.
         assert!(broker.wait_for(LONG, |broker| {
             broker.count_requests(|request| request.topics.iter().any(|name| name == "unknown")) > 1
         }));
-        producer.close(millis(50)).unwrap_err();
-        for sender in waiting {
-            assert_eq!(
-                sender.join().unwrap().unwrap_err().kind(),
-                ErrorKind::Closed
-            );
+        let closed = scope.spawn(|| producer.close(LONG));
+        // Nothing will be free before the close is over, so nobody waits for it.
+        for _ in 0..2 {
+            assert_eq!(refused.recv_timeout(LONG / 2), Ok(ErrorKind::Closed));
         }
+        assert!(!in_flight.is_done());
+        hold.release();
+        closed.join().unwrap().unwrap();
+        assert_eq!(refused.recv_timeout(LONG), Ok(ErrorKind::Closed));
     });
-    assert_eq!(
-        in_flight.try_get().unwrap().unwrap_err().kind(),
-        ErrorKind::Closed
-    );
+    assert_eq!(in_flight.try_get().unwrap().unwrap().offset(), 0);
 }
 
 // B3: KAFKA-4235.

@@ -44,6 +44,13 @@ const LAYERS: &[(&str, &[&str])] = &[
             "sync", "utils", "common", "protocol", "record", "network", "error", "client",
         ],
     ),
+    // What the benches see of the rest.
+    (
+        "_internals",
+        &[
+            "sync", "utils", "common", "protocol", "record", "error", "producer",
+        ],
+    ),
     // The test broker is the other side of the wire: it knows the formats, and nothing of the producer.
     (
         "testing",

@@ -90,7 +90,7 @@ impl KafkaProducer {
     /// # Errors
     ///
     /// `Config` for a configuration that contradicts itself or names no broker; `Internal` when the operating system
-    /// refuses the I/O thread or its selector. No broker is contacted yet.
+    /// refuses the I/O thread or its selector. No broker is waited for.
     pub fn new(config: ProducerConfig) -> Result<Self> {
         KafkaProducerBuilder::new(config).build()
     }

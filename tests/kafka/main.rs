@@ -2,7 +2,18 @@
 //!
 //! A test that needs Kafka starts with `let _turn = kafka_or_skip!();`. Where `java` or `mvn` is
 //! missing it says so and passes. `KAFKA_PRODUCER_REQUIRE_KAFKA=1`, which `.ci/run` sets, makes it
-//! fail there; `=0` leaves these tests out where they could run.
+//! fail there; `=0` leaves these tests out where they could run. `--nocapture` shows the figures.
+//!
+//! | promise | file |
+//! |---|---|
+//! | a million records in each codec: once, in order, where Java puts them | `million.rs` |
+//! | the same while nodes are killed, paused, restarted and relieved | `faults.rs` |
+//! | records of every form, `acks` 0 and 1, whose time it is | `round_trip.rs` |
+//! | topics and partitions that come and go | `topics.rs` |
+//! | what brokers refuse | `refusals.rs` |
+//! | a full buffer before a cluster that stands still | `stalled.rs` |
+//! | Kafka 2.8 | `legacy.rs` |
+//! | the examples | `examples.rs` |
 
 #![allow(
     clippy::unwrap_used,

@@ -105,6 +105,11 @@ impl ProduceRequestResult {
         }
     }
 
+    /// The batch is taken to be sent: who waits for it from now on has nothing to hurry.
+    pub(crate) fn mark_drained(&self) {
+        self.expedited.store(true, Ordering::Release);
+    }
+
     pub(crate) fn is_expedited(&self) -> bool {
         self.expedited.load(Ordering::Acquire)
     }

@@ -320,7 +320,7 @@ impl RecordAccumulator {
     ) -> usize {
         let mut size = self.config.batch_size;
         let backlog = state.batches.len();
-        if backlog >= BACKLOGGED && (state.queued_on.is_some() || state.is_blocked) {
+        if backlog >= BACKLOGGED {
             let ceiling = self
                 .config
                 .max_request_size
@@ -438,9 +438,17 @@ impl RecordAccumulator {
         self.undrained.load(Ordering::Acquire) > 0
     }
 
-    /// Refuses further records, lets those that are here go out at once, and wakes the threads that wait for memory.
+    /// Refuses further records, lets those that are here go out at once, and wakes the threads that wait for memory. When it
+    /// returns, everything that was taken is counted as undrained.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        // An append that looked before the line above may still be at work in its partition's lock, and would add its batch
+        // when the I/O thread has found nothing left and ended. Each lock is waited for once; with the topic table held no
+        // queue comes that is not among them.
+        let _change = self.topics_change.lock();
+        for queue in self.all_queues() {
+            drop(queue.state.lock());
+        }
         self.free.close();
         self.signal.recheck_all();
     }

@@ -310,6 +310,7 @@ impl<C: KafkaClient> Sender<C> {
                 if self.config.max_in_flight_requests_per_connection == 1 {
                     self.accumulator.mute_partition(batch.partition());
                 }
+                self.accumulator.begin_flight(batch.partition());
                 let topic_id = topic_id(batch.topic_partition().topic(), cluster);
                 InFlightBatch::new(batch, topic_id)
             })

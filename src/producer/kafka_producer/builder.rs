@@ -107,7 +107,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         self
     }
 
-    /// Builds the producer and starts its I/O thread. No broker is contacted before there is something to send.
+    /// Builds the producer and starts its I/O thread, which looks for a broker at once. Nobody waits for that here: that none
+    /// can be reached is found out by the first send.
     ///
     /// # Errors
     ///

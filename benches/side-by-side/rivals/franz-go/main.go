@@ -44,6 +44,7 @@ var (
 
 func main() {
 	flag.Parse()
+	prepare()
 	client, err := kgo.NewClient(settings()...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "franz-go:", err)
@@ -147,35 +148,40 @@ func blocking(client *kgo.Client, source *source, deadline time.Time) (done work
 	return done
 }
 
-type source struct {
-	topics                        []string
-	values, keys                  [][]byte
-	nextTopic, nextValue, nextKey int
-	random                        uint64
-}
+var (
+	topicNames    []string
+	values, keyed [][]byte
+	random        uint64 = 1
+)
 
-func newSource(thread int) *source {
-	source := &source{random: uint64(thread) + 1, nextTopic: thread % *topics}
+func prepare() {
 	for topic := range *topics {
-		source.topics = append(source.topics, fmt.Sprintf("topic-%d", topic))
+		topicNames = append(topicNames, fmt.Sprintf("topic-%d", topic))
 	}
 	divisor := max(*size, 64)
 	for range max((1<<20+divisor-1)/divisor, 16) {
-		source.values = append(source.values, source.text(*size))
+		values = append(values, text(*size))
 	}
 	for range *keys {
-		source.keys = append(source.keys, source.text(8))
+		keyed = append(keyed, text(8))
 	}
-	return source
+}
+
+type source struct {
+	nextTopic, nextValue, nextKey int
+}
+
+func newSource(thread int) *source {
+	return &source{thread % *topics, 37 * thread % len(values), 37 * thread % max(len(keyed), 1)}
 }
 
 func (s *source) next() *kgo.Record {
-	record := &kgo.Record{Topic: s.topics[s.nextTopic], Value: s.values[s.nextValue]}
-	s.nextTopic = following(s.nextTopic, len(s.topics))
-	s.nextValue = following(s.nextValue, len(s.values))
-	if len(s.keys) > 0 {
-		record.Key = s.keys[s.nextKey]
-		s.nextKey = following(s.nextKey, len(s.keys))
+	record := &kgo.Record{Topic: topicNames[s.nextTopic], Value: values[s.nextValue]}
+	s.nextTopic = following(s.nextTopic, len(topicNames))
+	s.nextValue = following(s.nextValue, len(values))
+	if len(keyed) > 0 {
+		record.Key = keyed[s.nextKey]
+		s.nextKey = following(s.nextKey, len(keyed))
 	}
 	return record
 }
@@ -187,15 +193,15 @@ func following(index, length int) int {
 	return 0
 }
 
-func (s *source) text(size int) []byte {
+func text(size int) []byte {
 	words := []string{
 		"order", "customer", "shipped", "pending", "amount", "currency", "warehouse", "status",
 		"created", "updated", "region", "north", "south", "invoice", "payment", "failed",
 	}
 	var text []byte
 	for len(text) < size {
-		s.random = s.random*6364136223846793005 + 1442695040888963407
-		bits := s.random >> 24
+		random = random*6364136223846793005 + 1442695040888963407
+		bits := random >> 24
 		text = fmt.Appendf(text, "%s=%x ", words[bits%16], bits>>8&0xffff)
 	}
 	return text[:size]

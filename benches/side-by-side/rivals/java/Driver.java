@@ -36,11 +36,23 @@ public final class Driver {
     private final KafkaProducer<byte[], byte[]> producer;
     private final String mode;
     private final int threads;
+    private final String[] topics;
+    private final byte[][] values;
+    private final byte[][] keys;
+    private long random = 1;
 
     private Driver(Map<String, String> options) {
         this.options = options;
         this.mode = options.getOrDefault("mode", "callback");
         this.threads = number("threads", 1);
+        int size = number("size", 100);
+        int divisor = Math.max(size, 64);
+        topics = new String[number("topics", 1)];
+        Arrays.setAll(topics, topic -> "topic-" + topic);
+        values = new byte[Math.max(((1 << 20) + divisor - 1) / divisor, 16)][];
+        Arrays.setAll(values, index -> text(size));
+        keys = new byte[number("keys", 0)][];
+        Arrays.setAll(keys, index -> text(8));
         Properties settings = new Properties();
         settings.put("bootstrap.servers", options.get("servers"));
         settings.put("acks", "all");
@@ -145,29 +157,18 @@ public final class Driver {
 
     private final class Worker {
         private final long deadline;
-        private final String[] topics;
-        private final byte[][] values;
-        private final byte[][] keys;
         private int nextTopic;
         private int nextValue;
         private int nextKey;
-        private long random;
         long sent;
         long failed;
         long[] latencies = new long[1 << 16];
 
         Worker(int thread, long deadline) {
             this.deadline = deadline;
-            this.random = thread + 1;
-            int size = number("size", 100);
-            topics = new String[number("topics", 1)];
-            Arrays.setAll(topics, topic -> "topic-" + topic);
             nextTopic = thread % topics.length;
-            int divisor = Math.max(size, 64);
-            values = new byte[Math.max(((1 << 20) + divisor - 1) / divisor, 16)][];
-            Arrays.setAll(values, index -> text(size));
-            keys = new byte[number("keys", 0)][];
-            Arrays.setAll(keys, index -> text(8));
+            nextValue = 37 * thread % values.length;
+            nextKey = 37 * thread % Math.max(keys.length, 1);
         }
 
         void work() throws InterruptedException {
@@ -242,20 +243,20 @@ public final class Driver {
         private int following(int index, int length) {
             return index + 1 < length ? index + 1 : 0;
         }
+    }
 
-        private byte[] text(int size) {
-            String[] words = {
-                "order", "customer", "shipped", "pending", "amount", "currency", "warehouse", "status",
-                "created", "updated", "region", "north", "south", "invoice", "payment", "failed",
-            };
-            StringBuilder text = new StringBuilder();
-            while (text.length() < size) {
-                random = random * 6364136223846793005L + 1442695040888963407L;
-                long bits = random >>> 24;
-                text.append(words[(int) (bits % 16)]).append('=').append(Long.toHexString(bits >> 8 & 0xffff)).append(' ');
-            }
-            return text.substring(0, size).getBytes();
+    private byte[] text(int size) {
+        String[] words = {
+            "order", "customer", "shipped", "pending", "amount", "currency", "warehouse", "status",
+            "created", "updated", "region", "north", "south", "invoice", "payment", "failed",
+        };
+        StringBuilder text = new StringBuilder();
+        while (text.length() < size) {
+            random = random * 6364136223846793005L + 1442695040888963407L;
+            long bits = random >>> 24;
+            text.append(words[(int) (bits % 16)]).append('=').append(Long.toHexString(bits >> 8 & 0xffff)).append(' ');
         }
+        return text.substring(0, size).getBytes();
     }
 
     private void print(Usage before, long start, List<Worker> workers) throws IOException {

@@ -51,7 +51,7 @@ impl Client for Confluent {
             ),
         ]);
         settings.extend(options.java_settings());
-        if options.keys == 0 {
+        if options.keys.is_empty() {
             settings.remove("partitioner.type");
         }
         let mut producer = None;

@@ -55,7 +55,7 @@ impl Floor {
         let mut work = Work::default();
         while Instant::now() < deadline {
             self.open();
-            while self.request.len() - self.batch + options.size + 16 < size {
+            while self.request.len() - self.batch + options.value_size + 16 < size {
                 self.append(source.next().value);
             }
             self.write()?;

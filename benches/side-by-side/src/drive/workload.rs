@@ -14,10 +14,12 @@ pub(super) struct Options {
     pub(super) threads: usize,
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
-    pub(super) size: usize,
+    pub(super) value_size: usize,
     pub(super) topics: Vec<&'static str>,
-    /// How many different keys there are; 0 is records without keys.
-    pub(super) keys: usize,
+    /// No keys are records without keys.
+    pub(super) keys: Vec<&'static [u8]>,
+    /// A megabyte of different values, or sixteen large ones.
+    pub(super) values: Vec<&'static [u8]>,
     pub(super) linger_ms: Option<u64>,
     pub(super) batch_size: Option<u64>,
     pub(super) buffer_memory: Option<u64>,
@@ -48,6 +50,9 @@ impl Options {
         let topics = (0..arguments.number("topics", 1)?)
             .map(|topic| &*format!("topic-{topic}").leak())
             .collect();
+        let size = usize::try_from(arguments.number("size", 100)?)?;
+        let values = (1_usize << 20).div_ceil(size.max(64)).max(16);
+        let mut text = Text(1);
         Ok(Self {
             servers: arguments
                 .text("servers")
@@ -64,9 +69,12 @@ impl Options {
             threads: usize::try_from(arguments.number("threads", 1)?)?,
             warm_up: Duration::from_millis(arguments.number("warm-up-ms", 500)?),
             duration: Duration::from_millis(arguments.number("duration-ms", 2_000)?),
-            size: usize::try_from(arguments.number("size", 100)?)?,
             topics,
-            keys: usize::try_from(arguments.number("keys", 0)?)?,
+            values: (0..values).map(|_| text.of(size)).collect(),
+            keys: (0..arguments.number("keys", 0)?)
+                .map(|_| text.of(8))
+                .collect(),
+            value_size: size,
             linger_ms: optional("linger-ms")?,
             batch_size: optional("batch-size")?,
             buffer_memory: optional("buffer-memory")?,
@@ -105,11 +113,9 @@ pub(super) struct Record {
     pub(super) value: &'static [u8],
 }
 
-/// The records of one thread: values that repeat after a megabyte, topics and keys in turn.
+/// The records of one thread: values, topics and keys in turn, from where no other thread begins.
 pub(super) struct Source<'a> {
     options: &'a Options,
-    values: Vec<&'static [u8]>,
-    keys: Vec<&'static [u8]>,
     next_value: usize,
     next_key: usize,
     next_topic: usize,
@@ -117,14 +123,10 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub(super) fn new(options: &'a Options, thread: usize) -> Self {
-        let count = (1_usize << 20).div_ceil(options.size.max(64)).max(16);
-        let mut text = Text(thread as u64 + 1);
         Self {
             options,
-            values: (0..count).map(|_| text.of(options.size)).collect(),
-            keys: (0..options.keys).map(|_| text.of(8)).collect(),
-            next_value: 0,
-            next_key: 0,
+            next_value: 37 * thread % options.values.len(),
+            next_key: 37 * thread % options.keys.len().max(1),
             next_topic: thread % options.topics.len(),
         }
     }
@@ -132,10 +134,10 @@ impl<'a> Source<'a> {
     pub(super) fn next(&mut self) -> Record {
         let topic = self.next_topic;
         self.next_topic = following(topic, self.options.topics.len());
-        let value = self.values[self.next_value];
-        self.next_value = following(self.next_value, self.values.len());
-        let key = self.keys.get(self.next_key).copied();
-        self.next_key = following(self.next_key, self.keys.len());
+        let value = self.options.values[self.next_value];
+        self.next_value = following(self.next_value, self.options.values.len());
+        let key = self.options.keys.get(self.next_key).copied();
+        self.next_key = following(self.next_key, self.options.keys.len());
         Record { topic, key, value }
     }
 }

@@ -176,5 +176,5 @@ fn built(name: &str) -> Result<PathBuf, Failure> {
 
 fn utf8(path: PathBuf) -> Result<String, Failure> {
     let text = path.into_os_string().into_string();
-    text.map_err(|path| format!("{} is not UTF-8", path.display()).into())
+    text.map_err(|path| format!("{} is not UTF-8", path.to_string_lossy()).into())
 }

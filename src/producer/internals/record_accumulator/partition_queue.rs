@@ -10,6 +10,7 @@ use std::time::Instant;
 use crate::common::{NodeId, TopicPartition};
 use crate::network::Waker;
 use crate::producer::internals::{IoThreadId, ProducerBatch};
+use crate::record::RECORD_BATCH_OVERHEAD;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, OnceLock, Ordering};
 
 /// See the module's documentation.
@@ -21,6 +22,8 @@ pub(crate) struct PartitionQueue {
     announced: AtomicBool,
     /// The length of the deque, so that the load table passes over empty ones without their locks.
     queue_len: AtomicU32,
+    /// The batches in flight. Only the I/O thread counts and asks.
+    in_flight: AtomicU32,
     pub(super) state: Mutex<QueueState>,
 }
 
@@ -56,6 +59,7 @@ impl PartitionQueue {
             signal,
             announced: AtomicBool::new(false),
             queue_len: AtomicU32::new(0),
+            in_flight: AtomicU32::new(0),
             state: Mutex::default(),
         })
     }
@@ -78,6 +82,20 @@ impl PartitionQueue {
         }
     }
 
+    /// A batch of this partition goes into a request.
+    pub(super) fn begin_flight(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The request is done with the batch.
+    pub(super) fn end_flight(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_batch_in_flight(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
     /// Takes note that the I/O thread looks now.
     pub(super) fn clear_announcement(&self) {
         self.announced.store(false, Ordering::Release);
@@ -87,7 +105,8 @@ impl PartitionQueue {
         self.signal.wake();
     }
 
-    /// How much waits here, in batches of `batch_size`, the last one counted as whole.
+    /// How much waits here, in batches of `batch_size`, or of one record where that is larger. The last one counts as
+    /// whole.
     ///
     /// Batches of a backlogged partition are larger than those of others. If each counted as one, the partition with the
     /// most bytes could be the one with the fewest batches, and would be given still more.
@@ -97,8 +116,8 @@ impl PartitionQueue {
         }
         let state = self.state.lock();
         let whole = |batch: &ProducerBatch| {
-            let size = batch.estimated_size_in_bytes();
-            size.div_ceil(batch_size.max(1)).max(1)
+            let unit = batch_size.max(RECORD_BATCH_OVERHEAD + batch.max_record_size());
+            batch.estimated_size_in_bytes().div_ceil(unit).max(1)
         };
         let load: usize = state.batches.iter().map(whole).sum();
         u32::try_from(load).unwrap_or(u32::MAX)

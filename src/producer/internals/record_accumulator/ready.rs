@@ -47,6 +47,8 @@ pub(super) struct IoState {
     /// When a node was last found with something to send, and when it last took it.
     latency: HashMap<NodeId, NodeLatencyStats>,
     load_published: Option<Instant>,
+    /// How long the load table holds.
+    load_interval: Duration,
 }
 
 /// The partitions of one node whose heads can be sent, in the order in which they became so.
@@ -69,15 +71,19 @@ struct NodeLatencyStats {
     drained: Instant,
 }
 
-/// The load table of the sticky partitioners is brought up to date this often.
+/// The load table of the sticky partitioners is brought up to date this often for each thousand partitions, so that it takes
+/// the same small share of the time however many there are.
 const LOAD_INTERVAL: Duration = Duration::from_millis(5);
 
 impl RecordAccumulator {
     /// Looks at the partitions where something changed, and says which nodes have something to send.
     ///
     /// A head can be sent when its batch is full or another one waits behind it, when it lingered for long enough, when a
-    /// caller waits for it, and whenever memory is short, a flush is under way, or the accumulator is closed; but not
-    /// before its backoff ends.
+    /// caller waits for it and no batch of the partition is in flight, and whenever memory is short, a flush is under way,
+    /// or the accumulator is closed; but not before its backoff ends.
+    ///
+    /// What a caller waits for stays behind what is in flight, for at most `linger.ms`, because the answer frees the callers
+    /// whose next records belong into the same batch: many blocking callers form two groups that take turns.
     pub(crate) fn ready(&self, cluster: &Arc<Cluster>, now: Instant) -> ReadyCheckResult {
         let mut io = self.io.lock();
         let io = &mut *io;
@@ -155,7 +161,7 @@ impl RecordAccumulator {
                     || head.in_retry()
                     || head.is_split()
                     || head.is_full()
-                    || head.result().is_expedited();
+                    || (head.result().is_expedited() && !partition.has_batch_in_flight());
                 let lingered = later(head.created(), self.config.linger);
                 Some(lingered).filter(|due| !sendable && *due > now)
             }
@@ -200,11 +206,13 @@ impl RecordAccumulator {
         let elapsed = io
             .load_published
             .map(|last| now.saturating_duration_since(last));
-        if elapsed.is_some_and(|elapsed| elapsed < LOAD_INTERVAL) {
+        if elapsed.is_some_and(|elapsed| elapsed < io.load_interval) {
             return;
         }
         io.load_published = Some(now);
+        let mut partitions = 0;
         for (name, queues) in self.topics.load().iter() {
+            partitions += queues.partitions.len();
             let Some(topic) = cluster
                 .topic(name)
                 .filter(|_| queues.partitioner.is_in_use())
@@ -225,6 +233,8 @@ impl RecordAccumulator {
                 .partitioner
                 .update_partition_load_stats(&loads, topic, cluster);
         }
+        let thousands = u32::try_from(partitions / 1000).unwrap_or(u32::MAX);
+        io.load_interval = LOAD_INTERVAL.saturating_mul(thousands.max(1));
     }
 
     fn is_unavailable(&self, io: &IoState, node: NodeId) -> bool {
@@ -233,7 +243,18 @@ impl RecordAccumulator {
         })
     }
 
-    /// Asks for another look at a partition of which a batch left the in-flight requests.
+    /// A batch of the partition goes into a request. To be called on the I/O thread, as [`Self::end_flight`] is.
+    pub(crate) fn begin_flight(&self, partition: &PartitionQueue) {
+        partition.begin_flight();
+    }
+
+    /// A batch of the partition left the in-flight requests, which may let the next one go.
+    pub(crate) fn end_flight(&self, partition: &Arc<PartitionQueue>) {
+        partition.end_flight();
+        partition.announce();
+    }
+
+    /// Asks for another look at a partition whose sequences changed.
     pub(crate) fn recheck(&self, partition: &Arc<PartitionQueue>) {
         partition.announce();
     }

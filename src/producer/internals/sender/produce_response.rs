@@ -126,9 +126,8 @@ impl<C: KafkaClient> Sender<C> {
         }
         if self.config.max_in_flight_requests_per_connection == 1 {
             self.accumulator.unmute_partition(&slot.partition);
-        } else {
-            self.accumulator.recheck(&slot.partition);
         }
+        self.accumulator.end_flight(&slot.partition);
     }
 
     /// The late answer to a batch that has been failed already.

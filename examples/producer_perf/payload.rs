@@ -1,0 +1,84 @@
+//! The values of the records.
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+
+/// Where values come from.
+pub(crate) enum Payload {
+    /// Capital letters at random, this many.
+    Random(usize),
+    /// A part of the file at random.
+    File { path: PathBuf, delimiter: String },
+    /// The record's number.
+    Monotonic,
+}
+
+/// One value after the other.
+pub(crate) struct Payloads {
+    source: Source,
+    random: u64,
+    number: u64,
+}
+
+enum Source {
+    /// Values are windows of it.
+    Letters(Vec<u8>, usize),
+    Lines(Vec<String>),
+    Number(String),
+}
+
+impl Payloads {
+    pub(crate) fn new(payload: &Payload) -> Result<Self, Box<dyn Error>> {
+        let mut payloads = Self {
+            source: Source::Number(String::new()),
+            random: 0,
+            number: 0,
+        };
+        match payload {
+            Payload::Random(size) => {
+                // A megabyte more than a value, so that values differ without the cost of choosing each letter.
+                let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+                let letters = (0..size + (1 << 20))
+                    .filter_map(|_| alphabet.get(payloads.below(alphabet.len())).copied());
+                payloads.source = Source::Letters(letters.collect(), *size);
+            }
+            Payload::File { path, delimiter } => {
+                let text = fs::read_to_string(path)
+                    .map_err(|error| format!("{}: {error}", path.display()))?;
+                let lines = text.split(delimiter).filter(|line| !line.is_empty());
+                let lines: Vec<_> = lines.map(str::to_owned).collect();
+                if lines.is_empty() {
+                    return Err(format!("{} has no payloads", path.display()).into());
+                }
+                payloads.source = Source::Lines(lines);
+            }
+            Payload::Monotonic => {}
+        }
+        Ok(payloads)
+    }
+
+    pub(crate) fn next(&mut self) -> &[u8] {
+        let (number, random) = (self.number, self.below(1 << 20));
+        self.number += 1;
+        match &mut self.source {
+            Source::Letters(letters, size) => letters.get(random..random + *size).unwrap_or(&[]),
+            Source::Lines(lines) => lines
+                .get(random % lines.len())
+                .map_or(&[], String::as_bytes),
+            Source::Number(text) => {
+                *text = number.to_string();
+                text.as_bytes()
+            }
+        }
+    }
+
+    /// The upper bits of a linear congruential generator.
+    fn below(&mut self, limit: usize) -> usize {
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) as usize % limit
+    }
+}

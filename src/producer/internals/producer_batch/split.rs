@@ -1,0 +1,123 @@
+//! Takes a batch apart that a broker found too large. Java: `ProducerBatch.split`.
+
+use super::{AppendRecord, NewBatch, ProducerBatch, Records, codec_failure, refused_record};
+use crate::error::{Error, ErrorKind, Result};
+use crate::producer::internals::buffer_pool::PooledBuffer;
+use crate::producer::internals::produce_request_result::{Outcome, SplitPart};
+use crate::protocol::RecordBytes;
+use crate::record::{Compression, DecodedRecord, RecordBatch};
+use crate::sync::Arc;
+
+impl ProducerBatch {
+    /// Takes the batch apart into batches of at most `size` bytes each (one record at least), which are closed for
+    /// appends, keep its age and its fate so far, and own its callbacks.
+    ///
+    /// # Errors
+    ///
+    /// Gives the batch back, unchanged, when its own bytes cannot be read, which is a bug.
+    pub(crate) fn split(
+        self,
+        size: usize,
+        compression: &Compression,
+    ) -> std::result::Result<Vec<Self>, Box<(Self, Error)>> {
+        let records = match self.decode() {
+            Ok(records) => records,
+            Err(error) => return Err(Box::new((self, error))),
+        };
+        let mut parts: Vec<(u32, Self)> = Vec::new();
+        for (index, record) in (0_u32..).zip(&records) {
+            let appended = AppendRecord::new(
+                record.timestamp,
+                record.key.as_deref(),
+                record.value.as_deref(),
+                &record.headers,
+            )
+            .map_err(refused_record)
+            .and_then(|record| self.append_to_parts(&mut parts, index, &record, size, compression));
+            if let Err(error) = appended {
+                return Err(Box::new((self, error)));
+            }
+        }
+        Ok(self.hand_over_to(parts))
+    }
+
+    fn append_to_parts(
+        &self,
+        parts: &mut Vec<(u32, Self)>,
+        index: u32,
+        record: &AppendRecord<'_>,
+        size: usize,
+        compression: &Compression,
+    ) -> Result<()> {
+        if let Some((_, part)) = parts.last_mut() {
+            if part.try_append(record, &mut None)?.is_some() {
+                return Ok(());
+            }
+            part.close_for_record_appends()?;
+        }
+        let write_limit = size.max(record.upper_bound());
+        let mut part = Self::new(NewBatch {
+            partition: Arc::clone(&self.partition),
+            incomplete: &self.incomplete,
+            memory: PooledBuffer::unpooled(write_limit),
+            compression,
+            compression_ratio: 1.0,
+            write_limit,
+            expected_callbacks: 0,
+            now: self.created,
+        });
+        part.is_split = true;
+        part.delivery = self.delivery;
+        part.try_append(record, &mut None)?;
+        parts.push((index, part));
+        Ok(())
+    }
+
+    /// Moves the callbacks to the parts and points the futures at them.
+    fn hand_over_to(mut self, mut parts: Vec<(u32, Self)>) -> Vec<Self> {
+        for mut thunk in std::mem::take(&mut self.thunks) {
+            if let Some((first, part)) = parts
+                .iter_mut()
+                .rev()
+                .find(|(first, _)| *first <= thunk.index)
+            {
+                thunk.index -= *first;
+                part.thunks.push(thunk);
+            }
+        }
+        let links: Vec<_> = parts
+            .iter()
+            .map(|(first_index, part)| SplitPart {
+                first_index: *first_index,
+                result: Arc::clone(&part.result),
+            })
+            .collect();
+        self.finish(Outcome::Split(links.into()));
+        let mut batches: Vec<_> = parts.into_iter().map(|(_, part)| part).collect();
+        for batch in &mut batches {
+            if let Err(error) = batch.close_for_record_appends() {
+                log::error!("a part of a split batch cannot be closed: {error}");
+            }
+        }
+        batches
+    }
+
+    fn decode(&self) -> Result<Vec<DecodedRecord>> {
+        let Records::Closed {
+            frozen,
+            uncompressed_bytes,
+            ..
+        } = &self.records
+        else {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "only a frozen batch can be split",
+            ));
+        };
+        let (batch, _) =
+            RecordBatch::parse(frozen.as_bytes()).map_err(|error| codec_failure(&error))?;
+        batch
+            .records(*uncompressed_bytes)
+            .map_err(|error| codec_failure(&error))
+    }
+}
