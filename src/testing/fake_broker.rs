@@ -1,16 +1,20 @@
 //! An in-process cluster that speaks Kafka's protocol on loopback, scripted by tests.
 //!
 //! Java: no counterpart in `kafka-clients`, whose tests use `MockClient`; it behaves as `KafkaApis`, `ReplicaManager` and
-//! `UnifiedLog` of the broker do, as far as a producer without transactions can see.
+//! `UnifiedLog`, `TransactionCoordinator` and `GroupCoordinator` of the broker do, as far as a producer can see.
 //! Threads: see `connection.rs` and `server.rs`. Locks: see `core.rs`.
 
 mod activity;
+mod api;
 mod api_versions;
 mod builder;
 mod cluster;
 mod connection;
+mod coordinators;
 mod core;
+mod describe;
 mod facts;
+mod groups;
 mod handler;
 mod init_producer_id;
 mod log;
@@ -20,6 +24,10 @@ mod producer_state;
 mod script;
 mod server;
 mod topic;
+mod transaction_coordinator;
+mod transaction_index;
+mod transaction_metadata;
+mod transactional;
 
 #[cfg(test)]
 mod tests;
@@ -28,60 +36,29 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub use api::Api;
 pub use builder::FakeBrokerBuilder;
-pub use facts::{BatchHeader, Request, SentBatch, StoredBatch, StoredRecord};
+pub use facts::{
+    BatchHeader, CommittedOffset, Request, RequestedTransaction, SentBatch, StoredBatch,
+    StoredMarker, StoredRecord, Transaction, TransactionState,
+};
 pub use script::{Action, Failure, Hold, Rule};
 pub use topic::TopicConfig;
 
 use self::core::Core;
 use crate::common::{NodeId, Uuid};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{ApiKey, ErrorCode};
+use crate::protocol::ErrorCode;
 use crate::sync::Arc;
 use crate::utils::{SystemTime, Time};
 
-/// The requests that a test broker answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Api {
-    /// Versions 3 to 13.
-    Produce,
-    /// Versions 4 to 13.
-    Metadata,
-    /// Versions 0 to 4.
-    ApiVersions,
-    /// Versions 0 to 5.
-    InitProducerId,
-}
-
-impl Api {
-    const ALL: [Self; 4] = [
-        Self::Produce,
-        Self::Metadata,
-        Self::ApiVersions,
-        Self::InitProducerId,
-    ];
-
-    fn key(self) -> ApiKey {
-        match self {
-            Self::Produce => ApiKey::Produce,
-            Self::Metadata => ApiKey::Metadata,
-            Self::ApiVersions => ApiKey::ApiVersions,
-            Self::InitProducerId => ApiKey::InitProducerId,
-        }
-    }
-
-    fn from_id(id: i16) -> Option<Self> {
-        Self::ALL.into_iter().find(|api| api.key().id() == id)
-    }
-}
-
 /// A Kafka cluster in the test's own process, on loopback ports that were free.
 ///
-/// It answers ApiVersions, Metadata, InitProducerId and Produce as brokers do: batches are checked (CRC, sizes, counts,
-/// codecs), the sequences of idempotent producers too, with the 5 batches that a broker remembers of each; `acks=0` is not
-/// answered; partitions have one leader, and other nodes refuse and say who it is. There are no consumers, transactions
-/// or security.
+/// It answers every [`Api`] as brokers do: batches are checked (CRC, sizes, counts, codecs), the sequences of idempotent
+/// producers too, with the 5 batches that a broker remembers of each; `acks=0` is not answered; partitions have one leader,
+/// and other nodes refuse and say who it is. Transactions have a coordinator, which fences, adds, commits and aborts, in both
+/// versions that Kafka has ([`transaction_version`](FakeBrokerBuilder::transaction_version)). There are no consumers: a test
+/// reads what one would see ([`committed_records`](Self::committed_records)). There is no security.
 ///
 /// What goes wrong is up to the test: [`on`](Self::on) scripts the next requests, [`on_request`](Self::on_request) looks at
 /// each, and [`stop_node`](Self::stop_node), [`move_leader`](Self::move_leader) and the like change the cluster.
@@ -257,6 +234,7 @@ impl FakeBroker {
                 partition.replicas.push(node);
             }
             partition.lead_by(Some(node));
+            cluster.write_markers();
             Ok(())
         })
     }
@@ -413,14 +391,14 @@ impl FakeBroker {
 
     // What came, and what is there.
 
-    /// The records of a partition, in order.
+    /// The records of a partition, in order; those of open and aborted transactions too.
     pub fn records(&self, topic: &str, partition: i32) -> Vec<StoredRecord> {
         let cluster = self.core.cluster.lock();
         let found = cluster.partition(topic, partition);
         found.map_or_else(Vec::new, |found| found.log.records(partition))
     }
 
-    /// The records of all partitions of a topic, partition by partition.
+    /// The records of all partitions of a topic, partition by partition; those of open and aborted transactions too.
     pub fn all_records(&self, topic: &str) -> Vec<StoredRecord> {
         let cluster = self.core.cluster.lock();
         let partitions = cluster
@@ -434,7 +412,7 @@ impl FakeBroker {
             .collect()
     }
 
-    /// The batches of a partition, in order.
+    /// The batches of a partition, in order. [`markers`](Self::markers) are not among them.
     pub fn batches(&self, topic: &str, partition: i32) -> Vec<StoredBatch> {
         let cluster = self.core.cluster.lock();
         let found = cluster.partition(topic, partition);
@@ -457,7 +435,7 @@ impl FakeBroker {
             .map_or(0, |found| found.log.start_offset())
     }
 
-    /// The number of records in a topic.
+    /// The number of records in a topic, those of open and aborted transactions too.
     pub fn record_count(&self, topic: &str) -> u64 {
         let cluster = self.core.cluster.lock();
         let partitions = cluster
@@ -465,7 +443,7 @@ impl FakeBroker {
             .get(topic)
             .into_iter()
             .flat_map(|t| &t.partitions);
-        let counts = partitions.map(|p| p.log.end_offset() - p.log.start_offset());
+        let counts = partitions.map(|p| p.log.record_count());
         counts.map(i64::unsigned_abs).sum()
     }
 

@@ -6,6 +6,7 @@
 mod fake_broker;
 
 pub use fake_broker::{
-    Action, Api, BatchHeader, Failure, FakeBroker, FakeBrokerBuilder, Hold, Request, Rule,
-    SentBatch, StoredBatch, StoredRecord, TopicConfig,
+    Action, Api, BatchHeader, CommittedOffset, Failure, FakeBroker, FakeBrokerBuilder, Hold,
+    Request, RequestedTransaction, Rule, SentBatch, StoredBatch, StoredMarker, StoredRecord,
+    TopicConfig, Transaction, TransactionState,
 };

@@ -4,9 +4,21 @@ use super::Api;
 use super::cluster::Broker;
 use super::script::Failure;
 use crate::protocol::ErrorCode;
-use crate::protocol::messages::{ApiVersion, ApiVersionsResponse};
+use crate::protocol::messages::{ApiVersion, ApiVersionsResponse, FinalizedFeature};
 
-pub(super) fn handle(broker: &Broker, failure: Option<&Failure>) -> ApiVersionsResponse {
+/// What the nodes have agreed on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FinalizedFeatures {
+    pub(super) epoch: i64,
+    /// 0 is a cluster that does not know the feature.
+    pub(super) transaction_version: i16,
+}
+
+pub(super) fn handle(
+    broker: &Broker,
+    features: FinalizedFeatures,
+    failure: Option<&Failure>,
+) -> ApiVersionsResponse {
     if let Some(failure) = failure {
         return ApiVersionsResponse {
             error_code: failure.code,
@@ -17,6 +29,15 @@ pub(super) fn handle(broker: &Broker, failure: Option<&Failure>) -> ApiVersionsR
         api_keys: Api::ALL
             .iter()
             .filter_map(|api| version_range(broker, *api))
+            .collect(),
+        finalized_features_epoch: features.epoch,
+        finalized_features: (features.transaction_version > 0)
+            .then(|| FinalizedFeature {
+                name: "transaction.version".to_owned(),
+                max_version_level: features.transaction_version,
+                min_version_level: features.transaction_version,
+            })
+            .into_iter()
             .collect(),
         ..ApiVersionsResponse::default()
     }

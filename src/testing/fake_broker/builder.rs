@@ -36,6 +36,7 @@ impl FakeBrokerBuilder {
                 auto_create_topics: true,
                 default_topic: TopicConfig::new(1),
                 sequence_rules: SequenceRules::default(),
+                transaction_version: 2,
             },
         }
     }
@@ -116,6 +117,14 @@ impl FakeBrokerBuilder {
     /// ones. Default: OUT_OF_ORDER_SEQUENCE_NUMBER, as in Kafka 4; DUPLICATE_SEQUENCE_NUMBER is that of brokers 1.0.
     pub fn stale_duplicate_answer(mut self, code: ErrorCode) -> Self {
         self.settings.sequence_rules.stale_duplicate = code;
+        self
+    }
+
+    /// The level of the feature `transaction.version` that the cluster has agreed on. Default: 2, with which brokers bump the
+    /// epoch at the end of every transaction and add partitions to it themselves (KIP-890). 1 and 0 are transactions as they
+    /// were before; 0 is a cluster that does not know the feature.
+    pub fn transaction_version(mut self, level: i16) -> Self {
+        self.settings.transaction_version = level;
         self
     }
 

@@ -6,9 +6,14 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::Api;
+use super::api_versions::FinalizedFeatures;
+use super::coordinators::Coordinators;
+use super::groups::Group;
 use super::log::PartitionLog;
 use super::producer_state::SequenceRules;
 use super::topic::{Partition, Topic, TopicConfig, is_legal_name};
+use super::transaction_coordinator::next_producer_id;
+use super::transaction_metadata::TransactionMetadata;
 use crate::common::{NodeId, Uuid};
 use crate::protocol::ErrorCode;
 use crate::sync::Arc;
@@ -21,6 +26,8 @@ pub(super) struct Settings {
     pub(super) auto_create_topics: bool,
     pub(super) default_topic: TopicConfig,
     pub(super) sequence_rules: SequenceRules,
+    /// The finalized level of the feature `transaction.version`.
+    pub(super) transaction_version: i16,
 }
 
 /// A broker as the cluster sees it.
@@ -65,7 +72,15 @@ pub(super) struct Cluster {
     pub(super) settings: Settings,
     pub(super) brokers: Vec<Broker>,
     pub(super) topics: BTreeMap<Arc<str>, Topic>,
-    next_producer_id: i64,
+    /// Goes up whenever a finalized feature changes.
+    pub(super) features_epoch: i64,
+    pub(super) next_producer_id: i64,
+    pub(super) coordinators: Coordinators,
+    /// By transactional id.
+    pub(super) transactions: BTreeMap<Arc<str>, TransactionMetadata>,
+    pub(super) are_markers_paused: bool,
+    /// By group id.
+    pub(super) groups: BTreeMap<Arc<str>, Group>,
 }
 
 impl Cluster {
@@ -74,7 +89,12 @@ impl Cluster {
             settings,
             brokers,
             topics: BTreeMap::new(),
+            features_epoch: 0,
             next_producer_id: 1000,
+            coordinators: Coordinators::default(),
+            transactions: BTreeMap::new(),
+            are_markers_paused: false,
+            groups: BTreeMap::new(),
         }
     }
 
@@ -100,9 +120,19 @@ impl Cluster {
     }
 
     pub(super) fn new_producer_id(&mut self) -> i64 {
-        let id = self.next_producer_id;
-        self.next_producer_id += 1;
-        id
+        next_producer_id(&mut self.next_producer_id)
+    }
+
+    pub(super) fn finalized_features(&self) -> FinalizedFeatures {
+        FinalizedFeatures {
+            epoch: self.features_epoch,
+            transaction_version: self.settings.transaction_version,
+        }
+    }
+
+    pub(super) fn set_transaction_version(&mut self, level: i16) {
+        self.settings.transaction_version = level;
+        self.features_epoch += 1;
     }
 
     pub(super) fn topic_with_id(&self, id: Uuid) -> Option<(&Arc<str>, &Topic)> {
@@ -206,6 +236,7 @@ impl Cluster {
                 partition.lead_by(Some(id));
             }
         }
+        self.write_markers();
     }
 
     fn set_up(&mut self, id: NodeId, is_up: bool) {
@@ -226,6 +257,7 @@ mod tests {
             auto_create_topics: true,
             default_topic: TopicConfig::new(1),
             sequence_rules: SequenceRules::default(),
+            transaction_version: 2,
         };
         let brokers = (1..=nodes)
             .map(|id| Broker::new(NodeId(id), "h".into(), 9092, None))

@@ -1,4 +1,5 @@
-//! What a test reads back: the requests that came, the batches that were sent, and what stands in the logs.
+//! What a test reads back: the requests that came, the batches that were sent, what stands in the logs, and how far
+//! transactions are.
 
 use std::fmt;
 
@@ -104,6 +105,93 @@ pub struct StoredRecord {
     pub sequence: i32,
 }
 
+/// The end of a transaction in a partition's log. Kafka calls it a control batch; it takes an offset as a record does, but
+/// no consumer sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredMarker {
+    /// Its offset.
+    pub offset: i64,
+    /// Whose transaction ended.
+    pub producer_id: i64,
+    /// The epoch that the transaction ended under. It is newer than that of the records where the coordinator bumped it.
+    pub producer_epoch: i16,
+    /// Whether it was committed. Else it was aborted.
+    pub is_commit: bool,
+}
+
+/// An offset of a consumer group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommittedOffset {
+    /// The partition that the group has read.
+    pub topic_partition: TopicPartition,
+    /// The offset that it goes on from.
+    pub offset: i64,
+    /// The leader epoch of the record before; -1 if it was not told.
+    pub leader_epoch: i32,
+    /// What the consumer noted with it.
+    pub metadata: Option<String>,
+}
+
+/// How far the transaction of a transactional id is. Java (broker): `TransactionState`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransactionState {
+    /// Nothing happened since InitProducerId.
+    Empty,
+    /// There is an open transaction.
+    Ongoing,
+    /// It will be committed; the markers are not all written.
+    PrepareCommit,
+    /// It will be aborted; the markers are not all written.
+    PrepareAbort,
+    /// The last transaction was committed.
+    CompleteCommit,
+    /// The last transaction was aborted.
+    CompleteAbort,
+}
+
+/// What the coordinator knows of a transactional id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transaction {
+    /// How far it is.
+    pub state: TransactionState,
+    /// The producer id.
+    pub producer_id: i64,
+    /// The epoch; older ones are fenced.
+    pub producer_epoch: i16,
+    /// The producer's `transaction.timeout.ms`.
+    pub timeout_ms: i32,
+    /// The partitions that were added and that no marker was written to.
+    pub partitions: Vec<TopicPartition>,
+    /// The groups that were added and whose offsets wait.
+    pub groups: Vec<String>,
+}
+
+/// What a request says of a producer, its transaction and a group. A field is `None` where the API has none of the kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestedTransaction {
+    /// The transactional id; of FindCoordinator the key, if it is one.
+    pub transactional_id: Option<String>,
+    /// The group; of FindCoordinator the key, if it is one.
+    pub group_id: Option<String>,
+    /// The producer id outside the batches; -1 where InitProducerId asks for a new one.
+    pub producer_id: Option<i64>,
+    /// The producer's epoch outside the batches; -1 where InitProducerId asks for a new id.
+    pub producer_epoch: Option<i16>,
+    /// Whether EndTxn is to commit.
+    pub is_commit: Option<bool>,
+    /// The consumer's generation in a TxnOffsetCommit; -1 if it was not told.
+    pub generation_id: Option<i32>,
+    /// The consumer's member id in a TxnOffsetCommit; empty if it was not told.
+    pub member_id: Option<String>,
+    /// The consumer's `group.instance.id` in a TxnOffsetCommit.
+    pub group_instance_id: Option<String>,
+}
+
 /// A request that reached a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -126,10 +214,12 @@ pub struct Request {
     pub topics: Vec<String>,
     /// Whether a Metadata request is for all topics.
     pub is_for_all_topics: bool,
-    /// The partitions of a Produce request, in its order.
+    /// The partitions of a Produce, AddPartitionsToTxn or TxnOffsetCommit request, in its order.
     pub partitions: Vec<TopicPartition>,
     /// The batches of a Produce request whose headers could be read, in its order.
     pub batches: Vec<SentBatch>,
+    /// What it says of a transaction.
+    pub transaction: RequestedTransaction,
 }
 
 impl Request {

@@ -5,18 +5,28 @@ use std::time::Duration;
 
 use super::connection::{Connection, Outgoing};
 use super::core::Core;
-use super::facts::{BatchHeader, Request, SentBatch};
-use super::produce::ProduceContext;
+use super::describe::{describe, request_of};
+use super::facts::Request;
 use super::script::{Action, Handling, Pace, Plan, ReplyWith};
-use super::{Api, FakeBroker, api_versions, init_producer_id, metadata, produce};
-use crate::common::TopicPartition;
-use crate::protocol::messages::{MetadataRequest, ProduceRequest};
+use super::{
+    Api, FakeBroker, api_versions, coordinators, groups, init_producer_id, metadata, produce,
+    transaction_coordinator,
+};
+use crate::common::NodeId;
 use crate::protocol::{
     ApiKey, Reader, RequestBody, RequestHeader, ResponseBody, decode_request, encode_response,
 };
-use crate::record::RecordBatch;
 use crate::sync::Arc;
 use crate::utils::{SystemTime, Time};
+
+/// Who asks, in which version, and what the script has to say to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestContext<'a> {
+    pub(super) node: NodeId,
+    pub(super) version: i16,
+    pub(super) now_ms: i64,
+    pub(super) plan: &'a Plan,
+}
 
 /// What becomes of a request that was handled.
 enum Outcome {
@@ -146,25 +156,22 @@ fn apply(
     if connection.is_abandoned() {
         return None;
     }
-    let failure = plan.whole_failure();
+    let context = RequestContext {
+        node: connection.node,
+        version,
+        now_ms: SystemTime.unix_millis(),
+        plan,
+    };
     let answer = match body {
         RequestBody::ApiVersions(_) => {
             let broker = cluster.broker(connection.node)?;
-            api_versions::handle(broker, failure).into()
+            let features = cluster.finalized_features();
+            api_versions::handle(broker, features, plan.whole_failure()).into()
         }
         RequestBody::Metadata(request) => {
             metadata::handle(&mut cluster, plan, version, request).into()
         }
-        RequestBody::InitProducerId(request) => {
-            init_producer_id::handle(&mut cluster, request, failure).into()
-        }
         RequestBody::Produce(request) => {
-            let context = ProduceContext {
-                node: connection.node,
-                version,
-                now_ms: SystemTime.unix_millis(),
-                plan,
-            };
             let response = produce::handle(&mut cluster, context, request);
             match request.acks {
                 0 if produce::is_success(&response) => return Some(Outcome::NoAnswer),
@@ -172,8 +179,24 @@ fn apply(
                 _ => response.into(),
             }
         }
-        // Those that are not in `Api` do not come this far.
-        _ => return None,
+        RequestBody::FindCoordinator(request) => {
+            coordinators::find(&cluster, request, plan.whole_failure()).into()
+        }
+        RequestBody::InitProducerId(request) => {
+            init_producer_id::handle(&mut cluster, context, request).into()
+        }
+        RequestBody::AddPartitionsToTxn(request) => {
+            transaction_coordinator::add_partitions(&mut cluster, context, request).into()
+        }
+        RequestBody::AddOffsetsToTxn(request) => {
+            transaction_coordinator::add_offsets(&mut cluster, context, request).into()
+        }
+        RequestBody::EndTxn(request) => {
+            transaction_coordinator::end(&mut cluster, context, request).into()
+        }
+        RequestBody::TxnOffsetCommit(request) => {
+            groups::commit_in_transaction(&mut cluster, context, request).into()
+        }
     };
     Some(Outcome::Answer(answer))
 }
@@ -268,94 +291,5 @@ fn set_throttle_time(body: &mut ResponseBody, throttle: Duration) {
         ResponseBody::AddOffsetsToTxn(body) => body.throttle_time_ms = throttle_time_ms,
         ResponseBody::EndTxn(body) => body.throttle_time_ms = throttle_time_ms,
         ResponseBody::TxnOffsetCommit(body) => body.throttle_time_ms = throttle_time_ms,
-    }
-}
-
-fn request_of(connection: &Connection, header: &RequestHeader, api: Api) -> Request {
-    Request {
-        node: connection.node,
-        connection: connection.id,
-        api,
-        version: header.api_version,
-        correlation_id: header.correlation_id,
-        client_id: header.client_id.as_deref().map(str::to_owned),
-        acks: None,
-        topics: Vec::new(),
-        is_for_all_topics: false,
-        partitions: Vec::new(),
-        batches: Vec::new(),
-    }
-}
-
-/// What the journal, hooks and rules are told of a request.
-fn describe(
-    core: &Core,
-    connection: &Connection,
-    header: &RequestHeader,
-    body: &RequestBody,
-) -> Request {
-    match body {
-        RequestBody::ApiVersions(_)
-        | RequestBody::FindCoordinator(_)
-        | RequestBody::AddPartitionsToTxn(_)
-        | RequestBody::AddOffsetsToTxn(_)
-        | RequestBody::EndTxn(_)
-        | RequestBody::TxnOffsetCommit(_) => request_of(connection, header, Api::ApiVersions),
-        RequestBody::InitProducerId(_) => request_of(connection, header, Api::InitProducerId),
-        RequestBody::Metadata(body) => Request {
-            topics: requested_topics(core, body),
-            is_for_all_topics: body.topics.is_none(),
-            ..request_of(connection, header, Api::Metadata)
-        },
-        RequestBody::Produce(body) => {
-            let mut request = request_of(connection, header, Api::Produce);
-            request.acks = Some(body.acks);
-            describe_batches(core, body, &mut request);
-            request
-        }
-    }
-}
-
-fn requested_topics(core: &Core, request: &MetadataRequest) -> Vec<String> {
-    let cluster = core.cluster.lock();
-    let topics = request.topics.iter().flatten();
-    topics
-        .map(|topic| match &topic.name {
-            Some(name) if topic.topic_id.is_zero() => name.to_string(),
-            _ => match cluster.topic_with_id(topic.topic_id) {
-                Some((name, _)) => name.to_string(),
-                None => topic.topic_id.to_string(),
-            },
-        })
-        .collect()
-}
-
-fn describe_batches(core: &Core, body: &ProduceRequest, request: &mut Request) {
-    for topic in &body.topics {
-        let name: Arc<str> = if topic.topic_id.is_zero() {
-            Arc::clone(&topic.name)
-        } else {
-            let cluster = core.cluster.lock();
-            let known = cluster.topic_with_id(topic.topic_id);
-            known.map_or_else(
-                || Arc::from(topic.topic_id.to_string()),
-                |(name, _)| Arc::clone(name),
-            )
-        };
-        for partition in &topic.partitions {
-            let topic_partition = TopicPartition::new(Arc::clone(&name), partition.index);
-            request.partitions.push(topic_partition.clone());
-            let bytes = partition
-                .records
-                .as_ref()
-                .map_or(&[][..], |records| records.as_bytes());
-            let header = RecordBatch::parse(bytes).and_then(|(batch, _)| BatchHeader::of(&batch));
-            if let Ok(header) = header {
-                request.batches.push(SentBatch {
-                    topic_partition,
-                    header,
-                });
-            }
-        }
     }
 }

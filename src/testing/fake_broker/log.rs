@@ -2,12 +2,14 @@
 //! Java (broker): `LogValidator`, `UnifiedLog.append`, `ProduceRequest.validateRecords`.
 //!
 //! Differs from Java: record offset deltas must be 0, 1, 2, ... where a broker lets some others pass, because no correct
-//! producer makes others. There are no transactions.
+//! producer makes others. Markers have their offsets, and no bytes.
 
-use super::facts::{BatchHeader, StoredBatch, StoredRecord};
+use super::facts::{BatchHeader, StoredBatch, StoredMarker, StoredRecord};
 use super::producer_state::{ProducerStates, SequenceRules, Sequenced};
 use super::script::Failure;
 use super::topic::TopicConfig;
+use super::transaction_index::TransactionIndex;
+use super::transaction_metadata::{Marker, ProducerIdAndEpoch};
 use crate::protocol::{ErrorCode, RecordSet};
 use crate::record::{CompressionType, DecodedRecord, RecordBatch, increment_sequence};
 
@@ -39,6 +41,7 @@ pub(super) struct Appended {
 pub(super) struct PartitionLog {
     batches: Vec<(StoredBatch, RecordSet)>,
     producers: ProducerStates,
+    transactions: TransactionIndex,
     start_offset: i64,
     end_offset: i64,
 }
@@ -52,6 +55,42 @@ impl PartitionLog {
         self.end_offset
     }
 
+    /// Where a read_committed consumer stops: at the first open transaction, or at the end.
+    pub(super) fn last_stable_offset(&self) -> i64 {
+        let first_open = self.transactions.first_open_offset();
+        first_open.map_or(self.end_offset, |open| open.max(self.start_offset))
+    }
+
+    pub(super) fn markers(&self) -> &[StoredMarker] {
+        self.transactions.markers()
+    }
+
+    /// The number of records, markers aside.
+    pub(super) fn record_count(&self) -> i64 {
+        let markers = i64::try_from(self.markers().len()).unwrap_or(i64::MAX);
+        self.end_offset - self.start_offset - markers
+    }
+
+    pub(super) fn has_open_transaction(&self, producer: ProducerIdAndEpoch) -> bool {
+        self.transactions.is_open(producer.producer_id)
+            && self.producers.epoch(producer.producer_id) == Some(producer.epoch)
+    }
+
+    /// Ends a producer's transaction. A marker of an epoch that is older than the partition knows is dropped.
+    pub(super) fn append_marker(&mut self, marker: Marker) {
+        let ProducerIdAndEpoch { producer_id, epoch } = marker.producer;
+        if self
+            .producers
+            .epoch(producer_id)
+            .is_some_and(|known| known > epoch)
+        {
+            return;
+        }
+        self.producers.append_marker(producer_id, epoch);
+        self.transactions.ended(marker, self.end_offset);
+        self.end_offset += 1;
+    }
+
     pub(super) fn forget_producers(&mut self) {
         self.producers.forget();
     }
@@ -63,6 +102,7 @@ impl PartitionLog {
         self.batches
             .retain(|(batch, _)| batch.last_offset() >= start_offset);
         let first_kept = self.batches.first();
+        self.transactions.forget_markers_before(start_offset);
         let kept_from = first_kept.map_or(self.end_offset, |(batch, _)| batch.base_offset);
         self.producers.forget_before(kept_from);
     }
@@ -84,6 +124,11 @@ impl PartitionLog {
         let header = BatchHeader::of(&batch).map_err(|error| invalid(&error.to_string()))?;
 
         let sequenced = sequences(&batch);
+        let is_open = self.transactions.is_open(batch.producer_id());
+        if is_open && !batch.is_transactional() {
+            let text = "a batch outside the open transaction of its producer";
+            return Err(Failure::new(ErrorCode::INVALID_TXN_STATE).message(text));
+        }
         if let Some(sequenced) = sequenced {
             if let Some(duplicate) = self.producers.check(sequenced, context.rules)? {
                 // As a broker does: the time in the answer to a duplicate is the batch's largest, even where records
@@ -110,6 +155,9 @@ impl PartitionLog {
             let timestamp = log_append_time.unwrap_or(header.max_timestamp);
             self.producers.append(sequenced, base_offset, timestamp);
         }
+        if header.is_transactional {
+            self.transactions.wrote(header.producer_id, base_offset);
+        }
         self.end_offset += i64::from(header.record_count);
         let stored = StoredBatch {
             base_offset,
@@ -131,10 +179,29 @@ impl PartitionLog {
             .collect()
     }
 
-    /// The records from the start of the log on.
+    /// The records from the start of the log on, as a read_uncommitted consumer sees them.
     pub(super) fn records(&self, partition: i32) -> Vec<StoredRecord> {
+        self.records_of(partition, |_| true)
+    }
+
+    /// The records that a read_committed consumer sees.
+    pub(super) fn committed_records(&self, partition: i32) -> Vec<StoredRecord> {
+        let end = self.last_stable_offset();
+        self.records_of(partition, |batch| {
+            let (producer_id, offset) = (batch.header.producer_id, batch.base_offset);
+            let is_aborted =
+                batch.header.is_transactional && self.transactions.is_aborted(producer_id, offset);
+            offset < end && !is_aborted
+        })
+    }
+
+    fn records_of(
+        &self,
+        partition: i32,
+        is_read: impl Fn(&StoredBatch) -> bool,
+    ) -> Vec<StoredRecord> {
         let mut records = Vec::new();
-        for (stored, bytes) in &self.batches {
+        for (stored, bytes) in self.batches.iter().filter(|(batch, _)| is_read(batch)) {
             // Both went well when the batch was appended, and the bytes are the same.
             let Ok((batch, _)) = RecordBatch::parse(bytes.as_bytes()) else {
                 continue;
@@ -217,10 +284,8 @@ fn check_batch(batch: &RecordBatch<'_>, config: &TopicConfig) -> Result<(), Fail
     if batch.is_control() {
         return Err(invalid("a client wrote a control batch"));
     }
-    if batch.is_transactional() {
-        return Err(
-            Failure::new(ErrorCode::INVALID_TXN_STATE).message("no transaction is going on")
-        );
+    if batch.is_transactional() && batch.producer_id() < 0 {
+        return Err(invalid("a transactional batch without a producer id"));
     }
     let count = batch.record_count();
     if count <= 0 || batch.last_offset_delta().checked_add(1) != Some(count) {

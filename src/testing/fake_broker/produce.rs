@@ -1,31 +1,32 @@
 //! Answers Produce. Java (broker): `KafkaApis.handleProduceRequest`, `ReplicaManager.appendRecords`.
 
 use super::cluster::Cluster;
+use super::handler::RequestContext;
 use super::log::AppendContext;
-use super::script::{Failure, Plan};
-use crate::common::NodeId;
+use super::script::Failure;
+use super::transaction_coordinator::TransactionalWrite;
+use super::transaction_metadata::ProducerIdAndEpoch;
+use crate::common::{NodeId, TopicPartition};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
     ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic, TopicProduceResponse,
 };
+use crate::record::RecordBatch;
 use crate::sync::Arc;
 
 /// The version from which topics are named by their ids.
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
 
-/// Who asks what of whom.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ProduceContext<'a> {
-    pub(super) node: NodeId,
-    pub(super) version: i16,
-    pub(super) now_ms: i64,
-    pub(super) plan: &'a Plan,
-}
+/// The first version with TRANSACTION_ABORTABLE (KIP-890).
+const FIRST_VERSION_WITH_ABORTABLE: i16 = 11;
+
+/// The first version that adds partitions to the transaction (KIP-890).
+const FIRST_VERSION_THAT_ADDS: i16 = 12;
 
 pub(super) fn handle(
     cluster: &mut Cluster,
-    context: ProduceContext<'_>,
+    context: RequestContext<'_>,
     request: &ProduceRequest,
 ) -> ProduceResponse {
     let mut response = ProduceResponse::default();
@@ -34,7 +35,7 @@ pub(super) fn handle(
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in &topic.partitions {
             let answer = match &name {
-                Ok(name) => produce_partition(cluster, context, request.acks, name, partition),
+                Ok(name) => produce_partition(cluster, context, request, name, partition),
                 Err(failure) => failed(partition.index, failure.clone()),
             };
             add_endpoint(cluster, &mut response, answer.current_leader);
@@ -70,8 +71,8 @@ fn topic_name(cluster: &Cluster, version: i16, topic: &ProduceTopic) -> Result<A
 
 fn produce_partition(
     cluster: &mut Cluster,
-    context: ProduceContext<'_>,
-    acks: i16,
+    context: RequestContext<'_>,
+    request: &ProduceRequest,
     topic: &Arc<str>,
     partition: &ProducePartition,
 ) -> PartitionProduceResponse {
@@ -79,7 +80,7 @@ fn produce_partition(
     if let Some(failure) = scripted.filter(|failure| !failure.is_after_append) {
         return failed(partition.index, failure.clone());
     }
-    let answer = append(cluster, context, acks, topic, partition);
+    let answer = append(cluster, context, request, topic, partition);
     match scripted {
         Some(failure) if answer.error_code.is_none() => failed(partition.index, failure.clone()),
         _ => answer,
@@ -88,14 +89,18 @@ fn produce_partition(
 
 fn append(
     cluster: &mut Cluster,
-    context: ProduceContext<'_>,
-    acks: i16,
+    context: RequestContext<'_>,
+    request: &ProduceRequest,
     topic: &Arc<str>,
     partition: &ProducePartition,
 ) -> PartitionProduceResponse {
     let index = partition.index;
-    if let Err(answer) = check_request(cluster, context, acks, topic, index) {
+    if let Err(answer) = check_request(cluster, context, request.acks, topic, index) {
         return answer;
+    }
+    if let Err(code) = check_transaction(cluster, context.version, request, topic, partition) {
+        let text = "the batch is not of an open transaction of its producer";
+        return failed(index, Failure::new(code).message(text));
     }
     let rules = cluster.settings.sequence_rules;
     let unknown = || failed(index, Failure::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
@@ -133,7 +138,7 @@ fn append(
 /// What is wrong before a look at the records; `Err` is the answer.
 fn check_request(
     cluster: &Cluster,
-    context: ProduceContext<'_>,
+    context: RequestContext<'_>,
     acks: i16,
     topic: &str,
     index: i32,
@@ -162,6 +167,49 @@ fn check_request(
         return refuse(ErrorCode::NOT_ENOUGH_REPLICAS);
     }
     Ok(())
+}
+
+/// Whether a transactional batch belongs to an open transaction. A partition asks the coordinator once for each.
+fn check_transaction(
+    cluster: &mut Cluster,
+    version: i16,
+    request: &ProduceRequest,
+    topic: &Arc<str>,
+    partition: &ProducePartition,
+) -> Result<(), ErrorCode> {
+    let Some(producer) = transactional_producer(partition) else {
+        return Ok(());
+    };
+    let Some(transactional_id) = &request.transactional_id else {
+        return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    };
+    let target = cluster.partition(topic, partition.index);
+    if target.is_some_and(|target| target.log.has_open_transaction(producer)) {
+        return Ok(());
+    }
+    let target = TopicPartition::new(Arc::clone(topic), partition.index);
+    let write = TransactionalWrite {
+        transactional_id,
+        producer,
+        adds: version >= FIRST_VERSION_THAT_ADDS,
+        knows_abortable: version >= FIRST_VERSION_WITH_ABORTABLE,
+    };
+    cluster.check_transactional_write(
+        write,
+        |transaction| transaction.partitions.contains(&target),
+        |transaction| {
+            transaction.partitions.insert(target.clone());
+        },
+    )
+}
+
+/// The producer of a batch that is transactional; what cannot be read is refused by the log.
+fn transactional_producer(partition: &ProducePartition) -> Option<ProducerIdAndEpoch> {
+    let bytes = partition.records.as_ref()?.as_bytes();
+    let (batch, _) = RecordBatch::parse(bytes).ok()?;
+    batch
+        .is_transactional()
+        .then(|| ProducerIdAndEpoch::new(batch.producer_id(), batch.producer_epoch()))
 }
 
 fn failed(index: i32, failure: Failure) -> PartitionProduceResponse {

@@ -7,6 +7,7 @@
 //! | same epoch | exactly one of the last 5 batches | success, with that batch's offset; nothing is appended |
 //! | same epoch | anything else, older batches too | OUT_OF_ORDER_SEQUENCE_NUMBER |
 //! | older epoch in the batch | any sequence | INVALID_PRODUCER_EPOCH |
+//! | same epoch, known by a marker alone | not 0 | OUT_OF_ORDER_SEQUENCE_NUMBER |
 //! | newer epoch in the batch | 0 | append; the old epoch's batches are forgotten |
 //! | newer epoch in the batch | not 0 | OUT_OF_ORDER_SEQUENCE_NUMBER |
 //!
@@ -62,7 +63,7 @@ pub(super) struct BatchMetadata {
 #[derive(Debug)]
 struct Entry {
     epoch: i16,
-    /// Oldest first; never empty.
+    /// Oldest first; empty when a marker was the first that this epoch wrote.
     batches: VecDeque<BatchMetadata>,
 }
 
@@ -119,6 +120,23 @@ impl ProducerStates {
         entry.check_sequence(batch, rules)
     }
 
+    /// The epoch that the partition knows of a producer.
+    pub(super) fn epoch(&self, producer_id: i64) -> Option<i16> {
+        self.0.get(&producer_id).map(|entry| entry.epoch)
+    }
+
+    /// Remembers the marker at the end of a transaction. One under a newer epoch fences the batches of older ones.
+    pub(super) fn append_marker(&mut self, producer_id: i64, epoch: i16) {
+        let entry = self.0.entry(producer_id).or_insert_with(|| Entry {
+            epoch,
+            batches: VecDeque::new(),
+        });
+        if entry.epoch < epoch {
+            entry.epoch = epoch;
+            entry.batches.clear();
+        }
+    }
+
     /// Remembers a batch that was checked and appended.
     pub(super) fn append(&mut self, batch: Sequenced, base_offset: i64, timestamp: i64) {
         let entry = self.0.entry(batch.producer_id).or_insert_with(|| Entry {
@@ -155,7 +173,14 @@ impl Entry {
             return Ok(Some(*duplicate));
         }
         let (Some(oldest), Some(newest)) = (self.batches.front(), self.batches.back()) else {
-            return Ok(None);
+            return match batch.first_sequence {
+                0 => Ok(None),
+                _ => Err(refusal(
+                    ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+                    batch,
+                    "nothing but a marker in its epoch",
+                )),
+            };
         };
         if follows(newest.last_sequence, batch.first_sequence) {
             return Ok(None);

@@ -32,7 +32,7 @@ impl Failure {
         }
     }
 
-    /// Adds a text. Produce sends it from version 8 on; the other APIs have no place for one.
+    /// Adds a text. Produce sends it from version 8 on, and FindCoordinator; the other APIs have no place for one.
     pub fn message(mut self, text: impl Into<String>) -> Self {
         self.message = Some(text.into());
         self
@@ -45,7 +45,8 @@ impl Failure {
     }
 
     /// Appends the records all the same, as a broker does before it answers `NOT_ENOUGH_REPLICAS_AFTER_APPEND` or
-    /// `REQUEST_TIMED_OUT`. Without this a failure is a refusal before the append.
+    /// `REQUEST_TIMED_OUT`; requests of a transaction are carried out likewise. Without this a failure is a refusal before
+    /// anything was done.
     pub fn after_append(mut self) -> Self {
         self.is_after_append = true;
         self
@@ -149,7 +150,7 @@ impl Action {
         Self::of(Handling::Fail(failure.into()), ReplyWith::Answer)
     }
 
-    /// Answers with an error for one partition of a Produce request.
+    /// Answers with an error for one partition of a Produce, AddPartitionsToTxn or TxnOffsetCommit request.
     pub fn fail_partition(
         mut self,
         topic: impl Into<String>,
@@ -161,7 +162,8 @@ impl Action {
         self
     }
 
-    /// Leaves one partition out of the answer to a Produce request, which it is handled in.
+    /// Leaves one partition out of the answer to a Produce, AddPartitionsToTxn or TxnOffsetCommit request, which it is
+    /// handled in.
     pub fn omit_partition(mut self, topic: impl Into<String>, partition: i32) -> Self {
         self.omitted_partitions.push((topic.into(), partition));
         self
@@ -349,7 +351,8 @@ impl<'a> Rule<'a> {
         self
     }
 
-    /// Only Produce requests that hold records for this partition, and Metadata requests that name its topic.
+    /// Only Produce, AddPartitionsToTxn and TxnOffsetCommit requests that name this partition, and Metadata requests that
+    /// name its topic.
     pub fn partition(mut self, topic: impl Into<String>, partition: i32) -> Self {
         self.filter.topic = Some(topic.into());
         self.filter.partition = Some(partition);
@@ -439,6 +442,21 @@ impl Plan {
         match &self.action.handling {
             Handling::Fail(failure) => Some(failure),
             Handling::Apply | Handling::Skip => None,
+        }
+    }
+
+    /// Carries out what is asked for as a whole, unless it is to be refused; the failure is the answer in any case.
+    pub(super) fn around<T>(
+        &self,
+        apply: impl FnOnce() -> Result<T, ErrorCode>,
+    ) -> Result<T, ErrorCode> {
+        match self.whole_failure() {
+            Some(failure) if failure.is_after_append => {
+                apply()?;
+                Err(failure.code)
+            }
+            Some(failure) => Err(failure.code),
+            None => apply(),
         }
     }
 

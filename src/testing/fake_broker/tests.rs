@@ -1,9 +1,14 @@
 //! Drives the broker over raw sockets, as a client that shares nothing with this crate's own would.
 
+mod coordinators;
+mod groups;
 mod lifecycle;
 mod metadata;
 mod produce;
 mod script;
+mod transaction_faults;
+mod transactional_client;
+mod transactions;
 mod versions;
 
 use std::io::{Read, Write};

@@ -187,7 +187,7 @@ fn refuses_timestamps_of_the_brokers_type() {
 }
 
 #[test]
-fn refuses_batches_of_transactions() {
+fn refuses_batches_of_transactions_without_a_transactional_id() {
     let state = ProducerState {
         producer_id: 7,
         producer_epoch: 0,
@@ -195,7 +195,8 @@ fn refuses_batches_of_transactions() {
         is_transactional: true,
     };
     let batch = batch(state, &["a"]);
-    assert_refused(&[("transactional", batch)], ErrorCode::INVALID_TXN_STATE);
+    let code = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    assert_refused(&[("transactional", batch)], code);
 }
 
 #[test]

@@ -1,0 +1,219 @@
+//! Consumer groups, as far as a producer meets them: who is a member, and what offsets they have. Answers TxnOffsetCommit.
+//! Java (broker): `GroupCoordinator.commitTransactionalOffsets`, `ClassicGroup.validateOffsetCommit`.
+//!
+//! Differs from Java: a group that no test gave a member takes every generation and member id, because there are no
+//! consumers here that could have joined it.
+
+use std::collections::BTreeMap;
+
+use super::cluster::Cluster;
+use super::coordinators::CoordinatorType;
+use super::facts::CommittedOffset;
+use super::handler::RequestContext;
+use super::script::Failure;
+use super::transaction_coordinator::TransactionalWrite;
+use super::transaction_metadata::{Marker, ProducerIdAndEpoch};
+use crate::common::TopicPartition;
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::{
+    TxnOffsetCommitPartition, TxnOffsetCommitPartitionResult, TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse, TxnOffsetCommitTopicResult,
+};
+use crate::sync::Arc;
+
+/// The first version with TRANSACTION_ABORTABLE (KIP-890).
+const FIRST_VERSION_WITH_ABORTABLE: i16 = 4;
+
+/// The first version that adds the group to the transaction (KIP-890).
+const FIRST_VERSION_THAT_ADDS: i16 = 5;
+
+#[derive(Debug)]
+struct Member {
+    id: String,
+    instance_id: Option<String>,
+}
+
+type Offsets = BTreeMap<TopicPartition, CommittedOffset>;
+
+/// A consumer group.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    members: Vec<Member>,
+    generation: i32,
+    committed: Offsets,
+    /// What transactions wrote, by producer id.
+    pending: BTreeMap<i64, Offsets>,
+}
+
+impl Group {
+    /// A member joins, which makes a new generation. One with the instance id of another takes its place.
+    pub(super) fn join(&mut self, id: &str, instance_id: Option<&str>) -> i32 {
+        self.members.retain(|member| {
+            let is_replaced = instance_id.is_some() && member.instance_id.as_deref() == instance_id;
+            member.id != id && !is_replaced
+        });
+        self.members.push(Member {
+            id: id.to_owned(),
+            instance_id: instance_id.map(str::to_owned),
+        });
+        self.generation += 1;
+        self.generation
+    }
+
+    /// A member leaves, which makes a new generation; false when there is no such member.
+    pub(super) fn leave(&mut self, id: &str) -> bool {
+        let count = self.members.len();
+        self.members.retain(|member| member.id != id);
+        let has_left = self.members.len() < count;
+        if has_left {
+            self.generation += 1;
+        }
+        has_left
+    }
+
+    pub(super) fn committed(&self) -> Vec<CommittedOffset> {
+        self.committed.values().cloned().collect()
+    }
+
+    /// What open transactions wrote.
+    pub(super) fn pending(&self) -> Vec<CommittedOffset> {
+        let offsets = self.pending.values().flat_map(BTreeMap::values);
+        offsets.cloned().collect()
+    }
+
+    pub(super) fn end_transaction(&mut self, marker: Marker) {
+        let pending = self.pending.remove(&marker.producer.producer_id);
+        if marker.is_commit {
+            self.committed.extend(pending.unwrap_or_default());
+        }
+    }
+
+    fn check_member(&self, request: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
+        let tells_nothing = request.generation_id < 0
+            && request.member_id.is_empty()
+            && request.group_instance_id.is_none();
+        // No member ever joined, or the client is too old to say anything (KIP-447).
+        if self.generation == 0 || tells_nothing {
+            return Ok(());
+        }
+        if let Some(instance_id) = &request.group_instance_id {
+            let is_instance = |member: &&Member| {
+                member
+                    .instance_id
+                    .as_ref()
+                    .is_some_and(|id| **id == **instance_id)
+            };
+            let owner = self.members.iter().find(is_instance);
+            if owner.is_some_and(|owner| *owner.id != *request.member_id) {
+                return Err(ErrorCode::FENCED_INSTANCE_ID);
+            }
+        }
+        if !self
+            .members
+            .iter()
+            .any(|member| *member.id == *request.member_id)
+        {
+            return Err(ErrorCode::UNKNOWN_MEMBER_ID);
+        }
+        if request.generation_id != self.generation {
+            return Err(ErrorCode::ILLEGAL_GENERATION);
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn commit_in_transaction(
+    cluster: &mut Cluster,
+    context: RequestContext<'_>,
+    request: &TxnOffsetCommitRequest,
+) -> TxnOffsetCommitResponse {
+    let refusal = context.plan.whole_failure();
+    let accepted = match refusal.filter(|failure| !failure.is_after_append) {
+        Some(failure) => Err(failure.code),
+        None => accept(cluster, context, request),
+    };
+    let mut response = TxnOffsetCommitResponse::default();
+    for topic in &request.topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for partition in &topic.partitions {
+            let index = partition.partition_index;
+            let written = accepted.and_then(|()| {
+                let scripted = context.plan.failure(&topic.name, index);
+                write_pending(cluster, request, &topic.name, partition, scripted)
+            });
+            if !context.plan.omits(&topic.name, index) {
+                partitions.push(TxnOffsetCommitPartitionResult {
+                    partition_index: index,
+                    error_code: written.err().unwrap_or(ErrorCode::NONE),
+                });
+            }
+        }
+        response.topics.push(TxnOffsetCommitTopicResult {
+            name: Arc::clone(&topic.name),
+            partitions,
+        });
+    }
+    response
+}
+
+/// What is checked for the group and the transaction, whatever the partitions.
+fn accept(
+    cluster: &mut Cluster,
+    context: RequestContext<'_>,
+    request: &TxnOffsetCommitRequest,
+) -> Result<(), ErrorCode> {
+    let group_id = &request.group_id;
+    if group_id.is_empty() {
+        return Err(ErrorCode::INVALID_GROUP_ID);
+    }
+    cluster.check_coordinator(CoordinatorType::Group, group_id, context.node)?;
+    if let Some(group) = cluster.groups.get(group_id) {
+        group.check_member(request)?;
+    }
+    let write = TransactionalWrite {
+        transactional_id: &request.transactional_id,
+        producer: ProducerIdAndEpoch::new(request.producer_id, request.producer_epoch),
+        adds: context.version >= FIRST_VERSION_THAT_ADDS,
+        knows_abortable: context.version >= FIRST_VERSION_WITH_ABORTABLE,
+    };
+    cluster.check_transactional_write(
+        write,
+        |transaction| transaction.groups.contains(group_id),
+        |transaction| {
+            transaction.groups.insert(Arc::clone(group_id));
+        },
+    )
+}
+
+fn write_pending(
+    cluster: &mut Cluster,
+    request: &TxnOffsetCommitRequest,
+    topic: &Arc<str>,
+    partition: &TxnOffsetCommitPartition,
+    scripted: Option<&Failure>,
+) -> Result<(), ErrorCode> {
+    if let Some(failure) = scripted.filter(|failure| !failure.is_after_append) {
+        return Err(failure.code);
+    }
+    if cluster
+        .partition(topic, partition.partition_index)
+        .is_none()
+    {
+        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    let topic_partition = TopicPartition::new(Arc::clone(topic), partition.partition_index);
+    let offset = CommittedOffset {
+        topic_partition: topic_partition.clone(),
+        offset: partition.committed_offset,
+        leader_epoch: partition.committed_leader_epoch,
+        metadata: partition.committed_metadata.as_deref().map(str::to_owned),
+    };
+    let group = cluster.groups.entry(Arc::clone(&request.group_id));
+    let pending = &mut group.or_default().pending;
+    let of_producer = pending.entry(request.producer_id).or_default();
+    of_producer.insert(topic_partition, offset);
+    match scripted {
+        Some(failure) => Err(failure.code),
+        None => Ok(()),
+    }
+}
