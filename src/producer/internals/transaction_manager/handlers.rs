@@ -512,7 +512,7 @@ fn add_partitions_error(
         .iter()
         .find(|(_, _, code)| *code == ErrorCode::TOPIC_AUTHORIZATION_FAILED);
     let (topic, partition, code) = *deciding.or(unauthorized).or(failed.first())?;
-    let text = format!("{topic}-{partition} cannot join the transaction: {code}");
+    let text = format!("the partition cannot join the transaction: {code}");
     let error = Error::from_code(code, text);
     let topic_partition = TopicPartition::new(&**topic, partition);
     Some((code, error.for_partition(topic_partition)))

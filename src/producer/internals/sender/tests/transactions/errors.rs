@@ -210,7 +210,8 @@ fn no_end_txn_if_nothing_joined_the_transaction() {
     let cause = std::error::Error::source(&fixture.error_state())
         .unwrap()
         .to_string();
-    assert!(cause.contains("TOPIC_AUTHORIZATION_FAILED"), "{cause}");
+    let text = "the partition cannot join the transaction: TOPIC_AUTHORIZATION_FAILED";
+    assert!(cause.starts_with(&format!("{TOPIC}-0: {text}")), "{cause}");
     fixture.abort(&[ApiKey::InitProducerId]);
     fixture.begin();
     fixture.send_added(0);
