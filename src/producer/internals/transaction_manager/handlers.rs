@@ -169,10 +169,14 @@ impl Inner {
         self.note_attempt(&mut request, leaves_open(code));
         match reaction {
             Reaction::FindCoordinator => {
+                request.result.set_refusal(error);
                 self.find_coordinator_of(&request, backoff, facts.now);
                 self.retry(request, backoff, facts.now);
             }
-            Reaction::Retry => self.retry(request, backoff, facts.now),
+            Reaction::Retry => {
+                request.result.set_refusal(error);
+                self.retry(request, backoff, facts.now);
+            }
             Reaction::Fenced => {
                 let error = self.fenced(code);
                 self.fail_fatally(&request, error);
