@@ -295,20 +295,24 @@ fn misuse_is_said_clearly() {
 }
 
 #[test]
-fn the_version_changes_between_two_transactions() {
+fn an_upgrade_of_the_cluster_takes_effect_between_two_transactions() {
     let broker = cluster(1);
     let producer = initialized(&broker);
     copy(&producer, "a", 1).unwrap();
-    for (version, name) in [(2, "b"), (1, "c"), (2, "d")] {
-        broker.set_transaction_version(version);
-        // The cluster's features are told to new connections.
-        for node in broker.nodes() {
-            broker.disconnect(node).unwrap();
-        }
-        copy(&producer, name, 2).unwrap();
-        copy(&producer, &name.repeat(2), 3).unwrap();
+    producer.begin_transaction().unwrap();
+    producer.send(record("b0", 0)).unwrap().get().unwrap();
+    broker.set_transaction_version(2);
+    // The cluster's features are told to new connections.
+    for node in broker.nodes() {
+        broker.disconnect(node).unwrap();
     }
-    assert_eq!(committed(&broker).len(), 21);
+    producer.send(record("b1", 1)).unwrap().get().unwrap();
+    producer.commit_transaction().unwrap();
+    let adds = broker.request_count(Api::AddPartitionsToTxn);
+    copy(&producer, "c", 2).unwrap();
+    copy(&producer, "d", 3).unwrap();
+    assert_eq!(broker.request_count(Api::AddPartitionsToTxn), adds);
+    assert_eq!(committed(&broker).len(), 3 + 2 + 3 + 3);
     producer.close(LONG).unwrap();
     assert_settled(&broker);
 }
