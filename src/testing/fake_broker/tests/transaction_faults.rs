@@ -275,6 +275,8 @@ fn what_comes_before_the_markers_are_written_is_concurrent() {
         assert_eq!(producer.add_offsets(3, "g"), CONCURRENT);
         assert_eq!(producer.end(true), CONCURRENT);
         assert_eq!(producer.init(), CONCURRENT);
+        let later = ErrorCode::NOT_ENOUGH_REPLICAS;
+        assert_eq!(producer.produce_at(11, 1, "b"), later);
         if is_v2 {
             assert_eq!(producer.produce_at(12, 0, "b"), CONCURRENT);
             let offsets = producer.offsets("g", &[(0, 5)]);
