@@ -119,33 +119,39 @@ fn a_full_buffer_is_waited_for_no_longer_than_max_block() {
 /// The time for metadata and the time for memory come out of one budget.
 #[test]
 fn max_block_is_for_metadata_and_memory_together() {
+    // The second node answers for the metadata while the first keeps a produce request waiting.
     let broker = FakeBroker::builder()
-        .topic(TOPIC, 1)
+        .nodes(2)
+        .topic(TOPIC, 2)
         .topic("late", 1)
         .start()
         .unwrap();
     let producer = producer(&broker)
-        .max_block(Duration::from_millis(1500))
+        .max_block(Duration::from_secs(4))
         .buffer_memory(16 << 10)
         .build()
         .unwrap();
-    producer.send(record("warm")).unwrap().get().unwrap();
+    for partition in [0, 1] {
+        let warm = record("warm").partition(partition);
+        producer.send(warm).unwrap().get().unwrap();
+    }
     let hold = broker.new_hold();
     broker
         .on(Api::Produce)
         .always()
         .then(Action::apply().hold(&hold));
     let value = "v".repeat(10_000);
-    let first = producer.send(record(&value)).unwrap();
+    let first = producer.send(record(&value).partition(0)).unwrap();
     broker
         .on(Api::Metadata)
+        .always()
         .then(Action::apply().delay(Duration::from_millis(1000)));
     let late = ProducerRecord::new("late", &*value);
     let error = producer.send(late).unwrap().get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BufferExhausted);
     // What was left for the memory, not all of it again.
     assert!(
-        error.timeout().unwrap().waited <= Duration::from_millis(500),
+        error.timeout().unwrap().waited <= Duration::from_secs(3),
         "{error:?}"
     );
     hold.release();

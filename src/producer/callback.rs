@@ -17,9 +17,14 @@ impl Callback {
 
     /// Runs the closure. A panic in it, or in dropping what it holds, goes to the log and no further.
     pub(crate) fn call(self, result: Result<RecordMetadata>) {
-        if let Err(panic) = contain("a callback", || (self.0)(result)) {
+        if let Err(panic) = contain("a callback", || self.call_uncontained(result)) {
             log::error!("{panic}");
         }
+    }
+
+    /// Runs the closure. A panic in it is the caller's to contain.
+    pub(crate) fn call_uncontained(self, result: Result<RecordMetadata>) {
+        (self.0)(result);
     }
 }
 

@@ -12,6 +12,7 @@
 //! | topics and partitions that come and go | `topics.rs` |
 //! | what brokers refuse | `refusals.rs` |
 //! | a full buffer before a cluster that stands still | `stalled.rs` |
+//! | transactions of both versions | `transactions.rs` |
 //! | Kafka 2.8 | `legacy.rs` |
 //! | the examples | `examples.rs` |
 
@@ -38,4 +39,5 @@ mod round_trip;
 mod self_test;
 mod stalled;
 mod topics;
+mod transactions;
 mod usage;

@@ -3,7 +3,7 @@
 
 use kafka_producer::common::TopicPartition;
 use kafka_producer::testing::{Action, Api, FakeBroker};
-use kafka_producer::{ErrorCode, ErrorKind, KafkaProducer};
+use kafka_producer::{ErrorCode, ErrorKind, KafkaProducer, ProducerRecord};
 
 use crate::producing::*;
 use crate::support::*;
@@ -238,6 +238,27 @@ fn a_refused_commit_is_no_success() {
         producer.abort_transaction().unwrap();
         assert_nothing_open(&broker);
         assert_works(&broker, &producer);
+        assert_eq!(committed(&broker), everywhere(&["works"]));
+    }
+}
+
+/// The producer itself refuses it, and the program need not have looked at the future.
+#[test]
+fn a_record_that_is_too_large_fails_the_transaction() {
+    for version in VERSIONS {
+        let broker = broker(version);
+        let producer = transactional(&broker).max_request_size(1000);
+        let producer = producer.build().unwrap();
+        producer.init_transactions().unwrap();
+        producer.begin_transaction().unwrap();
+        let too_large = send(&producer, ("t", 0), &"x".repeat(2000));
+        let error = too_large.get_timeout(LONG).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RecordTooLarge);
+        assert_abortable(&error);
+        let small = ProducerRecord::new("t", "small").partition(0);
+        let refused = producer.send(small).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Transaction);
+        assert_must_be_aborted(&broker, &producer);
         assert_eq!(committed(&broker), everywhere(&["works"]));
     }
 }

@@ -1,7 +1,10 @@
 //! Calls that time out and are made again, outcomes that nobody can know, and calls at the wrong time.
 
+use std::error::Error as _;
+
+use kafka_producer::common::TopicPartition;
 use kafka_producer::testing::{Action, Api, FakeBroker};
-use kafka_producer::{Delivery, ErrorKind, KafkaProducer, ProducerRecord, Result};
+use kafka_producer::{Delivery, ErrorCode, ErrorKind, KafkaProducer, ProducerRecord, Result};
 
 use crate::producing::*;
 use crate::support::*;
@@ -54,6 +57,48 @@ fn calls_that_time_out_may_be_made_again() {
         time_out_then_succeed(&broker, Api::EndTxn, &producer, abort);
         assert_eq!(committed(&broker), everywhere(&["a"]));
         assert_eq!(broker.request_count(Api::EndTxn), 2, "asked once each");
+        assert_nothing_open(&broker);
+    }
+}
+
+#[test]
+fn calls_without_a_coordinator_time_out_and_may_be_made_again() {
+    for version in VERSIONS {
+        let broker = broker(version);
+        let refusal = Action::fail(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        broker.on(Api::FindCoordinator).always().then(refusal);
+        let producer = impatient(&broker);
+        let error = producer.init_transactions().unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+        broker.clear_script();
+        until_done(|| producer.init_transactions()).unwrap();
+        producer.begin_transaction().unwrap();
+        send_everywhere(&producer, "a");
+        until_done(|| producer.commit_transaction()).unwrap();
+        assert_eq!(committed(&broker), everywhere(&["a"]));
+    }
+}
+
+/// The time-out says what the brokers answered all the while.
+#[test]
+fn offsets_of_a_topic_that_is_not_there_time_out_with_the_reason() {
+    for version in VERSIONS {
+        let broker = broker(version);
+        let producer = impatient(&broker);
+        until_done(|| producer.init_transactions()).unwrap();
+        producer.begin_transaction().unwrap();
+        let gone = [(TopicPartition::new("gone", 0), 1.into())].into();
+        // On a busy machine the coordinator may not even have answered in time.
+        let cause = loop {
+            let timed_out = producer.send_offsets_to_transaction(&gone, &group());
+            let error = timed_out.unwrap_err();
+            assert!(error.is_timeout(), "{error:?}");
+            if let Some(cause) = error.source() {
+                break cause.to_string();
+            }
+        };
+        assert!(cause.contains("UNKNOWN_TOPIC_OR_PARTITION"), "{cause}");
+        until_done(|| producer.abort_transaction()).unwrap();
         assert_nothing_open(&broker);
     }
 }

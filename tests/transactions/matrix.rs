@@ -1,6 +1,7 @@
 //! Each API of a transaction, each way in which one request of it can go wrong, both versions, commit and abort: every call
 //! succeeds, the committed is seen whole and the aborted not, and no transaction stays open.
 
+use kafka_producer::common::NodeId;
 use kafka_producer::testing::{Action, Api, Failure, FakeBroker};
 use kafka_producer::{ErrorCode, KafkaProducer};
 
@@ -11,6 +12,8 @@ use crate::support::*;
 enum Fault {
     /// The broker refuses for now.
     Refused,
+    /// The broker is not the one to ask.
+    Misdirected,
     /// The broker did it, and says that it does not know.
     DoneButUnclear,
     /// The connection ends before the broker does it.
@@ -25,8 +28,9 @@ enum Fault {
 
 use Fault::*;
 
-const FAULTS: [Fault; 6] = [
+const FAULTS: [Fault; 7] = [
     Refused,
+    Misdirected,
     DoneButUnclear,
     Disconnected,
     ReplyLost,
@@ -41,6 +45,8 @@ impl Fault {
     fn action(self, api: Api) -> Action {
         match self {
             Refused => Action::fail(refusal(api)),
+            Misdirected if api == Api::Produce => Action::fail(ErrorCode::NOT_LEADER_OR_FOLLOWER),
+            Misdirected => Action::fail(ErrorCode::NOT_COORDINATOR),
             DoneButUnclear => {
                 Action::fail(Failure::new(ErrorCode::REQUEST_TIMED_OUT).after_append())
             }
@@ -84,7 +90,7 @@ impl Cell {
     /// Whether a request of the transaction may still be under way when the transaction has ended.
     fn leaves_open(self) -> bool {
         let is_in_transaction = !matches!(self.api, Api::InitProducerId | Api::FindCoordinator);
-        is_in_transaction && self.fault != Refused
+        is_in_transaction && !matches!(self.fault, Refused | Misdirected)
     }
 
     fn script(self, broker: &FakeBroker) {
@@ -154,7 +160,9 @@ impl Cell {
         let after = epoch_of(broker, "works0");
         let is_bumped = self.version == 2 || self.leaves_open();
         match self.fault {
-            Refused | DoneButUnclear => assert_eq!(after > before, is_bumped, "{self:?}"),
+            Refused | Misdirected | DoneButUnclear => {
+                assert_eq!(after > before, is_bumped, "{self:?}")
+            }
             // Whatever else was in flight on the connection went down with it.
             _ => assert!(after > before || !is_bumped, "{self:?}"),
         }
@@ -230,6 +238,30 @@ fn find_coordinator_before_init() {
             producer.init_transactions().unwrap();
             assert_eq!(broker.unspent_rules(), 0);
             assert_works(&broker, &producer);
+        }
+    }
+}
+
+#[test]
+fn coordinators_that_move_are_followed() {
+    for version in VERSIONS {
+        let broker = broker(version);
+        let producer = ready(&broker);
+        let mut names = Vec::new();
+        for (node, name) in [(1, "a"), (2, "b"), (3, "c")] {
+            let node = NodeId(node);
+            producer.begin_transaction().unwrap();
+            send_everywhere(&producer, name);
+            producer.flush().unwrap();
+            broker.move_transaction_coordinator(ID, node).unwrap();
+            broker.move_group_coordinator(GROUP, node).unwrap();
+            producer
+                .send_offsets_to_transaction(&input(1), &group())
+                .unwrap();
+            producer.commit_transaction().unwrap();
+            names.push(name);
+            assert_eq!(committed(&broker), everywhere(&names));
+            assert_nothing_open(&broker);
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::common::{Headers, TopicPartition};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::producer::Callback;
 use crate::producer::record_future::RecordFacts;
+use crate::producer::user_code::contain;
 use crate::protocol::{RecordBytes, RecordSet};
 use crate::record::{
     Compression, DefaultRecord, MemoryRecordsBuilder, ProducerState, RecordError,
@@ -347,15 +348,21 @@ impl ProducerBatch {
     /// `get` or `flush` that returns finds the callbacks done.
     fn finish(&mut self, outcome: Outcome) {
         self.records = Records::Gone;
-        for thunk in std::mem::take(&mut self.thunks) {
-            let Thunk {
-                index,
-                facts,
-                callback,
-            } = thunk;
-            let result = record_result(&outcome, index)
-                .map(|place| facts.metadata(self.partition.topic_partition(), index, place));
-            callback.call(result);
+        let mut thunks = std::mem::take(&mut self.thunks).into_iter();
+        // One containment for all of them, until one panics; the next begins behind that one.
+        while thunks.len() > 0 {
+            let run = contain("a callback", || {
+                for thunk in thunks.by_ref() {
+                    let result = record_result(&outcome, thunk.index).map(|place| {
+                        let partition = self.partition.topic_partition();
+                        thunk.facts.metadata(partition, thunk.index, place)
+                    });
+                    thunk.callback.call_uncontained(result);
+                }
+            });
+            if let Err(panic) = run {
+                log::error!("{panic}; its record was for {}", self.topic_partition());
+            }
         }
         self.result.complete(outcome);
         self.incomplete.remove(&self.result);

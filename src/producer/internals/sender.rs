@@ -124,7 +124,7 @@ pub(crate) struct Sender<C> {
     /// The InitProducerId request that is in flight, of a producer without transactions.
     init_producer_id: Option<CorrelationId>,
     /// The request of the transaction manager that is in flight; one at a time.
-    transactional_request: Option<(CorrelationId, Box<TxnRequest>)>,
+    transactional_request: Option<(CorrelationId, TxnRequest)>,
 }
 
 impl<C: KafkaClient> Sender<C> {

@@ -2,6 +2,7 @@
 //! `sendOffsetsToTransaction`, `commitTransaction`, `abortTransaction`.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::fmt;
 
 use super::KafkaProducer;
@@ -125,8 +126,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # use kafka_producer::{KafkaProducer, ProducerRecord};
     /// # fn pay(producer: &KafkaProducer) -> kafka_producer::Result<()> {
     /// producer.transaction(|transaction| {
-    ///     transaction.send(ProducerRecord::new("debits", "17").key("alice"))?;
-    ///     transaction.send(ProducerRecord::new("credits", "17").key("bob"))?;
+    ///     drop(transaction.send(ProducerRecord::new("debits", "17").key("alice"))?);
+    ///     drop(transaction.send(ProducerRecord::new("credits", "17").key("bob"))?);
     ///     Ok(())
     /// })
     /// # }
@@ -190,7 +191,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         self.accumulator.signal().wake();
         let waited = result.wait(self.max_block);
         waited.map_err(|error| match self.metadata.connection_failure() {
-            Some(cause) if error.is_timeout() => error.caused_by(cause),
+            Some(cause) if error.is_timeout() && error.source().is_none() => error.caused_by(cause),
             _ => error,
         })
     }

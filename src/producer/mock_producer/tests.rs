@@ -1,4 +1,6 @@
-//! Java: `MockProducerTest`, without transactions.
+//! Java: `MockProducerTest`.
+
+mod transactions;
 
 use std::error::Error as StdError;
 

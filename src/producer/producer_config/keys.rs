@@ -19,7 +19,7 @@ macro_rules! with_producer_keys {
                 client_dns_lookup(ClientDnsLookup);
 
             /// The name of this producer in broker logs, quotas and metrics. Where it is not set, `producer-1`,
-            /// `producer-2` and so on.
+            /// `producer-2` and so on, or `producer-` and the `transactional.id`.
             "client.id" CLIENT_ID: String, "", [any], Medium, client_id(&str);
 
             /// The rack or zone where this producer runs, compared with the brokers' `broker.rack` when

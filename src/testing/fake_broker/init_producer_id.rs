@@ -52,10 +52,10 @@ fn init(
     if id.is_empty() {
         return Err(ErrorCode::INVALID_REQUEST);
     }
-    cluster.check_coordinator(CoordinatorType::Transaction, id, context.node)?;
     if !(1..=MAX_TIMEOUT_MS).contains(&request.transaction_timeout_ms) {
         return Err(ErrorCode::INVALID_TRANSACTION_TIMEOUT);
     }
+    cluster.check_coordinator(CoordinatorType::Transaction, id, context.node)?;
     let expected = (request.producer_id != -1)
         .then(|| ProducerIdAndEpoch::new(request.producer_id, request.producer_epoch));
     cluster.init_transactional_id(id, expected, request.transaction_timeout_ms)

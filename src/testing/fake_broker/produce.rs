@@ -194,13 +194,18 @@ fn check_transaction(
         adds: version >= FIRST_VERSION_THAT_ADDS,
         knows_abortable: version >= FIRST_VERSION_WITH_ABORTABLE,
     };
-    cluster.check_transactional_write(
+    let checked = cluster.check_transactional_write(
         write,
         |transaction| transaction.partitions.contains(&target),
         |transaction| {
             transaction.partitions.insert(target.clone());
         },
-    )
+    );
+    checked.map_err(|code| match code {
+        // Older clients take it for the end of everything, and this for a reason to try again.
+        ErrorCode::CONCURRENT_TRANSACTIONS if !write.adds => ErrorCode::NOT_ENOUGH_REPLICAS,
+        _ => code,
+    })
 }
 
 /// The producer of a batch that is transactional; what cannot be read is refused by the log.

@@ -237,7 +237,7 @@ impl Cluster {
             ErrorCode::TRANSACTION_ABORTABLE if !write.knows_abortable => {
                 ErrorCode::INVALID_TXN_STATE
             }
-            // Leaders know no coordinator's errors.
+            // To who takes the write, a fenced producer is one with an old epoch.
             _ => fenced(code, false),
         })
     }

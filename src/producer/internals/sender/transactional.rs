@@ -54,7 +54,7 @@ impl<C: KafkaClient> Sender<C> {
     fn send_to_coordinator(
         &mut self,
         manager: &TransactionManager,
-        request: Box<TxnRequest>,
+        request: TxnRequest,
         coordinator: Option<Node>,
         now: Instant,
     ) -> Duration {
@@ -99,8 +99,8 @@ impl<C: KafkaClient> Sender<C> {
     }
 
     pub(super) fn handle_transactional_response(
-        &mut self,
-        request: Box<TxnRequest>,
+        &self,
+        request: TxnRequest,
         outcome: Result<Option<ResponseBody>, RequestFailure>,
         now: Instant,
     ) {

@@ -112,8 +112,8 @@ impl TransactionManager {
         let inner = self.lock();
         let entry = inner.partitions.get(topic_partition);
         entry.is_some_and(|entry| {
-            !entry.parent_may_be_written(sequence)
-                && !(self.is_transactional && entry.is_first(sequence))
+            let is_gap = self.is_transactional && entry.is_first(sequence);
+            !is_gap && !entry.parent_may_be_written(sequence)
         })
     }
 

@@ -34,7 +34,7 @@ impl TransactionManager {
     /// The request has no answer. `was_written` says whether a broker may have seen it.
     pub(crate) fn handle_disconnect(
         &self,
-        mut request: Box<TxnRequest>,
+        mut request: TxnRequest,
         was_written: bool,
         now: Instant,
     ) {
@@ -42,7 +42,7 @@ impl TransactionManager {
         inner.request_ended();
         inner.note_attempt(&mut request, was_written);
         inner.find_coordinator_of(&request, &self.retry_backoff, now);
-        inner.retry(*request, &self.retry_backoff, now);
+        inner.retry(request, &self.retry_backoff, now);
     }
 
     /// The node speaks no version that can carry the request.
@@ -56,7 +56,7 @@ impl TransactionManager {
 
     pub(crate) fn handle_response(
         &self,
-        request: Box<TxnRequest>,
+        request: TxnRequest,
         body: ResponseBody,
         facts: ClusterFacts,
     ) {
@@ -72,22 +72,22 @@ impl TransactionManager {
         match (&request.kind, body) {
             (RequestKind::FindCoordinator(key), ResponseBody::FindCoordinator(body)) => {
                 let key = key.clone();
-                inner.handle_find_coordinator(*request, key, &body, backoff, facts);
+                inner.handle_find_coordinator(request, key, &body, backoff, facts);
             }
             (RequestKind::InitProducerId, ResponseBody::InitProducerId(body)) => {
-                inner.handle_init_producer_id(*request, &body, backoff, facts);
+                inner.handle_init_producer_id(request, &body, backoff, facts);
             }
             (RequestKind::AddPartitionsToTxn(_), ResponseBody::AddPartitionsToTxn(body)) => {
-                inner.handle_add_partitions(*request, &body, backoff, facts);
+                inner.handle_add_partitions(request, &body, backoff, facts);
             }
             (RequestKind::AddOffsetsToTxn(_), ResponseBody::AddOffsetsToTxn(body)) => {
-                inner.handle_add_offsets(*request, body.error_code, backoff, facts);
+                inner.handle_add_offsets(request, body.error_code, backoff, facts);
             }
             (RequestKind::TxnOffsetCommit(_), ResponseBody::TxnOffsetCommit(body)) => {
-                inner.handle_txn_offset_commit(*request, &body, backoff, facts);
+                inner.handle_txn_offset_commit(request, &body, backoff, facts);
             }
             (RequestKind::EndTxn { .. }, ResponseBody::EndTxn(body)) => {
-                inner.handle_end_txn(*request, &body, backoff, facts);
+                inner.handle_end_txn(request, &body, backoff, facts);
             }
             (kind, body) => {
                 let text = format!("{kind:?} was answered with {:?}", body.api_key());
@@ -169,10 +169,14 @@ impl Inner {
         self.note_attempt(&mut request, leaves_open(code));
         match reaction {
             Reaction::FindCoordinator => {
+                request.result.set_refusal(error);
                 self.find_coordinator_of(&request, backoff, facts.now);
                 self.retry(request, backoff, facts.now);
             }
-            Reaction::Retry => self.retry(request, backoff, facts.now),
+            Reaction::Retry => {
+                request.result.set_refusal(error);
+                self.retry(request, backoff, facts.now);
+            }
             Reaction::Fenced => {
                 let error = self.fenced(code);
                 self.fail_fatally(&request, error);
@@ -511,7 +515,7 @@ fn add_partitions_error(
     let unauthorized = failed
         .iter()
         .find(|(_, _, code)| *code == ErrorCode::TOPIC_AUTHORIZATION_FAILED);
-    let (topic, partition, code) = *deciding.or(unauthorized).or(failed.first())?;
+    let (topic, partition, code) = *deciding.or(unauthorized).or_else(|| failed.first())?;
     let text = format!("the partition cannot join the transaction: {code}");
     let error = Error::from_code(code, text);
     let topic_partition = TopicPartition::new(&**topic, partition);

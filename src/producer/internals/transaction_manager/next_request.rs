@@ -14,8 +14,7 @@ pub(crate) enum NextRequest {
     Nothing,
     /// The next request waits for this long.
     Wait(Duration),
-    /// Boxed: it is rare, and large.
-    Send(Box<TxnRequest>),
+    Send(TxnRequest),
 }
 
 /// What the sender knows when an answer comes, or when a transaction ends without asking.
@@ -65,7 +64,7 @@ impl TransactionManager {
                 log::debug!("nothing was sent in the transaction, which ends without a request");
                 inner.finish_transaction(request, None, facts);
             } else {
-                return NextRequest::Send(Box::new(request));
+                return NextRequest::Send(request);
             }
         }
     }
@@ -81,18 +80,18 @@ impl TransactionManager {
     }
 
     /// Puts back a request that could not be sent yet.
-    pub(crate) fn put_back(&self, request: Box<TxnRequest>) {
+    pub(crate) fn put_back(&self, request: TxnRequest) {
         if let Ok(transaction) = self.lock().transaction() {
-            transaction.queue.put_back(*request);
+            transaction.queue.put_back(request);
         }
     }
 
     /// Puts back a request whose coordinator is not known or not to be reached, and has the coordinator looked for.
-    pub(crate) fn look_for_coordinator(&self, request: Box<TxnRequest>, now: Instant) {
+    pub(crate) fn look_for_coordinator(&self, request: TxnRequest, now: Instant) {
         let mut inner = self.lock();
         inner.find_coordinator_of(&request, &self.retry_backoff, now);
         if let Ok(transaction) = inner.transaction() {
-            transaction.queue.put_back(*request);
+            transaction.queue.put_back(request);
         }
     }
 

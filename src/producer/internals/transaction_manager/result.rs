@@ -25,6 +25,8 @@ struct ResultState {
     is_acked: bool,
     /// Brokers may have done what was asked for, whether or not they ever say so.
     may_be_done: bool,
+    /// Why it was not done at the last attempt, for a time-out to tell.
+    refusal: Option<Error>,
     /// What was asked for is done; only what the producer needs afterwards is not.
     is_settled: bool,
 }
@@ -60,6 +62,11 @@ impl TransactionalRequestResult {
         state.outcome.get_or_insert(outcome);
         drop(state);
         self.done.notify_all();
+    }
+
+    /// It was refused for now, and is tried again.
+    pub(super) fn set_refusal(&self, refusal: Error) {
+        self.state.lock().refusal = Some(refusal);
     }
 
     /// Whether a request for this may have done its work without our having heard of it.
@@ -109,7 +116,11 @@ impl TransactionalRequestResult {
                 Some(deadline) => self.done.wait_until(&mut state, deadline).timed_out(),
             };
             if timed_out && state.outcome.is_none() {
-                return Err(self.timed_out(max_block).with_delivery(state.delivery()));
+                let error = self.timed_out(max_block).with_delivery(state.delivery());
+                return Err(match state.refusal.clone() {
+                    Some(refusal) => error.caused_by(refusal),
+                    None => error,
+                });
             }
         }
     }

@@ -429,7 +429,7 @@ fn no_order_of_answers_leaves_a_partition_stuck() {
 /// Acknowledges whatever the manager lets pass; fails if it lets nothing pass.
 fn drain_until_empty(manager: &TransactionManager, tp: &TopicPartition) {
     for _ in 0..10 {
-        let _ = resolve(&manager);
+        let _ = resolve(manager);
         let Some(head) = entry(manager, tp, |entry| entry.unsettled().first().copied()) else {
             send(manager, tp, 1);
             return;

@@ -205,9 +205,12 @@ fn a_late_commit_ends_the_next_transaction_in_version_1_alone() {
         let mut elsewhere = Client::connect(&broker, 1);
         producer.produce("a");
         let hold = broker.new_hold();
-        broker
-            .on(Api::EndTxn)
-            .then(Action::apply().hold_request(&hold));
+        // The connection decides, and not who comes first.
+        let held = Action::apply().hold_request(&hold);
+        broker.on_request(move |_, request| {
+            let is_late = request.api == Api::EndTxn && request.connection == 2;
+            is_late.then(|| held.clone())
+        });
         let end_version = if is_v2 { 5 } else { 4 };
         elsewhere.send(end_version, producer.end_request(true));
         assert!(broker.await_requests(Api::EndTxn, 1, TIMEOUT));
@@ -275,6 +278,8 @@ fn what_comes_before_the_markers_are_written_is_concurrent() {
         assert_eq!(producer.add_offsets(3, "g"), CONCURRENT);
         assert_eq!(producer.end(true), CONCURRENT);
         assert_eq!(producer.init(), CONCURRENT);
+        let later = ErrorCode::NOT_ENOUGH_REPLICAS;
+        assert_eq!(producer.produce_at(11, 1, "b"), later);
         if is_v2 {
             assert_eq!(producer.produce_at(12, 0, "b"), CONCURRENT);
             let offsets = producer.offsets("g", &[(0, 5)]);

@@ -209,12 +209,12 @@ impl Fixture {
         sent
     }
 
-    fn send_offsets(&mut self, offsets: &[(i32, i64)]) -> Arc<TransactionalRequestResult> {
+    fn send_offsets(&self, offsets: &[(i32, i64)]) -> Arc<TransactionalRequestResult> {
         self.send_offsets_of(offsets, &ConsumerGroupMetadata::new(GROUP))
     }
 
     fn send_offsets_of(
-        &mut self,
+        &self,
         offsets: &[(i32, i64)],
         group: &ConsumerGroupMetadata,
     ) -> Arc<TransactionalRequestResult> {
