@@ -59,6 +59,7 @@ use crate::utils::ExponentialBackoff;
 
 pub(crate) use self::batches::{Resolved, ResolvedOutcome};
 pub(crate) use self::bodies::usable_versions;
+pub(crate) use self::handlers::CONCURRENT_TRANSACTIONS_BACKOFF;
 pub(crate) use self::next_request::{ClusterFacts, NextRequest};
 pub(crate) use self::operations::transaction_aborted;
 pub(crate) use self::partition_entry::Attempt;
