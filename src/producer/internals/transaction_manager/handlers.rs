@@ -218,7 +218,8 @@ impl Inner {
         let id = self.transaction.as_ref();
         let id = id.map_or("", |transaction| &transaction.config.transactional_id);
         let text = format!(
-            "another producer with transactional id {id} has taken over from this one ({}); the coordinator answered {code}",
+            "this producer ({}) is fenced off: another one with transactional id {id} has taken over, or a transaction took \
+             longer than transaction.timeout.ms; the coordinator answered {code}",
             self.producer
         );
         Error::from_code(ErrorCode::PRODUCER_FENCED, text)
