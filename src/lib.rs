@@ -41,6 +41,7 @@
 //!
 //! - [`KafkaProducer`], [`ProducerRecord`], [`RecordFuture`]: sending. [`Producer`] and [`MockProducer`]: for programs that
 //!   are to be tested without a broker. `testing::FakeBroker` (feature `testing`): a cluster inside the test.
+//! - [`KafkaProducer::transaction`], and the five calls behind it: records and consumed offsets that are committed together.
 //! - [`ProducerConfig`]: Kafka's keys, by name or by typed setter; [`manual::configuration`] has them in one table.
 //! - [`Error`]: what failed, and by [`Error::delivery`] whether the log may hold the record all the same;
 //!   [`manual::delivery`] says what to do with each.
@@ -54,7 +55,7 @@
 //! | `zstd` | no | the codec of the reference library, which needs a C compiler |
 //! | `testing` | no | the module `testing` with its `FakeBroker` |
 //!
-//! Transactions, TLS, SASL and metrics are not there yet; a configuration that asks for one of them is refused.
+//! TLS, SASL and metrics are not there yet; a configuration that asks for one of them is refused.
 
 #[cfg(feature = "_internals")]
 #[doc(hidden)]

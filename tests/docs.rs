@@ -32,7 +32,8 @@ fn default_of(key: &ConfigKey) -> String {
     match key.default_value() {
         Some("") => "none".to_owned(),
         Some(default) => format!("`{default}`"),
-        None => "required".to_owned(),
+        None if key.is_required() => "required".to_owned(),
+        None => "none".to_owned(),
     }
 }
 

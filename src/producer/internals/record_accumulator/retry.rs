@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering as CmpOrdering;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::ready::later;
 use super::{PartitionQueue, RecordAccumulator};
@@ -14,10 +14,10 @@ use crate::record::RECORD_BATCH_OVERHEAD;
 use crate::sync::{Arc, Ordering};
 
 impl RecordAccumulator {
-    /// Puts a batch back for another attempt, after a backoff: among the sequenced batches at the front in the order of
-    /// their sequences, or at the very front where there are no sequences.
-    pub(crate) fn reenqueue(&self, mut batch: ProducerBatch, now: Instant) {
-        let backoff = self.backoff.backoff(batch.attempts());
+    /// Puts a batch back for another attempt, after a backoff of at most `limit`: among the sequenced batches at the front in
+    /// the order of their sequences, or at the very front where there are no sequences.
+    pub(crate) fn reenqueue(&self, mut batch: ProducerBatch, now: Instant, limit: Duration) {
+        let backoff = self.backoff.backoff(batch.attempts()).min(limit);
         batch.reenqueued(now, backoff);
         self.insert(batch);
     }

@@ -1,7 +1,7 @@
 //! Settles the batches of a Produce request by its answer. Java: `Sender.handleProduceResponse`, `completeBatch`,
 //! `failBatch`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
@@ -12,7 +12,9 @@ use crate::client::{ClientResponse, KafkaClient, RequestFailure, node_from_wire}
 use crate::common::{Node, TopicPartition, Uuid};
 use crate::error::Error;
 use crate::producer::internals::ProducerBatch;
-use crate::producer::internals::transaction_manager::BatchSequence;
+use crate::producer::internals::transaction_manager::{
+    BatchSequence, CONCURRENT_TRANSACTIONS_BACKOFF,
+};
 use crate::protocol::messages::{NodeEndpoint, PartitionProduceResponse, ProduceResponse};
 use crate::protocol::{ErrorCode, ResponseBody};
 use crate::sync::Arc;
@@ -228,7 +230,12 @@ impl<C: KafkaClient> Sender<C> {
         if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
             manager.handle_retry(batch.topic_partition(), &sequence, outcome.attempt());
         }
-        self.accumulator.reenqueue(batch, now);
+        // Brokers of version 2 hold back a transaction until the one before it has ended, which is nearly over.
+        let limit = match outcome.code {
+            ErrorCode::CONCURRENT_TRANSACTIONS => CONCURRENT_TRANSACTIONS_BACKOFF,
+            _ => Duration::MAX,
+        };
+        self.accumulator.reenqueue(batch, now, limit);
     }
 
     fn split(&self, batch: ProducerBatch, outcome: &PartitionOutcome) {

@@ -26,9 +26,9 @@ use crate::protocol::messages::{
 use crate::protocol::{ErrorCode, ResponseBody};
 use crate::utils::ExponentialBackoff;
 
-/// The wait for the end of the transaction before, when the first partition is added: it is nearly over. Java:
-/// `ADD_PARTITIONS_RETRY_BACKOFF_MS`.
-const ADD_PARTITIONS_RETRY_BACKOFF: Duration = Duration::from_millis(20);
+/// The longest wait for the end of the transaction before, where that is all that the first partition or offset of this one
+/// waits for: it is nearly over. Java: `ADD_PARTITIONS_RETRY_BACKOFF_MS`.
+pub(crate) const CONCURRENT_TRANSACTIONS_BACKOFF: Duration = Duration::from_millis(20);
 
 impl TransactionManager {
     /// The request has no answer. `was_written` says whether a broker may have seen it.
@@ -175,6 +175,11 @@ impl Inner {
             }
             Reaction::Retry => {
                 request.result.set_refusal(error);
+                if code == ErrorCode::CONCURRENT_TRANSACTIONS && self.follows_an_end(&request) {
+                    let wait = backoff.backoff(request.attempts);
+                    let wait = wait.min(CONCURRENT_TRANSACTIONS_BACKOFF);
+                    return self.retry_after(request, facts.now + wait);
+                }
                 self.retry(request, backoff, facts.now);
             }
             Reaction::Fenced => {
@@ -196,11 +201,25 @@ impl Inner {
         }
     }
 
+    /// Whether the request is what lets the coordinator know of the transaction: what it is concurrent with is the end of the
+    /// one before.
+    fn follows_an_end(&mut self, request: &TxnRequest) -> bool {
+        let Ok(transaction) = self.transaction() else {
+            return false;
+        };
+        match request.kind {
+            RequestKind::AddPartitionsToTxn(_) => transaction.partitions.is_empty(),
+            RequestKind::TxnOffsetCommit(_) => transaction.version == TransactionVersion::V2,
+            _ => false,
+        }
+    }
+
     fn fenced(&self, code: ErrorCode) -> Error {
         let id = self.transaction.as_ref();
         let id = id.map_or("", |transaction| &transaction.config.transactional_id);
         let text = format!(
-            "another producer with transactional id {id} has taken over from this one ({}); the coordinator answered {code}",
+            "this producer ({}) is fenced off: another one with transactional id {id} has taken over, or a transaction took \
+             longer than transaction.timeout.ms; the coordinator answered {code}",
             self.producer
         );
         Error::from_code(ErrorCode::PRODUCER_FENCED, text)
@@ -343,15 +362,6 @@ impl Inner {
             request.result.complete();
             return;
         };
-        let is_first = self
-            .transaction()
-            .is_ok_and(|transaction| transaction.partitions.is_empty());
-        if code == ErrorCode::CONCURRENT_TRANSACTIONS && is_first {
-            let wait = backoff
-                .backoff(request.attempts)
-                .min(ADD_PARTITIONS_RETRY_BACKOFF);
-            return self.retry_after(request, facts.now + wait);
-        }
         self.react(request, code, error, backoff, facts);
     }
 

@@ -59,6 +59,7 @@ use crate::utils::ExponentialBackoff;
 
 pub(crate) use self::batches::{Resolved, ResolvedOutcome};
 pub(crate) use self::bodies::usable_versions;
+pub(crate) use self::handlers::CONCURRENT_TRANSACTIONS_BACKOFF;
 pub(crate) use self::next_request::{ClusterFacts, NextRequest};
 pub(crate) use self::operations::transaction_aborted;
 pub(crate) use self::partition_entry::Attempt;
@@ -233,14 +234,17 @@ impl TransactionManager {
             inner.transition_to_fatal_error(error.clone());
             return error.into_fatal();
         }
-        let error = error.into_abortable();
-        if inner.state.has_ongoing_transaction() {
-            if let Ok(transaction) = inner.transaction() {
+        let is_open = inner.state.has_ongoing_transaction();
+        match inner.transaction() {
+            // What fails once the end is asked for was not taken for this transaction, which may be committed by now.
+            Ok(transaction) if is_open && !transaction.is_end_sent => {
                 transaction.require_bump_if_possible();
+                let error = error.into_abortable();
+                inner.transition_to_abortable_error(error.clone());
+                error
             }
-            inner.transition_to_abortable_error(error.clone());
+            _ => error,
         }
-        error
     }
 
     /// The I/O thread ends: nobody will do what was asked for, or is asked for from now on.

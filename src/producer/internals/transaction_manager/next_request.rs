@@ -48,16 +48,17 @@ impl TransactionManager {
             if is_end && !is_drained && !state.is_error() {
                 return NextRequest::Nothing;
             }
+            let is_lookup = matches!(first.kind, RequestKind::FindCoordinator(_));
+            let is_refused =
+                state == State::FatalError || (state == State::AbortableError && !is_lookup);
             match transaction.queue.delay(facts.now) {
-                Some(Duration::ZERO) => {}
-                Some(delay) => return NextRequest::Wait(delay),
-                None => return NextRequest::Nothing,
+                Some(delay) if !is_refused && !delay.is_zero() => return NextRequest::Wait(delay),
+                _ => {}
             }
             let Some(request) = transaction.queue.pop() else {
                 return NextRequest::Nothing;
             };
-            let is_lookup = matches!(request.kind, RequestKind::FindCoordinator(_));
-            if state == State::FatalError || (state == State::AbortableError && !is_lookup) {
+            if is_refused {
                 let error = last_error.unwrap_or_else(super::operations::transaction_aborted);
                 transaction.fail(&request, &error);
             } else if is_end && !transaction.is_started {
@@ -112,8 +113,9 @@ impl TransactionManager {
         if request.kind.coordinator() == Some(CoordinatorKey::Transaction) {
             transaction.can_bump = can_bump;
         }
-        if matches!(request.kind, RequestKind::EndTxn { committed: true }) {
-            request.result.set_may_be_done(true);
+        if let RequestKind::EndTxn { committed } = request.kind {
+            transaction.is_end_sent = true;
+            request.result.set_may_be_done(committed);
         }
     }
 }

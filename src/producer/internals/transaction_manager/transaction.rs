@@ -53,6 +53,8 @@ pub(super) struct Transaction {
     pub(super) partitions: HashSet<TopicPartition>,
     /// Whether the coordinator has a transaction that must be ended.
     pub(super) is_started: bool,
+    /// The coordinator was asked to end the transaction, and may have done so.
+    pub(super) is_end_sent: bool,
     /// No transaction may follow this one before the epoch is bumped.
     pub(super) bump_required: bool,
     /// Something of this transaction may still be under way to the brokers, and would count for the next transaction of the
@@ -78,6 +80,7 @@ impl Transaction {
             pending_partitions: HashSet::new(),
             partitions: HashSet::new(),
             is_started: false,
+            is_end_sent: false,
             bump_required: false,
             is_epoch_unsafe: false,
             can_bump: false,
@@ -191,6 +194,7 @@ impl Transaction {
         self.pending_partitions.clear();
         self.partitions.clear();
         self.is_started = false;
+        self.is_end_sent = false;
         self.version = next;
     }
 

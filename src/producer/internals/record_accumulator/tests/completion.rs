@@ -144,7 +144,9 @@ fn a_retried_batch_expires_by_its_creation() {
     fixture.ready();
     let batch = fixture.drain(1).pop().unwrap();
     fixture.time.advance_ms(3100);
-    fixture.accumulator.reenqueue(batch, fixture.time.now());
+    fixture
+        .accumulator
+        .reenqueue(batch, fixture.time.now(), Duration::MAX);
     fixture.ready();
     fixture.time.advance_ms(100);
     let expired = fixture.accumulator.expired_batches(fixture.time.now());

@@ -13,7 +13,9 @@ fn retry_backoff() {
     fixture.ready();
     let mut batch = fixture.drain(1).pop().unwrap();
     for (attempt, backoff) in [(1, 100.0), (2, 200.0), (3, 400.0), (4, 800.0), (5, 1000.0)] {
-        fixture.accumulator.reenqueue(batch, fixture.time.now());
+        fixture
+            .accumulator
+            .reenqueue(batch, fixture.time.now(), Duration::MAX);
         fixture.append(1, VALUE);
         let result = fixture.ready();
         let delay = result.next_ready_check_delay.as_secs_f64() * 1000.0;
@@ -48,12 +50,16 @@ fn a_new_leader_ends_the_backoff() {
     fixture.append(0, VALUE);
     fixture.ready();
     let batch = fixture.drain(1).pop().unwrap();
-    fixture.accumulator.reenqueue(batch, fixture.time.now());
+    fixture
+        .accumulator
+        .reenqueue(batch, fixture.time.now(), Duration::MAX);
     assert_eq!(fixture.ready_ids(), [0_i32; 0]);
     fixture.cluster = cluster_of(&[Some(2), Some(1), Some(2)], 1);
     assert_eq!(fixture.ready_ids(), [2], "the epoch rose during this retry");
     let batch = fixture.drain(2).pop().unwrap();
-    fixture.accumulator.reenqueue(batch, fixture.time.now());
+    fixture
+        .accumulator
+        .reenqueue(batch, fixture.time.now(), Duration::MAX);
     fixture.cluster = cluster_of(&[Some(2), Some(1), Some(2)], 1);
     assert_eq!(
         fixture.ready_ids(),
@@ -161,7 +167,9 @@ fn retried_batches_come_back_in_sequence_order() {
         let sequence = batch.sequence().unwrap();
         let attempt = crate::producer::internals::transaction_manager::Attempt::Refused;
         manager.handle_retry(batch.topic_partition(), &sequence, attempt);
-        fixture.accumulator.reenqueue(batch, fixture.time.now());
+        fixture
+            .accumulator
+            .reenqueue(batch, fixture.time.now(), Duration::MAX);
     }
     let mut again = Vec::new();
     while again.len() < 3 {

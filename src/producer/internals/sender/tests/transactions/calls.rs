@@ -130,6 +130,20 @@ fn retry_abort_transaction_after_timeout() {
     fixture.begin();
 }
 
+// A send in another thread that fails while the commit is under way was not part of the transaction.
+#[test]
+fn a_send_that_fails_late_does_not_touch_the_commit() {
+    let mut fixture = with_record();
+    let result = fixture.manager().begin_commit().unwrap();
+    fixture.request(ApiKey::EndTxn);
+    let late = Error::new(ErrorKind::Timeout, "no metadata");
+    let told = fixture.manager().handle_error_in_transaction(late);
+    assert!(!told.is_abortable());
+    fixture.assert_state("CommittingTransaction");
+    fixture.serve(ApiKey::EndTxn, ended(NONE));
+    outcome(&result).unwrap().unwrap();
+}
+
 #[test]
 fn offsets_can_be_sent_again_after_a_time_out() {
     let mut fixture = in_transaction();

@@ -156,3 +156,27 @@ fn version_one_keeps_to_its_versions() {
         assert_eq!(version_of(&fixture, ApiKey::TxnOffsetCommit), 4);
     }
 }
+
+// The first record meets the end of the transaction before; it waits less than for an error.
+#[test]
+fn concurrent_transactions_are_waited_for_but_shortly() {
+    let mut fixture = initialized_v2();
+    fixture.begin();
+    let sent = fixture.send(0);
+    fixture.answer(ErrorCode::CONCURRENT_TRANSACTIONS, -1);
+    fixture.advance(19);
+    fixture.run();
+    assert_eq!(fixture.apis(), []);
+    fixture.advance(1);
+    fixture.run();
+    fixture.answer(NONE, 0);
+    assert_eq!(sent.offset(), 0);
+    let offsets = fixture.send_offsets(&[(0, 1)]);
+    fixture.serve_coordinator();
+    let concurrent = ErrorCode::CONCURRENT_TRANSACTIONS;
+    let body = offsets_committed(&[(0, concurrent)]);
+    fixture.serve(ApiKey::TxnOffsetCommit, body);
+    fixture.advance(20);
+    fixture.serve(ApiKey::TxnOffsetCommit, offsets_committed(&[(0, NONE)]));
+    outcome(&offsets).unwrap().unwrap();
+}
