@@ -52,7 +52,7 @@ fn commit_and_abort(bootstrap_servers: String, admin: &Admin) {
             _ => {}
         }
     }
-    println!(
+    eprintln!(
         "{TRANSACTIONS} transactions of {RECORDS} records: {} ms",
         started.elapsed().as_millis()
     );

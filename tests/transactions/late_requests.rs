@@ -36,8 +36,15 @@ fn end(producer: &KafkaProducer, is_commit: bool) {
     }
 }
 
-/// The request of this kind in the first transaction comes while the second one is open, which ends in the other way.
-fn run(version: i16, api: Api, is_commit: bool) {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comes {
+    WhileTheNextIsOpen,
+    AfterTheNext,
+}
+
+/// The request of this kind in the first transaction comes while the second one is open, which ends in the other way, or
+/// when that has ended too.
+fn run(version: i16, api: Api, is_commit: bool, comes: Comes) {
     let broker = broker(version);
     let producer = producer(&broker);
     producer.begin_transaction().unwrap();
@@ -54,8 +61,13 @@ fn run(version: i16, api: Api, is_commit: bool) {
         .send_offsets_to_transaction(&input(2), &group())
         .unwrap();
     producer.flush().unwrap();
-    let_it_come(&broker, &hold);
+    if comes == Comes::WhileTheNextIsOpen {
+        let_it_come(&broker, &hold);
+    }
     end(&producer, !is_commit);
+    if comes == Comes::AfterTheNext {
+        let_it_come(&broker, &hold);
+    }
     let (name, offset) = if is_commit { ("one", 1) } else { ("two", 2) };
     assert_eq!(
         committed(&broker),
@@ -71,7 +83,8 @@ fn run(version: i16, api: Api, is_commit: bool) {
 fn run_all(api: Api, versions: &[i16]) {
     for &version in versions {
         for is_commit in [true, false] {
-            run(version, api, is_commit);
+            run(version, api, is_commit, Comes::WhileTheNextIsOpen);
+            run(version, api, is_commit, Comes::AfterTheNext);
         }
     }
 }

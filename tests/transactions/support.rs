@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use kafka_producer::common::TopicPartition;
-use kafka_producer::testing::{FakeBroker, FakeBrokerBuilder};
+use kafka_producer::testing::{FakeBroker, FakeBrokerBuilder, TransactionState};
 use kafka_producer::{
     ConsumerGroupMetadata, Error, KafkaProducer, KafkaProducerBuilder, OffsetAndMetadata,
     RecordFuture, Result,
@@ -104,6 +104,9 @@ pub(crate) fn assert_nothing_open(broker: &FakeBroker) {
             "partition {partition}"
         );
     }
+    let known = broker.transaction(ID);
+    let is_ongoing = known.is_some_and(|known| known.state == TransactionState::Ongoing);
+    assert!(!is_ongoing, "the coordinator waits for an end");
     assert_eq!(broker.pending_offsets(GROUP), []);
     assert_eq!(broker.protocol_violations(), [""; 0]);
 }
