@@ -54,7 +54,7 @@
 //! | `zstd` | no | the codec of the reference library, which needs a C compiler |
 //! | `testing` | no | the module `testing` with its `FakeBroker` |
 //!
-//! Transactions, TLS, SASL and metrics are not there yet; a configuration that asks for one of them is refused.
+//! TLS, SASL and metrics are not there yet; a configuration that asks for one of them is refused.
 
 #[cfg(feature = "_internals")]
 #[doc(hidden)]
