@@ -19,10 +19,14 @@ mod producer_perf;
 #[path = "../examples/quickstart.rs"]
 #[allow(dead_code, reason = "a test calls what main calls")]
 mod quickstart;
+#[path = "../examples/transactional.rs"]
+#[allow(dead_code, reason = "a test calls what main calls")]
+mod transactional;
 
 use console_producer::line_reader::LineReader;
 use console_producer::options::{self, Command, Options};
-use kafka_producer::testing::{Api, FakeBroker, StoredRecord};
+use kafka_producer::ErrorCode;
+use kafka_producer::testing::{Action, Api, FakeBroker, StoredRecord};
 
 fn arguments(text: &str) -> impl Iterator<Item = String> {
     text.split_whitespace().map(str::to_owned)
@@ -47,6 +51,29 @@ fn quickstart_runs_on_its_own_broker_and_on_a_given_one() {
             "{wrong}"
         );
     }
+}
+
+#[test]
+fn transactional_copies_every_line_also_when_a_transaction_is_aborted() {
+    let options = transactional::Options::parse(arguments("--records 250")).unwrap();
+    transactional::run(&options).unwrap();
+
+    let broker = FakeBroker::builder()
+        .topic("copies", 2)
+        .topic("lines", 1)
+        .start()
+        .unwrap();
+    broker
+        .on(Api::Produce)
+        .then(Action::fail(ErrorCode::INVALID_RECORD));
+    let line = format!(
+        "--bootstrap-server {} --records 250",
+        broker.bootstrap_servers()
+    );
+    transactional::run(&transactional::Options::parse(arguments(&line)).unwrap()).unwrap();
+    assert_eq!(broker.committed_records("copies").len(), 250);
+    let offsets = broker.committed_offsets("copiers");
+    assert_eq!(offsets[0].offset, 250);
 }
 
 #[test]

@@ -108,7 +108,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// The record was not sent and never will be: `Closed`, `Serialization` (the serializer refused it, or panicked),
     /// `IllegalArgument` (a negative partition or timestamp, a partitioner that failed or chose what is no partition),
-    /// `Panic` (in the partitioner), or `WouldDeadlock` (inside a callback, where the call would have to wait). As in Java,
+    /// `Panic` (in the partitioner), or `WouldDeadlock` (inside a callback, where the call would have to wait); from a
+    /// transactional producer `IllegalState` outside of a transaction, `Transaction` or `Fenced` in one that failed. As in Java,
     /// failures that have to do with the cluster are in the [`RecordFuture`] instead: no metadata or no buffer memory
     /// within `max.block.ms`, a record too large, an illegal or forbidden topic. The manual's page
     /// [`delivery`](crate::manual::delivery) says what to do with each.

@@ -9,10 +9,13 @@ mod console_producer;
 #[path = "../../examples/quickstart.rs"]
 #[allow(dead_code, reason = "a test calls what main calls")]
 mod quickstart;
+#[path = "../../examples/transactional.rs"]
+#[allow(dead_code, reason = "a test calls what main calls")]
+mod transactional;
 
 use console_producer::options::{self, Command};
 
-use crate::harness::{ConsoleConsumer, KafkaCluster};
+use crate::harness::{ConsoleConsumer, KafkaCluster, group_offsets};
 use crate::kafka_or_skip;
 
 fn arguments(cluster: &KafkaCluster, more: &str) -> Vec<String> {
@@ -63,4 +66,24 @@ fn console_producer_sends_its_input() {
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     assert_eq!(lines, [pair("a", "1"), pair("b", "2"), pair("c", "3")]);
     cluster.admin().delete_topic("lines");
+}
+
+#[test]
+fn transactional_commits_its_lines_and_its_offset() {
+    let _turn = kafka_or_skip!();
+    let cluster = KafkaCluster::lease();
+    let admin = cluster.admin();
+    admin.create_topic("copies", 1);
+    admin.create_topic("lines", 1);
+    let line = arguments(&cluster, "--records 250");
+    transactional::run(&transactional::Options::parse(line.into_iter()).unwrap()).unwrap();
+    let servers = cluster.bootstrap_servers();
+    let copies = ConsoleConsumer::new(servers.clone(), "copies")
+        .read_committed()
+        .read(250);
+    assert_eq!(copies.len(), 250);
+    let offsets = group_offsets(&servers, "copiers", "lines");
+    assert_eq!(offsets.into_iter().collect::<Vec<_>>(), [(0, 250)]);
+    admin.delete_topic("copies");
+    admin.delete_topic("lines");
 }

@@ -12,7 +12,8 @@
 //! | topics and partitions that come and go | `topics.rs` |
 //! | what brokers refuse | `refusals.rs` |
 //! | a full buffer before a cluster that stands still | `stalled.rs` |
-//! | transactions of both versions | `transactions.rs` |
+//! | transactions: all or nothing, in both versions, one producer for each id | `transactions.rs` |
+//! | the same while nodes and the client are killed | `transactions_under_faults.rs` |
 //! | Kafka 2.8 | `legacy.rs` |
 //! | the examples | `examples.rs` |
 
@@ -40,4 +41,5 @@ mod self_test;
 mod stalled;
 mod topics;
 mod transactions;
+mod transactions_under_faults;
 mod usage;

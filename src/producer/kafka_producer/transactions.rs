@@ -138,8 +138,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # Errors
     ///
     /// What `body` returned; or else what [`begin_transaction`](Self::begin_transaction) or
-    /// [`commit_transaction`](Self::commit_transaction) did. After a time-out of the commit, call `commit_transaction` to
-    /// hear its end. That an abort failed is in the log, and the next transaction will not begin.
+    /// [`commit_transaction`](Self::commit_transaction) did, or the abort after a refused commit, if that ends the producer.
+    /// After a time-out of the commit, call `commit_transaction` to hear its end. That another abort failed is in the log, and
+    /// the next transaction will not begin.
     ///
     /// # Blocking
     ///
@@ -157,12 +158,34 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                 Ok(value)
             }
             Err(error) => {
-                if !error.is_abortable() {
-                    std::mem::forget(guard);
-                }
+                std::mem::forget(guard);
+                let error = if error.is_abortable() {
+                    self.abort_after(error)
+                } else {
+                    error
+                };
                 Err(error.into())
             }
         }
+    }
+
+    /// Aborts after a commit that was refused; gives the error to return. That is the abort's own if it ends the producer: a
+    /// partition's leader refuses a producer that was fenced as it refuses one that may go on, and only the coordinator
+    /// tells them apart.
+    fn abort_after(&self, refusal: Error) -> Error {
+        match self.abort_transaction() {
+            Ok(()) => refusal,
+            Err(error) if error.is_fatal() => error.caused_by(refusal),
+            Err(error) => {
+                self.log_failed_abort(&error);
+                refusal
+            }
+        }
+    }
+
+    fn log_failed_abort(&self, error: &Error) {
+        let client_id = &self.client_id;
+        log::error!("[Producer clientId={client_id}] a transaction was not aborted: {error}");
     }
 
     /// The transactions of an open producer.
@@ -265,8 +288,44 @@ struct AbortOnDrop<'p, KS: Serializer, VS: Serializer>(&'p KafkaProducer<KS, VS>
 impl<KS: Serializer, VS: Serializer> Drop for AbortOnDrop<'_, KS, VS> {
     fn drop(&mut self) {
         if let Err(error) = self.0.abort_transaction() {
-            let client_id = &self.0.client_id;
-            log::error!("[Producer clientId={client_id}] a transaction was not aborted: {error}");
+            self.0.log_failed_abort(&error);
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    reason = "what goes wrong here is to fail the test"
+)]
+mod tests {
+    use super::super::KafkaProducer;
+    use crate::error::{Delivery, ErrorKind};
+    use crate::producer::ProducerRecord;
+    use crate::protocol::ErrorCode;
+    use crate::testing::{Action, Api, FakeBroker};
+
+    /// The leader's refusal alone would have the caller try again, and again.
+    #[test]
+    fn a_commit_refused_by_a_leader_says_that_the_producer_was_fenced() {
+        let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
+        let producer = KafkaProducer::builder()
+            .bootstrap_servers(&broker.bootstrap_servers())
+            .transactional_id("copier")
+            .build()
+            .unwrap();
+        producer.init_transactions().unwrap();
+        broker
+            .on(Api::Produce)
+            .then(Action::fail(ErrorCode::INVALID_PRODUCER_EPOCH));
+        let refused = producer.transaction(|transaction| {
+            let sent = transaction.send(ProducerRecord::new("orders", "value"))?;
+            assert_eq!(sent.get().unwrap_err().delivery(), Delivery::NotWritten);
+            broker.fence_producer("copier").unwrap();
+            Ok::<(), crate::Error>(())
+        });
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+        assert!(error.is_fatal());
     }
 }

@@ -51,6 +51,9 @@ const ALTER_PARTITION_REASSIGNMENTS: Api = Api {
     flexible: true,
 };
 
+const READ_UNCOMMITTED: i8 = 0;
+const READ_COMMITTED: i8 = 1;
+
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const ELECTION_NOT_NEEDED: i16 = 84;
 
@@ -344,17 +347,33 @@ impl Admin {
 
     /// The offset after the last record of each partition, in order of partitions.
     pub(crate) fn end_offsets(&self, topic: &str) -> Vec<i64> {
+        self.end_offsets_for(topic, READ_UNCOMMITTED)
+    }
+
+    /// Waits until no transaction is open in any partition: the last stable offset is the end.
+    pub(crate) fn await_stable(&self, topic: &str) {
+        wait_until(
+            &format!("end of transactions in {topic}"),
+            CLUSTER_LIMIT,
+            || {
+                let stable = self.end_offsets_for(topic, READ_COMMITTED);
+                (stable == self.end_offsets(topic)).then_some(())
+            },
+        );
+    }
+
+    fn end_offsets_for(&self, topic: &str, isolation_level: i8) -> Vec<i64> {
         let count = self.partitions(topic).len() as i32;
         (0..count)
-            .map(|partition| self.end_offset(topic, partition))
+            .map(|partition| self.end_offset(topic, partition, isolation_level))
             .collect()
     }
 
-    fn end_offset(&self, topic: &str, partition: i32) -> i64 {
+    fn end_offset(&self, topic: &str, partition: i32, isolation_level: i8) -> i64 {
         const LATEST: i64 = -1;
         let mut body = Body::new();
-        // Replica -1 is a consumer; isolation level 0 reads uncommitted.
-        body.i32(-1).i8(0);
+        // Replica -1 is a consumer.
+        body.i32(-1).i8(isolation_level);
         body.array(&[topic], |body, topic| {
             body.string(topic);
             body.array(&[partition], |body, partition| {

@@ -27,6 +27,8 @@ pub(crate) struct KafkaCluster {
     nodes: Vec<Node>,
     admin: Admin,
     directory: PathBuf,
+    /// `--feature` options of the format, as `transaction.version=1`.
+    features: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -60,14 +62,23 @@ impl KafkaCluster {
 
     /// [`start`](Self::start), with lines of `server.properties` that win over the usual ones.
     pub(crate) fn start_with(count: usize, properties: &[(&str, &str)]) -> Self {
+        Self::start_at(count, properties, &[])
+    }
+
+    /// [`start`](Self::start), on lower features than the release's own: `transaction.version=1`.
+    pub(crate) fn start_with_feature(count: usize, feature: &str) -> Self {
+        Self::start_at(count, &[], &[feature])
+    }
+
+    fn start_at(count: usize, properties: &[(&str, &str)], features: &[&str]) -> Self {
         for _ in 1..START_ATTEMPTS {
-            match Self::try_start(count, properties) {
+            match Self::try_start(count, properties, features) {
                 Ok(cluster) => return cluster,
                 Err(StartError::PortTaken) => {}
                 Err(StartError::Failed(reason)) => panic!("{reason}"),
             }
         }
-        let last = Self::try_start(count, properties);
+        let last = Self::try_start(count, properties, features);
         last.unwrap_or_else(|error| panic!("after {START_ATTEMPTS} attempts: {error:?}"))
     }
 
@@ -77,7 +88,11 @@ impl KafkaCluster {
         Lease(Some(waiting.unwrap_or_else(|| Self::start(3))))
     }
 
-    fn try_start(count: usize, properties: &[(&str, &str)]) -> Result<Self, StartError> {
+    fn try_start(
+        count: usize,
+        properties: &[(&str, &str)],
+        features: &[&str],
+    ) -> Result<Self, StartError> {
         let directory = process::new_directory("cluster");
         let listeners = ports::reserve(2 * count);
         let (brokers, controllers) = listeners.split_at(count);
@@ -115,6 +130,7 @@ impl KafkaCluster {
             nodes,
             admin,
             directory,
+            features: features.iter().copied().map(str::to_owned).collect(),
         };
 
         cluster.format();
@@ -135,7 +151,7 @@ impl KafkaCluster {
         let cluster_id = format!("kafka{:08x}{count:08x}A", std::process::id());
         thread::scope(|scope| {
             for node in &self.nodes {
-                scope.spawn(|| node.format(&cluster_id));
+                scope.spawn(|| node.format(&cluster_id, &self.features));
             }
         });
     }
@@ -317,12 +333,15 @@ impl Node {
         self.directory.join("console")
     }
 
-    fn format(&self, cluster_id: &str) {
+    fn format(&self, cluster_id: &str, features: &[String]) {
         let jars = jars::kafka_4_3().expect("a test begins with kafka_or_skip!");
         let log = self.directory.join("format.log");
         let mut program = jars::java(jars, &jars::TOOL_FLAGS, &log, "kafka.tools.StorageTool");
         program.extend(["format", "-t", cluster_id, "-c"].map(str::to_owned));
         program.push(self.properties());
+        for feature in features {
+            program.extend(["--feature".to_owned(), feature.clone()]);
+        }
         let tool = Process::start("format", &program, &self.console(), Output::Piped);
         let (status, output) = tool.run(b"", FORMAT_LIMIT, process::read_all);
         let done = status.is_some_and(|status| status.success());

@@ -316,13 +316,13 @@ fn parse_batch(file: &Path, line: &str) -> Option<DumpedBatch> {
     })
 }
 
-fn tool(log: &Path, main_class: &str) -> Vec<String> {
+pub(super) fn tool(log: &Path, main_class: &str) -> Vec<String> {
     let jars = jars::kafka_4_3().expect("a test begins with kafka_or_skip!");
     jars::java(jars, &jars::TOOL_FLAGS, log, main_class)
 }
 
 /// Removes a tool's files after it went well; after a failure they stay until the test process
 /// ends.
-fn remove_work(log: &Path) {
+pub(super) fn remove_work(log: &Path) {
     process::remove_directory(log.parent().expect("a log is in a directory"));
 }

@@ -8,6 +8,7 @@
 //! | topics, leaders, end offsets, reassignment | [`Admin`](admin::Admin), in milliseconds and without a JVM |
 //! | read a topic as others see it | [`ConsoleConsumer`] |
 //! | look into the segment files | [`dump_log`] |
+//! | offsets of groups, feature levels | [`group_offsets`], [`upgrade_feature`] |
 //! | write as Java writes | [`console_produce`] |
 //!
 //! Nothing outlives the test: see [`process`].
@@ -19,6 +20,7 @@ mod judges;
 mod legacy;
 mod ports;
 mod process;
+mod tools;
 mod wire;
 
 use std::io::Write;
@@ -30,6 +32,7 @@ pub(crate) use admin::{Admin, NewTopic};
 pub(crate) use cluster::{KafkaCluster, Lease};
 pub(crate) use judges::{ConsoleConsumer, console_produce, dump_log};
 pub(crate) use legacy::LegacyKafka;
+pub(crate) use tools::{group_offsets, upgrade_feature};
 
 /// Held by a test for as long as it runs: real-Kafka tests take turns, because two of them at once
 /// on a small machine time out for reasons that are not the producer's.
