@@ -169,10 +169,8 @@ fn assert_says_fenced(error: &Error) {
     assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
     assert!(error.is_fatal(), "{error}");
     let text = error.to_string();
-    assert!(
-        text.contains("another producer with transactional id"),
-        "{text}"
-    );
+    let is_clear = text.contains("fenced off") && text.contains("with transactional id");
+    assert!(is_clear, "{text}");
 }
 
 fn transactional(servers: &str, id: &str) -> KafkaProducer {
