@@ -10,10 +10,12 @@
 //! | look into the segment files | [`dump_log`] |
 //! | offsets of groups, feature levels | [`group_offsets`], [`upgrade_feature`] |
 //! | write as Java writes | [`console_produce`] |
+//! | a client to be killed | [`TestProcess`] |
 //!
 //! Nothing outlives the test: see [`process`].
 
 mod admin;
+mod clients;
 mod cluster;
 mod jars;
 mod judges;
@@ -29,6 +31,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use admin::{Admin, NewTopic};
+pub(crate) use clients::TestProcess;
 pub(crate) use cluster::{KafkaCluster, Lease};
 pub(crate) use judges::{ConsoleConsumer, console_produce, dump_log};
 pub(crate) use legacy::LegacyKafka;
