@@ -14,6 +14,7 @@
 //! | a full buffer before a cluster that stands still | `stalled.rs` |
 //! | transactions: all or nothing, in both versions, one producer for each id | `transactions.rs` |
 //! | the same while nodes and the client are killed | `transactions_under_faults.rs` |
+//! | transactional requests of every version, at Kafka and at the test broker | `transaction_apis.rs` |
 //! | Kafka 2.8 | `legacy.rs` |
 //! | the examples | `examples.rs` |
 
@@ -40,6 +41,7 @@ mod round_trip;
 mod self_test;
 mod stalled;
 mod topics;
+mod transaction_apis;
 mod transactions;
 mod transactions_under_faults;
 mod usage;

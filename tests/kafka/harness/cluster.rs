@@ -70,7 +70,8 @@ impl KafkaCluster {
         Self::start_at(count, &[], &[feature])
     }
 
-    fn start_at(count: usize, properties: &[(&str, &str)], features: &[&str]) -> Self {
+    /// Both.
+    pub(crate) fn start_at(count: usize, properties: &[(&str, &str)], features: &[&str]) -> Self {
         for _ in 1..START_ATTEMPTS {
             match Self::try_start(count, properties, features) {
                 Ok(cluster) => return cluster,

@@ -11,6 +11,7 @@
 //! | offsets of groups, feature levels | [`group_offsets`], [`upgrade_feature`] |
 //! | write as Java writes | [`console_produce`] |
 //! | a client to be killed | [`TestProcess`] |
+//! | send what no client of ours sends | [`RawProducer`] |
 //!
 //! Nothing outlives the test: see [`process`].
 
@@ -22,6 +23,7 @@ mod judges;
 mod legacy;
 mod ports;
 mod process;
+mod raw_producer;
 mod tools;
 mod wire;
 
@@ -35,7 +37,8 @@ pub(crate) use clients::TestProcess;
 pub(crate) use cluster::{KafkaCluster, Lease};
 pub(crate) use judges::{ConsoleConsumer, console_produce, dump_log};
 pub(crate) use legacy::LegacyKafka;
-pub(crate) use tools::{group_offsets, upgrade_feature};
+pub(crate) use raw_producer::{Answer, Identity, NOBODY, RawProducer};
+pub(crate) use tools::{downgrade_feature, group_offsets, upgrade_feature};
 
 /// Held by a test for as long as it runs: real-Kafka tests take turns, because two of them at once
 /// on a small machine time out for reasons that are not the producer's.
