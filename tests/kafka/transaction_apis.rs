@@ -98,8 +98,7 @@ const EXPIRING: &[&str] = &[
 #[test]
 fn the_test_broker_answers_as_kafka_does() {
     let _turn = kafka_or_skip!();
-    let often = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
-    let cluster = KafkaCluster::start_at(1, &[(often, "100")], &["transaction.version=1"]);
+    let cluster = KafkaCluster::start_with_feature(1, "transaction.version=1");
     cluster.admin().create_topic(TOPIC, 1);
     let servers = cluster.bootstrap_servers();
     let mut differences = differences(&servers, 1);

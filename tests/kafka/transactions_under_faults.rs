@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use kafka_producer::{KafkaProducer, ProducerRecord};
 
-use crate::harness::{ConsoleConsumer, KafkaCluster, TestProcess, wait_until};
+use crate::harness::{ConsoleConsumer, KafkaCluster, SetOnDrop, TestProcess, wait_until};
 use crate::kafka_or_skip;
 
 const PARTITIONS: i32 = 6;
@@ -37,8 +37,9 @@ fn transactions_are_whole_while_nodes_and_the_client_are_killed() {
 #[test]
 fn transactions_of_version_1_are_whole_while_nodes_and_the_client_are_killed() {
     let _turn = kafka_or_skip!();
-    let cluster = KafkaCluster::start_with_feature(3, "transaction.version=1");
+    let cluster = KafkaCluster::lease_of_version_1();
     Run::new("whole-1").under_faults(&cluster);
+    cluster.admin().delete_topic("whole-1");
 }
 
 /// Not a test: what the tests here run in a process of its own, until they kill it.
@@ -382,12 +383,4 @@ fn die(producer: &KafkaProducer, number: u64) -> &'static str {
         commit.join().unwrap()
     });
     committed.map_or("unknown", |()| "committed")
-}
-
-struct SetOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

@@ -18,6 +18,7 @@
 mod admin;
 mod clients;
 mod cluster;
+mod coordinators;
 mod jars;
 mod judges;
 mod legacy;
@@ -28,6 +29,7 @@ mod tools;
 mod wire;
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,6 +37,7 @@ use std::time::{Duration, Instant};
 pub(crate) use admin::{Admin, NewTopic};
 pub(crate) use clients::TestProcess;
 pub(crate) use cluster::{KafkaCluster, Lease};
+pub(crate) use coordinators::GroupOffset;
 pub(crate) use judges::{ConsoleConsumer, console_produce, dump_log};
 pub(crate) use legacy::LegacyKafka;
 pub(crate) use raw_producer::{Answer, Identity, NOBODY, RawProducer};
@@ -98,5 +101,14 @@ fn poll_until<T>(limit: Duration, mut poll: impl FnMut() -> Option<T>) -> Option
             return None;
         }
         thread::sleep(Duration::from_millis(25));
+    }
+}
+
+/// Tells other threads that this one is done, also where it panics.
+pub(crate) struct SetOnDrop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -207,18 +207,32 @@ impl RawProducer {
     /// broker need not be asked, and cannot be.
     pub(crate) fn await_complete(&self) {
         wait_until("end of the transaction", ANSWER_LIMIT, || {
-            let mut request = Request::new(DESCRIBE_TRANSACTIONS, 0);
-            request.array(&[&*self.transactional_id], |request, id| request.string(id));
-            request.tags();
-            let state = self.ask(&request, |answer| {
-                answer.body.i32()?;
-                answer.body.unsigned_varint()?;
-                answer.body.i16()?;
-                answer.body.compact_string()?;
-                answer.body.compact_string()
-            });
+            let (_, state) = self.describe();
             state.starts_with("Complete").then_some(())
         });
+    }
+
+    /// Waits until the coordinator does not know this id any more.
+    pub(crate) fn await_forgotten(&self) {
+        const TRANSACTIONAL_ID_NOT_FOUND: i16 = 105;
+        wait_until("end of the transactional id", ANSWER_LIMIT, || {
+            let (code, _) = self.describe();
+            (code == TRANSACTIONAL_ID_NOT_FOUND).then_some(())
+        });
+    }
+
+    /// The error code and the state.
+    fn describe(&self) -> (i16, String) {
+        let mut request = Request::new(DESCRIBE_TRANSACTIONS, 0);
+        request.array(&[&*self.transactional_id], |request, id| request.string(id));
+        request.tags();
+        self.ask(&request, |answer| {
+            answer.body.i32()?;
+            answer.body.unsigned_varint()?;
+            let code = answer.body.i16()?;
+            answer.body.compact_string()?;
+            Some((code, answer.body.compact_string()?))
+        })
     }
 
     /// What three of the APIs begin with.

@@ -1,0 +1,155 @@
+//! What coordinators and leaders know of groups and producers: Kafka's tools print less of it.
+
+use std::time::Duration;
+
+use super::admin::Admin;
+use super::wait_until;
+use super::wire::{Api, Body, Cursor};
+
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
+const OFFSET_FETCH: Api = Api {
+    key: 9,
+    version: 7,
+    flexible: true,
+};
+const FIND_COORDINATOR: Api = Api {
+    key: 10,
+    version: 1,
+    flexible: false,
+};
+const JOIN_GROUP: Api = Api {
+    key: 11,
+    version: 5,
+    flexible: false,
+};
+const DESCRIBE_PRODUCERS: Api = Api {
+    key: 61,
+    version: 0,
+    flexible: true,
+};
+
+const MEMBER_ID_REQUIRED: i16 = 79;
+
+/// An offset of a group as a consumer would get it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct GroupOffset {
+    /// -1 where the group has none.
+    pub(crate) offset: i64,
+    pub(crate) leader_epoch: i32,
+    pub(crate) metadata: String,
+}
+
+impl Admin {
+    /// The node that coordinates a transactional id.
+    pub(crate) fn transaction_coordinator(&self, transactional_id: &str) -> i32 {
+        const TRANSACTION: i8 = 1;
+        let mut body = Body::new();
+        body.string(transactional_id).i8(TRANSACTION);
+        self.ask_until("coordinator", FIND_COORDINATOR, &body, |answer| {
+            answer.i32()?;
+            let code = answer.i16()?;
+            answer.string()?;
+            let node = answer.i32()?;
+            (code == 0).then_some(node)
+        })
+    }
+
+    /// What a group has committed, once no transaction is open that has more of it.
+    pub(crate) fn group_offset(&self, group: &str, topic: &str, partition: i32) -> GroupOffset {
+        let mut body = Body::new();
+        body.compact_string(group);
+        body.compact_array(&[topic], |body, topic| {
+            body.compact_string(topic);
+            body.compact_array(&[partition], |body, partition| {
+                body.i32(*partition);
+            });
+            body.no_tags();
+        });
+        let require_stable = true;
+        body.bool(require_stable).no_tags();
+        self.ask_until("offset of the group", OFFSET_FETCH, &body, |answer| {
+            answer.i8()?;
+            answer.i32()?;
+            answer.unsigned_varint()?;
+            answer.compact_string()?;
+            answer.unsigned_varint()?;
+            answer.i32()?;
+            let offset = GroupOffset {
+                offset: answer.i64()?,
+                leader_epoch: answer.i32()?,
+                metadata: answer.compact_string()?,
+            };
+            let code = answer.i16()?;
+            (code == 0).then_some(offset)
+        })
+    }
+
+    /// Has a consumer join a group, and join again where it is a member; gives the generation of the
+    /// group, and the id of the member.
+    pub(crate) fn join_group(&self, group: &str, member_id: &str) -> (i32, String) {
+        const TIMEOUT_MS: i32 = 600_000;
+        let mut body = Body::new();
+        body.string(group).i32(TIMEOUT_MS).i32(TIMEOUT_MS);
+        body.string(member_id);
+        let no_instance = -1;
+        body.i16(no_instance).string("consumer");
+        body.array(&["range"], |body, protocol| {
+            // News from a member make a new generation.
+            let news = fastrand::i32(..);
+            body.string(protocol).i32(4).i32(news);
+        });
+        let (code, generation, member_id) =
+            self.ask_until("generation of the group", JOIN_GROUP, &body, |answer| {
+                answer.i32()?;
+                let (code, generation) = (answer.i16()?, answer.i32()?);
+                answer.string()?;
+                answer.string()?;
+                let is_answer = [0, MEMBER_ID_REQUIRED].contains(&code);
+                is_answer.then_some((code, generation, answer.string()?))
+            });
+        if code == MEMBER_ID_REQUIRED {
+            return self.join_group(group, &member_id);
+        }
+        (generation, member_id)
+    }
+
+    /// How many producers the leader of a partition knows.
+    pub(crate) fn active_producers(&self, topic: &str, partition: i32) -> usize {
+        let mut body = Body::new();
+        body.compact_array(&[topic], |body, topic| {
+            body.compact_string(topic);
+            body.compact_array(&[partition], |body, partition| {
+                body.i32(*partition);
+            });
+            body.no_tags();
+        });
+        body.no_tags();
+        self.ask_until("producers", DESCRIBE_PRODUCERS, &body, |answer| {
+            answer.i8()?;
+            answer.i32()?;
+            answer.unsigned_varint()?;
+            answer.compact_string()?;
+            answer.unsigned_varint()?;
+            answer.i32()?;
+            let code = answer.i16()?;
+            answer.compact_string()?;
+            let count = answer.unsigned_varint()?;
+            (code == 0).then_some(count.saturating_sub(1))
+        })
+    }
+
+    /// Asks one node after the other until one has an answer.
+    fn ask_until<T>(
+        &self,
+        what: &str,
+        api: Api,
+        body: &Body,
+        read: impl Fn(&mut Cursor<'_>) -> Option<T>,
+    ) -> T {
+        wait_until(what, ANSWER_LIMIT, || {
+            let mut answers = self.answers(api, body);
+            answers.find_map(|answer| read(&mut Cursor(&answer)))
+        })
+    }
+}
