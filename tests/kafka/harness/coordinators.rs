@@ -23,13 +23,22 @@ const JOIN_GROUP: Api = Api {
     version: 5,
     flexible: false,
 };
+const SYNC_GROUP: Api = Api {
+    key: 14,
+    version: 3,
+    flexible: false,
+};
 const DESCRIBE_PRODUCERS: Api = Api {
     key: 61,
     version: 0,
     flexible: true,
 };
 
+/// Loading, not available, another node.
+const NOT_THE_COORDINATOR: [i16; 3] = [14, 15, 16];
 const MEMBER_ID_REQUIRED: i16 = 79;
+/// The length of a string that is not there.
+const NULL: i16 = -1;
 
 /// An offset of a group as a consumer would get it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,8 +53,13 @@ impl Admin {
     /// The node that coordinates a transactional id.
     pub(crate) fn transaction_coordinator(&self, transactional_id: &str) -> i32 {
         const TRANSACTION: i8 = 1;
+        self.coordinator(TRANSACTION, transactional_id)
+    }
+
+    /// The first to ask for a coordinator has it made.
+    fn coordinator(&self, kind: i8, key: &str) -> i32 {
         let mut body = Body::new();
-        body.string(transactional_id).i8(TRANSACTION);
+        body.string(key).i8(kind);
         self.ask_until("coordinator", FIND_COORDINATOR, &body, |answer| {
             answer.i32()?;
             let code = answer.i16()?;
@@ -85,15 +99,16 @@ impl Admin {
         })
     }
 
-    /// Has a consumer join a group, and join again where it is a member; gives the generation of the
+    /// Has a consumer join a group whose only member it is, or join again; gives the generation of the
     /// group, and the id of the member.
     pub(crate) fn join_group(&self, group: &str, member_id: &str) -> (i32, String) {
+        const GROUP: i8 = 0;
         const TIMEOUT_MS: i32 = 600_000;
+        self.coordinator(GROUP, group);
         let mut body = Body::new();
         body.string(group).i32(TIMEOUT_MS).i32(TIMEOUT_MS);
         body.string(member_id);
-        let no_instance = -1;
-        body.i16(no_instance).string("consumer");
+        body.i16(NULL).string("consumer");
         body.array(&["range"], |body, protocol| {
             // News from a member make a new generation.
             let news = fastrand::i32(..);
@@ -105,13 +120,33 @@ impl Admin {
                 let (code, generation) = (answer.i16()?, answer.i32()?);
                 answer.string()?;
                 answer.string()?;
-                let is_answer = [0, MEMBER_ID_REQUIRED].contains(&code);
+                let is_answer = !NOT_THE_COORDINATOR.contains(&code);
                 is_answer.then_some((code, generation, answer.string()?))
             });
         if code == MEMBER_ID_REQUIRED {
             return self.join_group(group, &member_id);
         }
+        assert_eq!(code, 0, "{member_id} cannot join {group}");
+        self.sync_group(group, generation, &member_id);
         (generation, member_id)
+    }
+
+    /// The coordinator writes the group down, and another one will know it.
+    fn sync_group(&self, group: &str, generation: i32, member_id: &str) {
+        let mut body = Body::new();
+        body.string(group).i32(generation).string(member_id);
+        body.i16(NULL);
+        body.array(&[member_id], |body, member_id| {
+            let assignment = 0;
+            body.string(member_id).i32(4).i32(assignment);
+        });
+        let code = self.ask_until("assignment of the group", SYNC_GROUP, &body, |answer| {
+            answer.i32()?;
+            answer
+                .i16()
+                .filter(|code| !NOT_THE_COORDINATOR.contains(code))
+        });
+        assert_eq!(code, 0, "{member_id} is not in {group}");
     }
 
     /// How many producers the leader of a partition knows.

@@ -46,18 +46,8 @@ fn a_producer_goes_on_when_the_version_is_raised_and_lowered() {
         values(&names)
     );
     let epochs = epochs_in_order(&cluster, "switched");
-    // One for all of version 1, and one for each of version 2.
-    let [one, two, three, lowered, reconnected, back] = epochs[..] else {
-        panic!("{epochs:?}");
-    };
-    assert!(
-        one < two && two + 1 == three && three + 1 == lowered,
-        "{epochs:?}"
-    );
-    assert!(
-        lowered + 1 == reconnected && reconnected + 1 == back,
-        "{epochs:?}"
-    );
+    // One for all of version 1, and one for each transaction of version 2.
+    assert_eq!(epochs, [0, 1, 2, 3, 4, 5, 6]);
 }
 
 struct Run<'a> {

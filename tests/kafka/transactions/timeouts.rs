@@ -107,6 +107,9 @@ pub(super) fn calls_time_out_while_no_node_answers(cluster: &KafkaCluster, _: i1
         commit(&next, "closed", &format!("after {call:?}"));
     }
 
+    for topic in ["__transaction_state", "__consumer_offsets"] {
+        admin.await_in_sync(topic);
+    }
     let committed = read_committed(admin, "going-on", 2);
     assert_eq!(committed, values(&["SendOffsets", "Commit"]));
     let after = Call::ALL.map(|call| format!("after {call:?}"));
@@ -147,11 +150,7 @@ pub(super) fn a_record_that_expires_costs_its_transaction_alone(cluster: &KafkaC
         .find(|(_, leader)| *leader != coordinator)
         .unwrap();
     producer.begin_transaction().unwrap();
-    drop(
-        producer
-            .send(ProducerRecord::new("expired", "gone"))
-            .unwrap(),
-    );
+    send(&producer, ("expired", 0), "gone").unwrap();
     cluster.pause(leader);
     let record = ProducerRecord::new("lonely", "gone too").partition(partition);
     let error = producer.send(record).unwrap().get().unwrap_err();
