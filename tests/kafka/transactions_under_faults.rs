@@ -5,6 +5,11 @@
 //!
 //! `KAFKA_PRODUCER_LONG=1` runs the full length: a node is killed every 10 s, the client every 30 s.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "the client's process tells the test what it does"
+)]
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -232,11 +237,9 @@ impl<'a> Run<'a> {
         while let Some(left) = self.client_period.checked_sub(started.elapsed()) {
             process.line(left).map(|line| hear(&line));
         }
-        while while_committing {
-            let line = process.line(PROGRESS_LIMIT).unwrap();
-            if matches!(hear(&line), Some(Said::Ends(number)) if !is_to_abort(number)) {
-                break;
-            }
+        let is_committing = |said| matches!(said, Some(Said::Ends(number)) if !is_to_abort(number));
+        if while_committing {
+            while !is_committing(hear(&process.line(PROGRESS_LIMIT).unwrap())) {}
         }
         thread::sleep(Duration::from_millis(fastrand::u64(0..8)));
         let rest = process.kill();
@@ -244,7 +247,7 @@ impl<'a> Run<'a> {
             hear(line);
         }
         match last {
-            Some(Said::Ends(number)) if !is_to_abort(number) => ends.push(End::Unknown),
+            said if is_committing(said) => ends.push(End::Unknown),
             // It had not said that it would commit, so it has not.
             Some(Said::Begins(_) | Said::Ends(_)) => ends.push(End::Aborted),
             Some(Said::Ended(..)) | None => {}
@@ -334,8 +337,8 @@ impl Orders {
 
     fn producer(&self) -> KafkaProducer {
         let producer = KafkaProducer::builder()
-            .bootstrap_servers(&*self.servers)
-            .transactional_id(&*self.topic)
+            .bootstrap_servers(&self.servers)
+            .transactional_id(&self.topic)
             .build()
             .unwrap();
         producer.init_transactions().unwrap();
