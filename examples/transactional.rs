@@ -17,9 +17,8 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::process::ExitCode;
 
-use kafka_producer::common::TopicPartition;
 use kafka_producer::testing::FakeBroker;
-use kafka_producer::{ConsumerGroupMetadata, KafkaProducer, ProducerRecord};
+use kafka_producer::{ConsumerGroupMetadata, KafkaProducer, ProducerRecord, TopicPartition};
 
 const USAGE: &str = "transactional [--bootstrap-server HOST:PORT] [--topic NAME] [--records COUNT]";
 
@@ -132,8 +131,8 @@ fn copy(
     producer.transaction(|transaction| {
         for line in lines {
             let record = ProducerRecord::new(topic, format!("line {line}"));
-            // A record that fails makes the commit fail: nobody has to look at its future.
-            drop(transaction.send(record)?);
+            // If it is not delivered, the commit is refused.
+            transaction.send(record)?;
         }
         let offsets = HashMap::from([(TopicPartition::new(INPUT, 0), next.into())]);
         transaction.send_offsets(&offsets, &ConsumerGroupMetadata::new(GROUP))

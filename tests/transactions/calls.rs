@@ -2,9 +2,10 @@
 
 use std::error::Error as _;
 
-use kafka_producer::common::TopicPartition;
 use kafka_producer::testing::{Action, Api, FakeBroker};
-use kafka_producer::{Delivery, ErrorCode, ErrorKind, KafkaProducer, ProducerRecord, Result};
+use kafka_producer::{
+    Delivery, ErrorCode, ErrorKind, KafkaProducer, ProducerRecord, Result, TopicPartition,
+};
 
 use crate::producing::*;
 use crate::support::*;
