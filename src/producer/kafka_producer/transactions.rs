@@ -208,6 +208,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// What `body` returned; or else what [`begin_transaction`](Self::begin_transaction) or
     /// [`commit_transaction`](Self::commit_transaction) did, or the abort after a refused commit, if that ends the producer.
+    /// `WouldDeadlock` inside a callback, where `body` does not run.
     /// After a time-out of the commit, call `commit_transaction` to hear its end. That another abort failed is in the log, and
     /// the next transaction will not begin.
     ///
@@ -218,6 +219,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         &self,
         body: impl FnOnce(&Transaction<'_, KS, VS>) -> Result<T, E>,
     ) -> Result<T, E> {
+        // The I/O thread could neither commit it nor abort it.
+        let io_thread = self.accumulator.io_thread();
+        io_thread.check_may_block("transaction")?;
         self.begin_transaction()?;
         let guard = AbortOnDrop(self);
         let value = body(&Transaction { producer: self })?;
