@@ -7,8 +7,9 @@
 //! ```
 //!
 //! The input is a counted list in place of records of the topic `lines`, since this crate has no consumer. So each start
-//! begins at the first line; a consumer begins at its group's offset, and neither leaves out nor repeats a line. Both topics
-//! must exist. Without `--bootstrap-server` it starts a test broker in its own process, and compares. Any failure makes the
+//! begins at the first line; a consumer begins at its group's offset, and neither leaves out nor repeats a line:
+//! `tests/interop/examples/transactional_copier.rs` does that, with the consumer of the `rdkafka` crate. Both topics must
+//! exist. Without `--bootstrap-server` it starts a test broker in its own process, and compares. Any failure makes the
 //! exit code 1.
 
 #![allow(clippy::print_stdout, reason = "an example prints what it does")]

@@ -72,6 +72,25 @@ fn a_producer_id_without_epochs_is_replaced() {
     }
 }
 
+/// The earlier producer is not of an older epoch then, but of an id that is not the transactional id's any more.
+#[test]
+fn a_takeover_after_the_last_epoch_ends_the_earlier_producer() {
+    for version in VERSIONS {
+        let broker = broker(version);
+        let earlier = of_epoch(&broker, LAST);
+        let (first_id, _) = known(&broker);
+        earlier.begin_transaction().unwrap();
+        send_everywhere(&earlier, "earlier");
+        earlier.flush().unwrap();
+        let later = ready(&broker);
+        assert_ne!(known(&broker).0, first_id);
+        let error = earlier.commit_transaction().unwrap_err();
+        assert!(error.is_fatal(), "{error:?}");
+        assert_works(&broker, &later);
+        assert_eq!(committed(&broker), everywhere(&["works"]));
+    }
+}
+
 /// A new epoch in every commit of version 2, and so a new id at the end of them; offsets go with it.
 #[test]
 fn commits_go_on_over_the_last_epoch() {
