@@ -105,6 +105,7 @@ fn copy_under_kills(cluster: &KafkaCluster, output: &str) {
     let offsets = group_offsets(&servers, "copiers", &input);
     let ends: BTreeMap<i32, i64> = (0..).zip(admin.end_offsets(&input)).collect();
     assert_eq!(offsets, ends);
+    let _ = fs::remove_file(&log);
     for topic in [&input, output] {
         admin.delete_topic(topic);
     }
