@@ -1,5 +1,6 @@
 //! What coordinators and leaders know of groups and producers: Kafka's tools print less of it.
 
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use super::admin::Admin;
@@ -104,6 +105,7 @@ impl Admin {
     pub(crate) fn join_group(&self, group: &str, member_id: &str) -> (i32, String) {
         const GROUP: i8 = 0;
         const TIMEOUT_MS: i32 = 600_000;
+        static NEWS: AtomicI32 = AtomicI32::new(0);
         self.coordinator(GROUP, group);
         let mut body = Body::new();
         body.string(group).i32(TIMEOUT_MS).i32(TIMEOUT_MS);
@@ -111,7 +113,7 @@ impl Admin {
         body.i16(NULL).string("consumer");
         body.array(&["range"], |body, protocol| {
             // News from a member make a new generation.
-            let news = fastrand::i32(..);
+            let news = NEWS.fetch_add(1, Ordering::Relaxed);
             body.string(protocol).i32(4).i32(news);
         });
         let (code, generation, member_id) =

@@ -10,8 +10,9 @@
 //! | look into the segment files | [`dump_log`] |
 //! | offsets of groups, feature levels | [`group_offsets`], [`upgrade_feature`] |
 //! | write as Java writes | [`console_produce`] |
-//! | a client to be killed | [`TestProcess`] |
+//! | a test of this program as a client to be killed | [`TestProcess`] |
 //! | send what no client of ours sends | [`RawProducer`] |
+//! | a program that may be killed | [`Process`](process::Process) |
 //!
 //! Nothing outlives the test: see [`process`].
 
@@ -23,7 +24,7 @@ mod jars;
 mod judges;
 mod legacy;
 mod ports;
-mod process;
+pub(crate) mod process;
 mod raw_producer;
 mod tools;
 mod wire;
