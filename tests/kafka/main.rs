@@ -12,7 +12,7 @@
 //! | topics and partitions that come and go | `topics.rs` |
 //! | what brokers refuse | `refusals.rs` |
 //! | a full buffer before a cluster that stands still | `stalled.rs` |
-//! | transactions: all or nothing, in both versions, one producer for each id | `transactions.rs` |
+//! | transactions: all or nothing, in both versions, one producer for each id | `transactions.rs`, `transactions/` |
 //! | the same while nodes and the client are killed | `transactions_under_faults.rs` |
 //! | transactional requests of every version, at Kafka and at the test broker | `transaction_apis.rs` |
 //! | Kafka 2.8 | `legacy.rs` |
