@@ -19,9 +19,17 @@ const GROUP: &str = "readers";
 const LONG: Duration = Duration::from_secs(60);
 /// A transaction that Kafka is to abort, but not before all is in it.
 const BRIEF: Duration = Duration::from_secs(1);
+/// More than `transaction.max.timeout.ms`.
+const TOO_LONG: Duration = Duration::from_secs(3600);
+/// An epoch of nobody.
+const HALF: Identity = Identity {
+    producer_id: -1,
+    epoch: 0,
+};
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// `add 3` is AddPartitionsToTxn v3. What comes before a colon is in whose name it is asked.
+/// `add 3` is AddPartitionsToTxn v3. What comes before a colon is in whose name it is asked, or which
+/// batch it is.
 const SCENARIOS: &[&str] = &[
     // As each version of transactions does it.
     "init 5, add 3, produce 11, commit 4, add 3, produce 11, abort 4, add 3, produce 11, commit 4",
@@ -83,7 +91,13 @@ const SCENARIOS: &[&str] = &[
     "init 5, add 3, produce 11, bump 4, add 3, produce 11, commit 4, bump 5",
     "init 5, produce 12, bump 5, produce 12, commit 5, bump 5",
     "init 5, produce 12, commit 5, before: bump 5",
-    // What is not there.
+    // Batches that come again, or too early.
+    "init 5, add 3, produce 11, again: produce 11, produce 11, commit 4, add 3, produce 11, again: produce 11, commit 4",
+    "init 5, produce 12, again: produce 12, produce 12, commit 5, before: produce 12, produce 12, again: produce 12, abort 5",
+    "init 5, gap: produce 12, produce 12, gap: produce 12, commit 5, gap: produce 12, abort 5",
+    "init 5, add 3, gap: produce 11, commit 4, add 3, gap: produce 11, produce 11, commit 4",
+    // What is not there, or not allowed.
+    "half 5, too-long 5, init 5, too-long 5, half 5",
     "init 5, add-unknown 3, add-both 3, commit 4",
 ];
 
@@ -205,6 +219,8 @@ impl<'a> Asking<'a> {
         let unknown = self.producer.named("nobody");
         let (producer, sequence) = match who {
             "" => (&self.producer, self.sequence),
+            "again" => (&self.producer, self.sequence - 1),
+            "gap" => (&self.producer, self.sequence + 3),
             "unknown" => (&unknown, 0),
             _ => (&self.producer, 0),
         };
@@ -212,6 +228,8 @@ impl<'a> Asking<'a> {
         match what {
             "init" => producer.init(version, NOBODY, LONG),
             "brief" => producer.init(version, NOBODY, BRIEF),
+            "too-long" => producer.init(version, NOBODY, TOO_LONG),
+            "half" => producer.init(version, HALF, LONG),
             "bump" => producer.init(version, identity, LONG),
             "add" => producer.add_partitions(version, identity, (TOPIC, &[0])),
             "add-unknown" => producer.add_partitions(version, identity, (TOPIC, &[9])),
