@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
         let (transactions, kills, periods, pace) = if is_long {
             (200, (12, 4), (10_000, 30_000), 300)
         } else {
-            (30, (1, 3), (1000, 2000), 100)
+            (30, (2, 3), (1000, 2000), 100)
         };
         Self {
             topic,
