@@ -47,8 +47,9 @@ fn transactions_of_version_1_are_whole_while_nodes_and_the_client_are_killed() {
     cluster.admin().delete_topic("whole-1");
 }
 
-/// Not a test: what the tests here run in a process of its own, until they kill it.
+/// The client of the tests here, which start it as a process and kill it.
 #[test]
+#[ignore = "run by the tests beside it"]
 fn client_process() {
     if let Ok(orders) = std::env::var(ORDERS) {
         Orders::parse(&orders).unwrap().follow();

@@ -17,7 +17,8 @@ pub(crate) struct TestProcess {
 }
 
 impl TestProcess {
-    /// Runs `test`, as `module::function`, with an environment variable that tells it that this is meant.
+    /// Runs `test`, as `module::function`, which is ignored otherwise, with an environment variable
+    /// that tells it what to do.
     pub(crate) fn start(test: &str, variable: &str, value: &str) -> Self {
         let log = process::new_directory("client").join("log");
         let program = std::env::current_exe().expect("a program knows where it is");
@@ -27,6 +28,7 @@ impl TestProcess {
             program.display().to_string(),
             "--exact".to_owned(),
             test.to_owned(),
+            "--ignored".to_owned(),
             "--nocapture".to_owned(),
         ];
         let mut process = Process::start("client", &program, &log, Output::Piped);
