@@ -53,35 +53,12 @@ impl Budget {
         let mut table = format!("{:54} {:>9} {:>9}\n", "path", "budget", "now");
         let mut complaints = Vec::new();
         for now in counted {
-            let granted = self.figures.iter().find(|figure| figure.path == now.path);
-            let Some(granted) = granted else {
-                complaints.push(format!("\"{}\" has no budget", now.path));
-                continue;
-            };
-            let change = now.instructions / granted.instructions - 1.0;
-            let line = format!(
-                "{:54} {:>9.1} {:>9.1} {:>+6.1} %",
-                now.path,
-                granted.instructions,
-                now.instructions,
-                tenths(change)
-            );
-            let note = match verdict(granted.instructions, now.instructions) {
-                Verdict::Grown => "  grown",
-                Verdict::Shrunk => "  less: accept it, so that it stays",
-                Verdict::Kept => "",
-            };
-            _ = writeln!(table, "{line}{note}");
-            if verdict(granted.instructions, now.instructions) == Verdict::Grown {
-                complaints.push(format!(
-                    "\"{}\" has grown from {:.1} to {:.1} instructions per {} ({:+.1} %; {:.0} % is tolerated)",
-                    now.path,
-                    granted.instructions,
-                    now.instructions,
-                    now.unit,
-                    tenths(change),
-                    TOLERANCE * 100.0
-                ));
+            match self.figures.iter().find(|figure| figure.path == now.path) {
+                Some(granted) => {
+                    table.push_str(&row(granted, now));
+                    complaints.extend(complaint(granted, now));
+                }
+                None => complaints.push(format!("\"{}\" has no budget", now.path)),
             }
         }
         for granted in &self.figures {
@@ -96,9 +73,41 @@ impl Budget {
     }
 }
 
-/// In percent, to be printed with one digit behind the point: without a sign before zero that means nothing.
-fn tenths(change: f64) -> f64 {
-    (change * 1000.0).round() / 10.0 + 0.0
+/// A line for people.
+fn row(granted: &Figure, now: &Figure) -> String {
+    let note = match verdict(granted.instructions, now.instructions) {
+        Verdict::Grown => "  grown",
+        Verdict::Shrunk => "  less: accept it, so that it stays",
+        Verdict::Kept => "",
+    };
+    format!(
+        "{:54} {:>9.1} {:>9.1} {:>+6.1} %{note}\n",
+        now.path,
+        granted.instructions,
+        now.instructions,
+        growth(granted, now)
+    )
+}
+
+fn complaint(granted: &Figure, now: &Figure) -> Option<String> {
+    let has_grown = verdict(granted.instructions, now.instructions) == Verdict::Grown;
+    has_grown.then(|| {
+        format!(
+            "\"{}\" has grown from {:.1} to {:.1} instructions per {} ({:+.1} %; {:.0} % is tolerated)",
+            now.path,
+            granted.instructions,
+            now.instructions,
+            now.unit,
+            growth(granted, now),
+            TOLERANCE * 100.0
+        )
+    })
+}
+
+/// In percent, to be printed with one digit behind the point: no sign stands before a zero.
+fn growth(granted: &Figure, now: &Figure) -> f64 {
+    let growth = now.instructions / granted.instructions - 1.0;
+    (growth * 1000.0).round() / 10.0 + 0.0
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
