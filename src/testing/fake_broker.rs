@@ -447,7 +447,8 @@ impl FakeBroker {
         counts.map(i64::unsigned_abs).sum()
     }
 
-    /// Every request that could be read, oldest first, whatever became of it.
+    /// Every request that could be read, oldest first, whatever became of it. Each is here as soon as the script has said
+    /// what becomes of it: a hook does not find the request that it is asked about.
     pub fn requests(&self) -> Vec<Request> {
         self.core.journal.lock().requests.clone()
     }

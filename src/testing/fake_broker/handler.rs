@@ -103,8 +103,10 @@ fn handle_request(
     body: &RequestBody,
 ) {
     let request = describe(core, connection, header, body);
-    core.record_request(request.clone());
     let plan = decide(core, &request);
+    // Not before it is decided: a test that awaits the request and then breaks the connection must not find the request's
+    // rule unspent, and spent on the retry.
+    core.record_request(request);
     if !wait_before(core, connection, &plan.action.before) {
         return connection.close();
     }
