@@ -2,7 +2,8 @@
 //!
 //! A test that needs Kafka starts with `let _turn = kafka_or_skip!();`. Where `java` or `mvn` is
 //! missing it says so and passes. `KAFKA_PRODUCER_REQUIRE_KAFKA=1`, which `.ci/run` sets, makes it
-//! fail there; `=0` leaves these tests out where they could run. `--nocapture` shows the figures.
+//! fail there; `=0` leaves these tests out where they could run. `--nocapture` shows the figures,
+//! and `KAFKA_PRODUCER_LONG=1` runs those at full length that are cut short otherwise.
 //!
 //! | promise | file |
 //! |---|---|

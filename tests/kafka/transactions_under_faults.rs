@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 
 use kafka_producer::{KafkaProducer, ProducerRecord};
 
-use crate::harness::{ConsoleConsumer, KafkaCluster, SetOnDrop, TestProcess, wait_until};
+use crate::harness::{
+    ConsoleConsumer, KafkaCluster, SetOnDrop, TestProcess, is_long_run, wait_until,
+};
 use crate::kafka_or_skip;
 
 const PARTITIONS: i32 = 6;
@@ -118,8 +120,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(topic: &'a str) -> Self {
-        let is_long = std::env::var_os("KAFKA_PRODUCER_LONG").is_some_and(|on| on == "1");
-        let (transactions, kills, periods, pace) = if is_long {
+        let (transactions, kills, periods, pace) = if is_long_run() {
             (200, (12, 4), (10_000, 30_000), 300)
         } else {
             (30, (2, 3), (1000, 2000), 100)

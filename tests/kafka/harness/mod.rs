@@ -80,6 +80,11 @@ pub(crate) fn turn() -> Option<Turn> {
     None
 }
 
+/// Whether `KAFKA_PRODUCER_LONG=1` asks for the full length of tests that are cut short otherwise.
+pub(crate) fn is_long_run() -> bool {
+    std::env::var_os("KAFKA_PRODUCER_LONG").is_some_and(|on| on == "1")
+}
+
 /// Polls until there is an answer.
 ///
 /// # Panics

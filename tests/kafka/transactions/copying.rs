@@ -8,7 +8,7 @@ use kafka_producer::common::TopicPartition;
 use kafka_producer::{ConsumerGroupMetadata, KafkaProducer, OffsetAndMetadata, ProducerRecord};
 
 use super::{PARTITIONS, ready};
-use crate::harness::{Admin, ConsoleConsumer, KafkaCluster, SetOnDrop};
+use crate::harness::{Admin, ConsoleConsumer, KafkaCluster, SetOnDrop, is_long_run};
 
 // Java: TransactionsTest.testSendOffsetsWithGroupMetadata.
 pub(super) fn records_are_copied_exactly_once(cluster: &KafkaCluster, _: i16) {
@@ -20,12 +20,11 @@ pub(super) fn records_are_copied_exactly_once(cluster: &KafkaCluster, _: i16) {
 // Java: TransactionsBounceTest.testWithGroupId, testWithGroupMetadata.
 pub(super) fn records_are_copied_exactly_once_while_nodes_restart(cluster: &KafkaCluster, _: i16) {
     let copying = Copying::new(cluster.admin(), "bounced");
-    let is_long = std::env::var_os("KAFKA_PRODUCER_LONG").is_some_and(|on| on == "1");
     let mut nodes = cluster.node_ids();
     // The one that ends the transactions is the first to go.
     let coordinator = cluster.admin().transaction_coordinator(copying.output);
     nodes.sort_by_key(|node| *node != coordinator);
-    let restarts = if is_long { 6 } else { 1 };
+    let restarts = if is_long_run() { 6 } else { 1 };
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| copying.copy(10_000, 200, &is_over));
