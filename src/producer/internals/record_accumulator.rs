@@ -5,8 +5,8 @@
 //!
 //! Threads: callers append; the I/O thread does the rest. Both use the partitions' deques.
 //! Locks: one mutex per partition, held for the copy of a record and the counters. Under it, one at a time: the transaction
-//! manager's at drain and, in a transaction, where a batch begins; those of the incomplete batches, the compression ratios
-//! and the idle codec states where a batch begins. Memory is never asked of the `BufferPool` with it. `io` is the I/O
+//! manager's at drain and, in a transaction, where a batch begins; those of the incomplete batches, the spare thunks, the
+//! compression ratios and the idle codec states where a batch begins. Memory is never asked of the `BufferPool` with it. `io` is the I/O
 //! thread's own state, and is taken by nobody else. The topic table is read without a lock and replaced whole.
 //! Differs from Java: partitions announce themselves (see [`partition_queue`]) instead of all being visited each round; a
 //! partition that may not send stops nobody else on its node; batches grow where a partition is backlogged.
@@ -29,6 +29,7 @@ use super::incomplete_batches::IncompleteBatches;
 use super::io_thread::IoThreadId;
 use super::produce_request_result::ProduceRequestResult;
 use super::producer_batch::{AppendRecord, Appended, NewBatch, ProducerBatch};
+use super::thunks::SpareThunks;
 use super::transaction_manager::TransactionManager;
 use crate::common::{Cluster, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result};
@@ -63,6 +64,7 @@ pub(crate) struct RecordAccumulator {
     signal: Arc<ReadySignal>,
     free: Arc<BufferPool>,
     incomplete: Arc<IncompleteBatches>,
+    spare_thunks: Arc<SpareThunks>,
     ratio: CompressionRatioEstimator,
     topics: ArcSwap<TopicTable>,
     /// Held while the topic table is replaced.
@@ -143,6 +145,7 @@ impl RecordAccumulator {
             signal: ReadySignal::new(IoThreadId::next()),
             free,
             incomplete: Arc::default(),
+            spare_thunks: Arc::default(),
             ratio: CompressionRatioEstimator::new(),
             topics: ArcSwap::default(),
             topics_change: Mutex::default(),
@@ -262,7 +265,7 @@ impl RecordAccumulator {
         if let Some(transactions) = context.transactions {
             transactions.maybe_add_partition(place.queue.topic_partition())?;
         }
-        let mut batch = self.new_batch(place, &state, buffer, record, context);
+        let mut batch = self.new_batch(place, buffer, record, context);
         let mut appended = batch.try_append(record, callback)?.unwrap_or_default();
         // The batch's header counts too.
         appended.growth = batch.estimated_size_in_bytes();
@@ -304,7 +307,6 @@ impl RecordAccumulator {
     fn new_batch(
         &self,
         place: &Place<'_>,
-        state: &QueueState,
         memory: PooledBuffer,
         record: &AppendRecord<'_>,
         context: &AppendContext<'_>,
@@ -313,11 +315,11 @@ impl RecordAccumulator {
         ProducerBatch::new(NewBatch {
             partition: Arc::clone(place.queue),
             incomplete: &self.incomplete,
+            spare_thunks: &self.spare_thunks,
             write_limit: memory.reserved().max(record.upper_bound()),
             memory,
             compression: &self.config.compression,
             compression_ratio: self.ratio.estimation(topic, self.config.compression.kind),
-            expected_callbacks: state.expected_callbacks,
             is_transactional: context.transactions.is_some(),
             now: self.time.now(),
         })
@@ -338,10 +340,13 @@ impl RecordAccumulator {
                 .max_request_size
                 .min(queues.batch_ceiling.load(Ordering::Relaxed))
                 .min(self.free.total_memory() / SHARE_OF_MEMORY);
-            let doublings = u32::try_from(backlog - BACKLOGGED + 1)
-                .unwrap_or(u32::MAX)
-                .min(16);
-            size = size.saturating_mul(1 << doublings).min(ceiling).max(size);
+            // By doublings, since buffers of such sizes are used again.
+            for _ in BACKLOGGED..=backlog {
+                if size > ceiling / 2 {
+                    break;
+                }
+                size *= 2;
+            }
         }
         size.max(record.upper_bound())
     }
