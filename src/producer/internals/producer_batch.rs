@@ -109,7 +109,8 @@ impl<'a> AppendRecord<'a> {
     /// # Errors
     ///
     /// When a length does not fit the record format.
-    #[inline]
+    // Or else the result would go through memory twice, in pieces of other sizes than it was written in, which stalls.
+    #[inline(always)]
     pub(crate) fn new(
         timestamp: i64,
         key: Option<&'a [u8]>,
