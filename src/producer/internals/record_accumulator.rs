@@ -106,27 +106,20 @@ pub(crate) struct AppendContext<'a> {
 /// What became of an append.
 #[derive(Debug)]
 pub(crate) enum AppendOutcome {
-    /// The record is at `index` of a batch of `partition`; `result` is there if a future was wanted.
+    /// The record is at `index` of a batch, which begins with it where that is 0; `result` is there if a future was wanted.
     Appended {
         result: Option<Arc<ProduceRequestResult>>,
         index: u32,
-        is_new_batch: bool,
     },
     /// It needs a new batch on `partition`, which `abort_for_new_batch` forbids.
     NewBatchNeeded { partition: i32 },
 }
 
 impl AppendOutcome {
-    fn new(
-        batch: &ProducerBatch,
-        appended: &Appended,
-        is_new_batch: bool,
-        context: &AppendContext<'_>,
-    ) -> Self {
+    fn new(batch: &ProducerBatch, appended: &Appended, context: &AppendContext<'_>) -> Self {
         Self::Appended {
             result: context.with_future.then(|| Arc::clone(batch.result())),
             index: appended.index,
-            is_new_batch,
         }
     }
 }
@@ -243,8 +236,8 @@ impl RecordAccumulator {
         }
         if let Some(tail) = state.batches.back_mut() {
             if let Some(appended) = tail.try_append(record, callback)? {
-                let outcome = AppendOutcome::new(tail, &appended, false, context);
-                self.after_append(place, state, &appended, false, context);
+                let outcome = AppendOutcome::new(tail, &appended, context);
+                self.after_append(place, state, &appended, context);
                 return Ok(Step::Done(outcome));
             }
         }
@@ -269,21 +262,21 @@ impl RecordAccumulator {
         let mut appended = batch.try_append(record, callback)?.unwrap_or_default();
         // The batch's header counts too.
         appended.growth = batch.estimated_size_in_bytes();
-        let outcome = AppendOutcome::new(&batch, &appended, true, context);
+        let outcome = AppendOutcome::new(&batch, &appended, context);
         state.batches.push_back(batch);
         self.undrained.fetch_add(1, Ordering::AcqRel);
         place.queue.publish_len(&state);
-        self.after_append(place, state, &appended, true, context);
+        self.after_append(place, state, &appended, context);
         Ok(Step::Done(outcome))
     }
 
     /// Counts the record, lets the lock go, and tells the I/O thread if there is something new for it.
+    #[inline]
     fn after_append(
         &self,
         place: &Place<'_>,
         mut state: MutexGuard<'_, QueueState>,
         appended: &Appended,
-        is_new_batch: bool,
         context: &AppendContext<'_>,
     ) {
         if let Some(sticky) = place.sticky {
@@ -295,8 +288,9 @@ impl RecordAccumulator {
         }
         // A partition that stands in a ready queue, or is looked at again when a request in flight is answered, has a batch
         // to send, and more of them change nothing.
-        let is_news =
-            (is_new_batch || appended.is_full) && state.queued_on.is_none() && !state.is_blocked;
+        let is_news = (appended.index == 0 || appended.is_full)
+            && state.queued_on.is_none()
+            && !state.is_blocked;
         drop(state);
         if is_news {
             place.queue.announce();

@@ -300,12 +300,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                 .accumulator
                 .append(partition, record, callback, &context)
             {
-                Ok(AppendOutcome::Appended {
-                    result,
-                    index,
-                    is_new_batch,
-                    ..
-                }) => {
+                Ok(AppendOutcome::Appended { result, index }) => {
+                    let is_new_batch = index == 0;
                     if is_new_batch {
                         self.metadata.add(to.info.name(), self.time.now());
                     }
