@@ -36,7 +36,7 @@ fn nothing_is_lost_when_the_leader_of_half_of_the_partitions_is_killed() {
         admin.elect_preferred_leaders("killed", &PARTITIONS);
         progress.await_acked(A_WHILE);
     });
-    sent.check(admin).assert_all_acked();
+    sent.check(admin).with_retries().assert_all_acked();
     segments_are_sound(&cluster, "killed");
 }
 
@@ -56,7 +56,7 @@ fn nothing_is_lost_when_the_nodes_are_restarted_one_by_one() {
         }
         progress.await_acked(A_WHILE / 10);
     });
-    sent.check(admin).assert_all_acked();
+    sent.check(admin).with_retries().assert_all_acked();
     segments_are_sound(&cluster, "rolled");
 }
 
@@ -103,7 +103,7 @@ fn nothing_is_lost_when_partitions_are_moved() {
         admin.reassign("moved", &of_victim([VICTIM, 3]));
         progress.await_acked(A_WHILE);
     });
-    sent.check(admin).assert_all_acked();
+    sent.check(admin).with_retries().assert_all_acked();
     segments_are_sound(&cluster, "moved");
 }
 
@@ -134,7 +134,7 @@ fn records_that_expire_while_the_cluster_stands_still_are_told_apart() {
         admin.await_in_sync("expired");
         progress.await_acked(A_WHILE);
     });
-    let checked = sent.check(admin);
+    let checked = sent.check(admin).with_retries();
     checked.verdict.assert_clean();
     assert!(checked.verdict.maybe_written > 0, "{checked}");
     assert!(checked.verdict.not_written > 0, "{checked}");
@@ -177,7 +177,7 @@ fn pause_under(cluster: &KafkaCluster, load: Load<'_>, topic: &str) -> Checked {
         admin.elect_preferred_leaders(topic, &PARTITIONS);
         progress.await_acked(A_WHILE);
     });
-    sent.check(admin)
+    sent.check(admin).with_retries()
 }
 
 fn await_failover(admin: &Admin, topic: &str) {
