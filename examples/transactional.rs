@@ -7,8 +7,9 @@
 //! ```
 //!
 //! The input is a counted list in place of records of the topic `lines`, since this crate has no consumer. So each start
-//! begins at the first line; a consumer begins at its group's offset, and neither leaves out nor repeats a line. Both topics
-//! must exist. Without `--bootstrap-server` it starts a test broker in its own process, and compares. Any failure makes the
+//! begins at the first line; a consumer begins at its group's offset, and neither leaves out nor repeats a line:
+//! `tests/interop/examples/transactional_copier.rs` does that, with the consumer of the `rdkafka` crate. Both topics must
+//! exist. Without `--bootstrap-server` it starts a test broker in its own process, and compares. Any failure makes the
 //! exit code 1.
 
 #![allow(clippy::print_stdout, reason = "an example prints what it does")]
@@ -17,9 +18,8 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::process::ExitCode;
 
-use kafka_producer::common::TopicPartition;
 use kafka_producer::testing::FakeBroker;
-use kafka_producer::{ConsumerGroupMetadata, KafkaProducer, ProducerRecord};
+use kafka_producer::{ConsumerGroupMetadata, KafkaProducer, ProducerRecord, TopicPartition};
 
 const USAGE: &str = "transactional [--bootstrap-server HOST:PORT] [--topic NAME] [--records COUNT]";
 
@@ -132,8 +132,8 @@ fn copy(
     producer.transaction(|transaction| {
         for line in lines {
             let record = ProducerRecord::new(topic, format!("line {line}"));
-            // A record that fails makes the commit fail: nobody has to look at its future.
-            drop(transaction.send(record)?);
+            // If it is not delivered, the commit is refused.
+            transaction.send(record)?;
         }
         let offsets = HashMap::from([(TopicPartition::new(INPUT, 0), next.into())]);
         transaction.send_offsets(&offsets, &ConsumerGroupMetadata::new(GROUP))

@@ -73,12 +73,13 @@ mod sync;
 pub mod testing;
 mod utils;
 
+pub use common::TopicPartition;
 pub use error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 pub use producer::{
     Acks, ClientDnsLookup, CompressionType, ConfigKey, ConsumerGroupMetadata, KafkaProducer,
     KafkaProducerBuilder, MetadataRecoveryStrategy, MockProducer, OffsetAndMetadata, Partitioner,
     PartitionerClass, Producer, ProducerConfig, ProducerInterceptor, ProducerRecord, RecordFuture,
-    RecordMetadata, Serialized, Serializer, TrySendError,
+    RecordMetadata, Serialized, Serializer, Transaction, TrySendError,
 };
 pub use protocol::ErrorCode;
 

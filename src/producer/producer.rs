@@ -72,14 +72,14 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     /// When the producer has no transactions, or had this call before, or cannot be initialized.
     fn init_transactions(&self) -> Result<()>;
 
-    /// Opens a transaction.
+    /// Opens a transaction; see [`KafkaProducer::begin_transaction`].
     ///
     /// # Errors
     ///
     /// When transactions were not initialized, or one is open.
     fn begin_transaction(&self) -> Result<()>;
 
-    /// Makes the offsets of a consumer group part of the transaction.
+    /// Makes the offsets of a consumer group part of the transaction; see [`KafkaProducer::send_offsets_to_transaction`].
     ///
     /// # Errors
     ///
@@ -90,14 +90,14 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
         group: &ConsumerGroupMetadata,
     ) -> Result<()>;
 
-    /// Commits the transaction.
+    /// Commits the transaction; see [`KafkaProducer::commit_transaction`].
     ///
     /// # Errors
     ///
     /// When no transaction is open, or it cannot be committed.
     fn commit_transaction(&self) -> Result<()>;
 
-    /// Aborts the transaction.
+    /// Aborts the transaction; see [`KafkaProducer::abort_transaction`].
     ///
     /// # Errors
     ///

@@ -16,7 +16,8 @@ use crate::utils::{SystemTime, Time};
 ///
 /// Asking for the result while the record's batch is still open makes the batch sendable at once, so that
 /// `send(record)?.get()?` does not wait for `linger.ms`. Until the batch is drained other threads' records still join it.
-#[must_use = "a delivery that nobody looks at can fail unnoticed; give `send` a callback, or drop this on purpose"]
+#[must_use = "a delivery that nobody looks at can fail unnoticed; give `send` a callback, or drop this on purpose, as in a \
+              transaction, whose commit tells"]
 pub struct RecordFuture(Inner);
 
 enum Inner {

@@ -1,9 +1,8 @@
 //! What fails inside a transaction and leaves the producer usable: the commit refuses, the abort works, and so does the next
 //! transaction.
 
-use kafka_producer::common::TopicPartition;
 use kafka_producer::testing::{Action, Api, FakeBroker};
-use kafka_producer::{ErrorCode, ErrorKind, KafkaProducer, ProducerRecord};
+use kafka_producer::{ErrorCode, ErrorKind, KafkaProducer, ProducerRecord, TopicPartition};
 
 use crate::producing::*;
 use crate::support::*;

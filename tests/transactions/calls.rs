@@ -1,10 +1,12 @@
 //! Calls that time out and are made again, outcomes that nobody can know, and calls at the wrong time.
 
 use std::error::Error as _;
+use std::sync::{Arc, mpsc};
 
-use kafka_producer::common::TopicPartition;
 use kafka_producer::testing::{Action, Api, FakeBroker};
-use kafka_producer::{Delivery, ErrorCode, ErrorKind, KafkaProducer, ProducerRecord, Result};
+use kafka_producer::{
+    Delivery, ErrorCode, ErrorKind, KafkaProducer, ProducerRecord, Result, TopicPartition,
+};
 
 use crate::producing::*;
 use crate::support::*;
@@ -29,6 +31,7 @@ fn time_out_then_succeed(
     let error = call(producer).unwrap_err();
     assert!(error.is_timeout() && !error.is_fatal(), "{error:?}");
     assert_eq!(error.timeout().unwrap().config, Some("max.block.ms"));
+    assert!(error.to_string().contains("call it again"), "{error}");
     // Everything else has to wait.
     let other = producer.begin_transaction().unwrap_err();
     assert_eq!(other.kind(), ErrorKind::IllegalState, "{other:?}");
@@ -58,6 +61,91 @@ fn calls_that_time_out_may_be_made_again() {
         assert_eq!(committed(&broker), everywhere(&["a"]));
         assert_eq!(broker.request_count(Api::EndTxn), 2, "asked once each");
         assert_nothing_open(&broker);
+    }
+}
+
+/// The requests that carry offsets, by version.
+const CARRY_OFFSETS: [(i16, Api); 3] = [
+    (1, Api::AddOffsetsToTxn),
+    (1, Api::TxnOffsetCommit),
+    (2, Api::TxnOffsetCommit),
+];
+
+#[test]
+fn offsets_that_time_out_may_be_sent_again() {
+    for (version, api) in CARRY_OFFSETS {
+        let broker = broker(version);
+        let producer = impatient(&broker);
+        until_done(|| producer.init_transactions()).unwrap();
+        producer.begin_transaction().unwrap();
+        let send =
+            |producer: &KafkaProducer| producer.send_offsets_to_transaction(&input(7), &group());
+        time_out_then_succeed(&broker, api, &producer, send);
+        until_done(|| producer.commit_transaction()).unwrap();
+        assert_eq!(group_offsets(&broker), [7, 7]);
+        assert_nothing_open(&broker);
+    }
+}
+
+/// The end of the transaction is the end of the offsets too, without another call for them.
+#[test]
+fn after_offsets_that_time_out_the_transaction_may_be_ended() {
+    for (version, api) in CARRY_OFFSETS {
+        for is_commit in [true, false] {
+            let broker = broker(version);
+            let producer = impatient(&broker);
+            until_done(|| producer.init_transactions()).unwrap();
+            producer.begin_transaction().unwrap();
+            let hold = broker.new_hold();
+            broker.on(api).then(Action::apply().hold(&hold));
+            let late = producer.send_offsets_to_transaction(&input(7), &group());
+            assert!(late.unwrap_err().is_timeout());
+            let end = || match is_commit {
+                true => producer.commit_transaction(),
+                false => producer.abort_transaction(),
+            };
+            assert!(end().unwrap_err().is_timeout(), "it waits for the offsets");
+            assert_eq!(broker.request_count(Api::EndTxn), 0);
+            hold.release();
+            until_done(end).unwrap();
+            let expected = if is_commit { vec![7, 7] } else { Vec::new() };
+            assert_eq!(group_offsets(&broker), expected);
+            assert_nothing_open(&broker);
+        }
+    }
+}
+
+/// Each would wait for the thread that it runs on. None of them changes anything.
+#[test]
+fn calls_that_wait_fail_at_once_inside_a_callback() {
+    for version in VERSIONS {
+        let broker = broker(version);
+        let producer = transactional(&broker).max_block(LONG * 10);
+        let producer = Arc::new(producer.build().unwrap());
+        producer.init_transactions().unwrap();
+        producer.begin_transaction().unwrap();
+        let (sender, called) = mpsc::channel();
+        let inner = Arc::clone(&producer);
+        let callback = move |_| {
+            let results = [
+                inner.init_transactions(),
+                inner.send_offsets_to_transaction(&input(1), &group()),
+                inner.commit_transaction(),
+                inner.abort_transaction(),
+                inner.transaction(|_| -> Result<()> { panic!("it runs") }),
+            ];
+            sender.send(results).unwrap();
+        };
+        let outer = ProducerRecord::new("t", "outer").partition(0);
+        producer.send_with_callback(outer, callback).unwrap();
+        for result in called.recv_timeout(LONG).unwrap() {
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::WouldDeadlock, "{error:?}");
+            assert!(!error.is_fatal() && !error.is_abortable());
+        }
+        producer.commit_transaction().unwrap();
+        assert_eq!(committed(&broker), ["outer"]);
+        assert_works(&broker, &producer);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A producer that is closed or dropped with a transaction open: what was not committed is not seen.
 
-use kafka_producer::ErrorKind;
 use kafka_producer::testing::Api;
+use kafka_producer::{ErrorKind, ProducerRecord, Result};
 
 use crate::producing::*;
 use crate::support::*;
@@ -23,6 +23,9 @@ fn close_aborts_the_open_transaction() {
             producer.commit_transaction(),
             producer.abort_transaction(),
             producer.init_transactions(),
+            producer.send_offsets_to_transaction(&input(1), &group()),
+            producer.transaction(|_| -> Result<()> { panic!("it runs") }),
+            producer.send(ProducerRecord::new("t", "late")).map(drop),
         ] {
             assert_eq!(call.unwrap_err().kind(), ErrorKind::Closed);
         }

@@ -14,7 +14,7 @@ fn ok_commits_records_and_offsets() {
         let producer = ready(&broker);
         let value = producer.transaction(|transaction| -> Result<_> {
             for (partition, value) in [(0, "a0"), (1, "a1"), (2, "a2")] {
-                drop(transaction.send(ProducerRecord::new("t", value).partition(partition))?);
+                transaction.send(ProducerRecord::new("t", value).partition(partition))?;
             }
             transaction.send_offsets(&input(7), &group())?;
             Ok(42)
@@ -45,7 +45,8 @@ fn err_aborts_and_is_handed_on() {
         let broker = broker(version);
         let producer = ready(&broker);
         let result = producer.transaction(|transaction| -> Result<(), Failed> {
-            let sent = transaction.send(ProducerRecord::new("t", "debit").partition(0))?;
+            let sent =
+                transaction.send_with_future(ProducerRecord::new("t", "debit").partition(0))?;
             sent.get()?;
             transaction.send_offsets(&input(7), &group())?;
             Err(Failed::OutOfMoney)
@@ -66,7 +67,8 @@ fn a_panic_aborts_and_goes_on() {
         let producer = ready(&broker);
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             producer.transaction(|transaction| -> Result<()> {
-                let sent = transaction.send(ProducerRecord::new("t", "debit").partition(0))?;
+                let sent =
+                    transaction.send_with_future(ProducerRecord::new("t", "debit").partition(0))?;
                 sent.get()?;
                 panic!("out of money");
             })
@@ -90,7 +92,7 @@ fn a_refused_commit_aborts() {
         let result = producer.transaction(|transaction| {
             for partition in 0..PARTITIONS {
                 let record = ProducerRecord::new("t", "refused").partition(partition);
-                drop(transaction.send(record)?);
+                transaction.send(record)?;
             }
             Ok::<_, Error>(())
         });

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use kafka_producer::common::TopicPartition;
 use kafka_producer::testing::{FakeBroker, FakeBrokerBuilder, TransactionState};
 use kafka_producer::{
     ConsumerGroupMetadata, Error, KafkaProducer, KafkaProducerBuilder, OffsetAndMetadata,
-    RecordFuture, Result,
+    RecordFuture, Result, TopicPartition,
 };
 
 use crate::producing::*;

@@ -1,7 +1,9 @@
 //! What is committed is seen whole, with its offsets; what is aborted is not; in both versions.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use kafka_producer::ErrorKind;
-use kafka_producer::testing::Api;
+use kafka_producer::testing::{Action, Api, Request, TopicConfig};
 
 use crate::producing::*;
 use crate::support::*;
@@ -112,6 +114,45 @@ fn a_commit_sends_what_lingers() {
         producer.commit_transaction().unwrap();
         assert!(sent.iter().all(|future| future.try_get().unwrap().is_ok()));
         assert_eq!(committed(&broker), everywhere(&["a"]));
+        assert_nothing_open(&broker);
+    }
+}
+
+// Java: SenderTest.testTransactionalSplitBatchAndSend, from end to end. The answer to a part is lost too, so that it comes a
+// second time.
+#[test]
+fn parts_of_a_batch_that_was_too_large_are_in_the_transaction_once() {
+    for version in VERSIONS {
+        let small = TopicConfig::new(1).max_message_bytes(5_000);
+        let cluster = cluster(version).topic_with("small", small);
+        let broker = cluster.start().unwrap();
+        let producer = transactional(&broker).linger(LONG).batch_size(60_000);
+        let producer = producer.build().unwrap();
+        producer.init_transactions().unwrap();
+        producer.begin_transaction().unwrap();
+        let values: Vec<_> = (0..60).map(|n| format!("{n:0900}")).collect();
+        let sent: Vec<_> = values
+            .iter()
+            .map(|value| send(&producer, ("small", 0), value))
+            .collect();
+        let is_part = |request: &Request| {
+            request.api == Api::Produce
+                && request.batches.iter().all(|b| b.header.size_bytes < 5_000)
+        };
+        let lost = AtomicBool::new(false);
+        broker.on_request(move |_, request| {
+            let is_first = is_part(request) && !lost.swap(true, Ordering::Relaxed);
+            is_first.then(|| Action::apply().disconnect())
+        });
+        producer.commit_transaction().unwrap();
+        assert_eq!(offsets(&sent), (0..60).collect::<Vec<_>>());
+        let seen = broker.committed_records("small").into_iter();
+        let seen: Vec<_> = seen
+            .map(|record| String::from_utf8(record.value.unwrap()).unwrap())
+            .collect();
+        assert!(seen == values, "each once, in order");
+        let batches = broker.batches("small", 0);
+        assert!(batches.len() > 10 && batches.iter().all(|b| b.header.is_transactional));
         assert_nothing_open(&broker);
     }
 }

@@ -57,6 +57,15 @@ impl Owed {
 }
 
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
+    /// Sends a record whose outcome nobody waits for by itself.
+    pub(super) fn send_without_future(
+        &self,
+        record: ProducerRecord<'_, KS::Input, VS::Input>,
+    ) -> Result<()> {
+        let sent = self.do_send(record, None, Wait::MaxBlock, false);
+        sent.map(drop).map_err(|unsent| unsent.error)
+    }
+
     /// Intercepts, waits for metadata, serializes, partitions, appends. Gives a future if `with_future`.
     pub(super) fn do_send<'a>(
         &self,

@@ -24,20 +24,58 @@ use crate::sync::Arc;
 ///
 /// What an error asks for it says itself: after [`is_abortable`](Error::is_abortable) the transaction must be aborted, and the
 /// next one can begin; after [`is_fatal`](Error::is_fatal) the producer must be closed; after a
-/// [time-out](Error::is_timeout) of one of these calls the same call takes up the wait again, and nothing else is allowed but
-/// `close`. [`transaction`](Self::transaction) does all of that by itself.
+/// [time-out](Error::is_timeout) of one of these calls, call it again. `IllegalState`, `IllegalArgument` and
+/// `WouldDeadlock` say that the call was wrong here, and have changed nothing. The manual's page
+/// [`delivery`](crate::manual::delivery#transactions) has it in a table. [`transaction`](Self::transaction) does all of that
+/// by itself, and is what most programs want:
+///
+/// ```
+/// # use kafka_producer::{KafkaProducer, ProducerRecord};
+/// # fn main() -> kafka_producer::Result<()> {
+/// # let broker = kafka_producer::testing::FakeBroker::builder().topic("debits", 1).topic("credits", 1).start()?;
+/// # let servers = broker.bootstrap_servers();
+/// let producer = KafkaProducer::builder()
+///     .bootstrap_servers(&servers)
+///     .transactional_id("payments-1")
+///     .build()?;
+/// producer.init_transactions()?;
+///
+/// producer.transaction(|transaction| {
+///     transaction.send(ProducerRecord::new("debits", "17").key("alice"))?;
+///     transaction.send(ProducerRecord::new("credits", "17").key("bob"))
+/// })?;
+/// # assert_eq!(broker.committed_records("credits").len(), 1);
+///
+/// // The same by Java's calls, where abort_transaction is the program's to make.
+/// producer.begin_transaction()?;
+/// drop(producer.send(ProducerRecord::new("debits", "18").key("alice"))?); // the commit tells if it fails
+/// producer.commit_transaction()?;
+/// # assert_eq!(broker.committed_records("debits").len(), 2);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// KIP-98 has the idea and version 1 of the protocol, KIP-360 how a producer recovers from an error, KIP-890 version 2, which
+/// is followed where the cluster has it.
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// Begins with transactions: fences off earlier producers of the same `transactional.id`, and ends what they left
     /// open. To be called once, before everything else.
     ///
+    /// When it returns, the offsets that a group has committed are those of the last transaction that was committed: a
+    /// program that goes on from them looks them up after this call.
+    ///
     /// # Errors
     ///
-    /// `IllegalState` without a `transactional.id`, or when it was called before; `Timeout`; `Authorization`, after which it
-    /// may be called again; `Fenced`; `Closed`; `WouldDeadlock` inside a callback.
+    /// - `Timeout`: no coordinator, or an earlier transaction is not ended yet. Call it again, which takes up the wait.
+    /// - `Authorization`: no right to use the id. It may be called again when the right is granted.
+    /// - `Fenced`: another producer of the same id began a moment later. Fatal.
+    /// - `UnsupportedVersion`, or what else a coordinator refuses for good. Fatal.
+    /// - `IllegalState`: no `transactional.id` is set, or this was called before.
+    /// - `Closed`, `WouldDeadlock` inside a callback.
     ///
     /// # Blocking
     ///
-    /// At most `max.block.ms`.
+    /// Until the coordinator has answered, at most `max.block.ms`.
     pub fn init_transactions(&self) -> Result<()> {
         self.make_call(
             "init_transactions",
@@ -45,11 +83,19 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         )
     }
 
-    /// Opens a transaction. Asks no broker.
+    /// Opens a transaction. From now on [`send`](Self::send) is part of it, from whichever thread.
     ///
     /// # Errors
     ///
-    /// `IllegalState` before `init_transactions` and inside a transaction; `Fenced`; `Closed`.
+    /// - `IllegalState`: `init_transactions` was not called, a transaction is open, or a call that timed out has not been
+    ///   called again.
+    /// - `Transaction`: the last transaction failed, and was not aborted. Abortable.
+    /// - `Fenced`, or what else ended the producer before. Fatal.
+    /// - `Closed`.
+    ///
+    /// # Blocking
+    ///
+    /// Never: no broker hears of a transaction before its first record or offset.
     pub fn begin_transaction(&self) -> Result<()> {
         self.open_transactions("begin_transaction")?
             .begin_transaction()
@@ -58,16 +104,26 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// Makes the offsets of a consumer group part of the transaction: they are committed with it, or not at all. An empty
     /// map changes nothing.
     ///
-    /// The consumer must not commit them itself (`enable.auto.commit=false`).
+    /// Each offset is that of the next record to consume. The consumer must not commit them itself
+    /// (`enable.auto.commit=false`), and should read with `isolation.level=read_committed`. Give `group` the generation and
+    /// the member id that the consumer has (KIP-447): by them a consumer that has lost its partitions is refused. Without
+    /// them only the `transactional.id` keeps two copies of the program apart.
     ///
     /// # Errors
     ///
-    /// `IllegalArgument` for a generation without a member; `IllegalState` outside of a transaction; abortable ones when the
-    /// group refuses, such as for a member that has lost its partitions; `Timeout`, `Fenced`, `Closed`, `WouldDeadlock`.
+    /// - `Timeout`: the offsets are still on their way. Call it again, or end the transaction: a commit waits for them, and
+    ///   is refused if they are.
+    /// - `Broker`, `Authorization` or `Transaction`: the group refused the offsets, such as those of a member that has lost
+    ///   its partitions (`ILLEGAL_GENERATION`, `UNKNOWN_MEMBER_ID`, `FENCED_INSTANCE_ID`), or the transaction failed before.
+    ///   Abortable.
+    /// - `UnsupportedVersion`: a broker before Kafka 2.5, which cannot carry a generation. Fatal.
+    /// - `Fenced`, or what else ended the producer. Fatal.
+    /// - `IllegalArgument`: a generation without a member. `IllegalState`: no transaction is open.
+    /// - `Closed`, `WouldDeadlock` inside a callback.
     ///
     /// # Blocking
     ///
-    /// At most `max.block.ms`.
+    /// Until the group's coordinator has the offsets, at most `max.block.ms`.
     pub fn send_offsets_to_transaction(
         &self,
         offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
@@ -87,17 +143,25 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         })
     }
 
-    /// Sends what is left of the transaction, and commits it. Only if this returns `Ok` was it committed for sure; what
-    /// failed with [`Delivery::MaybeWritten`](crate::Delivery::MaybeWritten) may have been.
+    /// Sends what is left of the transaction without waiting for `linger.ms`, and commits it when all of it is acknowledged.
+    /// Records that other threads send meanwhile are refused.
+    ///
+    /// Only if this returns `Ok` was it committed for sure. An error whose [`delivery`](Error::delivery) is
+    /// [`MaybeWritten`](crate::Delivery::MaybeWritten) leaves that open: the coordinator was asked, and has not said.
     ///
     /// # Errors
     ///
-    /// Abortable, if any record or offset of the transaction failed; `IllegalState` outside of a transaction; `Timeout`,
-    /// after which it may be called again; `Fenced`, `Closed`, `WouldDeadlock`.
+    /// - `Timeout`: call it again, which takes up the wait. Nothing else but `close` is allowed before it has ended.
+    /// - `Transaction`, or the record's or the coordinator's own error: something of the transaction failed, which is in
+    ///   [`source`](std::error::Error::source). Abortable: call `abort_transaction`.
+    /// - `Fenced`: another producer took over, or the transaction took longer than `transaction.timeout.ms` and the
+    ///   coordinator aborted it. Or what else ended the producer. Fatal.
+    /// - `IllegalState`: no transaction is open.
+    /// - `Closed`, `WouldDeadlock` inside a callback.
     ///
     /// # Blocking
     ///
-    /// At most `max.block.ms`.
+    /// Until the coordinator has answered, at most `max.block.ms`; records that are slow take of that time too.
     pub fn commit_transaction(&self) -> Result<()> {
         self.accumulator.begin_flush();
         let committed = self.make_call("commit_transaction", TransactionManager::begin_commit);
@@ -105,16 +169,20 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         committed
     }
 
-    /// Aborts the transaction: read-committed consumers see none of it. Records that were not sent yet fail.
+    /// Aborts the transaction: read-committed consumers see none of it, and the group's offsets are what they were. Records
+    /// that were not sent yet fail with `Transaction`; those under way are waited for. After `Ok` the next transaction can
+    /// begin, whatever was wrong with this one.
     ///
     /// # Errors
     ///
-    /// `IllegalState` outside of a transaction; `Timeout`, after which it may be called again; `Fenced`, `Closed`,
-    /// `WouldDeadlock`.
+    /// - `Timeout`: call it again, which takes up the wait. Nothing else but `close` is allowed before it has ended.
+    /// - `Fenced`, or what else ended the producer. Fatal; the coordinator aborts what is open.
+    /// - `IllegalState`: no transaction is open.
+    /// - `Closed`, `WouldDeadlock` inside a callback.
     ///
     /// # Blocking
     ///
-    /// At most `max.block.ms`.
+    /// Until the coordinator has answered, at most `max.block.ms`.
     pub fn abort_transaction(&self) -> Result<()> {
         self.make_call("abort_transaction", TransactionManager::begin_abort)
     }
@@ -126,19 +194,21 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # use kafka_producer::{KafkaProducer, ProducerRecord};
     /// # fn pay(producer: &KafkaProducer) -> kafka_producer::Result<()> {
     /// producer.transaction(|transaction| {
-    ///     drop(transaction.send(ProducerRecord::new("debits", "17").key("alice"))?);
-    ///     drop(transaction.send(ProducerRecord::new("credits", "17").key("bob"))?);
+    ///     transaction.send(ProducerRecord::new("debits", "17").key("alice"))?;
+    ///     transaction.send(ProducerRecord::new("credits", "17").key("bob"))?;
     ///     Ok(())
     /// })
     /// # }
     /// ```
     ///
-    /// Nobody has to wait for the futures: a record that fails makes the commit fail.
+    /// Nobody has to look at the single records: one that fails makes the commit fail. The error of `body` is the program's
+    /// own type, if an [`Error`] can become one.
     ///
     /// # Errors
     ///
     /// What `body` returned; or else what [`begin_transaction`](Self::begin_transaction) or
     /// [`commit_transaction`](Self::commit_transaction) did, or the abort after a refused commit, if that ends the producer.
+    /// `WouldDeadlock` inside a callback, where `body` does not run.
     /// After a time-out of the commit, call `commit_transaction` to hear its end. That another abort failed is in the log, and
     /// the next transaction will not begin.
     ///
@@ -149,6 +219,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         &self,
         body: impl FnOnce(&Transaction<'_, KS, VS>) -> Result<T, E>,
     ) -> Result<T, E> {
+        // The I/O thread could neither commit it nor abort it.
+        let io_thread = self.accumulator.io_thread();
+        io_thread.check_may_block("transaction")?;
         self.begin_transaction()?;
         let guard = AbortOnDrop(self);
         let value = body(&Transaction { producer: self })?;
@@ -221,12 +294,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
 }
 
 /// An open transaction, inside the closure of [`KafkaProducer::transaction`].
+///
+/// Threads may share it, and records that are sent by the producer itself meanwhile are part of it too.
 pub struct Transaction<'p, KS: Serializer, VS: Serializer> {
     producer: &'p KafkaProducer<KS, VS>,
 }
 
 impl<KS: Serializer, VS: Serializer> Transaction<'_, KS, VS> {
-    /// Sends a record in the transaction.
+    /// Sends a record in the transaction. Its fate is the transaction's: if it is not delivered, the commit is refused.
     ///
     /// # Errors
     ///
@@ -235,11 +310,28 @@ impl<KS: Serializer, VS: Serializer> Transaction<'_, KS, VS> {
     /// # Blocking
     ///
     /// As [`KafkaProducer::send`].
-    pub fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<RecordFuture> {
+    pub fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<()> {
+        self.producer.send_without_future(record)
+    }
+
+    /// Sends a record in the transaction, for who needs to know its offset. That it was delivered does not mean that it will
+    /// be seen: the commit decides.
+    ///
+    /// # Errors
+    ///
+    /// As [`KafkaProducer::send`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`KafkaProducer::send`].
+    pub fn send_with_future(
+        &self,
+        record: ProducerRecord<'_, KS::Input, VS::Input>,
+    ) -> Result<RecordFuture> {
         self.producer.send(record)
     }
 
-    /// Sends a record in the transaction, and calls `callback` when its fate is known.
+    /// Sends a record in the transaction, and calls `callback` when it is delivered or not, which is before the commit.
     ///
     /// # Errors
     ///
@@ -319,7 +411,7 @@ mod tests {
             .on(Api::Produce)
             .then(Action::fail(ErrorCode::INVALID_PRODUCER_EPOCH));
         let refused = producer.transaction(|transaction| {
-            let sent = transaction.send(ProducerRecord::new("orders", "value"))?;
+            let sent = transaction.send_with_future(ProducerRecord::new("orders", "value"))?;
             assert_eq!(sent.get().unwrap_err().delivery(), Delivery::NotWritten);
             broker.fence_producer("copier").unwrap();
             Ok::<(), crate::Error>(())

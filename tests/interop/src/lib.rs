@@ -14,6 +14,8 @@
 #[cfg(test)]
 mod brokers;
 #[cfg(test)]
+mod copier;
+#[cfg(test)]
 mod fake_broker;
 #[cfg(test)]
 #[path = "../../support/history.rs"]

@@ -10,6 +10,7 @@
 //! | look into the segment files | [`dump_log`] |
 //! | offsets of groups, feature levels | [`group_offsets`], [`upgrade_feature`] |
 //! | write as Java writes | [`console_produce`] |
+//! | a program that may be killed | [`Process`](process::Process) |
 //!
 //! Nothing outlives the test: see [`process`].
 
@@ -19,7 +20,7 @@ mod jars;
 mod judges;
 mod legacy;
 mod ports;
-mod process;
+pub(crate) mod process;
 mod tools;
 mod wire;
 

@@ -92,7 +92,7 @@ fn tell_watchdog(verb: &str, pid: u32) {
 
 /// A child process on the watchdog's leash.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     name: String,
 }
@@ -100,7 +100,7 @@ pub(super) struct Process {
 impl Process {
     /// Starts `program`; its standard error, and its output unless `output` is piped, are appended
     /// to `log`.
-    pub(super) fn start(name: &str, program: &[String], log: &Path, output: Output) -> Self {
+    pub(crate) fn start(name: &str, program: &[String], log: &Path, output: Output) -> Self {
         let file = File::options()
             .create(true)
             .append(true)
@@ -132,7 +132,7 @@ impl Process {
         self.child.id()
     }
 
-    pub(super) fn exit_status(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("it is our child")
     }
 
@@ -201,7 +201,7 @@ impl Drop for Process {
 }
 
 #[derive(Copy, Clone, Debug)]
-pub(super) enum Output {
+pub(crate) enum Output {
     Log,
     Piped,
 }

@@ -127,7 +127,7 @@ impl TransactionalRequestResult {
 
     fn timed_out(&self, waited: Duration) -> Error {
         let text = format!(
-            "{} was not done within {} ms (max.block.ms); only the same call, or close, may follow",
+            "{} was not done within {} ms (max.block.ms); call it again to wait on",
             self.operation,
             waited.as_millis()
         );

@@ -214,6 +214,77 @@ fn what_follows_a_refused_record_fails_with_it() {
     fixture.assert_all_memory_is_back();
 }
 
+// B14, with a batch that was split: a part that is refused takes its transaction along, and nothing of it is renumbered.
+#[test]
+fn a_part_of_a_split_batch_that_is_refused_aborts_the_transaction() {
+    let mut fixture = with_record();
+    let value = [1; 500];
+    let sent = [(); 2].map(|()| fixture.append_value(0, &value));
+    fixture.run();
+    fixture.answer(ErrorCode::MESSAGE_TOO_LARGE, -1);
+    fixture.run();
+    fixture.answer(NONE, 1);
+    fixture.run();
+    assert_eq!(fixture.base_sequences(), [2]);
+    fixture.answer(OUT_OF_ORDER, -1);
+    fixture.run();
+    assert_eq!(sent[0].offset(), 1);
+    assert!(sent[1].error().is_abortable());
+    fixture.assert_abortable();
+    fixture.abort(&[ApiKey::EndTxn, ApiKey::InitProducerId]);
+    fixture.begin();
+    fixture.send_added(0);
+    assert_eq!(fixture.sent_sequences(), [sequence(1, 0, 1)]);
+}
+
+// The abort comes between the parts: the end waits for all of them, as brokers may have the one that is under way.
+#[test]
+fn an_abort_waits_for_the_parts_of_a_split_batch() {
+    let mut fixture = with_record();
+    let value = [1; 500];
+    let sent = [(); 2].map(|()| fixture.append_value(0, &value));
+    fixture.run();
+    fixture.answer(ErrorCode::MESSAGE_TOO_LARGE, -1);
+    fixture.run();
+    let result = fixture.manager().begin_abort().unwrap();
+    fixture.run();
+    assert_eq!(fixture.apis(), [ApiKey::Produce]);
+    fixture.answer(NONE, 1);
+    fixture.run();
+    assert_eq!(fixture.base_sequences(), [2]);
+    fixture.answer(NONE, 2);
+    fixture.run();
+    assert!(sent.iter().all(Sent::is_done));
+    fixture.serve(ApiKey::EndTxn, ended(NONE));
+    outcome(&result).unwrap().unwrap();
+    fixture.assert_all_memory_is_back();
+}
+
+// A coordinator whose epochs are used up answers the bump with another producer id.
+#[test]
+fn a_bump_may_bring_another_producer_id() {
+    let (mut fixture, _) = refused(ErrorCode::INVALID_RECORD);
+    let result = fixture.manager().begin_abort().unwrap();
+    fixture.serve(ApiKey::EndTxn, ended(NONE));
+    let next = ProducerIdAndEpoch {
+        producer_id: 7,
+        epoch: 0,
+    };
+    fixture.serve_producer_id(next);
+    outcome(&result).unwrap().unwrap();
+    assert_eq!(fixture.manager().producer_id_and_epoch(), next);
+    fixture.begin();
+    let sent = fixture.send_added(0);
+    let expected = BatchSequence {
+        producer: next,
+        ..sequence(0, 0, 1)
+    };
+    assert_eq!(fixture.sent_sequences(), [expected]);
+    fixture.answer(NONE, 2);
+    assert_eq!(sent.offset(), 2);
+    fixture.commit();
+}
+
 // Answers in another order: the later ones are tried again until the first one's fate is known, and then given up.
 #[test]
 fn batches_behind_a_gap_are_abandoned() {
