@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! cargo bench --features _internals --bench micro
+//! cargo bench --features _internals,zstd --bench micro -- batch    # those whose names contain this
 //! ```
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
@@ -15,8 +16,9 @@
 )]
 
 use std::hint::black_box;
+use std::sync::Barrier;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kafka_producer::_internals::{
@@ -66,7 +68,30 @@ fn numbers(criterion: &mut Criterion) {
     }
 }
 
-/// Records a second of a batch that is filled and closed again and again.
+/// Values of some words each, no two alike: what a codec does to one value over and over says nothing.
+fn values(size: usize) -> Vec<Vec<u8>> {
+    const WORDS: [&str; 12] = [
+        "order", "customer", "amount", "EUR", "status", "shipped", "{", "}", "\":\"", ",", "id",
+        "2026",
+    ];
+    let mut state = 1_u32;
+    let mut word = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let number = state >> 16;
+        format!("{}{number}", WORDS[number as usize % WORDS.len()])
+    };
+    let value = |_| {
+        let mut value = Vec::with_capacity(size + 16);
+        while value.len() < size {
+            value.extend_from_slice(word().as_bytes());
+        }
+        value.truncate(size);
+        value
+    };
+    (0..1_000).map(value).collect()
+}
+
+/// A batch that is filled and closed again and again: every append of it, and its checksum.
 fn batches(criterion: &mut Criterion) {
     let headers = Headers::new();
     let mut group = criterion.benchmark_group("batch");
@@ -84,16 +109,18 @@ fn batches(criterion: &mut Criterion) {
     for codec in codecs {
         let compression = Compression::new(codec).expect("built in");
         for (batch_size, value_size) in [(16 << 10, 100), (1 << 20, 100), (1 << 20, 1_000)] {
-            let value: Vec<u8> = (b'a'..=b'z').cycle().take(value_size).collect();
-            let records = (batch_size / (value_size + 20)) as u64;
+            let values = values(value_size);
+            // A record takes at most 20 bytes besides its value, and a codec is expected to add a twentieth.
+            let records = batch_size / (value_size + 20) * 19 / 20;
             let mut buffer = Vec::with_capacity(batch_size);
             let name = format!("{codec:?}/{value_size} B in {batch_size}").to_lowercase();
-            group.throughput(Throughput::Elements(records));
+            group.throughput(Throughput::Elements(records as u64));
             group.bench_function(name, |bencher| {
                 bencher.iter(|| {
                     let mut batch = Batch::new(std::mem::take(&mut buffer), &compression);
-                    for _ in 0..records {
-                        batch.try_append(TIMESTAMP, None, black_box(&value), &headers);
+                    for value in values.iter().cycle().take(records) {
+                        let fits = batch.try_append(TIMESTAMP, None, black_box(value), &headers);
+                        assert!(fits, "the batch is not what is measured");
                     }
                     buffer = batch.close();
                 });
@@ -116,19 +143,24 @@ fn batches(criterion: &mut Criterion) {
     });
 }
 
+/// One topic after the other, so that none stays in the cache by itself.
 fn lookups(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("topic lookup");
     for topics in [1, 1_000, 10_000] {
         let cluster = Cluster::new(topics);
-        let name = format!("topic-{}", topics - 1);
+        let names: Vec<_> = (0..topics).map(|topic| format!("topic-{topic}")).collect();
+        let mut names = names.iter().cycle();
         group.bench_function(BenchmarkId::from_parameter(topics), |bencher| {
-            bencher.iter(|| cluster.partition_count(black_box(&name)).expect("a topic"));
+            bencher.iter(|| {
+                let name = names.next().expect("there are topics");
+                cluster.partition_count(black_box(name)).expect("a topic")
+            });
         });
     }
     group.finish();
 }
 
-/// Threads that take memory for a batch and give it back.
+/// Threads that take memory for a batch and give it back. The figure is the time in which every thread does so once.
 fn buffer_memory(criterion: &mut Criterion) {
     const SIZE: usize = 16 << 10;
     let mut group = criterion.benchmark_group("buffer pool");
@@ -137,24 +169,38 @@ fn buffer_memory(criterion: &mut Criterion) {
     for (name, total) in [("free", 64 * SIZE), ("short", 2 * SIZE)] {
         for threads in [1, 4, 16] {
             let pool = BufferPool::new(total, SIZE);
+            group.throughput(Throughput::Elements(threads as u64));
             group.bench_function(format!("{name}/{threads} threads"), |bencher| {
                 bencher.iter_custom(|rounds| {
-                    let started = std::time::Instant::now();
-                    thread::scope(|scope| {
-                        for _ in 0..threads {
-                            scope.spawn(|| {
-                                for _ in 0..rounds {
-                                    pool.allocate(SIZE).expect("memory comes back");
-                                }
-                            });
-                        }
-                    });
-                    started.elapsed()
+                    together(threads, rounds, || {
+                        pool.allocate(SIZE).expect("memory comes back");
+                    })
                 });
             });
         }
     }
     group.finish();
+}
+
+/// The time that the threads take, each for `rounds`, from when all of them have started.
+fn together(threads: usize, rounds: u64, operation: impl Fn() + Sync) -> Duration {
+    let start = Barrier::new(threads + 1);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    (0..rounds).for_each(|_| operation());
+                })
+            })
+            .collect();
+        start.wait();
+        let started = Instant::now();
+        for worker in workers {
+            worker.join().expect("no worker panics");
+        }
+        started.elapsed()
+    })
 }
 
 fn responses(criterion: &mut Criterion) {

@@ -7,15 +7,24 @@
     reason = "thin coats for benches, which nobody else is to use"
 )]
 
+mod loopback;
+
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
+use self::loopback::{Loopback, Topics};
+use crate::client::NetworkClient;
 use crate::common::{Headers, Node, NodeId, PartitionInfo, TopicInfo, Uuid};
 use crate::error::Result;
-use crate::producer::internals;
+use crate::producer::{KafkaProducer, ProducerConfig, internals};
 use crate::protocol::messages::{
-    LeaderIdAndEpoch, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+    LeaderIdAndEpoch, PartitionProduceResponse, ProducePartition, ProduceResponse, ProduceTopic,
+    TopicProduceResponse,
 };
-use crate::protocol::{ErrorCode, Message, Reader, Writer};
+use crate::protocol::{
+    ApiKey, ErrorCode, Message, Reader, RecordSet, RequestBody, RequestHeader, Writer,
+    encode_request,
+};
 use crate::record::{self, CompressionType, DefaultRecord, MemoryRecordsBuilder, ProducerState};
 use crate::sync::Arc;
 use crate::utils::{self, SystemTime};
@@ -35,6 +44,40 @@ impl Compression {
     /// `None` for a codec that is not built in.
     pub fn new(kind: CompressionType) -> Option<Self> {
         record::Compression::new(kind, None).ok().map(Self)
+    }
+}
+
+/// A producer whose I/O thread is whoever calls [`run_once`](Self::run_once), on a cluster that answers in the same thread:
+/// what it does is the same in every run. Nothing in it may wait for the I/O thread: use `try_send`.
+pub struct ThreadlessProducer {
+    /// Not dropped: that would wait for a thread.
+    producer: ManuallyDrop<KafkaProducer>,
+    sender: internals::Sender<NetworkClient<Loopback>>,
+}
+
+impl ThreadlessProducer {
+    /// On topics `topic-0` and so on, each with as many partitions.
+    pub fn new(mut config: ProducerConfig, topics: u32, partitions: i32) -> Result<Self> {
+        config.set("bootstrap.servers", "127.0.0.1:9092")?;
+        let topics = Topics {
+            count: topics,
+            partitions,
+        };
+        let builder = KafkaProducer::builder().config(config);
+        let (producer, sender) = builder.assemble(|_, _| Ok(Loopback::new(topics)))?;
+        Ok(Self {
+            producer: ManuallyDrop::new(producer),
+            sender,
+        })
+    }
+
+    pub fn producer(&self) -> &KafkaProducer {
+        &self.producer
+    }
+
+    /// One round of the I/O thread's loop.
+    pub fn run_once(&mut self) {
+        self.sender.run_once();
     }
 }
 
@@ -119,6 +162,42 @@ impl Cluster {
 
     pub fn partition_count(&self, topic: &str) -> Option<usize> {
         self.0.partition_count(topic)
+    }
+}
+
+/// A Produce request with a batch for each partition of a topic, of version 12.
+pub struct ProduceRequest(RequestHeader, RequestBody);
+
+impl ProduceRequest {
+    pub fn new(partitions: i32, batch: Vec<u8>) -> Self {
+        let records = RecordSet::from(batch);
+        let partition = |index| ProducePartition {
+            index,
+            records: Some(records.clone()),
+        };
+        let topic = ProduceTopic {
+            name: "orders".into(),
+            topic_id: Uuid::ZERO,
+            partitions: (0..partitions).map(partition).collect(),
+        };
+        let header = RequestHeader {
+            api_key: ApiKey::Produce.id(),
+            api_version: PRODUCE_VERSION,
+            correlation_id: 1,
+            client_id: Some("producer-1".into()),
+        };
+        let request = crate::protocol::messages::ProduceRequest {
+            transactional_id: None,
+            acks: -1,
+            timeout_ms: 30_000,
+            topics: vec![topic],
+        };
+        Self(header, request.into())
+    }
+
+    /// Encodes it, and gives the number of bytes; 0 if it cannot be encoded.
+    pub fn encode(&self) -> usize {
+        encode_request(&self.0, &self.1).map_or(0, |message| message.len())
     }
 }
 

@@ -48,7 +48,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "_internals",
         &[
-            "sync", "utils", "common", "protocol", "record", "error", "producer",
+            "sync", "utils", "common", "protocol", "record", "network", "error", "client",
+            "producer",
         ],
     ),
     // The test broker is the other side of the wire: it knows the formats, and nothing of the producer.

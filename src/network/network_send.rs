@@ -69,7 +69,7 @@ impl NetworkSend {
     }
 
     /// One vectored write of what is left. Returns how much of it `sink` took.
-    pub(super) fn write_to(&mut self, sink: &mut impl Write) -> io::Result<usize> {
+    pub(crate) fn write_to(&mut self, sink: &mut impl Write) -> io::Result<usize> {
         let Some(size) = self.size else {
             let text = format!("a message of {} bytes fits no frame", self.message.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));

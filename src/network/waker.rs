@@ -23,7 +23,7 @@ struct Shared {
 
 impl Waker {
     /// `notify` makes the poll return, now or when it next waits.
-    pub(super) fn new(notify: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(notify: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self {
             shared: Arc::new(Shared {
                 pending: AtomicBool::new(false),
@@ -62,7 +62,7 @@ impl Waker {
     /// later finds the flag clear and notifies, which ends the next wait at once. What remains is harmless: a caller
     /// set the flag, the wait ended for another reason and the flag was cleared, and only then the caller notifies.
     /// The next wait then ends once for nothing.
-    pub(super) fn acknowledge(&self) {
+    pub(crate) fn acknowledge(&self) {
         // A swap and not a store: only an acquiring read of the flag makes the caller's work visible.
         self.shared.pending.swap(false, Ordering::AcqRel);
     }

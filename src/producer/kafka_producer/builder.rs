@@ -26,6 +26,9 @@ use crate::protocol::ApiKey;
 use crate::sync::Arc;
 use crate::utils::{ExponentialBackoff, KafkaThread, SystemTime, Time};
 
+/// What runs on the I/O thread.
+type NetworkSender<S> = Sender<NetworkClient<S>>;
+
 /// Sets up a [`KafkaProducer`]: its configuration, and the parts of it that are code.
 pub struct KafkaProducerBuilder<KS: Serializer = BytesSerializer, VS: Serializer = BytesSerializer>
 {
@@ -119,6 +122,27 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
     ///
     /// While the names of `bootstrap.servers` are resolved.
     pub fn build(self) -> Result<KafkaProducer<KS, VS>> {
+        let (producer, sender) = self.assemble(selector)?;
+        let ended = producer.io_thread.clone();
+        let name = format!("kafka-producer-network-thread | {}", producer.client_id);
+        let spawned = KafkaThread::spawn(name, move || {
+            sender.run();
+            ended.set_ended();
+        });
+        if let Err(error) = spawned {
+            // The producer is closed when it is dropped, and is not to wait for a thread that never began.
+            producer.io_thread.set_ended();
+            let text = "the operating system refuses the producer's I/O thread";
+            return Err(Error::new(ErrorKind::Internal, text).caused_by(error));
+        }
+        Ok(producer)
+    }
+
+    /// The producer, and what its I/O thread is to run.
+    pub(crate) fn assemble<S: Selectable>(
+        self,
+        selector: impl FnOnce(&ResolvedConfig, &Arc<dyn Time>) -> Result<S>,
+    ) -> Result<(KafkaProducer<KS, VS>, NetworkSender<S>)> {
         let config = self.config.resolve()?;
         let time: Arc<dyn Time> = Arc::new(SystemTime);
         let metadata = metadata(&config, &*time)?;
@@ -134,19 +158,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             transaction_manager: manager.clone(),
             time,
         });
-        let control = sender.control();
-        let io_thread = IoThreadHandle::default();
-        let ended = io_thread.clone();
-        let name = format!("kafka-producer-network-thread | {}", config.client_id);
-        KafkaThread::spawn(name, move || {
-            sender.run();
-            ended.set_ended();
-        })
-        .map_err(|error| {
-            let text = "the operating system refuses the producer's I/O thread";
-            Error::new(ErrorKind::Internal, text).caused_by(error)
-        })?;
-        Ok(KafkaProducer {
+        let producer = KafkaProducer {
             client_id: config.client_id,
             max_block: config.max_block,
             max_request_size: config.max_request_size,
@@ -162,10 +174,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             metadata,
             accumulator,
             transactions: manager.filter(|manager| manager.is_transactional()),
-            control,
-            io_thread,
+            control: sender.control(),
+            io_thread: IoThreadHandle::default(),
             time: SystemTime,
-        })
+        };
+        Ok((producer, sender))
     }
 }
 
@@ -271,12 +284,12 @@ fn selector(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Selector> {
     })
 }
 
-fn network_client(
+fn network_client<S: Selectable>(
     config: &ResolvedConfig,
-    selector: Selector,
+    selector: S,
     metadata: &Arc<Metadata>,
     time: &Arc<dyn Time>,
-) -> NetworkClient<Selector> {
+) -> NetworkClient<S> {
     let waker = selector.waker();
     let name = format!("kafka-producer-resolver-thread | {}", config.client_id);
     let resolver =

@@ -12,6 +12,8 @@ use crate::Failure;
 pub(super) struct ClientUnderTest {
     pub(super) name: &'static str,
     pub(super) version: &'static str,
+    /// What it has where a scenario leaves it at its own defaults.
+    pub(super) defaults: &'static str,
     kind: Kind,
 }
 
@@ -30,29 +32,54 @@ pub(super) enum Availability {
     Missing(String),
 }
 
-const fn client(name: &'static str, version: &'static str, kind: Kind) -> ClientUnderTest {
+const fn client(
+    name: &'static str,
+    version: &'static str,
+    defaults: &'static str,
+    kind: Kind,
+) -> ClientUnderTest {
     ClientUnderTest {
         name,
         version,
+        defaults,
         kind,
     }
 }
 
+const JAVA_DEFAULTS: &str = "linger 5 ms, batches of 16 KiB, buffer of 32 MiB";
+
 pub(super) const CLIENTS: [ClientUnderTest; 8] = [
-    client("ours", "kafka-producer of this tree", Kind::BuiltIn),
+    client(
+        "ours",
+        "kafka-producer of this tree",
+        JAVA_DEFAULTS,
+        Kind::BuiltIn,
+    ),
     client(
         "librdkafka",
         "2.12.1 through rdkafka 0.39 (`ThreadedProducer`, `FutureProducer`)",
+        "linger 5 ms, batches of 1,000,000 B or 10,000 records, buffer of 1 GiB or 100,000 records",
         Kind::BuiltIn,
     ),
-    client("franz-go", "1.22.2", Kind::Go),
-    client("java", "kafka-clients 4.3.1", Kind::Java),
-    client("confluent", "confluent-kafka 1.0.0", Kind::OnTokio),
-    client("kacrab", "0.4.0", Kind::OnTokio),
-    client("krafka", "0.28.1", Kind::OnTokio),
+    client(
+        "franz-go",
+        "1.22.2",
+        "linger 10 ms, which `ProduceSync` does not wait for, batches of 1,000,012 B, buffer of 50,000 records",
+        Kind::Go,
+    ),
+    client("java", "kafka-clients 4.3.1", JAVA_DEFAULTS, Kind::Java),
+    client(
+        "confluent",
+        "confluent-kafka 1.0.0",
+        JAVA_DEFAULTS,
+        Kind::OnTokio,
+    ),
+    client("kacrab", "0.4.0", JAVA_DEFAULTS, Kind::OnTokio),
+    client("krafka", "0.28.1", JAVA_DEFAULTS, Kind::OnTokio),
     client(
         "floor",
         "one thread that encodes and writes; a ping-pong of one record",
+        "batches as the scenario says, or of 16 KiB",
         Kind::Floor,
     ),
 ];

@@ -61,14 +61,9 @@ impl Plan {
         if scenarios.is_empty() {
             return Err("no scenario has such a name; see --list".into());
         }
-        let chosen = |client: &&ClientUnderTest| {
-            clients
-                .as_ref()
-                .is_none_or(|names| names.contains(&client.name))
-        };
         Ok(Self {
             scenarios,
-            clients: CLIENTS.iter().filter(chosen).collect(),
+            clients: chosen_clients(clients.as_deref())?,
             rounds: arguments
                 .number("rounds", if quick { 1 } else { 5 })?
                 .max(1),
@@ -83,6 +78,19 @@ impl Plan {
     }
 }
 
+/// In the order of [`CLIENTS`]; no names are all of them.
+fn chosen_clients(names: Option<&[&str]>) -> Result<Vec<&'static ClientUnderTest>, Failure> {
+    let Some(names) = names else {
+        return Ok(CLIENTS.iter().collect());
+    };
+    let is_known = |name: &&&str| CLIENTS.iter().any(|client| client.name == **name);
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        return Err(format!("no client is called {unknown}; see --list").into());
+    }
+    let chosen = CLIENTS.iter().filter(|client| names.contains(&client.name));
+    Ok(chosen.collect())
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.flag("help") {
         print!("{HELP}");
@@ -90,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     if arguments.flag("list") {
         for scenario in scenarios() {
-            println!("{:24} {}", scenario.name, scenario.about);
+            println!("{:30} {}", scenario.name, scenario.about);
         }
         let names: Vec<_> = CLIENTS.iter().map(|client| client.name).collect();
         println!("clients: {}", names.join(" "));
@@ -148,7 +156,7 @@ fn run_scenario(
                 process::drive(client, command, scenario, &sink.servers, plan.duration_ms);
             let after = sink.received()?;
             match figures.and_then(|figures| held_against(figures, &before, &after, scenario)) {
-                Ok(figures) => row.rounds.push(figures),
+                Ok(figures) => row.rounds.push((round, figures)),
                 Err(failure) => {
                     eprintln!("{} {}: {failure}", scenario.name, client.name);
                     row.failures.push(failure.to_string());

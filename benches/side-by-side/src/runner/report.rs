@@ -11,7 +11,8 @@ use crate::Failure;
 /// The rounds of one client in one scenario.
 pub(super) struct Row {
     client: &'static ClientUnderTest,
-    pub(super) rounds: Vec<Figures>,
+    /// With their numbers: a round that does not count is missing.
+    pub(super) rounds: Vec<(u64, Figures)>,
     pub(super) failures: Vec<String>,
 }
 
@@ -29,7 +30,7 @@ impl Row {
     }
 
     fn median(&self, figure: impl Fn(&Figures) -> f64) -> f64 {
-        median(self.rounds.iter().map(figure).collect())
+        median(self.rounds.iter().map(|(_, round)| figure(round)).collect())
     }
 }
 
@@ -120,7 +121,8 @@ impl Report {
 
     pub(super) fn clients<'a>(&mut self, clients: impl Iterator<Item = &'a ClientUnderTest>) {
         for client in clients {
-            self.line(&format!("- {}: {}", client.name, client.version));
+            let (name, version, defaults) = (client.name, client.version, client.defaults);
+            self.line(&format!("- {name}: {version}; defaults: {defaults}"));
         }
     }
 
@@ -228,12 +230,11 @@ impl Report {
             if better(a, b) == b { row } else { best }
         });
         let against = |row: &Row| {
-            let rounds = ours.rounds.iter().zip(&row.rounds);
-            median(
-                rounds
-                    .map(|(ours, other)| figure(ours) / figure(other))
-                    .collect(),
-            )
+            let ratios = ours.rounds.iter().filter_map(|(round, ours)| {
+                let (_, other) = row.rounds.iter().find(|(other, _)| other == round)?;
+                Some(figure(ours) / figure(other))
+            });
+            median(ratios.collect())
         };
         let mut words = Vec::new();
         if let Some(best) = best {

@@ -116,7 +116,7 @@ impl Scenario {
             Settings::Large => "linger 5 ms, batches of 1 MiB, buffer of 64 MiB".to_owned(),
         };
         if let Some(linger_ms) = self.linger_ms {
-            words.push_str(&format!(" but linger {linger_ms} ms"));
+            words.push_str(&format!(", but linger {linger_ms} ms"));
         }
         words.push_str(&format!(
             "; {} B, {} thread(s), {} topic(s) of {} partition(s) on {} node(s)",
@@ -175,7 +175,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario { name: "blocking-defaults", about: "one thread waits for each record", has_floor: true, ..blocking.clone() },
         Scenario { name: "blocking-linger-0", about: "one thread waits for each record, without linger", linger_ms: Some(0), has_floor: true, ..blocking.clone() },
         Scenario { name: "blocking-16-threads", about: "16 threads wait for each record", threads: 16, ..blocking.clone() },
-        Scenario { name: "blocking-256-threads", about: "256 threads wait for each record", threads: 256, ..blocking },
+        Scenario { name: "blocking-256-threads", about: "256 threads wait for each record", threads: 256, ..blocking.clone() },
+        Scenario { name: "blocking-16-threads-linger-0", about: "16 threads wait for each record, without linger", threads: 16, linger_ms: Some(0), ..blocking.clone() },
+        Scenario { name: "blocking-256-threads-linger-0", about: "256 threads wait for each record, without linger", threads: 256, linger_ms: Some(0), ..blocking },
         Scenario { name: "delay-1ms", about: "one partition, 1 KB, a round trip of 1 ms", delay_ms: 1, ..kilobyte.clone() },
         Scenario { name: "delay-10ms", about: "one partition, 1 KB, a round trip of 10 ms", delay_ms: 10, ..kilobyte.clone() },
         Scenario { name: "delay-50ms", about: "one partition, 1 KB, a round trip of 50 ms", delay_ms: 50, ..kilobyte },
