@@ -61,7 +61,7 @@ impl<'a> DefaultRecord<'a> {
     ///
     /// # Errors
     /// A length does not fit the format, or a batch with only this record does not.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(
         key: Option<&'a [u8]>,
         value: Option<&'a [u8]>,

@@ -124,12 +124,10 @@ impl MemoryRecordsBuilder {
         if timestamp < 0 && timestamp != NO_TIMESTAMP {
             return Err(RecordError::InvalidTimestamp(timestamp));
         }
-        match &self.records {
-            Records::Plain(_) | Records::Compressed(_) if self.record_count < i32::MAX => Ok(()),
-            Records::Plain(_) | Records::Compressed(_) => Err(RecordError::TooLong("record count")),
-            Records::Closed(_) => Err(RecordError::Closed),
-            Records::Failed(error) => Err(error.clone().into()),
+        if self.record_count == i32::MAX {
+            return Err(RecordError::TooLong("record count"));
         }
+        Ok(())
     }
 
     /// The exact size of a record if it comes next.

@@ -1,12 +1,12 @@
 //! Kafka producers side by side: ours and every rival that can be built here, against one sink broker.
 //!
 //! ```text
-//! cargo run --release -p kafka-producer-side-by-side --features rivals
-//! cargo run --release -p kafka-producer-side-by-side -- --quick
+//! cargo run --profile bench -p kafka-producer-side-by-side --features rivals
+//! cargo run --profile bench -p kafka-producer-side-by-side -- --quick
 //! ```
 //!
 //! The first command runs everything and writes `RESULTS.md`; `-- --help` names the options. `sink` and `drive` are the
-//! processes that it starts.
+//! processes that it starts. The profile is the workspace's own: fat LTO, for every client in Rust.
 
 #![allow(
     clippy::disallowed_methods,

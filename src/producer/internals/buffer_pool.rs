@@ -2,7 +2,8 @@
 //!
 //! Every batch reserves its size here before it exists and gives the reservation back when the last owner of its bytes
 //! drops them; nobody can forget to, do it twice, or do it while a socket still reads the bytes. The count is of reserved
-//! bytes, so that buffers of any size share the bound; buffers of `batch.size` are kept and used again.
+//! bytes, so that buffers of any size share the bound. Buffers of `batch.size` are kept and used again, and so are those of
+//! twice that, four times and so on, which grown batches have: fresh memory of the system costs a page fault for each 4 KiB.
 //!
 //! Threads: caller threads allocate, the I/O thread mostly gives back.
 //! Locks: one mutex, held for arithmetic only. Memory is taken from the allocator outside it.
@@ -29,13 +30,22 @@ pub(crate) struct BufferPool {
 
 #[derive(Debug)]
 struct State {
-    /// Empty buffers with a capacity of `poolable_size`, the warmest at the back.
-    free: Vec<Vec<u8>>,
+    free: FreeBuffers,
     /// Bytes that are neither reserved nor in `free`.
     non_pooled_available: usize,
     /// One for each blocked thread, oldest first.
     waiters: VecDeque<Arc<Condvar>>,
     closed: bool,
+}
+
+/// Empty buffers, by size.
+#[derive(Debug)]
+struct FreeBuffers {
+    smallest: usize,
+    /// Those of `smallest` bytes, of twice that, of four times that and so on; in each the warmest at the back.
+    by_doublings: Vec<Vec<Vec<u8>>>,
+    /// The capacity of all.
+    bytes: usize,
 }
 
 /// A buffer together with the reservation that it stands on. Dropping it gives both back.
@@ -85,11 +95,69 @@ impl Drop for PooledBuffer {
     }
 }
 
+impl State {
+    fn available(&self) -> usize {
+        self.non_pooled_available + self.free.bytes
+    }
+
+    /// Turns kept buffers into plain available bytes until there are `size` of them or no kept buffer is left.
+    fn free_up(&mut self, size: usize) {
+        while self.non_pooled_available < size {
+            let Some(buffer) = self.free.pop_largest() else {
+                return;
+            };
+            self.non_pooled_available += buffer.capacity();
+        }
+    }
+}
+
+impl FreeBuffers {
+    fn new(smallest: usize) -> Self {
+        Self {
+            smallest,
+            by_doublings: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Where buffers of `size` are, if they are kept at all.
+    fn doublings(&self, size: usize) -> Option<usize> {
+        let multiple = size.checked_div(self.smallest)?;
+        let is_kept = multiple.is_power_of_two() && multiple * self.smallest == size;
+        is_kept.then(|| multiple.trailing_zeros() as usize)
+    }
+
+    fn push(&mut self, doublings: usize, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.bytes += buffer.capacity();
+        if self.by_doublings.len() <= doublings {
+            self.by_doublings.resize_with(doublings + 1, Vec::new);
+        }
+        if let Some(buffers) = self.by_doublings.get_mut(doublings) {
+            buffers.push(buffer);
+        }
+    }
+
+    fn pop(&mut self, size: usize) -> Option<Vec<u8>> {
+        let doublings = self.doublings(size)?;
+        let buffer = self.by_doublings.get_mut(doublings)?.pop()?;
+        self.bytes -= buffer.capacity();
+        Some(buffer)
+    }
+
+    fn pop_largest(&mut self) -> Option<Vec<u8>> {
+        let buffer = self.by_doublings.iter_mut().rev().find_map(Vec::pop)?;
+        self.bytes -= buffer.capacity();
+        Some(buffer)
+    }
+}
+
 impl BufferPool {
-    /// A pool of `total` bytes that keeps buffers of `poolable_size` for further use.
+    /// A pool of `total` bytes that keeps buffers of `poolable_size`, and of that doubled any number of times, for further
+    /// use.
     pub(crate) fn new(total: usize, poolable_size: usize, time: Arc<dyn Time>) -> Arc<Self> {
         let state = State {
-            free: Vec::new(),
+            free: FreeBuffers::new(poolable_size),
             non_pooled_available: total,
             waiters: VecDeque::new(),
             closed: false,
@@ -184,7 +252,7 @@ impl BufferPool {
                         return Ok(recycled);
                     }
                 }
-                self.free_up(state, size - gathered);
+                state.free_up(size - gathered);
                 let piece = (size - gathered).min(state.non_pooled_available);
                 state.non_pooled_available -= piece;
                 gathered += piece;
@@ -224,24 +292,15 @@ impl BufferPool {
         reason = "whether it is free, and whether a buffer comes with it"
     )]
     fn reserve(&self, state: &mut State, size: usize) -> Option<Option<Vec<u8>>> {
-        if size == self.poolable_size {
-            if let Some(buffer) = state.free.pop() {
-                return Some(Some(buffer));
-            }
+        if let Some(buffer) = state.free.pop(size) {
+            return Some(Some(buffer));
         }
-        if self.available(state) < size {
+        if state.available() < size {
             return None;
         }
-        self.free_up(state, size);
+        state.free_up(size);
         state.non_pooled_available -= size;
         Some(None)
-    }
-
-    /// Turns kept buffers into plain available bytes until there are `size` of them or no kept buffer is left.
-    fn free_up(&self, state: &mut State, size: usize) {
-        while state.non_pooled_available < size && state.free.pop().is_some() {
-            state.non_pooled_available += self.poolable_size;
-        }
     }
 
     /// Puts memory behind a reservation. If the allocator has none the reservation is given back.
@@ -264,38 +323,33 @@ impl BufferPool {
         Ok(buffer)
     }
 
-    fn deallocate(&self, mut bytes: Vec<u8>, size: usize) {
+    fn deallocate(&self, bytes: Vec<u8>, size: usize) {
         let mut state = self.state.lock();
-        if size == self.poolable_size && bytes.capacity() == size && !state.closed {
-            bytes.clear();
-            state.free.push(bytes);
-        } else {
-            state.non_pooled_available += size;
+        let is_as_given = bytes.capacity() == size && !state.closed;
+        match state.free.doublings(size).filter(|_| is_as_given) {
+            Some(doublings) => state.free.push(doublings, bytes),
+            None => state.non_pooled_available += size,
         }
         debug_assert!(
-            self.available(&state) <= self.total,
+            state.available() <= self.total,
             "more memory came back than was given"
         );
         self.signal_first_waiter(&state);
     }
 
     fn signal_first_waiter(&self, state: &State) {
-        if self.available(state) > 0 || state.closed {
+        if state.available() > 0 || state.closed {
             if let Some(first) = state.waiters.front() {
                 first.notify_one();
             }
         }
     }
 
-    fn available(&self, state: &State) -> usize {
-        state.non_pooled_available + state.free.len() * self.poolable_size
-    }
-
     fn exhausted(&self, size: usize, max_block: Duration, state: &State) -> Error {
         let text = format!(
             "no {size} bytes of buffer memory became free within {} ms (max.block.ms): {} of {} bytes (buffer.memory) are free, batch.size is {}",
             max_block.as_millis(),
-            self.available(state),
+            state.available(),
             self.total,
             self.poolable_size
         );
@@ -322,7 +376,7 @@ impl BufferPool {
     /// The bytes that nobody has reserved.
     #[cfg(test)]
     pub(crate) fn available_memory(&self) -> usize {
-        self.available(&self.state.lock())
+        self.state.lock().available()
     }
 
     /// The size of the pool: `buffer.memory`.

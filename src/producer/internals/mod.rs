@@ -8,6 +8,7 @@ mod produce_request_result;
 mod producer_batch;
 mod record_accumulator;
 mod sender;
+mod thunks;
 pub(crate) mod transaction_manager;
 
 pub(crate) use buffer_pool::BufferPool;

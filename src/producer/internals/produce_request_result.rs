@@ -1,7 +1,7 @@
 //! The result of a batch, on which all futures of its records wait. Java: `ProduceRequestResult`.
 //!
-//! Locks: one mutex and one condition variable per batch. They open after the callbacks of the batch have run, so whoever
-//! saw a future complete also saw the callback's effects.
+//! Locks: one latch per batch. It opens after the callbacks of the batch have run, so whoever saw a future complete also saw
+//! the callback's effects.
 //!
 //! Differs from Java: when a batch is split, the result holds the results of the parts instead of every record's future
 //! being chained to a new one; whoever waits, `flush` included, goes on to the parts (KAFKA-19479).
@@ -13,7 +13,7 @@ use super::io_thread::IoThreadId;
 use super::record_accumulator::PartitionQueue;
 use crate::common::TopicPartition;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, Latch, OnceLock, Ordering};
 use crate::utils::{SystemTime, Time};
 
 /// See the module's documentation.
@@ -21,8 +21,9 @@ pub(crate) struct ProduceRequestResult {
     partition: Arc<PartitionQueue>,
     /// Somebody waits for a record of this batch, so it is to be sent without waiting for `linger.ms`.
     expedited: AtomicBool,
-    outcome: Mutex<Option<Outcome>>,
-    done: Condvar,
+    /// There when `done` is open.
+    outcome: OnceLock<Outcome>,
+    done: Latch,
 }
 
 /// What became of a batch.
@@ -68,8 +69,8 @@ impl ProduceRequestResult {
         Arc::new(Self {
             partition,
             expedited: AtomicBool::new(false),
-            outcome: Mutex::new(None),
-            done: Condvar::new(),
+            outcome: OnceLock::new(),
+            done: Latch::default(),
         })
     }
 
@@ -83,15 +84,13 @@ impl ProduceRequestResult {
 
     /// Opens the result. Only the first outcome counts.
     pub(crate) fn complete(&self, outcome: Outcome) {
-        let mut slot = self.outcome.lock();
-        debug_assert!(slot.is_none(), "a batch completed twice");
-        slot.get_or_insert(outcome);
-        drop(slot);
-        self.done.notify_all();
+        let is_first = self.outcome.set(outcome).is_ok();
+        debug_assert!(is_first, "a batch completed twice");
+        self.done.open();
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        match &*self.outcome.lock() {
+        match self.outcome.get() {
             Some(Outcome::Split(parts)) => parts.iter().all(|part| part.result.is_done()),
             outcome => outcome.is_some(),
         }
@@ -99,7 +98,7 @@ impl ProduceRequestResult {
 
     /// Makes the batch sendable at once and wakes the I/O thread, unless it is done or was expedited before.
     pub(crate) fn expedite(&self) {
-        if !self.expedited.swap(true, Ordering::AcqRel) && self.outcome.lock().is_none() {
+        if !self.expedited.swap(true, Ordering::AcqRel) && !self.done.is_open() {
             self.partition.announce();
             self.partition.wake_io_thread();
         }
@@ -116,14 +115,13 @@ impl ProduceRequestResult {
 
     /// The outcome of the record at `index`, if it is known.
     pub(crate) fn poll_record(&self, index: u32) -> Option<(Outcome, u32)> {
-        let outcome = self.outcome.lock().clone()?;
-        match &outcome {
-            Outcome::Split(parts) => match part_of(parts, index) {
-                Some((part, index)) => part.result.poll_record(index),
-                None => Some((outcome, index)),
-            },
-            _ => Some((outcome, index)),
+        let outcome = self.outcome.get()?;
+        if let Outcome::Split(parts) = outcome {
+            if let Some((part, index)) = part_of(parts, index) {
+                return part.result.poll_record(index);
+            }
         }
+        Some((outcome.clone(), index))
     }
 
     /// Waits for the outcome of the record at `index`, through splits. `None` after `deadline`.
@@ -133,13 +131,12 @@ impl ProduceRequestResult {
         deadline: Option<Instant>,
     ) -> Option<(Outcome, u32)> {
         let outcome = self.wait(deadline)?;
-        match &outcome {
-            Outcome::Split(parts) => match part_of(parts, index) {
-                Some((part, index)) => part.result.wait_record(index, deadline),
-                None => Some((outcome, index)),
-            },
-            _ => Some((outcome, index)),
+        if let Outcome::Split(parts) = outcome {
+            if let Some((part, index)) = part_of(parts, index) {
+                return part.result.wait_record(index, deadline);
+            }
         }
+        Some((outcome.clone(), index))
     }
 
     /// Waits until every record of the batch has an outcome, those of its parts included.
@@ -151,21 +148,15 @@ impl ProduceRequestResult {
         }
     }
 
-    fn wait(&self, deadline: Option<Instant>) -> Option<Outcome> {
-        let mut outcome = self.outcome.lock();
-        while outcome.is_none() {
-            match deadline {
-                None => self.done.wait(&mut outcome),
-                Some(deadline) => {
-                    let remaining = deadline.saturating_duration_since(SystemTime.now());
-                    if remaining.is_zero() {
-                        return None;
-                    }
-                    self.done.wait_for(&mut outcome, remaining);
-                }
+    fn wait(&self, deadline: Option<Instant>) -> Option<&Outcome> {
+        match deadline {
+            None => self.done.wait(),
+            Some(deadline) => {
+                let remaining = deadline.saturating_duration_since(SystemTime.now());
+                self.done.wait_for(remaining);
             }
         }
-        outcome.clone()
+        self.outcome.get()
     }
 }
 
@@ -179,7 +170,7 @@ impl fmt::Debug for ProduceRequestResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProduceRequestResult")
             .field("topic_partition", self.topic_partition())
-            .field("outcome", &*self.outcome.lock())
+            .field("outcome", &self.outcome.get())
             .finish_non_exhaustive()
     }
 }

@@ -14,6 +14,7 @@ use super::buffer_pool::PooledBuffer;
 use super::incomplete_batches::IncompleteBatches;
 use super::produce_request_result::{Outcome, ProduceRequestResult, RecordErrors, record_result};
 use super::record_accumulator::PartitionQueue;
+use super::thunks::{SpareThunks, Thunk};
 use super::transaction_manager::BatchSequence;
 use crate::common::{Headers, TopicPartition};
 use crate::error::{Delivery, Error, ErrorKind, Result};
@@ -33,6 +34,8 @@ pub(crate) struct ProducerBatch {
     result: Arc<ProduceRequestResult>,
     incomplete: Arc<IncompleteBatches>,
     thunks: Vec<Thunk>,
+    /// Where the list of thunks is from and goes to.
+    spare_thunks: Arc<SpareThunks>,
     records: Records,
     record_count: u32,
     max_record_size: usize,
@@ -50,13 +53,6 @@ pub(crate) struct ProducerBatch {
     attempts_when_leader_last_changed: u32,
     is_split: bool,
     delivery: Delivery,
-}
-
-/// A callback with what its record's metadata needs.
-struct Thunk {
-    index: u32,
-    facts: RecordFacts,
-    callback: Callback,
 }
 
 /// The bytes, in the order of a batch's life.
@@ -88,13 +84,12 @@ impl RecordBytes for FrozenRecords {
 pub(crate) struct NewBatch<'a> {
     pub(crate) partition: Arc<PartitionQueue>,
     pub(crate) incomplete: &'a Arc<IncompleteBatches>,
+    pub(crate) spare_thunks: &'a Arc<SpareThunks>,
     pub(crate) memory: PooledBuffer,
     pub(crate) compression: &'a Compression,
     pub(crate) compression_ratio: f32,
     /// The estimated size at which the batch is full.
     pub(crate) write_limit: usize,
-    /// How many callbacks to make room for.
-    pub(crate) expected_callbacks: usize,
     /// Whether it is part of a transaction.
     pub(crate) is_transactional: bool,
     pub(crate) now: Instant,
@@ -114,7 +109,8 @@ impl<'a> AppendRecord<'a> {
     /// # Errors
     ///
     /// When a length does not fit the record format.
-    #[inline]
+    // Or else the result would go through memory twice, in pieces of other sizes than it was written in, which stalls.
+    #[inline(always)]
     pub(crate) fn new(
         timestamp: i64,
         key: Option<&'a [u8]>,
@@ -177,7 +173,8 @@ impl ProducerBatch {
             partition: new.partition,
             result,
             incomplete: Arc::clone(new.incomplete),
-            thunks: Vec::with_capacity(new.expected_callbacks),
+            thunks: new.spare_thunks.take(),
+            spare_thunks: Arc::clone(new.spare_thunks),
             records: Records::Open {
                 builder,
                 memory: new.memory,
@@ -348,11 +345,12 @@ impl ProducerBatch {
     /// `get` or `flush` that returns finds the callbacks done.
     fn finish(&mut self, outcome: Outcome) {
         self.records = Records::Gone;
-        let mut thunks = std::mem::take(&mut self.thunks).into_iter();
+        let mut thunks = std::mem::take(&mut self.thunks);
+        let mut waiting = thunks.drain(..);
         // One containment for all of them, until one panics; the next begins behind that one.
-        while thunks.len() > 0 {
+        while waiting.len() > 0 {
             let run = contain("a callback", || {
-                for thunk in thunks.by_ref() {
+                for thunk in waiting.by_ref() {
                     let result = record_result(&outcome, thunk.index).map(|place| {
                         let partition = self.partition.topic_partition();
                         thunk.facts.metadata(partition, thunk.index, place)
@@ -364,6 +362,8 @@ impl ProducerBatch {
                 log::error!("{panic}; its record was for {}", self.topic_partition());
             }
         }
+        drop(waiting);
+        self.spare_thunks.put(thunks);
         self.result.complete(outcome);
         self.incomplete.remove(&self.result);
     }
@@ -449,10 +449,6 @@ impl ProducerBatch {
 
     pub(crate) fn record_count(&self) -> u32 {
         self.record_count
-    }
-
-    pub(crate) fn callback_count(&self) -> usize {
-        self.thunks.len()
     }
 
     pub(crate) fn created(&self) -> Instant {

@@ -5,8 +5,8 @@
 //!
 //! Threads: callers append; the I/O thread does the rest. Both use the partitions' deques.
 //! Locks: one mutex per partition, held for the copy of a record and the counters. Under it, one at a time: the transaction
-//! manager's at drain and, in a transaction, where a batch begins; those of the incomplete batches, the compression ratios
-//! and the idle codec states where a batch begins. Memory is never asked of the `BufferPool` with it. `io` is the I/O
+//! manager's at drain and, in a transaction, where a batch begins; those of the incomplete batches, the spare thunks, the
+//! compression ratios and the idle codec states where a batch begins. Memory is never asked of the `BufferPool` with it. `io` is the I/O
 //! thread's own state, and is taken by nobody else. The topic table is read without a lock and replaced whole.
 //! Differs from Java: partitions announce themselves (see [`partition_queue`]) instead of all being visited each round; a
 //! partition that may not send stops nobody else on its node; batches grow where a partition is backlogged.
@@ -29,6 +29,7 @@ use super::incomplete_batches::IncompleteBatches;
 use super::io_thread::IoThreadId;
 use super::produce_request_result::ProduceRequestResult;
 use super::producer_batch::{AppendRecord, Appended, NewBatch, ProducerBatch};
+use super::thunks::SpareThunks;
 use super::transaction_manager::TransactionManager;
 use crate::common::{Cluster, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result};
@@ -63,6 +64,7 @@ pub(crate) struct RecordAccumulator {
     signal: Arc<ReadySignal>,
     free: Arc<BufferPool>,
     incomplete: Arc<IncompleteBatches>,
+    spare_thunks: Arc<SpareThunks>,
     ratio: CompressionRatioEstimator,
     topics: ArcSwap<TopicTable>,
     /// Held while the topic table is replaced.
@@ -104,27 +106,20 @@ pub(crate) struct AppendContext<'a> {
 /// What became of an append.
 #[derive(Debug)]
 pub(crate) enum AppendOutcome {
-    /// The record is at `index` of a batch of `partition`; `result` is there if a future was wanted.
+    /// The record is at `index` of a batch, which begins with it where that is 0; `result` is there if a future was wanted.
     Appended {
         result: Option<Arc<ProduceRequestResult>>,
         index: u32,
-        is_new_batch: bool,
     },
     /// It needs a new batch on `partition`, which `abort_for_new_batch` forbids.
     NewBatchNeeded { partition: i32 },
 }
 
 impl AppendOutcome {
-    fn new(
-        batch: &ProducerBatch,
-        appended: &Appended,
-        is_new_batch: bool,
-        context: &AppendContext<'_>,
-    ) -> Self {
+    fn new(batch: &ProducerBatch, appended: &Appended, context: &AppendContext<'_>) -> Self {
         Self::Appended {
             result: context.with_future.then(|| Arc::clone(batch.result())),
             index: appended.index,
-            is_new_batch,
         }
     }
 }
@@ -143,6 +138,7 @@ impl RecordAccumulator {
             signal: ReadySignal::new(IoThreadId::next()),
             free,
             incomplete: Arc::default(),
+            spare_thunks: Arc::default(),
             ratio: CompressionRatioEstimator::new(),
             topics: ArcSwap::default(),
             topics_change: Mutex::default(),
@@ -240,8 +236,8 @@ impl RecordAccumulator {
         }
         if let Some(tail) = state.batches.back_mut() {
             if let Some(appended) = tail.try_append(record, callback)? {
-                let outcome = AppendOutcome::new(tail, &appended, false, context);
-                self.after_append(place, state, &appended, false, context);
+                let outcome = AppendOutcome::new(tail, &appended, context);
+                self.after_append(place, state, &appended, context);
                 return Ok(Step::Done(outcome));
             }
         }
@@ -262,25 +258,25 @@ impl RecordAccumulator {
         if let Some(transactions) = context.transactions {
             transactions.maybe_add_partition(place.queue.topic_partition())?;
         }
-        let mut batch = self.new_batch(place, &state, buffer, record, context);
+        let mut batch = self.new_batch(place, buffer, record, context);
         let mut appended = batch.try_append(record, callback)?.unwrap_or_default();
         // The batch's header counts too.
         appended.growth = batch.estimated_size_in_bytes();
-        let outcome = AppendOutcome::new(&batch, &appended, true, context);
+        let outcome = AppendOutcome::new(&batch, &appended, context);
         state.batches.push_back(batch);
         self.undrained.fetch_add(1, Ordering::AcqRel);
         place.queue.publish_len(&state);
-        self.after_append(place, state, &appended, true, context);
+        self.after_append(place, state, &appended, context);
         Ok(Step::Done(outcome))
     }
 
     /// Counts the record, lets the lock go, and tells the I/O thread if there is something new for it.
+    #[inline]
     fn after_append(
         &self,
         place: &Place<'_>,
         mut state: MutexGuard<'_, QueueState>,
         appended: &Appended,
-        is_new_batch: bool,
         context: &AppendContext<'_>,
     ) {
         if let Some(sticky) = place.sticky {
@@ -292,8 +288,9 @@ impl RecordAccumulator {
         }
         // A partition that stands in a ready queue, or is looked at again when a request in flight is answered, has a batch
         // to send, and more of them change nothing.
-        let is_news =
-            (is_new_batch || appended.is_full) && state.queued_on.is_none() && !state.is_blocked;
+        let is_news = (appended.index == 0 || appended.is_full)
+            && state.queued_on.is_none()
+            && !state.is_blocked;
         drop(state);
         if is_news {
             place.queue.announce();
@@ -304,7 +301,6 @@ impl RecordAccumulator {
     fn new_batch(
         &self,
         place: &Place<'_>,
-        state: &QueueState,
         memory: PooledBuffer,
         record: &AppendRecord<'_>,
         context: &AppendContext<'_>,
@@ -313,11 +309,11 @@ impl RecordAccumulator {
         ProducerBatch::new(NewBatch {
             partition: Arc::clone(place.queue),
             incomplete: &self.incomplete,
+            spare_thunks: &self.spare_thunks,
             write_limit: memory.reserved().max(record.upper_bound()),
             memory,
             compression: &self.config.compression,
             compression_ratio: self.ratio.estimation(topic, self.config.compression.kind),
-            expected_callbacks: state.expected_callbacks,
             is_transactional: context.transactions.is_some(),
             now: self.time.now(),
         })
@@ -338,10 +334,13 @@ impl RecordAccumulator {
                 .max_request_size
                 .min(queues.batch_ceiling.load(Ordering::Relaxed))
                 .min(self.free.total_memory() / SHARE_OF_MEMORY);
-            let doublings = u32::try_from(backlog - BACKLOGGED + 1)
-                .unwrap_or(u32::MAX)
-                .min(16);
-            size = size.saturating_mul(1 << doublings).min(ceiling).max(size);
+            // By doublings, since buffers of such sizes are used again.
+            for _ in BACKLOGGED..=backlog {
+                if size > ceiling / 2 {
+                    break;
+                }
+                size *= 2;
+            }
         }
         size.max(record.upper_bound())
     }

@@ -93,14 +93,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         wait: Wait,
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
-        // The headers leave the record so that serializers can add to them while they borrow the rest.
-        let mut headers = std::mem::take(&mut record.headers);
         let mut owed = Owed {
             callback,
             told_by_callback: false,
         };
-        let sent = self.try_to_send(record, &mut headers, &mut owed, wait, with_future);
-        record.headers = headers;
+        let sent = self.try_to_send(record, &mut owed, wait, with_future);
         let error = match sent {
             Ok(future) => return Ok(future),
             Err(error) => error,
@@ -132,8 +129,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
 
     fn try_to_send(
         &self,
-        record: &ProducerRecord<'_, KS::Input, VS::Input>,
-        headers: &mut Headers,
+        record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
         owed: &mut Owed,
         wait: Wait,
         with_future: bool,
@@ -145,7 +141,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         if let Some(transactions) = &self.transactions {
             transactions.check_may_send()?;
         }
-        let topic = &*record.topic;
+        // In parts, so that serializers can add headers while they borrow the rest.
+        let (topic, headers) = (&*record.topic, &mut record.headers);
         let mut max_block = self.max_block;
         loop {
             let cluster = self.metadata.snapshot();
@@ -155,20 +152,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                 max_block = max_block.saturating_sub(waited);
                 continue;
             };
-            let key = serialize(
-                &self.key_serializer,
-                "key",
-                topic,
-                headers,
-                record.key.as_ref(),
-            )?;
-            let value = serialize(
-                &self.value_serializer,
-                "value",
-                topic,
-                headers,
-                record.value.as_ref(),
-            )?;
+            let (key, value) = (record.key.as_ref(), record.value.as_ref());
+            let key = serialize(&self.key_serializer, "key", topic, headers, key)?;
+            let value = serialize(&self.value_serializer, "value", topic, headers, value)?;
             if !self.interceptors.is_empty() {
                 owed.tell(&self.interceptors, topic, headers);
             }
@@ -323,12 +309,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                 .accumulator
                 .append(partition, record, callback, &context)
             {
-                Ok(AppendOutcome::Appended {
-                    result,
-                    index,
-                    is_new_batch,
-                    ..
-                }) => {
+                Ok(AppendOutcome::Appended { result, index }) => {
+                    let is_new_batch = index == 0;
                     if is_new_batch {
                         self.metadata.add(to.info.name(), self.time.now());
                     }

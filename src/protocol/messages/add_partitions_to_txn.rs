@@ -5,9 +5,8 @@
 //! between brokers, with several transactions in a request. KIP-98, KIP-219 (1: throttling by the client), KIP-588
 //! (2: PRODUCER_FENCED).
 
-use crate::protocol::{
-    ApiKey, ApiRequest, DecodeError, EncodeError, ErrorCode, Message, Reader, Writer,
-};
+use super::txn_results::{self, TxnTopicResult};
+use crate::protocol::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, Writer};
 use crate::sync::Arc;
 
 /// Partitions that join the open transaction. In Kafka's schema these fields begin with `v3AndBelow`.
@@ -83,63 +82,23 @@ impl Message for AddPartitionsToTxnRequest {
 pub(crate) struct AddPartitionsToTxnResponse {
     pub(crate) throttle_time_ms: i32,
     /// Kafka's name on the wire is `resultsByTopicV3AndBelow`.
-    pub(crate) topics: Vec<AddPartitionsToTxnTopicResult>,
-}
-
-/// The results of one topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AddPartitionsToTxnTopicResult {
-    pub(crate) name: Arc<str>,
-    /// Kafka's name on the wire is `resultsByPartition`.
-    pub(crate) partitions: Vec<AddPartitionsToTxnPartitionResult>,
-}
-
-/// The result of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AddPartitionsToTxnPartitionResult {
-    pub(crate) partition_index: i32,
-    pub(crate) error_code: ErrorCode,
+    pub(crate) topics: Vec<TxnTopicResult>,
 }
 
 impl Message for AddPartitionsToTxnResponse {
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = ApiKey::AddPartitionsToTxn.is_flexible(version);
         w.i32(self.throttle_time_ms);
-        w.array(&self.topics, flexible, |w, topic| {
-            w.string(&topic.name, flexible)?;
-            w.array(&topic.partitions, flexible, |w, partition| {
-                w.i32(partition.partition_index);
-                w.error_code(partition.error_code);
-                w.no_tagged_fields(flexible);
-                Ok(())
-            })?;
-            w.no_tagged_fields(flexible);
-            Ok(())
-        })?;
+        txn_results::encode(w, &self.topics, flexible)?;
         w.no_tagged_fields(flexible);
         Ok(())
     }
 
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let flexible = ApiKey::AddPartitionsToTxn.is_flexible(version);
-        let partition = |r: &mut Reader<'_>| {
-            let partition = AddPartitionsToTxnPartitionResult {
-                partition_index: r.i32()?,
-                error_code: r.error_code()?,
-            };
-            r.skip_tagged_fields(flexible)?;
-            Ok(partition)
-        };
         let response = Self {
             throttle_time_ms: r.i32()?,
-            topics: r.array(flexible, 3, |r| {
-                let topic = AddPartitionsToTxnTopicResult {
-                    name: Arc::from(r.string(flexible)?),
-                    partitions: r.array(flexible, 6, partition)?,
-                };
-                r.skip_tagged_fields(flexible)?;
-                Ok(topic)
-            })?,
+            topics: txn_results::decode(r, flexible)?,
         };
         r.skip_tagged_fields(flexible)?;
         Ok(response)

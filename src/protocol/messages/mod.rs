@@ -23,11 +23,11 @@ mod init_producer_id;
 mod metadata;
 mod produce;
 mod txn_offset_commit;
+mod txn_results;
 
 pub(crate) use add_offsets_to_txn::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
 pub(crate) use add_partitions_to_txn::{
-    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse,
-    AddPartitionsToTxnTopic, AddPartitionsToTxnTopicResult,
+    AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, AddPartitionsToTxnTopic,
 };
 #[cfg(test)]
 pub(crate) use api_versions::SupportedFeature;
@@ -46,6 +46,6 @@ pub(crate) use produce::{
     ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic, TopicProduceResponse,
 };
 pub(crate) use txn_offset_commit::{
-    TxnOffsetCommitPartition, TxnOffsetCommitPartitionResult, TxnOffsetCommitRequest,
-    TxnOffsetCommitResponse, TxnOffsetCommitTopic, TxnOffsetCommitTopicResult,
+    TxnOffsetCommitPartition, TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnOffsetCommitTopic,
 };
+pub(crate) use txn_results::{TxnPartitionResult, TxnTopicResult};

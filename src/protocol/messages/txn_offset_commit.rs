@@ -5,9 +5,8 @@
 //! by the client), KIP-320 (2: leader epochs), KIP-447 (3: the consumer's place in its group), KIP-890
 //! (4: TRANSACTION_ABORTABLE, 5: the group joins the transaction by being written).
 
-use crate::protocol::{
-    ApiKey, ApiRequest, DecodeError, EncodeError, ErrorCode, Message, Reader, Writer,
-};
+use super::txn_results::{self, TxnTopicResult};
+use crate::protocol::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, Writer};
 use crate::sync::Arc;
 
 /// Offsets to commit with the open transaction.
@@ -163,62 +162,23 @@ impl TxnOffsetCommitPartition {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TxnOffsetCommitResponse {
     pub(crate) throttle_time_ms: i32,
-    pub(crate) topics: Vec<TxnOffsetCommitTopicResult>,
-}
-
-/// The results of one topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TxnOffsetCommitTopicResult {
-    pub(crate) name: Arc<str>,
-    pub(crate) partitions: Vec<TxnOffsetCommitPartitionResult>,
-}
-
-/// The result of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TxnOffsetCommitPartitionResult {
-    pub(crate) partition_index: i32,
-    pub(crate) error_code: ErrorCode,
+    pub(crate) topics: Vec<TxnTopicResult>,
 }
 
 impl Message for TxnOffsetCommitResponse {
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = ApiKey::TxnOffsetCommit.is_flexible(version);
         w.i32(self.throttle_time_ms);
-        w.array(&self.topics, flexible, |w, topic| {
-            w.string(&topic.name, flexible)?;
-            w.array(&topic.partitions, flexible, |w, partition| {
-                w.i32(partition.partition_index);
-                w.error_code(partition.error_code);
-                w.no_tagged_fields(flexible);
-                Ok(())
-            })?;
-            w.no_tagged_fields(flexible);
-            Ok(())
-        })?;
+        txn_results::encode(w, &self.topics, flexible)?;
         w.no_tagged_fields(flexible);
         Ok(())
     }
 
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let flexible = ApiKey::TxnOffsetCommit.is_flexible(version);
-        let partition = |r: &mut Reader<'_>| {
-            let partition = TxnOffsetCommitPartitionResult {
-                partition_index: r.i32()?,
-                error_code: r.error_code()?,
-            };
-            r.skip_tagged_fields(flexible)?;
-            Ok(partition)
-        };
         let response = Self {
             throttle_time_ms: r.i32()?,
-            topics: r.array(flexible, 3, |r| {
-                let topic = TxnOffsetCommitTopicResult {
-                    name: Arc::from(r.string(flexible)?),
-                    partitions: r.array(flexible, 6, partition)?,
-                };
-                r.skip_tagged_fields(flexible)?;
-                Ok(topic)
-            })?,
+            topics: txn_results::decode(r, flexible)?,
         };
         r.skip_tagged_fields(flexible)?;
         Ok(response)

@@ -16,8 +16,8 @@ use super::transaction_metadata::{Marker, ProducerIdAndEpoch};
 use crate::common::TopicPartition;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{
-    TxnOffsetCommitPartition, TxnOffsetCommitPartitionResult, TxnOffsetCommitRequest,
-    TxnOffsetCommitResponse, TxnOffsetCommitTopicResult,
+    TxnOffsetCommitPartition, TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnPartitionResult,
+    TxnTopicResult,
 };
 use crate::sync::Arc;
 
@@ -142,13 +142,13 @@ pub(super) fn commit_in_transaction(
                 write_pending(cluster, request, &topic.name, partition, scripted)
             });
             if !context.plan.omits(&topic.name, index) {
-                partitions.push(TxnOffsetCommitPartitionResult {
+                partitions.push(TxnPartitionResult {
                     partition_index: index,
                     error_code: written.err().unwrap_or(ErrorCode::NONE),
                 });
             }
         }
-        response.topics.push(TxnOffsetCommitTopicResult {
+        response.topics.push(TxnTopicResult {
             name: Arc::clone(&topic.name),
             partitions,
         });

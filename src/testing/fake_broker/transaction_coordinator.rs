@@ -14,9 +14,8 @@ use super::transaction_metadata::{Fence, Marker, ProducerIdAndEpoch, Transaction
 use crate::common::{NodeId, TopicPartition};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{
-    AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnPartitionResult,
-    AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, AddPartitionsToTxnTopicResult,
-    EndTxnRequest, EndTxnResponse,
+    AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest,
+    AddPartitionsToTxnResponse, EndTxnRequest, EndTxnResponse, TxnPartitionResult, TxnTopicResult,
 };
 use crate::sync::Arc;
 
@@ -61,15 +60,13 @@ pub(super) fn add_partitions(
         let answered = codes.by_ref().take(topic.partitions.len());
         let kept = answered
             .filter(|(partition, _)| !context.plan.omits(partition.topic(), partition.partition()));
-        response.topics.push(AddPartitionsToTxnTopicResult {
+        response.topics.push(TxnTopicResult {
             name: Arc::clone(&topic.name),
             partitions: kept
-                .map(
-                    |(partition, error_code)| AddPartitionsToTxnPartitionResult {
-                        partition_index: partition.partition(),
-                        error_code,
-                    },
-                )
+                .map(|(partition, error_code)| TxnPartitionResult {
+                    partition_index: partition.partition(),
+                    error_code,
+                })
                 .collect(),
         });
     }

@@ -34,7 +34,7 @@ fn simple() {
     let address = buffer.bytes.as_ptr();
     drop(buffer);
     assert_eq!(pool.available_memory(), 64 * 1024);
-    assert_eq!(pool.state.lock().free.len(), 1);
+    assert_eq!(pool.state.lock().free.bytes, 1024);
 
     let again = allocate(&pool, 1024);
     assert_eq!(
@@ -45,15 +45,47 @@ fn simple() {
     assert!(again.bytes.is_empty());
     drop(again);
 
-    let large = allocate(&pool, 2 * 1024);
-    assert_eq!(pool.available_memory(), 62 * 1024);
+    let large = allocate(&pool, 3 * 1024);
+    assert_eq!(pool.available_memory(), 61 * 1024);
     drop(large);
     assert_eq!(
-        pool.state.lock().free.len(),
-        1,
+        pool.state.lock().free.bytes,
+        1024,
         "buffers of other sizes are not kept"
     );
     assert_eq!(pool.available_memory(), 64 * 1024);
+}
+
+#[test]
+fn buffers_of_grown_batches_are_used_again() {
+    let pool = pool(64 * 1024, 1024);
+    let sizes = [1024, 2 * 1024, 8 * 1024];
+    let addresses = sizes.map(|size| allocate(&pool, size)).map(|mut buffer| {
+        buffer.bytes.push(7);
+        buffer.bytes.as_ptr()
+    });
+    assert_eq!(pool.state.lock().free.bytes, 11 * 1024);
+    assert_eq!(pool.available_memory(), 64 * 1024);
+    let again = sizes.map(|size| allocate(&pool, size));
+    let again = again.each_ref().map(|buffer| buffer.bytes.as_ptr());
+    assert_eq!(again, addresses);
+}
+
+#[test]
+fn kept_buffers_give_way_to_other_sizes() {
+    let pool = pool(8 * 1024, 1024);
+    drop([1024, 2 * 1024, 4 * 1024].map(|size| allocate(&pool, size)));
+    let odd = allocate(&pool, 3 * 1024);
+    assert_eq!(pool.available_memory(), 5 * 1024);
+    assert_eq!(
+        pool.state.lock().free.bytes,
+        3 * 1024,
+        "the largest goes first, and no more than needed"
+    );
+    let rest = allocate(&pool, 5 * 1024);
+    assert_eq!(pool.available_memory(), 0);
+    drop((odd, rest));
+    assert_eq!(pool.available_memory(), 8 * 1024);
 }
 
 // Java: BufferPoolTest.testCantAllocateMoreMemoryThanWeHave

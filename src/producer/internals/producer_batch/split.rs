@@ -59,11 +59,11 @@ impl ProducerBatch {
         let mut part = Self::new(NewBatch {
             partition: Arc::clone(&self.partition),
             incomplete: &self.incomplete,
+            spare_thunks: &self.spare_thunks,
             memory: PooledBuffer::unpooled(write_limit),
             compression,
             compression_ratio: 1.0,
             write_limit,
-            expected_callbacks: 0,
             is_transactional: self.is_transactional,
             now: self.created,
         });

@@ -148,7 +148,6 @@ impl RecordAccumulator {
             (Some(manager), Some(sequence)) => manager.add_in_flight(topic_partition, &sequence),
             (None, _) => {}
         }
-        state.expected_callbacks = batch.callback_count();
         partition.publish_len(&state);
         drop(state);
         self.undrained.fetch_sub(1, Ordering::AcqRel);

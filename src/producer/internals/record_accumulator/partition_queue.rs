@@ -48,8 +48,6 @@ pub(super) struct QueueState {
     /// The bytes produced here by the sticky choice of this generation.
     pub(super) sticky_bytes: usize,
     pub(super) sticky_generation: u32,
-    /// How many callbacks the last batch had, which is how many the next one will make room for.
-    pub(super) expected_callbacks: usize,
 }
 
 impl PartitionQueue {

@@ -111,7 +111,7 @@ impl Fixture {
             .accumulator
             .append(partition, &record, &mut { callback }, &context)?
         {
-            AppendOutcome::Appended { result, index, .. } => {
+            AppendOutcome::Appended { result, index } => {
                 let result = result.unwrap();
                 Ok(RecordAppend {
                     partition: result.topic_partition().partition(),

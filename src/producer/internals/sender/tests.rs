@@ -302,7 +302,7 @@ fn append(
     };
     let mut callback = callback;
     match accumulator.append(Some(partition), &record, &mut callback, &context)? {
-        AppendOutcome::Appended { result, index, .. } => Ok(Sent {
+        AppendOutcome::Appended { result, index } => Ok(Sent {
             result: result.unwrap(),
             index,
         }),

@@ -66,7 +66,7 @@ pub(super) fn add_partitions_to_txn_response(f: Fields) -> AddPartitionsToTxnRes
     let partition = |f: Fields| {
         read_all!(
             f,
-            AddPartitionsToTxnPartitionResult {
+            TxnPartitionResult {
                 partition_index: f.int("partitionIndex", 0),
                 error_code: f.error_code("partitionErrorCode"),
             }
@@ -75,7 +75,7 @@ pub(super) fn add_partitions_to_txn_response(f: Fields) -> AddPartitionsToTxnRes
     let topic = |f: Fields| {
         read_all!(
             f,
-            AddPartitionsToTxnTopicResult {
+            TxnTopicResult {
                 name: Arc::from(f.text("name")),
                 partitions: f.list("resultsByPartition", partition),
             }
@@ -176,7 +176,7 @@ pub(super) fn txn_offset_commit_response(f: Fields) -> TxnOffsetCommitResponse {
     let partition = |f: Fields| {
         read_all!(
             f,
-            TxnOffsetCommitPartitionResult {
+            TxnPartitionResult {
                 partition_index: f.int("partitionIndex", 0),
                 error_code: f.error_code("errorCode"),
             }
@@ -185,7 +185,7 @@ pub(super) fn txn_offset_commit_response(f: Fields) -> TxnOffsetCommitResponse {
     let topic = |f: Fields| {
         read_all!(
             f,
-            TxnOffsetCommitTopicResult {
+            TxnTopicResult {
                 name: Arc::from(f.text("name")),
                 partitions: f.list("partitions", partition),
             }

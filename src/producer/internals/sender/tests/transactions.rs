@@ -15,9 +15,8 @@ use crate::producer::internals::transaction_manager::TransactionalRequestResult;
 use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata};
 use crate::protocol::ResponseBody;
 use crate::protocol::messages::{
-    AddOffsetsToTxnResponse, AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResponse,
-    AddPartitionsToTxnTopicResult, Coordinator, EndTxnResponse, FindCoordinatorResponse,
-    TxnOffsetCommitPartitionResult, TxnOffsetCommitResponse, TxnOffsetCommitTopicResult,
+    AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, Coordinator, EndTxnResponse,
+    FindCoordinatorResponse, TxnOffsetCommitResponse, TxnPartitionResult, TxnTopicResult,
 };
 
 const NONE: ErrorCode = ErrorCode::NONE;
@@ -89,20 +88,22 @@ fn coordinator(code: ErrorCode, node: i32) -> FindCoordinatorResponse {
     }
 }
 
-fn added(partitions: &[(i32, ErrorCode)]) -> AddPartitionsToTxnResponse {
+fn results(partitions: &[(i32, ErrorCode)]) -> Vec<TxnTopicResult> {
     let results = partitions.iter();
-    let results = results.map(
-        |(partition_index, error_code)| AddPartitionsToTxnPartitionResult {
-            partition_index: *partition_index,
-            error_code: *error_code,
-        },
-    );
+    let results = results.map(|(partition_index, error_code)| TxnPartitionResult {
+        partition_index: *partition_index,
+        error_code: *error_code,
+    });
+    vec![TxnTopicResult {
+        name: TOPIC.into(),
+        partitions: results.collect(),
+    }]
+}
+
+fn added(partitions: &[(i32, ErrorCode)]) -> AddPartitionsToTxnResponse {
     AddPartitionsToTxnResponse {
         throttle_time_ms: 0,
-        topics: vec![AddPartitionsToTxnTopicResult {
-            name: TOPIC.into(),
-            partitions: results.collect(),
-        }],
+        topics: results(partitions),
     }
 }
 
@@ -114,19 +115,9 @@ fn offsets_added(error_code: ErrorCode) -> AddOffsetsToTxnResponse {
 }
 
 fn offsets_committed(partitions: &[(i32, ErrorCode)]) -> TxnOffsetCommitResponse {
-    let results = partitions.iter();
-    let results = results.map(
-        |(partition_index, error_code)| TxnOffsetCommitPartitionResult {
-            partition_index: *partition_index,
-            error_code: *error_code,
-        },
-    );
     TxnOffsetCommitResponse {
         throttle_time_ms: 0,
-        topics: vec![TxnOffsetCommitTopicResult {
-            name: TOPIC.into(),
-            partitions: results.collect(),
-        }],
+        topics: results(partitions),
     }
 }
 
