@@ -2,7 +2,8 @@
 //!
 //! A test that needs Kafka starts with `let _turn = kafka_or_skip!();`. Where `java` or `mvn` is
 //! missing it says so and passes. `KAFKA_PRODUCER_REQUIRE_KAFKA=1`, which `.ci/run` sets, makes it
-//! fail there; `=0` leaves these tests out where they could run. `--nocapture` shows the figures.
+//! fail there; `=0` leaves these tests out where they could run. `--nocapture` shows the figures,
+//! and `KAFKA_PRODUCER_LONG=1` runs those at full length that are cut short otherwise.
 //!
 //! | promise | file |
 //! |---|---|
@@ -12,8 +13,9 @@
 //! | topics and partitions that come and go | `topics.rs` |
 //! | what brokers refuse | `refusals.rs` |
 //! | a full buffer before a cluster that stands still | `stalled.rs` |
-//! | transactions: all or nothing, in both versions, one producer for each id | `transactions.rs` |
+//! | transactions: all or nothing, in both versions, one producer for each id | `transactions.rs`, `transactions/` |
 //! | the same while nodes and the client are killed | `transactions_under_faults.rs` |
+//! | transactional requests of every version, at Kafka and at the test broker | `transaction_apis.rs` |
 //! | Kafka 2.8 | `legacy.rs` |
 //! | the examples | `examples.rs` |
 
@@ -40,6 +42,7 @@ mod round_trip;
 mod self_test;
 mod stalled;
 mod topics;
+mod transaction_apis;
 mod transactions;
 mod transactions_under_faults;
 mod usage;

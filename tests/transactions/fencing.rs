@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use kafka_producer::testing::{Action, Api, FakeBroker};
-use kafka_producer::{Error, ErrorKind, KafkaProducer};
+use kafka_producer::{Error, ErrorCode, ErrorKind, KafkaProducer};
 
 use crate::producing::*;
 use crate::support::*;
@@ -108,21 +108,52 @@ fn assert_says_so(error: &Error) {
     assert!(text.contains("fenced off") && text.contains(ID), "{text}");
 }
 
+/// A producer whose transaction the coordinator has aborted, because it took too long.
+fn expired(version: i16) -> (FakeBroker, KafkaProducer) {
+    let broker = broker(version);
+    let producer = ready(&broker);
+    producer.begin_transaction().unwrap();
+    send_everywhere(&producer, "expired");
+    producer.flush().unwrap();
+    assert_eq!(broker.expire_transactions(), 1);
+    assert_nothing_open(&broker);
+    (broker, producer)
+}
+
 // Java: TransactionsTest.testFencingOnTransactionExpiration.
 #[test]
 fn a_transaction_that_takes_too_long_is_fenced() {
-    for version in VERSIONS {
-        let broker = broker(version);
-        let producer = ready(&broker);
-        producer.begin_transaction().unwrap();
-        send_everywhere(&producer, "expired");
-        producer.flush().unwrap();
-        assert_eq!(broker.expire_transactions(), 1);
-        assert_nothing_open(&broker);
-        assert_fenced(&producer.commit_transaction().unwrap_err());
-        assert_eq!(committed(&broker), [""; 0]);
-        assert_works(&broker, &ready(&broker));
-    }
+    let (broker, producer) = expired(1);
+    assert_fenced(&producer.commit_transaction().unwrap_err());
+    assert_eq!(committed(&broker), [""; 0]);
+    assert_works(&broker, &ready(&broker));
+}
+
+/// The coordinator has no transaction to commit, and fences nobody who asks it to abort one.
+#[test]
+fn in_version_2_a_transaction_that_takes_too_long_can_only_be_aborted() {
+    let (broker, producer) = expired(2);
+    let error = producer.commit_transaction().unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::INVALID_TXN_STATE));
+    assert!(error.is_fatal(), "{error:?}");
+    assert!(
+        error.to_string().contains("transaction.timeout.ms"),
+        "{error}"
+    );
+    assert_eq!(committed(&broker), [""; 0]);
+    assert_works(&broker, &ready(&broker));
+
+    let (broker, producer) = expired(2);
+    producer.abort_transaction().unwrap();
+    assert_works(&broker, &producer);
+
+    // As a producer that goes on with its transaction hears of it.
+    let (broker, producer) = expired(2);
+    let late = send(&producer, ("t", 0), "late");
+    late.get_timeout(LONG).unwrap_err();
+    assert!(producer.commit_transaction().unwrap_err().is_abortable());
+    producer.abort_transaction().unwrap();
+    assert_works(&broker, &producer);
 }
 
 /// Commits transactions until it is fenced, or has committed `count`. Gives the number of those that committed.

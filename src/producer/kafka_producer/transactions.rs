@@ -155,7 +155,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// - `Transaction`, or the record's or the coordinator's own error: something of the transaction failed, which is in
     ///   [`source`](std::error::Error::source). Abortable: call `abort_transaction`.
     /// - `Fenced`: another producer took over, or the transaction took longer than `transaction.timeout.ms` and the
-    ///   coordinator aborted it. Or what else ended the producer. Fatal.
+    ///   coordinator aborted it, which version 2 of transactions tells as `INVALID_TXN_STATE`. Or what else ended the
+    ///   producer. Fatal.
     /// - `IllegalState`: no transaction is open.
     /// - `Closed`, `WouldDeadlock` inside a callback.
     ///

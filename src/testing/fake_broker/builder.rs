@@ -120,9 +120,11 @@ impl FakeBrokerBuilder {
         self
     }
 
-    /// The level of the feature `transaction.version` that the cluster has agreed on. Default: 2, with which brokers bump the
-    /// epoch at the end of every transaction and add partitions to it themselves (KIP-890). 1 and 0 are transactions as they
-    /// were before; 0 is a cluster that does not know the feature.
+    /// The level of the feature `transaction.version` that the cluster has agreed on. Default: 2, with which producers let
+    /// brokers bump the epoch at the end of every transaction and add partitions to it (KIP-890). 1 and 0 are transactions as
+    /// they were before; 0 is a cluster that does not know the feature.
+    ///
+    /// Like Kafka, the brokers go by the versions of the requests that come, whatever the level is.
     pub fn transaction_version(mut self, level: i16) -> Self {
         self.settings.transaction_version = level;
         self

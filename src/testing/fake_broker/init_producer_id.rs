@@ -69,12 +69,15 @@ impl Cluster {
         expected: Option<ProducerIdAndEpoch>,
         timeout_ms: i32,
     ) -> Result<ProducerIdAndEpoch, ErrorCode> {
+        let fence = self.fence();
         let producer_ids = &mut self.next_producer_id;
         let transaction = self
             .transactions
             .entry(Arc::clone(id))
             .or_insert_with(|| TransactionMetadata::new(next_producer_id(producer_ids)));
-        let initialized = transaction.init(expected, timeout_ms, || next_producer_id(producer_ids));
+        let initialized = transaction.init(expected, timeout_ms, fence, || {
+            next_producer_id(producer_ids)
+        });
         self.write_markers();
         initialized
     }

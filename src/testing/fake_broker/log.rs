@@ -5,6 +5,7 @@
 //! producer makes others. Markers have their offsets, and no bytes.
 
 use super::facts::{BatchHeader, StoredBatch, StoredMarker, StoredRecord};
+use super::produce::FIRST_VERSION_THAT_ADDS;
 use super::producer_state::{ProducerStates, SequenceRules, Sequenced};
 use super::script::Failure;
 use super::topic::TopicConfig;
@@ -130,7 +131,12 @@ impl PartitionLog {
             return Err(Failure::new(ErrorCode::INVALID_TXN_STATE).message(text));
         }
         if let Some(sequenced) = sequenced {
-            if let Some(duplicate) = self.producers.check(sequenced, context.rules)? {
+            let rules = SequenceRules {
+                starts_at_zero: batch.is_transactional()
+                    && context.produce_version >= FIRST_VERSION_THAT_ADDS,
+                ..context.rules
+            };
+            if let Some(duplicate) = self.producers.check(sequenced, rules)? {
                 // As a broker does: the time in the answer to a duplicate is the batch's largest, even where records
                 // keep the producer's timestamps.
                 return Ok(Appended {

@@ -22,7 +22,7 @@ const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
 const FIRST_VERSION_WITH_ABORTABLE: i16 = 11;
 
 /// The first version that adds partitions to the transaction (KIP-890).
-const FIRST_VERSION_THAT_ADDS: i16 = 12;
+pub(super) const FIRST_VERSION_THAT_ADDS: i16 = 12;
 
 pub(super) fn handle(
     cluster: &mut Cluster,

@@ -3,6 +3,7 @@
 //! | producer's state | batch | answer |
 //! |---|---|---|
 //! | none | any sequence | append (brokers before 2.5: UNKNOWN_PRODUCER_ID unless it is 0) |
+//! | none | not 0, in a transaction of version 2 (Produce v12) | OUT_OF_ORDER_SEQUENCE_NUMBER |
 //! | same epoch | next sequence | append |
 //! | same epoch | exactly one of the last 5 batches | success, with that batch's offset; nothing is appended |
 //! | same epoch | anything else, older batches too | OUT_OF_ORDER_SEQUENCE_NUMBER |
@@ -12,7 +13,8 @@
 //! | newer epoch in the batch | not 0 | OUT_OF_ORDER_SEQUENCE_NUMBER |
 //!
 //! Differs from Java: the answer to batches that are older than the last 5 can be chosen, because brokers of the 1.0 line
-//! answered DUPLICATE_SEQUENCE_NUMBER, and clients still take that for a success.
+//! answered DUPLICATE_SEQUENCE_NUMBER, and clients still take that for a success. A batch that is refused because it is of no
+//! open transaction leaves no trace; with Kafka a later one of the same epoch and a higher sequence is out of order then.
 
 use std::collections::VecDeque;
 
@@ -29,6 +31,8 @@ const BATCHES_TO_RETAIN: usize = 5;
 pub(super) struct SequenceRules {
     /// Answer UNKNOWN_PRODUCER_ID when nothing is known of the producer and its sequence is not 0.
     pub(super) unknown_producer_id: bool,
+    /// Answer OUT_OF_ORDER_SEQUENCE_NUMBER then: in transactions of version 2 each epoch begins at 0.
+    pub(super) starts_at_zero: bool,
     /// The answer to a batch that lies wholly before the remembered ones.
     pub(super) stale_duplicate: ErrorCode,
 }
@@ -37,6 +41,7 @@ impl Default for SequenceRules {
     fn default() -> Self {
         Self {
             unknown_producer_id: false,
+            starts_at_zero: false,
             stale_duplicate: ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
         }
     }
@@ -99,6 +104,13 @@ impl ProducerStates {
                     ErrorCode::UNKNOWN_PRODUCER_ID,
                     batch,
                     "no state of it",
+                ));
+            }
+            if rules.starts_at_zero && batch.first_sequence != 0 {
+                return Err(refusal(
+                    ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+                    batch,
+                    "no state of it, and version 2 starts at sequence 0",
                 ));
             }
             return Ok(None);
@@ -327,6 +339,19 @@ mod tests {
         assert_eq!(states.check(batch(0, 0, 0), rules), Ok(None));
         let refused = states.check(batch(0, 1, 1), rules).unwrap_err();
         assert_eq!(refused.code, ErrorCode::UNKNOWN_PRODUCER_ID);
+    }
+
+    // KIP-890.
+    #[test]
+    fn a_producer_of_version_2_starts_at_0_where_nothing_is_known_of_it() {
+        let rules = SequenceRules {
+            starts_at_zero: true,
+            ..SequenceRules::default()
+        };
+        let states = ProducerStates::default();
+        assert_eq!(states.check(batch(3, 0, 4), rules), Ok(None));
+        let refused = states.check(batch(3, 5, 5), rules).unwrap_err();
+        assert_eq!(refused.code, OUT_OF_ORDER);
     }
 
     #[test]

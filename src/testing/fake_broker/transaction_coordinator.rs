@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use super::coordinators::CoordinatorType;
 use super::handler::RequestContext;
 use super::topic::Topic;
-use super::transaction_metadata::{Marker, ProducerIdAndEpoch, TransactionMetadata};
+use super::transaction_metadata::{Fence, Marker, ProducerIdAndEpoch, TransactionMetadata};
 use crate::common::{NodeId, TopicPartition};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{
@@ -25,7 +25,7 @@ const FIRST_VERSION_WITH_PRODUCER_FENCED: i16 = 2;
 /// The version of EndTxn whose answer has the next epoch (KIP-890).
 const FIRST_END_TXN_WITH_NEXT_EPOCH: i16 = 5;
 
-/// The level of `transaction.version` at which a broker bumps epochs and adds partitions itself.
+/// The level of `transaction.version` from which a broker that aborts a transaction bumps the epoch as its producer would.
 const TRANSACTION_VERSION_2: i16 = 2;
 
 pub(super) fn next_producer_id(next: &mut i64) -> i64 {
@@ -174,8 +174,14 @@ pub(super) struct TransactionalWrite<'a> {
 }
 
 impl Cluster {
-    pub(super) fn has_transaction_version_2(&self) -> bool {
-        self.settings.transaction_version >= TRANSACTION_VERSION_2
+    /// What comes of a producer whose transaction the coordinator aborts by itself. Everything else goes by the versions of
+    /// the requests, whatever the cluster's `transaction.version` is.
+    pub(super) fn fence(&self) -> Fence {
+        if self.settings.transaction_version >= TRANSACTION_VERSION_2 {
+            Fence::Bump
+        } else {
+            Fence::Final
+        }
     }
 
     /// The transactional id, if `node` coordinates it and InitProducerId was asked for it.
@@ -197,8 +203,7 @@ impl Cluster {
     ) -> Result<ProducerIdAndEpoch, ErrorCode> {
         let (id, is_commit) = (&request.transactional_id, request.committed);
         let producer = ProducerIdAndEpoch::new(request.producer_id, request.producer_epoch);
-        let bumps =
-            context.version >= FIRST_END_TXN_WITH_NEXT_EPOCH && self.has_transaction_version_2();
+        let bumps = context.version >= FIRST_END_TXN_WITH_NEXT_EPOCH;
         self.coordinated_transaction(id, context.node)?;
         let producer_ids = &mut self.next_producer_id;
         let Some(transaction) = self.transactions.get_mut(id) else {
@@ -220,10 +225,9 @@ impl Cluster {
         is_added: impl FnOnce(&TransactionMetadata) -> bool,
         add: impl FnOnce(&mut TransactionMetadata),
     ) -> Result<(), ErrorCode> {
-        let adds = write.adds && self.has_transaction_version_2();
         let known = self.transactions.get_mut(write.transactional_id);
         let transaction = known.ok_or(ErrorCode::INVALID_PRODUCER_ID_MAPPING)?;
-        let checked = if adds {
+        let checked = if write.adds {
             transaction
                 .begin_or_go_on(write.producer)
                 .map(|()| add(transaction))
@@ -241,8 +245,10 @@ impl Cluster {
 
     /// Aborts the open transactions as if their time were up, and returns how many there were.
     pub(super) fn expire_transactions(&mut self) -> usize {
+        let fence = self.fence();
         let transactions = self.transactions.values_mut();
-        let expired = transactions.filter_map(|transaction| transaction.expire().then_some(()));
+        let expired =
+            transactions.filter_map(|transaction| transaction.expire(fence).then_some(()));
         let count = expired.count();
         self.write_markers();
         count

@@ -3,13 +3,13 @@
 //!
 //! | state | InitProducerId | AddPartitions, AddOffsets | EndTxn |
 //! |---|---|---|---|
-//! | Empty | next epoch | Ongoing | INVALID_TXN_STATE; an abort of transaction version 2 bumps the epoch |
+//! | Empty | next epoch | Ongoing | INVALID_TXN_STATE; an abort by v5 bumps the epoch |
 //! | Ongoing | aborts under the next epoch, CONCURRENT_TRANSACTIONS | added | PrepareCommit, PrepareAbort |
 //! | PrepareCommit, PrepareAbort | CONCURRENT_TRANSACTIONS | CONCURRENT_TRANSACTIONS | CONCURRENT_TRANSACTIONS |
 //! | CompleteCommit, CompleteAbort | next epoch | Ongoing | the same again: success; the other: INVALID_TXN_STATE |
 //!
-//! In transaction version 2 (KIP-890) every EndTxn gives the producer its next epoch. "The same again" is then an EndTxn
-//! of the epoch before; one of the current epoch is as in Empty.
+//! As transaction version 2 does it (KIP-890: EndTxn v5 and newer) every EndTxn gives the producer its next epoch. "The same
+//! again" is then an EndTxn of the epoch before; one of the current epoch is as in Empty.
 //!
 //! Differs from Java: `PrepareEpochFence` and `PrepareAbort` are one, because nothing can fail between them.
 
@@ -43,6 +43,15 @@ impl ProducerIdAndEpoch {
 pub(super) struct Marker {
     pub(super) producer: ProducerIdAndEpoch,
     pub(super) is_commit: bool,
+}
+
+/// What comes of a producer whose transaction is aborted without its asking.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fence {
+    /// It may ask for the next epoch, as if it had aborted the transaction itself: from `transaction.version` 2.
+    Bump,
+    /// It is fenced.
+    Final,
 }
 
 #[derive(Debug)]
@@ -129,6 +138,7 @@ impl TransactionMetadata {
         &mut self,
         expected: Option<ProducerIdAndEpoch>,
         timeout_ms: i32,
+        fence: Fence,
         new_producer_id: impl FnOnce() -> i64,
     ) -> Result<ProducerIdAndEpoch, ErrorCode> {
         if expected.is_some_and(|expected| !self.may_ask(expected)) {
@@ -138,7 +148,7 @@ impl TransactionMetadata {
             State::Prepare(_) => return Err(ErrorCode::CONCURRENT_TRANSACTIONS),
             State::Ongoing => {
                 // Nobody gets this epoch. The same request again gets the one after it, which fences whoever was at work.
-                self.fence();
+                self.fence(fence);
                 return Err(ErrorCode::CONCURRENT_TRANSACTIONS);
             }
             State::Empty | State::Complete { .. } => {}
@@ -168,9 +178,12 @@ impl TransactionMetadata {
     }
 
     /// Aborts the open transaction under the next epoch. Java: `prepareFenceProducerEpoch`.
-    fn fence(&mut self) {
+    fn fence(&mut self, fence: Fence) {
+        self.previous = match fence {
+            Fence::Bump => Some(self.producer),
+            Fence::Final => None,
+        };
         self.producer.epoch = self.producer.epoch.saturating_add(1);
-        self.previous = None;
         self.state = State::Prepare(Marker {
             producer: self.producer,
             is_commit: false,
@@ -178,10 +191,10 @@ impl TransactionMetadata {
     }
 
     /// The transaction has taken longer than its timeout; false when there is none.
-    pub(super) fn expire(&mut self) -> bool {
+    pub(super) fn expire(&mut self, fence: Fence) -> bool {
         let is_ongoing = matches!(self.state, State::Ongoing);
         if is_ongoing {
-            self.fence();
+            self.fence(fence);
         }
         is_ongoing
     }
@@ -249,8 +262,7 @@ impl TransactionMetadata {
         is_commit: bool,
         new_producer_id: impl FnOnce() -> i64,
     ) -> Result<ProducerIdAndEpoch, ErrorCode> {
-        // The answer got lost: the epoch was bumped by this very request.
-        if self.previous == Some(producer) {
+        if self.may_be_ended_by(producer) {
             self.end_again(is_commit)?;
             return Ok(self.producer);
         }
@@ -274,6 +286,19 @@ impl TransactionMetadata {
             marker
         };
         Ok(self.producer)
+    }
+
+    /// Whether the epoch was bumped by the very EndTxn that is asked again, because its answer got lost. The epoch is all
+    /// that Kafka goes by, so that the coordinator's own abort is taken for one of the producer.
+    fn may_be_ended_by(&self, producer: ProducerIdAndEpoch) -> bool {
+        let is_one_before = producer.producer_id == self.producer.producer_id
+            && producer.epoch.checked_add(1) == Some(self.producer.epoch);
+        match self.state {
+            State::Empty | State::Ongoing => false,
+            State::Prepare(_) | State::Complete { .. } => {
+                is_one_before || self.previous == Some(producer)
+            }
+        }
     }
 
     /// EndTxn where nothing is going on.

@@ -62,8 +62,8 @@ impl FakeBroker {
         Some(found.describe())
     }
 
-    /// Aborts all open transactions, as the coordinator does when `transaction.timeout.ms` has passed: their producers are
-    /// fenced by the next epoch. Returns how many there were.
+    /// Aborts all open transactions, as the coordinator does when `transaction.timeout.ms` has passed. Their producers are
+    /// fenced by the next epoch; from `transaction.version` 2 on they may abort, and have it then. Returns how many there were.
     pub fn expire_transactions(&self) -> usize {
         let count = self.core.cluster.lock().expire_transactions();
         self.core.activity.announce();

@@ -350,15 +350,17 @@ impl Admin {
         self.end_offsets_for(topic, READ_UNCOMMITTED)
     }
 
+    /// Where the first open transaction of each partition begins, or else its end.
+    pub(crate) fn stable_offsets(&self, topic: &str) -> Vec<i64> {
+        self.end_offsets_for(topic, READ_COMMITTED)
+    }
+
     /// Waits until no transaction is open in any partition: the last stable offset is the end.
     pub(crate) fn await_stable(&self, topic: &str) {
         wait_until(
             &format!("end of transactions in {topic}"),
             CLUSTER_LIMIT,
-            || {
-                let stable = self.end_offsets_for(topic, READ_COMMITTED);
-                (stable == self.end_offsets(topic)).then_some(())
-            },
+            || (self.stable_offsets(topic) == self.end_offsets(topic)).then_some(()),
         );
     }
 
@@ -401,6 +403,19 @@ impl Admin {
             .filter(|node| node.is_up.load(Ordering::Relaxed));
         up.map(|node| metadata(node.address, Some(topic)).ok()?.1)
             .collect()
+    }
+
+    /// What each node that is up answers, asked as the answers are taken.
+    pub(super) fn answers<'a>(
+        &'a self,
+        api: Api,
+        body: &'a Body,
+    ) -> impl Iterator<Item = Vec<u8>> + 'a {
+        let up = self
+            .nodes
+            .iter()
+            .filter(|node| node.is_up.load(Ordering::Relaxed));
+        up.filter_map(move |node| exchange(node.address, api, body).ok())
     }
 
     /// Sends a request to the first node that answers it; brokers pass on what is the controller's.

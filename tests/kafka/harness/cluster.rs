@@ -84,8 +84,12 @@ impl KafkaCluster {
 
     /// Three nodes that one test after the other uses: see [`Lease`].
     pub(crate) fn lease() -> Lease {
-        let waiting = spare().take();
-        Lease(Some(waiting.unwrap_or_else(|| Self::start(3))))
+        Lease::with_features(&[])
+    }
+
+    /// [`lease`](Self::lease), with transactions of version 1.
+    pub(crate) fn lease_of_version_1() -> Lease {
+        Lease::with_features(&["transaction.version=1"])
     }
 
     fn try_start(
@@ -282,9 +286,21 @@ impl Drop for KafkaCluster {
 }
 
 /// A cluster for the time of a test. The next test gets it too, unless this one has panicked or
-/// left a node down.
+/// left a node down, or that one needs other features.
 #[derive(Debug)]
 pub(crate) struct Lease(Option<KafkaCluster>);
+
+impl Lease {
+    fn with_features(features: &[&str]) -> Self {
+        // What does not fit is stopped before another one is started.
+        let waiting = spare()
+            .take()
+            .filter(|cluster| cluster.features == features);
+        Self(Some(
+            waiting.unwrap_or_else(|| KafkaCluster::start_at(3, &[], features)),
+        ))
+    }
+}
 
 impl Deref for Lease {
     type Target = KafkaCluster;
@@ -413,6 +429,8 @@ fn server_properties(
         // A node that is killed or paused loses its leaderships after 3 s instead of 9.
         "broker.session.timeout.ms=3000",
         "broker.heartbeat.interval.ms=500",
+        // A transaction whose time is up is aborted at once, and not within 10 s.
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms=100",
         // Leaders move when a test moves them.
         "auto.leader.rebalance.enable=false",
         // A test that misspells a topic is to see it.

@@ -1,6 +1,7 @@
 //! Kafka's own tools as judges of what is in the log, and as the producer to compare ours with.
 
 use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ChildStdout;
 use std::time::Duration;
@@ -75,17 +76,38 @@ impl<'a> ConsoleConsumer<'a> {
     /// Reads `count` records, or fewer if no more come; of one partition in order of offsets.
     pub(crate) fn read(&self, count: u64) -> Vec<ConsumedRecord> {
         let mut records = Vec::new();
-        self.consume(count, &ALL_FIELDS, |record| records.push(record));
+        self.consume(count, &ALL_FIELDS, |record| {
+            records.push(record);
+            ControlFlow::Continue(())
+        });
         records
     }
 
     /// [`read`](Self::read) without keeping them, and without timestamps and headers: for a million
     /// records. The tool makes a system call for each field that it prints.
-    pub(crate) fn read_each(&self, count: u64, each: impl FnMut(ConsumedRecord) + Send) {
+    pub(crate) fn read_each(&self, count: u64, mut each: impl FnMut(ConsumedRecord) + Send) {
+        self.read_until(count, |record| {
+            each(record);
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// [`read_each`](Self::read_each), and no further than the first `Break`. A reader that knows
+    /// the last record need not wait for the tool to find that no more come.
+    pub(crate) fn read_until(
+        &self,
+        count: u64,
+        each: impl FnMut(ConsumedRecord) -> ControlFlow<()> + Send,
+    ) {
         self.consume(count, &PLACE_KEY_AND_VALUE, each);
     }
 
-    fn consume(&self, count: u64, fields: &[&str], mut each: impl FnMut(ConsumedRecord) + Send) {
+    fn consume(
+        &self,
+        count: u64,
+        fields: &[&str],
+        mut each: impl FnMut(ConsumedRecord) -> ControlFlow<()> + Send,
+    ) {
         // The tool takes 0 to mean that it need not end.
         if count == 0 {
             return;
@@ -113,12 +135,17 @@ impl<'a> ConsoleConsumer<'a> {
             property(key, &char::from(byte).to_string());
         }
         let consumer = Process::start("console-consumer", &program, &log, Output::Piped);
+        let id = consumer.id();
         let limit = TOOL_LIMIT + Duration::from_secs(count / RECORDS_PER_SECOND);
         let (status, outcome) = consumer.run(b"", limit, |output| {
             for line in BufReader::with_capacity(1 << 18, Unhurried(output)).split(RECORD) {
                 let line = line.map_err(|error| error.to_string())?;
                 let record = parse_record(&line);
-                each(record.ok_or_else(|| String::from_utf8_lossy(&line).into_owned())?);
+                let record = record.ok_or_else(|| String::from_utf8_lossy(&line).into_owned())?;
+                if each(record).is_break() {
+                    process::send_signal(id, "KILL");
+                    break;
+                }
             }
             Ok::<(), String>(())
         });

@@ -10,30 +10,39 @@
 //! | look into the segment files | [`dump_log`] |
 //! | offsets of groups, feature levels | [`group_offsets`], [`upgrade_feature`] |
 //! | write as Java writes | [`console_produce`] |
+//! | a test of this program as a client to be killed | [`TestProcess`] |
+//! | send what no client of ours sends | [`RawProducer`] |
 //! | a program that may be killed | [`Process`](process::Process) |
 //!
 //! Nothing outlives the test: see [`process`].
 
 mod admin;
+mod clients;
 mod cluster;
+mod coordinators;
 mod jars;
 mod judges;
 mod legacy;
 mod ports;
 pub(crate) mod process;
+mod raw_producer;
 mod tools;
 mod wire;
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use admin::{Admin, NewTopic};
+pub(crate) use clients::TestProcess;
 pub(crate) use cluster::{KafkaCluster, Lease};
+pub(crate) use coordinators::GroupOffset;
 pub(crate) use judges::{ConsoleConsumer, console_produce, dump_log};
 pub(crate) use legacy::LegacyKafka;
-pub(crate) use tools::{group_offsets, upgrade_feature};
+pub(crate) use raw_producer::{Answer, Identity, NOBODY, RawProducer};
+pub(crate) use tools::{downgrade_feature, group_offsets, upgrade_feature};
 
 /// Held by a test for as long as it runs: real-Kafka tests take turns, because two of them at once
 /// on a small machine time out for reasons that are not the producer's.
@@ -71,6 +80,11 @@ pub(crate) fn turn() -> Option<Turn> {
     None
 }
 
+/// Whether `KAFKA_PRODUCER_LONG=1` asks for the full length of tests that are cut short otherwise.
+pub(crate) fn is_long_run() -> bool {
+    std::env::var_os("KAFKA_PRODUCER_LONG").is_some_and(|on| on == "1")
+}
+
 /// Polls until there is an answer.
 ///
 /// # Panics
@@ -93,5 +107,14 @@ fn poll_until<T>(limit: Duration, mut poll: impl FnMut() -> Option<T>) -> Option
             return None;
         }
         thread::sleep(Duration::from_millis(25));
+    }
+}
+
+/// Tells other threads that this one is done, also where it panics.
+pub(crate) struct SetOnDrop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

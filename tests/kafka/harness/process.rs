@@ -136,18 +136,15 @@ impl Process {
         self.child.try_wait().expect("it is our child")
     }
 
+    /// What it prints, once; it was started with [`Output::Piped`].
+    pub(super) fn take_output(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("its output is piped")
+    }
+
     /// Sends a signal by its name without `SIG`.
     pub(super) fn signal(&self, signal: &str) {
-        let id = self.child.id().to_string();
-        let script = r#"kill -s "$1" "$2""#;
-        let status = Command::new("sh")
-            .args(["-c", script, "kill", signal, &id])
-            .status();
-        assert!(
-            status.expect("sh runs").success(),
-            "{} takes no {signal}",
-            self.name
-        );
+        let is_sent = send_signal(self.id(), signal);
+        assert!(is_sent, "{} takes no {signal}", self.name);
     }
 
     /// Waits for the end of a process that is about to end by itself.
@@ -164,11 +161,7 @@ impl Process {
         read: impl FnOnce(ChildStdout) -> T + Send,
     ) -> (Option<ExitStatus>, T) {
         let mut stdin = self.child.stdin.take().expect("stdin is piped");
-        let stdout = self
-            .child
-            .stdout
-            .take()
-            .expect("started with Output::Piped");
+        let stdout = self.take_output();
         thread::scope(|scope| {
             // A tool that fails early stops reading; its exit status says so.
             scope.spawn(move || drop(stdin.write_all(input)));
@@ -198,6 +191,15 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Whether the signal, named without `SIG`, was sent: a process that is gone takes none.
+pub(super) fn send_signal(process: u32, signal: &str) -> bool {
+    let script = r#"kill -s "$1" "$2""#;
+    let status = Command::new("sh")
+        .args(["-c", script, "kill", signal, &process.to_string()])
+        .status();
+    status.expect("sh runs").success()
 }
 
 #[derive(Copy, Clone, Debug)]

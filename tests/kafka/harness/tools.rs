@@ -43,12 +43,18 @@ pub(crate) fn group_offsets(
 
 /// Raises a feature of a running cluster, as `kafka-features upgrade` does: `transaction.version=2`.
 pub(crate) fn upgrade_feature(bootstrap_servers: &str, feature: &str) {
-    let said = run(
-        "org.apache.kafka.tools.FeatureCommand",
-        bootstrap_servers,
-        &["upgrade", "--feature", feature],
-    );
-    assert!(said.contains("was upgraded"), "{said}");
+    change_feature(bootstrap_servers, "upgrade", feature);
+}
+
+/// Lowers a feature of a running cluster, as `kafka-features downgrade` does.
+pub(crate) fn downgrade_feature(bootstrap_servers: &str, feature: &str) {
+    change_feature(bootstrap_servers, "downgrade", feature);
+}
+
+fn change_feature(bootstrap_servers: &str, direction: &str, feature: &str) {
+    let tool = "org.apache.kafka.tools.FeatureCommand";
+    let said = run(tool, bootstrap_servers, &[direction, "--feature", feature]);
+    assert!(said.contains(&format!("was {direction}d")), "{said}");
 }
 
 fn run(main_class: &str, bootstrap_servers: &str, arguments: &[&str]) -> String {

@@ -95,7 +95,7 @@ impl Body {
     }
 
     /// Lengths of compact types are one more than they say, and for ours one byte is enough.
-    fn compact_length(&mut self, length: usize) {
+    pub(super) fn compact_length(&mut self, length: usize) {
         assert!(length < 127, "a length that needs a second byte");
         self.0.push(length as u8 + 1);
     }
@@ -112,6 +112,10 @@ impl Body {
 
     pub(super) fn no_tags(&mut self) {
         self.0.push(0);
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 }
 
@@ -161,7 +165,7 @@ impl Cursor<'_> {
         (0..count).map(|_| item(self)).collect()
     }
 
-    fn unsigned_varint(&mut self) -> Option<usize> {
+    pub(super) fn unsigned_varint(&mut self) -> Option<usize> {
         let mut value = 0;
         for shift in (0..35).step_by(7) {
             let byte = self.i8()? as u8;

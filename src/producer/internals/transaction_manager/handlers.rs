@@ -444,7 +444,14 @@ impl Inner {
     ) {
         let code = body.error_code;
         if !code.is_none() {
-            let text = format!("the coordinator did not end the transaction: {code}");
+            let why = match code {
+                // The error names nothing that its reader could change.
+                ErrorCode::INVALID_TXN_STATE => {
+                    ", because it has none, as after one that takes longer than transaction.timeout.ms"
+                }
+                _ => "",
+            };
+            let text = format!("the coordinator did not end the transaction: {code}{why}");
             return self.react(request, code, Error::from_code(code, text), backoff, facts);
         }
         let producer = ProducerIdAndEpoch {

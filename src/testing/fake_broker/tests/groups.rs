@@ -61,8 +61,6 @@ fn a_group_must_have_been_added() {
     for (version, code) in [
         (3, ErrorCode::INVALID_TXN_STATE),
         (4, ErrorCode::TRANSACTION_ABORTABLE),
-        // Nobody adds it in a cluster of transaction version 1.
-        (5, ErrorCode::TRANSACTION_ABORTABLE),
     ] {
         let request = producer.offsets("g", &[(0, 5)]);
         assert_eq!(producer.commit_offsets(version, request), [code]);
@@ -78,6 +76,9 @@ fn a_group_must_have_been_added() {
         producer.commit_offsets(3, request),
         [ErrorCode::INVALID_GROUP_ID]
     );
+    // From this version on the broker adds it, also in a cluster of transaction version 1.
+    let request = producer.offsets("g", &[(0, 5)]);
+    assert_eq!(producer.commit_offsets(5, request), [ErrorCode::NONE]);
 }
 
 #[test]

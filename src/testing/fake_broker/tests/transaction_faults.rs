@@ -219,7 +219,7 @@ fn a_late_commit_ends_the_next_transaction_in_version_1_alone() {
         hold.release();
         let (_, late) = elsewhere.receive(ApiKey::EndTxn, end_version);
         if is_v2 {
-            assert_eq!(code_of(&late), ErrorCode::INVALID_TXN_STATE);
+            assert_eq!(code_of(&late), ErrorCode::PRODUCER_FENCED);
             assert_eq!(producer.end(false), ErrorCode::NONE);
             assert_eq!(committed(&broker), ["a"]);
         } else {

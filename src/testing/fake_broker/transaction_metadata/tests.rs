@@ -19,7 +19,7 @@ fn none() -> i64 {
 /// Producer 7 with epoch 0, whose transaction is in this state.
 fn transaction(state: TransactionState) -> TransactionMetadata {
     let mut transaction = TransactionMetadata::new(7);
-    assert_eq!(transaction.init(None, 5, none), Ok(at(0)));
+    assert_eq!(transaction.init(None, 5, Fence::Final, none), Ok(at(0)));
     let ended = match state {
         TransactionState::Empty => None,
         TransactionState::Ongoing => {
@@ -54,35 +54,47 @@ fn init_gives_the_next_epoch_once_nothing_is_open() {
         (CompleteCommit, Ok(at(1))),
         (CompleteAbort, Ok(at(1))),
     ] {
-        let initialized = transaction(state).init(None, 5, none);
+        let initialized = transaction(state).init(None, 5, Fence::Final, none);
         assert_eq!(initialized, expected, "{state:?}");
     }
     let mut fenced = transaction(Ongoing);
-    fenced.init(None, 5, none).unwrap_err();
+    fenced.init(None, 5, Fence::Final, none).unwrap_err();
     let marker = fenced.marker().unwrap();
     assert_eq!((marker.producer, marker.is_commit), (at(1), false));
     assert_eq!(fenced.begin_or_go_on(at(0)), Err(FENCED));
     fenced.complete();
-    assert_eq!(fenced.init(None, 5, none), Ok(at(2)));
+    assert_eq!(fenced.init(None, 5, Fence::Final, none), Ok(at(2)));
 }
 
 // KIP-360.
 #[test]
 fn a_producer_asks_for_the_next_epoch_of_its_own() {
     let mut transaction = transaction(TransactionState::CompleteAbort);
-    assert_eq!(transaction.init(Some(at(0)), 5, none), Ok(at(1)));
     assert_eq!(
-        transaction.init(Some(at(0)), 5, none),
+        transaction.init(Some(at(0)), 5, Fence::Final, none),
+        Ok(at(1))
+    );
+    assert_eq!(
+        transaction.init(Some(at(0)), 5, Fence::Final, none),
         Ok(at(1)),
         "the answer got lost"
     );
-    assert_eq!(transaction.init(Some(at(1)), 5, none), Ok(at(2)));
-    assert_eq!(transaction.init(Some(at(0)), 5, none), Err(FENCED));
-    let other = ProducerIdAndEpoch::new(8, 2);
-    assert_eq!(transaction.init(Some(other), 5, none), Err(FENCED));
-    assert_eq!(transaction.init(None, 5, none), Ok(at(3)));
     assert_eq!(
-        transaction.init(Some(at(2)), 5, none),
+        transaction.init(Some(at(1)), 5, Fence::Final, none),
+        Ok(at(2))
+    );
+    assert_eq!(
+        transaction.init(Some(at(0)), 5, Fence::Final, none),
+        Err(FENCED)
+    );
+    let other = ProducerIdAndEpoch::new(8, 2);
+    assert_eq!(
+        transaction.init(Some(other), 5, Fence::Final, none),
+        Err(FENCED)
+    );
+    assert_eq!(transaction.init(None, 5, Fence::Final, none), Ok(at(3)));
+    assert_eq!(
+        transaction.init(Some(at(2)), 5, Fence::Final, none),
         Err(FENCED),
         "somebody else came between"
     );
@@ -94,13 +106,13 @@ fn an_exhausted_epoch_makes_a_new_producer_id() {
     let fresh = ProducerIdAndEpoch::new(8, 0);
     let mut one = transaction(TransactionState::Empty);
     one.set_epoch(LAST);
-    assert_eq!(one.init(None, 5, || 8), Ok(fresh));
-    assert_eq!(one.init(Some(at(LAST)), 5, none), Err(FENCED));
+    assert_eq!(one.init(None, 5, Fence::Final, || 8), Ok(fresh));
+    assert_eq!(one.init(Some(at(LAST)), 5, Fence::Final, none), Err(FENCED));
 
     let mut own = transaction(TransactionState::Empty);
     own.set_epoch(LAST);
-    assert_eq!(own.init(Some(at(LAST)), 5, || 8), Ok(fresh));
-    assert_eq!(own.init(Some(at(LAST)), 5, none), Ok(fresh));
+    assert_eq!(own.init(Some(at(LAST)), 5, Fence::Final, || 8), Ok(fresh));
+    assert_eq!(own.init(Some(at(LAST)), 5, Fence::Final, none), Ok(fresh));
 
     let mut ended = transaction(TransactionState::Ongoing);
     ended.set_epoch(LAST);
@@ -192,20 +204,42 @@ fn end_bumps_the_epoch_in_version_2() {
     transaction.begin_or_go_on(at(1)).unwrap();
     assert_eq!(
         transaction.end_and_bump(at(0), true, none),
-        Err(INVALID),
+        Err(FENCED),
         "what was late does not end the next transaction"
     );
     assert_eq!(transaction.describe().state, Ongoing);
 }
 
+/// KIP-890: its producer goes on as if it had aborted the transaction, and one that did not ask is fenced.
+#[test]
+fn from_version_2_an_abort_of_the_coordinator_is_as_one_of_the_producer() {
+    let aborted = || {
+        let mut transaction = transaction(TransactionState::Ongoing);
+        assert!(transaction.expire(Fence::Bump));
+        transaction.complete();
+        transaction
+    };
+    let mut asks = aborted();
+    assert_eq!(asks.init(Some(at(0)), 5, Fence::Bump, none), Ok(at(1)));
+    assert_eq!(aborted().end_and_bump(at(0), false, none), Ok(at(1)));
+    assert_eq!(aborted().end_and_bump(at(0), true, none), Err(INVALID));
+    assert_eq!(aborted().begin_or_go_on(at(0)), Err(FENCED));
+    let mut taken_over = aborted();
+    assert_eq!(taken_over.init(None, 5, Fence::Bump, none), Ok(at(2)));
+    assert_eq!(taken_over.end_and_bump(at(0), false, none), Err(FENCED));
+}
+
 #[test]
 fn expiry_aborts_under_the_next_epoch() {
     let mut transaction = transaction(TransactionState::Ongoing);
-    assert!(transaction.expire());
-    assert!(!transaction.expire());
+    assert!(transaction.expire(Fence::Final));
+    assert!(!transaction.expire(Fence::Final));
     assert_eq!(transaction.marker().unwrap().producer, at(1));
     transaction.complete();
     assert_eq!(transaction.end(at(0), true), Err(FENCED));
-    assert_eq!(transaction.init(Some(at(0)), 5, none), Err(FENCED));
-    assert_eq!(transaction.init(None, 5, none), Ok(at(2)));
+    assert_eq!(
+        transaction.init(Some(at(0)), 5, Fence::Final, none),
+        Err(FENCED)
+    );
+    assert_eq!(transaction.init(None, 5, Fence::Final, none), Ok(at(2)));
 }

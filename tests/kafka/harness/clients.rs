@@ -1,0 +1,70 @@
+//! This test program once more, as a client that can be killed like one.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use super::process::{self, Output, Process};
+
+/// A process that runs one test of this program, and what that test prints.
+#[derive(Debug)]
+pub(crate) struct TestProcess {
+    process: Process,
+    lines: Receiver<String>,
+    log: PathBuf,
+}
+
+impl TestProcess {
+    /// Runs `test`, as `module::function`, which is ignored otherwise, with an environment variable
+    /// that tells it what to do.
+    pub(crate) fn start(test: &str, variable: &str, value: &str) -> Self {
+        let log = process::new_directory("client").join("log");
+        let program = std::env::current_exe().expect("a program knows where it is");
+        let program = [
+            "env".to_owned(),
+            format!("{variable}={value}"),
+            program.display().to_string(),
+            "--exact".to_owned(),
+            test.to_owned(),
+            "--ignored".to_owned(),
+            "--nocapture".to_owned(),
+        ];
+        let mut process = Process::start("client", &program, &log, Output::Piped);
+        let output = process.take_output();
+        let (sender, lines) = mpsc::channel();
+        // It ends with the process, or with the last who listens.
+        thread::spawn(move || {
+            let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+            lines.try_for_each(|line| sender.send(line))
+        });
+        Self {
+            process,
+            lines,
+            log,
+        }
+    }
+
+    /// The next line that it prints; `None` where there is none in time.
+    ///
+    /// # Panics
+    /// When the process has ended.
+    pub(crate) fn line(&self, limit: Duration) -> Option<String> {
+        match self.lines.recv_timeout(limit) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("the client ended: {}", process::tail(&self.log))
+            }
+        }
+    }
+
+    /// `kill -9`. Gives what it had printed and nobody had read.
+    pub(crate) fn kill(self) -> Vec<String> {
+        drop(self.process);
+        let rest = self.lines.iter().collect();
+        process::remove_directory(self.log.parent().expect("a log is in a directory"));
+        rest
+    }
+}
