@@ -22,12 +22,12 @@ use std::time::Duration;
 use kafka_producer::{KafkaProducer, ProducerRecord};
 
 use harness::process::{Output, Process};
-use harness::{ConsoleConsumer, KafkaCluster, group_offsets, wait_until};
+use harness::{ConsoleConsumer, KafkaCluster, group_offsets, is_long_run, wait_until};
 
 const PARTITIONS: i32 = 6;
-const RECORDS: u64 = 60_000;
-const KILLS: u64 = 6;
-/// What a copier writes before it is killed, at least; all of it together is less than there is.
+/// For each time that a copier is killed.
+const RECORDS: u64 = 10_000;
+/// What a copier writes before it is killed, at least; less than there is for it.
 const LIFE: i64 = 6_000;
 const LIMIT: Duration = Duration::from_secs(180);
 /// Has the options where this process is to be a copier.
@@ -54,8 +54,7 @@ fn a_copier_that_is_killed_again_and_again_copies_each_record_once() {
 #[test]
 fn a_copier_with_transactions_of_version_1_copies_each_record_once() {
     let _turn = kafka_or_skip!();
-    let cluster = KafkaCluster::start_with_feature(3, "transaction.version=1");
-    copy_under_kills(&cluster, "copied-1");
+    copy_under_kills(&KafkaCluster::lease_of_version_1(), "copied-1");
 }
 
 fn copy_under_kills(cluster: &KafkaCluster, output: &str) {
@@ -63,7 +62,9 @@ fn copy_under_kills(cluster: &KafkaCluster, output: &str) {
     let admin = cluster.admin();
     admin.create_topic(&input, PARTITIONS);
     admin.create_topic(output, PARTITIONS);
-    let written = write(&servers, &input);
+    let kills = if is_long_run() { 6 } else { 2 };
+    let records = kills * RECORDS;
+    let written = write(&servers, &input, records);
 
     let line = format!(
         "--bootstrap-server {servers} --input-topic {input} --output-topic {output} --transaction-size 500 --abort-every 5"
@@ -71,7 +72,7 @@ fn copy_under_kills(cluster: &KafkaCluster, output: &str) {
     let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{output}.log"));
     let _ = fs::remove_file(&log);
     let end_of_copies = || admin.end_offsets(output).iter().sum::<i64>();
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         let before = end_of_copies();
         let mut copier = start_copier(&line, &log);
         // In the middle: it has written something since, and has more to do.
@@ -96,11 +97,11 @@ fn copy_under_kills(cluster: &KafkaCluster, output: &str) {
     let ended = wait_until("end of the last copier", LIMIT, || last.exit_status());
     assert!(ended.success(), "see {}", log.display());
     let copied = fs::read_to_string(&log).expect("there is a log");
-    eprintln!("{output}: {KILLS} kills; {}", last_line(&copied));
+    eprintln!("{output}: {kills} kills; {}", last_line(&copied));
 
     admin.await_stable(output);
-    let read = read(&servers, output, RECORDS + 1);
-    assert_eq!(read.values().map(Vec::len).sum::<usize>() as u64, RECORDS);
+    let read = read(&servers, output, records + 1);
+    assert_eq!(read.values().map(Vec::len).sum::<usize>() as u64, records);
     assert!(read == written, "each once, and in order");
     let offsets = group_offsets(&servers, "copiers", &input);
     let ends: BTreeMap<i32, i64> = (0..).zip(admin.end_offsets(&input)).collect();
@@ -113,11 +114,11 @@ fn copy_under_kills(cluster: &KafkaCluster, output: &str) {
 
 type Values = BTreeMap<i32, Vec<String>>;
 
-fn write(servers: &str, topic: &str) -> Values {
+fn write(servers: &str, topic: &str, records: u64) -> Values {
     let producer = KafkaProducer::builder().bootstrap_servers(servers).build();
     let producer = producer.expect("the settings agree");
     let mut values = Values::new();
-    for number in 0..RECORDS {
+    for number in 0..records {
         let (partition, value) = ((number % PARTITIONS as u64) as i32, number.to_string());
         let record = ProducerRecord::new(topic, &value).partition(partition);
         let sent = producer.send_with_callback(record, |result| drop(result.expect("delivered")));
