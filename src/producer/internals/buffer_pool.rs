@@ -21,7 +21,6 @@ use crate::utils::Time;
 #[derive(Debug)]
 pub(crate) struct BufferPool {
     total: usize,
-    poolable_size: usize,
     time: Arc<dyn Time>,
     state: Mutex<State>,
     /// The length of `State::waiters`, for the I/O thread to read without the lock.
@@ -41,6 +40,7 @@ struct State {
 /// Empty buffers, by size.
 #[derive(Debug)]
 struct FreeBuffers {
+    /// `batch.size`.
     smallest: usize,
     /// Those of `smallest` bytes, of twice that, of four times that and so on; in each the warmest at the back.
     by_doublings: Vec<Vec<Vec<u8>>>,
@@ -98,6 +98,23 @@ impl Drop for PooledBuffer {
 impl State {
     fn available(&self) -> usize {
         self.non_pooled_available + self.free.bytes
+    }
+
+    /// Reserves all of `size` if it is free: `Some(Some(..))` is a buffer to use again, `Some(None)` says to make one.
+    #[expect(
+        clippy::option_option,
+        reason = "whether it is free, and whether a buffer comes with it"
+    )]
+    fn reserve(&mut self, size: usize) -> Option<Option<Vec<u8>>> {
+        if let Some(buffer) = self.free.pop(size) {
+            return Some(Some(buffer));
+        }
+        if self.available() < size {
+            return None;
+        }
+        self.free_up(size);
+        self.non_pooled_available -= size;
+        Some(None)
     }
 
     /// Turns kept buffers into plain available bytes until there are `size` of them or no kept buffer is left.
@@ -164,7 +181,6 @@ impl BufferPool {
         };
         Arc::new(Self {
             total,
-            poolable_size,
             time,
             state: Mutex::new(state),
             queued: AtomicUsize::new(0),
@@ -178,7 +194,7 @@ impl BufferPool {
     /// `WouldBlock` where they are not, and what [`Self::allocate`] fails with at once.
     pub(crate) fn try_allocate(self: &Arc<Self>, size: usize) -> Result<PooledBuffer> {
         let mut state = self.check(size)?;
-        match self.reserve(&mut state, size) {
+        match state.reserve(size) {
             Some(recycled) => {
                 drop(state);
                 self.buffer(size, recycled)
@@ -207,7 +223,7 @@ impl BufferPool {
         on_wait: impl FnOnce(),
     ) -> Result<PooledBuffer> {
         let mut state = self.check(size)?;
-        if let Some(recycled) = self.reserve(&mut state, size) {
+        if let Some(recycled) = state.reserve(size) {
             drop(state);
             return self.buffer(size, recycled);
         }
@@ -248,7 +264,7 @@ impl BufferPool {
             let first = state.waiters.front();
             if first.is_some_and(|first| Arc::ptr_eq(first, waiter)) {
                 if gathered == 0 {
-                    if let Some(recycled) = self.reserve(state, size) {
+                    if let Some(recycled) = state.reserve(size) {
                         return Ok(recycled);
                     }
                 }
@@ -284,23 +300,6 @@ impl BufferPool {
         } else {
             Ok(state)
         }
-    }
-
-    /// Reserves all of `size` if it is free: `Some(Some(..))` is a buffer to use again, `Some(None)` says to make one.
-    #[expect(
-        clippy::option_option,
-        reason = "whether it is free, and whether a buffer comes with it"
-    )]
-    fn reserve(&self, state: &mut State, size: usize) -> Option<Option<Vec<u8>>> {
-        if let Some(buffer) = state.free.pop(size) {
-            return Some(Some(buffer));
-        }
-        if state.available() < size {
-            return None;
-        }
-        state.free_up(size);
-        state.non_pooled_available -= size;
-        Some(None)
     }
 
     /// Puts memory behind a reservation. If the allocator has none the reservation is given back.
@@ -351,7 +350,7 @@ impl BufferPool {
             max_block.as_millis(),
             state.available(),
             self.total,
-            self.poolable_size
+            state.free.smallest
         );
         Error::timed_out(
             text,

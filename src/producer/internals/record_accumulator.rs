@@ -6,8 +6,8 @@
 //! Threads: callers append; the I/O thread does the rest. Both use the partitions' deques.
 //! Locks: one mutex per partition, held for the copy of a record and the counters. Under it, one at a time: the transaction
 //! manager's at drain and, in a transaction, where a batch begins; those of the incomplete batches, the spare thunks, the
-//! compression ratios and the idle codec states where a batch begins. Memory is never asked of the `BufferPool` with it. `io` is the I/O
-//! thread's own state, and is taken by nobody else. The topic table is read without a lock and replaced whole.
+//! compression ratios and the idle codec states where a batch begins. Memory is never asked of the `BufferPool` with it. `io`
+//! is the I/O thread's own state, and is taken by nobody else. The topic table is read without a lock and replaced whole.
 //! Differs from Java: partitions announce themselves (see [`partition_queue`]) instead of all being visited each round; a
 //! partition that may not send stops nobody else on its node; batches grow where a partition is backlogged.
 
