@@ -12,61 +12,65 @@ pub(crate) use std::sync::{Arc, OnceLock};
 pub(crate) use arc_swap::{ArcSwap, ArcSwapOption, Guard as Snapshot};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
-/// Opens once, for everybody who waits then.
+/// A value that comes once, for everybody who waits for it then.
 ///
 /// One system call wakes them all. `parking_lot` would pass its lock from one waiter to the next, and each would wake the one
 /// behind it: where 256 threads wait for one batch, the last would go on after 256 switches in a row.
-#[derive(Debug, Default)]
-pub(crate) struct Latch {
-    is_open: AtomicBool,
+#[derive(Debug)]
+pub(crate) struct Latch<T> {
+    value: OnceLock<T>,
     /// How many wait, so that nobody is notified in vain: that would be a system call for each batch.
     waiting: std::sync::Mutex<usize>,
     opened: std::sync::Condvar,
 }
 
-impl Latch {
-    pub(crate) fn is_open(&self) -> bool {
-        self.is_open.load(Ordering::Acquire)
+impl<T> Default for Latch<T> {
+    fn default() -> Self {
+        Self {
+            value: OnceLock::new(),
+            waiting: std::sync::Mutex::default(),
+            opened: std::sync::Condvar::new(),
+        }
+    }
+}
+
+impl<T> Latch<T> {
+    /// The value, if it has come.
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.value.get()
     }
 
-    /// Lets all go on who wait, now and later.
+    /// Lets all go on who wait, now and later. Only the first value counts; says whether this is it.
     ///
-    /// A waiter looks once more when it has the lock and before it waits. So either it has seen the store, or it is counted
+    /// A waiter looks once more when it has the lock and before it waits. So either it has seen the value, or it is counted
     /// by the time that this has the lock.
-    pub(crate) fn open(&self) {
-        self.is_open.store(true, Ordering::Release);
+    pub(crate) fn open(&self, value: T) -> bool {
+        let is_first = self.value.set(value).is_ok();
         let waiting = *self.waiting();
         if waiting > 0 {
             self.opened.notify_all();
         }
+        is_first
     }
 
-    /// Waits until it opens.
-    pub(crate) fn wait(&self) {
-        if self.is_open() {
-            return;
-        }
-        let mut waiting = self.waiting();
-        *waiting += 1;
-        waiting = self
-            .opened
-            .wait_while(waiting, |_| !self.is_open())
-            .unwrap_or_else(PoisonError::into_inner);
-        *waiting -= 1;
-    }
-
-    /// Waits until it opens, `timeout` at most. Says whether it is open.
-    pub(crate) fn wait_for(&self, timeout: Duration) -> bool {
-        if !self.is_open() {
+    /// Waits for the value, `timeout` at most where there is one.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> Option<&T> {
+        if self.get().is_none() {
             let mut waiting = self.waiting();
             *waiting += 1;
-            (waiting, _) = self
-                .opened
-                .wait_timeout_while(waiting, timeout, |_| !self.is_open())
-                .unwrap_or_else(PoisonError::into_inner);
+            let is_closed = |_: &mut usize| self.get().is_none();
+            waiting = match timeout {
+                None => self.opened.wait_while(waiting, is_closed),
+                Some(timeout) => self
+                    .opened
+                    .wait_timeout_while(waiting, timeout, is_closed)
+                    .map(|(waiting, _)| waiting)
+                    .map_err(|poisoned| PoisonError::new(poisoned.into_inner().0)),
+            }
+            .unwrap_or_else(PoisonError::into_inner);
             *waiting -= 1;
         }
-        self.is_open()
+        self.get()
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, usize> {
@@ -87,27 +91,27 @@ mod tests {
             let waiting: Vec<_> = (0..8)
                 .map(|number| {
                     let latch = &latch;
-                    scope.spawn(move || match number % 2 {
-                        0 => latch.wait(),
-                        _ => assert!(latch.wait_for(Duration::MAX)),
-                    })
+                    let timeout = (number % 2 == 1).then_some(Duration::MAX);
+                    scope.spawn(move || assert_eq!(latch.wait(timeout), Some(&7)))
                 })
                 .collect();
             while *latch.waiting() < waiting.len() {
                 thread::yield_now();
             }
-            assert!(!latch.is_open());
-            latch.open();
+            assert_eq!(latch.get(), None);
+            assert!(latch.open(7));
         });
         assert_eq!(*latch.waiting(), 0);
-        latch.wait();
-        assert!(latch.wait_for(Duration::ZERO));
+        assert_eq!(latch.wait(None), Some(&7));
+        assert_eq!(latch.wait(Some(Duration::ZERO)), Some(&7));
+        assert!(!latch.open(8));
+        assert_eq!(latch.get(), Some(&7));
     }
 
     #[test]
     fn a_wait_may_end_before_the_latch_opens() {
-        let latch = Latch::default();
-        assert!(!latch.wait_for(Duration::from_millis(1)));
+        let latch = Latch::<()>::default();
+        assert_eq!(latch.wait(Some(Duration::from_millis(1))), None);
         assert_eq!(*latch.waiting(), 0);
     }
 
@@ -117,9 +121,9 @@ mod tests {
             let latch = Latch::default();
             thread::scope(|scope| {
                 for _ in 0..3 {
-                    scope.spawn(|| latch.wait());
+                    scope.spawn(|| assert_eq!(latch.wait(None), Some(&())));
                 }
-                latch.open();
+                latch.open(());
             });
         }
     }

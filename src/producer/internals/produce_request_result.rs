@@ -13,7 +13,7 @@ use super::io_thread::IoThreadId;
 use super::record_accumulator::PartitionQueue;
 use crate::common::TopicPartition;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::{Arc, AtomicBool, Latch, OnceLock, Ordering};
+use crate::sync::{Arc, AtomicBool, Latch, Ordering};
 use crate::utils::{SystemTime, Time};
 
 /// See the module's documentation.
@@ -21,9 +21,7 @@ pub(crate) struct ProduceRequestResult {
     partition: Arc<PartitionQueue>,
     /// Somebody waits for a record of this batch, so it is to be sent without waiting for `linger.ms`.
     expedited: AtomicBool,
-    /// There when `done` is open.
-    outcome: OnceLock<Outcome>,
-    done: Latch,
+    outcome: Latch<Outcome>,
 }
 
 /// What became of a batch.
@@ -69,8 +67,7 @@ impl ProduceRequestResult {
         Arc::new(Self {
             partition,
             expedited: AtomicBool::new(false),
-            outcome: OnceLock::new(),
-            done: Latch::default(),
+            outcome: Latch::default(),
         })
     }
 
@@ -84,9 +81,8 @@ impl ProduceRequestResult {
 
     /// Opens the result. Only the first outcome counts.
     pub(crate) fn complete(&self, outcome: Outcome) {
-        let is_first = self.outcome.set(outcome).is_ok();
+        let is_first = self.outcome.open(outcome);
         debug_assert!(is_first, "a batch completed twice");
-        self.done.open();
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -98,7 +94,7 @@ impl ProduceRequestResult {
 
     /// Makes the batch sendable at once and wakes the I/O thread, unless it is done or was expedited before.
     pub(crate) fn expedite(&self) {
-        if !self.expedited.swap(true, Ordering::AcqRel) && !self.done.is_open() {
+        if !self.expedited.swap(true, Ordering::AcqRel) && self.outcome.get().is_none() {
             self.partition.announce();
             self.partition.wake_io_thread();
         }
@@ -149,14 +145,8 @@ impl ProduceRequestResult {
     }
 
     fn wait(&self, deadline: Option<Instant>) -> Option<&Outcome> {
-        match deadline {
-            None => self.done.wait(),
-            Some(deadline) => {
-                let remaining = deadline.saturating_duration_since(SystemTime.now());
-                self.done.wait_for(remaining);
-            }
-        }
-        self.outcome.get()
+        let remaining = |deadline: Instant| deadline.saturating_duration_since(SystemTime.now());
+        self.outcome.wait(deadline.map(remaining))
     }
 }
 
