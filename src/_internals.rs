@@ -108,7 +108,7 @@ impl Batch {
         let Ok(record) = DefaultRecord::new(key, Some(value), headers) else {
             return false;
         };
-        self.0.try_append(timestamp, &record).unwrap_or(false)
+        matches!(self.0.try_append(timestamp, &record), Ok(Some(_)))
     }
 
     /// The finished bytes, with their header and checksum; empty if nothing was appended.

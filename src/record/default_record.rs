@@ -16,8 +16,8 @@ use super::compression::CompressionError;
 use super::default_record_batch::RECORD_BATCH_OVERHEAD;
 use super::record_error::RecordError;
 use super::varint::{
-    RecordSink, read_varint, read_varlong, size_of_varint, size_of_varlong, write_varint,
-    write_varlong,
+    RecordSink, VarintWord, read_varint, read_varlong, size_of_varint, size_of_varlong,
+    write_varint, write_varlong,
 };
 use crate::common::{Header, Headers};
 
@@ -52,6 +52,20 @@ pub(crate) struct PlacedRecord {
     timestamp_delta: i64,
     offset_delta: i32,
     body_size: i32,
+    /// The whole record, with its length in front.
+    pub(crate) size: usize,
+}
+
+/// A record at its place in a batch if it is like most: small numbers and no headers. What stands in front of the key and
+/// the value is ready to be written a word at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SmallRecord {
+    length: VarintWord,
+    /// Attributes, timestamp delta and offset delta.
+    start: VarintWord,
+    key_length: VarintWord,
+    value_length: VarintWord,
+    header_count: VarintWord,
     /// The whole record, with its length in front.
     pub(crate) size: usize,
 }
@@ -156,6 +170,66 @@ impl<'a> DefaultRecord<'a> {
         }
         Ok(())
     }
+}
+
+impl DefaultRecord<'_> {
+    /// The words of the record at a place in a batch, if they are words.
+    #[inline(always)]
+    pub(crate) fn place_small(
+        &self,
+        timestamp_delta: i64,
+        offset_delta: i32,
+    ) -> Option<SmallRecord> {
+        if self.header_count != 0 {
+            return None;
+        }
+        let attributes = VarintWord::small(0)?;
+        let start = attributes
+            .and(VarintWord::small(timestamp_delta)?)
+            .and(VarintWord::small(i64::from(offset_delta))?);
+        let body_size = start.len() + self.fields_size;
+        let length = VarintWord::small(i64::try_from(body_size).ok()?)?;
+        Some(SmallRecord {
+            length,
+            start,
+            key_length: VarintWord::small(i64::from(self.key_length))?,
+            value_length: VarintWord::small(i64::from(self.value_length))?,
+            header_count: VarintWord::small(0)?,
+            size: length.len() + body_size,
+        })
+    }
+
+    /// Writes the record into its size and a word more.
+    #[inline(always)]
+    pub(crate) fn write_small(&self, place: &SmallRecord, room: &mut [u8]) {
+        let mut end = put_word(place.length, room, 0);
+        end = put_word(place.start, room, end);
+        end = put_word(place.key_length, room, end);
+        if let Some(key) = self.key {
+            end = put_bytes(key, room, end);
+        }
+        end = put_word(place.value_length, room, end);
+        if let Some(value) = self.value {
+            end = put_bytes(value, room, end);
+        }
+        put_word(place.header_count, room, end);
+    }
+}
+
+/// Writes a whole word, and says where its numbers end.
+#[inline(always)]
+fn put_word(word: VarintWord, room: &mut [u8], at: usize) -> usize {
+    put_bytes(&word.to_bytes(), room, at);
+    at + word.len()
+}
+
+#[inline(always)]
+fn put_bytes(bytes: &[u8], room: &mut [u8], at: usize) -> usize {
+    let end = at + bytes.len();
+    if let Some(place) = room.get_mut(at..end) {
+        place.copy_from_slice(bytes);
+    }
+    end
 }
 
 /// Above this, a batch of one record would not fit a length of 32 bits.

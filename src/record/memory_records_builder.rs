@@ -15,6 +15,7 @@ use super::default_record::{DefaultRecord, PlacedRecord};
 use super::default_record_batch::{
     BatchSummary, ProducerState, RECORD_BATCH_OVERHEAD, write_header,
 };
+use super::plain_records::PlainRecords;
 use super::record_error::RecordError;
 
 /// Estimates of compressed sizes are raised by this much, because a batch that overruns its memory is dear.
@@ -34,6 +35,8 @@ pub(crate) struct MemoryRecordsBuilder {
     estimated_ratio: f32,
     record_count: i32,
     uncompressed_bytes: usize,
+    /// The header and the records as they are, or as they are expected to be when they are compressed.
+    estimated_bytes_written: usize,
     base_timestamp: i64,
     max_timestamp: i64,
 }
@@ -41,7 +44,7 @@ pub(crate) struct MemoryRecordsBuilder {
 /// Where the records go. In each case the buffer begins with the space for the header.
 #[derive(Debug)]
 enum Records {
-    Plain(Vec<u8>),
+    Plain(PlainRecords),
     Compressed(Box<CompressedStream>),
     /// Appends are over.
     Closed(Vec<u8>),
@@ -60,7 +63,7 @@ pub(crate) struct ClosedBatch {
 }
 
 impl MemoryRecordsBuilder {
-    /// Begins a batch in an empty buffer, whose capacity the caller has reserved.
+    /// Begins a batch in a buffer whose capacity the caller has reserved; what is in it counts for nothing.
     ///
     /// `write_limit` is at least 61. `estimated_ratio` is what the estimator expects of this topic and codec.
     pub(crate) fn new(
@@ -69,44 +72,74 @@ impl MemoryRecordsBuilder {
         write_limit: usize,
         estimated_ratio: f32,
     ) -> Self {
-        debug_assert!(buffer.is_empty());
         debug_assert!(write_limit >= RECORD_BATCH_OVERHEAD);
-        buffer.resize(RECORD_BATCH_OVERHEAD, 0);
+        let records = match compression.kind {
+            CompressionType::None => {
+                Records::Plain(PlainRecords::new(buffer, RECORD_BATCH_OVERHEAD))
+            }
+            _ => {
+                buffer.clear();
+                buffer.resize(RECORD_BATCH_OVERHEAD, 0);
+                Records::Compressed(Box::new(CompressedStream::new(compression, buffer)))
+            }
+        };
         Self {
-            records: match compression.kind {
-                CompressionType::None => Records::Plain(buffer),
-                _ => Records::Compressed(Box::new(CompressedStream::new(compression, buffer))),
-            },
+            records,
             compression: compression.kind,
             write_limit,
             estimated_ratio,
             record_count: 0,
             uncompressed_bytes: 0,
+            estimated_bytes_written: RECORD_BATCH_OVERHEAD,
             base_timestamp: NO_TIMESTAMP,
             max_timestamp: NO_TIMESTAMP,
         }
     }
 
-    /// Appends a record if there is room; `false` says that there is not, or that the batch is closed for appends.
+    /// Appends a record if there is room, and says how many bytes it takes before compression; `None` says that there is no
+    /// room, or that the batch is closed for appends.
     ///
     /// # Errors
     /// The timestamp is negative and not -1, or the codec failed. Only the last one changes the batch.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_append(
         &mut self,
         timestamp: i64,
         record: &DefaultRecord<'_>,
-    ) -> Result<bool, RecordError> {
-        if self.is_closed_for_appends() {
-            return Ok(false);
-        }
+    ) -> Result<Option<usize>, RecordError> {
         self.check_appendable(timestamp)?;
+        let timestamp_delta = self.timestamp_delta(timestamp);
+        let small = record.place_small(timestamp_delta, self.record_count);
+        if let Some(small) = small.filter(|small| self.has_room_for_bytes(small.size)) {
+            if let Records::Plain(plain) = &mut self.records {
+                if let Some(room) = plain.room(small.size) {
+                    record.write_small(&small, room);
+                    plain.advance(small.size);
+                    self.appended(timestamp, small.size);
+                    return Ok(Some(small.size));
+                }
+            }
+        }
+        self.try_append_any(timestamp, record)
+    }
+
+    /// Appends a record that is compressed, or has headers or large numbers.
+    #[inline(never)]
+    fn try_append_any(
+        &mut self,
+        timestamp: i64,
+        record: &DefaultRecord<'_>,
+    ) -> Result<Option<usize>, RecordError> {
+        if self.is_closed_for_appends() {
+            return Ok(None);
+        }
         let place = self.place(timestamp, record);
         if !self.has_room_for_bytes(place.size) {
-            return Ok(false);
+            return Ok(None);
         }
-        self.write(timestamp, record, &place)?;
-        Ok(true)
+        self.write(record, &place)?;
+        self.appended(timestamp, place.size);
+        Ok(Some(place.size))
     }
 
     /// The next record is counted uncompressed, which leaves room for a guess that was too low.
@@ -115,7 +148,7 @@ impl MemoryRecordsBuilder {
         if self.record_count == 0 {
             return true;
         }
-        let estimated = self.estimated_bytes_written();
+        let estimated = self.estimated_bytes_written;
         estimated < self.write_limit && size <= self.write_limit - estimated
     }
 
@@ -131,29 +164,28 @@ impl MemoryRecordsBuilder {
     }
 
     /// The exact size of a record if it comes next.
-    #[inline]
     fn place(&self, timestamp: i64, record: &DefaultRecord<'_>) -> PlacedRecord {
-        let timestamp_delta = if self.record_count == 0 {
+        record.place(self.timestamp_delta(timestamp), self.record_count)
+    }
+
+    /// From the first record, which says what the others are counted from.
+    #[inline]
+    fn timestamp_delta(&self, timestamp: i64) -> i64 {
+        if self.record_count == 0 {
             0
         } else {
             // From -1 to i64::MAX it wraps, as in Java; reading wraps back.
             timestamp.wrapping_sub(self.base_timestamp)
-        };
-        record.place(timestamp_delta, self.record_count)
+        }
     }
 
-    #[inline]
     fn write(
         &mut self,
-        timestamp: i64,
         record: &DefaultRecord<'_>,
         place: &PlacedRecord,
     ) -> Result<(), RecordError> {
         match &mut self.records {
-            Records::Plain(buffer) => {
-                buffer.reserve(place.size);
-                record.write(place, buffer)?;
-            }
+            Records::Plain(plain) => record.write(place, plain)?,
             Records::Compressed(stream) => {
                 if let Err(error) = record.write(place, stream.as_mut()) {
                     // Half a record may be in the stream.
@@ -164,13 +196,30 @@ impl MemoryRecordsBuilder {
             Records::Closed(_) => return Err(RecordError::Closed),
             Records::Failed(error) => return Err(error.clone().into()),
         }
+        Ok(())
+    }
+
+    /// Counts a record that was written.
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a float converts to the nearest usize, as Java's converts to an int"
+    )]
+    fn appended(&mut self, timestamp: i64, size: usize) {
         if self.record_count == 0 {
             self.base_timestamp = timestamp;
         }
         self.max_timestamp = self.max_timestamp.max(timestamp);
         self.record_count += 1;
-        self.uncompressed_bytes += place.size;
-        Ok(())
+        self.uncompressed_bytes += size;
+        let records = match self.compression {
+            CompressionType::None => self.uncompressed_bytes,
+            _ => {
+                let expected = self.uncompressed_bytes as f32 * self.estimated_ratio;
+                (expected * COMPRESSION_RATE_ESTIMATION_FACTOR) as usize
+            }
+        };
+        self.estimated_bytes_written = RECORD_BATCH_OVERHEAD + records;
     }
 
     /// Whether the batch takes no more records: closed for appends, or grown to its limit.
@@ -178,7 +227,7 @@ impl MemoryRecordsBuilder {
     pub(crate) fn is_full(&self) -> bool {
         // A batch always takes a first record, however small the limit.
         self.is_closed_for_appends()
-            || (self.record_count > 0 && self.write_limit <= self.estimated_bytes_written())
+            || (self.record_count > 0 && self.write_limit <= self.estimated_bytes_written)
     }
 
     /// Whether nothing was appended.
@@ -192,14 +241,8 @@ impl MemoryRecordsBuilder {
     pub(crate) fn estimated_size_in_bytes(&self) -> usize {
         match &self.records {
             Records::Closed(bytes) => bytes.len(),
-            _ => self.estimated_bytes_written(),
+            _ => self.estimated_bytes_written,
         }
-    }
-
-    /// Bytes of the records before compression, without the header.
-    #[inline]
-    pub(crate) fn uncompressed_bytes(&self) -> usize {
-        self.uncompressed_bytes
     }
 
     /// The newest timestamp, or -1.
@@ -207,22 +250,6 @@ impl MemoryRecordsBuilder {
     #[cfg(test)]
     pub(crate) fn max_timestamp(&self) -> i64 {
         self.max_timestamp
-    }
-
-    #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a float converts to the nearest usize, as Java's converts to an int"
-    )]
-    fn estimated_bytes_written(&self) -> usize {
-        let records = match self.compression {
-            CompressionType::None => self.uncompressed_bytes,
-            _ => {
-                let expected = self.uncompressed_bytes as f32 * self.estimated_ratio;
-                (expected * COMPRESSION_RATE_ESTIMATION_FACTOR) as usize
-            }
-        };
-        RECORD_BATCH_OVERHEAD + records
     }
 
     /// Ends appends, and with them the codec's work, so that [`close`](Self::close) has only the header left to do.
@@ -234,7 +261,8 @@ impl MemoryRecordsBuilder {
         // The placeholder is seen by nobody: each arm puts the right state in its place.
         let records = std::mem::replace(&mut self.records, Records::Closed(Vec::new()));
         let closed = match records {
-            Records::Plain(buffer) | Records::Closed(buffer) => Ok(buffer),
+            Records::Plain(plain) => Ok(plain.into_bytes()),
+            Records::Closed(buffer) => Ok(buffer),
             Records::Compressed(stream) => stream.finish(),
             Records::Failed(error) => Err(error),
         };

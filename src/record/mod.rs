@@ -17,6 +17,7 @@ mod compression_ratio_estimator;
 mod default_record;
 mod default_record_batch;
 mod memory_records_builder;
+mod plain_records;
 mod record_error;
 mod varint;
 

@@ -73,6 +73,52 @@ pub(crate) fn write_varlong<S: RecordSink>(
     sink.put_byte((rest & 0x7f) as u8)
 }
 
+/// Small numbers in a row as they are written: `len` bytes, the first of them lowest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VarintWord {
+    bytes: u64,
+    len: usize,
+}
+
+impl VarintWord {
+    /// A number that takes at most three bytes; `None` for one below -1,048,576 or above 1,048,575.
+    #[inline(always)]
+    pub(crate) fn small(value: i64) -> Option<Self> {
+        let number = zig_zag(value);
+        let (bytes, len) = match number {
+            0..0x80 => (number, 1),
+            0x80..0x4000 => (number & 0x7f | 0x80 | number >> 7 << 8, 2),
+            0x4000..0x20_0000 => {
+                let low = number & 0x7f | 0x80;
+                let middle = number >> 7 & 0x7f | 0x80;
+                (low | middle << 8 | number >> 14 << 16, 3)
+            }
+            _ => return None,
+        };
+        Some(Self { bytes, len })
+    }
+
+    /// These numbers and then those. Eight bytes must have room for them.
+    #[inline(always)]
+    pub(crate) fn and(self, next: Self) -> Self {
+        Self {
+            bytes: self.bytes | next.bytes << (8 * self.len),
+            len: self.len + next.len,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
+
+    /// All eight bytes, of which those behind the first `len` are not part of the numbers.
+    #[inline(always)]
+    pub(crate) fn to_bytes(self) -> [u8; size_of::<u64>()] {
+        self.bytes.to_le_bytes()
+    }
+}
+
 /// Takes a 32-bit number off the front of `input`.
 pub(crate) fn read_varint(input: &mut &[u8]) -> Result<i32, RecordError> {
     let raw = read_unsigned(input, MAX_VARINT_SIZE)?;

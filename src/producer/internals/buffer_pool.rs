@@ -37,7 +37,7 @@ struct State {
     closed: bool,
 }
 
-/// Empty buffers, by size.
+/// Buffers that nobody uses, by size. What is in them counts for nothing.
 #[derive(Debug)]
 struct FreeBuffers {
     /// `batch.size`.
@@ -51,6 +51,7 @@ struct FreeBuffers {
 /// A buffer together with the reservation that it stands on. Dropping it gives both back.
 #[derive(Debug, Default)]
 pub(crate) struct PooledBuffer {
+    /// Has the capacity that was asked for. What is in it at first counts for nothing.
     pub(crate) bytes: Vec<u8>,
     reservation: Reservation,
 }
@@ -144,8 +145,7 @@ impl FreeBuffers {
         is_kept.then(|| multiple.trailing_zeros() as usize)
     }
 
-    fn push(&mut self, doublings: usize, mut buffer: Vec<u8>) {
-        buffer.clear();
+    fn push(&mut self, doublings: usize, buffer: Vec<u8>) {
         self.bytes += buffer.capacity();
         if self.by_doublings.len() <= doublings {
             self.by_doublings.resize_with(doublings + 1, Vec::new);
@@ -312,7 +312,9 @@ impl BufferPool {
             bytes: recycled.unwrap_or_default(),
             reservation,
         };
-        buffer.bytes.try_reserve_exact(size).map_err(|error| {
+        // What was used before keeps its length, which says what of it has a value.
+        let missing = size.saturating_sub(buffer.bytes.len());
+        buffer.bytes.try_reserve_exact(missing).map_err(|error| {
             Error::new(
                 ErrorKind::BufferExhausted,
                 format!("no memory for a batch of {size} bytes"),

@@ -200,6 +200,7 @@ impl ProducerBatch {
     /// # Errors
     ///
     /// When the record cannot be in any batch (a negative timestamp, a length above 2 GiB), or the codec fails.
+    #[inline(always)]
     pub(crate) fn try_append(
         &mut self,
         record: &AppendRecord<'_>,
@@ -209,16 +210,11 @@ impl ProducerBatch {
             return Ok(None);
         };
         let estimated_before = builder.estimated_size_in_bytes();
-        let before = builder.uncompressed_bytes();
-        let appended = builder
-            .try_append(record.timestamp, &record.record)
-            .map_err(refused_record)?;
-        if !appended {
+        let appended = builder.try_append(record.timestamp, &record.record);
+        let Some(size) = appended.map_err(refused_record)? else {
             return Ok(None);
-        }
-        self.max_record_size = self
-            .max_record_size
-            .max(builder.uncompressed_bytes() - before);
+        };
+        self.max_record_size = self.max_record_size.max(size);
         let index = self.record_count;
         self.record_count += 1;
         if let Some(callback) = callback.take() {

@@ -161,3 +161,40 @@ fn the_bound_is_that_of_java() {
     let record = DefaultRecord::new(Some(b"k"), Some(b"v"), &NO_HEADERS).unwrap();
     assert_eq!(record.batch_size_upper_bound(), 61 + 21 + 2 + 2 + 1);
 }
+
+/// Where both ways can be taken they lead to the same bytes, and nothing is written behind the word that is too much.
+#[test]
+fn a_small_record_is_written_as_any_other() {
+    let fields = [
+        None,
+        Some(&b""[..]),
+        Some(b"k"),
+        Some(&[7; 63]),
+        Some(&[8; 70_000]),
+    ];
+    let numbers = [0, 1, 63, 64, 8191, 8192, 1_048_575];
+    for (key, value) in fields
+        .iter()
+        .flat_map(|key| fields.map(|value| (*key, value)))
+    {
+        let record = DefaultRecord::new(key, value, &NO_HEADERS).unwrap();
+        for (delta, offset) in numbers
+            .iter()
+            .flat_map(|a| numbers.map(|b| (i64::from(*a), b)))
+        {
+            for delta in [delta, -delta - 1] {
+                let small = record.place_small(delta, offset).unwrap();
+                let mut room = vec![0xaa; small.size + 12];
+                record.write_small(&small, &mut room);
+                assert_eq!(room[..small.size], written(&record, delta, offset));
+                assert_eq!(room[small.size + 8..], [0xaa; 4]);
+            }
+        }
+        assert!(record.place_small(1 << 20, 0).is_none());
+        assert!(record.place_small(0, 1 << 20).is_none());
+    }
+    let mut headers = Headers::new();
+    headers.add("k", "v");
+    let record = DefaultRecord::new(None, None, &headers).unwrap();
+    assert!(record.place_small(0, 0).is_none());
+}

@@ -23,7 +23,9 @@ impl MemoryRecordsBuilder {
         let record = DefaultRecord::new(key, value, headers)?;
         self.check_appendable(timestamp)?;
         let place = self.place(timestamp, &record);
-        self.write(timestamp, &record, &place)
+        self.write(&record, &place)?;
+        self.appended(timestamp, place.size);
+        Ok(())
     }
 
     fn has_room_for(
@@ -46,7 +48,8 @@ fn try_append(
     value: Option<&[u8]>,
     headers: &Headers,
 ) -> Result<bool, RecordError> {
-    builder.try_append(timestamp, &DefaultRecord::new(key, value, headers)?)
+    let appended = builder.try_append(timestamp, &DefaultRecord::new(key, value, headers)?)?;
+    Ok(appended.is_some())
 }
 
 fn plain(write_limit: usize) -> MemoryRecordsBuilder {
@@ -174,7 +177,7 @@ fn negative_timestamps_are_refused_and_change_nothing() {
             assert_eq!(result, Err(expected));
         }
         assert!(builder.is_empty());
-        assert_eq!(builder.uncompressed_bytes(), 0);
+        assert_eq!(builder.uncompressed_bytes, 0);
         builder.append(3, None, VALUE, &NO_HEADERS).unwrap();
         let closed = builder.close(ProducerState::NONE).unwrap();
         assert_eq!(records_of(&closed)[0].timestamp, 3);
@@ -213,7 +216,7 @@ fn without_compression_the_estimate_is_the_size() {
     let estimated = builder.estimated_size_in_bytes();
     assert_eq!(
         estimated,
-        RECORD_BATCH_OVERHEAD + builder.uncompressed_bytes()
+        RECORD_BATCH_OVERHEAD + builder.uncompressed_bytes
     );
     let batch = builder.close(ProducerState::NONE).unwrap();
     assert_eq!(batch.bytes.len(), estimated);
@@ -286,7 +289,7 @@ fn has_room_for_method() {
     let limit = RECORD_BATCH_OVERHEAD + 2 * RECORD_SIZE;
     let mut builder = plain(limit);
     assert!(try_append(&mut builder, 0, None, VALUE, &NO_HEADERS).unwrap());
-    assert_eq!(builder.uncompressed_bytes(), RECORD_SIZE);
+    assert_eq!(builder.uncompressed_bytes, RECORD_SIZE);
     // To the byte: the second fills the batch, and one byte more would not fit.
     assert!(builder.has_room_for(0, None, VALUE, &NO_HEADERS));
     assert!(!builder.has_room_for(0, None, Some(b"abcd"), &NO_HEADERS));
@@ -326,7 +329,7 @@ fn room_follows_the_estimated_ratio() {
     let filled = |ratio: f32| {
         let mut builder = MemoryRecordsBuilder::new(Vec::new(), &compression, 1061, ratio);
         while try_append(&mut builder, 0, None, VALUE, &NO_HEADERS).unwrap() {}
-        builder.uncompressed_bytes()
+        builder.uncompressed_bytes
     };
     // 64 records of 10 bytes, then of 11, whose offset takes two. The estimate is raised by 1.05 and the next record
     // counts in full, so the last append is the last at which records * ratio * 1.05 + 11 is within 1000.

@@ -1,0 +1,112 @@
+//! The memory of a batch whose records are not compressed.
+//!
+//! The vector is longer than what was written: what lies behind is memory with some value, which a record is written over a
+//! word at a time, without asking for room again before each number and field. A vector that comes from an earlier batch
+//! keeps the length that it had; a new one gets longer step by step, so that memory is touched only when it is needed.
+
+use super::compression::CompressionError;
+use super::varint::RecordSink;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct PlainRecords {
+    bytes: Vec<u8>,
+    /// The bytes that were written.
+    used: usize,
+}
+
+/// A word that ends with the last byte of a number may begin in front of it, so that this many bytes too many are written.
+const SLACK: usize = size_of::<u64>();
+
+/// How much memory is given a value at a time.
+const STEP: usize = 4096;
+
+impl PlainRecords {
+    /// Memory whose first `reserved` bytes are somebody else's to write, in the end. What is in `bytes` counts for nothing.
+    pub(crate) fn new(mut bytes: Vec<u8>, reserved: usize) -> Self {
+        if bytes.len() < reserved {
+            bytes.resize(reserved, 0);
+        }
+        Self {
+            bytes,
+            used: reserved,
+        }
+    }
+
+    /// Room for `size` bytes and a word more; `None` where the memory ends before.
+    #[inline(always)]
+    pub(crate) fn room(&mut self, size: usize) -> Option<&mut [u8]> {
+        let end = self.used + size + SLACK;
+        if self.bytes.len() < end {
+            self.lengthen(end);
+        }
+        self.bytes.get_mut(self.used..end)
+    }
+
+    /// Counts bytes that were written into [`Self::room`].
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, size: usize) {
+        self.used += size;
+    }
+
+    #[cold]
+    fn lengthen(&mut self, end: usize) {
+        let len = end.max(self.bytes.len() + STEP).min(self.bytes.capacity());
+        self.bytes.resize(len, 0);
+    }
+
+    /// What was written.
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.used);
+        self.bytes
+    }
+}
+
+impl RecordSink for PlainRecords {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), CompressionError> {
+        self.bytes.truncate(self.used);
+        self.bytes.extend_from_slice(bytes);
+        self.used = self.bytes.len();
+        Ok(())
+    }
+
+    fn put_byte(&mut self, byte: u8) -> Result<(), CompressionError> {
+        self.put(&[byte])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_there_before_is_not_there_afterwards() {
+        let mut records = PlainRecords::new(vec![7; 100], 3);
+        records.room(2).unwrap()[..2].copy_from_slice(b"ab");
+        records.advance(2);
+        records.put(b"cd").unwrap();
+        records.put_byte(b'e').unwrap();
+        records.room(1).unwrap()[0] = b'f';
+        records.advance(1);
+        assert_eq!(records.into_bytes(), b"\x07\x07\x07abcdef");
+    }
+
+    #[test]
+    fn room_ends_where_the_memory_ends_and_the_sink_goes_on() {
+        let mut records = PlainRecords::new(Vec::with_capacity(20), 2);
+        assert_eq!(records.room(10).unwrap().len(), 10 + SLACK);
+        records.advance(10);
+        assert!(records.room(1).is_none());
+        records.put(&[1; 20]).unwrap();
+        let bytes = records.into_bytes();
+        assert_eq!((bytes.len(), &bytes[12..]), (32, &[1; 20][..]));
+    }
+
+    #[test]
+    fn memory_is_touched_step_by_step() {
+        let mut records = PlainRecords::new(Vec::with_capacity(1 << 20), 61);
+        assert!(records.room(100).is_some());
+        assert!(records.bytes.len() < 2 * STEP);
+        assert_eq!(records.bytes.capacity(), 1 << 20);
+    }
+}
