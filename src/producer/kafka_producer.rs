@@ -117,9 +117,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # Blocking
     ///
     /// While the topic's metadata are not known and while the buffer is full: at most `max.block.ms` in all.
-    pub fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<RecordFuture> {
-        let sent = self.do_send(record, None, Wait::MaxBlock, true);
-        sent.map_err(|unsent| unsent.error)
+    pub fn send(
+        &self,
+        mut record: ProducerRecord<'_, KS::Input, VS::Input>,
+    ) -> Result<RecordFuture> {
+        self.do_send(&mut record, None, Wait::MaxBlock, true)
             .map(|future| future.unwrap_or_else(unreachable_future))
     }
 
@@ -140,11 +142,12 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// As [`send`](Self::send).
     pub fn send_with_callback(
         &self,
-        record: ProducerRecord<'_, KS::Input, VS::Input>,
+        mut record: ProducerRecord<'_, KS::Input, VS::Input>,
         callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
     ) -> Result<()> {
-        let sent = self.do_send(record, Some(Callback::new(callback)), Wait::MaxBlock, false);
-        sent.map(drop).map_err(|unsent| unsent.error)
+        let callback = Some(Callback::new(callback));
+        self.do_send(&mut record, callback, Wait::MaxBlock, false)
+            .map(drop)
     }
 
     /// As [`send`](Self::send), but never blocks.
@@ -155,10 +158,12 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// them, or the buffer is full.
     pub fn try_send<'a>(
         &self,
-        record: ProducerRecord<'a, KS::Input, VS::Input>,
+        mut record: ProducerRecord<'a, KS::Input, VS::Input>,
     ) -> Result<RecordFuture, TrySendError<'a, KS::Input, VS::Input>> {
-        self.do_send(record, None, Wait::Never, true)
-            .map(|future| future.unwrap_or_else(unreachable_future))
+        match self.do_send(&mut record, None, Wait::Never, true) {
+            Ok(future) => Ok(future.unwrap_or_else(unreachable_future)),
+            Err(error) => Err(TrySendError { record, error }),
+        }
     }
 
     /// As [`send_with_callback`](Self::send_with_callback), but never blocks.
@@ -168,11 +173,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// As [`try_send`](Self::try_send); the callback is dropped without being called.
     pub fn try_send_with_callback<'a>(
         &self,
-        record: ProducerRecord<'a, KS::Input, VS::Input>,
+        mut record: ProducerRecord<'a, KS::Input, VS::Input>,
         callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
     ) -> Result<(), TrySendError<'a, KS::Input, VS::Input>> {
-        self.do_send(record, Some(Callback::new(callback)), Wait::Never, false)
-            .map(drop)
+        let callback = Some(Callback::new(callback));
+        match self.do_send(&mut record, callback, Wait::Never, false) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(TrySendError { record, error }),
+        }
     }
 
     /// Sends everything now, without waiting for `linger.ms`, and waits until each record that was sent before has its

@@ -172,6 +172,9 @@ impl RecordAccumulator {
     /// # Blocking
     ///
     /// For memory, up to the context's `max_block`.
+    // Inlined into its one caller, with what it calls for a record that joins an open batch: what the record and the context
+    // say then goes from register to register, where it would go through memory five times.
+    #[inline(always)]
     pub(crate) fn append(
         &self,
         partition: Option<i32>,
@@ -182,96 +185,110 @@ impl RecordAccumulator {
         let queues = context
             .topic
             .attachment(|| self.topic_queues(context.topic))
-            .ok_or_else(|| {
-                Error::new(ErrorKind::Internal, "a topic with somebody else's queues")
-            })?;
-        let mut memory = None;
-        loop {
-            let sticky = match partition {
-                Some(_) => None,
-                None => Some(
-                    queues
-                        .partitioner
-                        .peek_current_partition(context.topic, context.cluster),
-                ),
-            };
-            let number = sticky.map_or_else(|| partition.unwrap_or(0), |sticky| sticky.partition);
-            let queue = usize::try_from(number)
-                .ok()
-                .and_then(|index| queues.partitions.get(index))
-                .ok_or_else(|| no_such_partition(context.topic, number))?;
-            let place = Place {
-                queues,
-                queue,
-                sticky,
-            };
-            match self.append_at(&place, record, callback, context, &mut memory)? {
-                Step::Done(outcome) => return Ok(outcome),
-                Step::Again => {}
-                Step::NeedsMemory(size) => memory = Some(self.allocate(size, context.max_block)?),
+            .ok_or_else(queues_of_another)?;
+        let place = queues.place(partition, context)?;
+        let mut state = place.queue.state.lock();
+        if self.may_append(&place, &state, context)? {
+            if let Some((appended, outcome)) =
+                append_to_tail(&mut state, record, callback, context)?
+            {
+                self.after_append(&place, state, &appended, context);
+                return Ok(outcome);
             }
         }
+        drop(state);
+        self.append_to_new_batch(queues, partition, record, callback, context)
     }
 
-    /// One try, under the lock of one partition.
-    fn append_at(
+    /// The rest of an append whose record did not join an open batch at once.
+    #[inline(never)]
+    fn append_to_new_batch(
         &self,
-        place: &Place<'_>,
+        queues: &TopicQueues,
+        partition: Option<i32>,
         record: &AppendRecord<'_>,
         callback: &mut Option<Callback>,
         context: &AppendContext<'_>,
-        memory: &mut Option<PooledBuffer>,
-    ) -> Result<Step> {
-        let mut state = place.queue.state.lock();
+    ) -> Result<AppendOutcome> {
+        let mut memory = None;
+        loop {
+            let place = queues.place(partition, context)?;
+            let mut state = place.queue.state.lock();
+            if !self.may_append(&place, &state, context)? {
+                continue;
+            }
+            let joined = append_to_tail(&mut state, record, callback, context)?;
+            let (appended, outcome) = match joined {
+                Some(joined) => joined,
+                None if context.abort_for_new_batch => {
+                    let partition = place.queue.topic_partition().partition();
+                    return Ok(AppendOutcome::NewBatchNeeded { partition });
+                }
+                None => match memory.take() {
+                    Some(memory) => {
+                        self.open_batch(&place, &mut state, memory, record, callback, context)?
+                    }
+                    None => {
+                        let size = self.next_batch_size(queues, &state, record);
+                        drop(state);
+                        memory = Some(self.allocate(size, context.max_block)?);
+                        continue;
+                    }
+                },
+            };
+            self.after_append(&place, state, &appended, context);
+            return Ok(outcome);
+        }
+    }
+
+    /// Whether the record may join this partition now that it is locked, and need not be placed anew.
+    #[inline(always)]
+    fn may_append(
+        &self,
+        place: &Place<'_>,
+        state: &QueueState,
+        context: &AppendContext<'_>,
+    ) -> Result<bool> {
         // Under the lock, so that whoever closes and then takes every lock once knows that no append comes after.
         if self.closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "the producer is closed"));
+            return Err(closed());
         }
         // Under the lock too, so that no record is appended after the end of its transaction has begun.
         if let Some(transactions) = context.transactions {
             transactions.check_may_send()?;
         }
-        if !place.is_sticky_choice_current(&state, context) {
-            return Ok(Step::Again);
-        }
-        if let Some(tail) = state.batches.back_mut() {
-            if let Some(appended) = tail.try_append(record, callback)? {
-                let outcome = AppendOutcome::new(tail, &appended, context);
-                self.after_append(place, state, &appended, context);
-                return Ok(Step::Done(outcome));
-            }
-        }
-        if context.abort_for_new_batch {
-            let partition = place.queue.topic_partition().partition();
-            return Ok(Step::Done(AppendOutcome::NewBatchNeeded { partition }));
-        }
-        let Some(buffer) = memory.take() else {
-            return Ok(Step::NeedsMemory(self.next_batch_size(
-                place.queues,
-                &state,
-                record,
-            )));
-        };
+        Ok(place.is_sticky_choice_current(state, context))
+    }
+
+    /// Ends the batch at the back, and opens one with the record.
+    fn open_batch(
+        &self,
+        place: &Place<'_>,
+        state: &mut QueueState,
+        memory: PooledBuffer,
+        record: &AppendRecord<'_>,
+        callback: &mut Option<Callback>,
+        context: &AppendContext<'_>,
+    ) -> Result<(Appended, AppendOutcome)> {
         if let Some(tail) = state.batches.back_mut() {
             tail.close_for_record_appends()?;
         }
         if let Some(transactions) = context.transactions {
             transactions.maybe_add_partition(place.queue.topic_partition())?;
         }
-        let mut batch = self.new_batch(place, buffer, record, context);
+        let mut batch = self.new_batch(place, memory, record, context);
         let mut appended = batch.try_append(record, callback)?.unwrap_or_default();
         // The batch's header counts too.
         appended.growth = batch.estimated_size_in_bytes();
         let outcome = AppendOutcome::new(&batch, &appended, context);
         state.batches.push_back(batch);
         self.undrained.fetch_add(1, Ordering::AcqRel);
-        place.queue.publish_len(&state);
-        self.after_append(place, state, &appended, context);
-        Ok(Step::Done(outcome))
+        place.queue.publish_len(state);
+        Ok((appended, outcome))
     }
 
     /// Counts the record, lets the lock go, and tells the I/O thread if there is something new for it.
-    #[inline]
+    #[inline(always)]
     fn after_append(
         &self,
         place: &Place<'_>,
@@ -489,21 +506,68 @@ struct Place<'a> {
     sticky: Option<StickyPartition>,
 }
 
+/// Appends to the batch at the back, if it has room.
+#[inline(always)]
+fn append_to_tail(
+    state: &mut QueueState,
+    record: &AppendRecord<'_>,
+    callback: &mut Option<Callback>,
+    context: &AppendContext<'_>,
+) -> Result<Option<(Appended, AppendOutcome)>> {
+    let Some(tail) = state.batches.back_mut() else {
+        return Ok(None);
+    };
+    let appended = tail.try_append(record, callback)?;
+    Ok(appended.map(|appended| {
+        let outcome = AppendOutcome::new(tail, &appended, context);
+        (appended, outcome)
+    }))
+}
+
+#[cold]
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the producer is closed")
+}
+
+#[cold]
+fn queues_of_another() -> Error {
+    Error::new(ErrorKind::Internal, "a topic with somebody else's queues")
+}
+
+#[cold]
 fn no_such_partition(topic: &TopicInfo, partition: i32) -> Error {
     let text = format!("topic {} has no partition {partition}", topic.name());
     Error::new(ErrorKind::IllegalArgument, text)
 }
 
-enum Step {
-    Done(AppendOutcome),
-    /// The sticky partition changed meanwhile.
-    Again,
-    NeedsMemory(usize),
+impl TopicQueues {
+    /// The place of a partition, or of the sticky one.
+    #[inline(always)]
+    fn place(&self, partition: Option<i32>, context: &AppendContext<'_>) -> Result<Place<'_>> {
+        let (number, sticky) = match partition {
+            Some(partition) => (partition, None),
+            None => {
+                let partitioner = &self.partitioner;
+                let sticky = partitioner.peek_current_partition(context.topic, context.cluster);
+                (sticky.partition, Some(sticky))
+            }
+        };
+        let queue = usize::try_from(number)
+            .ok()
+            .and_then(|index| self.partitions.get(index))
+            .ok_or_else(|| no_such_partition(context.topic, number))?;
+        Ok(Place {
+            queues: self,
+            queue,
+            sticky,
+        })
+    }
 }
 
 impl Place<'_> {
     /// Whether the sticky choice still holds now that the partition is locked. A switch that was put off until the batch
     /// is full is made here.
+    #[inline(always)]
     fn is_sticky_choice_current(&self, state: &QueueState, context: &AppendContext<'_>) -> bool {
         let Some(sticky) = self.sticky else {
             return true;

@@ -60,32 +60,31 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// Sends a record whose outcome nobody waits for by itself.
     pub(super) fn send_without_future(
         &self,
-        record: ProducerRecord<'_, KS::Input, VS::Input>,
+        mut record: ProducerRecord<'_, KS::Input, VS::Input>,
     ) -> Result<()> {
-        let sent = self.do_send(record, None, Wait::MaxBlock, false);
-        sent.map(drop).map_err(|unsent| unsent.error)
+        self.do_send(&mut record, None, Wait::MaxBlock, false)
+            .map(drop)
     }
 
     /// Intercepts, waits for metadata, serializes, partitions, appends. Gives a future if `with_future`.
-    pub(super) fn do_send<'a>(
+    pub(super) fn do_send(
         &self,
-        mut record: ProducerRecord<'a, KS::Input, VS::Input>,
+        record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
         callback: Option<Callback>,
         wait: Wait,
         with_future: bool,
-    ) -> Result<Option<RecordFuture>, TrySendError<'a, KS::Input, VS::Input>> {
-        let sent = if self.interceptors.is_empty() {
-            self.send_record(&mut record, callback, wait, with_future)
-        } else {
-            self.interceptors
-                .on_send(record.reborrow(), |mut intercepted| {
-                    self.send_record(&mut intercepted, callback, wait, with_future)
-                })
-        };
-        sent.map_err(|error| TrySendError { record, error })
+    ) -> Result<Option<RecordFuture>> {
+        if self.interceptors.is_empty() {
+            return self.send_record(record, callback, wait, with_future);
+        }
+        self.interceptors
+            .on_send(record.reborrow(), |mut intercepted| {
+                self.send_record(&mut intercepted, callback, wait, with_future)
+            })
     }
 
     /// Sends what the interceptors left, and sees to it that whoever is owed an error hears of it, once.
+    #[inline]
     fn send_record(
         &self,
         record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
@@ -97,12 +96,29 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             callback,
             told_by_callback: false,
         };
-        let sent = self.try_to_send(record, &mut owed, wait, with_future);
-        let error = match sent {
-            Ok(future) => return Ok(future),
-            Err(error) => error,
-        };
-        let is_delivery = wait == Wait::MaxBlock && is_api_error(&error);
+        match self.try_to_send(record, &mut owed, wait, with_future) {
+            Ok(future) => Ok(future),
+            Err(error) => {
+                let is_delivery = wait == Wait::MaxBlock && is_api_error(&error);
+                let error = self.tell_of_error(record, owed, error, is_delivery);
+                if is_delivery {
+                    Ok(with_future.then(|| RecordFuture::done(Err(error))))
+                } else {
+                    Err(error)
+                }
+            }
+        }
+    }
+
+    /// Tells the transaction, the callback and the interceptors. Gives the error as they were told it.
+    #[cold]
+    fn tell_of_error(
+        &self,
+        record: &ProducerRecord<'_, KS::Input, VS::Input>,
+        mut owed: Owed,
+        error: Error,
+        is_delivery: bool,
+    ) -> Error {
         let partition = record.partition;
         let topic_partition = TopicPartition::new(&*record.topic, partition.unwrap_or(-1));
         let mut error = error.for_partition(topic_partition);
@@ -120,13 +136,10 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             self.interceptors
                 .on_send_error(&record.topic, partition, &error, &record.headers);
         }
-        if is_delivery {
-            Ok(with_future.then(|| RecordFuture::done(Err(error))))
-        } else {
-            Err(error)
-        }
+        error
     }
 
+    #[inline(always)]
     fn try_to_send(
         &self,
         record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
@@ -286,6 +299,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
+    #[inline(always)]
     fn append(
         &self,
         to: &Destination<'_>,
@@ -342,6 +356,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 
     /// The record's own partition, the partitioner's, or the key's; `None` leaves it to the sticky one.
+    #[inline]
     fn partition(&self, to: &Destination<'_>, record: &AppendRecord<'_>) -> Result<Option<i32>> {
         if to.partition.is_some() {
             return Ok(to.partition);
@@ -373,20 +388,25 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 
     /// Refuses a record that fits into no request or not into the buffer, by its size before compression.
+    #[inline]
     fn check_size(&self, record: &AppendRecord<'_>) -> Result<()> {
         let size = record.upper_bound();
-        let (limit, key) = if size > self.max_request_size {
-            (self.max_request_size, "max.request.size")
+        if size > self.max_request_size {
+            Err(too_large(size, self.max_request_size, "max.request.size"))
         } else if size > self.buffer_memory {
-            (self.buffer_memory, "buffer.memory")
+            Err(too_large(size, self.buffer_memory, "buffer.memory"))
         } else {
-            return Ok(());
-        };
-        let text = format!(
-            "the record takes {size} bytes with its batch, which is more than the {limit} bytes of {key}"
-        );
-        Err(Error::new(ErrorKind::RecordTooLarge, text))
+            Ok(())
+        }
     }
+}
+
+#[cold]
+fn too_large(size: usize, limit: usize, key: &str) -> Error {
+    let text = format!(
+        "the record takes {size} bytes with its batch, which is more than the {limit} bytes of {key}"
+    );
+    Error::new(ErrorKind::RecordTooLarge, text)
 }
 
 /// Where a record goes: its topic as the metadata have it, and the partition that it names.
