@@ -1,0 +1,360 @@
+//! The callers' half: a record into the open batch of its partition, or into one that is opened for it.
+
+use std::time::Duration;
+
+use super::partition_queue::{PartitionQueue, QueueState};
+use super::{RecordAccumulator, TopicQueues};
+use crate::common::{Cluster, TopicInfo};
+use crate::error::{Error, ErrorKind, Result};
+use crate::producer::Callback;
+use crate::producer::internals::buffer_pool::PooledBuffer;
+use crate::producer::internals::built_in_partitioner::StickyPartition;
+use crate::producer::internals::produce_request_result::ProduceRequestResult;
+use crate::producer::internals::producer_batch::{AppendRecord, Appended, NewBatch, ProducerBatch};
+use crate::producer::internals::transaction_manager::TransactionManager;
+use crate::sync::{Arc, MutexGuard, Ordering};
+
+/// How an append is to be done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AppendContext<'a> {
+    pub(crate) topic: &'a TopicInfo,
+    pub(crate) cluster: &'a Cluster,
+    /// How long to wait for memory; `None` is not at all.
+    pub(crate) max_block: Option<Duration>,
+    /// Stop before a new batch is opened, so that the partitioner can choose again.
+    pub(crate) abort_for_new_batch: bool,
+    /// Whether a future is wanted, which costs a share in the batch's result.
+    pub(crate) with_future: bool,
+    /// There for a transactional producer: what decides whether the record may be sent, and is to know its partition.
+    pub(crate) transactions: Option<&'a TransactionManager>,
+}
+
+/// What became of an append.
+#[derive(Debug)]
+pub(crate) enum AppendOutcome {
+    /// The record is at `index` of a batch, which begins with it where that is 0; `result` is there if a future was wanted.
+    Appended {
+        result: Option<Arc<ProduceRequestResult>>,
+        index: u32,
+    },
+    /// It needs a new batch on `partition`, which `abort_for_new_batch` forbids.
+    NewBatchNeeded { partition: i32 },
+}
+
+impl AppendOutcome {
+    fn new(batch: &ProducerBatch, appended: &Appended, context: &AppendContext<'_>) -> Self {
+        Self::Appended {
+            result: context.with_future.then(|| Arc::clone(batch.result())),
+            index: appended.index,
+        }
+    }
+}
+
+impl RecordAccumulator {
+    /// Puts the record into a batch of `partition`, or of the sticky partition where that is `None`. The callback is taken
+    /// when, and only when, the record was appended.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`; the pool's errors; a record that no batch can hold.
+    ///
+    /// # Blocking
+    ///
+    /// For memory, up to the context's `max_block`.
+    // Inlined into its one caller, with what it calls for a record that joins an open batch: what the record and the context
+    // say then goes from register to register, where it would go through memory five times.
+    #[inline(always)]
+    pub(crate) fn append(
+        &self,
+        partition: Option<i32>,
+        record: &AppendRecord<'_>,
+        callback: &mut Option<Callback>,
+        context: &AppendContext<'_>,
+    ) -> Result<AppendOutcome> {
+        let queues = context
+            .topic
+            .attachment(|| self.topic_queues(context.topic))
+            .ok_or_else(queues_of_another)?;
+        let place = queues.place(partition, context)?;
+        let mut state = place.queue.state.lock();
+        if self.may_append(&place, &state, context)? {
+            if let Some((appended, outcome)) =
+                append_to_tail(&mut state, record, callback, context)?
+            {
+                self.after_append(&place, state, &appended, context);
+                return Ok(outcome);
+            }
+        }
+        drop(state);
+        self.append_to_new_batch(queues, partition, record, callback, context)
+    }
+
+    /// The rest of an append whose record did not join an open batch at once.
+    #[inline(never)]
+    fn append_to_new_batch(
+        &self,
+        queues: &TopicQueues,
+        partition: Option<i32>,
+        record: &AppendRecord<'_>,
+        callback: &mut Option<Callback>,
+        context: &AppendContext<'_>,
+    ) -> Result<AppendOutcome> {
+        let mut memory = None;
+        loop {
+            let place = queues.place(partition, context)?;
+            let mut state = place.queue.state.lock();
+            if !self.may_append(&place, &state, context)? {
+                continue;
+            }
+            let joined = append_to_tail(&mut state, record, callback, context)?;
+            let (appended, outcome) = match joined {
+                Some(joined) => joined,
+                None if context.abort_for_new_batch => {
+                    let partition = place.queue.topic_partition().partition();
+                    return Ok(AppendOutcome::NewBatchNeeded { partition });
+                }
+                None => match memory.take() {
+                    Some(memory) => {
+                        self.open_batch(&place, &mut state, memory, record, callback, context)?
+                    }
+                    None => {
+                        let size = self.next_batch_size(queues, &state, record);
+                        drop(state);
+                        memory = Some(self.allocate(size, context.max_block)?);
+                        continue;
+                    }
+                },
+            };
+            self.after_append(&place, state, &appended, context);
+            return Ok(outcome);
+        }
+    }
+
+    /// Whether the record may join this partition now that it is locked, and need not be placed anew.
+    #[inline(always)]
+    fn may_append(
+        &self,
+        place: &Place<'_>,
+        state: &QueueState,
+        context: &AppendContext<'_>,
+    ) -> Result<bool> {
+        // Under the lock, so that whoever closes and then takes every lock once knows that no append comes after.
+        if self.closed.load(Ordering::Acquire) {
+            return Err(closed());
+        }
+        // Under the lock too, so that no record is appended after the end of its transaction has begun.
+        if let Some(transactions) = context.transactions {
+            transactions.check_may_send()?;
+        }
+        Ok(place.is_sticky_choice_current(state, context))
+    }
+
+    /// Ends the batch at the back, and opens one with the record.
+    fn open_batch(
+        &self,
+        place: &Place<'_>,
+        state: &mut QueueState,
+        memory: PooledBuffer,
+        record: &AppendRecord<'_>,
+        callback: &mut Option<Callback>,
+        context: &AppendContext<'_>,
+    ) -> Result<(Appended, AppendOutcome)> {
+        if let Some(tail) = state.batches.back_mut() {
+            tail.close_for_record_appends()?;
+        }
+        if let Some(transactions) = context.transactions {
+            transactions.maybe_add_partition(place.queue.topic_partition())?;
+        }
+        let mut batch = self.new_batch(place, memory, record, context);
+        let mut appended = batch.try_append(record, callback)?.unwrap_or_default();
+        // The batch's header counts too.
+        appended.growth = batch.estimated_size_in_bytes();
+        let outcome = AppendOutcome::new(&batch, &appended, context);
+        state.batches.push_back(batch);
+        self.undrained.fetch_add(1, Ordering::AcqRel);
+        place.queue.publish_len(state);
+        Ok((appended, outcome))
+    }
+
+    /// Counts the record, lets the lock go, and tells the I/O thread if there is something new for it.
+    #[inline(always)]
+    fn after_append(
+        &self,
+        place: &Place<'_>,
+        mut state: MutexGuard<'_, QueueState>,
+        appended: &Appended,
+        context: &AppendContext<'_>,
+    ) {
+        if let Some(sticky) = place.sticky {
+            let produced = state.add_sticky_bytes(sticky.generation, appended.growth);
+            let partitioner = &place.queues.partitioner;
+            if partitioner.should_switch(produced, appended.is_full) {
+                partitioner.switch_partition(sticky, context.topic, context.cluster);
+            }
+        }
+        // A partition that stands in a ready queue, or is looked at again when a request in flight is answered, has a batch
+        // to send, and more of them change nothing.
+        let is_news = (appended.index == 0 || appended.is_full)
+            && state.queued_on.is_none()
+            && !state.is_blocked;
+        drop(state);
+        if is_news {
+            place.queue.announce();
+            self.signal.wake();
+        }
+    }
+
+    fn new_batch(
+        &self,
+        place: &Place<'_>,
+        memory: PooledBuffer,
+        record: &AppendRecord<'_>,
+        context: &AppendContext<'_>,
+    ) -> ProducerBatch {
+        let topic = place.queue.topic_partition().topic();
+        ProducerBatch::new(NewBatch {
+            partition: Arc::clone(place.queue),
+            incomplete: &self.incomplete,
+            spare_thunks: &self.spare_thunks,
+            write_limit: memory.reserved().max(record.upper_bound()),
+            memory,
+            compression: &self.config.compression,
+            compression_ratio: self.ratio.estimation(topic, self.config.compression.kind),
+            is_transactional: context.transactions.is_some(),
+            now: self.time.now(),
+        })
+    }
+
+    /// `batch.size`, or more for a record that needs it or a partition whose batches wait for each other.
+    fn next_batch_size(
+        &self,
+        queues: &TopicQueues,
+        state: &QueueState,
+        record: &AppendRecord<'_>,
+    ) -> usize {
+        let mut size = self.config.batch_size;
+        let backlog = state.batches.len();
+        if backlog >= BACKLOGGED {
+            let ceiling = self
+                .config
+                .max_request_size
+                .min(queues.batch_ceiling.load(Ordering::Relaxed))
+                .min(self.free.total_memory() / SHARE_OF_MEMORY);
+            // By doublings, since buffers of such sizes are used again.
+            for _ in BACKLOGGED..=backlog {
+                if size > ceiling / 2 {
+                    break;
+                }
+                size *= 2;
+            }
+        }
+        size.max(record.upper_bound())
+    }
+
+    fn allocate(&self, size: usize, max_block: Option<Duration>) -> Result<PooledBuffer> {
+        let Some(max_block) = max_block else {
+            return self.free.try_allocate(size);
+        };
+        if size > self.config.batch_size {
+            if let Ok(buffer) = self.free.try_allocate(size) {
+                return Ok(buffer);
+            }
+        }
+        self.free.allocate(size, max_block, || {
+            self.signal.recheck_all();
+            self.signal.wake();
+        })
+    }
+}
+
+/// The number of waiting batches from which on a partition counts as backlogged.
+const BACKLOGGED: usize = 2;
+
+/// A batch that has grown takes at most this part of `buffer.memory`, so that other partitions are not starved.
+const SHARE_OF_MEMORY: usize = 16;
+
+/// Where an append goes.
+struct Place<'a> {
+    queues: &'a TopicQueues,
+    queue: &'a Arc<PartitionQueue>,
+    sticky: Option<StickyPartition>,
+}
+
+/// Appends to the batch at the back, if it has room.
+#[inline(always)]
+fn append_to_tail(
+    state: &mut QueueState,
+    record: &AppendRecord<'_>,
+    callback: &mut Option<Callback>,
+    context: &AppendContext<'_>,
+) -> Result<Option<(Appended, AppendOutcome)>> {
+    let Some(tail) = state.batches.back_mut() else {
+        return Ok(None);
+    };
+    let appended = tail.try_append(record, callback)?;
+    Ok(appended.map(|appended| {
+        let outcome = AppendOutcome::new(tail, &appended, context);
+        (appended, outcome)
+    }))
+}
+
+#[cold]
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the producer is closed")
+}
+
+#[cold]
+fn queues_of_another() -> Error {
+    Error::new(ErrorKind::Internal, "a topic with somebody else's queues")
+}
+
+#[cold]
+fn no_such_partition(topic: &TopicInfo, partition: i32) -> Error {
+    let text = format!("topic {} has no partition {partition}", topic.name());
+    Error::new(ErrorKind::IllegalArgument, text)
+}
+
+impl TopicQueues {
+    /// The place of a partition, or of the sticky one.
+    #[inline(always)]
+    fn place(&self, partition: Option<i32>, context: &AppendContext<'_>) -> Result<Place<'_>> {
+        let (number, sticky) = match partition {
+            Some(partition) => (partition, None),
+            None => {
+                let partitioner = &self.partitioner;
+                let sticky = partitioner.peek_current_partition(context.topic, context.cluster);
+                (sticky.partition, Some(sticky))
+            }
+        };
+        let queue = usize::try_from(number)
+            .ok()
+            .and_then(|index| self.partitions.get(index))
+            .ok_or_else(|| no_such_partition(context.topic, number))?;
+        Ok(Place {
+            queues: self,
+            queue,
+            sticky,
+        })
+    }
+}
+
+impl Place<'_> {
+    /// Whether the sticky choice still holds now that the partition is locked. A switch that was put off until the batch
+    /// is full is made here.
+    #[inline(always)]
+    fn is_sticky_choice_current(&self, state: &QueueState, context: &AppendContext<'_>) -> bool {
+        let Some(sticky) = self.sticky else {
+            return true;
+        };
+        let partitioner = &self.queues.partitioner;
+        if partitioner.is_partition_changed(sticky) {
+            return false;
+        }
+        let produced = state.sticky_bytes(sticky.generation);
+        if produced > 0 && state.is_tail_full() && partitioner.should_switch(produced, true) {
+            partitioner.switch_partition(sticky, context.topic, context.cluster);
+            return false;
+        }
+        true
+    }
+}
