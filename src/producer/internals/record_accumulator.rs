@@ -1,7 +1,7 @@
 //! Collects records into batches, partition by partition, until they are sent. Java: `RecordAccumulator`.
 //!
 //! The callers' half is in [`append`] and, flush and close, in this file. The I/O thread's half is in [`ready`] (which nodes
-//! have something to send), [`drain`] (take it) and [`retry`] (put back, split, expire, abort).
+//! have something to send), [`pacing`] (whether it waits for more), [`drain`] (take it) and [`retry`] (put back, split, expire, abort).
 //!
 //! Threads: callers append; the I/O thread does the rest. Both use the partitions' deques.
 //! Locks: one mutex per partition, held for the copy of a record and the counters. Under it, one at a time: the transaction
@@ -13,6 +13,7 @@
 
 mod append;
 mod drain;
+mod pacing;
 mod partition_queue;
 mod ready;
 mod retry;
@@ -68,6 +69,8 @@ pub(crate) struct RecordAccumulator {
     flushes_in_progress: AtomicUsize,
     /// Batches in all deques.
     undrained: AtomicUsize,
+    /// Batches in requests that are not answered. Only the I/O thread counts and asks.
+    in_flight: AtomicUsize,
     closed: AtomicBool,
     io: Mutex<IoState>,
 }
@@ -104,6 +107,7 @@ impl RecordAccumulator {
             topics_change: Mutex::default(),
             flushes_in_progress: AtomicUsize::new(0),
             undrained: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             io: Mutex::default(),
         }

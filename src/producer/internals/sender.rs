@@ -372,6 +372,7 @@ impl<C: KafkaClient> Sender<C> {
 
     /// Waits for the network, and settles what it brings.
     fn poll(&mut self, timeout: Duration, now: Instant) {
+        let timeout = timeout.min(self.accumulator.begin_wait(now));
         let responses = self.client.poll(timeout, now);
         if responses.is_empty() {
             return;

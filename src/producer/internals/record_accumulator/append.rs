@@ -197,10 +197,14 @@ impl RecordAccumulator {
         let is_news = (appended.index == 0 || appended.is_full)
             && state.queued_on.is_none()
             && !state.is_blocked;
+        // The one in front of it is full where this is not the only batch.
+        let is_full = appended.is_full || state.batches.len() > 1;
         drop(state);
         if is_news {
             place.queue.announce();
-            self.signal.wake();
+            if !self.may_go_unseen(place.queue, is_full) {
+                self.signal.wake();
+            }
         }
     }
 

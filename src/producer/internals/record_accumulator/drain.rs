@@ -77,6 +77,7 @@ impl RecordAccumulator {
         let mut io = self.io.lock();
         let mut batches = Vec::new();
         let mut size = 0;
+        let mut has_full = false;
         while let Some(queue) = io.nodes.get_mut(&node) {
             let Some(partition) = queue.partitions.pop_front() else {
                 break;
@@ -89,6 +90,7 @@ impl RecordAccumulator {
             match self.take_head(&partition, node, room, now, transaction_manager) {
                 Head::Taken(batch) => {
                     size += batch.estimated_size_in_bytes();
+                    has_full |= batch.is_full();
                     batches.push(batch);
                     again.push(partition);
                 }
@@ -105,6 +107,10 @@ impl RecordAccumulator {
                     }
                 }
             }
+        }
+        if let Some(queue) = io.nodes.get_mut(&node) {
+            let left = !queue.partitions.is_empty();
+            queue.pace.drained(has_full, left, now);
         }
         batches
     }

@@ -7,11 +7,12 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::pacing::Watch;
 use crate::common::{NodeId, TopicPartition};
 use crate::network::Waker;
 use crate::producer::internals::{IoThreadId, ProducerBatch};
 use crate::record::RECORD_BATCH_OVERHEAD;
-use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, OnceLock, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Mutex, OnceLock, Ordering};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub(crate) struct PartitionQueue {
     announced: AtomicBool,
     /// The length of the deque, so that the load table passes over empty ones without their locks.
     queue_len: AtomicU32,
-    /// The batches in flight. Only the I/O thread counts and asks.
+    /// The batches in flight. Only the I/O thread counts.
     in_flight: AtomicU32,
     pub(super) state: Mutex<QueueState>,
 }
@@ -157,6 +158,10 @@ impl QueueState {
 pub(crate) struct ReadySignal {
     io_thread: IoThreadId,
     announcements: Mutex<Vec<Arc<PartitionQueue>>>,
+    /// How soon they are looked at by itself.
+    watch: AtomicU32,
+    /// The bytes of full batches that were announced since the last look and did not wake the I/O thread.
+    waiting_bytes: AtomicUsize,
     /// Every partition that waits is to be looked at: a flush, a close, or a thread that waits for memory.
     recheck_all: AtomicBool,
     /// Set when the I/O thread's selector exists; unit tests have none.
@@ -168,6 +173,8 @@ impl ReadySignal {
         Arc::new(Self {
             io_thread,
             announcements: Mutex::default(),
+            watch: AtomicU32::new(Watch::Asleep as u32),
+            waiting_bytes: AtomicUsize::new(0),
             recheck_all: AtomicBool::new(false),
             waker: OnceLock::new(),
         })
@@ -203,8 +210,34 @@ impl ReadySignal {
         self.recheck_all.swap(false, Ordering::SeqCst)
     }
 
+    /// How soon the I/O thread looks at what was announced before this was called.
+    pub(super) fn watch(&self) -> Watch {
+        match self.watch.load(Ordering::Acquire) {
+            0 => Watch::Asleep,
+            1 => Watch::Patient,
+            _ => Watch::Pacing,
+        }
+    }
+
+    /// Publishes how soon the I/O thread looks after it has begun to wait. True if it may not wait: something was announced
+    /// by somebody who relied on a closer watch.
+    ///
+    /// A caller announces and then asks for the watch; this publishes the watch and then looks for announcements. Both do
+    /// it with the lock between, so one of them sees what the other did.
+    pub(super) fn begin_watch(&self, watch: Watch) -> bool {
+        let before = self.watch.swap(watch as u32, Ordering::AcqRel);
+        (watch as u32) < before && !self.announcements.lock().is_empty()
+    }
+
+    /// Counts bytes that the I/O thread is not woken for, and says how many those are now.
+    pub(super) fn add_waiting(&self, bytes: usize) -> usize {
+        self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
     /// Moves the announcements to `into`, which is empty and keeps its capacity.
     pub(super) fn take_announcements(&self, into: &mut Vec<Arc<PartitionQueue>>) {
+        // Whoever announces between the two lines has counted in vain, and what follows waits a little longer.
+        self.waiting_bytes.store(0, Ordering::Relaxed);
         std::mem::swap(&mut *self.announcements.lock(), into);
     }
 }

@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
+use super::pacing::Pace;
 use super::{PartitionQueue, RecordAccumulator};
 use crate::common::{Cluster, Node, NodeId};
 use crate::producer::internals::built_in_partitioner::PartitionLoad;
-use crate::sync::Arc;
+use crate::sync::{Arc, Ordering};
 
 /// What [`RecordAccumulator::ready`] found.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ pub(super) struct IoState {
 pub(super) struct ReadyQueue {
     node: Node,
     pub(super) partitions: VecDeque<Arc<PartitionQueue>>,
+    pub(super) pace: Pace,
 }
 
 #[derive(Debug)]
@@ -110,7 +112,7 @@ impl RecordAccumulator {
         }
         io.announcements = to_check;
         self.publish_load(io, cluster, now);
-        io.check_result(now)
+        io.check_result(urgent, now)
     }
 
     /// Whether every batch goes out at once. Threads that wait for memory show here before they are asleep.
@@ -137,6 +139,12 @@ impl RecordAccumulator {
         let expiry = later(head.created(), self.config.delivery_timeout);
         io.next_expiry = Some(io.next_expiry.map_or(expiry, |next| next.min(expiry)));
         if waits_for_others {
+            let is_expedited = head.result().is_expedited();
+            if let Some(queue) = state.queued_on.and_then(|node| io.nodes.get_mut(&node)) {
+                if is_expedited {
+                    queue.pace.hurry();
+                }
+            }
             return;
         }
         let topic_partition = partition.topic_partition();
@@ -153,24 +161,24 @@ impl RecordAccumulator {
             return;
         };
         head.maybe_update_leader_epoch(epoch);
-        let due = match head.backing_off_until(now) {
-            Some(until) => Some(until),
-            None => {
-                let sendable = len > 1
-                    || urgent
-                    || head.in_retry()
-                    || head.is_split()
-                    || head.is_full()
-                    || (head.result().is_expedited() && !partition.has_batch_in_flight());
-                let lingered = later(head.created(), self.config.linger);
-                Some(lingered).filter(|due| !sendable && *due > now)
-            }
-        };
+        let lingered = later(head.created(), self.config.linger);
+        let is_full = len > 1 || head.is_full();
+        let in_flight = partition.has_batch_in_flight();
+        let is_hurried = urgent
+            || lingered <= now
+            || head.in_retry()
+            || head.is_split()
+            || (head.result().is_expedited() && !in_flight);
+        let backing_off = head.backing_off_until(now);
+        let due = backing_off.or_else(|| Some(lingered).filter(|_| !is_full && !is_hurried));
         match due {
             None => {
+                let gathers = self.is_paced() && !is_hurried && !in_flight;
+                let bytes = head.estimated_size_in_bytes();
                 state.queued_on = Some(leader.id());
                 drop(state);
-                io.queue_on(leader, partition);
+                let queue = io.queue_on(leader, partition);
+                queue.pace.ready(gathers, bytes);
             }
             Some(due) => {
                 if state.timer.is_none_or(|timer| due < timer) {
@@ -245,11 +253,13 @@ impl RecordAccumulator {
 
     /// A batch of the partition goes into a request. To be called on the I/O thread, as [`Self::end_flight`] is.
     pub(crate) fn begin_flight(&self, partition: &PartitionQueue) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
         partition.begin_flight();
     }
 
     /// A batch of the partition left the in-flight requests, which may let the next one go.
     pub(crate) fn end_flight(&self, partition: &Arc<PartitionQueue>) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
         partition.end_flight();
         partition.announce();
     }
@@ -289,15 +299,17 @@ pub(super) fn later(instant: Instant, by: Duration) -> Instant {
 }
 
 impl IoState {
-    pub(super) fn queue_on(&mut self, leader: &Node, partition: Arc<PartitionQueue>) {
+    fn queue_on(&mut self, leader: &Node, partition: Arc<PartitionQueue>) -> &mut ReadyQueue {
         let queue = self.nodes.entry(leader.id()).or_insert_with(|| ReadyQueue {
             node: leader.clone(),
             partitions: VecDeque::new(),
+            pace: Pace::default(),
         });
         if queue.node != *leader {
             queue.node = leader.clone();
         }
         queue.partitions.push_back(partition);
+        queue
     }
 
     /// After a change of leaders every partition that stands in a ready queue or has no leader is placed again.
@@ -344,14 +356,18 @@ impl IoState {
         }
     }
 
-    fn check_result(&self, now: Instant) -> ReadyCheckResult {
-        let ready_nodes = self
-            .nodes
-            .values()
-            .filter(|queue| !queue.partitions.is_empty())
-            .map(|queue| queue.node.clone())
-            .collect();
-        let next = self.timers.peek();
+    fn check_result(&self, urgent: bool, now: Instant) -> ReadyCheckResult {
+        let mut ready_nodes = Vec::new();
+        let mut next = self.timers.peek().map(|Reverse(timer)| timer.due);
+        for queue in self.nodes.values() {
+            if queue.partitions.is_empty() {
+                continue;
+            }
+            match queue.pace.holds_until(now).filter(|_| !urgent) {
+                None => ready_nodes.push(queue.node.clone()),
+                Some(until) => next = Some(next.map_or(until, |next| next.min(until))),
+            }
+        }
         let mut unknown_leader_topics: Vec<Arc<str>> = Vec::new();
         for partition in &self.unknown {
             let topic = partition.topic_partition().shared_topic();
@@ -363,9 +379,8 @@ impl IoState {
         unknown_leader_topics.dedup();
         ReadyCheckResult {
             ready_nodes,
-            next_ready_check_delay: next.map_or(Duration::MAX, |Reverse(timer)| {
-                timer.due.saturating_duration_since(now)
-            }),
+            next_ready_check_delay: next
+                .map_or(Duration::MAX, |due| due.saturating_duration_since(now)),
             unknown_leader_topics,
         }
     }

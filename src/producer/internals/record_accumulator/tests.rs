@@ -3,6 +3,7 @@
 mod append;
 mod completion;
 mod drain;
+mod pacing;
 mod ready;
 mod retry;
 mod split;
@@ -11,8 +12,11 @@ use std::thread;
 
 use super::ready::ReadyCheckResult;
 use super::*;
-use crate::common::{ClusterBuilder, Headers, Node, NodeId, PartitionInfo, Uuid};
-use crate::error::Delivery;
+use crate::common::{Cluster, ClusterBuilder, Headers, Node, NodeId, PartitionInfo, Uuid};
+use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::producer::Callback;
+use crate::producer::internals::produce_request_result::ProduceRequestResult;
+use crate::producer::internals::producer_batch::{AppendRecord, ProducerBatch};
 use crate::producer::internals::transaction_manager::{ProducerIdAndEpoch, TransactionManager};
 use crate::protocol::ErrorCode;
 use crate::record::{CompressionType, DecodedRecord, RecordBatch};

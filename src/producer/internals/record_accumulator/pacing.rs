@@ -1,0 +1,125 @@
+//! Full batches that follow each other closely go into one request.
+//!
+//! A request, its answer and the wake-ups around them cost more than all else that is done for a batch of `batch.size`. So
+//! the I/O thread sends the first full batch at once, and what becomes full in the millisecond after it then, or when there
+//! are 128 KiB: a little later, and in one request. A caller need not wake it meanwhile, because it looks by itself.
+//!
+//! Not kept waiting is whatever else can be sent: what a caller waits for, what has lingered, a retry, a flush, anything while
+//! memory is short; nor a batch behind another one of its partition that is in flight, because where answers take long the
+//! next requests are to be on their way by then. Where `linger.ms` is less than 5, nothing waits.
+//!
+//! Differs from Java: there a full batch is sent in the next round of the sender, and each wakes it.
+
+use std::time::{Duration, Instant};
+
+use super::RecordAccumulator;
+use super::partition_queue::PartitionQueue;
+use crate::sync::Ordering;
+
+/// How long full batches gather after a request with full batches.
+const PACE: Duration = Duration::from_millis(1);
+
+/// How long the first batch of a partition may go unseen while answers are due. Nothing is paced where `linger.ms` is less.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// The bytes in full batches that are enough for a request.
+const MUCH: usize = 128 << 10;
+
+/// How soon the I/O thread looks at the announcements without being woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Watch {
+    /// Not before something else ends its wait.
+    Asleep = 0,
+    /// Within [`PATIENCE`].
+    Patient = 1,
+    /// Within [`PACE`].
+    Pacing = 2,
+}
+
+/// What of a node's ready partitions may wait for company.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Until then full batches gather.
+    until: Option<Instant>,
+    /// The bytes in the full batches that wait.
+    gathered: usize,
+    /// Something is there that may not wait.
+    hurried: bool,
+}
+
+impl Pace {
+    /// The head of a partition became ready: `gathers` if it is full and may wait, with this many bytes.
+    pub(super) fn ready(&mut self, gathers: bool, bytes: usize) {
+        self.gathered += bytes;
+        self.hurried |= !gathers;
+    }
+
+    pub(super) fn hurry(&mut self) {
+        self.hurried = true;
+    }
+
+    /// Until when the node's ready partitions are to wait, if they are.
+    pub(super) fn holds_until(&self, now: Instant) -> Option<Instant> {
+        self.until
+            .filter(|until| *until > now && !self.hurried && self.gathered < MUCH)
+    }
+
+    /// A request was filled; `left` if something is ready that did not fit. Full batches pace those that follow them.
+    pub(super) fn drained(&mut self, has_full: bool, left: bool, now: Instant) {
+        if has_full {
+            self.until = now.checked_add(PACE);
+        }
+        self.gathered = 0;
+        self.hurried = left;
+    }
+
+    fn is_on(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until > now)
+    }
+}
+
+impl RecordAccumulator {
+    pub(super) fn is_paced(&self) -> bool {
+        self.config.linger >= PATIENCE
+    }
+
+    /// Whether the I/O thread need not be woken for news of this partition that were just announced.
+    pub(super) fn may_go_unseen(&self, queue: &PartitionQueue, is_full: bool) -> bool {
+        match self.signal.watch() {
+            Watch::Asleep => false,
+            _ if !is_full => true,
+            Watch::Patient => false,
+            Watch::Pacing => {
+                let waiting = self.signal.add_waiting(self.config.batch_size);
+                waiting < MUCH && !queue.has_batch_in_flight()
+            }
+        }
+    }
+
+    /// To be called by the I/O thread before each wait. Gives the longest that it may be.
+    pub(crate) fn begin_wait(&self, now: Instant) -> Duration {
+        let watch = if !self.is_paced() {
+            Watch::Asleep
+        } else if self
+            .io
+            .lock()
+            .nodes
+            .values()
+            .any(|queue| queue.pace.is_on(now))
+        {
+            Watch::Pacing
+        } else if self.in_flight.load(Ordering::Relaxed) > 0 {
+            Watch::Patient
+        } else {
+            Watch::Asleep
+        };
+        if self.signal.begin_watch(watch) {
+            return Duration::ZERO;
+        }
+        match watch {
+            Watch::Asleep => Duration::MAX,
+            Watch::Patient => PATIENCE,
+            Watch::Pacing => PACE,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! When full batches gather, when they do not, and who is woken for them.
+
+use super::*;
+use crate::network::Waker;
+
+/// A node whose last request had a full batch, a moment ago.
+fn paced(config: AccumulatorConfig) -> Fixture {
+    let fixture = Fixture::new(config);
+    fixture.fill_batch(0);
+    assert_eq!(fixture.ready_ids(), [1], "the first goes at once");
+    complete(fixture.drain(1));
+    fixture
+}
+
+/// Two full batches of this size are much.
+const HALF_OF_MUCH: usize = 66_000;
+
+#[test]
+fn full_batches_gather_for_a_millisecond_after_a_full_one() {
+    let fixture = paced(config());
+    fixture.fill_batch(0);
+    fixture.fill_batch(1);
+    let result = fixture.ready();
+    assert!(result.ready_nodes.is_empty());
+    assert_eq!(result.next_ready_check_delay, Duration::from_millis(1));
+    fixture.fill_batch(2);
+    assert_eq!(fixture.ready_ids(), [2], "another node has its own pace");
+    fixture.time.advance_ms(1);
+    assert_eq!(fixture.ready_ids(), [1, 2]);
+    let batches = fixture.drain(1);
+    assert_eq!(batches.len(), 2, "in one request");
+    complete(batches);
+    fixture.accumulator.abort_batches(&refused());
+}
+
+#[test]
+fn much_does_not_wait() {
+    let fixture = paced(AccumulatorConfig {
+        batch_size: HALF_OF_MUCH,
+        ..config()
+    });
+    fixture.fill_batch(0);
+    assert_eq!(fixture.ready_ids(), [0_i32; 0]);
+    fixture.fill_batch(1);
+    assert_eq!(fixture.ready_ids(), [1]);
+    fixture.accumulator.abort_batches(&refused());
+}
+
+#[test]
+fn what_a_caller_waits_for_takes_the_others_along() {
+    let fixture = paced(config());
+    fixture.fill_batch(0);
+    assert_eq!(fixture.ready_ids(), [0_i32; 0]);
+    fixture.append(1, VALUE).result.expedite();
+    assert_eq!(fixture.ready_ids(), [1]);
+    let batches = fixture.drain(1);
+    assert_eq!(batches.len(), 2);
+    complete(batches);
+    fixture.accumulator.abort_batches(&refused());
+}
+
+#[test]
+fn a_full_batch_that_a_caller_waits_for_does_not_wait() {
+    let fixture = paced(config());
+    let result = fixture.append(1, VALUE).result;
+    fixture.fill_batch(1);
+    assert_eq!(fixture.ready_ids(), [0_i32; 0]);
+    result.expedite();
+    assert_eq!(fixture.ready_ids(), [1]);
+    fixture.accumulator.abort_batches(&refused());
+}
+
+#[test]
+fn a_flush_ends_the_wait() {
+    let fixture = paced(config());
+    fixture.fill_batch(0);
+    assert_eq!(fixture.ready_ids(), [0_i32; 0]);
+    fixture.accumulator.begin_flush();
+    assert_eq!(fixture.ready_ids(), [1]);
+    fixture.accumulator.end_flush();
+    fixture.accumulator.abort_batches(&refused());
+}
+
+#[test]
+fn a_batch_behind_one_in_flight_does_not_wait() {
+    let fixture = paced(config());
+    let queue = fixture
+        .accumulator
+        .queue(&TopicPartition::new(TOPIC, 0))
+        .unwrap();
+    fixture.accumulator.begin_flight(&queue);
+    fixture.fill_batch(0);
+    assert_eq!(fixture.ready_ids(), [1]);
+    fixture.accumulator.end_flight(&queue);
+    fixture.accumulator.abort_batches(&refused());
+}
+
+#[test]
+fn nothing_gathers_where_linger_is_short_or_nothing_was_full() {
+    let fixture = paced(AccumulatorConfig {
+        linger: Duration::from_millis(4),
+        ..config()
+    });
+    fixture.fill_batch(0);
+    assert_eq!(fixture.ready_ids(), [1]);
+    fixture.accumulator.abort_batches(&refused());
+
+    let fixture = Fixture::new(config());
+    fixture.append(0, VALUE);
+    fixture.time.advance_ms(10);
+    assert_eq!(fixture.ready_ids(), [1]);
+    complete(fixture.drain(1));
+    fixture.fill_batch(0);
+    assert_eq!(fixture.ready_ids(), [1]);
+    fixture.accumulator.abort_batches(&refused());
+}
+
+/// How often the I/O thread was woken.
+struct Wakes {
+    waker: Waker,
+    count: Arc<AtomicUsize>,
+}
+
+impl Wakes {
+    fn of(fixture: &Fixture) -> Self {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&count);
+        let waker = Waker::new(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        });
+        fixture.accumulator.signal().set_waker(waker.clone());
+        Self { waker, count }
+    }
+
+    /// Since the last call.
+    fn take(&self) -> usize {
+        self.waker.acknowledge();
+        self.count.swap(0, Ordering::Relaxed)
+    }
+}
+
+fn begin_wait(fixture: &Fixture) -> Duration {
+    fixture.accumulator.begin_wait(fixture.time.now())
+}
+
+#[test]
+fn the_io_thread_is_woken_for_first_and_full_batches_while_it_sleeps() {
+    let fixture = Fixture::new(config());
+    let wakes = Wakes::of(&fixture);
+    assert_eq!(begin_wait(&fixture), Duration::MAX);
+    fixture.append(0, VALUE);
+    assert_eq!(wakes.take(), 1);
+    fixture.append(0, VALUE);
+    assert_eq!(wakes.take(), 0);
+    fixture.fill_batch(0);
+    assert_eq!(wakes.take(), 1);
+    fixture.accumulator.abort_batches(&refused());
+}
+
+#[test]
+fn the_io_thread_is_not_woken_for_first_batches_while_answers_are_due() {
+    let fixture = Fixture::new(config());
+    let wakes = Wakes::of(&fixture);
+    fixture.append(1, VALUE);
+    let queue = fixture
+        .accumulator
+        .queue(&TopicPartition::new(TOPIC, 1))
+        .unwrap();
+    fixture.accumulator.begin_flight(&queue);
+    fixture.ready();
+    wakes.take();
+    assert_eq!(begin_wait(&fixture), Duration::from_millis(5));
+    fixture.append(0, VALUE);
+    assert_eq!(wakes.take(), 0);
+    fixture.fill_batch(0);
+    assert_eq!(wakes.take(), 1);
+    fixture.accumulator.end_flight(&queue);
+    fixture.accumulator.abort_batches(&refused());
+}
+
+#[test]
+fn the_io_thread_is_woken_for_much_while_it_paces() {
+    let fixture = paced(AccumulatorConfig {
+        batch_size: HALF_OF_MUCH,
+        ..config()
+    });
+    fixture.ready();
+    assert_eq!(begin_wait(&fixture), Duration::from_millis(1));
+    let wakes = Wakes::of(&fixture);
+    fixture.fill_batch(0);
+    assert_eq!(wakes.take(), 0);
+    fixture.fill_batch(1);
+    assert_eq!(wakes.take(), 1);
+    fixture.accumulator.abort_batches(&refused());
+}
+
+/// Whoever announced something while the I/O thread paced did not wake it.
+#[test]
+fn the_io_thread_does_not_sleep_over_what_was_announced_meanwhile() {
+    let fixture = paced(config());
+    fixture.ready();
+    assert_eq!(begin_wait(&fixture), Duration::from_millis(1));
+    fixture.append(1, VALUE);
+    fixture.time.advance_ms(1);
+    assert_eq!(begin_wait(&fixture), Duration::ZERO);
+    fixture.ready();
+    assert_eq!(begin_wait(&fixture), Duration::MAX);
+    fixture.accumulator.abort_batches(&refused());
+}
