@@ -4,13 +4,21 @@
 //! instead of opening one on every partition. The next one is drawn at random; with adaptive partitioning, so that
 //! partitions whose queues are longer get less.
 //!
-//! Threads: caller threads read and switch the sticky partition; the I/O thread publishes the load table.
-//! Locks: none here. The sticky choice is one atomic word, changed only under the lock of the partition that it leaves;
+//! Threads that meet at the lock of the sticky partition part: the one that came later sticks to another partition from then
+//! on. So there are as many sticky choices as threads that really append at the same time, and a thread finds in the cache of
+//! its processor what its last append left there. Threads that never meet share one choice, and their records a batch.
+//!
+//! Threads: caller threads read and switch the sticky partitions; the I/O thread publishes the load table.
+//! Locks: none here. A sticky choice is one atomic word, changed only under the lock of the partition that it leaves;
 //! a thread that finds it changed after locking starts over.
-//! Differs from Java: the bytes produced to the sticky partition are counted in that partition's own locked state.
+//! Differs from Java: the bytes produced to a sticky partition are counted in that partition's own locked state; threads part.
+
+use std::cell::Cell;
+use std::num::NonZero;
+use std::thread;
 
 use crate::common::{Cluster, NodeId, TopicInfo};
-use crate::sync::{Arc, ArcSwapOption, AtomicU64, Ordering};
+use crate::sync::{Arc, ArcSwapOption, AtomicU32, AtomicU64, OnceLock, Ordering};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -19,7 +27,12 @@ pub(crate) struct BuiltInPartitioner {
     sticky_batch_size: usize,
     /// Prefer partitions led from this rack (`client.rack` with `partitioner.rack.aware`).
     rack: Option<Arc<str>>,
+    /// The choice of all threads that have not met.
     sticky: AtomicU64,
+    /// Those of the threads that parted.
+    more: OnceLock<Box<[AtomicU64]>>,
+    /// The generation of the newest choice.
+    generation: AtomicU32,
     load: ArcSwapOption<PartitionLoadStats>,
 }
 
@@ -28,6 +41,8 @@ pub(crate) struct BuiltInPartitioner {
 pub(crate) struct StickyPartition {
     pub(crate) partition: i32,
     pub(crate) generation: u32,
+    /// Which of the topic's choices it is.
+    slot: usize,
 }
 
 /// How likely each partition is to be drawn: the running sum of the weights.
@@ -49,6 +64,14 @@ pub(crate) struct PartitionLoad {
 
 const UNSET: u64 = u64::MAX;
 
+/// The most sticky choices of a topic.
+const MAX_SLOTS: usize = 16;
+
+thread_local! {
+    /// Which choice this thread keeps to, modulo those that a topic has.
+    static SLOT: Cell<usize> = const { Cell::new(0) };
+}
+
 impl StickyPartition {
     fn to_bits(self) -> u64 {
         // The partition is never negative, so no choice has the bits of UNSET.
@@ -59,10 +82,11 @@ impl StickyPartition {
         clippy::cast_possible_truncation,
         reason = "the two halves of the word"
     )]
-    fn from_bits(bits: u64) -> Self {
+    fn from_bits(bits: u64, slot: usize) -> Self {
         Self {
             partition: (bits >> 32) as i32,
             generation: bits as u32,
+            slot,
         }
     }
 }
@@ -73,33 +97,69 @@ impl BuiltInPartitioner {
             sticky_batch_size: sticky_batch_size.max(1),
             rack,
             sticky: AtomicU64::new(UNSET),
+            more: OnceLock::new(),
+            generation: AtomicU32::new(0),
             load: ArcSwapOption::empty(),
         }
     }
 
-    /// The sticky partition, drawn now if there is none yet.
+    /// This thread's sticky partition, drawn now if there is none yet.
+    #[inline]
     pub(crate) fn peek_current_partition(
         &self,
         topic: &TopicInfo,
         cluster: &Cluster,
     ) -> StickyPartition {
-        let bits = self.sticky.load(Ordering::Acquire);
-        if bits != UNSET {
-            return StickyPartition::from_bits(bits);
-        }
-        let first = StickyPartition {
-            partition: self.next_partition(topic, cluster),
-            generation: 0,
+        let slot = match SLOT.get() {
+            0 => 0,
+            slot => self.more.get().map_or(0, |more| slot % (more.len() + 1)),
         };
-        match self.sticky.compare_exchange(
+        let bits = self.slot(slot).load(Ordering::Acquire);
+        if bits == UNSET {
+            return self.first_partition(slot, topic, cluster);
+        }
+        StickyPartition::from_bits(bits, slot)
+    }
+
+    #[cold]
+    fn first_partition(
+        &self,
+        slot: usize,
+        topic: &TopicInfo,
+        cluster: &Cluster,
+    ) -> StickyPartition {
+        let first = self.draw_choice(slot, topic, cluster);
+        match self.slot(slot).compare_exchange(
             UNSET,
             first.to_bits(),
             Ordering::AcqRel,
             Ordering::Acquire,
         ) {
             Ok(_) => first,
-            Err(other) => StickyPartition::from_bits(other),
+            Err(other) => StickyPartition::from_bits(other, slot),
         }
+    }
+
+    #[inline]
+    fn slot(&self, slot: usize) -> &AtomicU64 {
+        let more = slot.checked_sub(1).zip(self.more.get());
+        more.and_then(|(index, more)| more.get(index))
+            .unwrap_or(&self.sticky)
+    }
+
+    /// Lets this thread, which met another at its sticky partition, stick to another choice, as long as there are partitions
+    /// and processors for it.
+    #[cold]
+    pub(crate) fn part(&self, topic: &TopicInfo) {
+        let more = self.more.get_or_init(|| {
+            let processors = thread::available_parallelism().map_or(1, NonZero::get);
+            // So that each finds a partition that the others are not at.
+            let slots = processors
+                .min(topic.available_partitions().len() / 2)
+                .min(MAX_SLOTS);
+            (1..slots).map(|_| AtomicU64::new(UNSET)).collect()
+        });
+        SLOT.set((SLOT.get() + 1) % (more.len() + 1));
     }
 
     /// Whether any record ever asked for the sticky partition.
@@ -109,7 +169,7 @@ impl BuiltInPartitioner {
 
     /// Whether the choice that was peeked is no longer the current one.
     pub(crate) fn is_partition_changed(&self, peeked: StickyPartition) -> bool {
-        self.sticky.load(Ordering::Acquire) != peeked.to_bits()
+        self.slot(peeked.slot).load(Ordering::Acquire) != peeked.to_bits()
     }
 
     /// Whether enough bytes went to the sticky partition to switch: `batch.size` at a batch's end, twice that anywhere.
@@ -125,18 +185,39 @@ impl BuiltInPartitioner {
         topic: &TopicInfo,
         cluster: &Cluster,
     ) {
-        let next = StickyPartition {
-            partition: self.next_partition(topic, cluster),
-            generation: current.generation.wrapping_add(1),
-        };
+        let next = self.draw_choice(current.slot, topic, cluster);
         // Only a holder of the lock of `current` switches away from it, so this fails for nobody but a thread that
         // peeked before an earlier switch, whose bytes were counted to a partition that is no longer sticky.
-        let _ = self.sticky.compare_exchange(
+        let _ = self.slot(current.slot).compare_exchange(
             current.to_bits(),
             next.to_bits(),
             Ordering::AcqRel,
             Ordering::Acquire,
         );
+    }
+
+    /// Draws a partition, one that no other choice is at if that is easily had.
+    fn draw_choice(&self, slot: usize, topic: &TopicInfo, cluster: &Cluster) -> StickyPartition {
+        let slots = self.more.get().map_or(1, |more| more.len() + 1);
+        let is_taken = |partition: i32| {
+            let mut others = (0..slots).filter(|other| *other != slot);
+            others.any(|other| {
+                let bits = self.slot(other).load(Ordering::Relaxed);
+                bits != UNSET && StickyPartition::from_bits(bits, other).partition == partition
+            })
+        };
+        let mut partition = self.next_partition(topic, cluster);
+        for _ in 1..MAX_SLOTS {
+            if !is_taken(partition) {
+                break;
+            }
+            partition = self.next_partition(topic, cluster);
+        }
+        StickyPartition {
+            partition,
+            generation: self.generation.fetch_add(1, Ordering::Relaxed),
+            slot,
+        }
     }
 
     /// Draws a partition: by load where the table knows it, else evenly over those that have a leader, or over all.

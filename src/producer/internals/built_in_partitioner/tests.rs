@@ -154,3 +154,45 @@ fn rack_aware_partitioning_prefers_the_own_rack() {
         "the load decides among the own rack's partitions"
     );
 }
+
+/// The second thread of these tests, which begins with the first choice as every thread does.
+fn in_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| scope.spawn(work).join().unwrap())
+}
+
+#[test]
+fn threads_that_meet_part_and_the_others_stay_together() {
+    let (cluster, topic) = cluster(&[Some(0); 40], &["a"]);
+    let partitioner = BuiltInPartitioner::new(100, None);
+    let peek = || partitioner.peek_current_partition(&topic, &cluster);
+    let first = in_a_thread(peek);
+    assert_eq!(in_a_thread(peek), first);
+    let parted = in_a_thread(|| {
+        partitioner.part(&topic);
+        peek()
+    });
+    if thread::available_parallelism().map_or(1, NonZero::get) == 1 {
+        assert_eq!(parted, first);
+        return;
+    }
+    assert_ne!(parted.partition, first.partition);
+    assert_eq!(in_a_thread(peek), first, "nobody else has met anybody");
+    partitioner.switch_partition(parted, &topic, &cluster);
+    assert!(partitioner.is_partition_changed(parted));
+    assert!(!partitioner.is_partition_changed(first));
+    partitioner.switch_partition(first, &topic, &cluster);
+    assert!(in_a_thread(peek).generation > first.generation);
+}
+
+#[test]
+fn threads_stay_together_where_there_are_few_partitions() {
+    let (cluster, topic) = cluster(&[Some(0); 3], &["a"]);
+    let partitioner = BuiltInPartitioner::new(100, None);
+    let peek = || partitioner.peek_current_partition(&topic, &cluster);
+    let first = in_a_thread(peek);
+    let parted = in_a_thread(|| {
+        partitioner.part(&topic);
+        peek()
+    });
+    assert_eq!(parted, first);
+}

@@ -75,8 +75,17 @@ impl RecordAccumulator {
             .topic
             .attachment(|| self.topic_queues(context.topic))
             .ok_or_else(queues_of_another)?;
-        let place = queues.place(partition, context)?;
-        let mut state = place.queue.state.lock();
+        let mut place = queues.place(partition, context)?;
+        let mut state = match place.queue.state.try_lock() {
+            Some(state) => state,
+            None => {
+                if place.sticky.is_some() {
+                    queues.partitioner.part(context.topic);
+                    place = queues.place(partition, context)?;
+                }
+                place.queue.state.lock()
+            }
+        };
         if self.may_append(&place, &state, context)? {
             if let Some((appended, outcome)) =
                 append_to_tail(&mut state, record, callback, context)?

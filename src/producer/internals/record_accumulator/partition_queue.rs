@@ -132,18 +132,24 @@ impl PartitionQueue {
 }
 
 impl QueueState {
-    /// The bytes that the sticky choice of `generation` has put here.
+    /// The bytes that the sticky choice of `generation` has put here. Where two choices have met, those of both, whichever of
+    /// them asks: the newer one began to count, and what the older one adds is added to that.
+    #[inline]
     pub(super) fn sticky_bytes(&self, generation: u32) -> usize {
-        if self.sticky_generation == generation {
+        let age = self.sticky_generation.wrapping_sub(generation);
+        if age < u32::MAX / 2 {
             self.sticky_bytes
         } else {
             0
         }
     }
 
+    #[inline]
     pub(super) fn add_sticky_bytes(&mut self, generation: u32, bytes: usize) -> usize {
         self.sticky_bytes = self.sticky_bytes(generation) + bytes;
-        self.sticky_generation = generation;
+        if self.sticky_generation.wrapping_sub(generation) >= u32::MAX / 2 {
+            self.sticky_generation = generation;
+        }
         self.sticky_bytes
     }
 
