@@ -112,6 +112,9 @@ impl RecordAccumulator {
             let left = !queue.partitions.is_empty();
             queue.pace.drained(has_full, left, now);
         }
+        if !batches.is_empty() {
+            io.drained = Some(now);
+        }
         batches
     }
 

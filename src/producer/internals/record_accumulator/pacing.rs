@@ -22,6 +22,9 @@ const PACE: Duration = Duration::from_millis(1);
 /// How long the first batch of a partition may go unseen while answers are due. Nothing is paced where `linger.ms` is less.
 const PATIENCE: Duration = Duration::from_millis(5);
 
+/// Answers that are due for longer than this are not counted on: a broker that does not answer is waited for in one sleep.
+const ANSWERS_SOON: Duration = Duration::from_millis(50);
+
 /// The bytes in full batches that are enough for a request.
 const MUCH: usize = 128 << 10;
 
@@ -98,21 +101,7 @@ impl RecordAccumulator {
 
     /// To be called by the I/O thread before each wait. Gives the longest that it may be.
     pub(crate) fn begin_wait(&self, now: Instant) -> Duration {
-        let watch = if !self.is_paced() {
-            Watch::Asleep
-        } else if self
-            .io
-            .lock()
-            .nodes
-            .values()
-            .any(|queue| queue.pace.is_on(now))
-        {
-            Watch::Pacing
-        } else if self.in_flight.load(Ordering::Relaxed) > 0 {
-            Watch::Patient
-        } else {
-            Watch::Asleep
-        };
+        let watch = self.next_watch(now);
         if self.signal.begin_watch(watch) {
             return Duration::ZERO;
         }
@@ -120,6 +109,21 @@ impl RecordAccumulator {
             Watch::Asleep => Duration::MAX,
             Watch::Patient => PATIENCE,
             Watch::Pacing => PACE,
+        }
+    }
+
+    fn next_watch(&self, now: Instant) -> Watch {
+        if !self.is_paced() {
+            return Watch::Asleep;
+        }
+        let io = self.io.lock();
+        let is_recent = |drained| now.saturating_duration_since(drained) < ANSWERS_SOON;
+        if io.nodes.values().any(|queue| queue.pace.is_on(now)) {
+            Watch::Pacing
+        } else if self.in_flight.load(Ordering::Relaxed) > 0 && io.drained.is_some_and(is_recent) {
+            Watch::Patient
+        } else {
+            Watch::Asleep
         }
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct IoState {
     announcements: Vec<Arc<PartitionQueue>>,
     /// No batch expires before this.
     pub(super) next_expiry: Option<Instant>,
+    /// When a request was last filled.
+    pub(super) drained: Option<Instant>,
     /// When a node was last found with something to send, and when it last took it.
     latency: HashMap<NodeId, NodeLatencyStats>,
     load_published: Option<Instant>,

@@ -161,20 +161,28 @@ fn the_io_thread_is_woken_for_first_and_full_batches_while_it_sleeps() {
 #[test]
 fn the_io_thread_is_not_woken_for_first_batches_while_answers_are_due() {
     let fixture = Fixture::new(config());
-    let wakes = Wakes::of(&fixture);
     fixture.append(1, VALUE);
+    fixture.time.advance_ms(10);
+    fixture.ready();
+    complete(fixture.drain(1));
     let queue = fixture
         .accumulator
         .queue(&TopicPartition::new(TOPIC, 1))
         .unwrap();
     fixture.accumulator.begin_flight(&queue);
-    fixture.ready();
-    wakes.take();
     assert_eq!(begin_wait(&fixture), Duration::from_millis(5));
+    let wakes = Wakes::of(&fixture);
     fixture.append(0, VALUE);
     assert_eq!(wakes.take(), 0);
     fixture.fill_batch(0);
     assert_eq!(wakes.take(), 1);
+    fixture.ready();
+    fixture.time.advance_ms(50);
+    assert_eq!(
+        begin_wait(&fixture),
+        Duration::MAX,
+        "a broker that does not answer is waited for in one sleep"
+    );
     fixture.accumulator.end_flight(&queue);
     fixture.accumulator.abort_batches(&refused());
 }
