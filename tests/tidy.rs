@@ -79,6 +79,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("crc32c", &["src/record"]),
     ("log", &[""]),
     ("hashbrown", &[""]),
+    ("quanta", &["src/utils/wall_clock"]),
     (
         "fastrand",
         &[

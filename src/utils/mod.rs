@@ -5,6 +5,7 @@ mod exponential_backoff;
 mod kafka_thread;
 mod murmur2;
 mod time;
+mod wall_clock;
 
 pub(crate) use choice::choice;
 pub(crate) use exponential_backoff::ExponentialBackoff;

@@ -4,7 +4,9 @@
 //! stepped clock moves no deadline.
 
 use std::fmt;
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::Instant;
+
+use super::wall_clock;
 
 /// Where the library reads the time.
 pub(crate) trait Time: Send + Sync + fmt::Debug {
@@ -29,12 +31,7 @@ impl Time for SystemTime {
     }
 
     fn unix_millis(&self) -> i64 {
-        let since_epoch = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
-        // In 64 bits: this is the clock read of every send, and `as_millis` divides 128.
-        since_epoch.map_or(0, |elapsed| {
-            let millis = elapsed.as_secs() * 1000 + u64::from(elapsed.subsec_millis());
-            i64::try_from(millis).unwrap_or(i64::MAX)
-        })
+        wall_clock::unix_millis()
     }
 }
 

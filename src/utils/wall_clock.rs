@@ -1,0 +1,140 @@
+//! The time of day to the millisecond, for one read of the processor's counter.
+//!
+//! Every send reads it for its record's timestamp, at best millions of times a second. The system's clock takes two to three
+//! times as long to read as the counter. So a thread reads the clock once, works out at which count the millisecond ends,
+//! and knows the time until then. That is as exact as the clock itself, but for a clock that is set anew, which shows up to
+//! a millisecond late.
+
+use std::cell::Cell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::sync::OnceLock;
+
+/// Milliseconds since 1970.
+#[inline]
+pub(crate) fn unix_millis() -> i64 {
+    static CLOCK: OnceLock<WallClock> = OnceLock::new();
+    let clock = CLOCK.get_or_init(WallClock::new);
+    let count = clock.counter.raw();
+    let last = LAST.get();
+    if count.wrapping_sub(last.count) < last.lasts {
+        last.millis
+    } else {
+        clock.read()
+    }
+}
+
+thread_local! {
+    static LAST: Cell<Reading> = const {
+        Cell::new(Reading {
+            count: 0,
+            lasts: 0,
+            millis: 0,
+        })
+    };
+}
+
+/// What the clock said.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    /// Where the counter stood just before.
+    count: u64,
+    /// How many counts more the millisecond lasts.
+    lasts: u64,
+    millis: i64,
+}
+
+#[derive(Debug)]
+struct WallClock {
+    counter: quanta::Clock,
+    /// How long [`MANY`] counts take.
+    nanos_of_many: u64,
+}
+
+const MANY: u64 = 1 << 32;
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
+
+impl WallClock {
+    fn new() -> Self {
+        let counter = quanta::Clock::new();
+        let nanos_of_many = counter.delta_as_nanos(0, MANY).max(1);
+        Self {
+            counter,
+            nanos_of_many,
+        }
+    }
+
+    #[cold]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "with time.rs, this is the place that reads the clocks"
+    )]
+    fn read(&self) -> i64 {
+        // Before the clock: if the thread is interrupted between the two, the millisecond seems to end too early.
+        let count = self.counter.raw();
+        let Ok(since_epoch) = SystemTime::now().duration_since(UNIX_EPOCH) else {
+            return 0;
+        };
+        let of_second = u64::from(since_epoch.subsec_nanos());
+        let left = NANOS_PER_MILLI - of_second % NANOS_PER_MILLI;
+        let millis = since_epoch.as_secs() * 1000 + of_second / NANOS_PER_MILLI;
+        let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+        LAST.set(Reading {
+            count,
+            lasts: left.saturating_mul(MANY) / self.nanos_of_many,
+            millis,
+        });
+        millis
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "to compare with")]
+    fn system_millis() -> i64 {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        i64::try_from(since_epoch.as_millis()).unwrap()
+    }
+
+    /// Over many milliseconds, and their ends. The system may set its clock by a little meanwhile.
+    #[test]
+    fn says_what_the_clock_says() {
+        let work = || {
+            let first = system_millis();
+            let mut readings = 0;
+            while system_millis() < first + 50 {
+                let before = system_millis();
+                let millis = unix_millis();
+                let after = system_millis();
+                assert!(
+                    before - 1 <= millis && millis <= after + 1,
+                    "{before} {millis} {after}"
+                );
+                readings += 1;
+            }
+            assert!(readings > 0);
+        };
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(work);
+            }
+        });
+    }
+
+    /// If every reading were one of the clock, this module would have no reason to be.
+    #[test]
+    fn a_reading_lasts_until_its_millisecond_ends() {
+        unix_millis();
+        let last = LAST.get();
+        let clock = WallClock::new();
+        let nanos = clock
+            .counter
+            .delta_as_nanos(last.count, last.count + last.lasts);
+        assert!(0 < nanos && nanos <= NANOS_PER_MILLI + 1000, "{nanos}");
+    }
+}
