@@ -2,7 +2,7 @@
 //!
 //! The vector is longer than what was written: what lies behind is memory with some value, which a record is written over a
 //! word at a time, without asking for room again before each number and field. A vector that comes from an earlier batch
-//! keeps the length that it had; a new one gets longer step by step, so that memory is touched only when it is needed.
+//! keeps the length that it had; a new one gets longer in steps, so that memory is touched only when it is needed.
 
 use super::compression::CompressionError;
 use super::varint::RecordSink;
@@ -18,8 +18,8 @@ pub(crate) struct PlainRecords {
 /// A word that ends with the last byte of a number may begin in front of it, so that this many bytes too many are written.
 const SLACK: usize = size_of::<u64>();
 
-/// How much memory is given a value at a time.
-const STEP: usize = 4096;
+/// The most memory that is given a value at a time, beyond what is asked for.
+const PAGE: usize = 4096;
 
 impl PlainRecords {
     /// Memory whose first `reserved` bytes are somebody else's to write, in the end. What is in `bytes` counts for nothing.
@@ -51,7 +51,8 @@ impl PlainRecords {
 
     #[cold]
     fn lengthen(&mut self, end: usize) {
-        let len = end.max(self.bytes.len() + STEP).min(self.bytes.capacity());
+        let len = self.bytes.len();
+        let len = end.max(len + len.min(PAGE)).min(self.bytes.capacity());
         self.bytes.resize(len, 0);
     }
 
@@ -103,10 +104,10 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_touched_step_by_step() {
+    fn memory_is_touched_when_it_is_needed() {
         let mut records = PlainRecords::new(Vec::with_capacity(1 << 20), 61);
         assert!(records.room(100).is_some());
-        assert!(records.bytes.len() < 2 * STEP);
+        assert!(records.bytes.len() < 400);
         assert_eq!(records.bytes.capacity(), 1 << 20);
     }
 }

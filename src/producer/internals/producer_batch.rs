@@ -397,6 +397,7 @@ impl ProducerBatch {
     }
 
     /// Whether a further record would not fit.
+    #[inline]
     pub(crate) fn is_full(&self) -> bool {
         match &self.records {
             Records::Open { builder, .. } => builder.is_full(),

@@ -67,6 +67,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 
     /// Intercepts, waits for metadata, serializes, partitions, appends. Gives a future if `with_future`.
+    #[inline]
     pub(super) fn do_send(
         &self,
         record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
@@ -75,8 +76,20 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
         if self.interceptors.is_empty() {
-            return self.send_record(record, callback, wait, with_future);
+            self.send_record(record, callback, wait, with_future)
+        } else {
+            self.intercept_and_send(record, callback, wait, with_future)
         }
+    }
+
+    #[inline(never)]
+    fn intercept_and_send(
+        &self,
+        record: &ProducerRecord<'_, KS::Input, VS::Input>,
+        callback: Option<Callback>,
+        wait: Wait,
+        with_future: bool,
+    ) -> Result<Option<RecordFuture>> {
         self.interceptors
             .on_send(record.reborrow(), |mut intercepted| {
                 self.send_record(&mut intercepted, callback, wait, with_future)
@@ -84,7 +97,6 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 
     /// Sends what the interceptors left, and sees to it that whoever is owed an error hears of it, once.
-    #[inline]
     fn send_record(
         &self,
         record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
@@ -356,7 +368,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 
     /// The record's own partition, the partitioner's, or the key's; `None` leaves it to the sticky one.
-    #[inline]
+    #[inline(always)]
     fn partition(&self, to: &Destination<'_>, record: &AppendRecord<'_>) -> Result<Option<i32>> {
         if to.partition.is_some() {
             return Ok(to.partition);

@@ -154,6 +154,7 @@ impl QueueState {
     }
 
     /// Whether the next append needs a new batch for sure.
+    #[inline]
     pub(super) fn is_tail_full(&self) -> bool {
         self.batches.back().is_none_or(ProducerBatch::is_full)
     }
