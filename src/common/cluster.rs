@@ -2,7 +2,6 @@
 //!
 //! Threads: built on the I/O thread, then shared and never changed; a newer view replaces it whole.
 
-use std::any::Any;
 use std::fmt;
 
 use hashbrown::HashMap;
@@ -63,31 +62,31 @@ pub struct TopicInfo {
     pub(crate) partitions: Vec<PartitionInfo>,
     /// The numbers of the partitions that have a leader.
     pub(crate) available: Vec<i32>,
-    attachment: Attachment,
+    ordinal: Ordinal,
 }
 
-/// What a layer above keeps with one view of a topic. Not part of what the topic is: it is equal to any other, and a clone
-/// starts without.
+/// Where a layer above keeps what belongs to one view of a topic. Not part of what the topic is: it is equal to any other,
+/// and a clone starts without.
 #[derive(Default)]
-struct Attachment(OnceLock<Arc<dyn Any + Send + Sync>>);
+struct Ordinal(OnceLock<usize>);
 
-impl Clone for Attachment {
+impl Clone for Ordinal {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-impl PartialEq for Attachment {
+impl PartialEq for Ordinal {
     fn eq(&self, _other: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Attachment {}
+impl Eq for Ordinal {}
 
-impl fmt::Debug for Attachment {
+impl fmt::Debug for Ordinal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Attachment")
+        f.write_str("Ordinal")
     }
 }
 
@@ -111,19 +110,15 @@ impl TopicInfo {
             is_internal,
             partitions,
             available,
-            attachment: Attachment::default(),
+            ordinal: Ordinal::default(),
         }
     }
 
-    /// What the producer keeps with this view of the topic, so that a send that has looked the topic up need not look
-    /// that up too. `init` makes it at the first call; `None` if it was made as another type.
+    /// The number under which the producer keeps what belongs to this view of the topic, so that a send that has looked the
+    /// topic up need not look that up too. `init` chooses it at the first call.
     #[inline]
-    pub(crate) fn attachment<T: Any + Send + Sync>(
-        &self,
-        init: impl FnOnce() -> Arc<T>,
-    ) -> Option<&T> {
-        let attached = self.attachment.0.get_or_init(|| init());
-        (**attached).downcast_ref()
+    pub(crate) fn ordinal(&self, init: impl FnOnce() -> usize) -> usize {
+        *self.ordinal.0.get_or_init(init)
     }
 
     /// The topic's name.

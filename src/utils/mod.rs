@@ -1,5 +1,6 @@
 //! Small parts that know nothing of Kafka's protocol: time, backoff, hashing, threads.
 
+mod append_list;
 mod choice;
 mod exponential_backoff;
 mod kafka_thread;
@@ -7,6 +8,7 @@ mod murmur2;
 mod time;
 mod wall_clock;
 
+pub(crate) use append_list::AppendList;
 pub(crate) use choice::choice;
 pub(crate) use exponential_backoff::ExponentialBackoff;
 pub(crate) use kafka_thread::KafkaThread;

@@ -16,6 +16,6 @@ pub(crate) use io_thread::IoThreadId;
 pub(crate) use produce_request_result::{Outcome, ProduceRequestResult, record_result};
 pub(crate) use producer_batch::{AppendRecord, ProducerBatch};
 pub(crate) use record_accumulator::{
-    AccumulatorConfig, AppendContext, AppendOutcome, RecordAccumulator,
+    AccumulatorConfig, AppendContext, AppendOutcome, Joined, RecordAccumulator,
 };
 pub(crate) use sender::{Sender, SenderConfig, SenderControl, SenderParts};

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-pub(crate) use self::append::{AppendContext, AppendOutcome};
+pub(crate) use self::append::{AppendContext, AppendOutcome, Joined};
 pub(crate) use self::partition_queue::{PartitionQueue, ReadySignal};
 use self::ready::IoState;
 use super::buffer_pool::BufferPool;
@@ -33,7 +33,7 @@ use super::thunks::SpareThunks;
 use crate::common::{TopicInfo, TopicPartition};
 use crate::record::{Compression, CompressionRatioEstimator};
 use crate::sync::{Arc, ArcSwap, AtomicBool, AtomicUsize, Mutex, Ordering};
-use crate::utils::{ExponentialBackoff, Time};
+use crate::utils::{AppendList, ExponentialBackoff, Time};
 
 /// The settings of the accumulator, from the configuration keys that they are named after.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub(crate) struct RecordAccumulator {
     spare_thunks: Arc<SpareThunks>,
     ratio: CompressionRatioEstimator,
     topics: ArcSwap<TopicTable>,
+    /// By ordinal; that of a topic changes when it gets more partitions.
+    queues: AppendList<TopicQueues>,
     /// Held while the topic table is replaced.
     topics_change: Mutex<()>,
     flushes_in_progress: AtomicUsize,
@@ -75,7 +77,8 @@ pub(crate) struct RecordAccumulator {
     io: Mutex<IoState>,
 }
 
-type TopicTable = HashMap<Arc<str>, Arc<TopicQueues>>;
+/// The ordinals of the topics' queues.
+type TopicTable = HashMap<Arc<str>, usize>;
 
 /// The partitions of one topic.
 #[derive(Debug)]
@@ -104,6 +107,7 @@ impl RecordAccumulator {
             spare_thunks: Arc::default(),
             ratio: CompressionRatioEstimator::new(),
             topics: ArcSwap::default(),
+            queues: AppendList::default(),
             topics_change: Mutex::default(),
             flushes_in_progress: AtomicUsize::new(0),
             undrained: AtomicUsize::new(0),
@@ -126,17 +130,18 @@ impl RecordAccumulator {
         &self.free
     }
 
-    /// The queues of the topic, with one for each partition that it has.
-    fn topic_queues(&self, topic: &TopicInfo) -> Arc<TopicQueues> {
+    /// The ordinal of the topic's queues, of which there is one for each partition that it has.
+    fn topic_ordinal(&self, topic: &TopicInfo) -> usize {
         let _change = self.topics_change.lock();
         let table = self.topics.load_full();
-        let known = table.get(topic.name());
+        let ordinal = table.get(topic.name()).copied();
+        let known = ordinal.and_then(|ordinal| self.queues.get(ordinal));
         let last = topic.partitions().last();
         let wanted = last.map_or(0, |last| last.partition().saturating_add(1));
         let count = known.map_or(0, |queues| queues.partitions.len());
         let missing = i32::try_from(count).unwrap_or(i32::MAX)..wanted;
-        if let Some(known) = known.filter(|_| missing.is_empty()) {
-            return Arc::clone(known);
+        if let Some(ordinal) = ordinal.filter(|_| missing.is_empty()) {
+            return ordinal;
         }
         let name = topic.shared_name();
         let mut partitions = known.map_or_else(Vec::new, |queues| queues.partitions.clone());
@@ -146,7 +151,7 @@ impl RecordAccumulator {
         }));
         let new_partitioner =
             || BuiltInPartitioner::new(self.config.batch_size, self.config.rack.clone());
-        let queues = Arc::new(TopicQueues {
+        let ordinal = self.queues.push(TopicQueues {
             partitions,
             partitioner: known.map_or_else(
                 || Arc::new(new_partitioner()),
@@ -158,14 +163,18 @@ impl RecordAccumulator {
             ),
         });
         let mut table = TopicTable::clone(&table);
-        table.insert(Arc::clone(name), Arc::clone(&queues));
+        table.insert(Arc::clone(name), ordinal);
         self.topics.store(Arc::new(table));
-        queues
+        ordinal
+    }
+
+    fn queues_of(&self, topic: &str) -> Option<&TopicQueues> {
+        let ordinal = *self.topics.load().get(topic)?;
+        self.queues.get(ordinal)
     }
 
     fn queue(&self, topic_partition: &TopicPartition) -> Option<Arc<PartitionQueue>> {
-        let topics = self.topics.load();
-        let queues = topics.get(topic_partition.topic())?;
+        let queues = self.queues_of(topic_partition.topic())?;
         let index = usize::try_from(topic_partition.partition()).ok()?;
         queues.partitions.get(index).cloned()
     }
@@ -175,6 +184,7 @@ impl RecordAccumulator {
         let topics = self.topics.load();
         topics
             .values()
+            .filter_map(|ordinal| self.queues.get(*ordinal))
             .flat_map(|queues| queues.partitions.iter().cloned())
             .collect()
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::KafkaProducer;
 use crate::common::{Cluster, Headers, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
-use crate::producer::internals::{AppendContext, AppendOutcome, AppendRecord};
+use crate::producer::internals::{AppendContext, AppendOutcome, AppendRecord, Joined};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::record_future::RecordFuture;
 use crate::producer::user_code::contain;
@@ -321,7 +321,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
         self.check_size(record)?;
-        let mut context = AppendContext {
+        let context = AppendContext {
             topic: to.info,
             cluster: to.cluster,
             max_block,
@@ -329,19 +329,39 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             with_future,
             transactions: self.transactions.as_deref(),
         };
-        let mut partition = self.partition(to, record)?;
+        let partition = self.partition(to, record)?;
+        let accumulator = &self.accumulator;
+        let joined =
+            match accumulator.append_to_open_batch(partition, record, callback, &context)? {
+                Some(joined) => joined,
+                None => self.append_to_new_batch(to, partition, record, callback, context)?,
+            };
+        let facts = record.facts();
+        let future = |result| RecordFuture::in_batch(result, joined.index, facts);
+        Ok(joined.result.map(future))
+    }
+
+    /// The rest of an append whose record finds no open batch with room for it.
+    #[inline(never)]
+    fn append_to_new_batch(
+        &self,
+        to: &Destination<'_>,
+        mut partition: Option<i32>,
+        record: &AppendRecord<'_>,
+        callback: &mut Option<Callback>,
+        mut context: AppendContext<'_>,
+    ) -> Result<Joined> {
         loop {
             match self
                 .accumulator
                 .append(partition, record, callback, &context)
             {
-                Ok(AppendOutcome::Appended { result, index }) => {
-                    let is_new_batch = index == 0;
+                Ok(AppendOutcome::Appended(joined)) => {
+                    let is_new_batch = joined.index == 0;
                     if is_new_batch {
                         self.metadata.add(to.info.name(), self.time.now());
                     }
-                    let future = |result| RecordFuture::in_batch(result, index, record.facts());
-                    return Ok(result.map(future));
+                    return Ok(joined);
                 }
                 // A partitioner may turn to another partition where a batch begins; then the record stays there.
                 Ok(AppendOutcome::NewBatchNeeded {
@@ -352,7 +372,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                     }
                     context.abort_for_new_batch = false;
                 }
-                Err(error) => return Err(self.append_error(error, max_block)),
+                Err(error) => return Err(self.append_error(error, context.max_block)),
             }
         }
     }

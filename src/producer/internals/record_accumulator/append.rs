@@ -29,21 +29,29 @@ pub(crate) struct AppendContext<'a> {
     pub(crate) transactions: Option<&'a TransactionManager>,
 }
 
+/// A record that was appended.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    /// There if a future was wanted.
+    pub(crate) result: Option<Arc<ProduceRequestResult>>,
+    /// The record's index in its batch, which begins with it where that is 0.
+    pub(crate) index: u32,
+}
+
 /// What became of an append.
 #[derive(Debug)]
 pub(crate) enum AppendOutcome {
-    /// The record is at `index` of a batch, which begins with it where that is 0; `result` is there if a future was wanted.
-    Appended {
-        result: Option<Arc<ProduceRequestResult>>,
-        index: u32,
+    Appended(Joined),
+    /// The record needs a new batch on `partition`, which `abort_for_new_batch` forbids.
+    NewBatchNeeded {
+        partition: i32,
     },
-    /// It needs a new batch on `partition`, which `abort_for_new_batch` forbids.
-    NewBatchNeeded { partition: i32 },
 }
 
-impl AppendOutcome {
+impl Joined {
+    #[inline(always)]
     fn new(batch: &ProducerBatch, appended: &Appended, context: &AppendContext<'_>) -> Self {
-        Self::Appended {
+        Self {
             result: context.with_future.then(|| Arc::clone(batch.result())),
             index: appended.index,
         }
@@ -51,30 +59,24 @@ impl AppendOutcome {
 }
 
 impl RecordAccumulator {
-    /// Puts the record into a batch of `partition`, or of the sticky partition where that is `None`. The callback is taken
-    /// when, and only when, the record was appended.
+    /// Puts the record into the batch that is open in `partition`, or in the sticky partition where that is `None`. Gives
+    /// nothing if there is none, or it has no room, or the sticky partition has just changed: [`Self::append`] sees to that.
+    /// The callback is taken when, and only when, the record was appended.
     ///
     /// # Errors
     ///
-    /// `Closed`; the pool's errors; a record that no batch can hold.
-    ///
-    /// # Blocking
-    ///
-    /// For memory, up to the context's `max_block`.
-    // Inlined into its one caller, with what it calls for a record that joins an open batch: what the record and the context
-    // say then goes from register to register, where it would go through memory five times.
+    /// `Closed`; a record that no batch can hold; those of a transaction that takes no records.
+    // Inlined into its one caller, with all that it calls: what the record and the context say then goes from register to
+    // register, where it would go through memory five times.
     #[inline(always)]
-    pub(crate) fn append(
+    pub(crate) fn append_to_open_batch(
         &self,
         partition: Option<i32>,
         record: &AppendRecord<'_>,
         callback: &mut Option<Callback>,
         context: &AppendContext<'_>,
-    ) -> Result<AppendOutcome> {
-        let queues = context
-            .topic
-            .attachment(|| self.topic_queues(context.topic))
-            .ok_or_else(queues_of_another)?;
+    ) -> Result<Option<Joined>> {
+        let queues = self.queues_for(context)?;
         let mut place = queues.place(partition, context)?;
         let mut state = match place.queue.state.try_lock() {
             Some(state) => state,
@@ -86,28 +88,35 @@ impl RecordAccumulator {
                 place.queue.state.lock()
             }
         };
-        if self.may_append(&place, &state, context)? {
-            if let Some((appended, outcome)) =
-                append_to_tail(&mut state, record, callback, context)?
-            {
-                self.after_append(&place, state, &appended, context);
-                return Ok(outcome);
-            }
+        if !self.may_append(&place, &state, context)? {
+            return Ok(None);
         }
-        drop(state);
-        self.append_to_new_batch(queues, partition, record, callback, context)
+        let Some((appended, joined)) = append_to_tail(&mut state, record, callback, context)?
+        else {
+            return Ok(None);
+        };
+        self.after_append(&place, state, &appended, context);
+        Ok(Some(joined))
     }
 
-    /// The rest of an append whose record did not join an open batch at once.
-    #[inline(never)]
-    fn append_to_new_batch(
+    /// Puts the record into a batch of `partition`, or of the sticky partition where that is `None`, which is opened if need
+    /// be. The callback is taken when, and only when, the record was appended.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`; the pool's errors; a record that no batch can hold; those of a transaction that takes no records.
+    ///
+    /// # Blocking
+    ///
+    /// For memory, up to the context's `max_block`.
+    pub(crate) fn append(
         &self,
-        queues: &TopicQueues,
         partition: Option<i32>,
         record: &AppendRecord<'_>,
         callback: &mut Option<Callback>,
         context: &AppendContext<'_>,
     ) -> Result<AppendOutcome> {
+        let queues = self.queues_for(context)?;
         let mut memory = None;
         loop {
             let place = queues.place(partition, context)?;
@@ -115,8 +124,7 @@ impl RecordAccumulator {
             if !self.may_append(&place, &state, context)? {
                 continue;
             }
-            let joined = append_to_tail(&mut state, record, callback, context)?;
-            let (appended, outcome) = match joined {
+            let (appended, joined) = match append_to_tail(&mut state, record, callback, context)? {
                 Some(joined) => joined,
                 None if context.abort_for_new_batch => {
                     let partition = place.queue.topic_partition().partition();
@@ -135,8 +143,14 @@ impl RecordAccumulator {
                 },
             };
             self.after_append(&place, state, &appended, context);
-            return Ok(outcome);
+            return Ok(AppendOutcome::Appended(joined));
         }
+    }
+
+    #[inline(always)]
+    fn queues_for(&self, context: &AppendContext<'_>) -> Result<&TopicQueues> {
+        let ordinal = context.topic.ordinal(|| self.topic_ordinal(context.topic));
+        self.queues.get(ordinal).ok_or_else(queues_of_another)
     }
 
     /// Whether the record may join this partition now that it is locked, and need not be placed anew.
@@ -167,7 +181,7 @@ impl RecordAccumulator {
         record: &AppendRecord<'_>,
         callback: &mut Option<Callback>,
         context: &AppendContext<'_>,
-    ) -> Result<(Appended, AppendOutcome)> {
+    ) -> Result<(Appended, Joined)> {
         if let Some(tail) = state.batches.back_mut() {
             tail.close_for_record_appends()?;
         }
@@ -178,11 +192,11 @@ impl RecordAccumulator {
         let mut appended = batch.try_append(record, callback)?.unwrap_or_default();
         // The batch's header counts too.
         appended.growth = batch.estimated_size_in_bytes();
-        let outcome = AppendOutcome::new(&batch, &appended, context);
+        let joined = Joined::new(&batch, &appended, context);
         state.batches.push_back(batch);
         self.undrained.fetch_add(1, Ordering::AcqRel);
         place.queue.publish_len(state);
-        Ok((appended, outcome))
+        Ok((appended, joined))
     }
 
     /// Counts the record, lets the lock go, and tells the I/O thread if there is something new for it.
@@ -300,14 +314,14 @@ fn append_to_tail(
     record: &AppendRecord<'_>,
     callback: &mut Option<Callback>,
     context: &AppendContext<'_>,
-) -> Result<Option<(Appended, AppendOutcome)>> {
+) -> Result<Option<(Appended, Joined)>> {
     let Some(tail) = state.batches.back_mut() else {
         return Ok(None);
     };
     let appended = tail.try_append(record, callback)?;
     Ok(appended.map(|appended| {
-        let outcome = AppendOutcome::new(tail, &appended, context);
-        (appended, outcome)
+        let joined = Joined::new(tail, &appended, context);
+        (appended, joined)
     }))
 }
 

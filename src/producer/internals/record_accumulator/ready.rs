@@ -221,7 +221,10 @@ impl RecordAccumulator {
         }
         io.load_published = Some(now);
         let mut partitions = 0;
-        for (name, queues) in self.topics.load().iter() {
+        for (name, ordinal) in self.topics.load().iter() {
+            let Some(queues) = self.queues.get(*ordinal) else {
+                continue;
+            };
             partitions += queues.partitions.len();
             let Some(topic) = cluster
                 .topic(name)

@@ -51,7 +51,7 @@ impl RecordAccumulator {
         let kind = self.config.compression.kind;
         self.ratio
             .set_estimation(topic, kind, batch.compression_ratio().max(1.0));
-        if let Some(queues) = self.topics.load().get(topic) {
+        if let Some(queues) = self.queues_of(topic) {
             queues
                 .batch_ceiling
                 .fetch_min(target.max(self.config.batch_size), Ordering::Relaxed);

@@ -115,7 +115,7 @@ impl Fixture {
             .accumulator
             .append(partition, &record, &mut { callback }, &context)?
         {
-            AppendOutcome::Appended { result, index } => {
+            AppendOutcome::Appended(Joined { result, index }) => {
                 let result = result.unwrap();
                 Ok(RecordAppend {
                     partition: result.topic_partition().partition(),

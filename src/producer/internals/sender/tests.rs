@@ -17,7 +17,7 @@ use crate::producer::internals::transaction_manager::{
     BatchSequence, ProducerIdAndEpoch, TransactionConfig,
 };
 use crate::producer::internals::{
-    AccumulatorConfig, AppendContext, AppendOutcome, AppendRecord, BufferPool,
+    AccumulatorConfig, AppendContext, AppendOutcome, AppendRecord, BufferPool, Joined,
     ProduceRequestResult, record_result,
 };
 use crate::protocol::ErrorCode;
@@ -302,7 +302,7 @@ fn append(
     };
     let mut callback = callback;
     match accumulator.append(Some(partition), &record, &mut callback, &context)? {
-        AppendOutcome::Appended { result, index } => Ok(Sent {
+        AppendOutcome::Appended(Joined { result, index }) => Ok(Sent {
             result: result.unwrap(),
             index,
         }),
