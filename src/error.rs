@@ -110,6 +110,7 @@ pub struct TimeoutReason {
 
 impl Error {
     /// An error without code, partition or cause, for a record that was not written.
+    #[cold]
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
             kind,
@@ -125,11 +126,13 @@ impl Error {
     }
 
     /// A wait that ended too early for what it was waiting for.
+    #[cold]
     pub(crate) fn timed_out(message: impl Into<String>, reason: TimeoutReason) -> Self {
         Self::new(ErrorKind::Timeout, message).with(|inner| inner.timeout = Some(reason))
     }
 
     /// What a broker's error code means to the caller.
+    #[cold]
     pub(crate) fn from_code(code: ErrorCode, message: impl Into<String>) -> Self {
         let kind = match code {
             ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => {

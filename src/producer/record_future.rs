@@ -34,7 +34,7 @@ enum Inner {
 }
 
 /// What of a record's metadata is known when it is appended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecordFacts {
     /// Milliseconds since 1970.
     pub(crate) timestamp: i64,
@@ -45,6 +45,26 @@ pub(crate) struct RecordFacts {
 }
 
 impl RecordFacts {
+    /// The timestamp, and both sizes.
+    #[inline(always)]
+    pub(crate) fn to_words(self) -> (i64, u64) {
+        let key_size = u64::from(self.serialized_key_size as u32);
+        let value_size = u64::from(self.serialized_value_size as u32);
+        (self.timestamp, key_size << 32 | value_size)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the two halves of the word"
+    )]
+    pub(crate) fn from_words((timestamp, sizes): (i64, u64)) -> Self {
+        Self {
+            timestamp,
+            serialized_key_size: (sizes >> 32) as i32,
+            serialized_value_size: sizes as i32,
+        }
+    }
+
     /// The metadata of a record that has these facts, after its batch was acknowledged.
     pub(crate) fn metadata(
         &self,

@@ -124,7 +124,7 @@ impl MemoryRecordsBuilder {
     }
 
     /// Appends a record that is compressed, or has headers or large numbers.
-    #[inline(never)]
+    #[cold]
     fn try_append_any(
         &mut self,
         timestamp: i64,

@@ -104,7 +104,7 @@ impl BuiltInPartitioner {
     }
 
     /// This thread's sticky partition, drawn now if there is none yet.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peek_current_partition(
         &self,
         topic: &TopicInfo,
@@ -173,6 +173,7 @@ impl BuiltInPartitioner {
     }
 
     /// Whether enough bytes went to the sticky partition to switch: `batch.size` at a batch's end, twice that anywhere.
+    #[inline]
     pub(crate) fn should_switch(&self, produced_bytes: usize, enable_switch: bool) -> bool {
         (enable_switch && produced_bytes >= self.sticky_batch_size)
             || produced_bytes >= self.sticky_batch_size.saturating_mul(2)

@@ -14,7 +14,7 @@ use super::buffer_pool::PooledBuffer;
 use super::incomplete_batches::IncompleteBatches;
 use super::produce_request_result::{Outcome, ProduceRequestResult, RecordErrors, record_result};
 use super::record_accumulator::PartitionQueue;
-use super::thunks::{SpareThunks, Thunk};
+use super::thunks::{SpareThunks, Thunks};
 use super::transaction_manager::BatchSequence;
 use crate::common::{Headers, TopicPartition};
 use crate::error::{Delivery, Error, ErrorKind, Result};
@@ -33,7 +33,7 @@ pub(crate) struct ProducerBatch {
     partition: Arc<PartitionQueue>,
     result: Arc<ProduceRequestResult>,
     incomplete: Arc<IncompleteBatches>,
-    thunks: Vec<Thunk>,
+    thunks: Thunks,
     /// Where the list of thunks is from and goes to.
     spare_thunks: Arc<SpareThunks>,
     records: Records,
@@ -218,11 +218,7 @@ impl ProducerBatch {
         let index = self.record_count;
         self.record_count += 1;
         if let Some(callback) = callback.take() {
-            self.thunks.push(Thunk {
-                index,
-                facts: record.facts(),
-                callback,
-            });
+            self.thunks.push(index, record.facts(), callback);
         }
         Ok(Some(Appended {
             index,
@@ -342,21 +338,18 @@ impl ProducerBatch {
     fn finish(&mut self, outcome: Outcome) {
         self.records = Records::Gone;
         let mut thunks = std::mem::take(&mut self.thunks);
-        let mut waiting = thunks.drain(..);
+        let mut waiting = thunks.drain();
         // One containment for all of them, until one panics; the next begins behind that one.
-        while waiting.len() > 0 {
-            let run = contain("a callback", || {
-                for thunk in waiting.by_ref() {
-                    let result = record_result(&outcome, thunk.index).map(|place| {
-                        let partition = self.partition.topic_partition();
-                        thunk.facts.metadata(partition, thunk.index, place)
-                    });
-                    thunk.callback.call_uncontained(result);
-                }
-            });
-            if let Err(panic) = run {
-                log::error!("{panic}; its record was for {}", self.topic_partition());
+        while let Err(panic) = contain("a callback", || {
+            for thunk in waiting.by_ref() {
+                let result = record_result(&outcome, thunk.index).map(|place| {
+                    let partition = self.partition.topic_partition();
+                    thunk.facts.metadata(partition, thunk.index, place)
+                });
+                thunk.callback.call_uncontained(result);
             }
+        }) {
+            log::error!("{panic}; its record was for {}", self.topic_partition());
         }
         drop(waiting);
         self.spare_thunks.put(thunks);

@@ -19,13 +19,69 @@ pub(super) struct Thunk {
     pub(super) callback: Callback,
 }
 
+/// The callbacks of one batch, by its records.
+///
+/// Two lists of pairs, because a pair goes from registers into its place. A thunk would be put together on the stack and
+/// copied from there in other pieces than it was written in, for which the processor waits.
+#[derive(Default)]
+pub(super) struct Thunks {
+    /// Not longer than up to the last record with a callback.
+    callbacks: Vec<Option<Callback>>,
+    /// As long; the timestamps, and the sizes of key and value in one number.
+    facts: Vec<(i64, u64)>,
+}
+
+impl Thunks {
+    /// Adds the callback of a record behind those that are here.
+    #[inline(always)]
+    pub(super) fn push(&mut self, index: u32, facts: RecordFacts, callback: Callback) {
+        if self.callbacks.len() < index as usize {
+            self.pass_over(index as usize);
+        }
+        self.callbacks.push(Some(callback));
+        self.facts.push(facts.to_words());
+    }
+
+    /// The records up to this one have none.
+    #[cold]
+    fn pass_over(&mut self, index: usize) {
+        self.callbacks.resize_with(index, || None);
+        self.facts.resize(index, (0, 0));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.callbacks.is_empty()
+    }
+
+    fn capacity(&self) -> usize {
+        self.callbacks.capacity()
+    }
+
+    fn clear(&mut self) {
+        self.callbacks.clear();
+        self.facts.clear();
+    }
+
+    /// Takes them out, one by one and in order.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Thunk> + '_ {
+        let records = self.callbacks.drain(..).zip(self.facts.drain(..));
+        (0..).zip(records).filter_map(|(index, (callback, facts))| {
+            Some(Thunk {
+                index,
+                facts: RecordFacts::from_words(facts),
+                callback: callback?,
+            })
+        })
+    }
+}
+
 /// Empty lists that have room.
 #[derive(Default)]
 pub(crate) struct SpareThunks(Mutex<Lists>);
 
 #[derive(Default)]
 struct Lists {
-    lists: Vec<Vec<Thunk>>,
+    lists: Vec<Thunks>,
     /// The callbacks that all of them have room for.
     capacity: usize,
 }
@@ -34,7 +90,7 @@ struct Lists {
 const MAX_CAPACITY: usize = 100_000;
 
 impl SpareThunks {
-    pub(super) fn take(&self) -> Vec<Thunk> {
+    pub(super) fn take(&self) -> Thunks {
         let mut spare = self.0.lock();
         let list = spare.lists.pop().unwrap_or_default();
         spare.capacity -= list.capacity();
@@ -42,7 +98,7 @@ impl SpareThunks {
     }
 
     /// Keeps a list for later, as long as there are not too many. What is in it is dropped.
-    pub(super) fn put(&self, mut list: Vec<Thunk>) {
+    pub(super) fn put(&self, mut list: Thunks) {
         list.clear();
         let mut spare = self.0.lock();
         if list.capacity() > 0 && spare.capacity + list.capacity() <= MAX_CAPACITY {
@@ -62,12 +118,19 @@ impl fmt::Debug for SpareThunks {
 mod tests {
     use super::*;
 
+    fn with_capacity(capacity: usize) -> Thunks {
+        Thunks {
+            callbacks: Vec::with_capacity(capacity),
+            facts: Vec::with_capacity(capacity),
+        }
+    }
+
     #[test]
     fn the_last_list_is_the_next_one() {
         let spare = SpareThunks::default();
         assert_eq!(spare.take().capacity(), 0);
         for capacity in [10, 20] {
-            spare.put(Vec::with_capacity(capacity));
+            spare.put(with_capacity(capacity));
         }
         let capacities = [(); 3].map(|()| spare.take().capacity());
         assert_eq!(capacities, [20, 10, 0]);
@@ -78,9 +141,42 @@ mod tests {
         let spare = SpareThunks::default();
         let sizes = [MAX_CAPACITY - 10, 20, 10];
         for capacity in sizes {
-            spare.put(Vec::with_capacity(capacity));
+            spare.put(with_capacity(capacity));
         }
         let capacities = [(); 3].map(|()| spare.take().capacity());
         assert_eq!(capacities, [10, MAX_CAPACITY - 10, 0]);
+    }
+
+    #[test]
+    fn callbacks_come_back_with_the_facts_of_their_records() {
+        let facts = |number: i32| RecordFacts {
+            timestamp: i64::from(number) - 1,
+            serialized_key_size: -1,
+            serialized_value_size: number,
+        };
+        let mut thunks = Thunks::default();
+        for index in [2, 3, 7] {
+            thunks.push(index, facts(index as i32), Callback::new(drop));
+        }
+        let drained: Vec<_> = thunks
+            .drain()
+            .map(|thunk| (thunk.index, thunk.facts))
+            .collect();
+        assert_eq!(drained, [2, 3, 7].map(|index| (index, facts(index as i32))));
+        assert!(thunks.is_empty());
+    }
+
+    /// What a panic leaves behind goes on behind the one that panicked.
+    #[test]
+    fn a_drain_that_is_dropped_drops_the_rest() {
+        let count = std::sync::Arc::new(());
+        let mut thunks = Thunks::default();
+        for index in 0..3 {
+            let count = std::sync::Arc::clone(&count);
+            let callback = Callback::new(move |_| drop(count));
+            thunks.push(index, RecordFacts::from_words((0, 0)), callback);
+        }
+        drop(thunks.drain().next());
+        assert_eq!(std::sync::Arc::strong_count(&count), 1);
     }
 }

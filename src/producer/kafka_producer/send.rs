@@ -82,7 +82,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
-    #[inline(never)]
+    #[cold]
     fn intercept_and_send(
         &self,
         record: &ProducerRecord<'_, KS::Input, VS::Input>,
@@ -202,6 +202,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 
     /// Waits for the topic, or says that it would have to. Gives the time that it took.
+    #[cold]
     fn await_metadata(
         &self,
         topic: &str,
@@ -342,7 +343,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 
     /// The rest of an append whose record finds no open batch with room for it.
-    #[inline(never)]
+    #[cold]
     fn append_to_new_batch(
         &self,
         to: &Destination<'_>,

@@ -76,14 +76,14 @@ impl ProducerBatch {
 
     /// Moves the callbacks to the parts and points the futures at them.
     fn hand_over_to(mut self, mut parts: Vec<(u32, Self)>) -> Vec<Self> {
-        for mut thunk in std::mem::take(&mut self.thunks) {
+        for thunk in self.thunks.drain() {
             if let Some((first, part)) = parts
                 .iter_mut()
                 .rev()
                 .find(|(first, _)| *first <= thunk.index)
             {
-                thunk.index -= *first;
-                part.thunks.push(thunk);
+                part.thunks
+                    .push(thunk.index - *first, thunk.facts, thunk.callback);
             }
         }
         let links: Vec<_> = parts

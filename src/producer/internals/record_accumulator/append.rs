@@ -378,7 +378,7 @@ impl Place<'_> {
             return false;
         }
         let produced = state.sticky_bytes(sticky.generation);
-        if produced > 0 && state.is_tail_full() && partitioner.should_switch(produced, true) {
+        if partitioner.should_switch(produced, true) && state.is_tail_full() {
             partitioner.switch_partition(sticky, context.topic, context.cluster);
             return false;
         }
