@@ -4,8 +4,8 @@
 //! instead of opening one on every partition. The next one is drawn at random; with adaptive partitioning, so that
 //! partitions whose queues are longer get less.
 //!
-//! Threads that meet at the lock of the sticky partition part: the one that came later sticks to another partition from then
-//! on. So there are as many sticky choices as threads that really append at the same time, and a thread finds in the cache of
+//! Threads that meet at the lock of the sticky partition part: the one that had to wait for another's append sticks to another
+//! partition from then on. So there are as many sticky choices as threads that really append at the same time, and a thread finds in the cache of
 //! its processor what its last append left there. Threads that never meet share one choice, and their records a batch.
 //!
 //! Threads: caller threads read and switch the sticky partitions; the I/O thread publishes the load table.
@@ -70,6 +70,12 @@ const MAX_SLOTS: usize = 16;
 thread_local! {
     /// Which choice this thread keeps to, modulo those that a topic has.
     static SLOT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A number that no other thread has at the same time.
+#[inline]
+pub(crate) fn thread_number() -> usize {
+    SLOT.with(|slot| std::ptr::from_ref(slot).addr())
 }
 
 impl StickyPartition {

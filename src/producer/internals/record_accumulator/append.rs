@@ -8,7 +8,7 @@ use crate::common::{Cluster, TopicInfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::Callback;
 use crate::producer::internals::buffer_pool::PooledBuffer;
-use crate::producer::internals::built_in_partitioner::StickyPartition;
+use crate::producer::internals::built_in_partitioner::{StickyPartition, thread_number};
 use crate::producer::internals::produce_request_result::ProduceRequestResult;
 use crate::producer::internals::producer_batch::{AppendRecord, Appended, NewBatch, ProducerBatch};
 use crate::producer::internals::transaction_manager::TransactionManager;
@@ -77,16 +77,10 @@ impl RecordAccumulator {
         context: &AppendContext<'_>,
     ) -> Result<Option<Joined>> {
         let queues = self.queues_for(context)?;
-        let mut place = queues.place(partition, context)?;
+        let place = queues.place(partition, context)?;
         let mut state = match place.queue.state.try_lock() {
             Some(state) => state,
-            None => {
-                if place.sticky.is_some() {
-                    queues.partitioner.part(context.topic);
-                    place = queues.place(partition, context)?;
-                }
-                place.queue.state.lock()
-            }
+            None => place.wait_for_lock(context),
         };
         if !self.may_append(&place, &state, context)? {
             return Ok(None);
@@ -209,6 +203,7 @@ impl RecordAccumulator {
         context: &AppendContext<'_>,
     ) {
         if let Some(sticky) = place.sticky {
+            state.appender = thread_number();
             let produced = state.add_sticky_bytes(sticky.generation, appended.growth);
             let partitioner = &place.queues.partitioner;
             if partitioner.should_switch(produced, appended.is_full) {
@@ -365,7 +360,19 @@ impl TopicQueues {
     }
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    /// Locks a partition that somebody else has locked. Who that was is seen by who appended last: if it was this thread, the
+    /// I/O thread has looked at the partition, which it does now and then.
+    #[cold]
+    fn wait_for_lock(&self, context: &AppendContext<'_>) -> MutexGuard<'a, QueueState> {
+        let state = self.queue.state.lock();
+        let by_another = state.appender != 0 && state.appender != thread_number();
+        if self.sticky.is_some() && by_another {
+            self.queues.partitioner.part(context.topic);
+        }
+        state
+    }
+
     /// Whether the sticky choice still holds now that the partition is locked. A switch that was put off until the batch
     /// is full is made here.
     #[inline(always)]

@@ -49,6 +49,8 @@ pub(super) struct QueueState {
     /// The bytes produced here by the sticky choice of this generation.
     pub(super) sticky_bytes: usize,
     pub(super) sticky_generation: u32,
+    /// The number of the thread that appended last by a sticky choice; 0 before the first.
+    pub(super) appender: usize,
 }
 
 impl PartitionQueue {
