@@ -126,10 +126,6 @@ impl TopicInfo {
         &self.name
     }
 
-    pub(crate) fn shared_name(&self) -> &Arc<str> {
-        &self.name
-    }
-
     /// The topic's id; [`Uuid::ZERO`] where the brokers have none (before 2.8).
     pub fn id(&self) -> Uuid {
         self.id

@@ -143,10 +143,12 @@ impl RecordAccumulator {
         if let Some(ordinal) = ordinal.filter(|_| missing.is_empty()) {
             return ordinal;
         }
-        let name = topic.shared_name();
+        // A copy, for its count of owners changes with each callback, and is next to the text: senders that compare the
+        // snapshot's name with theirs would wait for the line.
+        let name: Arc<str> = Arc::from(topic.name());
         let mut partitions = known.map_or_else(Vec::new, |queues| queues.partitions.clone());
         partitions.extend(missing.map(|number| {
-            let topic_partition = TopicPartition::new(Arc::clone(name), number);
+            let topic_partition = TopicPartition::new(Arc::clone(&name), number);
             PartitionQueue::new(topic_partition, Arc::clone(&self.signal))
         }));
         let new_partitioner =
@@ -163,7 +165,7 @@ impl RecordAccumulator {
             ),
         });
         let mut table = TopicTable::clone(&table);
-        table.insert(Arc::clone(name), ordinal);
+        table.insert(name, ordinal);
         self.topics.store(Arc::new(table));
         ordinal
     }
