@@ -5,8 +5,9 @@
 //! partitions whose queues are longer get less.
 //!
 //! Threads that meet at the lock of the sticky partition part: the one that had to wait for another's append sticks to another
-//! partition from then on. So there are as many sticky choices as threads that really append at the same time, and a thread finds in the cache of
-//! its processor what its last append left there. Threads that never meet share one choice, and their records a batch.
+//! partition from then on. So there are as many sticky choices as threads that really append at the same time, and a thread
+//! finds in the cache of its processor what its last append left there. Threads that never meet share one choice, and their
+//! records a batch.
 //!
 //! Threads: caller threads read and switch the sticky partitions; the I/O thread publishes the load table.
 //! Locks: none here. A sticky choice is one atomic word, changed only under the lock of the partition that it leaves;
