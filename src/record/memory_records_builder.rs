@@ -108,8 +108,12 @@ impl MemoryRecordsBuilder {
         record: &DefaultRecord<'_>,
     ) -> Result<Option<usize>, RecordError> {
         self.check_appendable(timestamp)?;
-        let timestamp_delta = self.timestamp_delta(timestamp);
-        let small = record.place_small(timestamp_delta, self.record_count);
+        let small = match &self.records {
+            Records::Plain(_) => {
+                record.place_small(self.timestamp_delta(timestamp), self.record_count)
+            }
+            _ => None,
+        };
         if let Some(small) = small.filter(|small| self.has_room_for_bytes(small.size)) {
             if let Records::Plain(plain) = &mut self.records {
                 if let Some(room) = plain.room(small.size) {
@@ -124,7 +128,7 @@ impl MemoryRecordsBuilder {
     }
 
     /// Appends a record that is compressed, or has headers or large numbers.
-    #[cold]
+    #[inline(never)]
     fn try_append_any(
         &mut self,
         timestamp: i64,
