@@ -72,8 +72,6 @@ pub(crate) struct RecordAccumulator {
     flushes_in_progress: AtomicUsize,
     /// Batches in all deques.
     undrained: AtomicUsize,
-    /// Batches in requests that are not answered. Only the I/O thread counts and asks.
-    in_flight: AtomicUsize,
     closed: AtomicBool,
     io: Mutex<IoState>,
 }
@@ -112,7 +110,6 @@ impl RecordAccumulator {
             topics_change: Mutex::default(),
             flushes_in_progress: AtomicUsize::new(0),
             undrained: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             io: Mutex::default(),
         }

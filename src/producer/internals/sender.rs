@@ -372,7 +372,7 @@ impl<C: KafkaClient> Sender<C> {
 
     /// Waits for the network, and settles what it brings.
     fn poll(&mut self, timeout: Duration, now: Instant) {
-        let timeout = timeout.min(self.accumulator.begin_wait(now));
+        let timeout = timeout.min(self.accumulator.begin_wait(!self.in_flight.is_empty(), now));
         let responses = self.client.poll(timeout, now);
         if responses.is_empty() {
             return;

@@ -1,7 +1,7 @@
 //! The way of one record into its batch, on the caller's thread. Java: `KafkaProducer.doSend`, `waitOnMetadata`,
 //! `partition`.
 //!
-//! The common case costs one clock read, no allocation and no lock but the partition's: the topic's metadata are in the
+//! The common case costs one read of the time, no allocation and no lock but the partition's: the topic's metadata are in the
 //! snapshot, and the batch has room.
 
 use std::fmt;

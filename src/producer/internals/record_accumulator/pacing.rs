@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use super::RecordAccumulator;
 use super::partition_queue::PartitionQueue;
-use crate::sync::Ordering;
 
 /// How long full batches gather after a request with full batches.
 const PACE: Duration = Duration::from_millis(1);
@@ -99,9 +98,9 @@ impl RecordAccumulator {
         }
     }
 
-    /// To be called by the I/O thread before each wait. Gives the longest that it may be.
-    pub(crate) fn begin_wait(&self, now: Instant) -> Duration {
-        let watch = self.next_watch(now);
+    /// To be called by the I/O thread before each wait, with whether answers are due. Gives the longest that it may be.
+    pub(crate) fn begin_wait(&self, answers_due: bool, now: Instant) -> Duration {
+        let watch = self.next_watch(answers_due, now);
         if self.signal.begin_watch(watch) {
             return Duration::ZERO;
         }
@@ -112,7 +111,7 @@ impl RecordAccumulator {
         }
     }
 
-    fn next_watch(&self, now: Instant) -> Watch {
+    fn next_watch(&self, answers_due: bool, now: Instant) -> Watch {
         if !self.is_paced() {
             return Watch::Asleep;
         }
@@ -120,7 +119,7 @@ impl RecordAccumulator {
         let is_recent = |drained| now.saturating_duration_since(drained) < ANSWERS_SOON;
         if io.nodes.values().any(|queue| queue.pace.is_on(now)) {
             Watch::Pacing
-        } else if self.in_flight.load(Ordering::Relaxed) > 0 && io.drained.is_some_and(is_recent) {
+        } else if answers_due && io.drained.is_some_and(is_recent) {
             Watch::Patient
         } else {
             Watch::Asleep

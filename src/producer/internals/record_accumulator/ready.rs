@@ -19,7 +19,7 @@ use super::pacing::Pace;
 use super::{PartitionQueue, RecordAccumulator};
 use crate::common::{Cluster, Node, NodeId};
 use crate::producer::internals::built_in_partitioner::PartitionLoad;
-use crate::sync::{Arc, Ordering};
+use crate::sync::Arc;
 
 /// What [`RecordAccumulator::ready`] found.
 #[derive(Debug)]
@@ -142,10 +142,9 @@ impl RecordAccumulator {
         io.next_expiry = Some(io.next_expiry.map_or(expiry, |next| next.min(expiry)));
         if waits_for_others {
             let is_expedited = head.result().is_expedited();
-            if let Some(queue) = state.queued_on.and_then(|node| io.nodes.get_mut(&node)) {
-                if is_expedited {
-                    queue.pace.hurry();
-                }
+            let queued_on = state.queued_on.filter(|_| is_expedited);
+            if let Some(queue) = queued_on.and_then(|node| io.nodes.get_mut(&node)) {
+                queue.pace.hurry();
             }
             return;
         }
@@ -258,13 +257,11 @@ impl RecordAccumulator {
 
     /// A batch of the partition goes into a request. To be called on the I/O thread, as [`Self::end_flight`] is.
     pub(crate) fn begin_flight(&self, partition: &PartitionQueue) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
         partition.begin_flight();
     }
 
     /// A batch of the partition left the in-flight requests, which may let the next one go.
     pub(crate) fn end_flight(&self, partition: &Arc<PartitionQueue>) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
         partition.end_flight();
         partition.announce();
     }

@@ -140,15 +140,17 @@ impl Wakes {
     }
 }
 
-fn begin_wait(fixture: &Fixture) -> Duration {
-    fixture.accumulator.begin_wait(fixture.time.now())
+fn begin_wait(fixture: &Fixture, answers_due: bool) -> Duration {
+    fixture
+        .accumulator
+        .begin_wait(answers_due, fixture.time.now())
 }
 
 #[test]
 fn the_io_thread_is_woken_for_first_and_full_batches_while_it_sleeps() {
     let fixture = Fixture::new(config());
     let wakes = Wakes::of(&fixture);
-    assert_eq!(begin_wait(&fixture), Duration::MAX);
+    assert_eq!(begin_wait(&fixture, false), Duration::MAX);
     fixture.append(0, VALUE);
     assert_eq!(wakes.take(), 1);
     fixture.append(0, VALUE);
@@ -165,12 +167,7 @@ fn the_io_thread_is_not_woken_for_first_batches_while_answers_are_due() {
     fixture.time.advance_ms(10);
     fixture.ready();
     complete(fixture.drain(1));
-    let queue = fixture
-        .accumulator
-        .queue(&TopicPartition::new(TOPIC, 1))
-        .unwrap();
-    fixture.accumulator.begin_flight(&queue);
-    assert_eq!(begin_wait(&fixture), Duration::from_millis(5));
+    assert_eq!(begin_wait(&fixture, true), Duration::from_millis(5));
     let wakes = Wakes::of(&fixture);
     fixture.append(0, VALUE);
     assert_eq!(wakes.take(), 0);
@@ -179,11 +176,10 @@ fn the_io_thread_is_not_woken_for_first_batches_while_answers_are_due() {
     fixture.ready();
     fixture.time.advance_ms(50);
     assert_eq!(
-        begin_wait(&fixture),
+        begin_wait(&fixture, true),
         Duration::MAX,
         "a broker that does not answer is waited for in one sleep"
     );
-    fixture.accumulator.end_flight(&queue);
     fixture.accumulator.abort_batches(&refused());
 }
 
@@ -194,7 +190,7 @@ fn the_io_thread_is_woken_for_much_while_it_paces() {
         ..config()
     });
     fixture.ready();
-    assert_eq!(begin_wait(&fixture), Duration::from_millis(1));
+    assert_eq!(begin_wait(&fixture, false), Duration::from_millis(1));
     let wakes = Wakes::of(&fixture);
     fixture.fill_batch(0);
     assert_eq!(wakes.take(), 0);
@@ -208,11 +204,11 @@ fn the_io_thread_is_woken_for_much_while_it_paces() {
 fn the_io_thread_does_not_sleep_over_what_was_announced_meanwhile() {
     let fixture = paced(config());
     fixture.ready();
-    assert_eq!(begin_wait(&fixture), Duration::from_millis(1));
+    assert_eq!(begin_wait(&fixture, false), Duration::from_millis(1));
     fixture.append(1, VALUE);
     fixture.time.advance_ms(1);
-    assert_eq!(begin_wait(&fixture), Duration::ZERO);
+    assert_eq!(begin_wait(&fixture, false), Duration::ZERO);
     fixture.ready();
-    assert_eq!(begin_wait(&fixture), Duration::MAX);
+    assert_eq!(begin_wait(&fixture, false), Duration::MAX);
     fixture.accumulator.abort_batches(&refused());
 }
