@@ -146,6 +146,17 @@ impl Selector {
         (wait < Duration::MAX).then_some(wait)
     }
 
+    /// Waits for events. Ends at once if the waker was used since the last wait.
+    fn wait(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        let may_sleep = wait != Some(Duration::ZERO) && self.waker.begin_sleep();
+        let wait = if may_sleep {
+            wait
+        } else {
+            Some(Duration::ZERO)
+        };
+        self.poll.poll(&mut self.events, wait)
+    }
+
     /// Queues the channels that have events. An event is only a hint, and one of a closed connection means nothing.
     fn note_events(&mut self) {
         for event in &self.events {
@@ -277,7 +288,7 @@ impl Selectable for Selector {
     fn poll(&mut self, timeout: Duration) -> io::Result<()> {
         self.clear();
         let wait = self.wait_time(timeout, self.config.time.now());
-        let waited = self.poll.poll(&mut self.events, wait);
+        let waited = self.wait(wait);
         #[cfg(test)]
         {
             self.waits += 1;

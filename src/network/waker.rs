@@ -1,12 +1,20 @@
 //! Ends the I/O thread's wait from another thread. Java: `Selector.wakeup`.
 //!
-//! Threads: any thread calls [`Waker::wake`]; the polling thread alone calls `acknowledge`.
-//! Locks: none; one flag keeps the notification (a system call of about 400 ns) to one per poll.
+//! Threads: any thread calls [`Waker::wake`]; the polling thread alone calls `begin_sleep` and `acknowledge`.
+//! Locks: none; one word keeps the notification (a system call of about 400 ns) to one per poll that sleeps. A thread that
+//! is awake looks at the word before it sleeps.
 
 use std::fmt;
 use std::io;
 
-use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::sync::{Arc, AtomicU32, Ordering};
+
+/// The polling thread sleeps, or is about to: a notification ends that.
+const ASLEEP: u32 = 0;
+/// The polling thread does something else, or looks at this word again and again.
+const AWAKE: u32 = 1;
+/// Somebody woke the polling thread, which has not acknowledged it. It was notified if it slept.
+const WOKEN: u32 = 2;
 
 /// A handle that ends the current or the next [`poll`](super::Selectable::poll). Cheap to clone; harmless when the
 /// selector is gone.
@@ -16,8 +24,7 @@ pub(crate) struct Waker {
 }
 
 struct Shared {
-    /// A notification is out, or about to be, that no poll has acknowledged.
-    pending: AtomicBool,
+    state: AtomicU32,
     notify: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
 }
 
@@ -26,7 +33,7 @@ impl Waker {
     pub(crate) fn new(notify: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self {
             shared: Arc::new(Shared {
-                pending: AtomicBool::new(false),
+                state: AtomicU32::new(AWAKE),
                 notify: Box::new(notify),
             }),
         }
@@ -38,40 +45,59 @@ impl Waker {
     ///
     /// What happened before this call is visible to the polling thread once its poll has returned.
     pub(crate) fn wake(&self) {
-        // True already: whoever set it notifies, or has notified, and no poll has acknowledged it since. That
-        // acknowledgement is still to come, it is a swap that reads this one or a later one (hence it happens after
-        // our work was published), and the polling thread looks at the work only after it. So nothing is missed.
-        if self.shared.pending.swap(true, Ordering::AcqRel) {
+        // Woken already: whoever was first notifies, or has notified where that is needed, and no poll has acknowledged it
+        // since. That acknowledgement is still to come, it is a swap that reads this one or a later one (hence it happens
+        // after our work was published), and the polling thread looks at the work only after it. So nothing is missed.
+        //
+        // Awake: before it sleeps it asks `begin_sleep`, which finds this.
+        if self.shared.state.swap(WOKEN, Ordering::AcqRel) != ASLEEP {
             return;
         }
         if let Err(error) = (self.shared.notify)() {
-            // Without this the flag would swallow every wake-up until a poll returns for another reason.
-            self.shared.pending.store(false, Ordering::Release);
+            // Without this the word would swallow every wake-up until a poll returns for another reason.
+            self.replace(WOKEN, ASLEEP);
             log::warn!("the I/O thread could not be woken: {error}");
         }
+    }
+
+    /// The polling thread's half, to be called before it sleeps. False if it was woken since the last acknowledgement,
+    /// and is not to sleep.
+    ///
+    /// Whoever wakes it before this is seen here, and whoever does so after it sees that a notification is needed, which
+    /// ends the sleep at once.
+    pub(crate) fn begin_sleep(&self) -> bool {
+        self.replace(AWAKE, ASLEEP) != WOKEN
     }
 
     /// The polling thread's half: called after each wait, before the work is looked at. The order is what makes it
     /// right.
     ///
-    /// Had the flag been cleared after the work was looked at, this would hang: the I/O thread looks and finds
-    /// nothing; a caller publishes a record and finds the flag still set by an earlier wake-up, so it does not notify;
-    /// the I/O thread clears the flag and waits, with a record that nobody will announce again.
+    /// Had the word been changed after the work was looked at, this would hang: the I/O thread looks and finds
+    /// nothing; a caller publishes a record and finds the word as an earlier wake-up left it, so it does not notify;
+    /// the I/O thread takes note and sleeps, with a record that nobody will announce again.
     ///
-    /// As it is, a wake-up that comes before the clearing is seen by the look that follows it, and one that comes
-    /// later finds the flag clear and notifies, which ends the next wait at once. What remains is harmless: a caller
-    /// set the flag, the wait ended for another reason and the flag was cleared, and only then the caller notifies.
-    /// The next wait then ends once for nothing.
+    /// As it is, a wake-up that comes before this is seen by the look that follows it, and one that comes
+    /// later is seen by `begin_sleep` or notifies. What remains is harmless: a caller found the thread asleep, the wait
+    /// ended for another reason and this was called, and only then the caller notifies. The next wait then ends once for
+    /// nothing.
     pub(crate) fn acknowledge(&self) {
-        // A swap and not a store: only an acquiring read of the flag makes the caller's work visible.
-        self.shared.pending.swap(false, Ordering::AcqRel);
+        // A swap and not a store: only an acquiring read of the word makes the caller's work visible.
+        self.shared.state.swap(AWAKE, Ordering::AcqRel);
+    }
+
+    /// Puts `new` where `current` is. Gives what was there.
+    fn replace(&self, current: u32, new: u32) -> u32 {
+        let state = &self.shared.state;
+        state
+            .compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+            .unwrap_or_else(|found| found)
     }
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
-            .field("pending", &self.pending)
+            .field("state", &self.state)
             .finish_non_exhaustive()
     }
 }
@@ -94,21 +120,38 @@ mod tests {
     #[test]
     fn one_notification_until_it_is_acknowledged() {
         let (waker, count) = counting();
+        assert!(waker.begin_sleep());
         waker.wake();
         waker.clone().wake();
         waker.wake();
         assert_eq!(count.load(Ordering::Relaxed), 1);
 
         waker.acknowledge();
+        assert!(waker.begin_sleep());
         waker.wake();
         waker.wake();
         assert_eq!(count.load(Ordering::Relaxed), 2);
     }
 
     #[test]
+    fn who_is_awake_is_not_notified_and_does_not_fall_asleep() {
+        let (waker, count) = counting();
+        waker.wake();
+        assert!(!waker.begin_sleep());
+        assert!(!waker.begin_sleep(), "before it took note of it");
+        waker.acknowledge();
+        assert!(waker.begin_sleep());
+        assert_eq!(count.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
     fn acknowledging_without_a_wake_up_is_harmless() {
         let (waker, count) = counting();
         waker.acknowledge();
+        assert!(waker.begin_sleep());
+        // The sleep ended by itself.
+        waker.acknowledge();
+        assert!(waker.begin_sleep());
         waker.wake();
         assert_eq!(count.load(Ordering::Relaxed), 1);
     }
@@ -121,6 +164,7 @@ mod tests {
             0 => Err(io::Error::other("no")),
             _ => Ok(()),
         });
+        assert!(waker.begin_sleep());
         waker.wake();
         waker.wake();
         waker.wake();

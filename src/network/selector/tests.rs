@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use super::*;
 use crate::network::network_send::tests::{framed, spliced};
 use crate::protocol::MessageBytes;
-use crate::utils::MockTime;
+use crate::utils::{MockTime, SystemTime};
 
 const NODE: NodeId = NodeId(0);
 
@@ -85,6 +85,13 @@ impl Harness {
         self.received.extend(self.selector.completed_receives());
         self.connected.extend(self.selector.connected());
         self.disconnected.extend(self.selector.disconnected());
+    }
+
+    /// Waits for a wake-up, while nothing happens on the connections.
+    fn poll_until_woken(&mut self) {
+        let end = SystemTime.now() + PATIENCE;
+        self.poll(PATIENCE);
+        assert!(SystemTime.now() < end, "a wake-up was lost");
     }
 
     fn poll_until(&mut self, done: impl Fn(&Self) -> bool) {

