@@ -20,7 +20,7 @@ use super::transport_layer::TransportLayer;
 use super::{Disconnect, NetworkReceive, NetworkSend, Selectable, SocketOptions, Waker};
 use crate::common::NodeId;
 use crate::sync::Arc;
-use crate::utils::Time;
+use crate::utils::{SPIN, Time, spin_until};
 
 const WAKER: Token = Token(usize::MAX);
 
@@ -146,15 +146,29 @@ impl Selector {
         (wait < Duration::MAX).then_some(wait)
     }
 
-    /// Waits for events. Ends at once if the waker was used since the last wait.
+    /// Waits for events, or for the waker if that was not used already since the last wait.
     fn wait(&mut self, wait: Option<Duration>) -> io::Result<()> {
-        let may_sleep = wait != Some(Duration::ZERO) && self.waker.begin_sleep();
-        let wait = if may_sleep {
-            wait
-        } else {
-            Some(Duration::ZERO)
-        };
+        let may_sleep = wait != Some(Duration::ZERO);
+        if may_sleep && self.waker.stays_awake() && self.look_for_events(wait)? {
+            return Ok(());
+        }
+        let sleeps = may_sleep && self.waker.begin_sleep();
+        let wait = if sleeps { wait } else { Some(Duration::ZERO) };
         self.poll.poll(&mut self.events, wait)
+    }
+
+    /// Waits awake for what is expected soon, and says whether there is something.
+    fn look_for_events(&mut self, wait: Option<Duration>) -> io::Result<bool> {
+        let mut looked = Ok(());
+        let limit = wait.map_or(SPIN, |wait| wait.min(SPIN));
+        let found = spin_until(limit, || {
+            looked = self.poll.poll(&mut self.events, Some(Duration::ZERO));
+            looked.is_err() || !self.events.is_empty() || self.waker.is_woken()
+        });
+        if !found {
+            self.waker.may_sleep_again();
+        }
+        looked.map(|()| found)
     }
 
     /// Queues the channels that have events. An event is only a hint, and one of a closed connection means nothing.

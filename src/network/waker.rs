@@ -1,13 +1,13 @@
 //! Ends the I/O thread's wait from another thread. Java: `Selector.wakeup`.
 //!
-//! Threads: any thread calls [`Waker::wake`]; the polling thread alone calls `begin_sleep` and `acknowledge`.
+//! Threads: any thread calls [`Waker::wake`] and [`Waker::stay_awake`]; the polling thread alone calls the rest.
 //! Locks: none; one word keeps the notification (a system call of about 400 ns) to one per poll that sleeps. A thread that
 //! is awake looks at the word before it sleeps.
 
 use std::fmt;
 use std::io;
 
-use crate::sync::{Arc, AtomicU32, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering};
 
 /// The polling thread sleeps, or is about to: a notification ends that.
 const ASLEEP: u32 = 0;
@@ -25,6 +25,8 @@ pub(crate) struct Waker {
 
 struct Shared {
     state: AtomicU32,
+    /// Somebody counts on the next event to come soon.
+    stays_awake: AtomicBool,
     notify: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
 }
 
@@ -34,6 +36,7 @@ impl Waker {
         Self {
             shared: Arc::new(Shared {
                 state: AtomicU32::new(AWAKE),
+                stays_awake: AtomicBool::new(false),
                 notify: Box::new(notify),
             }),
         }
@@ -58,6 +61,27 @@ impl Waker {
             self.replace(WOKEN, ASLEEP);
             log::warn!("the I/O thread could not be woken: {error}");
         }
+    }
+
+    /// Asks the polling thread to look for events for a little while before it sleeps, until that was in vain. A hint: no
+    /// event is missed without it.
+    pub(crate) fn stay_awake(&self) {
+        self.shared.stays_awake.store(true, Ordering::Relaxed);
+    }
+
+    /// The polling thread's half: whether somebody asked for that.
+    pub(crate) fn stays_awake(&self) -> bool {
+        self.shared.stays_awake.load(Ordering::Relaxed)
+    }
+
+    /// The polling thread's half: it was in vain.
+    pub(crate) fn may_sleep_again(&self) {
+        self.shared.stays_awake.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether somebody woke the polling thread since the last acknowledgement.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.shared.state.load(Ordering::Relaxed) == WOKEN
     }
 
     /// The polling thread's half, to be called before it sleeps. False if it was woken since the last acknowledgement,

@@ -5,6 +5,7 @@ mod choice;
 mod exponential_backoff;
 mod kafka_thread;
 mod murmur2;
+mod spin;
 mod time;
 mod wall_clock;
 
@@ -13,6 +14,7 @@ pub(crate) use choice::choice;
 pub(crate) use exponential_backoff::ExponentialBackoff;
 pub(crate) use kafka_thread::KafkaThread;
 pub(crate) use murmur2::{murmur2, to_positive};
+pub(crate) use spin::{AdaptiveSpin, SPIN, SpinTurn, spin_until};
 #[cfg(test)]
 pub(crate) use time::MockTime;
 pub(crate) use time::{SystemTime, Time};

@@ -7,14 +7,14 @@
 //! being chained to a new one; whoever waits, `flush` included, goes on to the parts (KAFKA-19479).
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::io_thread::IoThreadId;
 use super::record_accumulator::PartitionQueue;
 use crate::common::TopicPartition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, AtomicBool, Latch, Ordering};
-use crate::utils::{SystemTime, Time};
+use crate::utils::{SPIN, SystemTime, Time};
 
 /// See the module's documentation.
 pub(crate) struct ProduceRequestResult {
@@ -126,6 +126,7 @@ impl ProduceRequestResult {
         index: u32,
         deadline: Option<Instant>,
     ) -> Option<(Outcome, u32)> {
+        self.spin(deadline);
         let outcome = self.wait(deadline)?;
         if let Outcome::Split(parts) = outcome {
             if let Some((part, index)) = part_of(parts, index) {
@@ -144,10 +145,26 @@ impl ProduceRequestResult {
         }
     }
 
-    fn wait(&self, deadline: Option<Instant>) -> Option<&Outcome> {
-        let remaining = |deadline: Instant| deadline.saturating_duration_since(SystemTime.now());
-        self.outcome.wait(deadline.map(remaining))
+    /// Waits awake for an answer that is expected soon, and has the I/O thread do so too: a blocking caller's record,
+    /// its request and its answer would else wake one sleeper after the other.
+    fn spin(&self, deadline: Option<Instant>) {
+        let is_done = || self.outcome.get().is_some();
+        if is_done() {
+            return;
+        }
+        if let Some(turn) = self.partition.take_spin_turn() {
+            let limit = remaining(deadline).map_or(SPIN, |remaining| remaining.min(SPIN));
+            turn.spin_until(limit, is_done);
+        }
     }
+
+    fn wait(&self, deadline: Option<Instant>) -> Option<&Outcome> {
+        self.outcome.wait(remaining(deadline))
+    }
+}
+
+fn remaining(deadline: Option<Instant>) -> Option<Duration> {
+    deadline.map(|deadline| deadline.saturating_duration_since(SystemTime.now()))
 }
 
 /// The part that holds the record at `index` of the original, and its index there.

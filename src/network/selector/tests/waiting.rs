@@ -194,6 +194,26 @@ fn a_wake_up_ends_the_wait() {
 }
 
 #[test]
+fn who_stays_awake_finds_what_comes_and_sleeps_when_nothing_does() {
+    let mut harness = Harness::new();
+    let mut peer = harness.pair(NODE);
+    harness.poll_until_quiet();
+    let waker = harness.selector.waker();
+    waker.stay_awake();
+    peer.write_all(&frame(b"soon")).unwrap();
+    harness.poll_until(|harness| !harness.received.is_empty());
+    assert_eq!(harness.payloads(), [b"soon"]);
+
+    waker.stay_awake();
+    waker.wake();
+    harness.poll_until_woken();
+    assert!(waker.stays_awake(), "it was not in vain");
+
+    harness.poll(Duration::from_millis(1));
+    assert!(!waker.stays_awake());
+}
+
+#[test]
 fn a_wake_up_after_the_end_of_the_selector_is_harmless() {
     let harness = Harness::new();
     let waker = harness.selector.waker();
@@ -218,6 +238,9 @@ fn no_wake_up_is_lost() {
             thread::spawn(move || {
                 for item in 0..ITEMS {
                     queue.lock().push(thread * ITEMS + item);
+                    if item % 64 == 0 {
+                        waker.stay_awake();
+                    }
                     waker.wake();
                 }
             })

@@ -13,6 +13,7 @@ use crate::network::Waker;
 use crate::producer::internals::{IoThreadId, ProducerBatch};
 use crate::record::RECORD_BATCH_OVERHEAD;
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Mutex, OnceLock, Ordering};
+use crate::utils::{AdaptiveSpin, SpinTurn};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -106,6 +107,15 @@ impl PartitionQueue {
         self.signal.wake();
     }
 
+    /// The turn of a caller to wait awake for an answer, if that is likely to pay. The I/O thread stays awake too.
+    pub(crate) fn take_spin_turn(&self) -> Option<SpinTurn<'_>> {
+        let turn = self.signal.spin.take_turn()?;
+        if let Some(waker) = self.signal.waker.get() {
+            waker.stay_awake();
+        }
+        Some(turn)
+    }
+
     /// How much waits here, in batches of `batch_size`, or of one record where that is larger. The last one counts as
     /// whole.
     ///
@@ -173,6 +183,8 @@ pub(crate) struct ReadySignal {
     waiting_bytes: AtomicUsize,
     /// Every partition that waits is to be looked at: a flush, a close, or a thread that waits for memory.
     recheck_all: AtomicBool,
+    /// Which caller waits awake for an answer.
+    spin: AdaptiveSpin,
     /// Set when the I/O thread's selector exists; unit tests have none.
     waker: OnceLock<Waker>,
 }
@@ -185,6 +197,7 @@ impl ReadySignal {
             watch: AtomicU32::new(Watch::Asleep as u32),
             waiting_bytes: AtomicUsize::new(0),
             recheck_all: AtomicBool::new(false),
+            spin: AdaptiveSpin::default(),
             waker: OnceLock::new(),
         })
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::network::Waker;
+use crate::utils::SystemTime;
 
 /// A node whose last request had a full batch, a moment ago.
 fn paced(config: AccumulatorConfig) -> Fixture {
@@ -198,6 +199,22 @@ fn the_io_thread_is_woken_for_much_while_it_paces() {
     assert_eq!(wakes.take(), 0);
     fixture.fill_batch(1);
     assert_eq!(wakes.take(), 1);
+    fixture.accumulator.abort_batches(&refused());
+}
+
+#[test]
+fn a_get_keeps_the_io_thread_awake_unless_that_was_in_vain() {
+    let fixture = Fixture::new(config());
+    let result = fixture.append(0, VALUE).result;
+    let wakes = Wakes::of(&fixture);
+    let get_in_vain = || assert!(result.wait_record(0, Some(SystemTime.now())).is_none());
+    get_in_vain();
+    assert!(wakes.waker.stays_awake());
+    wakes.waker.may_sleep_again();
+    get_in_vain();
+    assert!(!wakes.waker.stays_awake(), "the last one was in vain");
+    get_in_vain();
+    assert!(wakes.waker.stays_awake(), "now and then it is tried again");
     fixture.accumulator.abort_batches(&refused());
 }
 

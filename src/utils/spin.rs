@@ -1,0 +1,144 @@
+//! Waiting awake for what comes sooner than a sleeper would be up.
+//!
+//! Whoever sleeps is woken by a system call of somebody else, and runs some microseconds after it, or tens of them where the
+//! processor went to sleep too. An answer that is nearer than that is waited for awake: the thread looks, lets others have
+//! the processor, and looks again. Where nothing came that soon the time is lost, so it is short, and spent seldom where it
+//! was spent in vain.
+
+use std::thread;
+use std::time::Duration;
+
+use super::{SystemTime, Time};
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
+
+/// The longest that anybody waits awake: about as long as it may take to fall asleep and to be woken.
+pub(crate) const SPIN: Duration = Duration::from_micros(50);
+
+/// After a number of waits in vain this many are slept through, between two that are not.
+const MOST_SKIPPED: u32 = 63;
+
+/// Looks until there is something, or `limit` has passed. Says whether there is.
+pub(crate) fn spin_until(limit: Duration, mut is_done: impl FnMut() -> bool) -> bool {
+    let start = SystemTime.now();
+    loop {
+        if is_done() {
+            return true;
+        }
+        if SystemTime.now().saturating_duration_since(start) >= limit {
+            return false;
+        }
+        thread::yield_now();
+    }
+}
+
+/// Decides who waits awake, for threads that wait for the same kind of thing: one at a time, and hardly ever where it was in
+/// vain lately.
+#[derive(Debug, Default)]
+pub(crate) struct AdaptiveSpin {
+    /// Somebody has the turn. The other fields are touched by that thread alone.
+    is_taken: AtomicBool,
+    /// How many more waits are to be slept through.
+    to_skip: AtomicU32,
+    /// How many were slept through after the last turn that was in vain; 0 after one that was not.
+    skipped: AtomicU32,
+}
+
+/// The turn to wait awake.
+#[derive(Debug)]
+pub(crate) struct SpinTurn<'a>(&'a AdaptiveSpin);
+
+impl AdaptiveSpin {
+    /// Nothing where it is better to sleep.
+    pub(crate) fn take_turn(&self) -> Option<SpinTurn<'_>> {
+        if self.is_taken.load(Ordering::Relaxed) || self.is_taken.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        let turn = SpinTurn(self);
+        let to_skip = self.to_skip.load(Ordering::Relaxed);
+        if to_skip > 0 {
+            self.to_skip.store(to_skip - 1, Ordering::Relaxed);
+            return None;
+        }
+        Some(turn)
+    }
+}
+
+impl SpinTurn<'_> {
+    /// As [`spin_until`], and remembers whether it was in vain.
+    pub(crate) fn spin_until(self, limit: Duration, is_done: impl FnMut() -> bool) -> bool {
+        let is_done = spin_until(limit, is_done);
+        let to_skip = if is_done {
+            0
+        } else {
+            let skipped = self.0.skipped.load(Ordering::Relaxed);
+            (2 * skipped + 1).min(MOST_SKIPPED)
+        };
+        self.0.skipped.store(to_skip, Ordering::Relaxed);
+        self.0.to_skip.store(to_skip, Ordering::Relaxed);
+        is_done
+    }
+}
+
+impl Drop for SpinTurn<'_> {
+    fn drop(&mut self) {
+        self.0.is_taken.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many turns are refused before there is one.
+    fn refused(spin: &AdaptiveSpin) -> usize {
+        std::iter::repeat_with(|| spin.take_turn())
+            .take_while(Option::is_none)
+            .count()
+    }
+
+    fn spin_in_vain(spin: &AdaptiveSpin) {
+        let turn = spin.take_turn().unwrap();
+        assert!(!turn.spin_until(Duration::ZERO, || false));
+    }
+
+    #[test]
+    fn a_spin_ends_with_the_first_look_that_finds_something() {
+        let mut looks = 0;
+        let found = spin_until(Duration::MAX, || {
+            looks += 1;
+            looks == 3
+        });
+        assert!(found);
+        assert_eq!(looks, 3);
+    }
+
+    #[test]
+    fn there_is_one_look_however_short_the_time() {
+        assert!(spin_until(Duration::ZERO, || true));
+        assert!(!spin_until(Duration::ZERO, || false));
+    }
+
+    #[test]
+    fn spins_in_vain_become_rare_and_one_that_pays_brings_them_back() {
+        let spin = AdaptiveSpin::default();
+        for expected in [1, 3, 7, 15, 31, 63, 63] {
+            spin_in_vain(&spin);
+            assert_eq!(refused(&spin), expected);
+        }
+        let turn = spin.take_turn().unwrap();
+        assert!(turn.spin_until(Duration::ZERO, || true));
+        assert_eq!(refused(&spin), 0);
+        spin_in_vain(&spin);
+        assert_eq!(refused(&spin), 1);
+    }
+
+    #[test]
+    fn one_spins_at_a_time() {
+        let spin = AdaptiveSpin::default();
+        let turn = spin.take_turn();
+        assert!(turn.is_some());
+        assert!(spin.take_turn().is_none());
+        drop(turn);
+        assert!(spin.take_turn().is_some());
+    }
+}
