@@ -263,8 +263,11 @@ impl BuiltInPartitioner {
         topic: &TopicInfo,
         cluster: &Cluster,
     ) {
-        self.load
-            .store(self.load_stats(loads, topic, cluster).map(Arc::new));
+        let stats = self.load_stats(loads, topic, cluster);
+        // Replacing a snapshot touches what every sending thread writes with each send, so nothing is not replaced by nothing.
+        if stats.is_some() || self.load.load().is_some() {
+            self.load.store(stats.map(Arc::new));
+        }
     }
 
     fn load_stats(

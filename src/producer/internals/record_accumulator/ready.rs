@@ -225,10 +225,10 @@ impl RecordAccumulator {
                 continue;
             };
             partitions += queues.partitions.len();
-            let Some(topic) = cluster
-                .topic(name)
-                .filter(|_| queues.partitioner.is_in_use())
-            else {
+            if queues.partitions.len() < 2 || !queues.partitioner.is_in_use() {
+                continue;
+            }
+            let Some(topic) = cluster.topic(name) else {
                 continue;
             };
             let with_leader = topic.partitions().iter().filter_map(|info| {
