@@ -118,24 +118,29 @@ impl RecordAccumulator {
             if !self.may_append(&place, &state, context)? {
                 continue;
             }
-            let (appended, joined) = match append_to_tail(&mut state, record, callback, context)? {
-                Some(joined) => joined,
-                None if context.abort_for_new_batch => {
-                    let partition = place.queue.topic_partition().partition();
-                    return Ok(AppendOutcome::NewBatchNeeded { partition });
-                }
-                None => match memory.take() {
-                    Some(memory) => {
-                        self.open_batch(&place, &mut state, memory, record, callback, context)?
-                    }
-                    None => {
-                        let size = self.next_batch_size(queues, &state, record);
-                        drop(state);
-                        memory = Some(self.allocate(size, context.max_block)?);
-                        continue;
-                    }
-                },
+            if let Some((appended, joined)) = append_to_tail(&mut state, record, callback, context)?
+            {
+                self.after_append(&place, state, &appended, context);
+                return Ok(AppendOutcome::Appended(joined));
+            }
+            if context.abort_for_new_batch {
+                let partition = place.queue.topic_partition().partition();
+                return Ok(AppendOutcome::NewBatchNeeded { partition });
+            }
+            if place.has_enough(&state) {
+                place.switch(context);
+                let was_open = close_tail(&mut state)?;
+                self.unlock_and_announce(&place, state, was_open, true);
+                continue;
+            }
+            let Some(memory) = memory.take() else {
+                let size = self.next_batch_size(queues, &state, record);
+                drop(state);
+                memory = Some(self.allocate(size, context.max_block)?);
+                continue;
             };
+            let (appended, joined) =
+                self.open_batch(&place, &mut state, memory, record, callback, context)?;
             self.after_append(&place, state, &appended, context);
             return Ok(AppendOutcome::Appended(joined));
         }
@@ -176,9 +181,7 @@ impl RecordAccumulator {
         callback: &mut Option<Callback>,
         context: &AppendContext<'_>,
     ) -> Result<(Appended, Joined)> {
-        if let Some(tail) = state.batches.back_mut() {
-            tail.close_for_record_appends()?;
-        }
+        close_tail(state)?;
         if let Some(transactions) = context.transactions {
             transactions.maybe_add_partition(place.queue.topic_partition())?;
         }
@@ -210,13 +213,23 @@ impl RecordAccumulator {
                 partitioner.switch_partition(sticky, context.topic, context.cluster);
             }
         }
-        // A partition that stands in a ready queue, or is looked at again when a request in flight is answered, has a batch
-        // to send, and more of them change nothing.
-        let is_news = (appended.index == 0 || appended.is_full)
-            && state.queued_on.is_none()
-            && !state.is_blocked;
+        let is_news = appended.index == 0 || appended.is_full;
         // The one in front of it is full where this is not the only batch.
         let is_full = appended.is_full || state.batches.len() > 1;
+        self.unlock_and_announce(place, state, is_news, is_full);
+    }
+
+    #[inline(always)]
+    fn unlock_and_announce(
+        &self,
+        place: &Place<'_>,
+        state: MutexGuard<'_, QueueState>,
+        is_news: bool,
+        is_full: bool,
+    ) {
+        // A partition that stands in a ready queue, or is looked at again when a request in flight is answered, has a batch
+        // to send, and more of them change nothing.
+        let is_news = is_news && state.queued_on.is_none() && !state.is_blocked;
         drop(state);
         if is_news {
             place.queue.announce();
@@ -320,6 +333,16 @@ fn append_to_tail(
     }))
 }
 
+/// Ends the batch at the back. Says whether it took records until now.
+fn close_tail(state: &mut QueueState) -> Result<bool> {
+    let Some(tail) = state.batches.back_mut() else {
+        return Ok(false);
+    };
+    let was_open = !tail.is_full();
+    tail.close_for_record_appends()?;
+    Ok(was_open)
+}
+
 #[cold]
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the producer is closed")
@@ -380,15 +403,30 @@ impl<'a> Place<'a> {
         let Some(sticky) = self.sticky else {
             return true;
         };
-        let partitioner = &self.queues.partitioner;
-        if partitioner.is_partition_changed(sticky) {
+        if self.queues.partitioner.is_partition_changed(sticky) {
             return false;
         }
-        let produced = state.sticky_bytes(sticky.generation);
-        if partitioner.should_switch(produced, true) && state.is_tail_full() {
+        let is_over = self.has_enough(state) && state.is_tail_full();
+        if is_over {
+            self.switch(context);
+        }
+        !is_over
+    }
+
+    /// Whether enough bytes went to the sticky partition for another choice at the end of a batch.
+    #[inline(always)]
+    fn has_enough(&self, state: &QueueState) -> bool {
+        let should_switch = |sticky: &StickyPartition| {
+            let produced = state.sticky_bytes(sticky.generation);
+            self.queues.partitioner.should_switch(produced, true)
+        };
+        self.sticky.as_ref().is_some_and(should_switch)
+    }
+
+    fn switch(&self, context: &AppendContext<'_>) {
+        if let Some(sticky) = self.sticky {
+            let partitioner = &self.queues.partitioner;
             partitioner.switch_partition(sticky, context.topic, context.cluster);
-            return false;
         }
-        true
     }
 }

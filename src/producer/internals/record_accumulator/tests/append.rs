@@ -84,6 +84,40 @@ fn sticky_records_fill_a_batch_before_the_partition_switches() {
     fixture.accumulator.abort_batches(&refused());
 }
 
+/// Where records do not fill a batch to the last byte, its end is where the next record finds no room.
+#[test]
+fn a_sticky_partition_is_left_at_the_end_of_a_batch() {
+    let append = |fixture: &Fixture| fixture.try_append(None, &[1; 90]).unwrap().partition;
+    let (fixture, left, appended) = loop {
+        let fixture = Fixture::new(AccumulatorConfig {
+            linger: Duration::MAX,
+            ..config()
+        });
+        let left = append(&fixture);
+        let mut appended = 1;
+        while append(&fixture) == left {
+            appended += 1;
+        }
+        if appended < 2 * 18 {
+            break (fixture, left, appended);
+        }
+        // The same partition was drawn again, and is backlogged now.
+        fixture.accumulator.abort_batches(&refused());
+    };
+    assert_eq!(appended, 18);
+    let leader = if left == 2 { 2 } else { 1 };
+    for _ in 0..2 {
+        assert_eq!(fixture.ready_ids(), [leader], "nobody sends there any more");
+        let batches = fixture.drain(leader);
+        assert_eq!(batches[0].topic_partition().partition(), left);
+        assert_eq!(batches[0].record_count(), 9);
+        complete(batches);
+        // The next full batch gathers with others until then.
+        fixture.time.advance_ms(1);
+    }
+    fixture.accumulator.abort_batches(&refused());
+}
+
 #[test]
 fn a_closed_accumulator_takes_no_records_and_sends_what_it_has() {
     let fixture = Fixture::new(AccumulatorConfig {
