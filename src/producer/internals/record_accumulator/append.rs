@@ -127,8 +127,9 @@ impl RecordAccumulator {
                 let partition = place.queue.topic_partition().partition();
                 return Ok(AppendOutcome::NewBatchNeeded { partition });
             }
-            if place.has_enough(&state) {
-                place.switch(context);
+            if let Some(sticky) = place.spent_choice(&state) {
+                let partitioner = &queues.partitioner;
+                partitioner.switch_partition(sticky, context.topic, context.cluster);
                 let was_open = close_tail(&mut state)?;
                 self.unlock_and_announce(&place, state, was_open, true);
                 continue;
@@ -403,30 +404,23 @@ impl<'a> Place<'a> {
         let Some(sticky) = self.sticky else {
             return true;
         };
-        if self.queues.partitioner.is_partition_changed(sticky) {
+        let partitioner = &self.queues.partitioner;
+        if partitioner.is_partition_changed(sticky) {
             return false;
         }
-        let is_over = self.has_enough(state) && state.is_tail_full();
-        if is_over {
-            self.switch(context);
+        if self.spent_choice(state).is_some() && state.is_tail_full() {
+            partitioner.switch_partition(sticky, context.topic, context.cluster);
+            return false;
         }
-        !is_over
+        true
     }
 
-    /// Whether enough bytes went to the sticky partition for another choice at the end of a batch.
+    /// The sticky choice, if enough bytes went to it for another one at the end of a batch.
     #[inline(always)]
-    fn has_enough(&self, state: &QueueState) -> bool {
-        let should_switch = |sticky: &StickyPartition| {
+    fn spent_choice(&self, state: &QueueState) -> Option<StickyPartition> {
+        self.sticky.filter(|sticky| {
             let produced = state.sticky_bytes(sticky.generation);
             self.queues.partitioner.should_switch(produced, true)
-        };
-        self.sticky.as_ref().is_some_and(should_switch)
-    }
-
-    fn switch(&self, context: &AppendContext<'_>) {
-        if let Some(sticky) = self.sticky {
-            let partitioner = &self.queues.partitioner;
-            partitioner.switch_partition(sticky, context.topic, context.cluster);
-        }
+        })
     }
 }
