@@ -20,7 +20,7 @@ use super::transport_layer::TransportLayer;
 use super::{Disconnect, NetworkReceive, NetworkSend, Selectable, SocketOptions, Waker};
 use crate::common::NodeId;
 use crate::sync::Arc;
-use crate::utils::{SPIN, Time, spin_until};
+use crate::utils::{Time, spin_limit, spin_until};
 
 const WAKER: Token = Token(usize::MAX);
 
@@ -160,8 +160,7 @@ impl Selector {
     /// Waits awake for what is expected soon, and says whether there is something.
     fn look_for_events(&mut self, wait: Option<Duration>) -> io::Result<bool> {
         let mut looked = Ok(());
-        let limit = wait.map_or(SPIN, |wait| wait.min(SPIN));
-        let found = spin_until(limit, || {
+        let found = spin_until(spin_limit(wait), || {
             looked = self.poll.poll(&mut self.events, Some(Duration::ZERO));
             looked.is_err() || !self.events.is_empty() || self.waker.is_woken()
         });

@@ -12,10 +12,15 @@ use super::{SystemTime, Time};
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
 
 /// The longest that anybody waits awake: about as long as it may take to fall asleep and to be woken.
-pub(crate) const SPIN: Duration = Duration::from_micros(50);
+const SPIN: Duration = Duration::from_micros(50);
 
 /// After a number of waits in vain this many are slept through, between two that are not.
 const MOST_SKIPPED: u32 = 63;
+
+/// How long to wait awake at the beginning of a wait that may take `wait`, or for ever.
+pub(crate) fn spin_limit(wait: Option<Duration>) -> Duration {
+    wait.map_or(SPIN, |wait| wait.min(SPIN))
+}
 
 /// Looks until there is something, or `limit` has passed. Says whether there is.
 pub(crate) fn spin_until(limit: Duration, mut is_done: impl FnMut() -> bool) -> bool {

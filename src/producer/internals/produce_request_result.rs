@@ -14,7 +14,7 @@ use super::record_accumulator::PartitionQueue;
 use crate::common::TopicPartition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, AtomicBool, Latch, Ordering};
-use crate::utils::{SPIN, SystemTime, Time};
+use crate::utils::{SystemTime, Time, spin_limit};
 
 /// See the module's documentation.
 pub(crate) struct ProduceRequestResult {
@@ -153,8 +153,7 @@ impl ProduceRequestResult {
             return;
         }
         if let Some(turn) = self.partition.take_spin_turn() {
-            let limit = remaining(deadline).map_or(SPIN, |remaining| remaining.min(SPIN));
-            turn.spin_until(limit, is_done);
+            turn.spin_until(spin_limit(remaining(deadline)), is_done);
         }
     }
 
