@@ -371,6 +371,8 @@ impl TopicQueues {
                 let sticky = partitioner.peek_current_partition(context.topic, context.cluster);
                 (sticky.partition, Some(sticky))
             }
+            // The only one: there is nothing to choose.
+            None if self.partitions.len() == 1 => (0, None),
         };
         let queue = usize::try_from(number)
             .ok()
