@@ -111,10 +111,10 @@ impl Batch {
         matches!(self.0.try_append(timestamp, &record), Ok(Some(_)))
     }
 
-    /// The finished bytes, with their header and checksum; empty if nothing was appended.
+    /// The memory, which begins with the finished bytes, their header and checksum; empty if nothing was appended.
     pub fn close(self) -> Vec<u8> {
         let closed = self.0.close(ProducerState::NONE);
-        closed.map(|closed| closed.bytes).unwrap_or_default()
+        closed.map_or_else(|_| Vec::new(), |closed| closed.bytes.into_memory().0)
     }
 }
 

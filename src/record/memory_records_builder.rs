@@ -15,7 +15,7 @@ use super::default_record::{DefaultRecord, PlacedRecord};
 use super::default_record_batch::{
     BatchSummary, ProducerState, RECORD_BATCH_OVERHEAD, write_header,
 };
-use super::plain_records::PlainRecords;
+use super::plain_records::{PlainRecords, WrittenBytes};
 use super::record_error::RecordError;
 
 /// Estimates of compressed sizes are raised by this much, because a batch that overruns its memory is dear.
@@ -47,7 +47,7 @@ enum Records {
     Plain(PlainRecords),
     Compressed(Box<CompressedStream>),
     /// Appends are over.
-    Closed(Vec<u8>),
+    Closed(WrittenBytes),
     /// The codec failed, so that the batch can never be closed.
     Failed(CompressionError),
 }
@@ -55,7 +55,7 @@ enum Records {
 /// A finished batch: its bytes change no more, except by [`rewrite_producer_state`](super::rewrite_producer_state).
 #[derive(Debug)]
 pub(crate) struct ClosedBatch {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: WrittenBytes,
     /// Bytes of the records as they were before compression, without the header.
     pub(crate) uncompressed_bytes: usize,
     /// Bytes of the records by `uncompressed_bytes`; 1 without compression.
@@ -263,11 +263,12 @@ impl MemoryRecordsBuilder {
     /// The codec failed, now or earlier.
     pub(crate) fn close_for_record_appends(&mut self) -> Result<(), CompressionError> {
         // The placeholder is seen by nobody: each arm puts the right state in its place.
-        let records = std::mem::replace(&mut self.records, Records::Closed(Vec::new()));
+        let records =
+            std::mem::replace(&mut self.records, Records::Closed(WrittenBytes::default()));
         let closed = match records {
             Records::Plain(plain) => Ok(plain.into_bytes()),
             Records::Closed(buffer) => Ok(buffer),
-            Records::Compressed(stream) => stream.finish(),
+            Records::Compressed(stream) => stream.finish().map(WrittenBytes::from),
             Records::Failed(error) => Err(error),
         };
         match closed {

@@ -29,6 +29,7 @@ pub(crate) use default_record_batch::{
     ProducerState, RECORD_BATCH_OVERHEAD, RecordBatch, increment_sequence, rewrite_producer_state,
 };
 pub(crate) use memory_records_builder::MemoryRecordsBuilder;
+pub(crate) use plain_records::WrittenBytes;
 pub(crate) use record_error::RecordError;
 #[cfg(feature = "_internals")]
 pub(crate) use varint::write_varlong;

@@ -2,7 +2,10 @@
 //!
 //! The vector is longer than what was written: what lies behind is memory with some value, which a record is written over a
 //! word at a time, without asking for room again before each number and field. A vector that comes from an earlier batch
-//! keeps the length that it had; a new one gets longer in steps, so that memory is touched only when it is needed.
+//! keeps the length that it had, however little of it is written; a new one gets longer in steps, so that memory is touched
+//! only when it is needed.
+
+use std::ops::{Deref, DerefMut};
 
 use super::compression::CompressionError;
 use super::varint::RecordSink;
@@ -57,9 +60,46 @@ impl PlainRecords {
     }
 
     /// What was written.
-    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
-        self.bytes.truncate(self.used);
-        self.bytes
+    pub(crate) fn into_bytes(self) -> WrittenBytes {
+        WrittenBytes {
+            memory: self.bytes,
+            len: self.used,
+        }
+    }
+}
+
+/// The written part of a vector.
+#[derive(Debug, Default)]
+pub(crate) struct WrittenBytes {
+    memory: Vec<u8>,
+    len: usize,
+}
+
+impl WrittenBytes {
+    /// The vector, which is longer, and how much of it was written.
+    pub(crate) fn into_memory(self) -> (Vec<u8>, usize) {
+        (self.memory, self.len)
+    }
+}
+
+impl From<Vec<u8>> for WrittenBytes {
+    fn from(memory: Vec<u8>) -> Self {
+        let len = memory.len();
+        Self { memory, len }
+    }
+}
+
+impl Deref for WrittenBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.memory.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl DerefMut for WrittenBytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.memory.get_mut(..self.len).unwrap_or_default()
     }
 }
 
@@ -89,7 +129,9 @@ mod tests {
         records.put_byte(b'e').unwrap();
         records.room(1).unwrap()[0] = b'f';
         records.advance(1);
-        assert_eq!(records.into_bytes(), b"\x07\x07\x07abcdef");
+        let written = records.into_bytes();
+        assert_eq!(*written, *b"\x07\x07\x07abcdef");
+        assert_eq!(written.into_memory().1, 9);
     }
 
     #[test]
@@ -110,4 +152,14 @@ mod tests {
         assert!(records.bytes.len() < 400);
         assert_eq!(records.bytes.capacity(), 1 << 20);
     }
+    #[test]
+    fn memory_keeps_the_length_that_it_had() {
+        let mut records = PlainRecords::new(vec![7; 100], 3);
+        records.advance(10);
+        let written = records.into_bytes();
+        assert_eq!(written.len(), 13);
+        let (memory, len) = written.into_memory();
+        assert_eq!((memory.len(), len), (100, 13));
+    }
+
 }

@@ -23,7 +23,7 @@ use crate::producer::record_future::RecordFacts;
 use crate::producer::user_code::contain;
 use crate::protocol::{RecordBytes, RecordSet};
 use crate::record::{
-    Compression, DefaultRecord, MemoryRecordsBuilder, ProducerState, RecordError,
+    Compression, DefaultRecord, MemoryRecordsBuilder, ProducerState, RecordError, WrittenBytes,
     rewrite_producer_state,
 };
 use crate::sync::Arc;
@@ -72,11 +72,27 @@ enum Records {
 
 /// Finished bytes, standing on their reservation of buffer memory until the last owner drops them.
 #[derive(Debug)]
-pub(crate) struct FrozenRecords(PooledBuffer);
+pub(crate) struct FrozenRecords {
+    memory: PooledBuffer,
+    /// How much of the memory they are.
+    len: usize,
+}
+
+impl FrozenRecords {
+    fn new(mut memory: PooledBuffer, bytes: WrittenBytes) -> Arc<Self> {
+        let (bytes, len) = bytes.into_memory();
+        memory.put_back(bytes);
+        Arc::new(Self { memory, len })
+    }
+
+    fn as_bytes_mut(&mut self) -> &mut [u8] {
+        self.memory.bytes.get_mut(..self.len).unwrap_or_default()
+    }
+}
 
 impl RecordBytes for FrozenRecords {
     fn as_bytes(&self) -> &[u8] {
-        &self.0.bytes
+        self.memory.bytes.get(..self.len).unwrap_or_default()
     }
 }
 
@@ -245,7 +261,7 @@ impl ProducerBatch {
     ///
     /// When the codec fails or the producer state is impossible; the batch must be failed then.
     pub(crate) fn close(&mut self) -> Result<()> {
-        let (builder, mut memory) = match std::mem::replace(&mut self.records, Records::Gone) {
+        let (builder, memory) = match std::mem::replace(&mut self.records, Records::Gone) {
             Records::Open { builder, memory } => (builder, memory),
             closed => {
                 self.records = closed;
@@ -255,9 +271,8 @@ impl ProducerBatch {
         let closed = builder
             .close(producer_state(self.sequence, self.is_transactional))
             .map_err(|error| codec_failure(&error))?;
-        memory.put_back(closed.bytes);
         self.records = Records::Closed {
-            frozen: Arc::new(FrozenRecords(memory)),
+            frozen: FrozenRecords::new(memory, closed.bytes),
             uncompressed_bytes: closed.uncompressed_bytes,
             ratio: closed.compression_ratio,
         };
@@ -291,13 +306,12 @@ impl ProducerBatch {
         if let Records::Closed { frozen, .. } = &mut self.records {
             if Arc::get_mut(frozen).is_none() {
                 // A socket still writes the old bytes, which must not change under it.
-                let mut copy = PooledBuffer::unpooled(0);
-                copy.put_back(frozen.as_bytes().to_vec());
-                *frozen = Arc::new(FrozenRecords(copy));
+                let copy = frozen.as_bytes().to_vec();
+                *frozen = FrozenRecords::new(PooledBuffer::unpooled(0), copy.into());
             }
-            if let Some(FrozenRecords(memory)) = Arc::get_mut(frozen) {
+            if let Some(frozen) = Arc::get_mut(frozen) {
                 rewrite_producer_state(
-                    &mut memory.bytes,
+                    frozen.as_bytes_mut(),
                     producer_state(self.sequence, self.is_transactional),
                 )
                 .map_err(|error| codec_failure(&error))?;

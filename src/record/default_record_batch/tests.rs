@@ -75,7 +75,7 @@ fn build(kind: CompressionType, state: ProducerState, records: &[DecodedRecord])
             )
             .unwrap();
     }
-    builder.close(state).unwrap().bytes
+    builder.close(state).unwrap().bytes.to_vec()
 }
 
 /// The codecs of this build.

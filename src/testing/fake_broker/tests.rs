@@ -178,7 +178,7 @@ fn batch(state: ProducerState, values: &[&str]) -> Vec<u8> {
             .append(timestamp, None, value, &Headers::new())
             .unwrap();
     }
-    builder.close(state).unwrap().bytes
+    builder.close(state).unwrap().bytes.to_vec()
 }
 
 fn values(broker: &FakeBroker, topic: &str, partition: i32) -> Vec<String> {

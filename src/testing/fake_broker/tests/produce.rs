@@ -72,7 +72,7 @@ fn reads_back_what_was_written_in_every_codec() {
             .unwrap();
         builder.append(999, None, None, &Headers::new()).unwrap();
         client.produce("t", 0, plain(&["x"]));
-        let answer = client.produce("t", 0, builder.close(state).unwrap().bytes);
+        let answer = client.produce("t", 0, builder.close(state).unwrap().bytes.to_vec());
         assert_eq!(
             (answer.error_code, answer.base_offset),
             (ErrorCode::NONE, 1),
@@ -275,7 +275,11 @@ fn a_compacted_topic_blames_the_records_without_a_key() {
     for key in [Some(&b"k"[..]), None, None] {
         builder.append(0, key, Some(b"v"), &Headers::new()).unwrap();
     }
-    let answer = client.produce("t", 0, builder.close(ProducerState::NONE).unwrap().bytes);
+    let answer = client.produce(
+        "t",
+        0,
+        builder.close(ProducerState::NONE).unwrap().bytes.to_vec(),
+    );
     assert_eq!(answer.error_code, ErrorCode::INVALID_RECORD);
     let blamed: Vec<_> = answer
         .record_errors
