@@ -77,6 +77,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("crc32c", &["src/record"]),
+    ("prefetch_index", &["src/utils/prefetch"]),
     ("log", &[""]),
     ("hashbrown", &[""]),
     ("quanta", &["src/utils/wall_clock"]),

@@ -256,6 +256,14 @@ impl MemoryRecordsBuilder {
         self.max_timestamp
     }
 
+    /// Asks for the memory that another record of `size` bytes is going to take.
+    #[inline]
+    pub(crate) fn prefetch(&self, size: usize) {
+        if let Records::Plain(plain) = &self.records {
+            plain.prefetch(size);
+        }
+    }
+
     /// Ends appends, and with them the codec's work, so that [`close`](Self::close) has only the header left to do.
     /// Doing it twice is allowed.
     ///

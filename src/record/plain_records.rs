@@ -9,6 +9,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::compression::CompressionError;
 use super::varint::RecordSink;
+use crate::utils::prefetch_bytes;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -50,6 +51,12 @@ impl PlainRecords {
     #[inline(always)]
     pub(crate) fn advance(&mut self, size: usize) {
         self.used += size;
+    }
+
+    /// Asks for the memory that `size` further bytes are going to take.
+    #[inline]
+    pub(crate) fn prefetch(&self, size: usize) {
+        prefetch_bytes(&self.bytes, self.used, size + SLACK);
     }
 
     #[cold]
@@ -146,13 +153,6 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_touched_when_it_is_needed() {
-        let mut records = PlainRecords::new(Vec::with_capacity(1 << 20), 61);
-        assert!(records.room(100).is_some());
-        assert!(records.bytes.len() < 400);
-        assert_eq!(records.bytes.capacity(), 1 << 20);
-    }
-    #[test]
     fn memory_keeps_the_length_that_it_had() {
         let mut records = PlainRecords::new(vec![7; 100], 3);
         records.advance(10);
@@ -162,4 +162,11 @@ mod tests {
         assert_eq!((memory.len(), len), (100, 13));
     }
 
+    #[test]
+    fn memory_is_touched_when_it_is_needed() {
+        let mut records = PlainRecords::new(Vec::with_capacity(1 << 20), 61);
+        assert!(records.room(100).is_some());
+        assert!(records.bytes.len() < 400);
+        assert_eq!(records.bytes.capacity(), 1 << 20);
+    }
 }

@@ -5,6 +5,7 @@ mod choice;
 mod exponential_backoff;
 mod kafka_thread;
 mod murmur2;
+mod prefetch;
 mod spin;
 mod time;
 mod wall_clock;
@@ -14,6 +15,7 @@ pub(crate) use choice::choice;
 pub(crate) use exponential_backoff::ExponentialBackoff;
 pub(crate) use kafka_thread::KafkaThread;
 pub(crate) use murmur2::{murmur2, to_positive};
+pub(crate) use prefetch::{prefetch, prefetch_bytes};
 pub(crate) use spin::{AdaptiveSpin, SpinTurn, spin_limit, spin_until};
 #[cfg(test)]
 pub(crate) use time::MockTime;

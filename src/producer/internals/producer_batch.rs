@@ -245,6 +245,15 @@ impl ProducerBatch {
         }))
     }
 
+    /// Asks for the memory of another record of `size` bytes and its callback, for a thread that is on its way to other batches.
+    #[inline]
+    pub(crate) fn prefetch(&self, size: usize) {
+        if let Records::Open { builder, .. } = &self.records {
+            builder.prefetch(size);
+            self.thunks.prefetch();
+        }
+    }
+
     /// Refuses further records and finishes the compressed stream, so that whoever drains the batch has less to do.
     pub(crate) fn close_for_record_appends(&mut self) -> Result<()> {
         match &mut self.records {

@@ -10,6 +10,7 @@ use std::fmt;
 use crate::producer::Callback;
 use crate::producer::record_future::RecordFacts;
 use crate::sync::Mutex;
+use crate::utils::prefetch;
 
 /// A callback with what its record's metadata needs.
 pub(super) struct Thunk {
@@ -40,6 +41,13 @@ impl Thunks {
         }
         self.callbacks.push(Some(callback));
         self.facts.push(facts.to_words());
+    }
+
+    /// Asks for the memory of the next callback.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.callbacks, self.callbacks.len());
+        prefetch(&self.facts, self.facts.len());
     }
 
     /// The records up to this one have none.

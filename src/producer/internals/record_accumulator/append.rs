@@ -89,6 +89,11 @@ impl RecordAccumulator {
         else {
             return Ok(None);
         };
+        if place.queue.is_returned_to() {
+            if let Some(tail) = state.batches.back() {
+                tail.prefetch(appended.growth);
+            }
+        }
         self.after_append(&place, state, &appended, context);
         Ok(Some(joined))
     }
@@ -366,13 +371,13 @@ impl TopicQueues {
     fn place(&self, partition: Option<i32>, context: &AppendContext<'_>) -> Result<Place<'_>> {
         let (number, sticky) = match partition {
             Some(partition) => (partition, None),
+            // The only one: there is nothing to choose.
+            None if self.partitions.len() == 1 => (0, None),
             None => {
                 let partitioner = &self.partitioner;
                 let sticky = partitioner.peek_current_partition(context.topic, context.cluster);
                 (sticky.partition, Some(sticky))
             }
-            // The only one: there is nothing to choose.
-            None if self.partitions.len() == 1 => (0, None),
         };
         let queue = usize::try_from(number)
             .ok()

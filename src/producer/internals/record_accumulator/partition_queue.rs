@@ -4,6 +4,7 @@
 //! that left the in-flight requests. The I/O thread looks at announced partitions only, so what it does in one round is in
 //! proportion to the partitions where something happened, not to those that exist.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -14,6 +15,11 @@ use crate::producer::internals::{IoThreadId, ProducerBatch};
 use crate::record::RECORD_BATCH_OVERHEAD;
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Mutex, OnceLock, Ordering};
 use crate::utils::{AdaptiveSpin, SpinTurn};
+
+thread_local! {
+    /// The address of the partition that this thread appended to last.
+    static LAST_APPENDED_TO: Cell<usize> = const { Cell::new(0) };
+}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -105,6 +111,14 @@ impl PartitionQueue {
 
     pub(crate) fn wake_io_thread(&self) {
         self.signal.wake();
+    }
+
+    /// To be asked with each append. Whether this thread appended to another partition since it was here, and so will
+    /// before it comes back.
+    #[inline]
+    pub(super) fn is_returned_to(&self) -> bool {
+        let this = std::ptr::from_ref(self).addr();
+        LAST_APPENDED_TO.replace(this) != this
     }
 
     /// The turn of a caller to wait awake for an answer, if that is likely to pay. The I/O thread stays awake too.

@@ -160,3 +160,46 @@ fn backlogged_partitions_open_larger_batches() {
     complete(fixture.drain(1));
     assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
 }
+
+#[test]
+fn a_topic_of_one_partition_needs_no_sticky_choice() {
+    let mut fixture = Fixture::new(config());
+    fixture.cluster = cluster_of(&[Some(1)], 0);
+    let is_in_use = |fixture: &Fixture| {
+        let queues = fixture.accumulator.queues_of(TOPIC).unwrap();
+        queues.partitioner.is_in_use()
+    };
+    for _ in 0..30 {
+        assert_eq!(fixture.try_append(None, &[1; 90]).unwrap().partition, 0);
+    }
+    assert!(!is_in_use(&fixture));
+    fixture.cluster = cluster_of(&[Some(1), Some(1), Some(2)], 0);
+    let partitions: std::collections::BTreeSet<_> = (0..300)
+        .map(|_| fixture.try_append(None, &[1; 90]).unwrap().partition)
+        .collect();
+    assert!(
+        is_in_use(&fixture) && partitions.len() > 1,
+        "{partitions:?}"
+    );
+    fixture.accumulator.abort_batches(&refused());
+}
+
+#[test]
+fn a_thread_returns_to_a_partition_from_another_one() {
+    let fixture = Fixture::new(config());
+    fixture.append(0, VALUE);
+    fixture.append(1, VALUE);
+    let queue = |partition| {
+        fixture
+            .accumulator
+            .queue(&TopicPartition::new(TOPIC, partition))
+            .unwrap()
+    };
+    let (first, second) = (queue(0), queue(1));
+    let returned = [&first, &first, &second, &first].map(|queue| queue.is_returned_to());
+    assert_eq!(returned, [true, false, true, true]);
+    let elsewhere = thread::scope(|scope| scope.spawn(|| first.is_returned_to()).join());
+    assert!(elsewhere.unwrap(), "another thread");
+    assert!(!first.is_returned_to());
+    fixture.accumulator.abort_batches(&refused());
+}
