@@ -145,9 +145,12 @@ impl RecordAccumulator {
         // snapshot's name with theirs would wait for the line.
         let name: Arc<str> = Arc::from(topic.name());
         let mut partitions = known.map_or_else(Vec::new, |queues| queues.partitions.clone());
+        let topic_number = partitions
+            .first()
+            .map_or(table.len(), |queue| queue.place_in_request().0);
         partitions.extend(missing.map(|number| {
             let topic_partition = TopicPartition::new(Arc::clone(&name), number);
-            PartitionQueue::new(topic_partition, Arc::clone(&self.signal))
+            PartitionQueue::new(topic_partition, topic_number, Arc::clone(&self.signal))
         }));
         let new_partitioner =
             || BuiltInPartitioner::new(self.config.batch_size, self.config.rack.clone());

@@ -311,9 +311,13 @@ impl<C: KafkaClient> Sender<C> {
             }
             return;
         }
-        // The request names each topic once.
-        batches.sort_unstable_by(|a, b| a.topic_partition().cmp(b.topic_partition()));
+        // The request names each topic once. Batches are long, so their places are sorted and then each is moved once.
+        batches.sort_by_cached_key(|batch| batch.partition().place_in_request());
         let topics = produce_topics(&batches, cluster);
+        let topic_ids = topics
+            .iter()
+            .flat_map(|topic| topic.partitions.iter().map(|_| topic.topic_id));
+        let topic_ids: Vec<_> = topic_ids.collect();
         let transaction = self
             .transaction_manager
             .as_ref()
@@ -330,12 +334,12 @@ impl<C: KafkaClient> Sender<C> {
         };
         let slots: Vec<_> = batches
             .into_iter()
-            .map(|batch| {
+            .zip(topic_ids)
+            .map(|(batch, topic_id)| {
                 if self.config.max_in_flight_requests_per_connection == 1 {
                     self.accumulator.mute_partition(batch.partition());
                 }
                 self.accumulator.begin_flight(batch.partition());
-                let topic_id = topic_id(batch.topic_partition().topic(), cluster);
                 InFlightBatch::new(batch, topic_id)
             })
             .collect();
@@ -536,7 +540,7 @@ impl<C: KafkaClient> Sender<C> {
     }
 }
 
-/// The body of a request with these batches, which are sorted by topic. The client chooses a version that names topics as
+/// The body of a request with these batches, which are in order. The client chooses a version that names topics as
 /// this can: without the id of every topic not by their ids.
 fn produce_topics(batches: &[ProducerBatch], cluster: &Cluster) -> Vec<ProduceTopic> {
     let mut topics: Vec<ProduceTopic> = Vec::new();
@@ -552,15 +556,13 @@ fn produce_topics(batches: &[ProducerBatch], cluster: &Cluster) -> Vec<ProduceTo
             }
             _ => topics.push(ProduceTopic {
                 name: Arc::clone(topic_partition.shared_topic()),
-                topic_id: topic_id(topic_partition.topic(), cluster),
+                // Zero where the brokers have told none.
+                topic_id: cluster
+                    .topic(topic_partition.topic())
+                    .map_or(Uuid::ZERO, TopicInfo::id),
                 partitions: vec![partition],
             }),
         }
     }
     topics
-}
-
-/// Zero where the brokers have told none.
-fn topic_id(topic: &str, cluster: &Cluster) -> Uuid {
-    cluster.topic(topic).map_or(Uuid::ZERO, TopicInfo::id)
 }

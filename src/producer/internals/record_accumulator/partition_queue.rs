@@ -25,6 +25,8 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct PartitionQueue {
     topic_partition: TopicPartition,
+    /// The same for all partitions of the topic.
+    topic_number: usize,
     signal: Arc<ReadySignal>,
     /// Whether the partition is among the announcements already.
     announced: AtomicBool,
@@ -61,9 +63,14 @@ pub(super) struct QueueState {
 }
 
 impl PartitionQueue {
-    pub(crate) fn new(topic_partition: TopicPartition, signal: Arc<ReadySignal>) -> Arc<Self> {
+    pub(crate) fn new(
+        topic_partition: TopicPartition,
+        topic_number: usize,
+        signal: Arc<ReadySignal>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             topic_partition,
+            topic_number,
             signal,
             announced: AtomicBool::new(false),
             queue_len: AtomicU32::new(0),
@@ -74,6 +81,11 @@ impl PartitionQueue {
 
     pub(crate) fn topic_partition(&self) -> &TopicPartition {
         &self.topic_partition
+    }
+
+    /// Where a request has the partition: behind those of topics that came earlier, and with its topic's others.
+    pub(crate) fn place_in_request(&self) -> (usize, i32) {
+        (self.topic_number, self.topic_partition.partition())
     }
 
     pub(crate) fn io_thread(&self) -> IoThreadId {
