@@ -165,9 +165,9 @@ impl RecordAccumulator {
     }
 
     /// Freezes what was taken, with no lock held: the end of the compressed stream, the header, the CRC.
-    fn freeze(&self, node: NodeId, batches: Vec<ProducerBatch>, drained: &mut Drained) {
-        let mut frozen = Vec::with_capacity(batches.len());
-        for mut batch in batches {
+    fn freeze(&self, node: NodeId, mut batches: Vec<ProducerBatch>, drained: &mut Drained) {
+        let mut index = 0;
+        while let Some(batch) = batches.get_mut(index) {
             let was_sent = batch.in_retry();
             match batch.close() {
                 Ok(()) => {
@@ -178,13 +178,13 @@ impl RecordAccumulator {
                             batch.compression_ratio(),
                         );
                     }
-                    frozen.push(batch);
+                    index += 1;
                 }
-                Err(error) => drained.failed.push((batch, error)),
+                Err(error) => drained.failed.push((batches.remove(index), error)),
             }
         }
-        if !frozen.is_empty() {
-            drained.batches.push((node, frozen));
+        if !batches.is_empty() {
+            drained.batches.push((node, batches));
         }
     }
 }
