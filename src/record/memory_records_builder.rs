@@ -264,6 +264,13 @@ impl MemoryRecordsBuilder {
         }
     }
 
+    /// Asks for the first of what was written.
+    pub(crate) fn prefetch_written(&self) {
+        if let Records::Plain(plain) = &self.records {
+            plain.prefetch_written();
+        }
+    }
+
     /// Ends appends, and with them the codec's work, so that [`close`](Self::close) has only the header left to do.
     /// Doing it twice is allowed.
     ///

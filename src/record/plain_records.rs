@@ -59,6 +59,11 @@ impl PlainRecords {
         prefetch_bytes(&self.bytes, self.used, size + SLACK);
     }
 
+    /// Asks for the first of what was written.
+    pub(crate) fn prefetch_written(&self) {
+        prefetch_bytes(&self.bytes, 0, self.used);
+    }
+
     #[cold]
     fn lengthen(&mut self, end: usize) {
         let len = self.bytes.len();

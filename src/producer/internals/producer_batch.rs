@@ -254,6 +254,18 @@ impl ProducerBatch {
         }
     }
 
+    /// Asks for the first of the records, for whoever freezes the batch next.
+    pub(crate) fn prefetch_records(&self) {
+        if let Records::Open { builder, .. } = &self.records {
+            builder.prefetch_written();
+        }
+    }
+
+    /// Asks for the first of the callbacks, for whoever completes the batch next.
+    pub(crate) fn prefetch_thunks(&self) {
+        self.thunks.prefetch_first();
+    }
+
     /// Refuses further records and finishes the compressed stream, so that whoever drains the batch has less to do.
     pub(crate) fn close_for_record_appends(&mut self) -> Result<()> {
         match &mut self.records {

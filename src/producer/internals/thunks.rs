@@ -50,6 +50,14 @@ impl Thunks {
         prefetch(&self.facts, self.facts.len());
     }
 
+    /// Asks for the callbacks of the first records.
+    pub(super) fn prefetch_first(&self) {
+        for index in (0..self.callbacks.len().min(64)).step_by(4) {
+            prefetch(&self.callbacks, index);
+            prefetch(&self.facts, index);
+        }
+    }
+
     /// The records up to this one have none.
     #[cold]
     fn pass_over(&mut self, index: usize) {

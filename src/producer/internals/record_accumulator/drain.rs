@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{PartitionQueue, RecordAccumulator};
 use crate::common::{Cluster, Node, NodeId};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::producer::internals::ProducerBatch;
 use crate::producer::internals::transaction_manager::TransactionManager;
 use crate::sync::{Arc, Ordering};
@@ -167,24 +167,29 @@ impl RecordAccumulator {
     /// Freezes what was taken, with no lock held: the end of the compressed stream, the header, the CRC.
     fn freeze(&self, node: NodeId, mut batches: Vec<ProducerBatch>, drained: &mut Drained) {
         let mut index = 0;
-        while let Some(batch) = batches.get_mut(index) {
-            let was_sent = batch.in_retry();
-            match batch.close() {
-                Ok(()) => {
-                    if !was_sent {
-                        self.ratio.update_estimation(
-                            batch.topic_partition().topic(),
-                            self.config.compression.kind,
-                            batch.compression_ratio(),
-                        );
-                    }
-                    index += 1;
-                }
+        while let Some((batch, rest)) = batches.get_mut(index..).and_then(<[_]>::split_first_mut) {
+            if let Some(next) = rest.first() {
+                next.prefetch_records();
+            }
+            match self.freeze_batch(batch) {
+                Ok(()) => index += 1,
                 Err(error) => drained.failed.push((batches.remove(index), error)),
             }
         }
         if !batches.is_empty() {
             drained.batches.push((node, batches));
         }
+    }
+
+    fn freeze_batch(&self, batch: &mut ProducerBatch) -> Result<()> {
+        batch.close()?;
+        if !batch.in_retry() {
+            self.ratio.update_estimation(
+                batch.topic_partition().topic(),
+                self.config.compression.kind,
+                batch.compression_ratio(),
+            );
+        }
+        Ok(())
     }
 }

@@ -92,7 +92,12 @@ impl<C: KafkaClient> Sender<C> {
         let mut answers = Answers::new(body, version);
         let mut leaders = Vec::new();
         let mut refresh_metadata = false;
-        for slot in request.into_slots() {
+        let mut slots = request.into_slots().into_iter();
+        while let Some(slot) = slots.next() {
+            let next = slots.as_slice().first();
+            if let Some(next) = next.and_then(|slot| slot.batch.as_ref()) {
+                next.prefetch_thunks();
+            }
             let outcome = match answers.take(&slot) {
                 Some(answer) => {
                     leaders.extend(leader_hint(slot.topic_partition(), &answer));
