@@ -16,7 +16,7 @@ use super::produce_request_result::{Outcome, ProduceRequestResult, RecordErrors,
 use super::record_accumulator::PartitionQueue;
 use super::thunks::{SpareThunks, Thunks};
 use super::transaction_manager::BatchSequence;
-use crate::common::{Headers, TopicPartition};
+use crate::common::{Headers, TopicPartition, Uuid};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::producer::Callback;
 use crate::producer::record_future::RecordFacts;
@@ -45,6 +45,8 @@ pub(crate) struct ProducerBatch {
     /// When the batch was created, or last put back for another attempt.
     last_attempt: Instant,
     drained: Option<Instant>,
+    /// As the metadata had it when the batch was drained; zero where the brokers had told none.
+    topic_id: Uuid,
     attempts: u32,
     /// No attempt before this, after a failed one.
     backoff_until: Option<Instant>,
@@ -202,6 +204,7 @@ impl ProducerBatch {
             created: new.now,
             last_attempt: new.now,
             drained: None,
+            topic_id: Uuid::ZERO,
             attempts: 0,
             backoff_until: None,
             leader_epoch: None,
@@ -480,9 +483,15 @@ impl ProducerBatch {
         self.created
     }
 
-    pub(crate) fn mark_drained(&mut self, now: Instant) {
+    /// The batch is taken for a request, which may name the topic by this id.
+    pub(crate) fn mark_drained(&mut self, topic_id: Uuid, now: Instant) {
+        self.topic_id = topic_id;
         self.drained = Some(now);
         self.result.mark_drained();
+    }
+
+    pub(crate) fn topic_id(&self) -> Uuid {
+        self.topic_id
     }
 
     pub(crate) fn attempts(&self) -> u32 {

@@ -18,6 +18,7 @@ mod pacing;
 mod partition_queue;
 mod ready;
 mod retry;
+mod route;
 
 use std::time::Duration;
 

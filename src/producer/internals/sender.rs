@@ -35,7 +35,7 @@ use super::transaction_manager::{
 };
 use super::{ProducerBatch, RecordAccumulator};
 use crate::client::{ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata};
-use crate::common::{Cluster, NodeId, TopicInfo, Uuid};
+use crate::common::NodeId;
 use crate::error::{Error, ErrorKind, TimeoutReason};
 use crate::protocol::messages::{ProducePartition, ProduceRequest, ProduceTopic};
 use crate::protocol::{ApiKey, RequestBody};
@@ -271,7 +271,6 @@ impl<C: KafkaClient> Sender<C> {
             is_ready
         });
         let drained = self.accumulator.drain(
-            &cluster,
             &ready.ready_nodes,
             self.config.max_request_size,
             now,
@@ -286,7 +285,7 @@ impl<C: KafkaClient> Sender<C> {
             self.fail_batch(batch, error, Vec::new());
         }
         for (node, batches) in drained.batches {
-            self.send_produce_request(node, batches, &cluster, now);
+            self.send_produce_request(node, batches, now);
         }
         timeout
     }
@@ -296,7 +295,6 @@ impl<C: KafkaClient> Sender<C> {
         &mut self,
         node: NodeId,
         mut batches: Vec<ProducerBatch>,
-        cluster: &Cluster,
         now: Instant,
     ) {
         if self.is_too_old_for_compression(node) {
@@ -313,11 +311,7 @@ impl<C: KafkaClient> Sender<C> {
         }
         // The request names each topic once. Batches are long, so their places are sorted and then each is moved once.
         batches.sort_by_cached_key(|batch| batch.partition().place_in_request());
-        let topics = produce_topics(&batches, cluster);
-        let topic_ids = topics
-            .iter()
-            .flat_map(|topic| topic.partitions.iter().map(|_| topic.topic_id));
-        let topic_ids: Vec<_> = topic_ids.collect();
+        let topics = produce_topics(&batches);
         let transaction = self
             .transaction_manager
             .as_ref()
@@ -334,13 +328,12 @@ impl<C: KafkaClient> Sender<C> {
         };
         let slots: Vec<_> = batches
             .into_iter()
-            .zip(topic_ids)
-            .map(|(batch, topic_id)| {
+            .map(|batch| {
                 if self.config.max_in_flight_requests_per_connection == 1 {
                     self.accumulator.mute_partition(batch.partition());
                 }
                 self.accumulator.begin_flight(batch.partition());
-                InFlightBatch::new(batch, topic_id)
+                InFlightBatch::new(batch)
             })
             .collect();
         let sent = self.client.send(
@@ -542,7 +535,7 @@ impl<C: KafkaClient> Sender<C> {
 
 /// The body of a request with these batches, which are in order. The client chooses a version that names topics as
 /// this can: without the id of every topic not by their ids.
-fn produce_topics(batches: &[ProducerBatch], cluster: &Cluster) -> Vec<ProduceTopic> {
+fn produce_topics(batches: &[ProducerBatch]) -> Vec<ProduceTopic> {
     let mut topics: Vec<ProduceTopic> = Vec::new();
     for batch in batches {
         let topic_partition = batch.topic_partition();
@@ -556,10 +549,7 @@ fn produce_topics(batches: &[ProducerBatch], cluster: &Cluster) -> Vec<ProduceTo
             }
             _ => topics.push(ProduceTopic {
                 name: Arc::clone(topic_partition.shared_topic()),
-                // Zero where the brokers have told none.
-                topic_id: cluster
-                    .topic(topic_partition.topic())
-                    .map_or(Uuid::ZERO, TopicInfo::id),
+                topic_id: batch.topic_id(),
                 partitions: vec![partition],
             }),
         }

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use super::{PartitionQueue, RecordAccumulator};
-use crate::common::{Cluster, Node, NodeId};
+use crate::common::{Node, NodeId};
 use crate::error::{Error, Result};
 use crate::producer::internals::ProducerBatch;
 use crate::producer::internals::transaction_manager::TransactionManager;
@@ -44,7 +44,6 @@ impl RecordAccumulator {
     /// larger than that is sent alone.
     pub(crate) fn drain(
         &self,
-        cluster: &Arc<Cluster>,
         nodes: &[Node],
         max_size: usize,
         now: Instant,
@@ -61,7 +60,7 @@ impl RecordAccumulator {
         let urgent = self.is_urgent();
         drained.placed_again = !again.is_empty();
         for partition in again {
-            self.place(&mut io, partition, cluster, urgent, now);
+            self.place(&mut io, partition, urgent, now);
         }
         drained
     }
@@ -157,10 +156,11 @@ impl RecordAccumulator {
             (Some(manager), Some(sequence)) => manager.add_in_flight(topic_partition, &sequence),
             (None, _) => {}
         }
+        let topic_id = state.route.topic_id;
         partition.publish_len(&state);
         drop(state);
         self.undrained.fetch_sub(1, Ordering::AcqRel);
-        batch.mark_drained(now);
+        batch.mark_drained(topic_id, now);
         Head::Taken(batch)
     }
 

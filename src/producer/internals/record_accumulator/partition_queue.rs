@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::pacing::Watch;
+use super::route::Route;
 use crate::common::{NodeId, TopicPartition};
 use crate::network::Waker;
 use crate::producer::internals::{IoThreadId, ProducerBatch};
@@ -44,6 +45,8 @@ pub(super) struct QueueState {
     pub(super) batches: VecDeque<ProducerBatch>,
     /// A batch is in flight and no other may follow it (`max.in.flight.requests.per.connection` is 1).
     pub(super) muted: bool,
+    /// As it was looked up last; see there.
+    pub(super) route: Route,
     /// The ready queue that the partition stands in.
     pub(super) queued_on: Option<NodeId>,
     /// The earliest timer that will look at the partition again.

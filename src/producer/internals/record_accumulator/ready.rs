@@ -36,7 +36,9 @@ pub(crate) struct ReadyCheckResult {
 #[derive(Debug, Default)]
 pub(super) struct IoState {
     /// The metadata that the places below were worked out with.
-    cluster: Option<Arc<Cluster>>,
+    pub(super) cluster: Option<Arc<Cluster>>,
+    /// How many different metadata those are the latest of.
+    pub(super) generation: u64,
     pub(super) nodes: HashMap<NodeId, ReadyQueue>,
     timers: BinaryHeap<Reverse<Timer>>,
     unknown: Vec<Arc<PartitionQueue>>,
@@ -55,9 +57,8 @@ pub(super) struct IoState {
 }
 
 /// The partitions of one node whose heads can be sent, in the order in which they became so.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ReadyQueue {
-    node: Node,
     pub(super) partitions: VecDeque<Arc<PartitionQueue>>,
     pub(super) pace: Pace,
 }
@@ -103,6 +104,7 @@ impl RecordAccumulator {
             .is_some_and(|known| Arc::ptr_eq(known, cluster))
         {
             io.cluster = Some(Arc::clone(cluster));
+            io.generation += 1;
             io.recheck_places(&mut to_check);
         }
         if self.signal.take_recheck_all() {
@@ -110,11 +112,11 @@ impl RecordAccumulator {
         }
         io.take_due_timers(now, &mut to_check);
         for partition in to_check.drain(..) {
-            self.place(io, partition, cluster, urgent, now);
+            self.place(io, partition, urgent, now);
         }
         io.announcements = to_check;
         self.publish_load(io, cluster, now);
-        io.check_result(urgent, now)
+        io.check_result(cluster, urgent, now)
     }
 
     /// Whether every batch goes out at once. Threads that wait for memory show here before they are asleep.
@@ -127,11 +129,11 @@ impl RecordAccumulator {
         &self,
         io: &mut IoState,
         partition: Arc<PartitionQueue>,
-        cluster: &Cluster,
         urgent: bool,
         now: Instant,
     ) {
-        let mut state = partition.state.lock();
+        let mut guard = partition.state.lock();
+        let state = &mut *guard;
         state.is_blocked = false;
         let waits_for_others = state.queued_on.is_some() || state.muted;
         let len = state.batches.len();
@@ -148,20 +150,15 @@ impl RecordAccumulator {
             }
             return;
         }
-        let topic_partition = partition.topic_partition();
-        let info = cluster
-            .topic(topic_partition.topic())
-            .and_then(|topic| topic.partition(topic_partition.partition()));
-        let Some((leader, epoch)) =
-            info.and_then(|info| Some((info.leader()?, info.leader_epoch())))
-        else {
+        io.update_route(&mut state.route, partition.topic_partition());
+        let Some(leader) = state.route.leader else {
             if !std::mem::replace(&mut state.in_unknown, true) {
-                drop(state);
+                drop(guard);
                 io.unknown.push(partition);
             }
             return;
         };
-        head.maybe_update_leader_epoch(epoch);
+        head.maybe_update_leader_epoch(leader.epoch);
         let lingered = later(head.created(), self.config.linger);
         let is_full = len > 1 || head.is_full();
         let in_flight = partition.has_batch_in_flight();
@@ -176,15 +173,16 @@ impl RecordAccumulator {
             None => {
                 let gathers = self.is_paced() && !is_hurried && !in_flight;
                 let bytes = head.estimated_size_in_bytes();
-                state.queued_on = Some(leader.id());
-                drop(state);
-                let queue = io.queue_on(leader, partition);
+                state.queued_on = Some(leader.id);
+                drop(guard);
+                let queue = io.nodes.entry(leader.id).or_default();
                 queue.pace.ready(gathers, bytes);
+                queue.partitions.push_back(partition);
             }
             Some(due) => {
                 if state.timer.is_none_or(|timer| due < timer) {
                     state.timer = Some(due);
-                    drop(state);
+                    drop(guard);
                     io.timers.push(Reverse(Timer { due, partition }));
                 }
             }
@@ -301,19 +299,6 @@ pub(super) fn later(instant: Instant, by: Duration) -> Instant {
 }
 
 impl IoState {
-    fn queue_on(&mut self, leader: &Node, partition: Arc<PartitionQueue>) -> &mut ReadyQueue {
-        let queue = self.nodes.entry(leader.id()).or_insert_with(|| ReadyQueue {
-            node: leader.clone(),
-            partitions: VecDeque::new(),
-            pace: Pace::default(),
-        });
-        if queue.node != *leader {
-            queue.node = leader.clone();
-        }
-        queue.partitions.push_back(partition);
-        queue
-    }
-
     /// After a change of leaders every partition that stands in a ready queue or has no leader is placed again.
     fn recheck_places(&mut self, to_check: &mut Vec<Arc<PartitionQueue>>) {
         for queue in self.nodes.values_mut() {
@@ -358,15 +343,15 @@ impl IoState {
         }
     }
 
-    fn check_result(&self, urgent: bool, now: Instant) -> ReadyCheckResult {
+    fn check_result(&self, cluster: &Cluster, urgent: bool, now: Instant) -> ReadyCheckResult {
         let mut ready_nodes = Vec::new();
         let mut next = self.timers.peek().map(|Reverse(timer)| timer.due);
-        for queue in self.nodes.values() {
+        for (node, queue) in &self.nodes {
             if queue.partitions.is_empty() {
                 continue;
             }
             match queue.pace.holds_until(now).filter(|_| !urgent) {
-                None => ready_nodes.push(queue.node.clone()),
+                None => ready_nodes.extend(cluster.node(*node).cloned()),
                 Some(until) => next = Some(next.map_or(until, |next| next.min(until))),
             }
         }

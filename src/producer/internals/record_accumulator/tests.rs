@@ -148,9 +148,9 @@ impl Fixture {
 
     fn drain_max(&self, nodes: &[i32], max_size: usize) -> Vec<ProducerBatch> {
         let nodes: Vec<_> = nodes.iter().map(|id| node(*id)).collect();
-        let drained =
-            self.accumulator
-                .drain(&self.cluster, &nodes, max_size, self.time.now(), None);
+        let drained = self
+            .accumulator
+            .drain(&nodes, max_size, self.time.now(), None);
         assert!(drained.failed.is_empty());
         drained
             .batches

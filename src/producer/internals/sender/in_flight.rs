@@ -32,10 +32,10 @@ pub(super) struct InFlightBatch {
 }
 
 impl InFlightBatch {
-    pub(super) fn new(batch: ProducerBatch, topic_id: Uuid) -> Self {
+    pub(super) fn new(batch: ProducerBatch) -> Self {
         Self {
             partition: Arc::clone(batch.partition()),
-            topic_id,
+            topic_id: batch.topic_id(),
             sequence: batch.sequence(),
             batch: Some(batch),
         }

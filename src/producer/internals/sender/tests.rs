@@ -10,7 +10,7 @@ mod transactions;
 
 use super::*;
 use crate::client::{MetadataConfig, MockClient};
-use crate::common::{Headers, TopicPartition};
+use crate::common::{Headers, TopicPartition, Uuid};
 use crate::error::Delivery;
 use crate::producer::Callback;
 use crate::producer::internals::transaction_manager::{

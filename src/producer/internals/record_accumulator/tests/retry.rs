@@ -86,13 +86,10 @@ fn ready_manager(fixture: &Fixture) -> TransactionManager {
 
 fn drain_idempotent(fixture: &Fixture, manager: &TransactionManager) -> Vec<ProducerBatch> {
     fixture.ready();
-    let drained = fixture.accumulator.drain(
-        &fixture.cluster,
-        &[node(1)],
-        usize::MAX,
-        fixture.time.now(),
-        Some(manager),
-    );
+    let drained =
+        fixture
+            .accumulator
+            .drain(&[node(1)], usize::MAX, fixture.time.now(), Some(manager));
     drained
         .batches
         .into_iter()

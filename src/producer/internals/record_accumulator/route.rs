@@ -1,0 +1,66 @@
+//! Where a partition's batches go, by the metadata.
+//!
+//! Each batch is asked for it several times, and to find a topic by its name means to compute a hash and to compare texts that
+//! nobody touched for a while. So each partition keeps the answer for as long as the metadata stay the same.
+
+use super::ready::IoState;
+use crate::common::{Cluster, NodeId, PartitionInfo, TopicInfo, TopicPartition, Uuid};
+
+/// See the module's documentation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Route {
+    /// Which of the metadata that the I/O thread has seen say so; 0 is none of them.
+    generation: u64,
+    /// `None` where the partition has none that is known.
+    pub(super) leader: Option<Leader>,
+    /// Zero where the brokers have told none.
+    pub(super) topic_id: Uuid,
+}
+
+/// The leader of a partition, which is one of the cluster's nodes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leader {
+    pub(super) id: NodeId,
+    pub(super) epoch: Option<i32>,
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        Self {
+            generation: 0,
+            leader: None,
+            topic_id: Uuid::ZERO,
+        }
+    }
+}
+
+impl IoState {
+    /// Brings what a partition keeps up to date.
+    pub(super) fn update_route(&self, route: &mut Route, topic_partition: &TopicPartition) {
+        let Some(cluster) = &self.cluster else {
+            return;
+        };
+        if route.generation != self.generation {
+            *route = Route {
+                generation: self.generation,
+                ..look_up(cluster, topic_partition)
+            };
+        }
+    }
+}
+
+fn look_up(cluster: &Cluster, topic_partition: &TopicPartition) -> Route {
+    let topic = cluster.topic(topic_partition.topic());
+    let info = topic.and_then(|topic| topic.partition(topic_partition.partition()));
+    let node = info
+        .and_then(PartitionInfo::leader)
+        .and_then(|leader| cluster.node(leader.id()));
+    Route {
+        leader: node.map(|node| Leader {
+            id: node.id(),
+            epoch: info.and_then(PartitionInfo::leader_epoch),
+        }),
+        topic_id: topic.map_or(Uuid::ZERO, TopicInfo::id),
+        ..Route::default()
+    }
+}
