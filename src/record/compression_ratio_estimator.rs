@@ -66,6 +66,9 @@ impl CompressionRatioEstimator {
     }
 
     fn update(&self, topic: &str, kind: CompressionType, change: impl Fn(f32) -> f32) -> f32 {
+        if kind == CompressionType::None {
+            return INITIAL_RATIO;
+        }
         let apply = |ratios: &Mutex<Ratios>| {
             let mut ratios = ratios.lock();
             let ratio = ratio_mut(&mut ratios, kind);
