@@ -83,6 +83,8 @@ type TopicTable = HashMap<Arc<str>, usize>;
 /// The partitions of one topic.
 #[derive(Debug)]
 struct TopicQueues {
+    /// The topic's, which it keeps.
+    topic_number: usize,
     /// By partition number.
     partitions: Vec<Arc<PartitionQueue>>,
     partitioner: Arc<BuiltInPartitioner>,
@@ -146,9 +148,7 @@ impl RecordAccumulator {
         // snapshot's name with theirs would wait for the line.
         let name: Arc<str> = Arc::from(topic.name());
         let mut partitions = known.map_or_else(Vec::new, |queues| queues.partitions.clone());
-        let topic_number = partitions
-            .first()
-            .map_or(table.len(), |queue| queue.place_in_request().0);
+        let topic_number = known.map_or(table.len(), |queues| queues.topic_number);
         partitions.extend(missing.map(|number| {
             let topic_partition = TopicPartition::new(Arc::clone(&name), number);
             PartitionQueue::new(topic_partition, topic_number, Arc::clone(&self.signal))
@@ -156,6 +156,7 @@ impl RecordAccumulator {
         let new_partitioner =
             || BuiltInPartitioner::new(self.config.batch_size, self.config.rack.clone());
         let ordinal = self.queues.push(TopicQueues {
+            topic_number,
             partitions,
             partitioner: known.map_or_else(
                 || Arc::new(new_partitioner()),

@@ -203,3 +203,34 @@ fn a_thread_returns_to_a_partition_from_another_one() {
     assert!(!first.is_returned_to());
     fixture.accumulator.abort_batches(&refused());
 }
+
+/// The order of a request, which names each topic once.
+#[test]
+fn partitions_of_a_topic_are_together_however_late_they_come() {
+    let fixture = Fixture::new(config());
+    let grow = |topic: &str, partitions: &[Option<i32>]| {
+        let partitions = cluster_of(partitions, 0)
+            .topic(TOPIC)
+            .unwrap()
+            .partitions()
+            .to_vec();
+        let topic = TopicInfo::new(topic.into(), Uuid::ZERO, false, partitions);
+        fixture.accumulator.topic_ordinal(&topic);
+    };
+    grow("b", &[Some(1)]);
+    grow("a", &[Some(1)]);
+    grow("b", &[Some(1), Some(2)]);
+    grow("c", &[Some(1)]);
+    let mut queues = fixture.accumulator.all_queues();
+    queues.sort_by_key(|queue| queue.place_in_request());
+    let order: Vec<_> = queues
+        .iter()
+        .map(|queue| queue.topic_partition().to_string())
+        .collect();
+    assert_eq!(order, ["b-0", "b-1", "a-0", "c-0"]);
+    let places: std::collections::BTreeSet<_> = queues
+        .iter()
+        .map(|queue| queue.place_in_request().0)
+        .collect();
+    assert_eq!(places.len(), 3);
+}
