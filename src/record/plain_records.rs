@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::compression::CompressionError;
 use super::varint::RecordSink;
-use crate::utils::prefetch_bytes;
+use crate::utils::prefetch;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -56,12 +56,12 @@ impl PlainRecords {
     /// Asks for the memory that `size` further bytes are going to take.
     #[inline]
     pub(crate) fn prefetch(&self, size: usize) {
-        prefetch_bytes(&self.bytes, self.used, size + SLACK);
+        prefetch(&self.bytes, self.used, size + SLACK);
     }
 
     /// Asks for the first of what was written.
     pub(crate) fn prefetch_written(&self) {
-        prefetch_bytes(&self.bytes, 0, self.used);
+        prefetch(&self.bytes, 0, self.used);
     }
 
     #[cold]

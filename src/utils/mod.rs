@@ -15,7 +15,7 @@ pub(crate) use choice::choice;
 pub(crate) use exponential_backoff::ExponentialBackoff;
 pub(crate) use kafka_thread::KafkaThread;
 pub(crate) use murmur2::{murmur2, to_positive};
-pub(crate) use prefetch::{prefetch, prefetch_bytes};
+pub(crate) use prefetch::prefetch;
 pub(crate) use spin::{AdaptiveSpin, SpinTurn, spin_limit, spin_until};
 #[cfg(test)]
 pub(crate) use time::MockTime;

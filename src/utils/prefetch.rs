@@ -7,22 +7,22 @@
 
 use prefetch_index::prefetch_index;
 
-/// What the memory comes in. Some processors have longer lines; they are asked twice.
+/// The bytes that the memory comes in. Some processors have longer lines; they are asked twice.
 const LINE: usize = 64;
 
-/// The most that is asked for. What is longer than that the processor sees coming by itself.
+/// The most bytes that are asked for. What is longer than that the processor sees coming by itself.
 const MOST: usize = 1024;
 
-/// Asks for the `len` bytes from `start` on, some of which may be behind the end.
+/// Asks for `count` elements from the one at `first` on, some of which may be behind the end.
 #[inline]
-pub(crate) fn prefetch_bytes(memory: &[u8], start: usize, len: usize) {
-    for ahead in (0..=len.min(MOST)).step_by(LINE) {
-        prefetch_index(memory, start + ahead);
+pub(crate) fn prefetch<T>(list: &[T], first: usize, count: usize) {
+    let size = size_of::<T>().max(1);
+    let end = first + count.min(MOST / size);
+    for index in (first..end).step_by((LINE / size).max(1)) {
+        prefetch_index(list, index);
     }
-}
-
-/// Asks for an element, which may be behind the end.
-#[inline]
-pub(crate) fn prefetch<T>(list: &[T], index: usize) {
-    prefetch_index(list, index);
+    // Where the first is not at the start of its line, the last may be on one more.
+    if end > first {
+        prefetch_index(list, end - 1);
+    }
 }

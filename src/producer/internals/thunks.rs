@@ -46,16 +46,14 @@ impl Thunks {
     /// Asks for the memory of the next callback.
     #[inline]
     pub(super) fn prefetch(&self) {
-        prefetch(&self.callbacks, self.callbacks.len());
-        prefetch(&self.facts, self.facts.len());
+        prefetch(&self.callbacks, self.callbacks.len(), 1);
+        prefetch(&self.facts, self.facts.len(), 1);
     }
 
     /// Asks for the callbacks of the first records.
     pub(super) fn prefetch_first(&self) {
-        for index in (0..self.callbacks.len().min(64)).step_by(4) {
-            prefetch(&self.callbacks, index);
-            prefetch(&self.facts, index);
-        }
+        prefetch(&self.callbacks, 0, self.callbacks.len());
+        prefetch(&self.facts, 0, self.facts.len());
     }
 
     /// The records up to this one have none.
