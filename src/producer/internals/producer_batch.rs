@@ -75,26 +75,20 @@ enum Records {
 /// Finished bytes, standing on their reservation of buffer memory until the last owner drops them.
 #[derive(Debug)]
 pub(crate) struct FrozenRecords {
+    bytes: WrittenBytes,
     memory: PooledBuffer,
-    /// How much of the memory they are.
-    len: usize,
-}
-
-impl FrozenRecords {
-    fn new(mut memory: PooledBuffer, bytes: WrittenBytes) -> Arc<Self> {
-        let (bytes, len) = bytes.into_memory();
-        memory.put_back(bytes);
-        Arc::new(Self { memory, len })
-    }
-
-    fn as_bytes_mut(&mut self) -> &mut [u8] {
-        self.memory.bytes.get_mut(..self.len).unwrap_or_default()
-    }
 }
 
 impl RecordBytes for FrozenRecords {
     fn as_bytes(&self) -> &[u8] {
-        self.memory.bytes.get(..self.len).unwrap_or_default()
+        &self.bytes
+    }
+}
+
+impl Drop for FrozenRecords {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.memory.put_back(bytes.into_memory());
     }
 }
 
@@ -296,7 +290,10 @@ impl ProducerBatch {
             .close(producer_state(self.sequence, self.is_transactional))
             .map_err(|error| codec_failure(&error))?;
         self.records = Records::Closed {
-            frozen: FrozenRecords::new(memory, closed.bytes),
+            frozen: Arc::new(FrozenRecords {
+                bytes: closed.bytes,
+                memory,
+            }),
             uncompressed_bytes: closed.uncompressed_bytes,
             ratio: closed.compression_ratio,
         };
@@ -330,12 +327,14 @@ impl ProducerBatch {
         if let Records::Closed { frozen, .. } = &mut self.records {
             if Arc::get_mut(frozen).is_none() {
                 // A socket still writes the old bytes, which must not change under it.
-                let copy = frozen.as_bytes().to_vec();
-                *frozen = FrozenRecords::new(PooledBuffer::unpooled(0), copy.into());
+                *frozen = Arc::new(FrozenRecords {
+                    bytes: frozen.as_bytes().to_vec().into(),
+                    memory: PooledBuffer::unpooled(0),
+                });
             }
             if let Some(frozen) = Arc::get_mut(frozen) {
                 rewrite_producer_state(
-                    frozen.as_bytes_mut(),
+                    &mut frozen.bytes,
                     producer_state(self.sequence, self.is_transactional),
                 )
                 .map_err(|error| codec_failure(&error))?;
