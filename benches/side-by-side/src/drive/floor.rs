@@ -1,12 +1,12 @@
 //! What no client can beat on the same sink: one thread that encodes batches and writes them, without locks, hand-offs or
-//! memory that grows; and one that sends a record and waits for the answer.
+//! memory that grows; and one that sends a record and waits for the answer. That of many threads is in [`super::gathering`].
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use super::Work;
 use super::workload::{Options, Source};
+use super::{Work, blocking};
 use crate::Failure;
 
 /// Requests that may be unanswered at once, as with idempotence.
@@ -73,23 +73,29 @@ impl Floor {
     /// Writes a record and reads the answer.
     pub(super) fn ping_pong(
         &mut self,
-        mut source: Source<'_>,
+        source: Source<'_>,
         deadline: Instant,
     ) -> Result<Work, Failure> {
-        let mut work = Work::default();
-        let mut start = Instant::now();
-        while start < deadline {
-            self.open();
-            self.append(source.next().value);
-            self.write()?;
-            self.read()?;
-            let end = Instant::now();
-            work.sent += 1;
-            work.latencies_ns
-                .push((end - start).as_nanos().try_into().unwrap_or(u32::MAX));
-            start = end;
+        let mut failure = None;
+        let work = blocking(
+            |record| {
+                let answered = self.exchange(&[record.value]);
+                answered.map_err(|error| failure = Some(error)).is_ok()
+            },
+            source,
+            deadline,
+        );
+        failure.map_or(Ok(work), Err)
+    }
+
+    /// Writes the records in one batch, and reads the answer.
+    pub(super) fn exchange(&mut self, values: &[&[u8]]) -> Result<(), Failure> {
+        self.open();
+        for value in values {
+            self.append(value);
         }
-        Ok(work)
+        self.write()?;
+        self.read()
     }
 
     fn open(&mut self) {

@@ -3,6 +3,7 @@
 #[cfg(feature = "rivals")]
 mod confluent;
 mod floor;
+mod gathering;
 #[cfg(feature = "rivals")]
 mod kacrab;
 #[cfg(feature = "rivals")]
@@ -113,7 +114,8 @@ fn drive<C: Client>(options: &'static Options) -> Result<(), Failure> {
         }
         Mode::Idle => {
             let source = Source::new(options, 0);
-            client.on_thread(|| blocking(client, source, Instant::now() + options.warm_up));
+            let deadline = Instant::now() + options.warm_up;
+            client.on_thread(|| blocking(|record| client.send_and_wait(record), source, deadline));
             measure(options.mode, || {
                 thread::sleep(options.duration);
                 Work::default()
@@ -143,10 +145,11 @@ fn drive_floor(options: &Options) -> Result<(), Failure> {
     let mut floor = floor::Floor::connect(options)?;
     let mut run = |duration| {
         let (source, deadline) = (Source::new(options, 0), Instant::now() + duration);
-        match options.mode {
-            Mode::Callback => floor.throughput(options, source, deadline),
-            Mode::Blocking => floor.ping_pong(source, deadline),
-            _ => Err("the floor is of throughput and of blocking sends".into()),
+        match (options.mode, options.threads) {
+            (Mode::Callback, 1) => floor.throughput(options, source, deadline),
+            (Mode::Blocking, 1) => floor.ping_pong(source, deadline),
+            (Mode::Blocking, _) => gathering::run(&mut floor, options, deadline),
+            _ => Err("the floor is of one thread's throughput and of blocking sends".into()),
         }
     };
     run(options.warm_up)?;
@@ -194,17 +197,22 @@ fn measure(mode: Mode, work: impl FnOnce() -> Work) -> Result<(), Failure> {
 
 fn run_threads<C: Client>(client: &C, options: &Options, duration: Duration) -> Work {
     let deadline = Instant::now() + duration;
+    on_threads(options, |source| {
+        client.on_thread(|| match options.mode {
+            Mode::Future => with_futures(client, source, deadline),
+            Mode::Blocking => blocking(|record| client.send_and_wait(record), source, deadline),
+            _ => with_callbacks(client, source, deadline),
+        })
+    })
+}
+
+/// Does the work on each of the threads, and gives the sum.
+fn on_threads<'a>(options: &'a Options, work: impl Fn(Source<'a>) -> Work + Sync) -> Work {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..options.threads)
             .map(|thread| {
-                scope.spawn(move || {
-                    let source = Source::new(options, thread);
-                    client.on_thread(|| match options.mode {
-                        Mode::Future => with_futures(client, source, deadline),
-                        Mode::Blocking => blocking(client, source, deadline),
-                        _ => with_callbacks(client, source, deadline),
-                    })
-                })
+                let work = &work;
+                scope.spawn(move || work(Source::new(options, thread)))
             })
             .collect();
         let mut all = Work::default();
@@ -260,11 +268,16 @@ fn with_futures<C: Client>(client: &C, mut source: Source<'_>, deadline: Instant
     work
 }
 
-fn blocking<C: Client>(client: &C, mut source: Source<'_>, deadline: Instant) -> Work {
+/// Sends a record when the one before was delivered, which `send_and_wait` says.
+fn blocking<'a>(
+    mut send_and_wait: impl FnMut(Record) -> bool,
+    mut source: Source<'a>,
+    deadline: Instant,
+) -> Work {
     let mut work = Work::default();
     let mut start = Instant::now();
     while start < deadline {
-        let delivered = client.send_and_wait(source.next());
+        let delivered = send_and_wait(source.next());
         let end = Instant::now();
         let latency = (end - start).as_nanos().try_into();
         work.latencies_ns.push(latency.unwrap_or(u32::MAX));

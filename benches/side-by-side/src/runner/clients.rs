@@ -78,7 +78,7 @@ pub(super) const CLIENTS: [ClientUnderTest; 8] = [
     client("krafka", "0.28.1", JAVA_DEFAULTS, Kind::OnTokio),
     client(
         "floor",
-        "one thread that encodes and writes; a ping-pong of one record",
+        "one thread that encodes and writes; a ping-pong of one record, or of what came from many threads meanwhile",
         "batches as the scenario says, or of 16 KiB",
         Kind::Floor,
     ),

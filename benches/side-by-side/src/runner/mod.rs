@@ -145,7 +145,7 @@ fn run_scenario(
         .map(|(client, _)| Row::new(client))
         .collect();
     for round in 1..=plan.rounds {
-        for row in &mut rows {
+        for row in rows.iter_mut().filter(|row| !row.took_too_long()) {
             let Some((client, command)) = clients.iter().find(|(client, _)| row.is_of(client))
             else {
                 continue;

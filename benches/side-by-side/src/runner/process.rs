@@ -14,6 +14,9 @@ use crate::Failure;
 /// What a driver may take beyond its warm-up and its measurement: a flush, and the start of a JVM.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// Why a round does not count, and the client has no further one in its scenario.
+pub(super) const TOOK_TOO_LONG: &str = "it took too long, was killed, and not run again";
+
 /// A line of `name=number` words.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures(HashMap<String, f64>);
@@ -119,7 +122,7 @@ pub(super) fn drive(
         if Instant::now() > deadline {
             child.kill()?;
             child.wait()?;
-            return Err("it took too long, and was killed".into());
+            return Err(TOOK_TOO_LONG.into());
         }
         thread::sleep(Duration::from_millis(20));
     };

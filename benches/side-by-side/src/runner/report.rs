@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 
 use super::clients::ClientUnderTest;
-use super::process::Figures;
+use super::process::{Figures, TOOK_TOO_LONG};
 use super::scenarios::{Mode, Scenario};
 use crate::Failure;
 
@@ -27,6 +27,10 @@ impl Row {
 
     pub(super) fn is_of(&self, client: &ClientUnderTest) -> bool {
         self.client.name == client.name
+    }
+
+    pub(super) fn took_too_long(&self) -> bool {
+        self.failures.iter().any(|why| why == TOOK_TOO_LONG)
     }
 
     fn median(&self, figure: impl Fn(&Figures) -> f64) -> f64 {
