@@ -482,6 +482,15 @@ impl ProducerBatch {
         self.created
     }
 
+    /// What the batches of a partition are sorted by where they were taken from several places. The parts of a split batch
+    /// are of one age.
+    pub(crate) fn age_order(&self) -> (Instant, Option<i32>) {
+        (
+            self.created,
+            self.sequence.map(|sequence| sequence.base_sequence),
+        )
+    }
+
     /// The batch is taken for a request, which may name the topic by this id.
     pub(crate) fn mark_drained(&mut self, topic_id: Uuid, now: Instant) {
         self.topic_id = topic_id;

@@ -397,16 +397,38 @@ impl<C: KafkaClient> Sender<C> {
 
 /// Expiry and abortion: batches that end without an answer.
 impl<C: KafkaClient> Sender<C> {
-    /// Fails the batches that are older than `delivery.timeout.ms`, wherever they are.
+    /// Fails the batches that are older than `delivery.timeout.ms`, wherever they are, the oldest first, so that the callbacks
+    /// of a partition run in the order of its records.
     fn expire_batches(&mut self, now: Instant) {
-        for batch in self.accumulator.expired_batches(now) {
+        let in_flight = self.take_expired_in_flight(now);
+        let waiting = self.accumulator.expired_batches(now);
+        let mut expired: Vec<_> = in_flight
+            .into_iter()
+            .map(|batch| (batch, true))
+            .chain(waiting.into_iter().map(|batch| (batch, false)))
+            .collect();
+        expired.sort_by_key(|(batch, _)| batch.age_order());
+        for (mut batch, is_in_flight) in expired {
             let error = self.expiry_error(&batch, now);
-            self.fail_batch(batch, error, Vec::new());
+            if !is_in_flight {
+                self.fail_batch(batch, error, Vec::new());
+                continue;
+            }
+            // Even if none of its bytes have left yet, they may leave at any time from now on: the request is queued.
+            batch.mark_maybe_written();
+            if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
+                manager.handle_expired_in_flight(batch.topic_partition(), &sequence);
+            }
+            let error = self.in_transaction(error);
+            batch.complete_exceptionally(error, Vec::new());
         }
-        if self.next_in_flight_expiry.is_none_or(|expiry| expiry > now) {
-            return;
-        }
+    }
+
+    fn take_expired_in_flight(&mut self, now: Instant) -> Vec<ProducerBatch> {
         let mut expired = Vec::new();
+        if self.next_in_flight_expiry.is_none_or(|expiry| expiry > now) {
+            return expired;
+        }
         for request in self.in_flight.values_mut() {
             request.take_expired(self.config.delivery_timeout, now, &mut expired);
         }
@@ -415,15 +437,7 @@ impl<C: KafkaClient> Sender<C> {
             .values()
             .filter_map(InFlightRequest::next_expiry)
             .min();
-        for mut batch in expired {
-            // Even if none of its bytes have left yet, they may leave at any time from now on: the request is queued.
-            batch.mark_maybe_written();
-            if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
-                manager.handle_expired_in_flight(batch.topic_partition(), &sequence);
-            }
-            let error = self.in_transaction(self.expiry_error(&batch, now));
-            batch.complete_exceptionally(error, Vec::new());
-        }
+        expired
     }
 
     fn expiry_error(&self, batch: &ProducerBatch, now: Instant) -> Error {
@@ -494,6 +508,7 @@ impl<C: KafkaClient> Sender<C> {
                 taken.push(batch);
             }
         }
+        taken.sort_by_key(ProducerBatch::age_order);
         let mut records = 0;
         for batch in taken {
             if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {

@@ -366,7 +366,7 @@ fn a_late_refusal_fails_with_the_brokers_error() {
     let sent = fixture.send(0);
     fixture
         .client()
-        .respond(produce_response(0, ErrorCode::NOT_LEADER_OR_FOLLOWER, -1));
+        .respond(produce_response(0, ErrorCode::NOT_ENOUGH_REPLICAS, -1));
     // The deadline passes while the answer is on its way through poll.
     let now = fixture.time.now();
     let responses = fixture.client().poll(Duration::ZERO, now);
@@ -375,8 +375,26 @@ fn a_late_refusal_fails_with_the_brokers_error() {
     for response in responses {
         fixture.sender.handle_response(response, now);
     }
-    assert_eq!(sent.error().code(), Some(ErrorCode::NOT_LEADER_OR_FOLLOWER));
+    assert_eq!(sent.error().code(), Some(ErrorCode::NOT_ENOUGH_REPLICAS));
     assert_eq!(sent.error().delivery(), Delivery::NotWritten);
+}
+
+/// One is in flight, the other one is not, and both are too old.
+#[test]
+fn batches_that_expire_together_are_told_in_the_order_of_their_records() {
+    let mut fixture = Fixture::plain();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    for number in 0..2 {
+        let told = Arc::clone(&told);
+        let callback = Callback::new(move |_| told.lock().push(number));
+        fixture.append_with(0, b"value", Some(callback));
+        fixture.run();
+        fixture.client().backoff(NodeId(0), Duration::from_secs(60));
+        fixture.advance(1);
+    }
+    fixture.advance(1500);
+    fixture.run();
+    assert_eq!(*told.lock(), [0, 1]);
 }
 
 #[test]
