@@ -94,6 +94,12 @@ impl PartitionOutcome {
         self.code.is_none() || self.code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER
     }
 
+    /// Whether the attempt may have its effect later: the request may be under way still, or what was appended is still being
+    /// replicated. What a former leader has appended is in the log of the next one by now, or never.
+    pub(super) fn may_take_effect_later(&self) -> bool {
+        self.is_indefinite && self.code != ErrorCode::NOT_LEADER_OR_FOLLOWER
+    }
+
     pub(super) fn attempt(&self) -> Attempt {
         if self.is_indefinite {
             Attempt::Indefinite
@@ -205,11 +211,16 @@ pub(super) fn is_out_of_sequence(code: ErrorCode) -> bool {
     )
 }
 
-/// Whether a broker may have appended a batch that it answered with this code. All others are given before the append.
+/// Whether a broker may have appended a batch that it answered with this code. All others are given before the append, or
+/// where there is no log any more.
+///
+/// With `acks=all` a leader appends, waits for its followers, and says NOT_LEADER_OR_FOLLOWER too if it has lost its place
+/// meanwhile; the next leader may have what it appended (KAFKA-13574).
 fn is_indefinite(code: ErrorCode) -> bool {
     matches!(
         code,
-        ErrorCode::REQUEST_TIMED_OUT
+        ErrorCode::NOT_LEADER_OR_FOLLOWER
+            | ErrorCode::REQUEST_TIMED_OUT
             | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
             | ErrorCode::UNKNOWN_SERVER_ERROR
             | ErrorCode::KAFKA_STORAGE_ERROR
@@ -353,7 +364,7 @@ mod tests {
                 ..Default::default()
             })
         };
-        let indefinite = [-1, 7, 13, 20, 56, 9999, -7];
+        let indefinite = [-1, 6, 7, 13, 20, 56, 9999, -7];
         for number in (-10..=133).chain([9999]) {
             let code = ErrorCode::from_i16(number);
             let expected = indefinite.contains(&number) || code.name().is_none();

@@ -234,6 +234,9 @@ impl<C: KafkaClient> Sender<C> {
         );
         if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
             manager.handle_retry(batch.topic_partition(), &sequence, outcome.attempt());
+            if outcome.may_take_effect_later() {
+                manager.note_indefinite_batch();
+            }
         }
         // Brokers of version 2 hold back a transaction until the one before it has ended, which is nearly over.
         let limit = match outcome.code {

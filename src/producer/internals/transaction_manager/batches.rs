@@ -127,7 +127,12 @@ impl TransactionManager {
         self.settle(topic_partition, |entry| {
             entry.attempt_failed(sequence, attempt)
         });
-        if attempt == Attempt::Indefinite && self.is_transactional {
+    }
+
+    /// An attempt to write a batch may have its effect later. In another transaction of the same epoch it would count for that
+    /// one (reliability.md 1.3).
+    pub(crate) fn note_indefinite_batch(&self) {
+        if self.is_transactional {
             if let Ok(transaction) = self.lock().transaction() {
                 transaction.require_bump_if_possible();
             }

@@ -194,6 +194,12 @@ impl Simulation {
             10..13 if written.0.is_none() => (ErrorCode::REQUEST_TIMED_OUT, -1),
             13..15 if written.0.is_none() => (ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND, -1),
             15..16 if written.0.is_none() => (ErrorCode::UNKNOWN_SERVER_ERROR, -1),
+            // The leader loses its place while it waits for its followers, which have the batch.
+            16..20 if written.0.is_none() => {
+                self.logs[usize::try_from(partition).unwrap()].leader ^= 1;
+                self.leader_epoch += 1;
+                (ErrorCode::NOT_LEADER_OR_FOLLOWER, -1)
+            }
             _ => written,
         }
     }
