@@ -92,7 +92,6 @@ impl RecordAccumulator {
     pub(crate) fn ready(&self, cluster: &Arc<Cluster>, now: Instant) -> ReadyCheckResult {
         let mut io = self.io.lock();
         let io = &mut *io;
-        let urgent = self.is_urgent();
         let mut to_check = std::mem::take(&mut io.announcements);
         self.signal.take_announcements(&mut to_check);
         for partition in &to_check {
@@ -107,7 +106,11 @@ impl RecordAccumulator {
             io.generation += 1;
             io.recheck_places(&mut to_check);
         }
-        if self.signal.take_recheck_all() {
+        // Whoever makes it urgent sets the flag after that. Looked at in the other order, what comes between the two looks would
+        // be placed as if nothing were urgent, with the flag gone: a flush would wait for the linger.
+        let recheck_all = self.signal.take_recheck_all();
+        let urgent = self.is_urgent();
+        if recheck_all {
             io.recheck_waiting(&mut to_check);
         }
         io.take_due_timers(now, &mut to_check);
