@@ -5,10 +5,30 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::producer::internals::buffer_pool::PooledBuffer;
 use crate::producer::internals::produce_request_result::{Outcome, SplitPart};
 use crate::protocol::RecordBytes;
-use crate::record::{Compression, DecodedRecord, RecordBatch};
+use crate::record::{Compression, DecodedRecord, RECORD_BATCH_OVERHEAD, RecordBatch};
 use crate::sync::Arc;
 
 impl ProducerBatch {
+    /// Half of the batch by size, rounded up to a whole record, so that equal ones make two parts.
+    ///
+    /// What does not compress takes more bytes compressed. Were those halved, the part with the largest record would still
+    /// have room for the little that the codec adds: with a small record before it the whole batch again, for ever.
+    pub(crate) fn half(&self) -> usize {
+        let records = match &self.records {
+            Records::Closed {
+                frozen,
+                uncompressed_bytes,
+                ..
+            } => {
+                let bytes = frozen.as_bytes().len();
+                let payload = bytes.saturating_sub(RECORD_BATCH_OVERHEAD);
+                payload.min(*uncompressed_bytes)
+            }
+            Records::Open { .. } | Records::Gone => 0,
+        };
+        RECORD_BATCH_OVERHEAD + (records + self.max_record_size) / 2
+    }
+
     /// Takes the batch apart into batches of at most `size` bytes each (one record at least), which are closed for
     /// appends, keep its age and its fate so far, and own its callbacks.
     ///
@@ -55,15 +75,16 @@ impl ProducerBatch {
             }
             part.close_for_record_appends()?;
         }
-        let write_limit = size.max(record.upper_bound());
+        // A part takes its first record whatever its limit, and no other one where that is larger: what is between a record's
+        // size and its bound would let in the small one that it is to part from.
         let mut part = Self::new(NewBatch {
             partition: Arc::clone(&self.partition),
             incomplete: &self.incomplete,
             spare_thunks: &self.spare_thunks,
-            memory: PooledBuffer::unpooled(write_limit),
+            memory: PooledBuffer::unpooled(size.max(record.upper_bound())),
             compression,
             compression_ratio: 1.0,
-            write_limit,
+            write_limit: size.max(RECORD_BATCH_OVERHEAD),
             is_transactional: self.is_transactional,
             now: self.created,
         });

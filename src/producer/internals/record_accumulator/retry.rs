@@ -10,7 +10,6 @@ use crate::common::TopicPartition;
 use crate::error::{Error, Result};
 use crate::producer::internals::ProducerBatch;
 use crate::producer::internals::transaction_manager::{BatchSequence, compare_sequences};
-use crate::record::RECORD_BATCH_OVERHEAD;
 use crate::sync::{Arc, Ordering};
 
 impl RecordAccumulator {
@@ -46,7 +45,7 @@ impl RecordAccumulator {
     ) -> std::result::Result<usize, Box<(ProducerBatch, Error)>> {
         let partition = Arc::clone(batch.partition());
         let topic = partition.topic_partition().topic();
-        let target = half_of(&batch);
+        let target = batch.half();
         let sequence = batch.sequence();
         let kind = self.config.compression.kind;
         self.ratio
@@ -190,14 +189,6 @@ impl RecordAccumulator {
     ) -> Option<Arc<PartitionQueue>> {
         self.queue(topic_partition)
     }
-}
-
-/// Half of the batch's records by size, rounded up to a whole record, so that equal ones make two parts.
-fn half_of(batch: &ProducerBatch) -> usize {
-    let records = batch
-        .estimated_size_in_bytes()
-        .saturating_sub(RECORD_BATCH_OVERHEAD);
-    RECORD_BATCH_OVERHEAD + (records + batch.max_record_size()) / 2
 }
 
 /// Walks past the batches that have smaller sequences, which are all at the front; anything else comes after.

@@ -103,17 +103,32 @@ impl Fixture {
         callback: Option<Callback>,
     ) -> Result<RecordAppend> {
         let record = AppendRecord::new(0, key, Some(value), headers).unwrap();
+        self.append_record(
+            partition,
+            &record,
+            callback,
+            Some(Duration::from_millis(20)),
+        )
+    }
+
+    fn append_record(
+        &self,
+        partition: Option<i32>,
+        record: &AppendRecord<'_>,
+        callback: Option<Callback>,
+        max_block: Option<Duration>,
+    ) -> Result<RecordAppend> {
         let context = AppendContext {
             topic: self.cluster.topic(TOPIC).unwrap(),
             cluster: &self.cluster,
-            max_block: Some(Duration::from_millis(20)),
+            max_block,
             abort_for_new_batch: false,
             with_future: true,
             transactions: None,
         };
         match self
             .accumulator
-            .append(partition, &record, &mut { callback }, &context)?
+            .append(partition, record, &mut { callback }, &context)?
         {
             AppendOutcome::Appended(Joined { result, index }) => {
                 let result = result.unwrap();
@@ -193,6 +208,19 @@ fn complete(batches: Vec<ProducerBatch>) {
     for batch in batches {
         batch.complete(0, -1);
     }
+}
+
+/// Bytes that no codec makes fewer of.
+#[cfg(feature = "snappy")]
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[7]
+    };
+    (0..length).map(|_| next()).collect()
 }
 
 fn refused() -> Error {

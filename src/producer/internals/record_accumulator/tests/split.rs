@@ -107,3 +107,59 @@ fn a_batch_is_halved_until_one_record_is_left() {
     assert_eq!(single, 8);
     assert!(splits <= 7, "{splits}");
 }
+
+/// Appends the values as one batch of partition 0, and says of how many records each part is that it is split into.
+fn parts_of(config: AccumulatorConfig, values: &[&[u8]]) -> Vec<u32> {
+    let fixture = Fixture::new(config);
+    for value in values {
+        fixture
+            .append_with(Some(0), None, value, &Headers::new(), None)
+            .unwrap();
+    }
+    fixture.time.advance_ms(10);
+    fixture.ready();
+    let whole = fixture.drain(1).pop().unwrap();
+    assert_eq!(whole.record_count() as usize, values.len(), "one batch");
+    fixture
+        .accumulator
+        .split_and_reenqueue(whole, |_, _| Vec::new())
+        .unwrap();
+    let mut counts = Vec::new();
+    while let Some(part) = {
+        fixture.ready();
+        fixture.drain(1).pop()
+    } {
+        counts.push(part.record_count());
+        part.complete(0, -1);
+    }
+    counts
+}
+
+/// The room that is left for a record's size to vary is enough for a second one.
+#[test]
+fn a_small_record_parts_from_a_large_one() {
+    let (small, large): (&[u8], &[u8]) = (&[], &[1; 2000]);
+    for (values, batch_size) in [([small, large], 4096), ([large, small], 1024)] {
+        let config = AccumulatorConfig {
+            batch_size,
+            ..config()
+        };
+        assert_eq!(parts_of(config, &values), [1, 1]);
+    }
+}
+
+/// What the codec adds to bytes that do not compress is more than the small record.
+#[cfg(feature = "snappy")]
+#[test]
+fn a_small_record_parts_from_a_large_one_that_does_not_compress() {
+    let noise = noise(900_000);
+    let (small, large): (&[u8], &[u8]) = (&[1; 20], &noise);
+    for values in [[small, large], [large, small]] {
+        let config = AccumulatorConfig {
+            batch_size: MB,
+            compression: Compression::new(CompressionType::Snappy, None).unwrap(),
+            ..config()
+        };
+        assert_eq!(parts_of(config, &values), [1, 1]);
+    }
+}
