@@ -10,6 +10,7 @@ use crate::common::{Node, NodeId};
 use crate::error::{Error, Result};
 use crate::producer::internals::ProducerBatch;
 use crate::producer::internals::transaction_manager::TransactionManager;
+use crate::record::CompressionType;
 use crate::sync::{Arc, Ordering};
 
 /// What [`RecordAccumulator::drain`] took.
@@ -87,9 +88,9 @@ impl RecordAccumulator {
                 max_size.saturating_sub(size)
             };
             match self.take_head(&partition, node, room, now, transaction_manager) {
-                Head::Taken(batch) => {
-                    size += batch.estimated_size_in_bytes();
+                Head::Taken(mut batch) => {
                     has_full |= batch.is_full();
+                    size += self.real_size(&mut batch);
                     batches.push(batch);
                     again.push(partition);
                 }
@@ -115,6 +116,18 @@ impl RecordAccumulator {
             io.drained = Some(now);
         }
         batches
+    }
+
+    /// The bytes that the batch is going to take. A batch that compresses is finished for that: were requests filled by
+    /// estimates, data that compress less than those before would make one that no broker takes.
+    fn real_size(&self, batch: &mut ProducerBatch) -> usize {
+        if self.config.compression.kind != CompressionType::None {
+            if let Err(error) = batch.close_for_record_appends() {
+                // The freezing fails for the same reason, and fails the batch.
+                log::debug!("{error}");
+            }
+        }
+        batch.estimated_size_in_bytes()
     }
 
     /// Takes the head of a partition that has just been popped from its ready queue, and gives it its sequences.

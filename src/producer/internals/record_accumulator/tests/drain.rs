@@ -24,6 +24,31 @@ fn partial_drain() {
     fixture.accumulator.abort_batches(&refused());
 }
 
+/// A request is filled by what batches take, not by what data like those before would have taken.
+#[cfg(feature = "snappy")]
+#[test]
+fn a_request_is_not_filled_by_estimates() {
+    let compression = Compression::new(CompressionType::Snappy, None).unwrap();
+    let fixture = Fixture::new(AccumulatorConfig {
+        compression,
+        ..config()
+    });
+    let ratio = &fixture.accumulator.ratio;
+    ratio.set_estimation(TOPIC, CompressionType::Snappy, 0.02);
+    for partition in [0, 1] {
+        fixture.append(partition, &noise(8000));
+    }
+    fixture.time.advance_ms(10);
+    fixture.ready();
+    let first = fixture.drain_max(&[1], 4096);
+    assert_eq!(first.len(), 1);
+    assert!(first[0].estimated_size_in_bytes() > 8000);
+    let second = fixture.drain_max(&[1], 4096);
+    assert_eq!(second.len(), 1);
+    complete(first);
+    complete(second);
+}
+
 // Java: testDrainBatches; KAFKA-13834
 #[test]
 fn drain_goes_around_the_partitions() {
