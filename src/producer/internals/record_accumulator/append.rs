@@ -77,7 +77,9 @@ impl RecordAccumulator {
         context: &AppendContext<'_>,
     ) -> Result<Option<Joined>> {
         let queues = self.queues_for(context)?;
-        let place = queues.place(partition, context)?;
+        let Some(place) = queues.place(partition, context)? else {
+            return Ok(None);
+        };
         let mut state = match place.queue.state.try_lock() {
             Some(state) => state,
             None => place.wait_for_lock(context),
@@ -115,10 +117,13 @@ impl RecordAccumulator {
         callback: &mut Option<Callback>,
         context: &AppendContext<'_>,
     ) -> Result<AppendOutcome> {
-        let queues = self.queues_for(context)?;
+        let mut queues = self.queues_for(context)?;
         let mut memory = None;
         loop {
-            let place = queues.place(partition, context)?;
+            let Some(place) = queues.place(partition, context)? else {
+                queues = self.grown_queues(queues, context)?;
+                continue;
+            };
             let mut state = place.queue.state.lock();
             if !self.may_append(&place, &state, context)? {
                 continue;
@@ -141,8 +146,9 @@ impl RecordAccumulator {
             }
             let Some(memory) = memory.take() else {
                 let size = self.next_batch_size(queues, &state, record);
+                let least = self.config.batch_size.max(record.upper_bound());
                 drop(state);
-                memory = Some(self.allocate(size, context.max_block)?);
+                memory = Some(self.allocate(size, least, context.max_block)?);
                 continue;
             };
             let (appended, joined) =
@@ -156,6 +162,20 @@ impl RecordAccumulator {
     fn queues_for(&self, context: &AppendContext<'_>) -> Result<&TopicQueues> {
         let ordinal = context.topic.ordinal(|| self.topic_ordinal(context.topic));
         self.queues.get(ordinal).ok_or_else(queues_of_another)
+    }
+
+    /// The queues of a topic that has more partitions than the caller has heard of, and whose sticky choice, which all callers
+    /// share, is one of those.
+    #[cold]
+    fn grown_queues(
+        &self,
+        known: &TopicQueues,
+        context: &AppendContext<'_>,
+    ) -> Result<&TopicQueues> {
+        let newest = self.queues_of(context.topic.name());
+        newest
+            .filter(|newest| newest.partitions.len() > known.partitions.len())
+            .ok_or_else(queues_of_another)
     }
 
     /// Whether the record may join this partition now that it is locked, and need not be placed anew.
@@ -292,15 +312,18 @@ impl RecordAccumulator {
         size.max(record.upper_bound())
     }
 
-    fn allocate(&self, size: usize, max_block: Option<Duration>) -> Result<PooledBuffer> {
+    /// Who may not wait takes `least` where there is not as much as `size`. Who may does not: a backlogged partition would have
+    /// small batches in its requests from then on.
+    fn allocate(
+        &self,
+        size: usize,
+        least: usize,
+        max_block: Option<Duration>,
+    ) -> Result<PooledBuffer> {
         let Some(max_block) = max_block else {
-            return self.free.try_allocate(size);
+            let grown = self.free.try_allocate(size);
+            return grown.or_else(|_| self.free.try_allocate(least));
         };
-        if size > self.config.batch_size {
-            if let Ok(buffer) = self.free.try_allocate(size) {
-                return Ok(buffer);
-            }
-        }
         self.free.allocate(size, max_block, || {
             self.signal.recheck_all();
             self.signal.wake();
@@ -366,9 +389,14 @@ fn no_such_partition(topic: &TopicInfo, partition: i32) -> Error {
 }
 
 impl TopicQueues {
-    /// The place of a partition, or of the sticky one.
+    /// The place of a partition, or of the sticky one. Nothing where the sticky choice is of a later generation of the topic's
+    /// queues, with more partitions.
     #[inline(always)]
-    fn place(&self, partition: Option<i32>, context: &AppendContext<'_>) -> Result<Place<'_>> {
+    fn place(
+        &self,
+        partition: Option<i32>,
+        context: &AppendContext<'_>,
+    ) -> Result<Option<Place<'_>>> {
         let (number, sticky) = match partition {
             Some(partition) => (partition, None),
             // The only one: there is nothing to choose.
@@ -379,15 +407,16 @@ impl TopicQueues {
                 (sticky.partition, Some(sticky))
             }
         };
-        let queue = usize::try_from(number)
-            .ok()
-            .and_then(|index| self.partitions.get(index))
-            .ok_or_else(|| no_such_partition(context.topic, number))?;
-        Ok(Place {
-            queues: self,
-            queue,
-            sticky,
-        })
+        let index = usize::try_from(number).ok();
+        match index.and_then(|index| self.partitions.get(index)) {
+            Some(queue) => Ok(Some(Place {
+                queues: self,
+                queue,
+                sticky,
+            })),
+            None if sticky.is_some() => Ok(None),
+            None => Err(no_such_partition(context.topic, number)),
+        }
     }
 }
 

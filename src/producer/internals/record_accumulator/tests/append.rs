@@ -184,6 +184,44 @@ fn a_topic_of_one_partition_needs_no_sticky_choice() {
     fixture.accumulator.abort_batches(&refused());
 }
 
+/// The sticky choice is shared with those who know of more partitions.
+#[test]
+fn a_caller_who_has_not_heard_of_new_partitions_appends_to_them() {
+    let mut fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
+    let append = |fixture: &Fixture| fixture.try_append(None, VALUE).unwrap().partition;
+    append(&fixture);
+    let before = Arc::clone(&fixture.cluster);
+    fixture.cluster = cluster_of(&[Some(1); 40], 1);
+    let new = loop {
+        let partition = append(&fixture);
+        if partition >= 3 {
+            break partition;
+        }
+    };
+    fixture.cluster = before;
+    assert_eq!(append(&fixture), new);
+    fixture.accumulator.abort_batches(&refused());
+}
+
+/// There is memory for a batch of the usual size, and not for a larger one.
+#[test]
+fn who_may_not_wait_takes_a_batch_of_the_usual_size() {
+    let config = AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    };
+    let fixture = Fixture::with_memory(config, 64 * 1024);
+    let headers = Headers::new();
+    let record = AppendRecord::new(0, None, Some(&[1; 500]), &headers).unwrap();
+    while fixture.append_record(Some(0), &record, None, None).is_ok() {}
+    let unused = fixture.accumulator.pool().available_memory();
+    assert!(unused < 1024, "{unused}");
+    fixture.accumulator.abort_batches(&refused());
+}
+
 #[test]
 fn a_thread_returns_to_a_partition_from_another_one() {
     let fixture = Fixture::new(config());
