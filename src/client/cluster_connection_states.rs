@@ -1,7 +1,8 @@
 //! The state of the connection to each node, and when to try again. Java: `ClusterConnectionStates`, `ConnectionState`.
 //!
 //! Differs from Java: names are resolved elsewhere, so that a slow name server does not hold up the I/O thread. A node
-//! whose addresses are not known yet is `Connecting` too, under the same time-out.
+//! whose addresses are not known yet is `Connecting` too, under the same time-out. And the addresses of the less preferred
+//! family are tried last instead of never.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -172,14 +173,18 @@ impl ClusterConnectionStates {
     /// The name of a node was resolved.
     ///
     /// After a disconnect the name is resolved anew, and the address that was lost may come first again. It may be the
-    /// cause (a load balancer's dead instance, say), so another goes before it where there is one.
+    /// cause (a load balancer's dead instance, say), so another of its family goes before it where there is one.
     pub(crate) fn resolved(&mut self, id: NodeId, addresses: &[IpAddr]) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        node.addresses = filter_preferred_addresses(addresses);
-        let first = node.addresses.first().copied();
-        let is_first_used_up = node.addresses.len() > 1 && first == node.last_attempted_address;
+        node.addresses = by_preference(addresses);
+        let is_first_used_up = match *node.addresses {
+            [first, second, ..] => {
+                first.is_ipv4() == second.is_ipv4() && Some(first) == node.last_attempted_address
+            }
+            _ => false,
+        };
         node.address_index = usize::from(is_first_used_up);
     }
 
@@ -336,13 +341,12 @@ impl ClusterConnectionStates {
     }
 }
 
-/// The addresses of the same family as the first: the resolver's order says which family works here.
-fn filter_preferred_addresses(addresses: &[IpAddr]) -> Vec<IpAddr> {
-    let Some(first) = addresses.first() else {
-        return Vec::new();
-    };
-    let is_preferred = |address: &&IpAddr| address.is_ipv4() == first.is_ipv4();
-    addresses.iter().filter(is_preferred).copied().collect()
+/// IPv4 first, as the JVM has them: `localhost` is often both, and the broker there listens to IPv4 alone. The resolver's
+/// order within a family.
+fn by_preference(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let mut addresses = addresses.to_vec();
+    addresses.sort_by_key(IpAddr::is_ipv6);
+    addresses
 }
 
 #[cfg(test)]

@@ -243,17 +243,37 @@ fn a_new_host_starts_afresh() {
 
 // Java: ClientUtilsTest.testFilterPreferredAddresses.
 #[test]
-fn addresses_of_the_other_family_are_left_out() {
+fn addresses_of_the_other_family_are_tried_last() {
     let v6 = |last| IpAddr::from(Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, last));
-    assert_eq!(
-        filter_preferred_addresses(&[ip(1), v6(1), ip(2)]),
-        [ip(1), ip(2)]
-    );
-    assert_eq!(
-        filter_preferred_addresses(&[v6(1), ip(1), v6(2)]),
-        [v6(1), v6(2)]
-    );
-    assert_eq!(filter_preferred_addresses(&[]), [] as [IpAddr; 0]);
+    let (mut states, time) = states();
+    let mut next = |addresses: &[IpAddr]| {
+        states.connecting(NODE, HOST, time.now());
+        if states.needs_resolution(NODE) {
+            states.resolved(NODE, addresses);
+        }
+        let address = states.current_address(NODE);
+        states.disconnected(NODE, time.now());
+        address.unwrap()
+    };
+    let all = [v6(2), ip(2), v6(1), ip(1)];
+    assert_eq!([(); 4].map(|()| next(&all)), [ip(2), ip(1), v6(2), v6(1)]);
+    assert_eq!(next(&all), ip(2), "they were resolved anew");
+}
+
+/// The name of a broker that was lost is resolved anew. What belongs to the other family may not work here at all, and is
+/// no reason to leave the address that did.
+#[test]
+fn an_address_that_worked_is_not_left_for_the_other_family() {
+    let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
+    let (mut states, time) = states();
+    for _ in 0..2 {
+        states.connecting(NODE, HOST, time.now());
+        states.resolved(NODE, &[v6, ip(1)]);
+        assert_eq!(states.current_address(NODE), Some(ip(1)));
+        states.checking_api_versions(NODE);
+        states.ready(NODE);
+        states.disconnected(NODE, time.now());
+    }
 }
 
 // Java: ClusterConnectionStatesTest.testIsPreparingConnection.
