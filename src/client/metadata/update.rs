@@ -2,8 +2,8 @@
 //!
 //! Java: `Metadata.handleMetadataResponse`, `updateLatestMetadata`, `updatePartitionLeadership`, `MetadataSnapshot.mergeWith`.
 //!
-//! Nothing in a response is trusted: topics that were not asked for, partitions with negative or repeated numbers and
-//! brokers without an address are left out, and what is kept is no larger than the bytes that carried it.
+//! Nothing in a response is trusted: topics that were not asked for, partitions with impossible or repeated numbers and
+//! brokers without an address are left out, and what is kept is in proportion to the bytes that carried it.
 
 use super::leader_epochs::{LeaderEpochs, Verdict};
 use super::state::MetadataState;
@@ -17,6 +17,19 @@ use crate::sync::Arc;
 
 /// Brokers before 2.4 may tell the epoch of another broker's view. KAFKA-9184.
 pub(super) const FIRST_VERSION_WITH_RELIABLE_EPOCHS: i16 = 9;
+
+/// Whether one of `listed` partitions may have this number. They are numbered from 0, and the accumulator makes a queue for
+/// each up to the largest. Some may be missing: brokers before KRaft do not list partitions that never had a leader.
+fn is_possible(number: i32, listed: usize) -> bool {
+    /// However few are listed.
+    const MISSING_AT_MOST: usize = 1024;
+    /// For each that is listed.
+    const MISSING_FOR_EACH: usize = 16;
+    let limit = listed
+        .saturating_mul(MISSING_FOR_EACH)
+        .saturating_add(MISSING_AT_MOST);
+    usize::try_from(number).is_ok_and(|number| number < limit)
+}
 
 /// A response on its way into the view.
 #[derive(Debug)]
@@ -95,12 +108,12 @@ impl Update<'_> {
         let known_id = known.map_or(Uuid::ZERO, TopicInfo::id);
         let is_new_id = !topic.topic_id.is_zero() && topic.topic_id != known_id;
         let mut partitions = Vec::with_capacity(topic.partitions.len());
-        let mut negative = 0;
+        let mut impossible = 0;
         let mut refresh_reason = None;
         for partition in &topic.partitions {
             let number = partition.partition_index;
-            if number < 0 {
-                negative += 1;
+            if !is_possible(number, topic.partitions.len()) {
+                impossible += 1;
                 continue;
             }
             let epoch = (self.has_reliable_epochs && partition.leader_epoch >= 0)
@@ -123,9 +136,9 @@ impl Update<'_> {
             log::debug!("asking again about topic '{}': {code}", printable(name));
             state.refresh.request_full();
         }
-        if negative > 0 {
+        if impossible > 0 {
             log::warn!(
-                "{negative} partitions of topic '{}' with negative numbers are ignored",
+                "{impossible} partitions of topic '{}' with impossible numbers are ignored",
                 printable(name)
             );
         }
