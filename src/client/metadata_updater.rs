@@ -141,7 +141,7 @@ impl MetadataUpdater {
         if can_connect {
             return MetadataStep::Connect(node, self.config.reconnect_backoff);
         }
-        // Connected, but its queue is full: the network will report the response that makes room.
+        // Connected, and asked for its versions: the network will report the answer.
         MetadataStep::Wait(Duration::MAX)
     }
 
@@ -191,7 +191,7 @@ impl MetadataUpdater {
     /// Whether updates have failed for too long, or a broker has asked to start again.
     pub(crate) fn needs_rebootstrap(&self, now: Instant) -> bool {
         let is_overdue = self.attempts_since.is_some_and(|since| {
-            now.saturating_duration_since(since) >= self.config.rebootstrap_trigger
+            now.saturating_duration_since(since) >= self.rebootstrap_trigger()
         });
         self.can_rebootstrap() && (is_overdue || self.is_rebootstrap_required)
     }
@@ -199,7 +199,7 @@ impl MetadataUpdater {
     /// When [`needs_rebootstrap`](Self::needs_rebootstrap) will hold if no update succeeds before.
     pub(crate) fn rebootstrap_due(&self) -> Option<Instant> {
         let since = self.attempts_since.filter(|_| self.can_rebootstrap())?;
-        since.checked_add(self.config.rebootstrap_trigger)
+        since.checked_add(self.rebootstrap_trigger())
     }
 
     /// Starts again from the bootstrap nodes. The caller has closed the connections.
@@ -207,6 +207,12 @@ impl MetadataUpdater {
         self.metadata.rebootstrap();
         self.attempts_since = Some(now);
         self.is_rebootstrap_required = false;
+    }
+
+    /// As configured, but long enough for a connection to be made: with 0, which is allowed, each one would be given up at once.
+    fn rebootstrap_trigger(&self) -> Duration {
+        const LEAST: Duration = Duration::from_millis(100);
+        self.config.rebootstrap_trigger.max(LEAST)
     }
 
     fn can_rebootstrap(&self) -> bool {
