@@ -99,6 +99,16 @@ impl Write for PlaintextTransportLayer {
         self.stream.write(bytes)
     }
 
+    /// As std's `write` does and its `write_vectored` does not: a broker that is gone is an error, and no SIGPIPE, which would
+    /// end a program that has given the signal its default effect back, as command-line tools do.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let socket = SockRef::from(&self.stream);
+        self.stream
+            .try_io(|| socket.send_vectored_with_flags(slices, libc::MSG_NOSIGNAL))
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.stream.write_vectored(slices)
     }
