@@ -6,12 +6,16 @@
     reason = "a test broker or producer that fails is to fail the test"
 )]
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use kafka_producer::common::{Header, Headers};
 use kafka_producer::testing::{Action, Api, FakeBroker};
-use kafka_producer::{ErrorKind, KafkaProducer, KafkaProducerBuilder, ProducerRecord};
+use kafka_producer::{
+    ErrorKind, KafkaProducer, KafkaProducerBuilder, ProducerRecord, Serialized, Serializer,
+};
 
 const SOON: Duration = Duration::from_secs(20);
 const TOPIC: &str = "orders";
@@ -121,6 +125,57 @@ fn without_memory_the_record_comes_back() {
     assert!(sent.iter().all(|future| future.get().is_ok()));
     let last = producer.try_send(unsent.record).unwrap();
     assert_eq!(last.get().unwrap().offset(), sent.len() as i64 + 1);
+}
+
+/// Marks each record that it is asked to serialize.
+struct Marking;
+
+impl Serializer for Marking {
+    type Input = [u8];
+
+    fn serialize<'a>(
+        &self,
+        _topic: &str,
+        headers: &mut Headers,
+        data: &'a [u8],
+    ) -> Result<Serialized<'a>, Box<dyn Error + Send + Sync>> {
+        headers.remove("header").add("format", "marked");
+        Ok(data.into())
+    }
+}
+
+/// Each call serializes the record, and the one that takes it is the only one whose headers it has.
+#[test]
+fn the_headers_of_a_serializer_do_not_come_back_with_the_record() {
+    let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
+    let producer = producer(&broker)
+        .buffer_memory(64 << 10)
+        .value_serializer(Marking)
+        .build()
+        .unwrap();
+    producer.send(record("warm")).unwrap().get().unwrap();
+    let hold = broker.new_hold();
+    broker
+        .on(Api::Produce)
+        .always()
+        .then(Action::apply().hold(&hold));
+
+    let value = "v".repeat(1000);
+    let unsent = loop {
+        if let Err(unsent) = producer.try_send(record(&value)) {
+            break unsent;
+        }
+    };
+    assert_eq!(unsent.record, record(&value));
+    let unsent = producer.try_send(unsent.record).unwrap_err();
+    assert_eq!(unsent.record, record(&value));
+
+    hold.release();
+    producer.flush().unwrap();
+    let sent = producer.try_send(unsent.record).unwrap().get().unwrap();
+    let stored = &broker.records(TOPIC, 0)[usize::try_from(sent.offset()).unwrap()];
+    let headers: Vec<_> = stored.headers.iter().map(Header::key).collect();
+    assert_eq!(headers, ["format"]);
 }
 
 /// A callback that was not taken is dropped, not called: who has the record back must not hear of it twice.

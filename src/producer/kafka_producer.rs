@@ -94,8 +94,11 @@ impl KafkaProducer {
     ///
     /// # Errors
     ///
-    /// `Config` for a configuration that contradicts itself or names no broker; `Internal` when the operating system
-    /// refuses the I/O thread or its selector. No broker is waited for.
+    /// As [`KafkaProducerBuilder::build`].
+    ///
+    /// # Blocking
+    ///
+    /// While the names of `bootstrap.servers` are resolved. No broker is waited for.
     pub fn new(config: ProducerConfig) -> Result<Self> {
         KafkaProducerBuilder::new(config).build()
     }
@@ -158,12 +161,10 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// them, or the buffer is full.
     pub fn try_send<'a>(
         &self,
-        mut record: ProducerRecord<'a, KS::Input, VS::Input>,
+        record: ProducerRecord<'a, KS::Input, VS::Input>,
     ) -> Result<RecordFuture, TrySendError<'a, KS::Input, VS::Input>> {
-        match self.do_send(&mut record, None, Wait::Never, true) {
-            Ok(future) => Ok(future.unwrap_or_else(unreachable_future)),
-            Err(error) => Err(TrySendError { record, error }),
-        }
+        self.do_try_send(record, None, true)
+            .map(|future| future.unwrap_or_else(unreachable_future))
     }
 
     /// As [`send_with_callback`](Self::send_with_callback), but never blocks.
@@ -173,14 +174,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// As [`try_send`](Self::try_send); the callback is dropped without being called.
     pub fn try_send_with_callback<'a>(
         &self,
-        mut record: ProducerRecord<'a, KS::Input, VS::Input>,
+        record: ProducerRecord<'a, KS::Input, VS::Input>,
         callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
     ) -> Result<(), TrySendError<'a, KS::Input, VS::Input>> {
-        let callback = Some(Callback::new(callback));
-        match self.do_send(&mut record, callback, Wait::Never, false) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(TrySendError { record, error }),
-        }
+        self.do_try_send(record, Some(Callback::new(callback)), false)
+            .map(drop)
     }
 
     /// Sends everything now, without waiting for `linger.ms`, and waits until each record that was sent before has its

@@ -30,7 +30,7 @@ pub(super) enum Wait {
 
 /// A record that `try_send` did not take, and why.
 pub struct TrySendError<'a, K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]> {
-    /// The record, as the interceptors left it.
+    /// The record, as it was given.
     pub record: ProducerRecord<'a, K, V>,
     /// Why it was not taken: `WouldBlock` if the same call may succeed a little later.
     pub error: Error,
@@ -64,6 +64,22 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ) -> Result<()> {
         self.do_send(&mut record, None, Wait::MaxBlock, false)
             .map(drop)
+    }
+
+    /// Sends without waiting, or gives the record back as it was.
+    pub(super) fn do_try_send<'a>(
+        &self,
+        mut record: ProducerRecord<'a, KS::Input, VS::Input>,
+        callback: Option<Callback>,
+        with_future: bool,
+    ) -> Result<Option<RecordFuture>, TrySendError<'a, KS::Input, VS::Input>> {
+        // Serializers may change the headers, and will be asked again when the record comes again.
+        let headers = record.headers.clone();
+        self.do_send(&mut record, callback, Wait::Never, with_future)
+            .map_err(|error| {
+                record.headers = headers;
+                TrySendError { record, error }
+            })
     }
 
     /// Intercepts, waits for metadata, serializes, partitions, appends. Gives a future if `with_future`.
