@@ -17,7 +17,9 @@ use std::thread;
 use std::time::Duration;
 
 use kafka_producer::testing::{Action, Api, FakeBroker, TopicConfig};
-use kafka_producer::{Delivery, ErrorCode, ErrorKind, KafkaProducer, ProducerRecord};
+use kafka_producer::{
+    Delivery, ErrorCode, ErrorKind, KafkaProducer, ProducerInterceptor, ProducerRecord,
+};
 use producing::*;
 
 const ORDERS: (&str, i32) = ("orders", 0);
@@ -316,6 +318,67 @@ fn close_in_a_callback_returns_at_once() {
         producer.close(LONG).unwrap();
         assert!(broker.await_connections(0, LONG));
     }
+}
+
+/// Counts how often it is closed.
+struct Counting(Arc<AtomicUsize>);
+
+impl ProducerInterceptor for Counting {
+    fn close(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A producer that tells how often its plugins were closed.
+fn counted(broker: &FakeBroker) -> (KafkaProducer, Arc<AtomicUsize>) {
+    let closed = Arc::new(AtomicUsize::new(0));
+    let producer = record_by_record(broker)
+        .interceptor(Counting(Arc::clone(&closed)))
+        .build()
+        .unwrap();
+    (producer, closed)
+}
+
+// Java: KafkaProducerTest.testInterceptorConstructClose.
+#[test]
+fn plugins_are_closed_once_wherever_the_producer_is_closed() {
+    let broker = broker();
+    let (producer, closed) = counted(&broker);
+    producer.close(LONG).unwrap();
+    producer.close(LONG).unwrap();
+    drop(producer);
+    assert_eq!(closed.load(Ordering::SeqCst), 1, "closed and dropped");
+
+    let (producer, closed) = counted(&broker);
+    let producer = Arc::new(producer);
+    let (closer, (sender, was_closed)) = (Arc::clone(&producer), mpsc::channel());
+    let closing = move |_| {
+        let result = closer.close(FOR_EVER);
+        drop(closer);
+        sender.send(result).unwrap();
+    };
+    let record = || ProducerRecord::new("orders", "a");
+    producer.send_with_callback(record(), closing).unwrap();
+    was_closed.recv_timeout(LONG).unwrap().unwrap();
+    assert_eq!(closed.load(Ordering::SeqCst), 0, "records may be under way");
+    drop(producer);
+    assert_eq!(closed.load(Ordering::SeqCst), 1, "closed in a callback");
+
+    let (producer, closed) = counted(&broker);
+    let (last, (sender, was_dropped)) = (Arc::new(producer), mpsc::channel());
+    let hold = broker.new_hold();
+    broker.on(Api::Produce).then(Action::apply().hold(&hold));
+    let dropped = Arc::clone(&last);
+    let dropping = move |_| {
+        drop(dropped);
+        sender.send(()).unwrap();
+    };
+    last.send_with_callback(record(), dropping).unwrap();
+    drop(last);
+    hold.release();
+    was_dropped.recv_timeout(LONG).unwrap();
+    assert_eq!(closed.load(Ordering::SeqCst), 1, "dropped in a callback");
+    assert!(broker.await_connections(0, LONG));
 }
 
 // Java: KafkaProducerTest.testCloseWhenWaitingForMetadataUpdate; B19, KAFKA-6897.

@@ -31,7 +31,7 @@ pub trait Partitioner: Send + Sync {
         false
     }
 
-    /// Called once, when the producer is closed.
+    /// Called once, when the producer is closed or dropped. A `close` inside a callback leaves it to the one that follows.
     fn close(&self) {}
 }
 

@@ -55,6 +55,7 @@ pub trait ProducerInterceptor<K: RecordData + ?Sized = [u8], V: RecordData + ?Si
     ) {
     }
 
-    /// Called once, when the producer is closed.
+    /// Called once, when the producer is closed or dropped, and the last record has its outcome. A `close` inside a callback
+    /// leaves it to the one that follows. Only where the last handle is dropped inside a callback do outcomes come after it.
     fn close(&self) {}
 }

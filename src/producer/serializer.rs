@@ -52,7 +52,7 @@ pub trait Serializer: Send + Sync {
         data: &'a Self::Input,
     ) -> Result<Serialized<'a>, Box<dyn StdError + Send + Sync>>;
 
-    /// Called once, when the producer is closed.
+    /// Called once, when the producer is closed or dropped. A `close` inside a callback leaves it to the one that follows.
     fn close(&self) {}
 }
 

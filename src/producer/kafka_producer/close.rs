@@ -21,6 +21,7 @@ struct Ended {
     has_ended: Mutex<bool>,
     ended: Condvar,
     close_called: AtomicBool,
+    plugins_closed: AtomicBool,
 }
 
 impl IoThreadHandle {
@@ -54,6 +55,11 @@ impl IoThreadHandle {
     fn is_first_close(&self) -> bool {
         !self.0.close_called.swap(true, Ordering::AcqRel)
     }
+
+    /// Whether this is the first call that is to close the plugins.
+    fn is_first_to_close_plugins(&self) -> bool {
+        !self.0.plugins_closed.swap(true, Ordering::AcqRel)
+    }
 }
 
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
@@ -81,6 +87,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
         self.accumulator.signal().wake();
         if on_io_thread {
+            // The plugins are closed by whoever closes or drops the producer elsewhere, when the last record has its outcome.
             return Ok(());
         }
         let deadline = self.time.now().checked_add(timeout);
@@ -89,14 +96,19 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             self.accumulator.signal().wake();
             self.io_thread.join(None);
         }
-        if !is_first {
-            return Ok(());
-        }
         self.close_plugins();
-        self.undelivered(timeout)
+        if is_first {
+            self.undelivered(timeout)
+        } else {
+            Ok(())
+        }
     }
 
+    /// Closes the user's interceptors, serializers and partitioner, once.
     fn close_plugins(&self) {
+        if !self.io_thread.is_first_to_close_plugins() {
+            return;
+        }
         self.interceptors.close();
         let close: [&dyn Fn(); 3] = [
             &|| self.key_serializer.close(),
@@ -136,9 +148,10 @@ impl<KS: Serializer, VS: Serializer> Drop for KafkaProducer<KS, VS> {
     fn drop(&mut self) {
         if self.accumulator.io_thread().is_current() {
             // The last handle went away inside a callback. The thread cannot wait for itself, but goes on until all is
-            // delivered.
+            // delivered, with nobody left who could close the plugins then.
             self.accumulator.close();
             self.control.initiate_close();
+            self.close_plugins();
             return;
         }
         match self.close(self.close_on_drop_timeout) {
