@@ -19,6 +19,8 @@ const MAX_IN_FLIGHT_WITH_IDEMPOTENCE: usize = 5;
 
 /// The protocol counts the bytes of a name in 16 bits with a sign.
 const MAX_STRING_LENGTH: usize = 32_767;
+/// What the name of a client begins with that was given none.
+const CLIENT_ID_PREFIX: &str = "producer-";
 
 /// The longest time that Java's `int` milliseconds can say.
 const MAX_INT_MILLIS: Duration = Duration::from_millis(i32::MAX.unsigned_abs() as u64);
@@ -112,10 +114,10 @@ impl ProducerConfig {
         let (mut resolved, notes) = self.check()?;
         if !self.is_set(keys::CLIENT_ID.name) {
             resolved.client_id = Arc::from(match &resolved.transactional_id {
-                Some(id) => format!("producer-{id}"),
+                Some(id) => format!("{CLIENT_ID_PREFIX}{id}"),
                 None => {
                     let number = NEXT_CLIENT_NUMBER.fetch_add(1, Ordering::Relaxed);
-                    format!("producer-{number}")
+                    format!("{CLIENT_ID_PREFIX}{number}")
                 }
             });
         }
@@ -129,7 +131,7 @@ impl ProducerConfig {
     pub(super) fn check(&self) -> Result<(ResolvedConfig, Vec<Note>)> {
         let mut resolved = self.read()?;
         let mut notes: Vec<Note> = self.unknown.iter().map(|key| unknown(key)).collect();
-        check_names(&resolved)?;
+        self.check_names(&resolved)?;
         check_rack(&resolved)?;
         self.check_idempotence(&mut resolved, &mut notes)?;
         check_transactions(&resolved)?;
@@ -294,6 +296,11 @@ impl ProducerConfig {
                     "enable.idempotence=true is not possible: {obstacle}, or set enable.idempotence=false"
                 )))
             }
+            // As in Java: even where another key turns idempotence off.
+            _ if in_flight > MAX_IN_FLIGHT_WITH_IDEMPOTENCE => Err(config_error(format!(
+                "max.in.flight.requests.per.connection is {in_flight}, but idempotence allows at most \
+                 {MAX_IN_FLIGHT_WITH_IDEMPOTENCE}: lower it, or set enable.idempotence=false"
+            ))),
             Some(obstacle) => {
                 resolved.enable_idempotence = false;
                 notes.push(Note::info(format!(
@@ -301,10 +308,6 @@ impl ProducerConfig {
                 )));
                 Ok(())
             }
-            None if in_flight > MAX_IN_FLIGHT_WITH_IDEMPOTENCE => Err(config_error(format!(
-                "max.in.flight.requests.per.connection is {in_flight}, but idempotence allows at most \
-                 {MAX_IN_FLIGHT_WITH_IDEMPOTENCE}: lower it, or set enable.idempotence=false"
-            ))),
             None => Ok(()),
         }
     }
@@ -330,6 +333,35 @@ impl ProducerConfig {
         notes.push(Note::warning(format!(
             "delivery.timeout.ms is raised from {delivery} to {least_ms}, which is linger.ms + request.timeout.ms"
         )));
+        Ok(())
+    }
+
+    /// A request that cannot be written would be told as a broker's fault, each time.
+    fn check_names(&self, resolved: &ResolvedConfig) -> Result<()> {
+        let transactional_id = resolved.transactional_id.as_deref().unwrap_or_default();
+        // It is a part of the client's name where that is not set.
+        let prefix = match self.is_set(keys::CLIENT_ID.name) {
+            true => 0,
+            false => CLIENT_ID_PREFIX.len(),
+        };
+        let names = [
+            (&keys::CLIENT_ID, &*resolved.client_id, MAX_STRING_LENGTH),
+            (
+                &keys::TRANSACTIONAL_ID,
+                transactional_id,
+                MAX_STRING_LENGTH - prefix,
+            ),
+        ];
+        for (key, name, room) in names {
+            let length = name.len();
+            if length > room {
+                return Err(config_error(format!(
+                    "{} has {length} bytes, which is more than the {room} that a request has room for: \
+                     choose a shorter one",
+                    key.name
+                )));
+            }
+        }
         Ok(())
     }
 
@@ -373,26 +405,6 @@ impl ProducerConfig {
             }
         }
     }
-}
-
-/// A request that cannot be written would be told as a broker's fault, each time.
-fn check_names(resolved: &ResolvedConfig) -> Result<()> {
-    let transactional_id = resolved.transactional_id.as_deref().unwrap_or_default();
-    let names = [
-        (&keys::CLIENT_ID, &*resolved.client_id),
-        (&keys::TRANSACTIONAL_ID, transactional_id),
-    ];
-    for (key, name) in names {
-        let length = name.len();
-        if length > MAX_STRING_LENGTH {
-            return Err(config_error(format!(
-                "{} has {length} bytes, which is more than the {MAX_STRING_LENGTH} that a request has room for: \
-                 choose a shorter one",
-                key.name
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// Transactions rest on idempotence, be it that it was turned off by another key.

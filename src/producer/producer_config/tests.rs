@@ -292,12 +292,16 @@ fn idempotence_by_default_steps_back() {
             "{notes:?}"
         );
     }
-    // An explicit "false" needs no word, and with idempotence off there may be any number in flight.
-    assert!(notes(&[("enable.idempotence", "false"), ("acks", "1")]).is_empty());
+    // An explicit "false" needs no word, and with it there may be any number in flight.
+    let off = ("enable.idempotence", "false");
+    assert!(notes(&[off, ("acks", "1")]).is_empty());
     let many = ("max.in.flight.requests.per.connection", "6");
-    assert!(!resolved(&[("acks", "1"), many]).enable_idempotence);
-    // Since 4.0 too many in flight is an error even where idempotence is on by default.
-    refused(&[many], &["max.in.flight.requests.per.connection is 6"]);
+    assert!(!resolved(&[off, many]).enable_idempotence);
+    // Since 4.0 too many in flight is an error where idempotence is on by default, even if another key turns it off.
+    for others in [vec![], vec![("acks", "1")], vec![("retries", "0")]] {
+        let set = [others, vec![many]].concat();
+        refused(&set, &["max.in.flight.requests.per.connection is 6"]);
+    }
 }
 
 // Java: KafkaProducerTest.testDeliveryTimeoutAndLingerMsConfig.
@@ -628,11 +632,15 @@ fn transactions_need_idempotence() {
     }
     let error = ProducerConfig::from_map([("transactional.id", " ")]).unwrap_err();
     assert!(error.to_string().contains("must not be empty"), "{error}");
-    let long = "x".repeat(40_000);
-    refused(
-        &[("transactional.id", &long)],
-        &["transactional.id", "32767"],
-    );
+    // The client is named after it where it has no name of its own.
+    let named = ("client.id", "orders");
+    for (length, others, room) in [(32_759, vec![], "32758"), (32_768, vec![named], "32767")] {
+        let long = "x".repeat(length);
+        let set = [vec![("transactional.id", &*long)], others].concat();
+        refused(&set, &["transactional.id", room]);
+        let set = [&[("transactional.id", &long[1..])], &set[1..]].concat();
+        assert!(resolved(&set).transactional_id.is_some());
+    }
 }
 
 #[test]
