@@ -65,6 +65,8 @@ impl TransactionManager {
                 log::debug!("nothing was sent in the transaction, which ends without a request");
                 inner.finish_transaction(request, None, facts);
             } else {
+                // From here on, for what fails before it is sent must not turn the transaction into one to abort.
+                transaction.is_end_sent |= is_end;
                 return NextRequest::Send(request);
             }
         }
@@ -83,7 +85,7 @@ impl TransactionManager {
     /// Puts back a request that could not be sent yet.
     pub(crate) fn put_back(&self, request: TxnRequest) {
         if let Ok(transaction) = self.lock().transaction() {
-            transaction.queue.put_back(request);
+            transaction.put_back(request);
         }
     }
 
@@ -92,7 +94,7 @@ impl TransactionManager {
         let mut inner = self.lock();
         inner.find_coordinator_of(&request, &self.retry_backoff, now);
         if let Ok(transaction) = inner.transaction() {
-            transaction.queue.put_back(request);
+            transaction.put_back(request);
         }
     }
 
@@ -114,7 +116,6 @@ impl TransactionManager {
             transaction.can_bump = can_bump;
         }
         if let RequestKind::EndTxn { committed } = request.kind {
-            transaction.is_end_sent = true;
             request.result.set_may_be_done(committed);
         }
     }

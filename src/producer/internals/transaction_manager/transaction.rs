@@ -53,7 +53,7 @@ pub(super) struct Transaction {
     pub(super) partitions: HashSet<TopicPartition>,
     /// Whether the coordinator has a transaction that must be ended.
     pub(super) is_started: bool,
-    /// The coordinator was asked to end the transaction, and may have done so.
+    /// The coordinator is being asked to end the transaction, or was and may have done so.
     pub(super) is_end_sent: bool,
     /// No transaction may follow this one before the epoch is bumped.
     pub(super) bump_required: bool,
@@ -105,6 +105,15 @@ impl Transaction {
     /// epoch of its own.
     pub(super) fn note_indefinite(&mut self) {
         self.is_epoch_unsafe |= self.version == TransactionVersion::V1;
+    }
+
+    /// Puts a request back that was taken from the queue and could not be sent.
+    pub(super) fn put_back(&mut self, request: TxnRequest) {
+        let is_end = matches!(request.kind, RequestKind::EndTxn { .. });
+        if is_end && request.attempts == 0 {
+            self.is_end_sent = false;
+        }
+        self.queue.put_back(request);
     }
 
     /// Takes note of a partition that gets a record.
