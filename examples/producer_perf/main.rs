@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Without brokers in the options it starts a test broker in its own process, which keeps every record in memory. Any
-//! failed record makes the exit code 1.
+//! failed record makes the exit code 1. Java's `--print-metrics`, `--transactional-id` and `--transaction-duration-ms` are
+//! missing.
 
 #![allow(
     clippy::print_stdout,
@@ -21,7 +22,7 @@ pub(crate) mod stats;
 
 use std::error::Error;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ use kafka_producer::{KafkaProducer, ProducerRecord};
 
 use options::{Command, Options};
 use payload::Payloads;
-use stats::Stats;
+use stats::{Sent, Stats};
 
 fn main() -> ExitCode {
     let done = match options::parse(std::env::args().skip(1)) {
@@ -68,7 +69,7 @@ pub(crate) fn run(
         Some(broker)
     };
     let producer = KafkaProducer::new(options.config.clone())?;
-    let mut payloads = Payloads::new(&options.payload)?;
+    let mut payloads = Payloads::new(&options.payload, &print)?;
     if options.warmup_records > 0 {
         print(&format!(
             "Warmup first {} records. Steady state results will print after the complete test summary.",
@@ -77,11 +78,19 @@ pub(crate) fn run(
     }
     let start = Instant::now();
     let interval = options.reporting_interval;
-    let stats = Stats::new(start, options.records, options.warmup_records, interval);
+    let stats = Stats::new(start, options.records, interval);
     let shared = Arc::new((Mutex::new(stats), print));
     for number in 0..options.records {
         let value = payloads.next();
-        let (sent, size) = (Instant::now(), value.len());
+        let sent = Sent {
+            at: Instant::now(),
+            bytes: value.len(),
+            is_steady: options.warmup_records > 0 && number >= options.warmup_records,
+        };
+        if sent.is_steady && number == options.warmup_records {
+            let records = options.records - options.warmup_records;
+            lock(&shared.0).begin_steady_state(sent.at, records);
+        }
         let shared = Arc::clone(&shared);
         producer.send_with_callback(
             ProducerRecord::new(&*options.topic, value),
@@ -90,9 +99,7 @@ pub(crate) fn run(
                 if let Err(error) = &result {
                     eprintln!("{error} ({:?})", error.delivery());
                 }
-                let delivered = result.is_ok().then_some(size);
-                let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
-                stats.record(sent, Instant::now(), delivered, print);
+                lock(stats).record(&sent, Instant::now(), result.is_ok(), print);
             },
         )?;
         if let Some(early) = options.ahead(number + 1, start.elapsed()) {
@@ -101,7 +108,11 @@ pub(crate) fn run(
     }
     producer.close(Duration::MAX)?;
     let (stats, print) = &*shared;
-    let stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+    let stats = lock(stats);
     stats.print_totals(Instant::now(), print);
     Ok(stats.failed())
+}
+
+fn lock(stats: &Mutex<Stats>) -> MutexGuard<'_, Stats> {
+    stats.lock().unwrap_or_else(PoisonError::into_inner)
 }

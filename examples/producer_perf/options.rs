@@ -134,14 +134,21 @@ impl Typed {
             }
         };
         let records = self.records.ok_or("--num-records is missing")?;
-        if self.warmup_records >= records.max(1) {
+        if records == 0 {
+            return Err("--num-records is to be positive".into());
+        }
+        if self.warmup_records >= records {
             return Err("--warmup-records is to be less than --num-records".into());
+        }
+        let interval_ms = self.reporting_interval_ms.unwrap_or(5_000);
+        if interval_ms == 0 {
+            return Err("--reporting-interval is to be positive".into());
         }
         Ok(Options {
             topic: self.topic.ok_or("--topic is missing")?,
             records,
             warmup_records: self.warmup_records,
-            reporting_interval: Duration::from_millis(self.reporting_interval_ms.unwrap_or(5_000)),
+            reporting_interval: Duration::from_millis(interval_ms),
             payload,
             config,
             throughput: match self.throughput.ok_or("--throughput is missing")? {

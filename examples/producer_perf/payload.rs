@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 
 /// Where values come from.
 pub(crate) enum Payload {
@@ -29,7 +29,7 @@ enum Source {
 }
 
 impl Payloads {
-    pub(crate) fn new(payload: &Payload) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(payload: &Payload, print: &impl Fn(&str)) -> Result<Self, Box<dyn Error>> {
         let mut payloads = Self {
             source: Source::Number(String::new()),
             random: 0,
@@ -44,13 +44,17 @@ impl Payloads {
                 payloads.source = Source::Letters(letters.collect(), *size);
             }
             Payload::File { path, delimiter } => {
+                let absolute = path::absolute(path)?;
+                print(&format!("Reading payloads from: {}", absolute.display()));
                 let text = fs::read_to_string(path)
                     .map_err(|error| format!("{}: {error}", path.display()))?;
-                let lines = text.split(delimiter).filter(|line| !line.is_empty());
-                let lines: Vec<_> = lines.map(str::to_owned).collect();
-                if lines.is_empty() {
+                if text.is_empty() {
                     return Err(format!("{} has no payloads", path.display()).into());
                 }
+                // What ends with a delimiter has no payload after it; between two of them is an empty one.
+                let text = text.strip_suffix(&**delimiter).unwrap_or(&text);
+                let lines: Vec<_> = text.split(&**delimiter).map(str::to_owned).collect();
+                print(&format!("Number of records read: {}", lines.len()));
                 payloads.source = Source::Lines(lines);
             }
             Payload::Monotonic => {}

@@ -6,16 +6,27 @@ use std::time::{Duration, Instant};
 /// How many latencies are kept for the percentiles.
 const SAMPLES: u64 = 500_000;
 
-/// What was delivered, since the start, since the warm-up and since the last line.
+/// What was delivered of all records, and of those after the warm-up. The lines are of the latter when that is over.
 pub(crate) struct Stats {
-    all: Totals,
-    steady: Option<Totals>,
-    /// Records until the steady state begins.
-    warmup_left: u64,
-    window: Window,
+    all: Series,
+    steady: Option<Series>,
     reporting_interval: Duration,
-    records: u64,
     failed: u64,
+}
+
+/// A record on its way.
+#[derive(Clone, Copy)]
+pub(crate) struct Sent {
+    pub(crate) at: Instant,
+    pub(crate) bytes: usize,
+    /// It was sent after the warm-up.
+    pub(crate) is_steady: bool,
+}
+
+/// What was delivered since a moment, and since the last line.
+struct Series {
+    totals: Totals,
+    window: Window,
 }
 
 /// Counts, and a sample of the latencies.
@@ -50,66 +61,83 @@ impl Window {
 }
 
 impl Stats {
-    pub(crate) fn new(
-        start: Instant,
-        records: u64,
-        warmup_records: u64,
-        reporting_interval: Duration,
-    ) -> Self {
+    pub(crate) fn new(start: Instant, records: u64, reporting_interval: Duration) -> Self {
         Self {
-            all: Totals::new(start, records),
+            all: Series::new(start, records),
             steady: None,
-            warmup_left: warmup_records,
-            window: Window::new(start),
             reporting_interval,
-            records: records - warmup_records,
             failed: 0,
         }
     }
 
-    /// A record has its result: how many bytes were delivered, or that none were.
+    /// The warm-up is over, and this many records are sent after it.
+    pub(crate) fn begin_steady_state(&mut self, now: Instant, records: u64) {
+        self.steady = Some(Series::new(now, records));
+    }
+
+    /// A record has its result.
     pub(crate) fn record(
         &mut self,
-        sent: Instant,
+        sent: &Sent,
         now: Instant,
-        delivered: Option<usize>,
+        is_delivered: bool,
         print: &impl Fn(&str),
     ) {
-        let Some(bytes) = delivered else {
+        if !is_delivered {
             self.failed += 1;
             return;
-        };
-        let latency = now - sent;
-        self.all.add(bytes, latency);
-        if let Some(steady) = &mut self.steady {
-            steady.add(bytes, latency);
         }
-        self.window.count += 1;
-        self.window.bytes += bytes as u64;
-        self.window.latency += latency;
-        self.window.longest = self.window.longest.max(latency);
-        if now - self.window.start >= self.reporting_interval {
-            print(&self.window.line(now));
-            self.window = Window::new(now);
-        }
-        if self.warmup_left > 0 {
-            self.warmup_left -= 1;
-            if self.warmup_left == 0 {
-                print("In steady state.");
-                self.steady = Some(Totals::new(now, self.records));
+        let line = self.all.add(sent, now, self.reporting_interval);
+        match &mut self.steady {
+            None => line.iter().for_each(|line| print(line)),
+            Some(steady) if sent.is_steady => {
+                let is_first_line = steady.window.count == steady.totals.count;
+                if let Some(line) = steady.add(sent, now, self.reporting_interval) {
+                    if is_first_line {
+                        print("In steady state.");
+                    }
+                    print(&line);
+                }
             }
+            Some(_) => {}
         }
     }
 
     pub(crate) fn print_totals(&self, now: Instant, print: &impl Fn(&str)) {
-        print(&self.all.line(now, ""));
+        print(&self.all.totals.line(now, ""));
         if let Some(steady) = &self.steady {
-            print(&steady.line(now, " steady state"));
+            print(&steady.totals.line(now, " steady state"));
         }
     }
 
     pub(crate) fn failed(&self) -> u64 {
         self.failed
+    }
+}
+
+impl Series {
+    fn new(start: Instant, records: u64) -> Self {
+        Self {
+            totals: Totals::new(start, records),
+            window: Window::new(start),
+        }
+    }
+
+    /// Gives the line that is due, if one is.
+    fn add(&mut self, sent: &Sent, now: Instant, reporting_interval: Duration) -> Option<String> {
+        let latency = now - sent.at;
+        self.totals.add(sent.bytes, latency);
+        let window = &mut self.window;
+        window.count += 1;
+        window.bytes += sent.bytes as u64;
+        window.latency += latency;
+        window.longest = window.longest.max(latency);
+        if now - window.start < reporting_interval {
+            return None;
+        }
+        let line = window.line(now);
+        self.window = Window::new(now);
+        Some(line)
     }
 }
 
