@@ -37,7 +37,8 @@ struct Inner {
 pub enum ErrorKind {
     /// A configuration value is missing, malformed, out of range, or contradicts another. Java: `ConfigException`.
     Config,
-    /// A wait ended before what was waited for; [`Error::timeout`] tells what, how long, and which config bounds it.
+    /// A wait ended before what was waited for. Where it was ours and not a broker's, [`Error::timeout`] tells what, how long,
+    /// and which config bounds it.
     /// Java: `TimeoutException`.
     Timeout,
     /// No buffer memory became free within `max.block.ms`. A kind of time-out. Java: `BufferExhaustedException`.

@@ -95,7 +95,7 @@ pub(crate) trait KafkaClient {
     /// Whether the last connection to the node ended and none is being made.
     fn connection_failed(&self, node: NodeId) -> bool;
 
-    /// Queues a request, to be written by the next [`poll`](Self::poll).
+    /// Takes a request, and writes as much of it as the socket takes; [`poll`](Self::poll) writes the rest.
     ///
     /// # Errors
     ///

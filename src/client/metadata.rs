@@ -116,8 +116,8 @@ impl Metadata {
     /// Keeps `topic` for `metadata.max.idle.ms` from now. A topic that is new asks for an update at once.
     pub(crate) fn add(&self, topic: &str, now: Instant) {
         let millis = self.millis(now);
-        // Every send comes here, so a known topic must not cost the lock. If an update drops the topic as idle at this
-        // very moment, the touch is lost; the sender then finds the topic missing and adds it again.
+        // Every send that begins a batch comes here, so a known topic must not cost the lock. If an update drops the topic as
+        // idle at this very moment, the touch is lost; the sender then finds the topic missing and adds it again.
         if self.topics.load().touch(topic, millis) {
             return;
         }

@@ -24,6 +24,7 @@ use crate::common::{
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::protocol::ErrorCode;
 use crate::sync::{Arc, Mutex};
+use crate::utils::{SystemTime, Time};
 
 /// A [`Producer`] without brokers.
 ///
@@ -397,7 +398,7 @@ impl State {
         let metadata = RecordMetadata::new(
             topic_partition,
             Some(offset),
-            record.timestamp,
+            record.timestamp.or_else(|| Some(SystemTime.unix_millis())),
             size(&record.key),
             size(&record.value),
         );

@@ -151,7 +151,8 @@ impl ProducerConfig {
         keys::all()
     }
 
-    /// Checks every value, and the values against each other, as building a producer does.
+    /// Checks every value, and the values against each other, as building a producer does. Whether `bootstrap.servers` are
+    /// addresses, and can be resolved, only the building tells.
     ///
     /// # Errors
     ///
