@@ -149,9 +149,10 @@ fn watch(broker: &FakeBroker) -> Duration {
     start.elapsed()
 }
 
-/// `used` is less than 2 % of `elapsed`.
+/// `used` is less than a tenth of `elapsed`. A busy loop takes all of it; what is awake now and then takes some thousandths, or
+/// a few hundredths in a debug build on a machine that others have most of.
 fn assert_idle(used: Duration, elapsed: Duration) {
-    assert!(used * 50 < elapsed, "{used:?} of {elapsed:?}");
+    assert!(used * 10 < elapsed, "{used:?} of {elapsed:?}");
 }
 
 // I: threads and descriptors are back at the baseline.
