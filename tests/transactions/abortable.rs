@@ -261,3 +261,58 @@ fn a_record_that_is_too_large_fails_the_transaction() {
         assert_eq!(committed(&broker), everywhere(&["works"]));
     }
 }
+
+/// The coordinator has begun the transaction, and its answer was lost. A producer that does not find out fences itself off:
+/// before version 2 the coordinator refuses a new epoch in the middle of a transaction, and takes the old one away.
+#[test]
+fn a_transaction_that_was_begun_without_an_answer_is_aborted() {
+    for fails_before in [false, true] {
+        let broker = broker(1);
+        let producer = ready(&broker);
+        let rule = |action| broker.on(Api::AddPartitionsToTxn).then(action);
+        rule(Action::apply().disconnect());
+        let code = ErrorCode::COORDINATOR_LOAD_IN_PROGRESS;
+        let later = broker.on(Api::AddPartitionsToTxn).always();
+        later.then(Action::fail(code));
+        producer.begin_transaction().unwrap();
+        let sent = send(&producer, ("t", 0), "one");
+        assert!(broker.await_requests(Api::AddPartitionsToTxn, 2, LONG));
+        if fails_before {
+            let large = "v".repeat(2 << 20);
+            let refused = send(&producer, ("t", 0), &large).get_timeout(LONG);
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::RecordTooLarge);
+        }
+        std::thread::scope(|scope| {
+            let aborted = scope.spawn(|| producer.abort_transaction());
+            let asked = broker.request_count(Api::AddPartitionsToTxn);
+            assert!(broker.await_requests(Api::AddPartitionsToTxn, asked + 2, LONG));
+            broker.clear_script();
+            aborted.join().unwrap().unwrap();
+        });
+        assert!(sent.get_timeout(LONG).is_err());
+        assert_nothing_open(&broker);
+        assert_works(&broker, &producer);
+    }
+}
+
+/// The offsets are not part of what is aborted, so nobody has to know who would take them.
+#[test]
+fn an_abort_does_not_wait_for_the_coordinator_of_a_group() {
+    for version in VERSIONS {
+        let broker = broker(version);
+        let producer = transactional(&broker).max_block(millis(500));
+        let producer = producer.build().unwrap();
+        until_done(|| producer.init_transactions()).unwrap();
+        producer.begin_transaction().unwrap();
+        send(&producer, ("t", 0), "one").get_timeout(LONG).unwrap();
+        let lookups = broker.on(Api::FindCoordinator).always();
+        lookups.then(Action::fail(ErrorCode::COORDINATOR_NOT_AVAILABLE));
+        let offsets = producer.send_offsets_to_transaction(&input(1), &group());
+        assert_eq!(offsets.unwrap_err().kind(), ErrorKind::Timeout);
+        until_done(|| producer.abort_transaction()).unwrap();
+        assert_nothing_open(&broker);
+        broker.clear_script();
+        until_done(|| producer.begin_transaction()).unwrap();
+        until_done(|| producer.abort_transaction()).unwrap();
+    }
+}

@@ -67,7 +67,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # Errors
     ///
     /// - `Timeout`: no coordinator, or an earlier transaction is not ended yet. Call it again, which takes up the wait.
-    /// - `Authorization`: no right to use the id. It may be called again when the right is granted.
+    /// - `Authorization`: no right to use the id. It may be called again when the right is granted; unless there was not even
+    ///   the one to describe the id, which is fatal.
     /// - `Fenced`: another producer of the same id began a moment later. Fatal.
     /// - `UnsupportedVersion`, or what else a coordinator refuses for good. Fatal.
     /// - `IllegalState`: no `transactional.id` is set, or this was called before.

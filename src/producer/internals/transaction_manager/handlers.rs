@@ -166,6 +166,7 @@ impl Inner {
     ) {
         let reaction = reaction(&request.kind, code);
         log::debug!("{:?} was answered {code}: {reaction:?}", request.kind);
+        request.may_be_done |= may_be_ended(&request.kind, code);
         self.note_attempt(&mut request, leaves_open(code));
         match reaction {
             Reaction::FindCoordinator => {
@@ -514,6 +515,16 @@ fn leaves_open(code: ErrorCode) -> bool {
         code,
         ErrorCode::UNKNOWN_SERVER_ERROR | ErrorCode::REQUEST_TIMED_OUT
     ) || code.name().is_none()
+}
+
+/// Whether a coordinator that answers so may have written the end of the transaction all the same: its log says one of these
+/// where the followers do not follow, or it has lost its place meanwhile.
+fn may_be_ended(kind: &RequestKind, code: ErrorCode) -> bool {
+    matches!(kind, RequestKind::EndTxn { .. })
+        && matches!(
+            code,
+            ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR
+        )
 }
 
 /// The first error that decides for all partitions, or else what was said of single ones; `None` if all were added.

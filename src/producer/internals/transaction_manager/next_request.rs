@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::requests::{CoordinatorKey, RequestKind, TxnRequest};
-use super::states::State;
 use super::{TransactionManager, bodies};
 use crate::common::Node;
 use crate::protocol::RequestBody;
@@ -38,30 +37,27 @@ impl TransactionManager {
             if transaction.has_request_in_flight {
                 return NextRequest::Nothing;
             }
-            if transaction.has_new_partitions() && !state.is_error() {
+            if state.is_error() {
+                let error = last_error.unwrap_or_else(super::operations::transaction_aborted);
+                transaction.refuse_waiting(state, &error);
+            } else if transaction.has_new_partitions() {
                 transaction.enqueue_new_partitions();
             }
             let Some(first) = transaction.queue.peek() else {
                 return NextRequest::Nothing;
             };
             let is_end = matches!(first.kind, RequestKind::EndTxn { .. });
-            if is_end && !is_drained && !state.is_error() {
+            if is_end && !is_drained {
                 return NextRequest::Nothing;
             }
-            let is_lookup = matches!(first.kind, RequestKind::FindCoordinator(_));
-            let is_refused =
-                state == State::FatalError || (state == State::AbortableError && !is_lookup);
             match transaction.queue.delay(facts.now) {
-                Some(delay) if !is_refused && !delay.is_zero() => return NextRequest::Wait(delay),
+                Some(delay) if !delay.is_zero() => return NextRequest::Wait(delay),
                 _ => {}
             }
             let Some(request) = transaction.queue.pop() else {
                 return NextRequest::Nothing;
             };
-            if is_refused {
-                let error = last_error.unwrap_or_else(super::operations::transaction_aborted);
-                transaction.fail(&request, &error);
-            } else if is_end && !transaction.is_started {
+            if is_end && !transaction.is_started {
                 log::debug!("nothing was sent in the transaction, which ends without a request");
                 inner.finish_transaction(request, None, facts);
             } else {

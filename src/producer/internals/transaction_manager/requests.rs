@@ -106,6 +106,15 @@ impl TxnRequest {
         }
     }
 
+    /// Whether the coordinator may have begun the transaction for an attempt that we did not hear of.
+    pub(super) fn may_have_begun(&self) -> bool {
+        let begins = matches!(
+            self.kind,
+            RequestKind::AddPartitionsToTxn(_) | RequestKind::AddOffsetsToTxn(_)
+        );
+        begins && self.may_be_done
+    }
+
     /// Ends it without success, where nobody will look at it again.
     pub(crate) fn fail(&self, error: &Error) {
         self.result.fail(error.clone());

@@ -7,6 +7,7 @@ use hashbrown::HashSet;
 
 use super::requests::{CoordinatorKey, RequestKind, RequestQueue, TxnRequest};
 use super::result::TransactionalRequestResult;
+use super::states::State;
 use crate::common::{Node, TopicPartition};
 use crate::error::Error;
 use crate::sync::Arc;
@@ -161,20 +162,35 @@ impl Transaction {
 
     /// Forgets what was not asked of the coordinator yet: the transaction is aborted without it.
     ///
-    /// What was asked without an answer is asked again, so that it is known whether there is something to abort; unless the
-    /// epoch can be bumped, which aborts whatever there is.
+    /// What the coordinator may have begun the transaction for is asked again, so that it is known whether there is something
+    /// to abort. A bump of the epoch does not do for that: before version 2 the coordinator fences off who asks for one while
+    /// it has the transaction open.
     pub(super) fn drop_unsent(&mut self, error: &Error) {
         self.new_partitions.clear();
         let bumps = self.can_handle_abortable_error();
-        let unsent = self.queue.take(|request| {
-            matches!(
-                request.kind,
-                RequestKind::AddPartitionsToTxn(_)
-                    | RequestKind::AddOffsetsToTxn(_)
-                    | RequestKind::TxnOffsetCommit(_)
-            ) && (bumps || request.attempts == 0)
+        let unsent = self.queue.take(|request| match &request.kind {
+            // Of a group only what is dropped here needs it, and the end of the transaction would wait behind it.
+            RequestKind::FindCoordinator(CoordinatorKey::Group(_)) => true,
+            RequestKind::AddPartitionsToTxn(_)
+            | RequestKind::AddOffsetsToTxn(_)
+            | RequestKind::TxnOffsetCommit(_) => {
+                !request.may_have_begun() && (bumps || request.attempts == 0)
+            }
+            _ => false,
         });
         for request in unsent {
+            self.fail(&request, error);
+        }
+    }
+
+    /// Ends the requests that are not sent in a state of error. In one that can be aborted, who the coordinator is can be
+    /// found out still, and whether it has begun the transaction.
+    pub(super) fn refuse_waiting(&mut self, state: State, error: &Error) {
+        let refused = self.queue.take(|request| {
+            let is_lookup = matches!(request.kind, RequestKind::FindCoordinator(_));
+            state == State::FatalError || !(is_lookup || request.may_have_begun())
+        });
+        for request in refused {
             self.fail(&request, error);
         }
     }
