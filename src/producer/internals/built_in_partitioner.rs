@@ -67,6 +67,8 @@ const UNSET: u64 = u64::MAX;
 
 /// The most sticky choices of a topic.
 const MAX_SLOTS: usize = 16;
+/// A choice is in use for as many draws as this for each slot; one whose threads send as much as others is renewed sooner.
+const RECENT_ROUNDS: usize = 4;
 
 thread_local! {
     /// Which choice this thread keeps to, modulo those that a topic has.
@@ -207,11 +209,17 @@ impl BuiltInPartitioner {
     /// Draws a partition, one that no other choice is at if that is easily had.
     fn draw_choice(&self, slot: usize, topic: &TopicInfo, cluster: &Cluster) -> StickyPartition {
         let slots = self.more.get().map_or(1, |more| more.len() + 1);
+        let newest = self.generation.load(Ordering::Relaxed);
+        // Nobody renews the choice of threads that have gone, or hardly send. It must not keep the others away for ever.
+        let recent = u32::try_from(RECENT_ROUNDS * slots).unwrap_or(u32::MAX);
         let is_taken = |partition: i32| {
             let mut others = (0..slots).filter(|other| *other != slot);
             others.any(|other| {
                 let bits = self.slot(other).load(Ordering::Relaxed);
-                bits != UNSET && StickyPartition::from_bits(bits, other).partition == partition
+                let choice = StickyPartition::from_bits(bits, other);
+                bits != UNSET
+                    && choice.partition == partition
+                    && newest.wrapping_sub(choice.generation) < recent
             })
         };
         let mut partition = self.next_partition(topic, cluster);

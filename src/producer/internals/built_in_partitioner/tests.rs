@@ -196,3 +196,23 @@ fn threads_stay_together_where_there_are_few_partitions() {
     });
     assert_eq!(parted, first);
 }
+
+/// The thread that parted has ended, and nobody sticks to its choice any more.
+#[test]
+fn a_choice_that_nobody_uses_keeps_nobody_away() {
+    let (cluster, topic) = cluster(&[Some(0); 4], &["a"]);
+    let partitioner = BuiltInPartitioner::new(100, None);
+    let peek = || partitioner.peek_current_partition(&topic, &cluster);
+    in_a_thread(|| {
+        peek();
+        partitioner.part(&topic);
+        peek();
+    });
+    let mut drawn = [0; 4];
+    for _ in 0..1000 {
+        let current = in_a_thread(peek);
+        partitioner.switch_partition(current, &topic, &cluster);
+        drawn[usize::try_from(current.partition).unwrap()] += 1;
+    }
+    assert!(drawn.iter().all(|count| *count > 100), "{drawn:?}");
+}
