@@ -234,11 +234,13 @@ impl RecordAccumulator {
             };
             let with_leader = topic.partitions().iter().filter_map(|info| {
                 let index = usize::try_from(info.partition()).ok()?;
-                let queue = queues.partitions.get(index)?;
+                let queue_len = queues.partitions.get(index)?.load(self.config.batch_size);
+                let leader = info.leader()?.id();
                 Some(PartitionLoad {
                     partition: info.partition(),
-                    queue_len: queue.load(self.config.batch_size),
-                    excluded: self.is_unavailable(io, info.leader()?.id()),
+                    queue_len,
+                    // Where nothing waits, nothing would tell that the node is back.
+                    excluded: queue_len > 0 && self.is_unavailable(io, leader),
                 })
             });
             let loads: Vec<_> = with_leader.collect();

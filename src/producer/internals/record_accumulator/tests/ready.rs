@@ -147,3 +147,33 @@ fn a_leader_that_moves_takes_the_ready_partitions_along() {
     assert!(fixture.drain(1).is_empty());
     complete(fixture.drain(2));
 }
+
+/// The node took nothing for too long, and then its batches went elsewhere. When it is back, only a record can tell.
+#[test]
+fn a_node_that_nothing_waits_for_is_not_left_out() {
+    let fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::ZERO,
+        availability_timeout: Duration::from_millis(100),
+        ..config()
+    });
+    fixture.try_append(None, VALUE).unwrap();
+    fixture.ready();
+    complete(fixture.drain_max(&[1, 2], usize::MAX));
+    let late = NodeId(2);
+    for can_drain in [true, false] {
+        fixture.time.advance_ms(200);
+        let now = fixture.time.now();
+        fixture
+            .accumulator
+            .update_node_latency_stats(late, now, can_drain);
+    }
+    fixture.ready();
+    let append = |_| fixture.try_append(None, &[1; 90]).unwrap().partition;
+    let chosen: Vec<_> = (0..1000).map(append).collect();
+    // The first was chosen before.
+    let mut drawn = chosen
+        .iter()
+        .skip_while(|partition| **partition == chosen[0]);
+    assert!(drawn.any(|partition| *partition == 2));
+    fixture.accumulator.abort_batches(&refused());
+}
