@@ -1,9 +1,10 @@
 //! The producer against real Apache Kafka: one and three nodes of 4.3, one of 2.8, on loopback.
 //!
-//! A test that needs Kafka starts with `let _turn = kafka_or_skip!();`. Where `java` or `mvn` is
-//! missing it says so and passes. `KAFKA_PRODUCER_REQUIRE_KAFKA=1`, which `.ci/run` sets, makes it
-//! fail there; `=0` leaves these tests out where they could run. `--nocapture` shows the figures,
-//! and `KAFKA_PRODUCER_LONG=1` runs those at full length that are cut short otherwise.
+//! A test that needs Kafka starts with `let _turn = kafka_or_skip!();`. It runs only with
+//! `KAFKA_PRODUCER_REQUIRE_KAFKA=1`, which `.ci/run` sets, and then fails if `java` or `mvn` is
+//! missing. Otherwise it prints `ignored: ...` and passes, even where a JDK is installed.
+//! `--nocapture` shows the figures, and `KAFKA_PRODUCER_LONG=1` runs those at full length that are
+//! cut short otherwise.
 //!
 //! | promise | file |
 //! |---|---|

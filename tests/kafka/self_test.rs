@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::{
-    ConsoleConsumer, KafkaCluster, LegacyKafka, NewTopic, console_produce, dump_log, wait_until,
+    ConsoleConsumer, KafkaCluster, LegacyKafka, NewTopic, REQUIRE, console_produce, dump_log,
+    wait_until,
 };
 use crate::kafka_or_skip;
 
@@ -108,6 +109,26 @@ fn a_flipped_bit_is_an_anomaly(cluster: &KafkaCluster) {
     file.write_all_at(&[byte[0] ^ 1], 70).unwrap();
     let dump = dump_log(&[copy]);
     assert!(!dump.anomalies.is_empty(), "{dump:?}");
+}
+
+/// An installed JDK alone does not turn `cargo test` into ten minutes of Kafka.
+#[test]
+fn real_kafka_starts_only_if_the_environment_requests_it() {
+    for value in [None, Some("0"), Some("")] {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "self_test::kafka_2_8_serves", "--nocapture"])
+            .env_remove(REQUIRE)
+            .envs(value.map(|value| (REQUIRE, value)));
+        let output = command.output().unwrap();
+        let notice = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{value:?}: {notice}");
+        assert_eq!(
+            notice.trim_end(),
+            "ignored: runs with KAFKA_PRODUCER_REQUIRE_KAFKA=1, needs a JDK and Maven",
+            "{value:?}"
+        );
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The copier of the examples on real Kafka: killed again and again, while nodes are killed too, it copies each record once.
 //!
-//! Needs what `tests/kafka` needs, and is left out where that is.
+//! Runs with `KAFKA_PRODUCER_REQUIRE_KAFKA=1`, as `tests/kafka` does.
 
 #![allow(
     clippy::disallowed_methods,

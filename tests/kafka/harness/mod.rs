@@ -3,7 +3,7 @@
 //!
 //! | to do | there is |
 //! |---|---|
-//! | skip or fail where Kafka cannot run | [`kafka_or_skip!`](crate::kafka_or_skip) |
+//! | skip the test unless the environment requests Kafka | [`kafka_or_skip!`](crate::kafka_or_skip) |
 //! | a cluster, and what can happen to it | [`KafkaCluster`], [`LegacyKafka`] |
 //! | topics, leaders, end offsets, reassignment | [`Admin`](admin::Admin), in milliseconds and without a JVM |
 //! | read a topic as others see it | [`ConsoleConsumer`] |
@@ -48,8 +48,7 @@ pub(crate) use tools::{downgrade_feature, group_offsets, upgrade_feature};
 /// on a small machine time out for reasons that are not the producer's.
 pub(crate) type Turn = MutexGuard<'static, ()>;
 
-/// Waits for this test's turn; says `ignored: needs a JDK and Maven` and returns from the test
-/// where Kafka cannot run.
+/// Waits for this test's turn. Unless the environment requests real Kafka, prints `ignored: ...` and returns from the test.
 #[macro_export]
 macro_rules! kafka_or_skip {
     () => {
@@ -60,24 +59,26 @@ macro_rules! kafka_or_skip {
     };
 }
 
-/// `None` where Kafka cannot run or is not to run; a panic where it cannot and the environment
-/// requires it.
+/// The switch. Only its value `1` starts real Kafka: a JDK that happens to be installed does not.
+pub(crate) const REQUIRE: &str = "KAFKA_PRODUCER_REQUIRE_KAFKA";
+
+/// Returns `None` unless `KAFKA_PRODUCER_REQUIRE_KAFKA=1` is set.
+///
+/// # Panics
+/// If it is set and Kafka cannot run.
 pub(crate) fn turn() -> Option<Turn> {
     static TURN: Mutex<()> = Mutex::new(());
-    let wish = std::env::var("KAFKA_PRODUCER_REQUIRE_KAFKA").unwrap_or_default();
-    let notice = if wish == "0" {
-        "ignored: KAFKA_PRODUCER_REQUIRE_KAFKA=0".to_owned()
-    } else {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let Err(reason) = jars::kafka_4_3() else {
-            return Some(turn);
-        };
-        format!("ignored: needs a JDK and Maven ({reason})")
-    };
-    assert!(wish != "1", "{notice}");
-    // Not `eprintln!`: the test framework swallows that in a test that passes.
-    writeln!(std::io::stderr(), "{notice}").expect("standard error can be written");
-    None
+    if std::env::var_os(REQUIRE).is_none_or(|value| value != "1") {
+        let notice = format!("ignored: runs with {REQUIRE}=1, needs a JDK and Maven");
+        // Not `eprintln!`: the test framework swallows that in a test that passes.
+        writeln!(std::io::stderr(), "{notice}").expect("standard error can be written");
+        return None;
+    }
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Err(reason) = jars::kafka_4_3() {
+        panic!("{REQUIRE}=1 needs a JDK and Maven: {reason}");
+    }
+    Some(turn)
 }
 
 /// Whether `KAFKA_PRODUCER_LONG=1` asks for the full length of tests that are cut short otherwise.
