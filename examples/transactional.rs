@@ -103,7 +103,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         match copy(&producer, topic, next..end) {
             Ok(()) => next = end,
             // Aborted: nobody who reads committed records has seen any of it.
-            Err(error) if error.is_abortable() && aborts < ABORTS => {
+            Err(error) if error.is_aborted() && aborts < ABORTS => {
                 aborts += 1;
                 println!("once more from {next}: {error}");
             }

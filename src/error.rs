@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common::TopicPartition;
 use crate::protocol::ErrorCode;
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicBool, Ordering};
 
 /// The result of every fallible call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -28,6 +28,7 @@ struct Inner {
     delivery: Delivery,
     ends_producer: bool,
     aborts_transaction: bool,
+    transaction: Option<TransactionMark>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -41,6 +42,9 @@ pub enum ErrorKind {
     /// and which config bounds it.
     /// Java: `TimeoutException`.
     Timeout,
+    /// The wait of `get_timeout` ended before the delivery did. The record is still being sent: wait again. Sending it again
+    /// duplicates it. Java: `java.util.concurrent.TimeoutException`.
+    Pending,
     /// No buffer memory became free within `max.block.ms`. A kind of time-out. Java: `BufferExhaustedException`.
     BufferExhausted,
     /// The record, or the batch that it was in, is larger than `max.request.size`, `buffer.memory` or the broker allows.
@@ -109,6 +113,21 @@ pub struct TimeoutReason {
     pub config: Option<&'static str>,
 }
 
+/// Whether one transaction was aborted. Every error of the transaction shares it, so that an error that is looked at after the
+/// abort does not demand another.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TransactionMark(Arc<AtomicBool>);
+
+impl TransactionMark {
+    pub(crate) fn set_aborted(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 impl Error {
     /// An error without code, partition or cause, for a record that was not written.
     #[cold]
@@ -122,6 +141,7 @@ impl Error {
             delivery: Delivery::NotWritten,
             ends_producer: false,
             aborts_transaction: false,
+            transaction: None,
             source: None,
         }))
     }
@@ -170,8 +190,22 @@ impl Error {
     }
 
     /// This error, as one after which the transaction can only be aborted.
-    pub(crate) fn into_abortable(self) -> Self {
-        self.with(|inner| inner.aborts_transaction = !inner.ends_producer)
+    pub(crate) fn into_abortable(self, transaction: &TransactionMark) -> Self {
+        self.in_transaction(transaction)
+            .with(|inner| inner.aborts_transaction = !inner.ends_producer)
+    }
+
+    /// This error, as one of this transaction.
+    pub(crate) fn in_transaction(self, transaction: &TransactionMark) -> Self {
+        self.with(|inner| inner.transaction = Some(transaction.clone()))
+    }
+
+    /// This error, as one after which the same transaction can only be aborted as after `other`, if that is one.
+    pub(crate) fn abortable_like(self, other: &Self) -> Self {
+        match &other.0.transaction {
+            Some(transaction) if other.0.aborts_transaction => self.into_abortable(transaction),
+            _ => self,
+        }
     }
 
     /// This error, said of one partition.
@@ -246,15 +280,27 @@ impl Error {
         self.0.ends_producer || matches!(self.0.kind, ErrorKind::Fenced | ErrorKind::Closed)
     }
 
-    /// Whether the transaction must be aborted, after which the next one can begin.
+    /// Returns whether the transaction must be aborted, after which the next one can begin.
     ///
-    /// So it is for what fails inside a transaction and is not [fatal](Self::is_fatal): a record that was not delivered,
-    /// offsets that were not committed, a commit that was refused. Java: the same exceptions, which do not tell.
+    /// This is true for a failure inside a transaction that is not [fatal](Self::is_fatal): a record that was not delivered,
+    /// offsets that were not committed, a commit that was refused. When the transaction has been aborted, it is false, and
+    /// [`is_aborted`](Self::is_aborted) is true. Java: the same exceptions, without this distinction.
     pub fn is_abortable(&self) -> bool {
-        self.0.aborts_transaction && !self.is_fatal()
+        self.0.aborts_transaction && !self.is_fatal() && !self.is_aborted()
     }
 
-    /// Whether this is a time-out, a full buffer included.
+    /// Returns whether the transaction in which this failed has been aborted: read-committed consumers see nothing of it, and
+    /// its work can be done again in the next one.
+    ///
+    /// The same error changes from [abortable](Self::is_abortable) to aborted when `abort_transaction` succeeds. The closure
+    /// form, [`transaction`](crate::KafkaProducer::transaction), aborts by itself, so its errors are aborted already.
+    pub fn is_aborted(&self) -> bool {
+        let transaction = self.0.transaction.as_ref();
+        transaction.is_some_and(TransactionMark::is_aborted) && !self.is_fatal()
+    }
+
+    /// Returns whether this is a timeout, a full buffer included. A wait that the caller bounded with `get_timeout` is
+    /// [`Pending`](ErrorKind::Pending) instead: the operation itself has not timed out.
     pub fn is_timeout(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Timeout | ErrorKind::BufferExhausted)
     }
@@ -344,11 +390,30 @@ mod tests {
     fn what_is_fatal_is_not_abortable() {
         let error = Error::new(ErrorKind::Timeout, "late");
         assert!(!error.is_abortable());
-        let abortable = error.into_abortable();
+        let transaction = TransactionMark::default();
+        let abortable = error.into_abortable(&transaction);
         assert!(abortable.is_abortable() && !abortable.is_fatal());
         let fatal = abortable.into_fatal();
         assert!(fatal.is_fatal() && !fatal.is_abortable());
-        assert!(!fatal.into_abortable().is_abortable());
+        let fatal = fatal.into_abortable(&transaction);
+        transaction.set_aborted();
+        assert!(!fatal.is_abortable() && !fatal.is_aborted());
+    }
+
+    #[test]
+    fn an_abort_changes_every_error_of_its_transaction_and_no_other() {
+        let [first, second] = [TransactionMark::default(), TransactionMark::default()];
+        let error = || Error::new(ErrorKind::Timeout, "late");
+        let of_first = error().into_abortable(&first);
+        let like_first = error().abortable_like(&of_first);
+        let of_second = error().into_abortable(&second);
+        let unmarked = error().abortable_like(&error());
+        first.set_aborted();
+        for error in [of_first, like_first] {
+            assert!(!error.is_abortable() && error.is_aborted());
+        }
+        assert!(of_second.is_abortable() && !of_second.is_aborted());
+        assert!(!unmarked.is_abortable() && !unmarked.is_aborted());
     }
 
     #[test]

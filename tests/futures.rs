@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use kafka_producer::testing::{Action, Api, FakeBroker, TopicConfig};
-use kafka_producer::{ErrorCode, ErrorKind, ProducerRecord};
+use kafka_producer::{Delivery, ErrorCode, ErrorKind, ProducerRecord};
 use producing::*;
 
 const ORDERS: (&str, i32) = ("orders", 0);
@@ -55,7 +55,9 @@ fn a_wait_that_ends_early_says_nothing_about_the_record() {
     let future = send(&producer, ORDERS, "a");
     for timeout in [Duration::ZERO, millis(20)] {
         let error = future.get_timeout(timeout).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert_eq!(error.kind(), ErrorKind::Pending);
+        assert!(!error.is_retriable() && !error.is_timeout(), "{error:?}");
+        assert_eq!(error.delivery(), Delivery::MaybeWritten);
         let reason = error.timeout().unwrap();
         assert_eq!((reason.waited, reason.config), (timeout, None));
         assert!(!future.is_done());

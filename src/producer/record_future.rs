@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::RecordMetadata;
 use super::internals::{Outcome, ProduceRequestResult, record_result};
 use crate::common::TopicPartition;
-use crate::error::{Error, Result, TimeoutReason};
+use crate::error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 use crate::sync::{Arc, Condvar, Mutex};
 use crate::utils::{SystemTime, Time};
 
@@ -149,7 +149,8 @@ impl RecordFuture {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get), and a time-out of this wait, which says nothing about the record: it is still under way.
+    /// As [`get`](Self::get), and `Pending` if `timeout` passed first. The record is still being sent then: call this again,
+    /// and do not send the record again.
     ///
     /// # Blocking
     ///
@@ -238,7 +239,8 @@ fn wait_ended(timeout: Duration) -> Error {
         format!("the record was not delivered within the {} ms that the caller waits; it is still under way", timeout.as_millis()),
         TimeoutReason { waiting_for: "the delivery of a record", waited: timeout, config: None },
     )
-    .with_delivery(crate::error::Delivery::MaybeWritten)
+    .with_kind(ErrorKind::Pending)
+    .with_delivery(Delivery::MaybeWritten)
 }
 
 impl fmt::Debug for RecordFuture {

@@ -471,11 +471,10 @@ impl<C: KafkaClient> Sender<C> {
     /// Fails a batch that is not in flight, and with it the transaction that it is in.
     fn fail_batch(&self, batch: ProducerBatch, error: Error, by_index: Vec<(u32, Error)>) {
         let error = self.in_transaction(error);
-        let in_record = |(index, of_record): (u32, Error)| match error.is_abortable() {
-            true => (index, of_record.into_abortable()),
-            false => (index, of_record),
-        };
-        let by_index = by_index.into_iter().map(in_record).collect();
+        let by_index = by_index
+            .into_iter()
+            .map(|(index, of_record)| (index, of_record.abortable_like(&error)))
+            .collect();
         if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
             manager.handle_failed_batch(batch.topic_partition(), &sequence);
         }

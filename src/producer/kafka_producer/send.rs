@@ -513,6 +513,7 @@ fn is_api_error(error: &Error) -> bool {
         | ErrorKind::Closed
         | ErrorKind::WouldDeadlock
         | ErrorKind::WouldBlock
+        | ErrorKind::Pending
         | ErrorKind::Transaction
         | ErrorKind::Panic
         | ErrorKind::Internal => false,

@@ -23,7 +23,8 @@ use crate::sync::Arc;
 /// `isolation.level=read_committed`. One transaction is open at a time; any thread may send in it.
 ///
 /// What an error asks for it says itself: after [`is_abortable`](Error::is_abortable) the transaction must be aborted, and the
-/// next one can begin; after [`is_fatal`](Error::is_fatal) the producer must be closed; after a
+/// next one can begin; after [`is_aborted`](Error::is_aborted) the next one can begin already; after
+/// [`is_fatal`](Error::is_fatal) the producer must be closed; after a
 /// [time-out](Error::is_timeout) of one of these calls, call it again. `IllegalState`, `IllegalArgument` and
 /// `WouldDeadlock` say that the call was wrong here, and have changed nothing. The manual's page
 /// [`delivery`](crate::manual::delivery#transactions) has it in a table. [`transaction`](Self::transaction) does all of that
@@ -139,8 +140,13 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .iter()
             .map(|(topic_partition, offset)| (topic_partition.clone(), offset.clone()))
             .collect();
-        self.make_call(name, |transactions| {
+        let sent = self.make_call(name, |transactions| {
             transactions.send_offsets_to_transaction(offsets, group)
+        });
+        sent.map_err(|error| match &self.transactions {
+            // A program that aborts instead of calling this again looks at the error afterwards.
+            Some(transactions) if error.is_timeout() => transactions.in_transaction(error),
+            _ => error,
         })
     }
 
@@ -205,6 +211,25 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// Nobody has to look at the single records: one that fails makes the commit fail. The error of `body` is the program's
     /// own type, if an [`Error`] can become one.
+    ///
+    /// An error needs no abort afterwards. If it [`is_aborted`](Error::is_aborted), the same work can be done again in the
+    /// next transaction:
+    ///
+    /// ```
+    /// # use kafka_producer::{KafkaProducer, ProducerRecord, Result};
+    /// # fn pay(producer: &KafkaProducer) -> Result<()> {
+    /// let pay = || producer.transaction(|transaction| {
+    ///     transaction.send(ProducerRecord::new("debits", "17").key("alice"))?;
+    ///     transaction.send(ProducerRecord::new("credits", "17").key("bob"))
+    /// });
+    /// while let Err(error) = pay() {
+    ///     if !error.is_aborted() {
+    ///         return Err(error);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

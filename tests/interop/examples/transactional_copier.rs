@@ -208,7 +208,7 @@ impl Failed {
     /// Whether nothing of it will ever be seen, and the same producer may try again.
     fn is_aborted(&self) -> bool {
         match self {
-            Self::Kafka(error) => error.is_abortable(),
+            Self::Kafka(error) => error.is_aborted(),
             Self::OnPurpose => true,
         }
     }

@@ -304,7 +304,7 @@ impl Inner {
         let text = format!("records of the transaction were not written to {topic_partition}");
         let error = Error::new(ErrorKind::Transaction, text).for_partition(topic_partition.clone());
         if can_handle {
-            let error = error.into_abortable();
+            let error = self.abortable(error);
             self.transition_to_abortable_error(error.clone());
             return error;
         }

@@ -233,7 +233,7 @@ impl Inner {
         {
             return self.abort_by_bump(request, error, facts);
         }
-        let error = error.into_abortable();
+        let error = self.abortable(error);
         if let Ok(transaction) = self.transaction() {
             transaction.fail(&request, &error);
             transaction.require_bump_if_possible();

@@ -161,6 +161,14 @@ impl TransactionManager {
         Some((id, transaction.version))
     }
 
+    /// The error, as one of the open transaction.
+    pub(crate) fn in_transaction(&self, error: Error) -> Error {
+        match &self.lock().transaction {
+            Some(transaction) => error.in_transaction(&transaction.mark),
+            None => error,
+        }
+    }
+
     /// The current producer id and epoch, or [`ProducerIdAndEpoch::NONE`].
     #[cfg(test)]
     pub(crate) fn producer_id_and_epoch(&self) -> ProducerIdAndEpoch {
@@ -213,7 +221,7 @@ impl TransactionManager {
         match inner.state {
             State::AbortingTransaction => Some(transaction_aborted()),
             State::AbortableError => {
-                let aborted = transaction_aborted().into_abortable();
+                let aborted = inner.abortable(transaction_aborted());
                 Some(match &inner.last_error {
                     Some(cause) => aborted.caused_by(cause.clone()),
                     None => aborted,
@@ -239,7 +247,7 @@ impl TransactionManager {
             // What fails once the end is asked for was not taken for this transaction, which may be committed by now.
             Ok(transaction) if is_open && !transaction.is_end_sent => {
                 transaction.require_bump_if_possible();
-                let error = error.into_abortable();
+                let error = inner.abortable(error);
                 inner.transition_to_abortable_error(error.clone());
                 error
             }
@@ -266,6 +274,17 @@ impl Inner {
         self.state = state;
         self.accepts_records
             .store(state == State::InTransaction, Ordering::Relaxed);
+        if let (State::Ready, Some(transaction)) = (state, &mut self.transaction) {
+            transaction.renew_mark();
+        }
+    }
+
+    /// The error, as one after which the open transaction can only be aborted.
+    fn abortable(&self, error: Error) -> Error {
+        match &self.transaction {
+            Some(transaction) => error.into_abortable(&transaction.mark),
+            None => error,
+        }
     }
 
     /// # Errors

@@ -88,7 +88,9 @@ impl TransactionManager {
                 }
                 inner.transition_to(target, "abort_transaction")?;
                 let aborted = transaction_aborted();
-                inner.transaction()?.drop_unsent(&aborted);
+                let transaction = inner.transaction()?;
+                transaction.is_aborting = true;
+                transaction.drop_unsent(&aborted);
                 inner.enqueue_end_txn(false, result)
             })
     }
@@ -185,7 +187,7 @@ impl Inner {
         let error = Error::new(kind, text).caused_by(cause);
         Err(match self.state {
             State::FatalError => error.into_fatal(),
-            _ => error.into_abortable(),
+            _ => self.abortable(error),
         })
     }
 
@@ -220,6 +222,7 @@ pub(super) fn illegal_state(operation: &str, state: State) -> Error {
     let advice = match state {
         State::Uninitialized => ": call init_transactions first",
         State::Ready if operation != "init_transactions" => ": call begin_transaction first",
+        _ if operation == "init_transactions" => ": it was called before, and is called once",
         _ => "",
     };
     let text = format!("{operation} cannot be called now, because the producer is {state}{advice}");

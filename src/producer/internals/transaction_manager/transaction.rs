@@ -9,7 +9,7 @@ use super::requests::{CoordinatorKey, RequestKind, RequestQueue, TxnRequest};
 use super::result::TransactionalRequestResult;
 use super::states::State;
 use crate::common::{Node, TopicPartition};
-use crate::error::Error;
+use crate::error::{Error, TransactionMark};
 use crate::sync::Arc;
 use crate::utils::ExponentialBackoff;
 
@@ -56,6 +56,10 @@ pub(super) struct Transaction {
     pub(super) is_started: bool,
     /// The coordinator is being asked to end the transaction, or was and may have done so.
     pub(super) is_end_sent: bool,
+    /// Shared by the errors of this transaction.
+    pub(super) mark: TransactionMark,
+    /// The program aborts the transaction.
+    pub(super) is_aborting: bool,
     /// No transaction may follow this one before the epoch is bumped.
     pub(super) bump_required: bool,
     /// Something of this transaction may still be under way to the brokers, and would count for the next transaction of the
@@ -82,6 +86,8 @@ impl Transaction {
             partitions: HashSet::new(),
             is_started: false,
             is_end_sent: false,
+            mark: TransactionMark::default(),
+            is_aborting: false,
             bump_required: false,
             is_epoch_unsafe: false,
             can_bump: false,
@@ -221,6 +227,14 @@ impl Transaction {
         self.is_started = false;
         self.is_end_sent = false;
         self.version = next;
+    }
+
+    /// The next transaction can begin. Errors of the last one say that it was aborted, if it was.
+    pub(super) fn renew_mark(&mut self) {
+        let ended = std::mem::take(&mut self.mark);
+        if std::mem::take(&mut self.is_aborting) {
+            ended.set_aborted();
+        }
     }
 
     /// Forgets the coordinator and asks who it is. The first time at once; again only after waits that grow until a
