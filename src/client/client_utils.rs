@@ -6,7 +6,7 @@ use super::host_resolver::{HostLookup, SystemHostLookup};
 use super::metadata::printable;
 use crate::common::{Node, NodeId};
 use crate::error::{Error, ErrorKind};
-use crate::utils::choice;
+use crate::utils::{choice, log};
 
 const CONFIG: &str = "bootstrap.servers";
 

@@ -11,7 +11,7 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::common::NodeId;
 use crate::sync::Arc;
-use crate::utils::ExponentialBackoff;
+use crate::utils::{ExponentialBackoff, log};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionState {

@@ -25,7 +25,7 @@ use crate::common::{Cluster, ClusterBuilder, Node, TopicPartition};
 use crate::error::{Error, ErrorKind, TimeoutReason};
 use crate::protocol::messages::{MetadataRequest, MetadataResponse};
 use crate::sync::{Arc, ArcSwap, AtomicU64, Condvar, Mutex, Ordering, Snapshot};
-use crate::utils::Time;
+use crate::utils::{Time, log};
 
 pub(crate) use nodes::{node_from_wire, printable};
 use state::MetadataState;

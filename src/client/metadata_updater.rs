@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{MetadataRequest, MetadataResponse};
 use crate::sync::Arc;
-use crate::utils::choice;
+use crate::utils::{choice, log};
 
 choice! {
     /// What is done when no known broker can be reached any more (`metadata.recovery.strategy`).

@@ -33,7 +33,7 @@ use crate::error::ErrorKind;
 use crate::network::Selectable;
 use crate::protocol::ApiKey;
 use crate::sync::Arc;
-use crate::utils::{ExponentialBackoff, Time};
+use crate::utils::{ExponentialBackoff, Time, log};
 
 /// The configuration keys that the client reads, and what it is to be used for.
 #[derive(Clone, Debug)]

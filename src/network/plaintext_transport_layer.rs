@@ -9,6 +9,7 @@ use socket2::SockRef;
 
 use super::Disconnect;
 use super::transport_layer::TransportLayer;
+use crate::utils::log;
 
 /// Sizes of the kernel's buffers, in bytes. `None` leaves them to the operating system.
 #[derive(Clone, Copy, Debug, Default)]

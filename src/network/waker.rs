@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering};
+use crate::utils::{LogContext, log};
 
 /// The polling thread sleeps, or is about to: a notification ends that.
 const ASLEEP: u32 = 0;
@@ -28,6 +29,8 @@ struct Shared {
     /// Somebody counts on the next event to come soon.
     stays_awake: AtomicBool,
     notify: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
+    /// Any thread may wake, so the waker knows the producer that a log line is about.
+    log_context: Option<LogContext>,
 }
 
 impl Waker {
@@ -38,6 +41,7 @@ impl Waker {
                 state: AtomicU32::new(AWAKE),
                 stays_awake: AtomicBool::new(false),
                 notify: Box::new(notify),
+                log_context: LogContext::current(),
             }),
         }
     }
@@ -59,6 +63,7 @@ impl Waker {
         if let Err(error) = (self.shared.notify)() {
             // Without this the word would swallow every wake-up until a poll returns for another reason.
             self.replace(WOKEN, ASLEEP);
+            let _context = self.shared.log_context.as_ref().map(LogContext::enter);
             log::warn!("the I/O thread could not be woken: {error}");
         }
     }

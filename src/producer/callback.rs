@@ -5,6 +5,7 @@ use std::fmt;
 use super::RecordMetadata;
 use super::user_code::contain;
 use crate::error::Result;
+use crate::utils::log;
 
 /// Called exactly once with the fate of a record, on the I/O thread unless the send failed at once. Boxing a closure that
 /// captures nothing does not allocate.

@@ -29,7 +29,7 @@ use crate::client::Metadata;
 use crate::common::PartitionInfo;
 use crate::error::Result;
 use crate::sync::Arc;
-use crate::utils::{SystemTime, Time};
+use crate::utils::{LogContext, SystemTime, Time};
 
 /// Sends records to Kafka: appends them to batches, which one I/O thread sends.
 ///
@@ -66,6 +66,8 @@ use crate::utils::{SystemTime, Time};
 /// then fails, and is logged. Call [`close`](Self::close) to choose the time and to see the error.
 pub struct KafkaProducer<KS: Serializer = BytesSerializer, VS: Serializer = BytesSerializer> {
     client_id: Arc<str>,
+    /// Entered before anything that may log.
+    log_context: LogContext,
     max_block: Duration,
     max_request_size: usize,
     buffer_memory: usize,

@@ -9,6 +9,7 @@ use super::{Callback, ProducerRecord, RecordMetadata};
 use crate::common::Headers;
 use crate::error::{Error, Result};
 use crate::sync::Arc;
+use crate::utils::log;
 
 /// Interceptors in the order in which they are called. An empty chain costs a comparison.
 pub(crate) struct ProducerInterceptors<K: RecordData + ?Sized, V: RecordData + ?Sized>(

@@ -3,12 +3,15 @@
 use std::io;
 use std::thread;
 
+use super::log::{self, LogContext};
+
 /// Starts the library's threads, so that each has a name and none can be lost without a line in the log.
 #[derive(Debug)]
 pub(crate) struct KafkaThread;
 
 impl KafkaThread {
-    /// Runs `body` on a new thread. A panic in it is logged; whoever waits for the thread sees it end.
+    /// Runs `body` on a new thread. It has the log context of the thread that starts it. A panic in
+    /// `body` is logged; a thread that joins this one sees it end.
     ///
     /// # Errors
     ///
@@ -19,7 +22,9 @@ impl KafkaThread {
     ) -> io::Result<thread::JoinHandle<()>> {
         // The name holds the user's client.id, and std panics at a zero byte in it.
         let name = name.replace('\0', "?");
+        let context = LogContext::current();
         thread::Builder::new().name(name.clone()).spawn(move || {
+            let _context = context.as_ref().map(LogContext::enter);
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
             if outcome.is_err() {
                 log::error!("uncaught panic in thread '{name}'");

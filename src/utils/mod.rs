@@ -4,12 +4,14 @@ mod append_list;
 mod choice;
 mod exponential_backoff;
 mod kafka_thread;
+pub(crate) mod log;
 mod murmur2;
 mod prefetch;
 mod spin;
 mod time;
 mod wall_clock;
 
+pub(crate) use self::log::LogContext;
 pub(crate) use append_list::AppendList;
 pub(crate) use choice::choice;
 pub(crate) use exponential_backoff::ExponentialBackoff;

@@ -113,6 +113,21 @@ fn dependencies_have_owners() {
 }
 
 #[test]
+fn log_lines_name_their_producer() {
+    let line = "fn f() { log::warn!(\"x\"); }";
+    finds(log_lines, "src/client/a.rs", line);
+    finds(log_lines, "src/client/a.rs", "use log::warn;");
+    for import in [
+        "use crate::utils::log;",
+        "use crate::utils::{Time, log};",
+        "use super::log::{self, LogContext};",
+    ] {
+        passes(log_lines, "src/client/a.rs", &format!("{import} {line}"));
+    }
+    passes(log_lines, "src/testing/a.rs", line);
+}
+
+#[test]
 fn locks_have_one_home() {
     finds(locks, "src/client/a.rs", "use std::sync::Mutex;");
     finds(

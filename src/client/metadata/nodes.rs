@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::common::{Node, NodeId};
 use crate::protocol::messages::MetadataResponse;
+use crate::utils::log;
 
 /// A DNS name has at most 253 characters.
 const MAX_HOST_LENGTH: usize = 255;

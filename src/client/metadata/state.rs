@@ -15,6 +15,7 @@ use crate::common::{Cluster, Node, Uuid};
 use crate::error::Error;
 use crate::protocol::messages::{MetadataRequest, MetadataRequestTopic};
 use crate::sync::Arc;
+use crate::utils::log;
 
 #[derive(Debug)]
 pub(super) struct MetadataState {

@@ -14,6 +14,7 @@ use crate::common::{TopicPartition, Uuid};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{MetadataPartition, MetadataResponse, MetadataTopic};
 use crate::sync::Arc;
+use crate::utils::log;
 
 /// Brokers before 2.4 may tell the epoch of another broker's view. KAFKA-9184.
 pub(super) const FIRST_VERSION_WITH_RELIABLE_EPOCHS: i16 = 9;

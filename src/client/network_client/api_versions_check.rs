@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::network::Selectable;
 use crate::protocol::messages::ApiVersionsResponse;
 use crate::protocol::{ApiKey, ErrorCode};
+use crate::utils::log;
 
 impl<S: Selectable> NetworkClient<S> {
     /// Asks the new connections that can be written to. The state changes with the request and not before it: a node

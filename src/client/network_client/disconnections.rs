@@ -9,6 +9,7 @@ use crate::client::{ClientResponse, RequestFailure};
 use crate::common::NodeId;
 use crate::error::ErrorKind;
 use crate::network::{Disconnect, Selectable};
+use crate::utils::log;
 
 /// Why a connection ends.
 pub(super) struct Ending {

@@ -10,6 +10,7 @@ use crate::client::{ClientResponse, RequestFailure};
 use crate::common::NodeId;
 use crate::network::{NetworkReceive, Selectable};
 use crate::protocol::{ApiKey, ResponseBody, decode_response};
+use crate::utils::log;
 
 /// A broker keeps a quota by muting the connection itself, so cutting off what it asks for breaks none; it keeps a broken
 /// broker from silencing the client for the 24 days that fit in the field.

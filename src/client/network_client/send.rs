@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::network::{NetworkSend, Selectable};
 use crate::protocol::messages::{ApiVersionsRequest, MetadataRequest, ProduceRequest};
 use crate::protocol::{ApiKey, RequestBody, RequestHeader, encode_request};
+use crate::utils::log;
 
 /// SASL requests have correlation ids of their own, at the top of the range. Java: `SaslClientAuthenticator`.
 const FIRST_RESERVED_CORRELATION_ID: i32 = i32::MAX - 7;

@@ -27,6 +27,7 @@ use crate::record::{
     rewrite_producer_state,
 };
 use crate::sync::Arc;
+use crate::utils::log;
 
 /// See the module's documentation.
 pub(crate) struct ProducerBatch {

@@ -41,7 +41,7 @@ use crate::protocol::messages::{ProducePartition, ProduceRequest, ProduceTopic};
 use crate::protocol::{ApiKey, RequestBody};
 use crate::record::CompressionType;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
-use crate::utils::Time;
+use crate::utils::{Time, log};
 
 /// The first Produce version whose answers name topics by their ids alone.
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;

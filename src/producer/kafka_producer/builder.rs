@@ -124,6 +124,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
     pub fn build(self) -> Result<KafkaProducer<KS, VS>> {
         let (producer, sender) = self.assemble(selector)?;
         let ended = producer.io_thread.clone();
+        // The thread inherits it.
+        let _context = producer.log_context.enter();
         let name = format!("kafka-producer-network-thread | {}", producer.client_id);
         let spawned = KafkaThread::spawn(name, move || {
             sender.run();
@@ -144,6 +146,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         selector: impl FnOnce(&ResolvedConfig, &Arc<dyn Time>) -> Result<S>,
     ) -> Result<(KafkaProducer<KS, VS>, NetworkSender<S>)> {
         let config = self.config.resolve()?;
+        let log_context = config.log_context();
+        let _context = log_context.enter();
         let time: Arc<dyn Time> = Arc::new(SystemTime);
         let metadata = metadata(&config, &*time)?;
         let accumulator = Arc::new(accumulator(&config, &time));
@@ -160,6 +164,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         });
         let producer = KafkaProducer {
             client_id: config.client_id,
+            log_context: log_context.clone(),
             max_block: config.max_block,
             max_request_size: config.max_request_size,
             buffer_memory: config.buffer_memory,

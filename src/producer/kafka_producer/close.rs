@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::producer::Serializer;
 use crate::producer::user_code::contain;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
-use crate::utils::Time;
+use crate::utils::{Time, log};
 
 /// Whether the I/O thread has ended, and what to wait on for it.
 ///
@@ -77,6 +77,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// At most `timeout`, and until the callback that is running has returned.
     pub fn close(&self, timeout: Duration) -> Result<()> {
+        let _context = self.log_context.enter();
         let is_first = self.io_thread.is_first_close();
         self.accumulator.close();
         let on_io_thread = self.accumulator.io_thread().is_current();
@@ -146,6 +147,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
 
 impl<KS: Serializer, VS: Serializer> Drop for KafkaProducer<KS, VS> {
     fn drop(&mut self) {
+        let context = self.log_context.clone();
+        let _context = context.enter();
         if self.accumulator.io_thread().is_current() {
             // The last handle went away inside a callback. The thread cannot wait for itself, but goes on until all is
             // delivered, with nobody left who could close the plugins then.
@@ -156,7 +159,7 @@ impl<KS: Serializer, VS: Serializer> Drop for KafkaProducer<KS, VS> {
         }
         match self.close(self.close_on_drop_timeout) {
             Err(error) if error.kind() == ErrorKind::Timeout => {
-                log::warn!("[Producer clientId={}] dropped: {error}", self.client_id);
+                log::warn!("dropped: {error}");
             }
             Ok(()) | Err(_) => {}
         }

@@ -106,6 +106,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         wait: Wait,
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
+        let _context = self.log_context.enter();
         self.interceptors
             .on_send(record.reborrow(), |mut intercepted| {
                 self.send_record(&mut intercepted, callback, wait, with_future)
@@ -147,6 +148,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         error: Error,
         is_delivery: bool,
     ) -> Error {
+        let _context = self.log_context.enter();
         let partition = record.partition;
         let topic_partition = TopicPartition::new(&*record.topic, partition.unwrap_or(-1));
         let mut error = error.for_partition(topic_partition);

@@ -16,6 +16,7 @@ use crate::producer::{
     Serializer,
 };
 use crate::sync::Arc;
+use crate::utils::log;
 
 /// # Transactions
 ///
@@ -99,6 +100,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// Never: no broker hears of a transaction before its first record or offset.
     pub fn begin_transaction(&self) -> Result<()> {
+        let _context = self.log_context.enter();
         self.open_transactions("begin_transaction")?
             .begin_transaction()
     }
@@ -284,8 +286,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 
     fn log_failed_abort(&self, error: &Error) {
-        let client_id = &self.client_id;
-        log::error!("[Producer clientId={client_id}] a transaction was not aborted: {error}");
+        let _context = self.log_context.enter();
+        log::error!("a transaction was not aborted: {error}");
     }
 
     /// The transactions of an open producer.
@@ -308,6 +310,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         operation: &str,
         call: impl FnOnce(&TransactionManager) -> Result<Arc<TransactionalRequestResult>>,
     ) -> Result<()> {
+        let _context = self.log_context.enter();
         let transactions = self.open_transactions(operation)?;
         self.accumulator.io_thread().check_may_block(operation)?;
         let result = call(transactions)?;

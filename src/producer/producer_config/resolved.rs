@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::producer::config_def::{ConfigKey, config_error};
 use crate::record::Compression;
 use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::utils::{LogContext, log};
 
 /// With more requests in flight the broker, which remembers five batches of a producer, could not recognise one that
 /// is sent again.
@@ -104,6 +105,13 @@ impl Note {
     }
 }
 
+impl ResolvedConfig {
+    /// How the producer's log lines begin.
+    pub(crate) fn log_context(&self) -> LogContext {
+        LogContext::of_producer(&self.client_id, self.transactional_id.as_deref())
+    }
+}
+
 impl ProducerConfig {
     /// What the producer is built from. Logs what was changed or ignored, and takes a `client.id` where there is none.
     ///
@@ -121,8 +129,9 @@ impl ProducerConfig {
                 }
             });
         }
+        let _context = resolved.log_context().enter();
         for Note { level, text } in notes {
-            log::log!(level, "[Producer clientId={}] {text}", resolved.client_id);
+            log::log!(level, "{text}");
         }
         Ok(resolved)
     }

@@ -7,6 +7,7 @@ use crate::producer::internals::produce_request_result::{Outcome, SplitPart};
 use crate::protocol::RecordBytes;
 use crate::record::{Compression, DecodedRecord, RECORD_BATCH_OVERHEAD, RecordBatch};
 use crate::sync::Arc;
+use crate::utils::log;
 
 impl ProducerBatch {
     /// Half of the batch by size, rounded up to a whole record, so that equal ones make two parts.

@@ -12,6 +12,7 @@ use crate::producer::internals::ProducerBatch;
 use crate::producer::internals::transaction_manager::TransactionManager;
 use crate::record::CompressionType;
 use crate::sync::{Arc, Ordering};
+use crate::utils::log;
 
 /// What [`RecordAccumulator::drain`] took.
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::producer::internals::transaction_manager::{InitOutcome, ProducerIdAndEpoch};
 use crate::protocol::messages::InitProducerIdRequest;
 use crate::protocol::{RequestBody, ResponseBody};
+use crate::utils::log;
 
 impl<C: KafkaClient> Sender<C> {
     /// Asks any node for a producer id if there is none, and says how long until the next try makes sense.

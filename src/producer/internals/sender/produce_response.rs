@@ -18,6 +18,7 @@ use crate::producer::internals::transaction_manager::{
 use crate::protocol::messages::{NodeEndpoint, PartitionProduceResponse, ProduceResponse};
 use crate::protocol::{ErrorCode, ResponseBody};
 use crate::sync::Arc;
+use crate::utils::log;
 
 impl<C: KafkaClient> Sender<C> {
     pub(super) fn handle_produce_response(

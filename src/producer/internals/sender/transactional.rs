@@ -17,6 +17,7 @@ use crate::producer::internals::transaction_manager::{
 };
 use crate::protocol::{ApiKey, ResponseBody};
 use crate::sync::Arc;
+use crate::utils::log;
 
 /// The feature that says which protocol transactions follow (KIP-890).
 const TRANSACTION_VERSION: &str = "transaction.version";

@@ -8,6 +8,7 @@ use super::{Inner, TransactionManager};
 use crate::common::TopicPartition;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::ErrorCode;
+use crate::utils::log;
 
 /// How a partition goes on that awaited resolution.
 #[derive(Clone, Debug)]

@@ -24,7 +24,7 @@ use crate::protocol::messages::{
     TxnOffsetCommitResponse,
 };
 use crate::protocol::{ErrorCode, ResponseBody};
-use crate::utils::ExponentialBackoff;
+use crate::utils::{ExponentialBackoff, log};
 
 /// The longest wait for the end of the transaction before, where that is all that the first partition or offset of this one
 /// waits for: it is nearly over. Java: `ADD_PARTITIONS_RETRY_BACKOFF_MS`.

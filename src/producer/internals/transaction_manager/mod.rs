@@ -55,7 +55,7 @@ use crate::common::TopicPartition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::ErrorCode;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering};
-use crate::utils::ExponentialBackoff;
+use crate::utils::{ExponentialBackoff, log};
 
 pub(crate) use self::batches::{Resolved, ResolvedOutcome};
 pub(crate) use self::bodies::usable_versions;

@@ -6,6 +6,7 @@ use super::requests::{CoordinatorKey, RequestKind, TxnRequest};
 use super::{TransactionManager, bodies};
 use crate::common::Node;
 use crate::protocol::RequestBody;
+use crate::utils::log;
 
 /// What the sender is to do next for the transaction.
 #[derive(Debug)]

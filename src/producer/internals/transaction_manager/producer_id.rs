@@ -7,6 +7,7 @@ use super::states::State;
 use super::{InitOutcome, TransactionManager};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::ErrorCode;
+use crate::utils::log;
 
 impl TransactionManager {
     /// How long until InitProducerId may be sent to any node; `None` where there is no need to.

@@ -1,0 +1,143 @@
+//! The library's log macros: every line begins with the producer that it is about. Java: `LogContext`.
+//!
+//! A file that logs imports this module as `log`, and so cannot write a line without the prefix by mistake; `tests/tidy.rs`
+//! enforces the import.
+//!
+//! Differs from Java: a thread carries the context, not each object. The I/O thread works for one producer all its life, and
+//! [`KafkaThread`](super::KafkaThread) hands the context on to the threads that it starts. A caller's thread enters the
+//! context on the cold paths that can log.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::sync::Arc;
+
+thread_local! {
+    static CURRENT: RefCell<Option<LogContext>> = const { RefCell::new(None) };
+}
+
+/// The beginning of each log line of one producer: `[Producer clientId=..., transactionalId=...] `.
+#[derive(Clone, Debug)]
+pub(crate) struct LogContext(Arc<str>);
+
+impl LogContext {
+    pub(crate) fn of_producer(client_id: &str, transactional_id: Option<&str>) -> Self {
+        Self(Arc::from(match transactional_id {
+            Some(id) => format!("[Producer clientId={client_id}, transactionalId={id}] "),
+            None => format!("[Producer clientId={client_id}] "),
+        }))
+    }
+
+    /// Returns the context of this thread.
+    pub(crate) fn current() -> Option<Self> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Makes this the context of the thread until the guard is dropped.
+    #[must_use = "the context ends with the guard"]
+    pub(crate) fn enter(&self) -> EnteredLogContext {
+        EnteredLogContext {
+            previous: CURRENT.replace(Some(self.clone())),
+            of_this_thread: PhantomData,
+        }
+    }
+}
+
+/// Restores the context before it when dropped: a callback of one producer may call another.
+#[derive(Debug)]
+pub(crate) struct EnteredLogContext {
+    previous: Option<LogContext>,
+    of_this_thread: PhantomData<*const ()>,
+}
+
+impl Drop for EnteredLogContext {
+    fn drop(&mut self) {
+        CURRENT.set(self.previous.take());
+    }
+}
+
+/// The prefix of this thread's lines; empty without a producer, as in a `MockProducer`.
+pub(crate) fn prefix() -> Prefix {
+    Prefix(LogContext::current())
+}
+
+/// See [`prefix`].
+#[derive(Debug)]
+pub(crate) struct Prefix(Option<LogContext>);
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .as_ref()
+            .map_or(Ok(()), |context| f.write_str(&context.0))
+    }
+}
+
+/// Logs at a level that is known only at run time.
+macro_rules! at_level {
+    ($level:expr, $($text:tt)+) => {
+        ::log::log!($level, "{}{}", $crate::utils::log::prefix(), format_args!($($text)+))
+    };
+}
+
+macro_rules! at_error {
+    ($($text:tt)+) => { $crate::utils::log::log!(::log::Level::Error, $($text)+) };
+}
+
+macro_rules! at_warn {
+    ($($text:tt)+) => { $crate::utils::log::log!(::log::Level::Warn, $($text)+) };
+}
+
+macro_rules! at_info {
+    ($($text:tt)+) => { $crate::utils::log::log!(::log::Level::Info, $($text)+) };
+}
+
+macro_rules! at_debug {
+    ($($text:tt)+) => { $crate::utils::log::log!(::log::Level::Debug, $($text)+) };
+}
+
+macro_rules! at_trace {
+    ($($text:tt)+) => { $crate::utils::log::log!(::log::Level::Trace, $($text)+) };
+}
+
+pub(crate) use {
+    at_debug as debug, at_error as error, at_info as info, at_level as log, at_trace as trace,
+    at_warn as warn,
+};
+
+pub(crate) use ::log::Level;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::utils::KafkaThread;
+
+    #[test]
+    fn a_prefix_names_client_and_transaction() {
+        assert_eq!(prefix().to_string(), "");
+        let outer = LogContext::of_producer("a", Some("t")).enter();
+        assert_eq!(
+            prefix().to_string(),
+            "[Producer clientId=a, transactionalId=t] "
+        );
+        {
+            let _inner = LogContext::of_producer("b", None).enter();
+            assert_eq!(prefix().to_string(), "[Producer clientId=b] ");
+        }
+        assert!(prefix().to_string().contains("clientId=a"));
+        drop(outer);
+        assert_eq!(prefix().to_string(), "");
+    }
+
+    #[test]
+    fn a_thread_inherits_the_context_of_its_parent() {
+        let _context = LogContext::of_producer("parent", None).enter();
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let thread = KafkaThread::spawn("child".to_owned(), move || {
+            sender.send(prefix().to_string()).unwrap();
+        });
+        assert_eq!(receiver.recv().unwrap(), "[Producer clientId=parent] ");
+        thread.unwrap().join().unwrap();
+    }
+}

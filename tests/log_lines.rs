@@ -1,0 +1,148 @@
+//! What the log says: every line names its producer.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test broker or producer that fails is to fail the test"
+)]
+
+use std::error::Error as StdError;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
+
+use kafka_producer::common::NodeId;
+use kafka_producer::testing::{Action, Api, FakeBroker};
+use kafka_producer::{
+    ErrorCode, KafkaProducer, KafkaProducerBuilder, ProducerInterceptor, ProducerRecord,
+};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+const TOPIC: &str = "orders";
+const SOON: Duration = Duration::from_secs(20);
+
+/// A line of this library's producers; the test broker's are left out.
+#[derive(Clone, Debug)]
+struct Line {
+    level: Level,
+    text: String,
+}
+
+static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+
+fn lines() -> MutexGuard<'static, Vec<Line>> {
+    LINES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Capture;
+
+impl Log for Capture {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let target = record.target();
+        if target.starts_with("kafka_producer::") && !target.contains("::testing") {
+            lines().push(Line {
+                level: record.level(),
+                text: record.args().to_string(),
+            });
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn capture() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        log::set_logger(&Capture).unwrap();
+        log::set_max_level(LevelFilter::Trace);
+    });
+}
+
+/// The lines so far that begin with this.
+fn lines_of(prefix: &str) -> Vec<Line> {
+    let all = lines();
+    let of_producer = all.iter().filter(|line| line.text.starts_with(prefix));
+    of_producer.cloned().collect()
+}
+
+fn producer(broker: &FakeBroker, client_id: &str) -> KafkaProducerBuilder {
+    KafkaProducer::builder()
+        .bootstrap_servers(&broker.bootstrap_servers())
+        .client_id(client_id)
+        .linger(Duration::ZERO)
+        .retry_backoff(Duration::from_millis(5))
+        .reconnect_backoff(Duration::from_millis(5))
+        .max_block(SOON)
+}
+
+/// Refuses everything.
+struct Refuser;
+
+impl ProducerInterceptor for Refuser {
+    fn on_send(&self, _: &mut ProducerRecord<'_>) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        Err("refused".into())
+    }
+}
+
+/// Callers, the I/O thread and the resolver's thread log; so do the configuration, callbacks, interceptors and
+/// transactions.
+#[test]
+fn every_line_names_the_client_and_its_transactions() {
+    capture();
+    let broker = FakeBroker::builder()
+        .nodes(2)
+        .topic(TOPIC, 2)
+        .start()
+        .unwrap();
+    let port = broker.port(NodeId(1)).unwrap();
+    broker.advertise(NodeId(1), "localhost", port).unwrap();
+    let producer = producer(&broker, "every")
+        .transactional_id("t-1")
+        .set("linger.mss", "5")
+        .unwrap()
+        .interceptor(Refuser)
+        .build()
+        .unwrap();
+    producer.init_transactions().unwrap();
+    producer.begin_transaction().unwrap();
+    broker
+        .on(Api::Produce)
+        .then(Action::fail(ErrorCode::NOT_ENOUGH_REPLICAS));
+    broker.on(Api::Produce).then(Action::apply().disconnect());
+    for partition in 0..2 {
+        let record = ProducerRecord::new(TOPIC, "value").partition(partition);
+        producer
+            .send_with_callback(record, |_| panic!("on purpose"))
+            .unwrap();
+    }
+    producer.commit_transaction().unwrap();
+    let refused: Result<(), kafka_producer::Error> =
+        producer.transaction(|_| Err(producer.partitions_for("no such name").unwrap_err()));
+    refused.unwrap_err();
+    drop(producer);
+
+    let seen = lines_of("");
+    let nameless: Vec<_> = seen
+        .iter()
+        .filter(|line| !line.text.starts_with("[Producer clientId="))
+        .collect();
+    assert!(nameless.is_empty(), "{nameless:#?}");
+    let own = lines_of("[Producer clientId=every, transactionalId=t-1] ");
+    for part in [
+        "unknown configuration key linger.mss",
+        "an interceptor failed",
+        "a callback panicked: on purpose",
+        "producer id set to",
+        "answered NOT_ENOUGH_REPLICAS",
+        "the producer's I/O thread has ended",
+    ] {
+        assert!(
+            own.iter().any(|line| line.text.contains(part)),
+            "{part}: {own:#?}"
+        );
+    }
+    assert!(own.iter().any(|line| line.level == Level::Warn));
+}
