@@ -42,7 +42,7 @@ pub(crate) enum DefaultValue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     Any,
-    /// A text of at least one character that is not a blank.
+    /// A text of at least one character above U+0020.
     NonEmpty,
     AtLeast(i64),
     Between(i64, i64),
@@ -121,12 +121,12 @@ impl ConfigKey {
             Kind::Boolean => self.boolean(text).map(drop),
             Kind::Int | Kind::Long => self.number(text).map(drop),
             Kind::String | Kind::Class => self.choice(text).map(drop),
-            Kind::List => Ok(()),
+            Kind::List => self.list(text).map(drop),
         }
     }
 
     pub(crate) fn boolean(&self, text: &str) -> Result<bool> {
-        let text = text.trim();
+        let text = trim(text);
         if text.eq_ignore_ascii_case("true") {
             Ok(true)
         } else if text.eq_ignore_ascii_case("false") {
@@ -137,7 +137,7 @@ impl ConfigKey {
     }
 
     pub(crate) fn number(&self, text: &str) -> Result<i64> {
-        let text = text.trim();
+        let text = trim(text);
         let bits = if self.kind == Kind::Int { 32 } else { 64 };
         let number: Option<i64> = match self.kind {
             Kind::Int => text.parse::<i32>().ok().map(i64::from),
@@ -167,7 +167,7 @@ impl ConfigKey {
 
     /// The text without blanks around it; one of the allowed ones where the key allows only some.
     pub(crate) fn choice<'t>(&self, text: &'t str) -> Result<&'t str> {
-        let text = text.trim();
+        let text = trim(text);
         if self.rule == Rule::NonEmpty && text.is_empty() {
             return Err(self.invalid(text, "must not be empty"));
         }
@@ -187,11 +187,23 @@ impl ConfigKey {
         }
     }
 
-    /// The elements of a comma separated list. The empty text is the empty list.
-    pub(crate) fn list<'t>(&self, text: &'t str) -> Vec<&'t str> {
-        match text.trim() {
-            "" => Vec::new(),
-            text => text.split(',').map(str::trim).collect(),
+    /// Splits a comma-separated list. An empty text is the empty list.
+    ///
+    /// # Errors
+    ///
+    /// If an element is empty: it may have been the value of a variable that was not set.
+    pub(crate) fn list<'t>(&self, text: &'t str) -> Result<Vec<&'t str>> {
+        let text = trim(text);
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let elements: Vec<_> = text.split(',').map(trim_element).collect();
+        match elements.iter().position(|element| element.is_empty()) {
+            Some(index) => Err(self.invalid(
+                text,
+                format_args!("element {} of the list is empty", index + 1),
+            )),
+            None => Ok(elements),
         }
     }
 
@@ -202,6 +214,19 @@ impl ConfigKey {
             self.name
         ))
     }
+}
+
+/// Removes the blanks around a value: everything up to U+0020. Java: `String.trim`.
+///
+/// Blanks beyond that belong to the value. Two values of `transactional.id` that differ in a no-break space are two
+/// identities to every other client.
+pub(crate) fn trim(text: &str) -> &str {
+    text.trim_matches(|character| character <= ' ')
+}
+
+/// Removes the blanks around an element of a list. Java: `ConfigDef.COMMA_WITH_WHITESPACE`.
+pub(crate) fn trim_element(element: &str) -> &str {
+    element.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r'])
 }
 
 /// An error of the configuration. Java: `ConfigException`.

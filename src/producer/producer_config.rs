@@ -12,7 +12,7 @@ mod resolved;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub use choices::{
 };
 pub(crate) use resolved::ResolvedConfig;
 
-use super::config_def::{ConfigKey, config_error};
+use super::config_def::{ConfigKey, config_error, trim};
 use crate::error::Result;
 use keys::{rule_text, with_producer_keys};
 
@@ -61,7 +61,7 @@ impl ProducerConfig {
         Self::default()
     }
 
-    /// Sets every key of a map.
+    /// Sets every key of a map. If a key occurs more than once, the last value counts and only that one is checked.
     ///
     /// # Errors
     ///
@@ -71,14 +71,21 @@ impl ProducerConfig {
         K: AsRef<str>,
         V: AsRef<str>,
     {
+        let entries: Vec<(K, V)> = entries.into_iter().collect();
+        let keys = entries.iter().enumerate();
+        let last: HashMap<_, _> = keys
+            .map(|(index, (key, _))| (key.as_ref(), index))
+            .collect();
         let mut config = Self::new();
-        for (key, value) in entries {
-            config.set(key.as_ref(), value.as_ref())?;
+        for (index, (key, value)) in entries.iter().enumerate() {
+            if last.get(key.as_ref()) == Some(&index) {
+                config.set(key.as_ref(), value.as_ref())?;
+            }
         }
         Ok(config)
     }
 
-    /// Reads a file in Java's `.properties` format, in UTF-8.
+    /// Reads a file in Java's `.properties` format, in UTF-8. The last of several values for one key counts.
     ///
     /// # Errors
     ///
@@ -95,7 +102,7 @@ impl ProducerConfig {
         Self::from_properties(&text)
     }
 
-    /// Reads text in Java's `.properties` format.
+    /// Reads text in Java's `.properties` format. The last of several values for one key counts.
     ///
     /// # Errors
     ///
@@ -106,7 +113,7 @@ impl ProducerConfig {
         Self::from_map(entries)
     }
 
-    /// Sets a key by Kafka's name. Blanks around the value do not count.
+    /// Sets a key by Kafka's name. Blanks around the value, up to U+0020, do not count.
     ///
     /// A key that nobody knows is no error: the producer logs a warning when it is built, with the key that was perhaps
     /// meant.
@@ -270,7 +277,7 @@ impl<T: ConfigText> ConfigText for Option<T> {
 
 /// Keys whose values are code take only what the library can make of a name.
 fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
-    let name = value.trim();
+    let name = trim(value);
     let builder_method = match key.name {
         "key.serializer" if !is_plain_serializer(name) => "key_serializer",
         "value.serializer" if !is_plain_serializer(name) => "value_serializer",

@@ -3,6 +3,8 @@
 //! A configuration that names one is refused, unless it asks for what happens anyway: a program that asks for TLS must
 //! never run in the clear because a key was skipped. The values may be secrets, so that no error shows one.
 
+use crate::producer::config_def::{trim, trim_element};
+
 /// A part of Java's producer that is not there yet.
 struct Later {
     what: &'static str,
@@ -170,8 +172,9 @@ pub(super) fn java_default(key: &str) -> Option<&'static str> {
 /// Whether two values say the same: case does not count, nor blanks around the elements of a list.
 fn same(a: &str, b: &str) -> bool {
     let elements = |text: &str| -> Vec<String> {
-        text.split(',')
-            .map(|element| element.trim().to_ascii_lowercase())
+        trim(text)
+            .split(',')
+            .map(|element| trim_element(element).to_ascii_lowercase())
             .collect()
     };
     elements(a) == elements(b)

@@ -21,36 +21,57 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, PropertiesError
     logical_lines(text).iter().map(|line| entry(line)).collect()
 }
 
-/// Joins continued lines, and drops blank lines and comments. The blanks that begin a line are gone.
+/// Joins continued lines, and discards blank lines, comments and the blanks that begin a line.
 fn logical_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut continued: Option<String> = None;
-    for natural in natural_lines(text) {
+    let mut rest = text;
+    // Empty until a line has begun: a lone backslash leaves nothing behind, and a comment may follow it.
+    let mut line = String::new();
+    while !rest.is_empty() {
+        let (natural, after) = split_natural_line(rest);
+        rest = after;
         let natural = natural.trim_start_matches(is_blank);
-        let mut line = match continued.take() {
-            Some(begun) => begun + natural,
-            // A comment is never continued, whatever it ends with.
-            None if natural.is_empty() || natural.starts_with(['#', '!']) => continue,
-            None => natural.to_owned(),
-        };
-        // An even number of backslashes at the end is escaped backslashes; an odd one leaves one for the line's end.
-        let backslashes = line.len() - line.trim_end_matches('\\').len();
-        if backslashes % 2 == 1 {
+        // A comment is never continued, whatever it ends with.
+        if line.is_empty() && natural.starts_with(['#', '!']) {
+            continue;
+        }
+        line.push_str(natural);
+        if ends_with_continuation(&line) {
             line.pop();
-            continued = Some(line);
-        } else {
-            lines.push(line);
+            // At the end of the text there is nothing to continue with. Even an empty line counts then.
+            if rest.is_empty() {
+                lines.push(std::mem::take(&mut line));
+            }
+        } else if !line.is_empty() {
+            lines.push(std::mem::take(&mut line));
         }
     }
-    lines.extend(continued);
+    if !line.is_empty() {
+        lines.push(line);
+    }
     lines
 }
 
-/// Lines end with `\n`, `\r` or `\r\n`.
-fn natural_lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n')
-        .map(|line| line.strip_suffix('\r').unwrap_or(line))
-        .flat_map(|line| line.split('\r'))
+/// Splits off the first line. Lines end with `\n`, `\r` or `\r\n`.
+///
+/// A `\r\n` after a backslash at the end of the text is not the end of the text to Java, which looks for more after the
+/// `\r`; so the `\n` counts as an empty line there.
+fn split_natural_line(text: &str) -> (&str, &str) {
+    let Some((line, after)) = text.split_once(['\n', '\r']) else {
+        return (text, "");
+    };
+    let is_carriage_return = text.as_bytes().get(line.len()) == Some(&b'\r');
+    match after.strip_prefix('\n') {
+        Some(rest) if is_carriage_return && !rest.is_empty() => (line, rest),
+        _ => (line, after),
+    }
+}
+
+/// Returns whether the line goes on. An even number of backslashes at the end is escaped backslashes; an odd one leaves one
+/// for the line's end.
+fn ends_with_continuation(line: &str) -> bool {
+    let backslashes = line.len() - line.trim_end_matches('\\').len();
+    backslashes % 2 == 1
 }
 
 fn is_blank(c: char) -> bool {
@@ -173,6 +194,32 @@ mod tests {
         // What looks like a comment in a continued line is part of the value.
         assert_eq!(one("a=1\\\n#2"), ("a".into(), "1#2".into()));
         assert_eq!(one("a=1\\"), ("a".into(), "1".into()));
+        assert_eq!(one("a=1\\\n\n"), ("a".into(), "1".into()));
+    }
+
+    /// As `java.util.Properties` of JDK 17 reads them.
+    #[test]
+    fn a_continued_line_that_is_empty_leaves_nothing_behind() {
+        for text in [
+            "\\\n# client.id=old\nclient.id=orders",
+            "\\\r\n! client.id=old\r\nclient.id=orders",
+            " \\\n\\\n\t#\\\nclient.id=orders",
+            "\\\n\nclient.id=orders",
+            "\\\n   client.id=orders\n",
+            "client.id=orders\\\r\n",
+        ] {
+            assert_eq!(one(text), ("client.id".into(), "orders".into()), "{text:?}");
+        }
+        for nothing in ["\\\n#", "\\\n\n", "\\\r\n", "\\\n  "] {
+            assert_eq!(parse(nothing).unwrap(), [], "{nothing:?}");
+        }
+        for empty_key in ["\\", "\\\n", "\\\r", "\\\n\\\n"] {
+            assert_eq!(
+                one(empty_key),
+                (String::new(), String::new()),
+                "{empty_key:?}"
+            );
+        }
     }
 
     #[test]

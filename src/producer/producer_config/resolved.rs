@@ -1,6 +1,7 @@
 //! The configuration as the producer uses it: typed, complete, and checked value against value. Java: the constructor of
 //! `ProducerConfig` and `KafkaProducer.configureDeliveryTimeout`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::keys;
@@ -9,7 +10,7 @@ use super::{
     ProducerConfig, nearest_key,
 };
 use crate::error::Result;
-use crate::producer::config_def::{ConfigKey, config_error};
+use crate::producer::config_def::{ConfigKey, config_error, trim};
 use crate::record::Compression;
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::utils::{LogContext, log};
@@ -140,6 +141,7 @@ impl ProducerConfig {
     pub(super) fn check(&self) -> Result<(ResolvedConfig, Vec<Note>)> {
         let mut resolved = self.read()?;
         let mut notes: Vec<Note> = self.unknown.iter().map(|key| unknown(key)).collect();
+        remove_duplicates(&mut resolved.bootstrap_servers, &mut notes);
         self.check_names(&resolved)?;
         check_rack(&resolved)?;
         self.check_idempotence(&mut resolved, &mut notes)?;
@@ -219,8 +221,8 @@ impl ProducerConfig {
                 key.name
             )));
         }
-        let servers = key.list(self.text(key));
-        if servers.iter().all(|server| server.is_empty()) {
+        let servers = key.list(self.text(key))?;
+        if servers.is_empty() {
             return Err(key.invalid(self.text(key), "names no broker; expected host:port"));
         }
         Ok(servers.into_iter().map(str::to_owned).collect())
@@ -252,7 +254,7 @@ impl ProducerConfig {
 
     /// The text of a key without blanks around it; empty where it has none.
     fn text(&self, key: &ConfigKey) -> &str {
-        self.get(key.name).unwrap_or_default().trim()
+        trim(self.get(key.name).unwrap_or_default())
     }
 
     fn flag(&self, key: &ConfigKey) -> Result<bool> {
@@ -425,6 +427,21 @@ fn check_transactions(resolved: &ResolvedConfig) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Java: `ConfigDef.ListSize`, which warns too.
+fn remove_duplicates(servers: &mut Vec<String>, notes: &mut Vec<Note>) {
+    let mut seen = BTreeSet::new();
+    servers.retain(|server| {
+        let is_new = seen.insert(server.clone());
+        if !is_new {
+            let name = keys::BOOTSTRAP_SERVERS.name;
+            notes.push(Note::warning(format!(
+                "{name} names {server} more than once"
+            )));
+        }
+        is_new
+    });
 }
 
 fn check_rack(resolved: &ResolvedConfig) -> Result<()> {
