@@ -27,6 +27,9 @@ use kafka_producer::{KafkaProducer, ProducerRecord, RecordMetadata};
 
 const USAGE: &str = "callbacks [--bootstrap-server HOST:PORT] [--topic NAME] [--records COUNT]";
 
+/// Each of the two threads has every second number of 32 bits for its keys.
+const MAX_RECORDS: usize = 1 << 30;
+
 fn main() -> ExitCode {
     match run(std::env::args().skip(1)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,7 +51,12 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Box
         match name.as_str() {
             "--bootstrap-server" => servers = Some(value()?),
             "--topic" => topic = value()?,
-            "--records" => records = value()?.parse()?,
+            "--records" => {
+                records = value()?.parse()?;
+                if records > MAX_RECORDS {
+                    return Err(format!("--records must be at most {MAX_RECORDS}").into());
+                }
+            }
             _ => return Err(format!("{name} is no option\n{USAGE}").into()),
         }
     }
@@ -65,10 +73,19 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Box
 fn produce(servers: &str, topic: &str, records: usize) -> Result<(), Box<dyn Error>> {
     thread::scope(|scope| {
         let with_callbacks = scope.spawn(|| {
-            send_with_callbacks(&producer(servers)?, topic, (0..).step_by(2).take(records))
+            send_with_callbacks(
+                &producer(servers)?,
+                topic,
+                (0..=i32::MAX).step_by(2).take(records),
+            )
         });
-        let waiting = scope
-            .spawn(|| send_and_wait(&producer(servers)?, topic, (1..).step_by(2).take(records)));
+        let waiting = scope.spawn(|| {
+            send_and_wait(
+                &producer(servers)?,
+                topic,
+                (1..=i32::MAX).step_by(2).take(records),
+            )
+        });
         for thread in [with_callbacks, waiting] {
             let failed = thread.join().map_err(|_| "a producer thread panicked")??;
             if failed > 0 {

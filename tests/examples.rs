@@ -111,6 +111,9 @@ fn producer_perf_prints_an_interval_and_the_totals() {
         "--topic x --num-records 1 --throughput -1",
         "--topic x --num-records 1 --throughput -1 --record-size 1 --payload-monotonic",
         "--topic x --num-records 1 --throughput 0 --record-size 1",
+        "--topic x --num-records 1 --throughput NaN --record-size 1",
+        "--topic x --num-records 1 --throughput -1 --record-size 2147483648",
+        "--topic x --num-records 1 --throughput -1 --record-size 18446744073709551615",
         "--topic x --num-records 0 --throughput -1 --record-size 1",
         "--topic x --num-records 1 --throughput -1 --record-size 1 --reporting-interval 0",
         "--topic x --num-records 1 --record-size 1",
@@ -121,6 +124,32 @@ fn producer_perf_prints_an_interval_and_the_totals() {
         let parsed = producer_perf::options::parse(arguments(wrong));
         assert!(parsed.is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn producer_perf_waits_at_a_rate_near_zero() {
+    for rate in ["1e-20", "1e-320", "1e-9"] {
+        let line = format!("--topic x --num-records 1 --throughput {rate} --record-size 1");
+        let parsed = producer_perf::options::parse(arguments(&line)).unwrap();
+        let producer_perf::options::Command::Measure(options) = parsed else {
+            panic!("{line}");
+        };
+        let early = options.ahead(1, Duration::from_secs(1)).unwrap();
+        assert!(early >= Duration::from_secs(900_000_000), "{early:?}");
+    }
+}
+
+#[test]
+fn callbacks_refuses_more_records_than_there_are_keys() {
+    let broker = FakeBroker::builder().topic("demo", 1).start().unwrap();
+    let line = format!(
+        "--bootstrap-server {} --records",
+        broker.bootstrap_servers()
+    );
+    let run = |records: &str| callbacks::run(arguments(&format!("{line} {records}")));
+    let error = run("1073741825").unwrap_err();
+    assert_eq!(error.to_string(), "--records must be at most 1073741824");
+    run("1").unwrap();
 }
 
 /// Records belong to the state in which they were sent, and a line to one of the two.

@@ -47,12 +47,17 @@ pub(crate) struct Options {
 impl Options {
     /// How long to wait, because `sent` records should have taken longer than `elapsed`.
     pub(crate) fn ahead(&self, sent: u64, elapsed: Duration) -> Option<Duration> {
-        let due = Duration::from_secs_f64(sent as f64 / self.throughput?);
+        let seconds = sent as f64 / self.throughput?;
+        // A rate near zero makes the next record due after all time that can be counted.
+        let due = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         // Not for less than a sleep can be trusted with.
         due.checked_sub(elapsed)
             .filter(|early| *early >= Duration::from_millis(2))
     }
 }
+
+/// The largest value of `--record-size`, as in Java's tool.
+const MAX_RECORD_SIZE: usize = i32::MAX as usize;
 
 /// The options as they were typed.
 #[derive(Default)]
@@ -121,6 +126,9 @@ impl Typed {
         let delimiter = self.payload_delimiter.unwrap_or_else(|| "\\n".to_owned());
         let payload = match (self.record_size, self.payload_file, self.payload_monotonic) {
             (Some(0), ..) => return Err("--record-size is to be positive".into()),
+            (Some(size), ..) if size > MAX_RECORD_SIZE => {
+                return Err(format!("--record-size must be at most {MAX_RECORD_SIZE}").into());
+            }
             (Some(size), None, false) => Payload::Random(size),
             (None, Some(path), false) => Payload::File {
                 path,

@@ -99,6 +99,9 @@ impl Options {
                 _ => return Err(format!("{name} is no option\n{USAGE}").into()),
             }
         }
+        if options.transaction_size == 0 {
+            return Err("--transaction-size must be positive".into());
+        }
         if options.transactional_id.is_empty() {
             // The same at each start: a new copier ends what an old one left open, and fences it off.
             options.transactional_id = format!("copier-of-{}", options.input_topic);
