@@ -20,8 +20,8 @@ use std::time::Duration;
 use kafka_producer::common::{Cluster, Headers};
 use kafka_producer::testing::{Action, Api, Failure, FakeBroker};
 use kafka_producer::{
-    Error, ErrorCode, ErrorKind, KafkaProducer, Partitioner, ProducerInterceptor, ProducerRecord,
-    RecordMetadata, Result, Serialized, Serializer,
+    Delivery, Error, ErrorCode, ErrorKind, KafkaProducer, Partitioner, ProducerInterceptor,
+    ProducerRecord, RecordMetadata, Result, Serialized, Serializer,
 };
 use producing::*;
 
@@ -69,6 +69,10 @@ fn what_would_wait_for_itself_fails_at_once() {
     });
     let kinds: Vec<_> = blocked.iter().map(Error::kind).collect();
     assert_eq!(kinds, [ErrorKind::WouldDeadlock; 5]);
+    // The record of the futures is on its way, whatever becomes of the waits; the record of the send is not.
+    let deliveries: Vec<_> = blocked.iter().map(Error::delivery).collect();
+    assert_eq!(deliveries[1..3], [Delivery::MaybeWritten; 2]);
+    assert_eq!(deliveries[4], Delivery::NotWritten);
     // What need not wait is no trouble.
     let partitions = in_callback(&producer, |producer| producer.partitions_for("orders"));
     assert_eq!(partitions.unwrap().len(), 2);

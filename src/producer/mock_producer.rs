@@ -322,7 +322,7 @@ impl<KS, VS> MockProducer<KS, VS> {
     /// Lets the oldest open send fail. `false` if there is none.
     ///
     /// The error is made of an [`ErrorCode`] that a broker could send or of an [`ErrorKind`], with a [`Delivery`] if it is
-    /// not [`NotWritten`](Delivery::NotWritten).
+    /// another than the code implies, or than [`NotWritten`](Delivery::NotWritten) for a kind.
     pub fn error_next(&self, error: impl Into<Error>) -> bool {
         self.decide_next(Some(error.into()))
     }
@@ -490,7 +490,11 @@ impl<KS, VS> fmt::Debug for MockProducer<KS, VS> {
 /// The error that a broker's code makes, for tests of what a program does with it.
 impl From<ErrorCode> for Error {
     fn from(code: ErrorCode) -> Self {
-        Self::from_code(code, format!("the mock producer answers {code}"))
+        let delivery = match code.is_refusal_before_append() {
+            true => Delivery::NotWritten,
+            false => Delivery::MaybeWritten,
+        };
+        Self::from_code(code, format!("the mock producer answers {code}")).with_delivery(delivery)
     }
 }
 

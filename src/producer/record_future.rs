@@ -134,7 +134,8 @@ impl RecordFuture {
     /// # Errors
     ///
     /// Why the record was not delivered; [`Error::delivery`] tells whether the log may hold it all the same.
-    /// `WouldDeadlock` when called from inside a callback of the same producer.
+    /// `WouldDeadlock` when called from inside a callback of the same producer: the record stays on its way, so
+    /// [`Error::delivery`] is [`MaybeWritten`](Delivery::MaybeWritten).
     ///
     /// # Blocking
     ///
@@ -196,7 +197,8 @@ impl RecordFuture {
             } => {
                 if !result.is_done() {
                     if let Err(error) = result.io_thread().check_may_block("get") {
-                        return Some(Err(error));
+                        // Only this wait ends: the record is on its way.
+                        return Some(Err(error.with_delivery(Delivery::MaybeWritten)));
                     }
                     result.expedite();
                 }

@@ -1,6 +1,7 @@
 //! The error codes of the protocol. Java: `Errors`.
 //!
-//! One table makes the constants, their names, and the two questions that the producer asks of a code.
+//! One table makes the constants, their names, and the two questions that the producer asks of every code. Which codes
+//! prove that nothing was appended is a list of its own.
 
 use std::fmt;
 
@@ -201,6 +202,47 @@ impl ErrorCode {
     /// Whether the code means that the client's metadata is out of date. Java: `InvalidMetadataException`.
     pub fn refreshes_metadata(self) -> bool {
         self.entry().is_some_and(|entry| entry.refreshes_metadata)
+    }
+
+    /// Whether a broker answers a Produce request with this code before it appends anything.
+    ///
+    /// The list is complete on purpose: a code that no broker sends here was damaged on the way or comes from a broker
+    /// that this library does not know, and proves nothing. NOT_LEADER_OR_FOLLOWER is not in the list, because a leader
+    /// that loses its place while it waits for its followers sends it after the append (KAFKA-13574), and
+    /// KAFKA_STORAGE_ERROR is not, because the disk may fail after the bytes have reached it. Java (broker):
+    /// `KafkaApis.handleProduceRequest`, `ReplicaManager.appendRecords`, `UnifiedLog.append`.
+    pub(crate) const fn is_refusal_before_append(self) -> bool {
+        matches!(
+            self,
+            Self::CORRUPT_MESSAGE
+                | Self::UNKNOWN_TOPIC_OR_PARTITION
+                | Self::MESSAGE_TOO_LARGE
+                | Self::INVALID_TOPIC_EXCEPTION
+                | Self::RECORD_LIST_TOO_LARGE
+                | Self::NOT_ENOUGH_REPLICAS
+                | Self::INVALID_REQUIRED_ACKS
+                | Self::TOPIC_AUTHORIZATION_FAILED
+                | Self::CLUSTER_AUTHORIZATION_FAILED
+                | Self::INVALID_TIMESTAMP
+                | Self::UNSUPPORTED_VERSION
+                | Self::INVALID_REQUEST
+                | Self::UNSUPPORTED_FOR_MESSAGE_FORMAT
+                | Self::POLICY_VIOLATION
+                | Self::OUT_OF_ORDER_SEQUENCE_NUMBER
+                | Self::INVALID_PRODUCER_EPOCH
+                | Self::INVALID_TXN_STATE
+                | Self::INVALID_PRODUCER_ID_MAPPING
+                | Self::CONCURRENT_TRANSACTIONS
+                | Self::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+                | Self::UNKNOWN_PRODUCER_ID
+                | Self::FENCED_LEADER_EPOCH
+                | Self::UNSUPPORTED_COMPRESSION_TYPE
+                | Self::INVALID_RECORD
+                | Self::PRODUCER_FENCED
+                | Self::UNKNOWN_TOPIC_ID
+                | Self::INCONSISTENT_TOPIC_ID
+                | Self::TRANSACTION_ABORTABLE
+        )
     }
 
     /// Whether this is `NONE`.

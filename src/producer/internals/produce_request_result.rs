@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::io_thread::IoThreadId;
 use super::record_accumulator::PartitionQueue;
 use crate::common::TopicPartition;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::sync::{Arc, AtomicBool, Latch, Ordering};
 use crate::utils::{SystemTime, Time, spin_limit};
 
@@ -191,7 +191,7 @@ pub(crate) fn record_result(outcome: &Outcome, index: u32) -> Result<(i64, i64)>
         Outcome::Failed(errors) => Err(errors.of(index)),
         Outcome::Split(_) => {
             let text = "a record of a split batch is in none of its parts";
-            Err(Error::new(ErrorKind::Internal, text))
+            Err(Error::new(ErrorKind::Internal, text).with_delivery(Delivery::MaybeWritten))
         }
     }
 }
