@@ -148,11 +148,12 @@ impl Metadata {
         })
     }
 
-    /// Asks for an update that tells about `topic`: of the new topics alone if it is new, else of everything.
+    /// Requests an update that covers `topic`: of the new topics alone if it is new, else of everything. The backoffs
+    /// hold; only [`add`](Self::add) of a topic that is not there yet passes over one. Java passes over it in each call.
     pub(crate) fn request_update_for_topic(&self, topic: &str) -> u64 {
         self.change(|_, state| {
             if state.is_new_topic(topic) {
-                state.request_update_for_new_topics();
+                state.refresh.request_partial();
             } else {
                 state.refresh.request_full();
             }

@@ -18,7 +18,7 @@ pub(super) struct RefreshSchedule {
     max_age: Duration,
     needs_full: bool,
     needs_partial: bool,
-    /// The last update, good or failed. `None` before the first, and when a new topic makes waiting pointless.
+    /// The last update, successful or failed. `None` before the first, and after a topic was added.
     last_refresh: Option<Instant>,
     /// When everything that is known was last refreshed.
     last_full_refresh: Option<Instant>,
@@ -54,11 +54,20 @@ impl RefreshSchedule {
         self.needs_full = true;
     }
 
-    /// Asks for an update of the new topics, at once: somebody waits for them, and no earlier answer told about them.
-    pub(super) fn request_partial_now(&mut self) {
+    /// Requests an update of the new topics. The backoffs hold.
+    pub(super) fn request_partial(&mut self) {
         self.needs_partial = true;
-        self.last_refresh = None;
-        self.reset_equivalent_responses();
+    }
+
+    /// Requests an update of a topic that was just added. It does not wait for the backoff after a successful update,
+    /// because no earlier response was about the topic. The backoff after a failed update holds: a cluster that sent
+    /// nothing usable for one topic will not do so for another, and a program may add topics in a loop.
+    pub(super) fn request_partial_for_added_topic(&mut self) {
+        self.request_partial();
+        if self.failed_attempts == 0 {
+            self.last_refresh = None;
+            self.reset_equivalent_responses();
+        }
     }
 
     /// `None` is "now".

@@ -55,13 +55,9 @@ impl MetadataState {
     }
 
     pub(super) fn add_new_topic(&mut self, topic: Arc<str>) {
-        self.request_update_for_new_topics();
-        self.new_topics.insert(topic, self.request_version);
-    }
-
-    pub(super) fn request_update_for_new_topics(&mut self) {
         self.request_version += 1;
-        self.refresh.request_partial_now();
+        self.refresh.request_partial_for_added_topic();
+        self.new_topics.insert(topic, self.request_version);
     }
 
     pub(super) fn new_request(

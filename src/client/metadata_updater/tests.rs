@@ -270,6 +270,37 @@ fn rebootstraps_when_a_broker_asks_for_it_but_not_hot() {
     }
 }
 
+/// A program that calls `try_send` in a loop requests the update of a new topic, over and over.
+#[test]
+fn a_new_topic_is_requested_with_backoff_after_updates_that_failed() {
+    let answers = [
+        error(ErrorCode::UNKNOWN_SERVER_ERROR),
+        MetadataResponse::default(),
+    ];
+    for answer in answers {
+        let mut f = Fixture::new(MetadataRecoveryStrategy::Rebootstrap);
+        let version = f.send();
+        f.answer(version, &good());
+        let start = f.time.now();
+        let mut requests = 0;
+        for round in 0..20_000 {
+            let topic = if round % 100 == 0 { "new" } else { "newer" };
+            let metadata = f.updater.metadata();
+            metadata.add(topic, f.time.now());
+            metadata.request_update_for_topic(topic);
+            if let MetadataStep::Send(_, _, version) = f.step(node(true, false)) {
+                requests += 1;
+                f.answer(version, &answer);
+            }
+            if round % 10 == 0 {
+                f.time.advance_ms(1);
+            }
+        }
+        assert_eq!(f.time.now() - start, ms(2000));
+        assert!((10..=21).contains(&requests), "{requests} requests in 2 s");
+    }
+}
+
 #[test]
 fn names_of_the_strategies() {
     let from = MetadataRecoveryStrategy::from_name;

@@ -70,11 +70,39 @@ fn the_backoff_grows_with_failed_updates_and_a_success_resets_it() {
 
 // Java: MetadataTest.testTimeToNextUpdateOverwriteBackoff.
 #[test]
-fn new_topics_do_not_wait_for_the_backoff() {
+fn an_added_topic_skips_the_backoff_after_a_successful_update() {
     let f = Fixture::new();
-    f.metadata.failed_update(f.time.now());
+    f.update_all(&response_with(&[]));
+    f.metadata.request_update();
+    assert_eq!(f.due_ms(), BACKOFF_MS);
     f.add(&["new"]);
     assert_eq!(f.due_ms(), 0);
+}
+
+#[test]
+fn after_a_failed_update_partial_requests_wait_for_the_backoff() {
+    let f = Fixture::new();
+    f.update_all(&response_with(&[]));
+    f.add(&["new"]);
+    assert!(f.request().1.is_partial);
+    f.metadata.failed_update(f.time.now());
+    f.metadata.request_update_for_topic("new");
+    assert_eq!(f.due_ms(), BACKOFF_MS, "a topic that was added before");
+    f.add(&["other"]);
+    assert_eq!(f.due_ms(), BACKOFF_MS, "a topic that is added now");
+    f.time.advance_ms(BACKOFF_MS);
+    assert_eq!(f.request().0, ["new", "other"]);
+}
+
+#[test]
+fn a_request_for_a_new_topic_while_one_is_in_flight_does_not_ask_again() {
+    let f = Fixture::new();
+    f.update_all(&response_with(&[]));
+    f.add(&["new"]);
+    let (_, version) = f.request();
+    f.metadata.request_update_for_topic("new");
+    f.answer(version, &response_with(&["new"]));
+    assert!(!f.metadata.is_update_requested());
 }
 
 // Java: MetadataTest.testUpdateMetadata..., exponential backoff of equivalent responses (KIP-580).
