@@ -9,7 +9,14 @@ use crate::protocol::messages::{ApiVersionsResponse, FinalizedFeature};
 /// The versions of every connected node.
 #[derive(Debug, Default)]
 pub(crate) struct ApiVersions {
-    nodes: HashMap<NodeId, NodeApiVersions>,
+    nodes: HashMap<NodeId, ConnectedNode>,
+    finalized_features: FinalizedFeatures,
+}
+
+/// What one node said when it was connected to.
+#[derive(Debug)]
+struct ConnectedNode {
+    versions: NodeApiVersions,
     finalized_features: FinalizedFeatures,
 }
 
@@ -38,13 +45,33 @@ impl ApiVersions {
         versions: NodeApiVersions,
         response: ApiVersionsResponse,
     ) {
-        if response.finalized_features_epoch > self.finalized_features.epoch {
-            self.finalized_features = FinalizedFeatures {
-                epoch: response.finalized_features_epoch,
-                features: response.finalized_features,
-            };
+        let finalized_features = FinalizedFeatures {
+            epoch: response.finalized_features_epoch,
+            features: response.finalized_features,
+        };
+        if finalized_features.epoch > self.finalized_features.epoch {
+            self.finalized_features = finalized_features.clone();
         }
-        self.nodes.insert(node, versions);
+        let node_facts = ConnectedNode {
+            versions,
+            finalized_features,
+        };
+        self.nodes.insert(node, node_facts);
+    }
+
+    /// The client rebootstraps: only what nodes that are still connected said counts. The cluster may be another one, or
+    /// restored from a backup, with a lower epoch of its features.
+    pub(crate) fn forget_features_of_lost_nodes(&mut self) {
+        let connected = self.nodes.values().map(|node| &node.finalized_features);
+        let latest = connected.max_by_key(|features| features.epoch);
+        self.finalized_features = latest.cloned().unwrap_or_default();
+    }
+
+    /// `node` belongs to another cluster than the nodes before it: what it said replaces what they said.
+    pub(crate) fn take_features_of(&mut self, node: NodeId) {
+        let node = self.nodes.get(&node);
+        let features = node.map(|node| node.finalized_features.clone());
+        self.finalized_features = features.unwrap_or_default();
     }
 
     pub(crate) fn remove(&mut self, node: NodeId) {
@@ -56,7 +83,7 @@ impl ApiVersions {
     }
 
     pub(crate) fn get(&self, node: NodeId) -> Option<&NodeApiVersions> {
-        self.nodes.get(&node)
+        self.nodes.get(&node).map(|node| &node.versions)
     }
 
     /// The level of a feature that the cluster has settled on; 0 where it has none.
@@ -115,6 +142,31 @@ mod tests {
         assert_eq!(level(&versions), (3, 2));
         assert_eq!(versions.finalized_feature_level("transaction.version"), 2);
         assert_eq!(versions.finalized_feature_level("kraft.version"), 0);
+    }
+
+    #[test]
+    fn a_rebootstrap_forgets_the_features_of_lost_nodes() {
+        let mut versions = ApiVersions::default();
+        versions.update(NodeId(1), none(), response(10, 2));
+        versions.remove(NodeId(1));
+        versions.forget_features_of_lost_nodes();
+        assert_eq!(versions.finalized_feature_level("transaction.version"), 0);
+        versions.update(NodeId(1), none(), response(3, 1));
+        assert_eq!(versions.finalized_feature_level("transaction.version"), 1);
+        versions.forget_features_of_lost_nodes();
+        assert_eq!(versions.finalized_feature_level("transaction.version"), 1);
+    }
+
+    #[test]
+    fn another_cluster_starts_with_the_features_of_its_node() {
+        let mut versions = ApiVersions::default();
+        versions.update(NodeId(1), none(), response(10, 2));
+        versions.update(NodeId(2), none(), response(3, 1));
+        assert_eq!(versions.finalized_features().epoch, 10);
+        versions.take_features_of(NodeId(2));
+        assert_eq!(versions.finalized_features().epoch, 3);
+        versions.take_features_of(NodeId(3));
+        assert_eq!(versions.finalized_features().epoch, -1, "not connected");
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl<S: Selectable> NetworkClient<S> {
                     return self.config.request_timeout;
                 }
                 // Comes once: the metadata is that of the bootstrap nodes then.
-                MetadataStep::Rebootstrap => self.updater.rebootstrap(now),
+                MetadataStep::Rebootstrap => self.rebootstrap(now),
             }
         }
     }

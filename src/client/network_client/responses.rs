@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use super::NetworkClient;
 use super::disconnections::Ending;
 use crate::client::in_flight_requests::{InFlightRequest, Requester};
-use crate::client::{ClientResponse, RequestFailure};
+use crate::client::{ClientResponse, MetadataRequestVersion, RequestFailure};
 use crate::common::NodeId;
 use crate::network::{NetworkReceive, Selectable};
+use crate::protocol::messages::MetadataResponse;
 use crate::protocol::{ApiKey, ResponseBody, decode_response};
 use crate::utils::log;
 
@@ -125,13 +126,29 @@ impl<S: Selectable> NetworkClient<S> {
         self.maybe_throttle(&request, body.throttle_time_ms(), now);
         match (request.requester, body) {
             (Requester::MetadataUpdater(version), ResponseBody::Metadata(response)) => {
-                self.updater
-                    .handle_response(version, &response, request.api_version, now);
+                self.handle_metadata_response(&request, version, &response, now);
             }
             (Requester::ApiVersions, ResponseBody::ApiVersions(response)) => {
                 self.handle_api_versions_response(&request, response, responses, now);
             }
             (_, body) => responses.push(request.into_response(Ok(Some(body)))),
+        }
+    }
+
+    fn handle_metadata_response(
+        &mut self,
+        request: &InFlightRequest,
+        version: MetadataRequestVersion,
+        response: &MetadataResponse,
+        now: Instant,
+    ) {
+        let before = self.updater.metadata().load();
+        self.updater
+            .handle_response(version, response, request.api_version, now);
+        let after = self.updater.metadata().load();
+        let is_known = before.cluster_id().is_some() && after.cluster_id().is_some();
+        if is_known && before.cluster_id() != after.cluster_id() {
+            self.versions.take_features_of(request.destination);
         }
     }
 

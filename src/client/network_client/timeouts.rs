@@ -62,6 +62,12 @@ impl<S: Selectable> NetworkClient<S> {
             let ending = Ending::network("the client rebootstraps");
             self.end_connection(node, &ending, responses, now);
         }
+        self.rebootstrap(now);
+    }
+
+    /// Starts again from the bootstrap nodes. Connections to nodes of no use are closed.
+    pub(super) fn rebootstrap(&mut self, now: Instant) {
+        self.versions.forget_features_of_lost_nodes();
         self.updater.rebootstrap(now);
     }
 }

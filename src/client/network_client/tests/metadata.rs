@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::ErrorCode;
-use crate::protocol::messages::MetadataRequest;
+use crate::protocol::messages::{FinalizedFeature, MetadataRequest};
 
 const BOOT: NodeId = NodeId(-1);
 
@@ -212,6 +212,74 @@ fn rebootstrap_when_a_broker_asks_for_it() {
     assert_eq!(closed, [NodeId(0), NodeId(1)], "every connection");
     f.time.advance_ms(100);
     assert_eq!(f.metadata_request().0, BOOT);
+}
+
+fn versions_with_feature(epoch: i64, level: i16) -> ApiVersionsResponse {
+    ApiVersionsResponse {
+        finalized_features_epoch: epoch,
+        finalized_features: vec![FinalizedFeature {
+            name: "transaction.version".to_owned(),
+            max_version_level: level,
+            min_version_level: level,
+        }],
+        ..all_versions()
+    }
+}
+
+// The cluster is restored from a backup behind the same address, with a lower epoch of its features.
+#[test]
+fn a_rebootstrap_forgets_the_finalized_features() {
+    let mut f = Fixture::new();
+    f.make_ready_with(0, &versions_with_feature(10, 2));
+    assert_eq!(f.client.finalized_feature_level("transaction.version"), 2);
+    f.metadata.request_update();
+    f.time.advance_ms(100);
+    let (node, header, _) = f.metadata_request();
+    let response = MetadataResponse {
+        error_code: ErrorCode::REBOOTSTRAP_REQUIRED,
+        ..metadata_response()
+    };
+    f.answer(node, &header, response);
+    f.poll();
+    assert!(f.is_bootstrap());
+    assert_eq!(f.client.finalized_feature_level("transaction.version"), 0);
+
+    f.time.advance_ms(100);
+    let (node, header, _) = f.metadata_request();
+    f.answer(node, &header, metadata_response());
+    f.poll();
+    f.make_ready_with(0, &versions_with_feature(3, 1));
+    assert_eq!(f.client.finalized_feature_level("transaction.version"), 1);
+}
+
+#[test]
+fn another_cluster_id_replaces_the_finalized_features() {
+    let mut f = Fixture::new();
+    let response = |id: &str| MetadataResponse {
+        cluster_id: Some(id.to_owned()),
+        ..metadata_response()
+    };
+    f.make_ready_with(0, &versions_with_feature(10, 2));
+    for (id, level) in [("old", 2), ("old", 2)] {
+        f.metadata.request_update();
+        f.time.advance_ms(100);
+        let (node, header, _) = f.metadata_request();
+        f.answer(node, &header, response(id));
+        f.poll();
+        assert_eq!(
+            f.client.finalized_feature_level("transaction.version"),
+            level
+        );
+    }
+    f.selector.server_disconnect(NODE);
+    f.poll();
+    f.make_ready_with(1, &versions_with_feature(3, 1));
+    assert_eq!(f.client.finalized_feature_level("transaction.version"), 2);
+    f.time.advance_ms(100);
+    let (node, header, _) = f.metadata_request();
+    f.answer(node, &header, response("new"));
+    f.poll();
+    assert_eq!(f.client.finalized_feature_level("transaction.version"), 1);
 }
 
 // H11: contradictory metadata at a high rate.
