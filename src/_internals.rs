@@ -145,14 +145,9 @@ impl Cluster {
             .to_builder()
             .nodes(vec![node.clone()]);
         for topic in 0..topics {
-            let partition = PartitionInfo {
-                partition: 0,
-                leader: Some(node.clone()),
-                leader_epoch: Some(0),
-                replicas: vec![NodeId(1)],
-                in_sync_replicas: vec![NodeId(1)],
-                offline_replicas: Vec::new(),
-            };
+            let partition = PartitionInfo::new(0, Some(node.clone()))
+                .with_leader_epoch(Some(0))
+                .with_replicas(vec![NodeId(1)], vec![NodeId(1)], Vec::new());
             let name = format!("topic-{topic}").into();
             let topic = TopicInfo::new(name, Uuid::ZERO, false, vec![partition]);
             builder = builder.topic(Arc::new(topic));

@@ -1,14 +1,16 @@
 //! Topics and leaders change under the producer; it finds out, and goes on with whatever is still there.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test broker or producer that fails is to fail the test"
+    reason = "a test broker or producer that fails is to fail the test; tests may read the clock"
 )]
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use kafka_producer::common::NodeId;
+use kafka_producer::common::{NodeId, PartitionInfo};
 use kafka_producer::testing::{Action, Api, FakeBroker, Request, TopicConfig};
 use kafka_producer::{
     Delivery, Error, ErrorCode, ErrorKind, KafkaProducer, KafkaProducerBuilder, ProducerRecord,
@@ -277,7 +279,7 @@ fn partitions_that_are_added_are_found() {
         .unwrap();
     let producer = producer(&broker).build().unwrap();
     send(&producer, 0).unwrap();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let before = metadata_requests(&broker);
         let waiting = scope.spawn(|| send(&producer, 3));
         assert!(broker.await_requests(Api::Metadata, before + 1, SOON));
@@ -497,4 +499,65 @@ fn only_topics_in_use_are_asked_for() {
     assert_eq!(asked.last().unwrap(), &(false, vec!["second".to_owned()]));
     assert!(asked.iter().all(|(all, _)| !all), "{asked:?}");
     assert!(requests.iter().any(|request| names(request, "second")));
+}
+
+/// A node is away just while a new topic is requested, and the response does not list it.
+#[test]
+fn a_node_that_was_away_for_a_moment_gets_its_partitions_back() {
+    let broker = FakeBroker::builder()
+        .nodes(2)
+        .replication_factor(1)
+        .topic(TOPIC, 2)
+        .topic("other", 1)
+        .start()
+        .unwrap();
+    // With a connection to node 2, its end would request an update.
+    let bootstrap = format!("127.0.0.1:{}", broker.port(NodeId(1)).unwrap());
+    let producer = producer(&broker)
+        .bootstrap_servers(&bootstrap)
+        .build()
+        .unwrap();
+    send(&producer, 0).unwrap();
+    broker.stop_node(NodeId(2)).unwrap();
+    let record = ProducerRecord::new("other", "value");
+    producer.send(record).unwrap().get().unwrap();
+    broker.start_node(NodeId(2)).unwrap();
+    let has_leaders = || {
+        let partitions = producer.partitions_for(TOPIC).unwrap();
+        let mut leaders = partitions.iter().map(PartitionInfo::leader);
+        leaders.all(|leader| leader.is_some())
+    };
+    let deadline = Instant::now() + SOON;
+    while !has_leaders() {
+        assert!(Instant::now() < deadline);
+        thread::park_timeout(Duration::from_millis(5));
+    }
+    assert_eq!(broker.leader(TOPIC, 1), Some(NodeId(2)));
+}
+
+/// Brokers before 2.8 have no topic ids that would tell a topic from the one before it.
+#[test]
+fn a_topic_without_an_id_that_is_created_anew_is_found() {
+    let broker = FakeBroker::builder()
+        .nodes(3)
+        .topic(TOPIC, 1)
+        .versions(Api::Produce, 3..=9)
+        .versions(Api::Metadata, 4..=9)
+        .start()
+        .unwrap();
+    let producer = producer(&broker)
+        .enable_idempotence(false)
+        .delivery_timeout(SOON)
+        .request_timeout(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    for node in [2, 1, 3, 2] {
+        broker.move_leader(TOPIC, 0, NodeId(node)).unwrap();
+        send(&producer, 0).unwrap();
+    }
+    let epoch = broker.leader_epoch(TOPIC, 0).unwrap();
+    broker.recreate_topic(TOPIC).unwrap();
+    assert!(broker.leader_epoch(TOPIC, 0).unwrap() < epoch);
+    assert_ne!(broker.leader(TOPIC, 0), Some(NodeId(2)));
+    assert_eq!(send(&producer, 0).unwrap().offset(), 0);
 }

@@ -101,16 +101,28 @@ impl Metadata {
         });
     }
 
-    /// Forgets the cluster and starts again from the nodes that the user named. KIP-899.
+    /// Forgets the nodes and starts again from those that the user named. KIP-899.
     ///
-    /// Does nothing where no broker has answered since the last time: there is nothing to forget.
+    /// The topics stay as they were known last, without leaders, until a cluster responds: a send to a topic in use goes on
+    /// into the buffer, which is there for that. Java forgets them, and its sends block. The epochs are forgotten: the
+    /// cluster may be another one, or restored from a backup, with lower ones.
+    ///
+    /// Does nothing if no broker has answered since the last time: there is nothing to forget.
     pub(crate) fn rebootstrap(&self) {
-        if self.snapshot.load().is_bootstrap() {
-            return;
-        }
-        let nodes = self.state.lock().bootstrap_nodes.clone();
-        log::info!("rebootstrapping with {} nodes", nodes.len());
-        self.bootstrap(nodes);
+        self.change(|metadata, state| {
+            let last = metadata.snapshot.load_full();
+            if last.is_bootstrap() {
+                return;
+            }
+            let nodes = state.bootstrap_nodes.clone();
+            log::info!("rebootstrapping with {} nodes", nodes.len());
+            state.refresh.request_full();
+            state.epochs.clear();
+            state.update_version += 1;
+            metadata
+                .snapshot
+                .store(Arc::new(ClusterBuilder::rebootstrap(nodes, &last)));
+        });
     }
 
     /// Keeps `topic` for `metadata.max.idle.ms` from now. A topic that is new asks for an update at once.
@@ -305,8 +317,9 @@ impl Metadata {
                 nodes,
                 has_reliable_epochs: api_version >= update::FIRST_VERSION_WITH_RELIABLE_EPOCHS,
                 topics: kept.as_ref().unwrap_or(&topics),
+                expired: &expired,
             };
-            let cluster = state.apply(&update, &snapshot, &expired, now);
+            let cluster = state.apply(&update, &snapshot, now);
             if let Some(kept) = kept {
                 metadata.topics.store(Arc::new(kept));
             }
@@ -341,6 +354,21 @@ impl Metadata {
                 None => Vec::new(),
             }
         })
+    }
+
+    /// A broker refused records because it does not lead the partition, or does not know it.
+    ///
+    /// If the topic has no id, because the brokers are older than 2.8, it may have been created anew: its epochs start again
+    /// then, and each response would be taken for a stale one, for ever. So the epoch is forgotten.
+    pub(crate) fn leader_refused(&self, topic_partition: &TopicPartition) {
+        let (topic, partition) = (topic_partition.topic(), topic_partition.partition());
+        let snapshot = self.snapshot.load();
+        if snapshot
+            .topic(topic)
+            .is_some_and(|topic| topic.id().is_zero())
+        {
+            self.state.lock().epochs.forget(topic, partition);
+        }
     }
 
     /// Changes the state, and publishes when the next update is due then.

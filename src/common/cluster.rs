@@ -12,15 +12,75 @@ use crate::sync::{Arc, OnceLock};
 /// What is known of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionInfo {
-    pub(crate) partition: i32,
-    pub(crate) leader: Option<Node>,
-    pub(crate) leader_epoch: Option<i32>,
-    pub(crate) replicas: Vec<NodeId>,
-    pub(crate) in_sync_replicas: Vec<NodeId>,
-    pub(crate) offline_replicas: Vec<NodeId>,
+    partition: i32,
+    /// The leader's id; negative if there is no leader. Kept while the node is unknown, so that a later list of nodes
+    /// brings the leader back.
+    leader_id: NodeId,
+    /// The node with that id, if it is known.
+    leader: Option<Node>,
+    leader_epoch: Option<i32>,
+    replicas: Vec<NodeId>,
+    in_sync_replicas: Vec<NodeId>,
+    offline_replicas: Vec<NodeId>,
 }
 
+/// The id of the leader of a partition that has none. Java: `MetadataResponse.NO_LEADER_ID`.
+const NO_LEADER: NodeId = NodeId(-1);
+
 impl PartitionInfo {
+    /// A partition without an epoch and replicas.
+    pub(crate) fn new(partition: i32, leader: Option<Node>) -> Self {
+        Self {
+            partition,
+            leader_id: leader.as_ref().map_or(NO_LEADER, Node::id),
+            leader,
+            leader_epoch: None,
+            replicas: Vec::new(),
+            in_sync_replicas: Vec::new(),
+            offline_replicas: Vec::new(),
+        }
+    }
+
+    pub(crate) fn with_leader_epoch(mut self, epoch: Option<i32>) -> Self {
+        self.leader_epoch = epoch;
+        self
+    }
+
+    pub(crate) fn with_replicas(
+        mut self,
+        replicas: Vec<NodeId>,
+        in_sync: Vec<NodeId>,
+        offline: Vec<NodeId>,
+    ) -> Self {
+        self.replicas = replicas;
+        self.in_sync_replicas = in_sync;
+        self.offline_replicas = offline;
+        self
+    }
+
+    /// Sets the leader to the node with this id among `nodes`, which are sorted by id. The id is kept if it is not there.
+    pub(crate) fn set_leader(&mut self, id: NodeId, nodes: &[Node]) {
+        self.leader_id = id;
+        self.leader = find_node(nodes, id).cloned();
+    }
+
+    /// Looks the leader up in another list of nodes. Returns whether the partition lost its leader by that.
+    pub(crate) fn resolve_leader(&mut self, nodes: &[Node]) -> bool {
+        let had_leader = self.leader.is_some();
+        self.set_leader(self.leader_id, nodes);
+        had_leader && self.leader.is_none()
+    }
+
+    /// Returns whether the leader has an id that is not among the nodes.
+    pub(crate) fn has_unknown_leader(&self) -> bool {
+        self.leader.is_none() && self.leader_id.0 >= 0
+    }
+
+    /// Returns whether [`resolve_leader`](Self::resolve_leader) would change nothing.
+    fn is_resolved(&self, nodes: &[Node]) -> bool {
+        self.leader.as_ref() == find_node(nodes, self.leader_id)
+    }
+
     /// The partition's number.
     pub fn partition(&self) -> i32 {
         self.partition
@@ -50,6 +110,16 @@ impl PartitionInfo {
     pub fn offline_replicas(&self) -> &[NodeId] {
         &self.offline_replicas
     }
+}
+
+/// The node with this id among `nodes`, which are sorted by id.
+fn find_node(nodes: &[Node], id: NodeId) -> Option<&Node> {
+    if id.0 < 0 {
+        // Bootstrap addresses lead nothing.
+        return None;
+    }
+    let index = nodes.binary_search_by_key(&id, Node::id).ok()?;
+    nodes.get(index)
 }
 
 /// What is known of one topic.
@@ -99,18 +169,50 @@ impl TopicInfo {
     ) -> Self {
         partitions.sort_by_key(|partition| partition.partition);
         partitions.dedup_by_key(|partition| partition.partition);
-        let available = partitions
-            .iter()
-            .filter(|p| p.leader.is_some())
-            .map(|p| p.partition)
-            .collect();
         Self {
             name,
             id,
             is_internal,
+            available: available(&partitions),
             partitions,
-            available,
             ordinal: Ordinal::default(),
+        }
+    }
+
+    /// Gives a partition, by its index, another leader. It counts after [`resolve_leaders`](Self::resolve_leaders), so that
+    /// many leaders can move in one pass.
+    pub(crate) fn move_leader(&mut self, index: usize, leader: NodeId, epoch: i32) {
+        if let Some(partition) = self.partitions.get_mut(index) {
+            partition.leader_id = leader;
+            partition.leader_epoch = Some(epoch);
+        }
+    }
+
+    /// Looks the leaders up in another list of nodes, sorted by id. Returns whether a partition lost its leader by that.
+    pub(crate) fn resolve_leaders(&mut self, nodes: &[Node]) -> bool {
+        let mut has_lost_leader = false;
+        for partition in &mut self.partitions {
+            has_lost_leader |= partition.resolve_leader(nodes);
+        }
+        self.available = available(&self.partitions);
+        has_lost_leader
+    }
+
+    /// Returns whether [`resolve_leaders`](Self::resolve_leaders) would change nothing.
+    fn is_resolved(&self, nodes: &[Node]) -> bool {
+        self.partitions.iter().all(|p| p.is_resolved(nodes))
+    }
+
+    /// The index of a partition in [`partitions`](Self::partitions).
+    pub(crate) fn partition_index(&self, partition: i32) -> Option<usize> {
+        // The number is the index unless the broker left a partition out.
+        let guess = usize::try_from(partition).ok()?;
+        match self.partitions.get(guess) {
+            Some(info) if info.partition == partition => Some(guess),
+            _ => self
+                .partitions
+                .binary_search_by_key(&partition, |info| info.partition)
+                .ok(),
         }
     }
 
@@ -153,19 +255,15 @@ impl TopicInfo {
 
     /// One partition by its number.
     pub fn partition(&self, partition: i32) -> Option<&PartitionInfo> {
-        // The number is the index unless the broker left a partition out.
-        let guess = usize::try_from(partition)
-            .ok()
-            .and_then(|index| self.partitions.get(index));
-        match guess {
-            Some(info) if info.partition == partition => Some(info),
-            _ => self
-                .partitions
-                .binary_search_by_key(&partition, |info| info.partition)
-                .ok()
-                .and_then(|index| self.partitions.get(index)),
-        }
+        self.partitions.get(self.partition_index(partition)?)
     }
+}
+
+fn available(partitions: &[PartitionInfo]) -> Vec<i32> {
+    let has_leader = |partition: &&PartitionInfo| partition.leader.is_some();
+    let mut available = Vec::with_capacity(partitions.iter().filter(has_leader).count());
+    available.extend(partitions.iter().filter(has_leader).map(|p| p.partition));
+    available
 }
 
 /// A view of the cluster at one moment: its nodes and the topics that the client asked for.
@@ -184,14 +282,18 @@ impl Cluster {
         self.cluster_id.as_deref()
     }
 
-    /// The nodes that are alive, or the bootstrap addresses before the first answer.
+    /// The nodes that are alive, by id; or the bootstrap addresses, before the first response and while no known broker
+    /// is reachable.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
     /// One node by its id.
     pub fn node(&self, id: NodeId) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.id() == id)
+        match self.is_bootstrap {
+            true => self.nodes.iter().find(|node| node.id() == id),
+            false => find_node(&self.nodes, id),
+        }
     }
 
     /// The controller, where a broker told it.
@@ -217,10 +319,6 @@ impl Cluster {
     /// The number of partitions of a topic, or `None` where it is not known.
     pub fn partition_count(&self, topic: &str) -> Option<usize> {
         self.topic(topic).map(TopicInfo::partition_count)
-    }
-
-    pub(crate) fn shared_topic(&self, topic: &str) -> Option<&Arc<TopicInfo>> {
-        self.topics.get(topic)
     }
 
     /// Whether the nodes are bootstrap addresses, not yet confirmed by any broker.
@@ -251,12 +349,31 @@ impl ClusterBuilder {
         }
     }
 
+    /// The view after the cluster was lost: the bootstrap addresses, and the topics of `last` without their leaders, which
+    /// are not among those. KIP-899.
+    pub(crate) fn rebootstrap(nodes: Vec<Node>, last: &Cluster) -> Cluster {
+        let without_leaders = |topic: &Arc<TopicInfo>| {
+            let mut topic = TopicInfo::clone(topic);
+            topic.resolve_leaders(&[]);
+            Arc::new(topic)
+        };
+        let topics = last.topics.iter();
+        Cluster {
+            topics: topics
+                .map(|(name, topic)| (Arc::clone(name), without_leaders(topic)))
+                .collect(),
+            ..Self::bootstrap(nodes)
+        }
+    }
+
     pub(crate) fn cluster_id(mut self, id: Option<&str>) -> Self {
         self.cluster.cluster_id = id.map(Arc::from);
         self
     }
 
-    pub(crate) fn nodes(mut self, nodes: Vec<Node>) -> Self {
+    /// Sets the nodes, which the caller has resolved the leaders of the topics among.
+    pub(crate) fn nodes(mut self, mut nodes: Vec<Node>) -> Self {
+        nodes.sort_by_key(Node::id);
         self.cluster.nodes = nodes;
         self.cluster.is_bootstrap = false;
         self
@@ -278,6 +395,20 @@ impl ClusterBuilder {
         self
     }
 
+    /// Looks the leaders of all topics up in another list of nodes, sorted by id. Returns whether a partition lost its
+    /// leader by that.
+    pub(crate) fn resolve_leaders(&mut self, nodes: &[Node]) -> bool {
+        let mut has_lost_leader = false;
+        for topic in self.cluster.topics.values_mut() {
+            if !topic.is_resolved(nodes) {
+                let mut resolved = TopicInfo::clone(topic);
+                has_lost_leader |= resolved.resolve_leaders(nodes);
+                *topic = Arc::new(resolved);
+            }
+        }
+        has_lost_leader
+    }
+
     pub(crate) fn build(self) -> Cluster {
         self.cluster
     }
@@ -288,14 +419,7 @@ mod tests {
     use super::*;
 
     fn partition(number: i32, leader: Option<&Node>) -> PartitionInfo {
-        PartitionInfo {
-            partition: number,
-            leader: leader.cloned(),
-            leader_epoch: None,
-            replicas: Vec::new(),
-            in_sync_replicas: Vec::new(),
-            offline_replicas: Vec::new(),
-        }
+        PartitionInfo::new(number, leader.cloned())
     }
 
     #[test]

@@ -203,7 +203,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         Ok(())
     }
 
-    /// The partitions of a topic, as the metadata have them; a topic that is not known yet is asked for.
+    /// The partitions of a topic, as the metadata have them; a topic that is not known yet is asked for. In an outage of all
+    /// brokers they are those known last, without leaders.
     ///
     /// # Errors
     ///

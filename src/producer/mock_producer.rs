@@ -128,13 +128,13 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     #[must_use]
     pub fn with_topic(mut self, topic: &str, partitions: i32) -> Self {
         let leader = Node::new(NodeId(0), "mock", 9092, None);
-        let partitions = (0..partitions).map(|partition| PartitionInfo {
-            partition,
-            leader: Some(leader.clone()),
-            leader_epoch: None,
-            replicas: vec![leader.id()],
-            in_sync_replicas: vec![leader.id()],
-            offline_replicas: Vec::new(),
+        let partitions = (0..partitions).map(|partition| {
+            let replicas = vec![leader.id()];
+            PartitionInfo::new(partition, Some(leader.clone())).with_replicas(
+                replicas.clone(),
+                replicas,
+                Vec::new(),
+            )
         });
         let info = TopicInfo::new(Arc::from(topic), Uuid::ZERO, false, partitions.collect());
         let builder: ClusterBuilder = self.cluster.to_builder();

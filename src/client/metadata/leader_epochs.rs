@@ -31,22 +31,22 @@ impl LeaderEpochs {
     }
 
     /// Judges the epoch of a response and remembers it unless it is stale. `is_new_topic_id`: the response has an id for
-    /// the topic that was not known, so the topic was created anew and its epochs start again.
+    /// the topic that was not known, so the topic was created anew and its epochs start again. `is_cached`: the partition
+    /// is known, so it can be kept as it is. If it is not, an old leader is better than none; Java leaves it out.
     pub(super) fn judge(
         &mut self,
         topic: &Arc<str>,
         partition: i32,
         epoch: Option<i32>,
         is_new_topic_id: bool,
+        is_cached: bool,
     ) -> Verdict {
         let Some(epoch) = epoch else {
-            if let Some(epochs) = self.topics.get_mut(topic) {
-                epochs.remove(&partition);
-            }
+            self.forget(topic, partition);
             return Verdict::News;
         };
         match self.epoch(topic, partition) {
-            Some(known) if !is_new_topic_id && epoch < known => Verdict::Stale,
+            Some(known) if !is_new_topic_id && is_cached && epoch < known => Verdict::Stale,
             Some(known) if !is_new_topic_id && epoch == known => Verdict::Same,
             _ => {
                 self.set(topic, partition, epoch);
@@ -60,6 +60,16 @@ impl LeaderEpochs {
             .entry(Arc::clone(topic))
             .or_default()
             .insert(partition, epoch);
+    }
+
+    pub(super) fn forget(&mut self, topic: &str, partition: i32) {
+        if let Some(epochs) = self.topics.get_mut(topic) {
+            epochs.remove(&partition);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.topics.clear();
     }
 
     pub(super) fn forget_topic(&mut self, topic: &str) {

@@ -95,7 +95,6 @@ impl MetadataState {
         &mut self,
         update: &Update<'_>,
         current: &Cluster,
-        expired: &[Arc<str>],
         now: Instant,
     ) -> Cluster {
         let MetadataRequestVersion {
@@ -107,7 +106,7 @@ impl MetadataState {
         self.update_version += 1;
         // The cluster can be reached after all: what it said earlier is no reason to fail a later wait.
         self.fatal_error = None;
-        for topic in expired {
+        for topic in update.expired {
             log::debug!("topic '{}' was not used and is forgotten", printable(topic));
             self.epochs.forget_topic(topic);
             self.errors.remove(topic);

@@ -8,6 +8,7 @@ mod merging;
 mod rebootstrap;
 mod refresh;
 mod topics;
+mod unknown_leaders;
 mod waiting;
 
 use super::*;

@@ -5,6 +5,8 @@
 //! Nothing in a response is trusted: topics that were not asked for, partitions with impossible or repeated numbers and
 //! brokers without an address are left out, and what is kept is in proportion to the bytes that carried it.
 
+use hashbrown::HashMap;
+
 use super::leader_epochs::{LeaderEpochs, Verdict};
 use super::state::MetadataState;
 use super::topic_table::TopicTable;
@@ -42,6 +44,8 @@ pub(super) struct Update<'a> {
     pub(super) has_reliable_epochs: bool,
     /// The topics that the producer still sends to.
     pub(super) topics: &'a TopicTable,
+    /// The topics that it no longer sends to, and did before.
+    pub(super) expired: &'a [Arc<str>],
 }
 
 impl Update<'_> {
@@ -50,15 +54,16 @@ impl Update<'_> {
         if cluster_id != current.cluster_id() {
             log::info!("cluster id: {}", printable(cluster_id.unwrap_or("none")));
         }
-        let mut next = ClusterBuilder::default()
+        let mut next = if self.request.is_partial {
+            self.keep_known_topics(current, state)
+        } else {
+            state.errors.clear();
+            ClusterBuilder::default()
+        };
+        next = next
             .nodes(self.nodes.clone())
             .cluster_id(cluster_id)
             .controller(Some(NodeId(self.response.controller_id)));
-        if self.request.is_partial {
-            next = self.keep_known_topics(next, current);
-        } else {
-            state.errors.clear();
-        }
         for topic in &self.response.topics {
             let Some(name) = topic
                 .name
@@ -72,6 +77,11 @@ impl Update<'_> {
                 next = next.topic(Arc::new(self.topic_info(name, topic, current, state)));
             } else {
                 next = next.without_topic(name);
+                if topic.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+                    // If the topic is created again, its epochs start again. Brokers before 2.8 have no topic ids that
+                    // would tell.
+                    state.epochs.forget_topic(name);
+                }
                 if topic.error_code.refreshes_metadata() {
                     state.refresh.request_full();
                 }
@@ -81,19 +91,17 @@ impl Update<'_> {
     }
 
     /// What a response about a few topics leaves as it was, with the leaders at their latest addresses.
-    fn keep_known_topics(&self, mut next: ClusterBuilder, current: &Cluster) -> ClusterBuilder {
-        let has_same_nodes = current.nodes() == self.nodes;
-        for topic in current.topics() {
-            let Some(shared) = current.shared_topic(topic.name()) else {
-                continue;
-            };
-            if self.topics.contains(topic.name()) {
-                next = next.topic(if has_same_nodes {
-                    Arc::clone(shared)
-                } else {
-                    Arc::new(with_leaders_among(topic, &self.nodes))
-                });
-            }
+    ///
+    /// A leader that this broker does not list may be down, or the broker may not have heard of it yet. The partition
+    /// keeps the leader's id, so that a later list brings the leader back. An update of everything tells which it is.
+    fn keep_known_topics(&self, current: &Cluster, state: &mut MetadataState) -> ClusterBuilder {
+        let mut next = current.to_builder();
+        for topic in self.expired {
+            next = next.without_topic(topic);
+        }
+        if current.nodes() != self.nodes && next.resolve_leaders(&self.nodes) {
+            log::debug!("the response about new topics leaves out a leader of other topics");
+            state.refresh.request_full();
         }
         next
     }
@@ -111,6 +119,7 @@ impl Update<'_> {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         let mut impossible = 0;
         let mut refresh_reason = None;
+        let mut has_lost_leader = false;
         for partition in &topic.partitions {
             let number = partition.partition_index;
             if !is_possible(number, topic.partitions.len()) {
@@ -119,22 +128,33 @@ impl Update<'_> {
             }
             let epoch = (self.has_reliable_epochs && partition.leader_epoch >= 0)
                 .then_some(partition.leader_epoch);
-            let verdict = state.epochs.judge(name, number, epoch, is_new_id);
+            let cached = known.and_then(|known| known.partition(number));
+            let verdict = state
+                .epochs
+                .judge(name, number, epoch, is_new_id, cached.is_some());
             if verdict == Verdict::News {
                 state.refresh.reset_equivalent_responses();
             }
-            if verdict == Verdict::Stale {
-                let kept = known.and_then(|known| known.partition(number));
-                partitions.extend(kept.map(|kept| with_leader_among(kept, &self.nodes)));
-            } else {
-                partitions.push(self.partition_info(partition, epoch));
-            }
+            let info = match cached.filter(|_| verdict == Verdict::Stale) {
+                Some(cached) => {
+                    let mut info = cached.clone();
+                    info.resolve_leader(&self.nodes);
+                    info
+                }
+                None => self.partition_info(partition, epoch),
+            };
+            has_lost_leader |=
+                info.has_unknown_leader() && cached.is_some_and(|cached| cached.leader().is_some());
+            partitions.push(info);
             if partition.error_code.refreshes_metadata() {
                 refresh_reason = refresh_reason.or(Some(partition.error_code));
             }
         }
         if let Some(code) = refresh_reason {
             log::debug!("asking again about topic '{}': {code}", printable(name));
+            state.refresh.request_full();
+        } else if has_lost_leader {
+            log::debug!("a leader of topic '{}' is not listed", printable(name));
             state.refresh.request_full();
         }
         if impossible > 0 {
@@ -157,14 +177,15 @@ impl Update<'_> {
 
     fn partition_info(&self, partition: &MetadataPartition, epoch: Option<i32>) -> PartitionInfo {
         let ids = |ids: &[i32]| ids.iter().copied().map(NodeId).collect();
-        PartitionInfo {
-            partition: partition.partition_index,
-            leader: find(&self.nodes, NodeId(partition.leader_id)).cloned(),
-            leader_epoch: epoch,
-            replicas: ids(&partition.replica_nodes),
-            in_sync_replicas: ids(&partition.isr_nodes),
-            offline_replicas: ids(&partition.offline_replicas),
-        }
+        let mut info = PartitionInfo::new(partition.partition_index, None)
+            .with_leader_epoch(epoch)
+            .with_replicas(
+                ids(&partition.replica_nodes),
+                ids(&partition.isr_nodes),
+                ids(&partition.offline_replicas),
+            );
+        info.set_leader(NodeId(partition.leader_id), &self.nodes);
+        info
     }
 }
 
@@ -178,47 +199,49 @@ pub(super) fn with_new_leaders(
 ) -> Option<(Cluster, Vec<TopicPartition>)> {
     let nodes = merged_nodes(current.nodes(), leader_nodes);
     let mut changed = Vec::new();
-    let mut builder: Option<ClusterBuilder> = None;
-    let mut topics: Vec<TopicInfo> = Vec::new();
+    // The topics with a new leader, each cloned once.
+    let mut topics: HashMap<Arc<str>, TopicInfo> = HashMap::new();
     for (topic_partition, leader_id, epoch) in leaders {
         let name = topic_partition.shared_topic();
         let partition = topic_partition.partition();
-        if *leader_id < 0 || *epoch < 0 {
+        let is_complete = *leader_id >= 0 && *epoch >= 0;
+        let leader = NodeId(*leader_id);
+        if !is_complete || nodes.binary_search_by_key(&leader, Node::id).is_err() {
             continue;
         }
-        let (Some(leader), Some(topic)) = (find(&nodes, NodeId(*leader_id)), current.topic(name))
-        else {
+        let Some(topic) = current.topic(name) else {
             continue;
         };
-        let Some(known) = topic.partition(partition) else {
+        let Some((index, known)) = topic.partition_index(partition).and_then(|index| {
+            let topic = topics.get(name).unwrap_or(topic);
+            Some((index, topic.partitions().get(index)?))
+        }) else {
             continue;
         };
-        let known_epoch = known.leader_epoch.max(epochs.epoch(name, partition));
+        let known_epoch = known.leader_epoch().max(epochs.epoch(name, partition));
         if known_epoch.is_some_and(|known| *epoch <= known) {
             continue;
         }
-        let index = topics.iter().position(|topic| topic.name == *name);
-        let index = index.unwrap_or_else(|| {
-            topics.push(topic.clone());
-            topics.len() - 1
-        });
-        let info = topics.get_mut(index).and_then(|topic| {
-            let mut partitions = topic.partitions.iter_mut();
-            partitions.find(|info| info.partition == partition)
-        });
-        if let Some(info) = info {
-            info.leader = Some(leader.clone());
-            info.leader_epoch = Some(*epoch);
-            epochs.set(&topic.name, partition, *epoch);
-            changed.push(topic_partition.clone());
-        }
+        let topic = topics
+            .entry(Arc::clone(name))
+            .or_insert_with(|| topic.clone());
+        topic.move_leader(index, leader, *epoch);
+        epochs.set(name, partition, *epoch);
+        changed.push(topic_partition.clone());
     }
-    for topic in topics {
-        let topic = TopicInfo::new(topic.name, topic.id, topic.is_internal, topic.partitions);
-        let next = builder.unwrap_or_else(|| current.to_builder().nodes(nodes.clone()));
-        builder = Some(next.topic(Arc::new(topic)));
+    if topics.is_empty() {
+        return None;
     }
-    builder.map(|builder| (builder.build(), changed))
+    let mut next = current.to_builder();
+    for (_, mut topic) in topics {
+        topic.resolve_leaders(&nodes);
+        next = next.topic(Arc::new(topic));
+    }
+    // The other partitions of these leaders get the new addresses too.
+    if current.nodes() != nodes {
+        next.resolve_leaders(&nodes);
+    }
+    Some((next.nodes(nodes).build(), changed))
 }
 
 /// `known` with `told` put in, by id; the address of `told` wins.
@@ -229,29 +252,6 @@ fn merged_nodes(known: &[Node], told: &[Node]) -> Vec<Node> {
     nodes.sort_by_key(Node::id);
     nodes.dedup_by_key(|node| node.id());
     nodes
-}
-
-fn find(nodes: &[Node], id: NodeId) -> Option<&Node> {
-    let index = nodes.binary_search_by_key(&id, Node::id).ok()?;
-    nodes.get(index)
-}
-
-fn with_leader_among(partition: &PartitionInfo, nodes: &[Node]) -> PartitionInfo {
-    let leader = partition.leader.as_ref();
-    PartitionInfo {
-        leader: leader.and_then(|leader| find(nodes, leader.id())).cloned(),
-        ..partition.clone()
-    }
-}
-
-fn with_leaders_among(topic: &TopicInfo, nodes: &[Node]) -> TopicInfo {
-    let partitions = topic.partitions.iter();
-    TopicInfo::new(
-        Arc::clone(&topic.name),
-        topic.id,
-        topic.is_internal,
-        partitions.map(|p| with_leader_among(p, nodes)).collect(),
-    )
 }
 
 /// Describes the topics and partitions with errors, for a log line; `None` if all is well.

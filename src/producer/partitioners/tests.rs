@@ -12,16 +12,9 @@ fn cluster(topics: &[(&str, &[bool])]) -> Cluster {
     let node = Node::new(NodeId(0), "localhost", 99, None);
     let mut builder = ClusterBuilder::default().nodes(vec![node.clone()]);
     for (topic, leaders) in topics {
-        let partitions = (0..)
-            .zip(*leaders)
-            .map(|(partition, has_leader)| PartitionInfo {
-                partition,
-                leader: has_leader.then(|| node.clone()),
-                leader_epoch: None,
-                replicas: Vec::new(),
-                in_sync_replicas: Vec::new(),
-                offline_replicas: Vec::new(),
-            });
+        let partitions = (0..).zip(*leaders).map(|(partition, has_leader)| {
+            PartitionInfo::new(partition, has_leader.then(|| node.clone()))
+        });
         let info = TopicInfo::new((*topic).into(), Uuid::ZERO, false, partitions.collect());
         builder = builder.topic(Arc::new(info));
     }

@@ -124,3 +124,52 @@ fn partition_numbers_that_change_each_time_are_not_remembered_for_ever() {
     let known = (0..1000).filter(|index| state.epochs.epoch("t", *index).is_some());
     assert!(known.count() <= 33);
 }
+
+// Brokers before 2.8 have no topic ids. Java keeps the old leaders for ever.
+#[test]
+fn a_topic_without_an_id_that_was_deleted_starts_with_new_epochs() {
+    let f = Fixture::new();
+    f.add(&["t"]);
+    f.update_all(&response(vec![topic("t", vec![partition(0, 0, 10)])]));
+    f.update_all(&response(vec![error_topic(
+        "t",
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+    )]));
+    f.update_all(&response(vec![topic("t", vec![partition(0, 1, 0)])]));
+    assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(1), Some(0)));
+}
+
+#[test]
+fn a_stale_partition_is_taken_if_nothing_is_cached() {
+    let f = Fixture::new();
+    f.add(&["t"]);
+    f.update_all(&response(vec![topic("t", vec![partition(0, 0, 10)])]));
+    f.update_all(&response(vec![error_topic(
+        "t",
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED,
+    )]));
+    f.update_all(&response(vec![topic("t", vec![partition(0, 1, 3)])]));
+    assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(1), Some(3)));
+    f.update_all(&response(vec![topic("t", vec![partition(0, 2, 4)])]));
+    assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(2), Some(4)));
+}
+
+/// No response was lost in between: the topic was deleted and created again before the next update.
+#[test]
+fn a_refusing_leader_of_a_topic_without_an_id_resets_the_epoch() {
+    let id = Uuid::from_bytes([1; 16]);
+    for (topic_id, expected) in [(Uuid::ZERO, (Some(1), Some(0))), (id, (Some(0), Some(10)))] {
+        let f = Fixture::new();
+        f.add(&["t"]);
+        let told = |leader, epoch| {
+            let topic = topic("t", vec![partition(0, leader, epoch)]);
+            response(vec![MetadataTopic { topic_id, ..topic }])
+        };
+        f.update_all(&told(0, 10));
+        f.update_all(&told(1, 0));
+        assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(0), Some(10)));
+        f.metadata.leader_refused(&TopicPartition::new("t", 0));
+        f.update_all(&told(1, 0));
+        assert_eq!((f.leader("t", 0), f.epoch("t", 0)), expected);
+    }
+}

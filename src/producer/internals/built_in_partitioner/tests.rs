@@ -13,13 +13,8 @@ fn cluster(leaders: &[Option<usize>], racks: &[&str]) -> (Cluster, Arc<TopicInfo
     let partitions = leaders
         .iter()
         .zip(0..)
-        .map(|(leader, partition)| PartitionInfo {
-            partition,
-            leader: leader.map(|index| nodes[index].clone()),
-            leader_epoch: None,
-            replicas: Vec::new(),
-            in_sync_replicas: Vec::new(),
-            offline_replicas: Vec::new(),
+        .map(|(leader, partition)| {
+            PartitionInfo::new(partition, leader.map(|index| nodes[index].clone()))
         })
         .collect();
     let topic = Arc::new(TopicInfo::new("t".into(), Uuid::ZERO, false, partitions));

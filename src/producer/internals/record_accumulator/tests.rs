@@ -40,13 +40,8 @@ fn node(id: i32) -> Node {
 fn cluster_of(leaders: &[Option<i32>], epoch: i32) -> Arc<Cluster> {
     let partitions = (0..)
         .zip(leaders)
-        .map(|(partition, leader)| PartitionInfo {
-            partition,
-            leader: leader.map(node),
-            leader_epoch: Some(epoch),
-            replicas: Vec::new(),
-            in_sync_replicas: Vec::new(),
-            offline_replicas: Vec::new(),
+        .map(|(partition, leader)| {
+            PartitionInfo::new(partition, leader.map(node)).with_leader_epoch(Some(epoch))
         })
         .collect();
     let topic = TopicInfo::new(TOPIC.into(), Uuid::ZERO, false, partitions);

@@ -113,6 +113,12 @@ impl<C: KafkaClient> Sender<C> {
                 }
             };
             refresh_metadata |= outcome.code.refreshes_metadata();
+            if matches!(
+                outcome.code,
+                ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+            ) {
+                self.metadata.leader_refused(slot.topic_partition());
+            }
             self.settle(slot, outcome, now);
         }
         if !leaders.is_empty() {
