@@ -82,9 +82,10 @@ impl ApiKey {
             Self::Produce => 3..=13,
             Self::Metadata => 4..=13,
             Self::FindCoordinator => 1..=6,
-            Self::ApiVersions | Self::AddOffsetsToTxn => 0..=4,
+            Self::AddOffsetsToTxn => 0..=4,
             Self::AddPartitionsToTxn => 0..=3,
-            Self::InitProducerId | Self::EndTxn | Self::TxnOffsetCommit => 0..=5,
+            Self::ApiVersions | Self::InitProducerId | Self::EndTxn => 0..=5,
+            Self::TxnOffsetCommit => 0..=6,
         }
     }
 

@@ -9,6 +9,10 @@ use byteorder::{BigEndian, ByteOrder};
 use crate::common::Uuid;
 use crate::protocol::{ErrorCode, MAX_STRING_LENGTH};
 
+/// The longest array of a message, and the most tagged fields of a structure: the limits of Kafka 4.4's own decoders.
+const MAX_ARRAY_LENGTH: usize = 1_000_000;
+const MAX_TAGGED_FIELDS: u32 = 10_000;
+
 /// Why bytes are not a message. `offset` counts from the start of the payload.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DecodeError {
@@ -29,13 +33,15 @@ pub(crate) enum DecodeError {
     #[error("the string at offset {offset} is not UTF-8")]
     NotUtf8 { offset: usize },
     #[error(
-        "an array of {count} elements at offset {offset} cannot be in the {remaining} bytes that remain"
+        "an array of {count} elements at offset {offset} is longer than {MAX_ARRAY_LENGTH}, or than the {remaining} bytes that remain can hold"
     )]
     ArrayTooLong {
         offset: usize,
         count: usize,
         remaining: usize,
     },
+    #[error("{count} tagged fields at offset {offset} are more than {MAX_TAGGED_FIELDS}")]
+    TooManyTaggedFields { offset: usize, count: u32 },
     #[error("tag {tag} at offset {offset} follows tag {previous}")]
     TagOrder {
         offset: usize,
@@ -206,7 +212,7 @@ impl<'a> Reader<'a> {
             return Ok(None);
         };
         let remaining = self.rest.len();
-        if count > remaining / min_size.max(1) {
+        if count > MAX_ARRAY_LENGTH.min(remaining / min_size.max(1)) {
             return Err(DecodeError::ArrayTooLong {
                 offset,
                 count,
@@ -236,7 +242,11 @@ impl<'a> Reader<'a> {
         if !flexible {
             return Ok(());
         }
+        let offset = self.offset;
         let count = self.unsigned_varint()?;
+        if count > MAX_TAGGED_FIELDS {
+            return Err(DecodeError::TooManyTaggedFields { offset, count });
+        }
         let mut previous = None;
         for _ in 0..count {
             let offset = self.offset;

@@ -93,6 +93,7 @@ impl<S: Selectable> NetworkClient<S> {
         let request = ApiVersionsRequest {
             client_software_name: SOFTWARE_NAME.to_owned(),
             client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..ApiVersionsRequest::default()
         };
         let request = self.own_request(node, request.into());
         self.do_send(&request, version, Requester::ApiVersions, now)

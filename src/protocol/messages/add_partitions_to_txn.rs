@@ -5,7 +5,7 @@
 //! between brokers, with several transactions in a request. KIP-98, KIP-219 (1: throttling by the client), KIP-588
 //! (2: PRODUCER_FENCED).
 
-use super::txn_results::{self, TxnTopicResult};
+use super::txn_results::{self, TxnPartitionResult};
 use crate::protocol::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, Writer};
 use crate::sync::Arc;
 
@@ -82,14 +82,26 @@ impl Message for AddPartitionsToTxnRequest {
 pub(crate) struct AddPartitionsToTxnResponse {
     pub(crate) throttle_time_ms: i32,
     /// Kafka's name on the wire is `resultsByTopicV3AndBelow`.
-    pub(crate) topics: Vec<TxnTopicResult>,
+    pub(crate) topics: Vec<AddPartitionsToTxnTopicResult>,
+}
+
+/// The results of one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AddPartitionsToTxnTopicResult {
+    pub(crate) name: Arc<str>,
+    pub(crate) partitions: Vec<TxnPartitionResult>,
 }
 
 impl Message for AddPartitionsToTxnResponse {
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = ApiKey::AddPartitionsToTxn.is_flexible(version);
         w.i32(self.throttle_time_ms);
-        txn_results::encode(w, &self.topics, flexible)?;
+        w.array(&self.topics, flexible, |w, topic| {
+            w.string(&topic.name, flexible)?;
+            txn_results::encode_partitions(w, &topic.partitions, flexible)?;
+            w.no_tagged_fields(flexible);
+            Ok(())
+        })?;
         w.no_tagged_fields(flexible);
         Ok(())
     }
@@ -98,7 +110,14 @@ impl Message for AddPartitionsToTxnResponse {
         let flexible = ApiKey::AddPartitionsToTxn.is_flexible(version);
         let response = Self {
             throttle_time_ms: r.i32()?,
-            topics: txn_results::decode(r, flexible)?,
+            topics: r.array(flexible, 3, |r| {
+                let topic = AddPartitionsToTxnTopicResult {
+                    name: Arc::from(r.string(flexible)?),
+                    partitions: txn_results::decode_partitions(r, flexible)?,
+                };
+                r.skip_tagged_fields(flexible)?;
+                Ok(topic)
+            })?,
         };
         r.skip_tagged_fields(flexible)?;
         Ok(response)

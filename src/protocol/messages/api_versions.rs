@@ -1,19 +1,35 @@
 //! ApiVersions (18): which APIs and versions a broker speaks. Java: `ApiVersionsRequestData`, `ApiVersionsResponseData`.
 //!
-//! Schemas: `ApiVersionsRequest.json`, `ApiVersionsResponse.json`, versions 0-4. KIP-35, KIP-511 (client software),
-//! KIP-584 (features), KIP-866 (ZooKeeper migration). Version 4 may list features whose minimum is 0.
+//! Schemas: `ApiVersionsRequest.json`, `ApiVersionsResponse.json`, versions 0-5. KIP-35, KIP-511 (client software),
+//! KIP-584 (features), KIP-866 (ZooKeeper migration), KIP-1242 (5: the broker that the client means). Version 4 may list
+//! features whose minimum is 0.
 
 use crate::protocol::{
     ApiKey, ApiRequest, DecodeError, EncodeError, ErrorCode, Message, Reader, Writer,
 };
 
 /// Asks a broker what it speaks. Versions 0-2 have no fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiVersionsRequest {
     /// Version 3+, ignorable.
     pub(crate) client_software_name: String,
     /// Version 3+, ignorable.
     pub(crate) client_software_version: String,
+    /// Version 5+, ignorable. The cluster that the client means to reach; set together with `node_id`, or not at all.
+    pub(crate) cluster_id: Option<String>,
+    /// Version 5+, ignorable. The node that the client means to reach; -1 if unset.
+    pub(crate) node_id: i32,
+}
+
+impl Default for ApiVersionsRequest {
+    fn default() -> Self {
+        Self {
+            client_software_name: String::new(),
+            client_software_version: String::new(),
+            cluster_id: None,
+            node_id: -1,
+        }
+    }
 }
 
 impl ApiRequest for ApiVersionsRequest {
@@ -28,6 +44,10 @@ impl Message for ApiVersionsRequest {
             w.string(&self.client_software_name, flexible)?;
             w.string(&self.client_software_version, flexible)?;
         }
+        if version >= 5 {
+            w.nullable_string(self.cluster_id.as_deref(), flexible)?;
+            w.i32(self.node_id);
+        }
         w.no_tagged_fields(flexible);
         Ok(())
     }
@@ -38,6 +58,10 @@ impl Message for ApiVersionsRequest {
         if version >= 3 {
             request.client_software_name = r.string(flexible)?.to_owned();
             request.client_software_version = r.string(flexible)?.to_owned();
+        }
+        if version >= 5 {
+            request.cluster_id = r.nullable_string(flexible)?.map(str::to_owned);
+            request.node_id = r.i32()?;
         }
         r.skip_tagged_fields(flexible)?;
         Ok(request)

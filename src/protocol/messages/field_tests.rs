@@ -87,9 +87,9 @@ fn the_place_in_a_group_needs_version_3() {
     assert_eq!(round_trip(&plain, 0), plain);
     let placed = [
         (
-            "generation_id",
+            "generation_id_or_member_epoch",
             TxnOffsetCommitRequest {
-                generation_id: 0,
+                generation_id_or_member_epoch: 0,
                 ..plain.clone()
             },
         ),
@@ -113,6 +113,40 @@ fn the_place_in_a_group_needs_version_3() {
         assert_eq!(encode(&request, 2), refused);
         assert_eq!(round_trip(&request, 3), request);
     }
+}
+
+// Java: TxnOffsetCommitRequestTest (4.4).
+#[test]
+fn a_topic_of_an_offset_commit_needs_the_field_that_its_version_carries() {
+    let request = |name: &str, topic_id| TxnOffsetCommitRequest {
+        topics: vec![TxnOffsetCommitTopic {
+            name: Arc::from(name),
+            topic_id,
+            partitions: Vec::new(),
+        }],
+        ..TxnOffsetCommitRequest::default()
+    };
+    let missing = |field, version| Err(EncodeError::MissingField { field, version });
+    let by_name = request("t", Uuid::ZERO);
+    assert_eq!(encode(&by_name, 6), missing("topic_id", 6));
+    assert_eq!(round_trip(&by_name, 5), by_name);
+    let by_id = request("", ID);
+    assert_eq!(encode(&by_id, 5), missing("name", 5));
+    assert_eq!(round_trip(&by_id, 6), by_id);
+    let by_both = request("t", ID);
+    assert_eq!(round_trip(&by_both, 5), by_name);
+    assert_eq!(round_trip(&by_both, 6), by_id);
+}
+
+#[test]
+fn the_broker_that_a_client_means_needs_version_5() {
+    let request = ApiVersionsRequest {
+        cluster_id: Some("c1".to_owned()),
+        node_id: 7,
+        ..ApiVersionsRequest::default()
+    };
+    assert_eq!(round_trip(&request, 5), request);
+    assert_eq!(round_trip(&request, 4), ApiVersionsRequest::default());
 }
 
 #[test]

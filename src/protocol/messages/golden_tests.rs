@@ -130,9 +130,9 @@ impl Row {
 pub(super) fn rows() -> Vec<Row> {
     let table = include_str!("../../../tests/data/wire-messages.tsv");
     let rows: Vec<_> = table.lines().filter_map(Row::parse).collect();
-    // Two rows for each request and each response of each version.
+    // Two rows for each request and each response of each version, and four for the two versions that Kafka 4.4 added.
     let versions: usize = ApiKey::ALL.iter().map(|key| key.versions().count()).sum();
-    assert_eq!((versions, rows.len()), (59, 59 * 4));
+    assert_eq!((versions, rows.len()), (61, 59 * 4 + 2 * 8));
     rows
 }
 
@@ -434,6 +434,8 @@ fn api_versions_request(f: Fields) -> ApiVersionsRequest {
         ApiVersionsRequest {
             client_software_name: f.text("clientSoftwareName"),
             client_software_version: f.text("clientSoftwareVersion"),
+            cluster_id: f.nullable_text("clusterId"),
+            node_id: f.int("nodeId", -1),
         }
     )
 }

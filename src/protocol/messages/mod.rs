@@ -28,6 +28,7 @@ mod txn_results;
 pub(crate) use add_offsets_to_txn::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
 pub(crate) use add_partitions_to_txn::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, AddPartitionsToTxnTopic,
+    AddPartitionsToTxnTopicResult,
 };
 #[cfg(test)]
 pub(crate) use api_versions::SupportedFeature;
@@ -46,6 +47,7 @@ pub(crate) use produce::{
     ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic, TopicProduceResponse,
 };
 pub(crate) use txn_offset_commit::{
-    TxnOffsetCommitPartition, TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnOffsetCommitTopic,
+    TxnOffsetCommitPartition, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    TxnOffsetCommitTopic, TxnOffsetCommitTopicResult,
 };
-pub(crate) use txn_results::{TxnPartitionResult, TxnTopicResult};
+pub(crate) use txn_results::TxnPartitionResult;

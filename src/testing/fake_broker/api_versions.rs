@@ -1,10 +1,13 @@
 //! Answers ApiVersions: what the node was told to speak. Java (broker): `KafkaApis.handleApiVersionsRequest`.
 
 use super::Api;
-use super::cluster::Broker;
-use super::script::Failure;
+use super::cluster::{Broker, Cluster};
+use super::handler::RequestContext;
+use crate::common::NodeId;
 use crate::protocol::ErrorCode;
-use crate::protocol::messages::{ApiVersion, ApiVersionsResponse, FinalizedFeature};
+use crate::protocol::messages::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature,
+};
 
 /// What the nodes have agreed on.
 #[derive(Clone, Copy, Debug)]
@@ -14,18 +17,23 @@ pub(super) struct FinalizedFeatures {
     pub(super) transaction_version: i16,
 }
 
+/// `None` if the node is gone.
 pub(super) fn handle(
-    broker: &Broker,
-    features: FinalizedFeatures,
-    failure: Option<&Failure>,
-) -> ApiVersionsResponse {
-    if let Some(failure) = failure {
-        return ApiVersionsResponse {
-            error_code: failure.code,
+    cluster: &Cluster,
+    context: RequestContext<'_>,
+    request: &ApiVersionsRequest,
+) -> Option<ApiVersionsResponse> {
+    let scripted = context.plan.whole_failure().map(|failure| failure.code);
+    let refusal = scripted.or_else(|| misrouted(cluster, context, request));
+    if let Some(error_code) = refusal {
+        return Some(ApiVersionsResponse {
+            error_code,
             ..ApiVersionsResponse::default()
-        };
+        });
     }
-    ApiVersionsResponse {
+    let broker = cluster.broker(context.node)?;
+    let features = cluster.finalized_features();
+    Some(ApiVersionsResponse {
         api_keys: Api::ALL
             .iter()
             .filter_map(|api| version_range(broker, *api))
@@ -40,6 +48,24 @@ pub(super) fn handle(
             .into_iter()
             .collect(),
         ..ApiVersionsResponse::default()
+    })
+}
+
+/// Compares the cluster and node that the client means with those that it has reached (KIP-1242). Older versions do not
+/// carry them, and leave both unset.
+fn misrouted(
+    cluster: &Cluster,
+    context: RequestContext<'_>,
+    request: &ApiVersionsRequest,
+) -> Option<ErrorCode> {
+    match (&request.cluster_id, request.node_id) {
+        (None, -1) => None,
+        (None, _) | (Some(_), -1) => Some(ErrorCode::INVALID_REQUEST),
+        (Some(cluster_id), node_id) => {
+            let is_meant =
+                *cluster_id == cluster.settings.cluster_id && NodeId(node_id) == context.node;
+            (!is_meant).then_some(ErrorCode::REBOOTSTRAP_REQUIRED)
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::connection::Connection;
 use super::coordinators::CoordinatorType;
 use super::core::Core;
 use super::facts::{BatchHeader, Request, RequestedTransaction, SentBatch};
-use crate::common::TopicPartition;
+use crate::common::{TopicPartition, Uuid};
 use crate::protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest, FindCoordinatorRequest,
     InitProducerIdRequest, MetadataRequest, ProduceRequest, TxnOffsetCommitRequest,
@@ -77,7 +77,7 @@ pub(super) fn describe(
         }
         RequestBody::EndTxn(body) => in_transaction(Api::EndTxn, ended(body)),
         RequestBody::TxnOffsetCommit(body) => Request {
-            partitions: committed_partitions(body),
+            partitions: committed_partitions(core, body),
             ..in_transaction(Api::TxnOffsetCommit, committed_group(body))
         },
     }
@@ -141,7 +141,7 @@ fn ended(body: &EndTxnRequest) -> RequestedTransaction {
 fn committed_group(body: &TxnOffsetCommitRequest) -> RequestedTransaction {
     RequestedTransaction {
         group_id: Some(owned(&body.group_id)),
-        generation_id: Some(body.generation_id),
+        generation_id: Some(body.generation_id_or_member_epoch),
         member_id: Some(owned(&body.member_id)),
         group_instance_id: body.group_instance_id.as_deref().map(owned),
         ..producer(
@@ -160,12 +160,23 @@ fn added_partitions(body: &AddPartitionsToTxnRequest) -> Vec<TopicPartition> {
     of_topic.collect()
 }
 
-fn committed_partitions(body: &TxnOffsetCommitRequest) -> Vec<TopicPartition> {
+fn committed_partitions(core: &Core, body: &TxnOffsetCommitRequest) -> Vec<TopicPartition> {
     let of_topic = body.topics.iter().flat_map(|topic| {
+        let name = name_or_id(core, &topic.name, topic.topic_id);
         let numbers = topic.partitions.iter().map(|p| p.partition_index);
-        numbers.map(|number| TopicPartition::new(Arc::clone(&topic.name), number))
+        numbers.map(move |number| TopicPartition::new(Arc::clone(&name), number))
     });
     of_topic.collect()
+}
+
+/// The name of a topic that a request tells by name or by id; the id in text form if no topic has it.
+fn name_or_id(core: &Core, name: &Arc<str>, id: Uuid) -> Arc<str> {
+    if id.is_zero() {
+        return Arc::clone(name);
+    }
+    let cluster = core.cluster.lock();
+    let known = cluster.topic_with_id(id);
+    known.map_or_else(|| Arc::from(id.to_string()), |(name, _)| Arc::clone(name))
 }
 
 fn requested_topics(core: &Core, request: &MetadataRequest) -> Vec<String> {
@@ -184,16 +195,7 @@ fn requested_topics(core: &Core, request: &MetadataRequest) -> Vec<String> {
 
 fn describe_batches(core: &Core, body: &ProduceRequest, request: &mut Request) {
     for topic in &body.topics {
-        let name: Arc<str> = if topic.topic_id.is_zero() {
-            Arc::clone(&topic.name)
-        } else {
-            let cluster = core.cluster.lock();
-            let known = cluster.topic_with_id(topic.topic_id);
-            known.map_or_else(
-                || Arc::from(topic.topic_id.to_string()),
-                |(name, _)| Arc::clone(name),
-            )
-        };
+        let name = name_or_id(core, &topic.name, topic.topic_id);
         for partition in &topic.partitions {
             let topic_partition = TopicPartition::new(Arc::clone(&name), partition.index);
             request.partitions.push(topic_partition.clone());

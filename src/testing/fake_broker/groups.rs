@@ -16,8 +16,8 @@ use super::transaction_metadata::{Marker, ProducerIdAndEpoch};
 use crate::common::TopicPartition;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{
-    TxnOffsetCommitPartition, TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnPartitionResult,
-    TxnTopicResult,
+    TxnOffsetCommitPartition, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    TxnOffsetCommitTopic, TxnOffsetCommitTopicResult, TxnPartitionResult,
 };
 use crate::sync::Arc;
 
@@ -89,7 +89,7 @@ impl Group {
     }
 
     fn check_member(&self, request: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
-        let tells_nothing = request.generation_id < 0
+        let tells_nothing = request.generation_id_or_member_epoch < 0
             && request.member_id.is_empty()
             && request.group_instance_id.is_none();
         // No member ever joined, or the client is too old to say anything (KIP-447).
@@ -115,7 +115,7 @@ impl Group {
         {
             return Err(ErrorCode::UNKNOWN_MEMBER_ID);
         }
-        if request.generation_id != self.generation {
+        if request.generation_id_or_member_epoch != self.generation {
             return Err(ErrorCode::ILLEGAL_GENERATION);
         }
         Ok(())
@@ -134,26 +134,39 @@ pub(super) fn commit_in_transaction(
     };
     let mut response = TxnOffsetCommitResponse::default();
     for topic in &request.topics {
+        let name = topic_name(cluster, topic);
+        let label = name.as_deref().unwrap_or_default();
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in &topic.partitions {
             let index = partition.partition_index;
             let written = accepted.and_then(|()| {
-                let scripted = context.plan.failure(&topic.name, index);
-                write_pending(cluster, request, &topic.name, partition, scripted)
+                let name = name.as_ref().ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?;
+                let scripted = context.plan.failure(name, index);
+                write_pending(cluster, request, name, partition, scripted)
             });
-            if !context.plan.omits(&topic.name, index) {
+            if !context.plan.omits(label, index) {
                 partitions.push(TxnPartitionResult {
                     partition_index: index,
                     error_code: written.err().unwrap_or(ErrorCode::NONE),
                 });
             }
         }
-        response.topics.push(TxnTopicResult {
+        response.topics.push(TxnOffsetCommitTopicResult {
             name: Arc::clone(&topic.name),
+            topic_id: topic.topic_id,
             partitions,
         });
     }
     response
+}
+
+/// The topic's name, which newer versions tell by its id; `None` if no topic has the id.
+fn topic_name(cluster: &Cluster, topic: &TxnOffsetCommitTopic) -> Option<Arc<str>> {
+    if topic.topic_id.is_zero() {
+        return Some(Arc::clone(&topic.name));
+    }
+    let known = cluster.topic_with_id(topic.topic_id);
+    known.map(|(name, _)| Arc::clone(name))
 }
 
 /// What is checked for the group and the transaction, whatever the partitions.

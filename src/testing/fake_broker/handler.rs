@@ -165,10 +165,8 @@ fn apply(
         plan,
     };
     let answer = match body {
-        RequestBody::ApiVersions(_) => {
-            let broker = cluster.broker(connection.node)?;
-            let features = cluster.finalized_features();
-            api_versions::handle(broker, features, plan.whole_failure()).into()
+        RequestBody::ApiVersions(request) => {
+            api_versions::handle(&cluster, context, request)?.into()
         }
         RequestBody::Metadata(request) => {
             metadata::handle(&mut cluster, plan, version, request).into()

@@ -15,7 +15,8 @@ use crate::common::{NodeId, TopicPartition};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{
     AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest,
-    AddPartitionsToTxnResponse, EndTxnRequest, EndTxnResponse, TxnPartitionResult, TxnTopicResult,
+    AddPartitionsToTxnResponse, AddPartitionsToTxnTopicResult, EndTxnRequest, EndTxnResponse,
+    TxnPartitionResult,
 };
 use crate::sync::Arc;
 
@@ -60,7 +61,7 @@ pub(super) fn add_partitions(
         let answered = codes.by_ref().take(topic.partitions.len());
         let kept = answered
             .filter(|(partition, _)| !context.plan.omits(partition.topic(), partition.partition()));
-        response.topics.push(TxnTopicResult {
+        response.topics.push(AddPartitionsToTxnTopicResult {
             name: Arc::clone(&topic.name),
             partitions: kept
                 .map(|(partition, error_code)| TxnPartitionResult {

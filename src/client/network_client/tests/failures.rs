@@ -99,7 +99,7 @@ fn an_answer_that_cannot_be_understood() {
     f.poll();
     let (kind, text) = failure(&f);
     assert_eq!(kind, ErrorKind::Protocol);
-    let expected = format!("{ADDRESS}: its ApiVersions v4 response cannot be understood");
+    let expected = format!("{ADDRESS}: its ApiVersions v5 response cannot be understood");
     assert!(text.starts_with(&expected), "{text}");
 }
 

@@ -4,6 +4,9 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::protocol::ErrorCode;
 
+/// The version of ApiVersions that a new connection begins with.
+const LATEST: i16 = 5;
+
 fn refusal(api_keys: &[(ApiKey, i16, i16)]) -> ApiVersionsResponse {
     ApiVersionsResponse {
         error_code: ErrorCode::UNSUPPORTED_VERSION,
@@ -26,7 +29,7 @@ fn api_versions_request() {
     );
     f.poll();
     let (header, body) = f.sent();
-    assert_eq!(header.api_version, 4);
+    assert_eq!(header.api_version, LATEST);
     let RequestBody::ApiVersions(body) = body else {
         panic!("{body:?}");
     };
@@ -49,7 +52,7 @@ fn api_versions_request() {
 fn unsupported_api_versions_request_with_version_provided_by_the_broker() {
     let mut f = Fixture::new();
     let header = f.connect(0);
-    assert_eq!(header.api_version, 4);
+    assert_eq!(header.api_version, LATEST);
     f.answer(NODE, &header, refusal(&[(ApiKey::ApiVersions, 0, 2)]));
     f.poll();
     let header = f.sent_api_versions_request();
@@ -77,7 +80,7 @@ fn unsupported_api_versions_request_without_version_provided_by_the_broker() {
 // H5: a broker that names the refused version again, or nonsense, is asked in version 0 and then given up.
 #[test]
 fn falling_back_comes_to_an_end() {
-    for highest in [4, i16::MAX, -1, i16::MIN] {
+    for highest in [LATEST, i16::MAX, -1, i16::MIN] {
         let mut f = Fixture::new();
         let header = f.connect(0);
         f.answer(NODE, &header, refusal(&[(ApiKey::ApiVersions, 0, highest)]));

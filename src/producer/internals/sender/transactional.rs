@@ -13,7 +13,7 @@ use crate::client::{ClientRequest, KafkaClient, RequestFailure};
 use crate::common::Node;
 use crate::error::Error;
 use crate::producer::internals::transaction_manager::{
-    ClusterFacts, NextRequest, TransactionManager, TxnRequest, usable_versions,
+    ClusterFacts, NextRequest, TransactionManager, TxnRequest, usable_versions_of,
 };
 use crate::protocol::{ApiKey, ResponseBody};
 use crate::sync::Arc;
@@ -78,7 +78,7 @@ impl<C: KafkaClient> Sender<C> {
             return Duration::MAX;
         };
         let versions = match manager.transactional_id() {
-            Some((_, version)) => usable_versions(body.api_key(), version),
+            Some((_, version)) => usable_versions_of(&body, version),
             None => body.api_key().versions(),
         };
         let can_bump = self

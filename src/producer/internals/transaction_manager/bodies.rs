@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::requests::{CoordinatorKey, GroupOffsets, RequestKind};
 use super::sequence::ProducerIdAndEpoch;
 use super::transaction::{TransactionConfig, TransactionVersion};
-use crate::common::TopicPartition;
+use crate::common::{TopicPartition, Uuid};
 use crate::protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AddPartitionsToTxnTopic, EndTxnRequest,
     FindCoordinatorRequest, InitProducerIdRequest, TxnOffsetCommitPartition,
@@ -18,6 +18,9 @@ use crate::sync::Arc;
 const FIRST_PRODUCE_V2: i16 = 12;
 const FIRST_END_TXN_V2: i16 = 5;
 const FIRST_TXN_OFFSET_COMMIT_V2: i16 = 5;
+
+/// The last version of TxnOffsetCommit that tells topics by their names.
+const LAST_TXN_OFFSET_COMMIT_BY_NAME: i16 = 5;
 
 /// The versions of a request that keep to the protocol of the open transaction: a broker tells by the version whether the
 /// client follows the one or the other.
@@ -32,6 +35,20 @@ pub(crate) fn usable_versions(key: ApiKey, version: TransactionVersion) -> Range
     match version {
         TransactionVersion::V1 => *all.start()..=first_v2 - 1,
         TransactionVersion::V2 => first_v2..=*all.end(),
+    }
+}
+
+/// The versions of a transactional request that can carry what it says.
+pub(crate) fn usable_versions_of(
+    body: &RequestBody,
+    version: TransactionVersion,
+) -> RangeInclusive<i16> {
+    let versions = usable_versions(body.api_key(), version);
+    match body {
+        RequestBody::TxnOffsetCommit(commit) if !commit.has_topic_ids() => {
+            *versions.start()..=LAST_TXN_OFFSET_COMMIT_BY_NAME.min(*versions.end())
+        }
+        _ => versions,
     }
 }
 
@@ -81,7 +98,7 @@ pub(super) fn body(
             group_id: Arc::clone(&commit.group_id),
             producer_id: producer.producer_id,
             producer_epoch: producer.epoch,
-            generation_id: commit.group.generation_id(),
+            generation_id_or_member_epoch: commit.group.generation_id(),
             member_id: Arc::clone(commit.group.shared_member_id()),
             group_instance_id: commit.group.shared_instance_id().cloned(),
             topics: offset_commit_topics(commit),
@@ -127,6 +144,7 @@ fn offset_commit_topics(commit: &GroupOffsets) -> Vec<TxnOffsetCommitTopic> {
                     });
             Some(TxnOffsetCommitTopic {
                 name: Arc::clone(of_topic.first()?.0.shared_topic()),
+                topic_id: Uuid::ZERO,
                 partitions: partitions.collect(),
             })
         })
@@ -145,8 +163,30 @@ mod tests {
         assert_eq!(v2(ApiKey::Produce), 12..=13);
         assert_eq!((v1(ApiKey::EndTxn), v2(ApiKey::EndTxn)), (0..=4, 5..=5));
         assert_eq!(v1(ApiKey::TxnOffsetCommit), 0..=4);
-        assert_eq!(v2(ApiKey::TxnOffsetCommit), 5..=5);
+        assert_eq!(v2(ApiKey::TxnOffsetCommit), 5..=6);
         assert_eq!(v1(ApiKey::InitProducerId), v2(ApiKey::InitProducerId));
+    }
+
+    // Java: TransactionManagerTest (4.4).
+    #[test]
+    fn offsets_go_by_topic_id_only_if_every_id_is_known() {
+        let known = Uuid::from_bytes([7; 16]);
+        let usable = |ids: &[Uuid], version| {
+            let topics = ids.iter().map(|topic_id| TxnOffsetCommitTopic {
+                name: Arc::from("t"),
+                topic_id: *topic_id,
+                partitions: Vec::new(),
+            });
+            let request = TxnOffsetCommitRequest {
+                topics: topics.collect(),
+                ..TxnOffsetCommitRequest::default()
+            };
+            usable_versions_of(&request.into(), version)
+        };
+        let v2 = TransactionVersion::V2;
+        assert_eq!(usable(&[known, known], v2), 5..=6);
+        assert_eq!(usable(&[known, Uuid::ZERO], v2), 5..=5);
+        assert_eq!(usable(&[known, known], TransactionVersion::V1), 0..=4);
     }
 
     #[test]

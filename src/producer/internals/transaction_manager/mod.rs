@@ -58,7 +58,7 @@ use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::utils::{ExponentialBackoff, log};
 
 pub(crate) use self::batches::{Resolved, ResolvedOutcome};
-pub(crate) use self::bodies::usable_versions;
+pub(crate) use self::bodies::{usable_versions, usable_versions_of};
 pub(crate) use self::handlers::CONCURRENT_TRANSACTIONS_BACKOFF;
 pub(crate) use self::next_request::{ClusterFacts, NextRequest};
 pub(crate) use self::operations::transaction_aborted;

@@ -75,7 +75,7 @@ pub(super) fn add_partitions_to_txn_response(f: Fields) -> AddPartitionsToTxnRes
     let topic = |f: Fields| {
         read_all!(
             f,
-            TxnTopicResult {
+            AddPartitionsToTxnTopicResult {
                 name: Arc::from(f.text("name")),
                 partitions: f.list("resultsByPartition", partition),
             }
@@ -153,9 +153,15 @@ pub(super) fn txn_offset_commit_request(f: Fields) -> TxnOffsetCommitRequest {
             f,
             TxnOffsetCommitTopic {
                 name: Arc::from(f.text("name")),
+                topic_id: f.uuid("topicId"),
                 partitions: f.list("partitions", partition),
             }
         )
+    };
+    // Kafka 4.4 renamed the field of all versions.
+    let generation = |f: &mut Fields| {
+        let renamed = f.int("generationIdOrMemberEpoch", -1);
+        f.int("generationId", renamed)
     };
     read_all!(
         f,
@@ -164,7 +170,7 @@ pub(super) fn txn_offset_commit_request(f: Fields) -> TxnOffsetCommitRequest {
             group_id: Arc::from(f.text("groupId")),
             producer_id: f.int("producerId", 0),
             producer_epoch: f.int("producerEpoch", 0),
-            generation_id: f.int("generationId", -1),
+            generation_id_or_member_epoch: generation(&mut f),
             member_id: Arc::from(f.text("memberId")),
             group_instance_id: f.nullable_text("groupInstanceId").map(Arc::from),
             topics: f.list("topics", topic),
@@ -185,8 +191,9 @@ pub(super) fn txn_offset_commit_response(f: Fields) -> TxnOffsetCommitResponse {
     let topic = |f: Fields| {
         read_all!(
             f,
-            TxnTopicResult {
+            TxnOffsetCommitTopicResult {
                 name: Arc::from(f.text("name")),
+                topic_id: f.uuid("topicId"),
                 partitions: f.list("partitions", partition),
             }
         )

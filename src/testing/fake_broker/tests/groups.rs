@@ -100,7 +100,7 @@ fn a_consumer_that_lost_its_place_commits_nothing() {
     let mut producer = TransactionalClient::start(&broker, "x", true);
     let mut commit = |generation_id, member_id: &str, instance_id: Option<&str>| {
         let mut request = producer.offsets("g", &[(0, 5)]);
-        request.generation_id = generation_id;
+        request.generation_id_or_member_epoch = generation_id;
         request.member_id = Arc::from(member_id);
         request.group_instance_id = instance_id.map(Arc::from);
         producer.commit_offsets(5, request)[0]
@@ -133,4 +133,21 @@ fn a_consumer_that_lost_its_place_commits_nothing() {
     assert_eq!(commit(4, "m1", None), ErrorCode::UNKNOWN_MEMBER_ID);
     assert!(broker.leave_group("g", "m1").is_err());
     assert!(broker.leave_group("other", "m4").is_err());
+}
+
+// Java: TxnOffsetCommitRequestTest; KIP-1319.
+#[test]
+fn an_id_that_no_topic_has_is_refused() {
+    let broker = transactional_broker(2);
+    let mut producer = TransactionalClient::start(&broker, "x", true);
+    let request = producer.offsets("g", &[(0, 5)]);
+    assert_eq!(producer.commit_offsets(6, request), [ErrorCode::NONE]);
+    assert_eq!(broker.pending_offsets("g").len(), 1);
+    let mut request = producer.offsets("g", &[(0, 6), (1, 7)]);
+    request.topics[0].topic_id = Uuid::from_bytes([7; 16]);
+    assert_eq!(
+        producer.commit_offsets(6, request),
+        [ErrorCode::UNKNOWN_TOPIC_ID; 2]
+    );
+    assert_eq!(broker.pending_offsets("g")[0].offset, 5);
 }

@@ -346,7 +346,7 @@ fn requests_tell_of_their_transactions() {
     let broker = transactional_broker(1);
     let mut producer = run_with_fault(&broker, Api::EndTxn, |_| {});
     let mut offsets = producer.offsets("g", &[(1, 6)]);
-    (offsets.generation_id, offsets.member_id) = (3, Arc::from("m"));
+    (offsets.generation_id_or_member_epoch, offsets.member_id) = (3, Arc::from("m"));
     offsets.group_instance_id = Some(Arc::from("i"));
     producer.commit_offsets(3, offsets);
     let requests = broker.requests();

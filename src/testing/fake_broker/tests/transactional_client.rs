@@ -15,6 +15,8 @@ pub(super) struct TransactionalClient {
     pub(super) epoch: i16,
     pub(super) sequence: i32,
     pub(super) is_v2: bool,
+    /// Of the topic `t`; zero if it does not exist.
+    pub(super) topic_id: Uuid,
 }
 
 impl TransactionalClient {
@@ -27,6 +29,7 @@ impl TransactionalClient {
             epoch: -1,
             sequence: 0,
             is_v2,
+            topic_id: broker.topic_id("t").unwrap_or(Uuid::ZERO),
         };
         if producer.init() == ErrorCode::CONCURRENT_TRANSACTIONS {
             assert_eq!(producer.init(), ErrorCode::NONE);
@@ -105,6 +108,7 @@ impl TransactionalClient {
             producer_epoch: self.epoch,
             topics: vec![TxnOffsetCommitTopic {
                 name: Arc::from("t"),
+                topic_id: self.topic_id,
                 partitions: partitions
                     .map(
                         |&(partition_index, committed_offset)| TxnOffsetCommitPartition {

@@ -361,6 +361,7 @@ fn api_versions_tells_the_transaction_version() {
         let request = ApiVersionsRequest {
             client_software_name: "test".into(),
             client_software_version: "1".into(),
+            ..ApiVersionsRequest::default()
         };
         match Client::connect(broker, 1).call(version, request) {
             ResponseBody::ApiVersions(response) => {

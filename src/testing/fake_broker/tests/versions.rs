@@ -8,6 +8,7 @@ fn software() -> ApiVersionsRequest {
     ApiVersionsRequest {
         client_software_name: "test".into(),
         client_software_version: "1".into(),
+        ..ApiVersionsRequest::default()
     }
 }
 
@@ -35,14 +36,14 @@ fn every_version_of_api_versions_tells_the_ranges() {
         range(ApiKey::Produce, 3, 13),
         range(ApiKey::Metadata, 4, 13),
         range(ApiKey::FindCoordinator, 1, 6),
-        range(ApiKey::ApiVersions, 0, 4),
+        range(ApiKey::ApiVersions, 0, 5),
         range(ApiKey::InitProducerId, 0, 5),
         range(ApiKey::AddPartitionsToTxn, 0, 3),
         range(ApiKey::AddOffsetsToTxn, 0, 4),
         range(ApiKey::EndTxn, 0, 5),
-        range(ApiKey::TxnOffsetCommit, 0, 5),
+        range(ApiKey::TxnOffsetCommit, 0, 6),
     ];
-    for version in 0..=4 {
+    for version in 0..=5 {
         assert_eq!(
             versions(&mut client, version),
             (ErrorCode::NONE, all.clone())
@@ -242,4 +243,35 @@ fn a_request_that_breaks_off_is_not_handled() {
     assert!(broker.await_connections(0, TIMEOUT));
     assert_eq!(broker.requests(), []);
     assert_eq!(broker.protocol_violations(), Vec::<String>::new());
+}
+
+// Java: KafkaApisTest; KIP-1242.
+#[test]
+fn a_client_that_means_another_broker_is_told_to_rebootstrap() {
+    let broker = FakeBroker::builder()
+        .nodes(2)
+        .cluster_id("here")
+        .start()
+        .unwrap();
+    let mut client = Client::connect(&broker, 2);
+    let mut call = |version, cluster_id: Option<&str>, node_id| {
+        let request = ApiVersionsRequest {
+            cluster_id: cluster_id.map(str::to_owned),
+            node_id,
+            ..software()
+        };
+        match client.call(version, request) {
+            ResponseBody::ApiVersions(response) => response.error_code,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(call(5, None, -1), ErrorCode::NONE);
+    assert_eq!(call(5, Some("here"), 2), ErrorCode::NONE);
+    assert_eq!(call(5, Some("here"), 1), ErrorCode::REBOOTSTRAP_REQUIRED);
+    assert_eq!(call(5, Some("there"), 2), ErrorCode::REBOOTSTRAP_REQUIRED);
+    assert_eq!(call(5, Some(""), 2), ErrorCode::REBOOTSTRAP_REQUIRED);
+    assert_eq!(call(5, Some("here"), -1), ErrorCode::INVALID_REQUEST);
+    assert_eq!(call(5, None, 2), ErrorCode::INVALID_REQUEST);
+    // The connection stays open, and older versions do not carry what is compared.
+    assert_eq!(call(4, Some("there"), 2), ErrorCode::NONE);
 }

@@ -15,8 +15,9 @@ use crate::producer::internals::transaction_manager::TransactionalRequestResult;
 use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata};
 use crate::protocol::ResponseBody;
 use crate::protocol::messages::{
-    AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, Coordinator, EndTxnResponse,
-    FindCoordinatorResponse, TxnOffsetCommitResponse, TxnPartitionResult, TxnTopicResult,
+    AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, AddPartitionsToTxnTopicResult,
+    Coordinator, EndTxnResponse, FindCoordinatorResponse, TxnOffsetCommitResponse,
+    TxnOffsetCommitTopicResult, TxnPartitionResult,
 };
 
 const NONE: ErrorCode = ErrorCode::NONE;
@@ -88,22 +89,22 @@ fn coordinator(code: ErrorCode, node: i32) -> FindCoordinatorResponse {
     }
 }
 
-fn results(partitions: &[(i32, ErrorCode)]) -> Vec<TxnTopicResult> {
+fn results(partitions: &[(i32, ErrorCode)]) -> Vec<TxnPartitionResult> {
     let results = partitions.iter();
     let results = results.map(|(partition_index, error_code)| TxnPartitionResult {
         partition_index: *partition_index,
         error_code: *error_code,
     });
-    vec![TxnTopicResult {
-        name: TOPIC.into(),
-        partitions: results.collect(),
-    }]
+    results.collect()
 }
 
 fn added(partitions: &[(i32, ErrorCode)]) -> AddPartitionsToTxnResponse {
     AddPartitionsToTxnResponse {
         throttle_time_ms: 0,
-        topics: results(partitions),
+        topics: vec![AddPartitionsToTxnTopicResult {
+            name: TOPIC.into(),
+            partitions: results(partitions),
+        }],
     }
 }
 
@@ -117,7 +118,11 @@ fn offsets_added(error_code: ErrorCode) -> AddOffsetsToTxnResponse {
 fn offsets_committed(partitions: &[(i32, ErrorCode)]) -> TxnOffsetCommitResponse {
     TxnOffsetCommitResponse {
         throttle_time_ms: 0,
-        topics: results(partitions),
+        topics: vec![TxnOffsetCommitTopicResult {
+            name: TOPIC.into(),
+            topic_id: Uuid::ZERO,
+            partitions: results(partitions),
+        }],
     }
 }
 

@@ -221,7 +221,10 @@ fn send_group_metadata_in_txn_offset_commit() {
     let RequestBody::TxnOffsetCommit(request) = fixture.request(ApiKey::TxnOffsetCommit) else {
         unreachable!()
     };
-    assert_eq!((request.generation_id, &*request.member_id), (5, "member"));
+    assert_eq!(
+        (request.generation_id_or_member_epoch, &*request.member_id),
+        (5, "member")
+    );
     assert_eq!(request.group_instance_id.as_deref(), Some("instance"));
     assert_eq!(request.topics[0].partitions[0].committed_offset, 3);
 }
