@@ -60,6 +60,9 @@ pub enum ErrorKind {
     IllegalState,
     /// The producer is closed, or was closed while the call waited. Java: `IllegalStateException`, `KafkaException`.
     Closed,
+    /// The producer was built in another process, of which this one is a fork without the producer's I/O thread. Build a
+    /// producer in this process. Java has no such case.
+    Forked,
     /// A blocking call was made from inside a callback, where it would wait for itself. Java: `KafkaException` (4.1).
     WouldDeadlock,
     /// `try_send` cannot take the record now without blocking.
@@ -274,10 +277,14 @@ impl Error {
 
     /// Whether the producer can do no more work: close it, and open another one if need be.
     ///
-    /// So it is when the producer is closed, when another one took over, and when a broker's answer leaves an idempotent
+    /// So it is when the producer is closed, when it belongs to another process, when another one took over, and when a broker's answer leaves an idempotent
     /// producer no way to go on, such as missing rights in the answer to a Produce request.
     pub fn is_fatal(&self) -> bool {
-        self.0.ends_producer || matches!(self.0.kind, ErrorKind::Fenced | ErrorKind::Closed)
+        self.0.ends_producer
+            || matches!(
+                self.0.kind,
+                ErrorKind::Fenced | ErrorKind::Closed | ErrorKind::Forked
+            )
     }
 
     /// Returns whether the transaction must be aborted, after which the next one can begin.

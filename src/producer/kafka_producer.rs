@@ -29,7 +29,7 @@ use crate::client::Metadata;
 use crate::common::PartitionInfo;
 use crate::error::Result;
 use crate::sync::Arc;
-use crate::utils::{LogContext, SystemTime, Time};
+use crate::utils::{LogContext, Process, SystemTime, Time};
 
 /// Sends records to Kafka: appends them to batches, which one I/O thread sends.
 ///
@@ -64,6 +64,41 @@ use crate::utils::{LogContext, SystemTime, Time};
 ///
 /// Dropping the producer closes it, and waits for the deliveries for at most `request.timeout.ms`; what was not delivered
 /// then fails, and is logged. Call [`close`](Self::close) to choose the time and to see the error.
+///
+/// **A producer in a `static` is never dropped**: Rust drops no statics, and the program ends with records still in their
+/// batches, without an error and without a line in the log. The same goes for `std::process::exit`, for a producer that was
+/// leaked, and for one that a thread holds that still runs when `main` returns. Call [`close`](Self::close), or at least
+/// [`flush`](Self::flush), before `main` returns:
+///
+/// ```
+/// # use std::time::Duration;
+/// use std::sync::OnceLock;
+///
+/// use kafka_producer::{KafkaProducer, ProducerRecord};
+///
+/// static PRODUCER: OnceLock<KafkaProducer> = OnceLock::new();
+///
+/// # fn main() -> kafka_producer::Result<()> {
+/// # let broker = kafka_producer::testing::FakeBroker::builder().start().unwrap();
+/// # let servers = broker.bootstrap_servers();
+/// let built = KafkaProducer::builder().bootstrap_servers(&servers).build()?;
+/// let producer = PRODUCER.get_or_init(|| built);
+/// producer.send_with_callback(ProducerRecord::new("orders", "value"), drop)?;
+/// // The last thing that the program does.
+/// producer.close(Duration::from_secs(30))?;
+/// # assert_eq!(broker.record_count("orders"), 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Forking
+///
+/// A child of `fork` has the producer's memory and not its I/O thread. Every call on the producer and every wait on one of its
+/// futures fails there with [`Forked`](crate::ErrorKind::Forked), and dropping it does nothing; the parent's producer goes on
+/// and delivers what was sent before. Build a producer of its own in the child. A send notices the fork at most a millisecond
+/// after the parent's last send on the same thread; a record that is sent within that time may join the child's copy of a
+/// batch, which nobody sends: its future says so, its callback is never called. A child that is forked inside a callback must
+/// not return from it.
 pub struct KafkaProducer<KS: Serializer = BytesSerializer, VS: Serializer = BytesSerializer> {
     client_id: Arc<str>,
     /// Entered before anything that may log.
@@ -83,6 +118,8 @@ pub struct KafkaProducer<KS: Serializer = BytesSerializer, VS: Serializer = Byte
     transactions: Option<Arc<TransactionManager>>,
     control: Arc<SenderControl>,
     io_thread: IoThreadHandle,
+    /// Whose I/O thread it is.
+    process: Process,
     time: SystemTime,
 }
 
@@ -189,7 +226,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// `WouldDeadlock` inside a callback.
+    /// `WouldDeadlock` inside a callback; `Forked` in a forked child.
     ///
     /// # Blocking
     ///
@@ -216,6 +253,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// While the topic's metadata are not known: at most `max.block.ms`.
     pub fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
         check_topic(topic)?;
+        self.accumulator.io_thread().check_process()?;
         self.metadata.add(topic, self.time.now());
         self.wait_on_metadata(topic, None, self.max_block)?;
         let cluster = self.metadata.snapshot();

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::RecordMetadata;
-use super::internals::{Outcome, ProduceRequestResult, record_result};
+use super::internals::{IoThreadId, Outcome, ProduceRequestResult, record_result};
 use crate::common::TopicPartition;
 use crate::error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 use crate::sync::{Arc, Condvar, Mutex};
@@ -136,6 +136,7 @@ impl RecordFuture {
     /// Why the record was not delivered; [`Error::delivery`] tells whether the log may hold it all the same.
     /// `WouldDeadlock` when called from inside a callback of the same producer: the record stays on its way, so
     /// [`Error::delivery`] is [`MaybeWritten`](Delivery::MaybeWritten).
+    /// `Forked` in a forked child, while the parent goes on with the delivery.
     ///
     /// # Blocking
     ///
@@ -169,10 +170,10 @@ impl RecordFuture {
                 result,
                 index,
                 facts,
-            } => {
-                let (outcome, index) = result.poll_record(*index)?;
-                Some(metadata_of(result, &outcome, index, facts))
-            }
+            } => match result.poll_record(*index) {
+                Some((outcome, index)) => Some(metadata_of(result, &outcome, index, facts)),
+                None => never_done(result).map(Err),
+            },
             Inner::Done(result) => Some((**result).clone()),
             Inner::Slot(slot) => slot.result.lock().clone(),
         }
@@ -181,7 +182,9 @@ impl RecordFuture {
     /// Whether the result is known. Does not hurry the batch.
     pub fn is_done(&self) -> bool {
         match &self.0 {
-            Inner::Batch { result, index, .. } => result.poll_record(*index).is_some(),
+            Inner::Batch { result, index, .. } => {
+                result.poll_record(*index).is_some() || never_done(result).is_some()
+            }
             Inner::Done(_) => true,
             Inner::Slot(slot) => slot.result.lock().is_some(),
         }
@@ -198,7 +201,7 @@ impl RecordFuture {
                 if !result.is_done() {
                     if let Err(error) = result.io_thread().check_may_block("get") {
                         // Only this wait ends: the record is on its way.
-                        return Some(Err(error.with_delivery(Delivery::MaybeWritten)));
+                        return Some(Err(may_be_written(error)));
                     }
                     result.expedite();
                 }
@@ -234,6 +237,18 @@ fn metadata_of(
 ) -> Result<RecordMetadata> {
     let place = record_result(outcome, index)?;
     Ok(facts.metadata(result.topic_partition(), index, place))
+}
+
+/// Why nobody in this process will ever complete the batch, if that is so. A poll in a forked child would go on for ever.
+fn never_done(result: &ProduceRequestResult) -> Option<Error> {
+    SystemTime.unix_millis();
+    let checked = IoThreadId::check_recent_process(result.io_thread().process());
+    checked.err().map(may_be_written)
+}
+
+/// The record is with the I/O thread, whatever is wrong with the wait.
+fn may_be_written(error: Error) -> Error {
+    error.with_delivery(Delivery::MaybeWritten)
 }
 
 fn wait_ended(timeout: Duration) -> Error {

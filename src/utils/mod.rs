@@ -7,6 +7,7 @@ mod kafka_thread;
 pub(crate) mod log;
 mod murmur2;
 mod prefetch;
+mod process;
 mod spin;
 mod time;
 mod wall_clock;
@@ -18,6 +19,7 @@ pub(crate) use exponential_backoff::ExponentialBackoff;
 pub(crate) use kafka_thread::KafkaThread;
 pub(crate) use murmur2::{murmur2, to_positive};
 pub(crate) use prefetch::prefetch;
+pub(crate) use process::Process;
 pub(crate) use spin::{AdaptiveSpin, SpinTurn, spin_limit, spin_until};
 #[cfg(test)]
 pub(crate) use time::MockTime;

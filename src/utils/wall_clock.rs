@@ -4,10 +4,13 @@
 //! times as long to read as the counter. So a thread reads the clock once, works out at which count the millisecond ends,
 //! and knows the time until then. That is as exact as the clock itself, but for a clock that is set anew, which shows up to
 //! a millisecond late.
+//!
+//! The same read asks for the process id, by which a send notices that the program has forked.
 
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::Process;
 use crate::sync::OnceLock;
 
 /// Milliseconds since 1970.
@@ -71,6 +74,8 @@ impl WallClock {
         reason = "with time.rs, this is the place that reads the clocks"
     )]
     fn read(&self) -> i64 {
+        // Sends compare with the process that was seen last.
+        Process::current();
         // Before the clock: if the thread is interrupted between the two, the millisecond seems to end too early.
         let count = self.counter.raw();
         let Ok(since_epoch) = SystemTime::now().duration_since(UNIX_EPOCH) else {

@@ -177,6 +177,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
                 .or_else(|| config.partitioner_class.map(PartitionerClass::instance)),
             interceptors: Arc::new(ProducerInterceptors::new(self.interceptors)),
             metadata,
+            process: accumulator.io_thread().process(),
             accumulator,
             transactions: manager.filter(|manager| manager.is_transactional()),
             control: sender.control(),

@@ -71,12 +71,13 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// `Timeout`, when records were not delivered in time.
+    /// `Timeout`, when records were not delivered in time; `Forked` in a forked child.
     ///
     /// # Blocking
     ///
     /// At most `timeout`, and until the callback that is running has returned.
     pub fn close(&self, timeout: Duration) -> Result<()> {
+        self.accumulator.io_thread().check_process()?;
         let _context = self.log_context.enter();
         let is_first = self.io_thread.is_first_close();
         self.accumulator.close();
@@ -147,6 +148,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
 
 impl<KS: Serializer, VS: Serializer> Drop for KafkaProducer<KS, VS> {
     fn drop(&mut self) {
+        if self.accumulator.io_thread().check_process().is_err() {
+            // The parent has the thread and the plugins. What both share is counted, and the thread's share in the child is
+            // never given back.
+            return;
+        }
         let context = self.log_context.clone();
         let _context = context.enter();
         if self.accumulator.io_thread().is_current() {

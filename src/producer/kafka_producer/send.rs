@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::KafkaProducer;
 use crate::common::{Cluster, Headers, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
-use crate::producer::internals::{AppendContext, AppendOutcome, AppendRecord, Joined};
+use crate::producer::internals::{AppendContext, AppendOutcome, AppendRecord, IoThreadId, Joined};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::record_future::RecordFuture;
 use crate::producer::user_code::contain;
@@ -178,6 +178,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
         record.validate()?;
+        // Reading the time also looks which process this is. In a forked child nothing that follows may be touched.
+        let mut now = self.time.unix_millis();
+        IoThreadId::check_recent_process(self.process)?;
         if self.accumulator.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "the producer is closed"));
         }
@@ -193,6 +196,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                 drop(cluster);
                 let waited = self.await_metadata(topic, record.partition, wait, max_block)?;
                 max_block = max_block.saturating_sub(waited);
+                now = self.time.unix_millis();
                 continue;
             };
             let (key, value) = (record.key.as_ref(), record.value.as_ref());
@@ -201,7 +205,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             if !self.interceptors.is_empty() {
                 owed.tell(&self.interceptors, topic, headers);
             }
-            let timestamp = record.timestamp.unwrap_or_else(|| self.time.unix_millis());
+            let timestamp = record.timestamp.unwrap_or(now);
             let append = AppendRecord::new(timestamp, key.as_bytes(), value.as_bytes(), headers)
                 .map_err(|error| Error::new(ErrorKind::RecordTooLarge, error.to_string()))?;
             let max_block = self.may_block(wait).then_some(max_block);
@@ -228,6 +232,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         wait: Wait,
         max_wait: Duration,
     ) -> Result<Duration> {
+        self.accumulator.io_thread().check_process()?;
         if wait == Wait::Never {
             self.metadata.add(topic, self.time.now());
             if let Some(error) = self.metadata.topic_error(topic) {
@@ -370,6 +375,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         callback: &mut Option<Callback>,
         mut context: AppendContext<'_>,
     ) -> Result<Joined> {
+        self.accumulator.io_thread().check_process()?;
         loop {
             match self
                 .accumulator
@@ -513,6 +519,7 @@ fn is_api_error(error: &Error) -> bool {
         | ErrorKind::IllegalArgument
         | ErrorKind::IllegalState
         | ErrorKind::Closed
+        | ErrorKind::Forked
         | ErrorKind::WouldDeadlock
         | ErrorKind::WouldBlock
         | ErrorKind::Pending

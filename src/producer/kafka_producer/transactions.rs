@@ -298,6 +298,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             );
             Error::new(ErrorKind::IllegalState, text)
         })?;
+        self.accumulator.io_thread().check_process()?;
         if self.accumulator.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "the producer is closed"));
         }

@@ -82,7 +82,7 @@ impl RecordAccumulator {
         };
         let mut state = match place.queue.state.try_lock() {
             Some(state) => state,
-            None => place.wait_for_lock(context),
+            None => place.wait_for_lock(context)?,
         };
         if !self.may_append(&place, &state, context)? {
             return Ok(None);
@@ -422,15 +422,16 @@ impl TopicQueues {
 
 impl<'a> Place<'a> {
     /// Locks a partition that somebody else has locked. Who that was is seen by who appended last: if it was this thread, the
-    /// I/O thread has looked at the partition, which it does now and then.
+    /// I/O thread has looked at the partition, which it does now and then. In a forked child it may be locked for ever.
     #[cold]
-    fn wait_for_lock(&self, context: &AppendContext<'_>) -> MutexGuard<'a, QueueState> {
+    fn wait_for_lock(&self, context: &AppendContext<'_>) -> Result<MutexGuard<'a, QueueState>> {
+        self.queue.io_thread().check_process()?;
         let state = self.queue.state.lock();
         let by_another = state.appender != 0 && state.appender != thread_number();
         if self.sticky.is_some() && by_another {
             self.queues.partitioner.part(context.topic);
         }
-        state
+        Ok(state)
     }
 
     /// Whether the sticky choice still holds now that the partition is locked. A switch that was put off until the batch
