@@ -1,7 +1,6 @@
-//! Reads `bootstrap.servers` and splits host from port. Java: `ClientUtils`, `Utils.getHost`, `ClientDnsLookup`.
+//! Reads `bootstrap.servers`. Java: `ClientUtils`, `ClientDnsLookup`.
 
-use std::net::IpAddr;
-
+use super::broker_address::{literal_address, parse_url};
 use super::host_resolver::{HostLookup, SystemHostLookup};
 use super::metadata::printable;
 use crate::common::{Node, NodeId};
@@ -9,6 +8,8 @@ use crate::error::{Error, ErrorKind};
 use crate::utils::{choice, log};
 
 const CONFIG: &str = "bootstrap.servers";
+/// What a scheme may name. Java: `SecurityProtocol`.
+const SECURITY_PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
 
 choice! {
     /// What is done with a host name that has more than one address (`client.dns.lookup`).
@@ -25,31 +26,38 @@ choice! {
 ///
 /// # Errors
 ///
-/// `Config`: an entry has no host or no port, or not one entry can be resolved.
+/// `Config`: an entry has no host or no port, its scheme is not `security_protocol`, or not one entry can be resolved.
 ///
 /// # Blocking
 ///
 /// On the name service.
 pub(crate) fn parse_and_validate_addresses(
     urls: &[String],
+    security_protocol: &str,
     lookup: ClientDnsLookup,
 ) -> Result<Vec<Node>, Error> {
-    parse_and_validate_addresses_with(urls, lookup, &SystemHostLookup)
+    parse_and_validate_addresses_with(urls, security_protocol, lookup, &SystemHostLookup)
 }
 
 /// As [`parse_and_validate_addresses`], with another name service.
 pub(crate) fn parse_and_validate_addresses_with(
     urls: &[String],
+    security_protocol: &str,
     lookup: ClientDnsLookup,
     names: &dyn HostLookup,
 ) -> Result<Vec<Node>, Error> {
+    // Before any name is looked up: an entry that is wrong needs no name service to be refused.
+    let mut parsed = Vec::with_capacity(urls.len());
+    for url in urls {
+        let address = parse_url(url).map_err(|reason| invalid(url, reason))?;
+        if let Some(scheme) = address.scheme {
+            check_scheme(url, scheme, security_protocol)?;
+        }
+        parsed.push((url, address.host, address.port));
+    }
     let mut addresses = Vec::new();
     let mut last_failure = None;
-    for url in urls.iter().map(|url| url.trim()) {
-        if url.is_empty() {
-            continue;
-        }
-        let (host, port) = parse_address(url).map_err(|reason| invalid(url, reason))?;
+    for (url, host, port) in parsed {
         match resolve(host, lookup, names) {
             Ok(hosts) => addresses.extend(hosts.into_iter().map(|host| (host, port))),
             Err(reason) => {
@@ -80,6 +88,29 @@ fn invalid(url: &str, reason: &str) -> Error {
     )
 }
 
+/// Refuses a scheme that asks for another protocol than the connections speak. A program that asks for TLS must never run
+/// in the clear.
+fn check_scheme(url: &str, scheme: &str, security_protocol: &str) -> Result<(), Error> {
+    if scheme.eq_ignore_ascii_case(security_protocol) {
+        return Ok(());
+    }
+    let url = printable(url);
+    let is_protocol = SECURITY_PROTOCOLS
+        .iter()
+        .any(|protocol| scheme.eq_ignore_ascii_case(protocol));
+    let text = match is_protocol {
+        true => format!(
+            "{CONFIG}: '{url}' asks for {scheme}, but security.protocol is {security_protocol}, \
+             and security protocols other than PLAINTEXT are not supported yet"
+        ),
+        false => format!(
+            "{CONFIG}: '{url}' has the scheme '{scheme}', which is not a security protocol ({}): write host:port",
+            SECURITY_PROTOCOLS.join(", ")
+        ),
+    };
+    Err(Error::new(ErrorKind::Config, text))
+}
+
 /// The names under which the nodes behind `host` are connected to.
 fn resolve(
     host: &str,
@@ -103,44 +134,6 @@ fn resolve(
             .map(|address| names.canonical_host_name(address))
             .collect(),
     })
-}
-
-/// A host that is written as a number, and so needs no name service.
-pub(crate) fn literal_address(host: &str) -> Option<IpAddr> {
-    host.parse().ok()
-}
-
-/// Splits `[scheme://]host:port`. The host may be an IPv6 address, best in brackets.
-pub(crate) fn parse_address(url: &str) -> Result<(&str, u16), &'static str> {
-    let authority = match url.split_once("://") {
-        Some((scheme, rest)) if scheme.chars().all(is_host_character) => rest,
-        Some(_) => return Err("what is before '://' is not a name"),
-        None => url,
-    };
-    let (host, port) = authority
-        .rsplit_once(':')
-        .ok_or("the port is missing, as in host:9092")?;
-    let host = match host.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').ok_or("']' is missing")?,
-        None => host,
-    };
-    if host.is_empty() {
-        return Err("the host is missing");
-    }
-    if !host.chars().all(|c| is_host_character(c) || c == ':') {
-        return Err("the host has a character that none can have");
-    }
-    if port.is_empty() || !port.chars().all(|c| c.is_ascii_digit()) {
-        return Err("the port is not a number");
-    }
-    match port.parse() {
-        Ok(port) if port > 0 => Ok((host, port)),
-        _ => Err("the port is not between 1 and 65535"),
-    }
-}
-
-fn is_host_character(character: char) -> bool {
-    character.is_ascii_alphanumeric() || "-%._".contains(character)
 }
 
 #[cfg(test)]

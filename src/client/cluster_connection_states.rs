@@ -4,13 +4,12 @@
 //! whose addresses are not known yet is `Connecting` too, under the same time-out. And the addresses of the less preferred
 //! family are tried last instead of never.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::common::NodeId;
-use crate::sync::Arc;
+use crate::common::{Node, NodeId};
 use crate::utils::{ExponentialBackoff, log};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +20,17 @@ pub(crate) enum ConnectionState {
     /// The node was asked for the versions that it speaks.
     CheckingApiVersions,
     Ready,
+    /// Ready, but to an address that is no longer the node's: no more requests go there, and it ends with the last
+    /// response.
+    Draining,
 }
 
 impl ConnectionState {
     fn is_connected(self) -> bool {
-        matches!(self, Self::CheckingApiVersions | Self::Ready)
+        matches!(
+            self,
+            Self::CheckingApiVersions | Self::Ready | Self::Draining
+        )
     }
 }
 
@@ -42,11 +47,12 @@ struct NodeConnectionState {
     /// A request was answered since the node told its versions.
     has_answered: bool,
     throttled_until: Option<Instant>,
-    host: Arc<str>,
-    /// Empty: they are to be resolved (again).
-    addresses: Vec<IpAddr>,
+    /// The node as it was when the connection was begun.
+    node: Node,
+    /// Empty: they are to be resolved (again). Without the port.
+    addresses: Vec<SocketAddr>,
     address_index: usize,
-    last_attempted_address: Option<IpAddr>,
+    last_attempted_address: Option<SocketAddr>,
 }
 
 impl NodeConnectionState {
@@ -111,7 +117,9 @@ impl ClusterConnectionStates {
         match node.state {
             ConnectionState::Connecting => node.connection_setup_timeout,
             ConnectionState::Disconnected => node.backoff_left(now),
-            ConnectionState::CheckingApiVersions | ConnectionState::Ready => Duration::MAX,
+            ConnectionState::CheckingApiVersions
+            | ConnectionState::Ready
+            | ConnectionState::Draining => Duration::MAX,
         }
     }
 
@@ -126,19 +134,21 @@ impl ClusterConnectionStates {
     }
 
     /// An attempt to connect begins. With the same host as before it goes to the next of its addresses.
-    pub(crate) fn connecting(&mut self, id: NodeId, host: &str, now: Instant) {
+    pub(crate) fn connecting(&mut self, node: &Node, now: Instant) {
+        let id = node.id();
         self.connecting.insert(id);
         match self.nodes.get_mut(&id) {
-            Some(node) if &*node.host == host => {
-                node.last_attempt = now;
-                node.state = ConnectionState::Connecting;
-                node.move_to_next_address();
+            Some(known) if known.node.host() == node.host() => {
+                known.last_attempt = now;
+                known.state = ConnectionState::Connecting;
+                known.node = node.clone();
+                known.move_to_next_address();
                 return;
             }
-            Some(node) => log::info!("host of node {id} changed from {} to {host}", node.host),
+            Some(known) => log::info!("node {} is now node {node}", known.node),
             None => {}
         }
-        let node = NodeConnectionState {
+        let state = NodeConnectionState {
             state: ConnectionState::Connecting,
             last_attempt: now,
             failed_attempts: 0,
@@ -147,12 +157,12 @@ impl ClusterConnectionStates {
             connection_setup_timeout: self.connection_setup_timeout.backoff(0),
             has_answered: false,
             throttled_until: None,
-            host: Arc::from(host),
+            node: node.clone(),
             addresses: Vec::new(),
             address_index: 0,
             last_attempted_address: None,
         };
-        self.nodes.insert(id, node);
+        self.nodes.insert(id, state);
     }
 
     /// Whether there is no address left to connect to.
@@ -163,10 +173,11 @@ impl ClusterConnectionStates {
     }
 
     /// The address to connect to; `None` while the name is to be resolved.
-    pub(crate) fn current_address(&mut self, id: NodeId) -> Option<IpAddr> {
+    pub(crate) fn current_address(&mut self, id: NodeId) -> Option<SocketAddr> {
         let node = self.nodes.get_mut(&id)?;
-        let address = node.addresses.get(node.address_index).copied()?;
+        let mut address = node.addresses.get(node.address_index).copied()?;
         node.last_attempted_address = Some(address);
+        address.set_port(node.node.port());
         Some(address)
     }
 
@@ -174,7 +185,7 @@ impl ClusterConnectionStates {
     ///
     /// After a disconnect the name is resolved anew, and the address that was lost may come first again. It may be the
     /// cause (a load balancer's dead instance, say), so another of its family goes before it where there is one.
-    pub(crate) fn resolved(&mut self, id: NodeId, addresses: &[IpAddr]) {
+    pub(crate) fn resolved(&mut self, id: NodeId, addresses: &[SocketAddr]) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
@@ -232,6 +243,34 @@ impl ClusterConnectionStates {
             node.reconnect_backoff = self.reconnect_backoff.backoff(0);
             self.connecting.remove(&id);
         }
+    }
+
+    /// The node as it was when its connection was begun, if it has one and it was begun to another host or port.
+    pub(crate) fn moved_from(&self, node: &Node) -> Option<Node> {
+        let known = self.nodes.get(&node.id())?;
+        let is_moved =
+            known.state != ConnectionState::Disconnected && !known.node.has_address_of(node);
+        is_moved.then(|| known.node.clone())
+    }
+
+    /// No more requests go to a node that is ready; those in flight are waited for.
+    pub(crate) fn drain(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            if node.state == ConnectionState::Ready {
+                node.state = ConnectionState::Draining;
+            }
+        }
+    }
+
+    pub(crate) fn is_draining(&self, id: NodeId) -> bool {
+        let state = self.nodes.get(&id).map(|node| node.state);
+        state == Some(ConnectionState::Draining)
+    }
+
+    /// Forgets the node: the next attempt to connect is its first one.
+    pub(crate) fn remove(&mut self, id: NodeId) {
+        self.nodes.remove(&id);
+        self.connecting.remove(&id);
     }
 
     /// The node has answered a request. True for the first one since it is ready.
@@ -343,9 +382,9 @@ impl ClusterConnectionStates {
 
 /// IPv4 first, as the JVM has them: `localhost` is often both, and the broker there listens to IPv4 alone. The resolver's
 /// order within a family.
-fn by_preference(addresses: &[IpAddr]) -> Vec<IpAddr> {
+fn by_preference(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let mut addresses = addresses.to_vec();
-    addresses.sort_by_key(IpAddr::is_ipv6);
+    addresses.sort_by_key(SocketAddr::is_ipv6);
     addresses
 }
 

@@ -1,74 +1,76 @@
 //! Names to addresses, off the I/O thread. Java: `HostResolver`, `DefaultHostResolver`.
 //!
 //! Threads: one thread per client asks the operating system, which may take many seconds; it is started by the first
-//! name and ends after the look-up during which the resolver was dropped. Requests and answers pass through channels, and
-//! each answer ends the I/O thread's wait. Addresses that are written as numbers do not come here.
+//! name. While a name waits behind look-ups that hang, another thread is started, up to [`MAX_THREADS`]. Each thread ends
+//! after the look-up during which the resolver was dropped. Requests and answers pass through channels, and each answer
+//! ends the I/O thread's wait. Addresses that are written as numbers do not come here.
 //! Differs from Java: the I/O thread goes on with other nodes while a name is resolved.
 
+mod system_lookup;
+
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use hashbrown::HashSet;
 
 use crate::sync::Arc;
-use crate::utils::KafkaThread;
+use crate::utils::{KafkaThread, log};
+
+pub(crate) use system_lookup::SystemHostLookup;
+
+/// How many look-ups may hang before they hold up all others.
+const MAX_THREADS: usize = 4;
 
 /// Asks the name service; blocks.
 pub(crate) trait HostLookup: Send + Sync + std::fmt::Debug {
-    /// Every address of a host, the preferred ones first.
-    fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>>;
+    /// Every address of a host with port 0, the preferred ones first. IPv6 addresses keep their scope.
+    fn addresses(&self, host: &str) -> io::Result<Vec<SocketAddr>>;
 
     /// The name that belongs to an address, or the address as text where there is none.
-    fn canonical_host_name(&self, address: IpAddr) -> String;
-}
-
-/// The operating system's name service.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SystemHostLookup;
-
-impl HostLookup for SystemHostLookup {
-    fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        let addresses = (host, 0).to_socket_addrs()?;
-        Ok(addresses.map(|address| address.ip()).collect())
-    }
-
-    /// Differs from Java: the standard library cannot ask for the name of an address, so this is the address as text,
-    /// which is what Java gets too where the name service has no reverse entry.
-    fn canonical_host_name(&self, address: IpAddr) -> String {
-        address.to_string()
-    }
+    fn canonical_host_name(&self, address: SocketAddr) -> String;
 }
 
 /// The end of a look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResolvedHost {
     pub(crate) host: Arc<str>,
-    /// Never empty; or why there are none.
-    pub(crate) addresses: Result<Vec<IpAddr>, String>,
+    /// Never empty, with port 0; or why there are none.
+    pub(crate) addresses: Result<Vec<SocketAddr>, String>,
 }
 
 /// Resolves names without blocking.
 pub(crate) trait HostResolver: Send + std::fmt::Debug {
     /// Asks for the addresses of a host. A host that is being resolved already is not asked for twice.
-    fn resolve(&mut self, host: &str);
+    fn resolve(&mut self, host: &str, now: Instant);
 
     /// The next look-up that has ended.
-    fn poll_resolved(&mut self) -> Option<ResolvedHost>;
+    fn poll_resolved(&mut self, now: Instant) -> Option<ResolvedHost>;
+
+    /// When [`poll_resolved`](Self::poll_resolved) must be called even if no look-up has ended.
+    fn next_poll(&self) -> Option<Instant>;
 }
 
-/// Resolves on a thread of its own.
+/// Resolves on threads of its own.
 #[derive(Debug)]
 pub(crate) struct ThreadedHostResolver {
     requests: Sender<Arc<str>>,
     resolved: Receiver<ResolvedHost>,
+    /// Hosts without an answer. The oldest are with the threads, the others wait for one.
     pending: HashSet<Arc<str>>,
-    /// What the thread is made of, until one could be started.
-    worker: Option<Worker>,
+    worker: Worker,
+    threads: usize,
+    /// How long all threads may be busy with the same look-ups while another name waits.
+    patience: Duration,
+    /// When a thread last took up or ended a look-up, as far as this side knows.
+    last_progress: Option<Instant>,
     /// Answers that need no thread: it could not be started.
     failed: Vec<ResolvedHost>,
 }
 
+/// What a thread is made of.
 #[derive(Clone)]
 struct Worker {
     thread_name: String,
@@ -79,10 +81,14 @@ struct Worker {
 }
 
 impl ThreadedHostResolver {
-    /// `wake` is called after each answer, on the resolver's thread.
+    /// Creates a resolver without threads.
+    ///
+    /// `patience` is `socket.connection.setup.timeout.ms`: a connection whose name takes longer has failed, so a look-up
+    /// that takes longer is no reason for others to wait. `wake` is called after each answer, on a resolver thread.
     pub(crate) fn new(
         thread_name: String,
         lookup: Arc<dyn HostLookup>,
+        patience: Duration,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         let (requests, to_resolve) = unbounded();
@@ -91,55 +97,91 @@ impl ThreadedHostResolver {
             requests,
             resolved,
             pending: HashSet::new(),
-            worker: Some(Worker {
+            worker: Worker {
                 thread_name,
                 requests: to_resolve,
                 resolved: answers,
                 lookup,
                 wake: Arc::new(wake),
-            }),
+            },
+            threads: 0,
+            patience,
+            last_progress: None,
             failed: Vec::new(),
         }
     }
-}
 
-impl ThreadedHostResolver {
-    fn hand_over(&mut self, host: &Arc<str>) -> Result<(), String> {
-        if let Some(worker) = &self.worker {
-            let started = worker.clone().start();
-            started.map_err(|error| format!("no thread to resolve names on: {error}"))?;
-            self.worker = None;
+    fn hand_over(&mut self, host: &Arc<str>, now: Instant) -> Result<(), String> {
+        if self.threads == 0 {
+            self.start_thread(now)
+                .map_err(|error| format!("no thread to resolve names on: {error}"))?;
+        } else if self.pending.len() < self.threads {
+            // An idle thread takes it up.
+            self.last_progress = Some(now);
         }
         self.requests
             .send(Arc::clone(host))
-            .map_err(|_| "the thread that resolves names has died".to_owned())
+            .map_err(|_| "the threads that resolve names have died".to_owned())
+    }
+
+    fn start_thread(&mut self, now: Instant) -> io::Result<()> {
+        self.last_progress = Some(now);
+        self.worker.clone().start()?;
+        self.threads += 1;
+        Ok(())
+    }
+
+    /// Starts another thread for the names that wait while every thread hangs.
+    fn relieve(&mut self, now: Instant) {
+        if self.next_poll().is_none_or(|due| now < due) {
+            return;
+        }
+        log::warn!(
+            "{} look-ups of host names take longer than {} ms (socket.connection.setup.timeout.ms), \
+             and another thread resolves the names that wait",
+            self.threads,
+            self.patience.as_millis()
+        );
+        if let Err(error) = self.start_thread(now) {
+            log::warn!("no further thread to resolve names on: {error}");
+        }
     }
 }
 
 impl HostResolver for ThreadedHostResolver {
-    fn resolve(&mut self, host: &str) {
-        if self.pending.contains(host) {
-            return;
-        }
-        let host: Arc<str> = Arc::from(host);
-        match self.hand_over(&host) {
-            Ok(()) => {
-                self.pending.insert(host);
+    fn resolve(&mut self, host: &str, now: Instant) {
+        if !self.pending.contains(host) {
+            let host: Arc<str> = Arc::from(host);
+            match self.hand_over(&host, now) {
+                Ok(()) => {
+                    self.pending.insert(host);
+                }
+                Err(reason) => self.failed.push(ResolvedHost {
+                    host,
+                    addresses: Err(reason),
+                }),
             }
-            Err(reason) => self.failed.push(ResolvedHost {
-                host,
-                addresses: Err(reason),
-            }),
         }
+        self.relieve(now);
     }
 
-    fn poll_resolved(&mut self) -> Option<ResolvedHost> {
+    fn poll_resolved(&mut self, now: Instant) -> Option<ResolvedHost> {
         if let Some(failed) = self.failed.pop() {
             return Some(failed);
         }
-        let resolved = self.resolved.try_recv().ok()?;
+        let Ok(resolved) = self.resolved.try_recv() else {
+            self.relieve(now);
+            return None;
+        };
         self.pending.remove(&resolved.host);
+        self.last_progress = Some(now);
         Some(resolved)
+    }
+
+    fn next_poll(&self) -> Option<Instant> {
+        let is_waiting = self.pending.len() > self.threads && self.threads < MAX_THREADS;
+        let since = self.last_progress.filter(|_| is_waiting)?;
+        since.checked_add(self.patience)
     }
 }
 
@@ -165,11 +207,13 @@ impl Worker {
         }
     }
 
-    fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
-        match self.lookup.addresses(host) {
-            Ok(addresses) if addresses.is_empty() => Err("it has no addresses".to_owned()),
-            Ok(addresses) => Ok(addresses),
-            Err(error) => Err(error.to_string()),
+    fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, String> {
+        // A panic would end the thread without an answer, and the name would wait for ever.
+        match catch_unwind(AssertUnwindSafe(|| self.lookup.addresses(host))) {
+            Ok(Ok(addresses)) if addresses.is_empty() => Err("it has no addresses".to_owned()),
+            Ok(Ok(addresses)) => Ok(addresses),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the look-up panicked".to_owned()),
         }
     }
 }

@@ -249,10 +249,24 @@ impl Metadata {
         self.state.lock().connection_failures.remove(node);
     }
 
-    /// Why no update came since the last one, as far as connections that failed tell: the last failure of each address.
+    /// Why no update came since the last one: the last failure of each address, and the brokers whose addresses are
+    /// unusable.
     pub(crate) fn connection_failure(&self) -> Option<Error> {
         let state = self.state.lock();
-        state.connection_failures.since(state.update_version)
+        let failure = state.connection_failures.since(state.update_version);
+        match (failure, &state.unusable_nodes) {
+            (Some(failure), Some(unusable)) => {
+                let text = format!("{failure}; {unusable}");
+                Some(Error::new(ErrorKind::Network, text))
+            }
+            (failure, unusable) => failure.or_else(|| unusable.as_deref().map(unusable_nodes)),
+        }
+    }
+
+    /// The brokers of the last response that cannot be connected to, if there are any: a leader may be among them.
+    pub(crate) fn unusable_nodes(&self) -> Option<Error> {
+        let state = self.state.lock();
+        state.unusable_nodes.as_deref().map(unusable_nodes)
     }
 
     /// Why `node` cannot be reached, if it was tried and has not answered since.
@@ -304,7 +318,8 @@ impl Metadata {
             if state.closed {
                 return false;
             }
-            let nodes = nodes::nodes_of(response);
+            let (nodes, unusable_nodes) = nodes::nodes_of(response);
+            state.unusable_nodes = unusable_nodes;
             if nodes.is_empty() {
                 return false;
             }
@@ -388,6 +403,10 @@ impl Metadata {
         let millis = now.saturating_duration_since(self.start).as_millis();
         u64::try_from(millis).unwrap_or(u64::MAX)
     }
+}
+
+fn unusable_nodes(description: &str) -> Error {
+    Error::new(ErrorKind::Network, description)
 }
 
 fn update_timed_out(max_wait: Duration) -> Error {

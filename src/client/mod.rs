@@ -1,6 +1,7 @@
 //! Connections to brokers as the sender sees them: requests in flight, versions, time-outs, cluster metadata.
 
 mod api_versions;
+mod broker_address;
 mod client_utils;
 mod cluster_connection_states;
 mod host_resolver;

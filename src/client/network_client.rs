@@ -9,26 +9,26 @@
 mod api_versions_check;
 mod connections;
 mod disconnections;
+mod moved_nodes;
 mod responses;
 mod send;
 #[cfg(test)]
 mod tests;
 mod timeouts;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use connections::Connections;
 
 use super::api_versions::ApiVersions;
-use super::client_utils::literal_address;
+use super::broker_address::literal_address;
 use super::host_resolver::HostResolver;
 use super::metadata_updater::{MetadataStep, MetadataUpdater, MetadataUpdaterConfig};
 use super::{
     ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata, MetadataRecoveryStrategy,
     RequestFailure,
 };
-use crate::common::{Node, NodeId};
+use crate::common::{Cluster, Node, NodeId};
 use crate::error::ErrorKind;
 use crate::network::Selectable;
 use crate::protocol::ApiKey;
@@ -71,6 +71,10 @@ pub(crate) struct NetworkClient<S> {
     versions: ApiVersions,
     updater: MetadataUpdater,
     resolver: Box<dyn HostResolver>,
+    /// The view whose nodes were last compared with the connections.
+    compared: Arc<Cluster>,
+    /// Nodes whose connections are replaced when their last request has a response.
+    draining: Vec<NodeId>,
     /// Nodes that will be connected to when their names are resolved.
     resolving: Vec<Node>,
     /// New connections whose versions are not asked for yet, with the version to ask in.
@@ -111,6 +115,8 @@ impl<S: Selectable> NetworkClient<S> {
             versions: ApiVersions::default(),
             updater: MetadataUpdater::new(metadata, updater_config),
             resolver,
+            compared: Arc::default(),
+            draining: Vec::new(),
             resolving: Vec::new(),
             to_ask_for_versions: Vec::new(),
             aborted_sends: Vec::new(),
@@ -151,13 +157,13 @@ impl<S: Selectable> NetworkClient<S> {
     /// Begins to connect: to the next address that is known, or with resolving the name.
     fn initiate_connect(&mut self, node: &Node, now: Instant) {
         let states = &mut self.connections.states;
-        states.connecting(node.id(), node.host(), now);
+        states.connecting(node, now);
         if let Some(address) = literal_address(node.host()) {
             states.resolved(node.id(), &[address]);
         }
         if states.needs_resolution(node.id()) {
             self.resolving.push(node.clone());
-            self.resolver.resolve(node.host());
+            self.resolver.resolve(node.host(), now);
             self.handle_resolved_hosts(now);
         } else {
             self.connect_to_current_address(node, now);
@@ -166,7 +172,7 @@ impl<S: Selectable> NetworkClient<S> {
 
     /// Goes on with the nodes whose names were resolved.
     fn handle_resolved_hosts(&mut self, now: Instant) {
-        while let Some(resolved) = self.resolver.poll_resolved() {
+        while let Some(resolved) = self.resolver.poll_resolved(now) {
             let is_waiting = |node: &Node| node.host() == &*resolved.host;
             let resolving = std::mem::take(&mut self.resolving);
             let (nodes, others): (Vec<_>, Vec<_>) = resolving.into_iter().partition(is_waiting);
@@ -193,7 +199,6 @@ impl<S: Selectable> NetworkClient<S> {
         let Some(address) = states.current_address(node.id()) else {
             return self.handle_failed_connect(node, "it has no address", now);
         };
-        let address = SocketAddr::new(address, node.port());
         log::debug!("connecting to node {node} at {address}");
         if let Err(error) = selector.connect(node.id(), address, now) {
             self.handle_failed_connect(node, &error.to_string(), now);
@@ -255,6 +260,7 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         let mut responses = Vec::new();
         self.handle_completed_sends(&mut responses);
         self.handle_completed_receives(&mut responses, now);
+        self.replace_connections_of_moved_nodes(&mut responses, now);
         self.handle_disconnections(&mut responses, now);
         self.handle_connections();
         self.handle_resolved_hosts(now);
@@ -301,6 +307,7 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         self.connections.in_flight.clear();
         self.versions.clear();
         self.resolving.clear();
+        self.draining.clear();
         self.to_ask_for_versions.clear();
         self.aborted_sends.clear();
     }

@@ -38,7 +38,7 @@ impl Node {
         self.id
     }
 
-    /// The host name or address that the broker advertises.
+    /// The host name or address that the broker advertises. An IPv6 address has no brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -46,6 +46,11 @@ impl Node {
     /// The TCP port that the broker advertises.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Returns whether connections to both go to the same host and port.
+    pub(crate) fn has_address_of(&self, other: &Self) -> bool {
+        self.port == other.port && self.host == other.host
     }
 
     /// The rack that the broker is configured with (`broker.rack`), if any.
@@ -56,10 +61,25 @@ impl Node {
 
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{} (id: {}", self.host, self.port, self.id)?;
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{} (id: {}", self.host, self.port, self.id)?,
+            false => write!(f, "{}:{} (id: {}", self.host, self.port, self.id)?,
+        }
         match &self.rack {
             Some(rack) => write!(f, " rack: {rack})"),
             None => f.write_str(")"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_is_printed_apart_from_the_port() {
+        let node = |host| Node::new(NodeId(1), host, 9092, None).to_string();
+        assert_eq!(node("host"), "host:9092 (id: 1)");
+        assert_eq!(node("fe80::1%eth0"), "[fe80::1%eth0]:9092 (id: 1)");
     }
 }

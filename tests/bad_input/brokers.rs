@@ -151,6 +151,47 @@ fn an_advertised_name_that_cannot_be_resolved() {
     assert!(texts[1].starts_with(expected), "{texts:?}");
 }
 
+/// The leader's address is unusable, and the record expires without an attempt to connect.
+#[test]
+fn an_advertised_address_that_is_none() {
+    for (host, port, reason) in [
+        ("", 9092, "advertises the host '': the host is missing"),
+        (
+            "127.0.0.1",
+            0,
+            "advertises the port 0, which is not between 1 and 65535",
+        ),
+        (
+            "a b",
+            9092,
+            "advertises the host 'a b': the host has a character that none can have",
+        ),
+    ] {
+        // One node of one: no metadata at all. Its caller waits for them in vain.
+        let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
+        broker.advertise(NODE, host, port).unwrap();
+        let expected = format!("node 1 {reason}");
+        assert_eq!(why_unreachable(&broker.bootstrap_servers()), expected);
+
+        // The leader alone: the record expires.
+        let nodes = FakeBroker::builder().nodes(2).topic("orders", 1);
+        let broker = nodes.start().unwrap();
+        let leader = broker.leader("orders", 0).unwrap();
+        broker.advertise(leader, host, port).unwrap();
+        let producer = impatient(&broker.bootstrap_servers())
+            .max_block(PATIENCE)
+            .linger(Duration::ZERO)
+            .request_timeout(Duration::from_millis(200))
+            .delivery_timeout(Duration::from_millis(400))
+            .build()
+            .unwrap();
+        let record = ProducerRecord::new("orders", "v").partition(0);
+        let error = deliver(&producer, record).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert_eq!(cause(&error), format!("node {leader} {reason}"));
+    }
+}
+
 #[test]
 fn an_http_server() {
     let peer = Peer::that_answers(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");

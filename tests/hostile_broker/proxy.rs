@@ -26,7 +26,10 @@ struct Shared {
 
 impl Proxy {
     pub(crate) fn start(broker: SocketAddr, change: Box<Change>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), broker, change)
+    }
+
+    pub(crate) fn listen(listener: TcpListener, broker: SocketAddr, change: Box<Change>) -> Self {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             is_stopping: AtomicBool::new(false),

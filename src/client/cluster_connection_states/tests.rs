@@ -7,6 +7,7 @@ use crate::utils::{MockTime, Time};
 
 const NODE: NodeId = NodeId(1001);
 const OTHER: NodeId = NodeId(2002);
+const PORT: u16 = 9092;
 const HOST: &str = "localhost";
 const BACKOFF_MS: u64 = 10_000;
 const BACKOFF_MAX_MS: u64 = 60_000;
@@ -36,8 +37,12 @@ fn assert_about(actual: Duration, center_ms: u64, max_ms: u64) {
     );
 }
 
-fn ip(last: u8) -> IpAddr {
-    Ipv4Addr::new(127, 0, 0, last).into()
+fn ip(last: u8) -> SocketAddr {
+    (Ipv4Addr::new(127, 0, 0, last), PORT).into()
+}
+
+fn node(id: NodeId, host: &str) -> Node {
+    Node::new(id, host, PORT, None)
 }
 
 // Java: ClusterConnectionStatesTest.testClusterConnectionStateChanges.
@@ -47,7 +52,7 @@ fn cluster_connection_state_changes() {
     assert!(states.can_connect(NODE, time.now()));
     assert_eq!(states.connection_delay(NODE, time.now()), ms(0));
 
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     assert!(states.is_connecting(NODE) && states.is_preparing(NODE) && states.has_connection(NODE));
     assert!(!states.is_ready(NODE, time.now()) && !states.is_connected(NODE));
     assert!(!states.can_connect(NODE, time.now()));
@@ -83,9 +88,9 @@ fn cluster_connection_state_changes() {
 #[test]
 fn multiple_node_connection_states() {
     let (mut states, time) = states();
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     time.advance_ms(1000);
-    states.connecting(OTHER, HOST, time.now());
+    states.connecting(&node(OTHER, HOST), time.now());
     states.checking_api_versions(NODE);
     states.ready(NODE);
     assert!(states.is_ready(NODE, time.now()) && states.is_connecting(OTHER));
@@ -99,7 +104,7 @@ fn multiple_node_connection_states() {
 fn reconnect_backoff_grows_up_to_its_maximum_and_ready_resets_it() {
     let (mut states, time) = states();
     for center in [10_000, 20_000, 40_000, 60_000, 60_000, 60_000] {
-        states.connecting(NODE, HOST, time.now());
+        states.connecting(&node(NODE, HOST), time.now());
         time.advance_ms(10);
         states.disconnected(NODE, time.now());
         let delay = states.connection_delay(NODE, time.now());
@@ -110,7 +115,7 @@ fn reconnect_backoff_grows_up_to_its_maximum_and_ready_resets_it() {
         assert!(states.can_connect(NODE, time.now()));
     }
     // A connection that does not become ready changes nothing: an old broker is not asked again and again.
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     states.checking_api_versions(NODE);
     states.disconnected(NODE, time.now());
     assert_about(
@@ -119,7 +124,7 @@ fn reconnect_backoff_grows_up_to_its_maximum_and_ready_resets_it() {
         BACKOFF_MAX_MS,
     );
 
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     states.ready(NODE);
     states.disconnected(NODE, time.now());
     assert_about(
@@ -133,7 +138,7 @@ fn reconnect_backoff_grows_up_to_its_maximum_and_ready_resets_it() {
 #[test]
 fn throttled() {
     let (mut states, time) = states();
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     time.advance_ms(1000);
     states.ready(NODE);
     states.throttle(NODE, time.now() + ms(500));
@@ -161,7 +166,7 @@ fn throttled() {
 fn a_single_address_is_used_again_and_again() {
     let (mut states, time) = states();
     for _ in 0..3 {
-        states.connecting(NODE, HOST, time.now());
+        states.connecting(&node(NODE, HOST), time.now());
         assert!(states.needs_resolution(NODE));
         assert_eq!(states.current_address(NODE), None);
         states.resolved(NODE, &[ip(1)]);
@@ -174,16 +179,16 @@ fn a_single_address_is_used_again_and_again() {
 #[test]
 fn addresses_are_tried_in_turn_and_resolved_anew_after_the_last() {
     let (mut states, time) = states();
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     states.resolved(NODE, &[ip(1), ip(2), ip(3)]);
     assert_eq!(states.current_address(NODE), Some(ip(1)));
     for expected in [ip(2), ip(3)] {
         states.disconnected(NODE, time.now());
-        states.connecting(NODE, HOST, time.now());
+        states.connecting(&node(NODE, HOST), time.now());
         assert_eq!(states.current_address(NODE), Some(expected));
     }
     states.disconnected(NODE, time.now());
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     assert!(states.needs_resolution(NODE));
 }
 
@@ -191,7 +196,7 @@ fn addresses_are_tried_in_turn_and_resolved_anew_after_the_last() {
 #[test]
 fn skip_last_attempted_ip() {
     let (mut states, time) = states();
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     states.resolved(NODE, &[ip(1), ip(2)]);
     states.current_address(NODE);
     states.checking_api_versions(NODE);
@@ -199,7 +204,7 @@ fn skip_last_attempted_ip() {
 
     // An established connection was lost: resolved anew, and not to the same address.
     states.disconnected(NODE, time.now());
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     assert!(states.needs_resolution(NODE));
     states.resolved(NODE, &[ip(1), ip(2)]);
     assert_eq!(states.current_address(NODE), Some(ip(2)));
@@ -207,14 +212,14 @@ fn skip_last_attempted_ip() {
     // The other one comes first by itself.
     states.ready(NODE);
     states.disconnected(NODE, time.now());
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     states.resolved(NODE, &[ip(3), ip(2)]);
     assert_eq!(states.current_address(NODE), Some(ip(3)));
 
     // There is no other.
     states.ready(NODE);
     states.disconnected(NODE, time.now());
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     states.resolved(NODE, &[ip(3)]);
     assert_eq!(states.current_address(NODE), Some(ip(3)));
 }
@@ -223,13 +228,13 @@ fn skip_last_attempted_ip() {
 #[test]
 fn a_new_host_starts_afresh() {
     let (mut states, time) = states();
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     states.resolved(NODE, &[ip(1), ip(2)]);
     states.current_address(NODE);
     for _ in 0..5 {
         states.disconnected(NODE, time.now());
     }
-    states.connecting(NODE, "elsewhere", time.now());
+    states.connecting(&node(NODE, "elsewhere"), time.now());
     assert!(states.needs_resolution(NODE));
     states.resolved(NODE, &[ip(9), ip(8)]);
     assert_eq!(states.current_address(NODE), Some(ip(9)));
@@ -244,10 +249,10 @@ fn a_new_host_starts_afresh() {
 // Java: ClientUtilsTest.testFilterPreferredAddresses.
 #[test]
 fn addresses_of_the_other_family_are_tried_last() {
-    let v6 = |last| IpAddr::from(Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, last));
+    let v6 = |last| SocketAddr::from((Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, last), PORT));
     let (mut states, time) = states();
-    let mut next = |addresses: &[IpAddr]| {
-        states.connecting(NODE, HOST, time.now());
+    let mut next = |addresses: &[SocketAddr]| {
+        states.connecting(&node(NODE, HOST), time.now());
         if states.needs_resolution(NODE) {
             states.resolved(NODE, addresses);
         }
@@ -264,10 +269,10 @@ fn addresses_of_the_other_family_are_tried_last() {
 /// no reason to leave the address that did.
 #[test]
 fn an_address_that_worked_is_not_left_for_the_other_family() {
-    let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
+    let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, PORT));
     let (mut states, time) = states();
     for _ in 0..2 {
-        states.connecting(NODE, HOST, time.now());
+        states.connecting(&node(NODE, HOST), time.now());
         states.resolved(NODE, &[v6, ip(1)]);
         assert_eq!(states.current_address(NODE), Some(ip(1)));
         states.checking_api_versions(NODE);
@@ -281,7 +286,7 @@ fn an_address_that_worked_is_not_left_for_the_other_family() {
 fn is_preparing_connection() {
     let (mut states, time) = states();
     assert!(!states.is_preparing(NODE));
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     assert!(states.is_preparing(NODE));
     states.checking_api_versions(NODE);
     assert!(states.is_preparing(NODE));
@@ -294,12 +299,12 @@ fn is_preparing_connection() {
 fn connection_setup_timeout_grows_and_a_connection_resets_it() {
     let (mut states, time) = states();
     let timeout = |states: &ClusterConnectionStates| states.connection_setup_timeout(NODE).unwrap();
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     assert_about(timeout(&states), SETUP_MS, SETUP_MAX_MS);
     for center in [20_000, 40_000, 80_000, 127_000, 127_000] {
         states.disconnected(NODE, time.now());
         assert_about(timeout(&states), center, SETUP_MAX_MS);
-        states.connecting(NODE, HOST, time.now());
+        states.connecting(&node(NODE, HOST), time.now());
     }
     states.checking_api_versions(NODE);
     assert_about(timeout(&states), SETUP_MS, SETUP_MAX_MS);
@@ -312,9 +317,9 @@ fn connection_setup_timeout_grows_and_a_connection_resets_it() {
 #[test]
 fn timed_out_connections() {
     let (mut states, time) = states();
-    states.connecting(NODE, HOST, time.now());
+    states.connecting(&node(NODE, HOST), time.now());
     time.advance_ms(SETUP_MS * 3 / 10);
-    states.connecting(OTHER, HOST, time.now());
+    states.connecting(&node(OTHER, HOST), time.now());
     let first = states.next_setup_timeout().unwrap();
     assert!(
         states
@@ -333,4 +338,46 @@ fn timed_out_connections() {
     states.disconnected(OTHER, late);
     assert!(states.nodes_with_connection_setup_timeout(late).is_empty());
     assert_eq!(states.next_setup_timeout(), None);
+}
+
+#[test]
+fn an_address_keeps_its_scope_and_gets_the_port_of_the_node() {
+    let (mut states, time) = states();
+    let scoped: SocketAddr = "[fe80::1%4]:0".parse().unwrap();
+    states.connecting(&node(NODE, HOST), time.now());
+    states.resolved(NODE, &[scoped]);
+    let connected: SocketAddr = "[fe80::1%4]:9092".parse().unwrap();
+    assert_eq!(states.current_address(NODE), Some(connected));
+
+    // The next attempt goes to the port that the node has then.
+    states.disconnected(NODE, time.now());
+    let moved = Node::new(NODE, HOST, 9093, None);
+    states.connecting(&moved, time.now());
+    states.resolved(NODE, &[scoped]);
+    let port = states.current_address(NODE).map(|address| address.port());
+    assert_eq!(port, Some(9093));
+}
+
+#[test]
+fn a_node_that_moved_is_drained() {
+    let (mut states, time) = states();
+    let (old, new) = (node(NODE, HOST), Node::new(NODE, HOST, 9093, None));
+    assert_eq!(states.moved_from(&new), None);
+    states.connecting(&old, time.now());
+    assert_eq!(states.moved_from(&old), None);
+    assert_eq!(states.moved_from(&new), Some(old.clone()));
+    states.drain(NODE);
+    assert!(!states.is_draining(NODE), "there is nothing to wait for");
+    states.ready(NODE);
+    states.drain(NODE);
+    assert!(states.is_draining(NODE) && states.is_connected(NODE));
+    assert!(!states.is_ready(NODE, time.now()) && !states.can_connect(NODE, time.now()));
+    assert!(!states.is_preparing(NODE) && states.has_connection(NODE));
+    assert_eq!(states.connection_delay(NODE, time.now()), Duration::MAX);
+
+    states.remove(NODE);
+    assert!(states.can_connect(NODE, time.now()), "without a backoff");
+    states.connecting(&new, time.now());
+    states.disconnected(NODE, time.now());
+    assert_eq!(states.moved_from(&old), None, "it has no connection");
 }

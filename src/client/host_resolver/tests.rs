@@ -1,118 +1,208 @@
-//! Hosts resolved by a thread, which must end and must wake who waits.
+//! Hosts resolved by threads, which must end and must wake who waits.
 
 use std::sync::mpsc;
 
 use super::*;
 use crate::sync::Mutex;
+use crate::utils::{MockTime, Time};
 
-/// Knows three hosts, and notes what it was asked.
-#[derive(Debug, Default)]
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Knows some hosts, and notes what it was asked. Look-ups of hosts that begin with `slow` end when the test says so.
+#[derive(Debug)]
 struct FakeLookup {
     asked: Mutex<Vec<String>>,
+    held: Receiver<()>,
 }
 
 impl HostLookup for FakeLookup {
-    fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+    fn addresses(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
         self.asked.lock().push(host.to_owned());
+        if host.starts_with("slow") {
+            self.held.recv().unwrap_or_default();
+        }
         match host {
-            "good" => Ok(vec!["10.0.0.1".parse().unwrap()]),
             "empty" => Ok(Vec::new()),
-            _ => Err(io::Error::other("unknown host")),
+            "bad" => Err(io::Error::other("unknown host")),
+            "panic" => panic!("as the test wants it"),
+            _ => Ok(vec!["10.0.0.1:0".parse().unwrap()]),
         }
     }
 
-    fn canonical_host_name(&self, address: IpAddr) -> String {
-        address.to_string()
+    fn canonical_host_name(&self, address: SocketAddr) -> String {
+        address.ip().to_string()
     }
 }
 
-fn resolver() -> (ThreadedHostResolver, Arc<FakeLookup>, mpsc::Receiver<()>) {
-    let lookup = Arc::new(FakeLookup::default());
-    let (woken, wakes) = mpsc::channel();
-    let wake = move || woken.send(()).unwrap_or_default();
-    let shared: Arc<dyn HostLookup> = Arc::clone(&lookup) as Arc<dyn HostLookup>;
-    let resolver = ThreadedHostResolver::new("test-resolver".to_owned(), shared, wake);
-    (resolver, lookup, wakes)
+struct Fixture {
+    resolver: ThreadedHostResolver,
+    lookup: Arc<FakeLookup>,
+    release: Sender<()>,
+    wakes: mpsc::Receiver<()>,
+    time: MockTime,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let (release, held) = unbounded();
+        let lookup = Arc::new(FakeLookup {
+            asked: Mutex::default(),
+            held,
+        });
+        let (woken, wakes) = mpsc::channel();
+        let wake = move || woken.send(()).unwrap_or_default();
+        let shared: Arc<dyn HostLookup> = Arc::clone(&lookup) as Arc<dyn HostLookup>;
+        let name = "test-resolver".to_owned();
+        Self {
+            resolver: ThreadedHostResolver::new(name, shared, PATIENCE, wake),
+            lookup,
+            release,
+            wakes,
+            time: MockTime::new(),
+        }
+    }
+
+    fn resolve(&mut self, host: &str) {
+        self.resolver.resolve(host, self.time.now());
+    }
+
+    fn poll(&mut self) -> Option<ResolvedHost> {
+        self.resolver.poll_resolved(self.time.now())
+    }
+
+    /// The next answer, once a thread has it.
+    fn answer(&mut self) -> ResolvedHost {
+        self.wakes.recv().unwrap();
+        self.poll().unwrap()
+    }
 }
 
 #[test]
 fn answers_are_there_when_the_wake_up_comes() {
-    let (mut resolver, _, wakes) = resolver();
-    assert_eq!(resolver.poll_resolved(), None);
-    resolver.resolve("good");
-    wakes.recv().unwrap();
-    let resolved = resolver.poll_resolved().unwrap();
+    let mut f = Fixture::new();
+    assert_eq!(f.poll(), None);
+    f.resolve("good");
+    let resolved = f.answer();
     assert_eq!(&*resolved.host, "good");
     assert_eq!(resolved.addresses.unwrap().len(), 1);
-    assert_eq!(resolver.poll_resolved(), None);
+    assert_eq!(f.poll(), None);
 }
 
 #[test]
 fn failures_are_answers() {
-    let (mut resolver, _, wakes) = resolver();
-    for (host, reason) in [("bad", "unknown host"), ("empty", "no addresses")] {
-        resolver.resolve(host);
-        wakes.recv().unwrap();
-        let resolved = resolver.poll_resolved().unwrap();
+    let mut f = Fixture::new();
+    for (host, reason) in [
+        ("bad", "unknown host"),
+        ("empty", "no addresses"),
+        ("panic", "panicked"),
+        ("bad", "unknown host"),
+    ] {
+        f.resolve(host);
+        let resolved = f.answer();
         assert!(resolved.addresses.unwrap_err().contains(reason));
     }
 }
 
 #[test]
 fn a_host_is_asked_for_once_at_a_time() {
-    let (mut resolver, lookup, wakes) = resolver();
-    resolver.resolve("good");
-    resolver.resolve("good");
-    wakes.recv().unwrap();
-    assert!(resolver.poll_resolved().is_some());
-    resolver.resolve("good");
-    wakes.recv().unwrap();
-    assert!(resolver.poll_resolved().is_some());
-    assert_eq!(*lookup.asked.lock(), ["good", "good"]);
+    let mut f = Fixture::new();
+    f.resolve("slow");
+    f.resolve("slow");
+    f.release.send(()).unwrap();
+    f.answer();
+    f.resolve("good");
+    f.answer();
+    f.resolve("good");
+    f.answer();
+    assert_eq!(*f.lookup.asked.lock(), ["slow", "good", "good"]);
 }
 
 #[test]
 fn the_thread_starts_with_the_first_name_and_ends_with_the_resolver() {
-    let (resolver, _, wakes) = resolver();
-    drop(resolver);
+    let f = Fixture::new();
+    drop(f.resolver);
     // The waker went with the thread that was never started.
-    assert!(wakes.recv().is_err());
+    assert!(f.wakes.recv().is_err());
 
-    let (mut resolver, _, wakes) = self::resolver();
-    resolver.resolve("good");
-    wakes.recv().unwrap();
-    drop(resolver);
-    assert!(wakes.recv().is_err(), "the thread has dropped its end");
+    let mut f = Fixture::new();
+    f.resolve("good");
+    f.answer();
+    drop(f.resolver);
+    assert!(f.wakes.recv().is_err(), "the thread has dropped its end");
 }
 
 #[test]
-fn a_dead_thread_is_reported() {
-    #[derive(Debug)]
-    struct Panics;
-    impl HostLookup for Panics {
-        fn addresses(&self, _: &str) -> io::Result<Vec<IpAddr>> {
-            panic!("as the test wants it")
-        }
-        fn canonical_host_name(&self, address: IpAddr) -> String {
-            address.to_string()
-        }
-    }
-    let (died, deaths) = mpsc::channel::<()>();
-    let wake = move || died.send(()).unwrap_or_default();
-    let mut resolver = ThreadedHostResolver::new("dies".to_owned(), Arc::new(Panics), wake);
-    resolver.resolve("first");
-    assert!(deaths.recv().is_err(), "the thread has dropped its end");
-    resolver.resolve("second");
-    let resolved = resolver.poll_resolved().unwrap();
-    assert!(resolved.addresses.unwrap_err().contains("has died"));
+fn a_look_up_that_hangs_holds_up_another_name_for_the_setup_timeout_at_most() {
+    let mut f = Fixture::new();
+    f.resolve("slow");
+    assert_eq!(f.resolver.next_poll(), None, "no name waits");
+    f.time.advance_ms(1_000);
+    f.resolve("good");
+    assert_eq!(f.poll(), None);
+    let due = f.resolver.next_poll().unwrap();
+    assert_eq!(due, f.time.now() + Duration::from_secs(9));
+    f.time.advance_ms(8_999);
+    assert_eq!(f.poll(), None);
+    assert_eq!(f.resolver.threads, 1, "the look-up is not late yet");
+
+    f.time.advance_ms(1);
+    assert_eq!(f.poll(), None);
+    assert_eq!(f.resolver.threads, 2);
+    assert_eq!(&*f.answer().host, "good");
+    assert_eq!(f.resolver.next_poll(), None);
+
+    // The name that hung is answered in the end.
+    f.release.send(()).unwrap();
+    assert_eq!(&*f.answer().host, "slow");
 }
 
 #[test]
-fn the_system_resolves_literals() {
-    let addresses = SystemHostLookup.addresses("127.0.0.1").unwrap();
-    assert_eq!(addresses, ["127.0.0.1".parse::<IpAddr>().unwrap()]);
+fn a_name_that_comes_when_a_look_up_hangs_already_does_not_wait() {
+    let mut f = Fixture::new();
+    f.resolve("slow");
+    f.time.advance(PATIENCE);
+    f.resolve("good");
+    assert_eq!(&*f.answer().host, "good");
+    assert_eq!(f.resolver.threads, 2);
+}
+
+#[test]
+fn a_queue_that_moves_needs_no_further_thread() {
+    let mut f = Fixture::new();
+    f.resolve("slow");
+    f.time.advance(PATIENCE);
+    f.resolve("good");
+    f.answer();
+    // The second thread is idle: it takes the next name up, and that one has its time too.
+    f.time.advance(PATIENCE);
+    f.resolve("slow-2");
+    f.resolve("good");
+    assert_eq!(f.resolver.threads, 2);
+    f.release.send(()).unwrap();
+    f.release.send(()).unwrap();
+    let mut answered = [f.answer(), f.answer(), f.answer()].map(|answer| answer.host);
+    answered.sort();
     assert_eq!(
-        SystemHostLookup.canonical_host_name(addresses[0]),
-        "127.0.0.1"
+        answered.each_ref().map(|host| &**host),
+        ["good", "slow", "slow-2"]
     );
+    assert_eq!(f.resolver.threads, 2);
+}
+
+#[test]
+fn no_more_than_four_threads_hang() {
+    let mut f = Fixture::new();
+    for number in 0..10 {
+        f.resolve(&format!("slow-{number}"));
+        f.time.advance(PATIENCE);
+        f.poll();
+    }
+    assert_eq!(f.resolver.threads, MAX_THREADS);
+    assert_eq!(f.resolver.next_poll(), None, "there is nothing to do");
+    for _ in 0..10 {
+        f.release.send(()).unwrap();
+        f.answer();
+    }
+    drop(f.resolver);
+    assert!(f.wakes.recv().is_err(), "every thread has ended");
 }

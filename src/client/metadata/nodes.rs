@@ -2,12 +2,11 @@
 
 use std::fmt;
 
+use crate::client::broker_address::parse_host;
 use crate::common::{Node, NodeId};
 use crate::protocol::messages::MetadataResponse;
 use crate::utils::log;
 
-/// A DNS name has at most 253 characters.
-const MAX_HOST_LENGTH: usize = 255;
 /// What is printed of a text that a broker sent.
 const MAX_PRINTED_CHARS: usize = 255;
 
@@ -25,24 +24,24 @@ pub(crate) fn node_from_wire(
     if id < 0 {
         return Err(format!("node id {id} is negative"));
     }
-    let is_odd = |character: char| character.is_control() || character.is_whitespace();
-    if host.is_empty() || host.len() > MAX_HOST_LENGTH || host.contains(is_odd) {
-        return Err(format!(
-            "node {id} has the host '{}' ({} bytes)",
-            printable(host),
-            host.len()
-        ));
-    }
+    let host = parse_host(host).map_err(|reason| {
+        format!(
+            "node {id} advertises the host '{}': {reason}",
+            printable(host)
+        )
+    })?;
     match u16::try_from(port) {
         Ok(port) if port > 0 => Ok(Node::new(NodeId(id), host, port, rack)),
-        _ => Err(format!("node {id} has the port {port}")),
+        _ => Err(format!(
+            "node {id} advertises the port {port}, which is not between 1 and 65535"
+        )),
     }
 }
 
-/// The brokers of a response that can be connected to, by id. The others are left out, with a warning.
-pub(super) fn nodes_of(response: &MetadataResponse) -> Vec<Node> {
+/// Returns the brokers of a response that can be connected to, by id, and what is wrong with the others.
+pub(super) fn nodes_of(response: &MetadataResponse) -> (Vec<Node>, Option<String>) {
     let mut nodes = Vec::new();
-    let mut ignored: Option<String> = None;
+    let mut unusable = Vec::new();
     for broker in &response.brokers {
         match node_from_wire(
             broker.node_id,
@@ -51,19 +50,27 @@ pub(super) fn nodes_of(response: &MetadataResponse) -> Vec<Node> {
             broker.rack.as_deref(),
         ) {
             Ok(node) => nodes.push(node),
-            Err(reason) => ignored = ignored.or(Some(reason)),
+            Err(reason) => unusable.push(reason),
         }
     }
-    if let Some(reason) = ignored {
-        log::warn!(
-            "{} of {} brokers in the metadata are ignored; the first: {reason}",
-            response.brokers.len() - nodes.len(),
-            response.brokers.len()
-        );
+    let unusable = describe_unusable(&unusable);
+    if let Some(unusable) = &unusable {
+        log::warn!("brokers in the metadata are ignored: {unusable}");
     }
     nodes.sort_by_key(Node::id);
     nodes.dedup_by_key(|node| node.id());
-    nodes
+    (nodes, unusable)
+}
+
+fn describe_unusable(reasons: &[String]) -> Option<String> {
+    const SHOWN: usize = 3;
+    let (shown, more) = reasons.split_at(reasons.len().min(SHOWN));
+    let shown = shown.join("; ");
+    match (reasons.len(), more.len()) {
+        (0, _) => None,
+        (_, 0) => Some(shown),
+        (_, more) => Some(format!("{shown}; and {more} more")),
+    }
 }
 
 /// Text from the wire as it may stand in a log or an error: control characters escaped, and not too long.

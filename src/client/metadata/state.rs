@@ -30,6 +30,8 @@ pub(super) struct MetadataState {
     pub(super) errors: TopicErrors,
     pub(super) fatal_error: Option<Error>,
     pub(super) connection_failures: ConnectionFailures,
+    /// What is wrong with the addresses of brokers that the last response listed and that cannot be connected to.
+    pub(super) unusable_nodes: Option<String>,
     pub(super) closed: bool,
     pub(super) bootstrap_nodes: Vec<Node>,
 }
@@ -45,6 +47,7 @@ impl MetadataState {
             errors: TopicErrors::default(),
             fatal_error: None,
             connection_failures: ConnectionFailures::default(),
+            unusable_nodes: None,
             closed: false,
             bootstrap_nodes: Vec::new(),
         }

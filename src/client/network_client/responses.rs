@@ -124,6 +124,9 @@ impl<S: Selectable> NetworkClient<S> {
         now: Instant,
     ) {
         self.maybe_throttle(&request, body.throttle_time_ms(), now);
+        if let ResponseBody::FindCoordinator(response) = &body {
+            self.compare_with_coordinators(response);
+        }
         match (request.requester, body) {
             (Requester::MetadataUpdater(version), ResponseBody::Metadata(response)) => {
                 self.handle_metadata_response(&request, version, &response, now);

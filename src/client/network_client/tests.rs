@@ -3,11 +3,14 @@
 mod failures;
 mod hostile;
 mod metadata;
+mod moved_nodes;
 mod nodes;
 mod requests;
 mod resolving;
 mod timeouts;
 mod versions;
+
+use std::net::SocketAddr;
 
 use super::*;
 use crate::client::host_resolver::ResolvedHost;
@@ -46,7 +49,7 @@ struct FakeResolver {
 impl FakeResolver {
     fn answer(&self, host: &str, addresses: Result<&[&str], &str>) {
         let addresses = addresses
-            .map(|texts| texts.iter().map(|text| text.parse().unwrap()).collect())
+            .map(|texts| texts.iter().map(|text| address(text)).collect())
             .map_err(str::to_owned);
         let host = Arc::from(host);
         self.answers.lock().push(ResolvedHost { host, addresses });
@@ -58,13 +61,21 @@ impl FakeResolver {
 }
 
 impl HostResolver for FakeResolver {
-    fn resolve(&mut self, host: &str) {
+    fn resolve(&mut self, host: &str, _now: Instant) {
         self.asked.lock().push(host.to_owned());
     }
 
-    fn poll_resolved(&mut self) -> Option<ResolvedHost> {
+    fn poll_resolved(&mut self, _now: Instant) -> Option<ResolvedHost> {
         self.answers.lock().pop()
     }
+
+    fn next_poll(&self) -> Option<Instant> {
+        None
+    }
+}
+
+fn address(host: &str) -> SocketAddr {
+    literal_address(host).unwrap()
 }
 
 struct Fixture {
@@ -112,8 +123,9 @@ impl NetworkClient<MockSelector> {
 impl Fixture {
     /// Knows nodes 0 to 2, and has no update of the metadata to make.
     fn new() -> Self {
-        let f = Self::bootstrapped(config());
+        let mut f = Self::bootstrapped(config());
         f.update_metadata();
+        assert!(f.poll().is_empty());
         f
     }
 

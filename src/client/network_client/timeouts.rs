@@ -17,6 +17,7 @@ impl<S: Selectable> NetworkClient<S> {
             self.connections.in_flight.next_timeout(),
             self.connections.states.next_setup_timeout(),
             self.updater.rebootstrap_due(),
+            self.resolver.next_poll(),
         ];
         let waits = deadlines
             .into_iter()

@@ -457,7 +457,11 @@ impl<C: KafkaClient> Sender<C> {
         let topic_partition = batch.topic_partition();
         let snapshot = self.metadata.snapshot();
         let leader = snapshot.leader_for(topic_partition.topic(), topic_partition.partition());
-        match leader.and_then(|leader| self.metadata.connection_failure_of(leader)) {
+        let cause = match leader {
+            Some(leader) => self.metadata.connection_failure_of(leader),
+            None => self.metadata.unusable_nodes(),
+        };
+        match cause {
             Some(cause) => error.caused_by(cause),
             None => error,
         }

@@ -221,8 +221,15 @@ impl<KS: Serializer, VS: Serializer> fmt::Debug for KafkaProducerBuilder<KS, VS>
     }
 }
 
+/// What every connection speaks: the key `security.protocol` is refused with any other value.
+const SECURITY_PROTOCOL: &str = "PLAINTEXT";
+
 fn metadata(config: &ResolvedConfig, time: &dyn Time) -> Result<Arc<Metadata>> {
-    let nodes = parse_and_validate_addresses(&config.bootstrap_servers, config.client_dns_lookup)?;
+    let nodes = parse_and_validate_addresses(
+        &config.bootstrap_servers,
+        SECURITY_PROTOCOL,
+        config.client_dns_lookup,
+    )?;
     let metadata = Metadata::new(
         MetadataConfig {
             refresh_backoff: config.retry_backoff,
@@ -298,8 +305,11 @@ fn network_client<S: Selectable>(
 ) -> NetworkClient<S> {
     let waker = selector.waker();
     let name = format!("kafka-producer-resolver-thread | {}", config.client_id);
+    let patience = config.socket_connection_setup_timeout;
     let resolver =
-        ThreadedHostResolver::new(name, Arc::new(SystemHostLookup), move || waker.wake());
+        ThreadedHostResolver::new(name, Arc::new(SystemHostLookup), patience, move || {
+            waker.wake();
+        });
     NetworkClient::new(
         NetworkClientConfig {
             client_id: Some(Arc::clone(&config.client_id)),

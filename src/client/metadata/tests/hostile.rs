@@ -61,7 +61,37 @@ fn brokers_that_cannot_be_connected_to_are_ignored() {
     let now = f.time.now();
     assert!(!f.metadata.update(version, &answer, VERSION, now));
     assert_eq!(f.metadata.load().nodes().len(), 3);
+    let cause = f.metadata.connection_failure().unwrap().to_string();
+    assert_eq!(
+        cause,
+        "node 5 advertises the host '': the host is missing; \
+         node 6 advertises the port 0, which is not between 1 and 65535; \
+         node 7 advertises the port -1, which is not between 1 and 65535; and 5 more"
+    );
+    answer.brokers = vec![with(0, "h", 1), with(8, "h", 65_536)];
+    f.update_all(&answer);
+    let cause = f.metadata.unusable_nodes().unwrap().to_string();
+    assert_eq!(
+        cause,
+        "node 8 advertises the port 65536, which is not between 1 and 65535"
+    );
+    answer.brokers.pop();
+    f.update_all(&answer);
+    assert!(f.metadata.connection_failure().is_none(), "it is mended");
     assert!(node_from_wire(9, &long, 1, None).unwrap_err().len() < 400);
+}
+
+#[test]
+fn an_ipv6_address_may_have_brackets_and_a_scope() {
+    let f = Fixture::new();
+    let mut answer = response(Vec::new());
+    answer.brokers = vec![broker(1), broker(2)];
+    answer.brokers[0].host = "[::1]".to_owned();
+    answer.brokers[1].host = "[fe80::1%eth0]".to_owned();
+    f.update_all(&answer);
+    let cluster = f.metadata.load();
+    let hosts: Vec<_> = cluster.nodes().iter().map(Node::host).collect();
+    assert_eq!(hosts, ["::1", "fe80::1%eth0"]);
 }
 
 #[test]

@@ -124,7 +124,8 @@ fn reconnect_after_address_change() {
     f.selector.server_disconnect(NODE);
     f.poll();
     f.time.advance_ms(RECONNECT_MS);
-    f.update_metadata();
+    let (_, version) = f.metadata.new_request(f.now());
+    f.metadata.update(version, &response, 13, f.now());
     f.resolver
         .answer("broker.example", Ok(&["10.1.1.1", "10.2.2.2", "10.3.3.3"]));
     let node = Node::new(NODE, "broker.example", 9092, None);
@@ -149,7 +150,11 @@ fn reconnect_after_address_change() {
 #[test]
 fn a_literal_needs_no_resolver() {
     let mut f = Fixture::new();
-    for (id, host, expected) in [(5, "10.7.7.7", "10.7.7.7:1"), (6, "::1", "[::1]:1")] {
+    for (id, host, expected) in [
+        (5, "10.7.7.7", "10.7.7.7:1"),
+        (6, "::1", "[::1]:1"),
+        (7, "fe80::1%4", "[fe80::1%4]:1"),
+    ] {
         let node = Node::new(NodeId(id), host, 1, None);
         f.client.ready(&node, f.now());
         assert_eq!(connects(&f), [expected]);
@@ -162,4 +167,15 @@ fn a_literal_needs_no_resolver() {
         assert_eq!(connects(&f), [expected]);
     }
     assert!(f.resolver.take_asked().is_empty());
+}
+
+#[test]
+fn a_scope_goes_from_the_resolver_to_the_connection() {
+    let mut f = Fixture::new();
+    let node = Node::new(NODE, "fe80::1%eth0", 9092, None);
+    f.client.ready(&node, f.now());
+    assert_eq!(f.resolver.take_asked(), ["fe80::1%eth0"]);
+    f.resolver.answer("fe80::1%eth0", Ok(&["fe80::1%3"]));
+    f.poll();
+    assert_eq!(connects(&f), ["[fe80::1%3]:9092"]);
 }
