@@ -174,7 +174,6 @@ impl Metadata {
     }
 
     /// Grows with each update.
-    #[cfg(test)]
     pub(crate) fn update_version(&self) -> u64 {
         self.state.lock().update_version
     }

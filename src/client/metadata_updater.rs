@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use super::metadata::{Metadata, MetadataRequestVersion, describe_errors};
-use crate::common::Node;
+use crate::common::{Node, NodeId};
 use crate::error::Error;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{MetadataRequest, MetadataResponse};
@@ -73,6 +73,9 @@ pub(crate) struct MetadataUpdater {
     attempts_since: Option<Instant>,
     /// A broker has asked for it. KIP-1102.
     is_rebootstrap_required: bool,
+    /// The nodes whose connection was lost since the last update, with the version of the metadata at that time: another
+    /// cluster may answer there.
+    unconfirmed: Vec<(NodeId, u64)>,
 }
 
 impl MetadataUpdater {
@@ -83,6 +86,7 @@ impl MetadataUpdater {
             is_in_progress: false,
             attempts_since: None,
             is_rebootstrap_required: false,
+            unconfirmed: Vec::new(),
         }
     }
 
@@ -145,6 +149,21 @@ impl MetadataUpdater {
         MetadataStep::Wait(Duration::MAX)
     }
 
+    /// The connection to a node was lost. Until the next update it is not known which cluster answers there.
+    pub(crate) fn connection_lost(&mut self, node: NodeId) {
+        self.unconfirmed.retain(|(other, _)| *other != node);
+        self.unconfirmed
+            .push((node, self.metadata.update_version()));
+    }
+
+    /// Whether an update has come since the connection to the node was lost, if it ever was.
+    pub(crate) fn is_confirmed(&self, node: NodeId) -> bool {
+        let mut unconfirmed = self.unconfirmed.iter();
+        unconfirmed
+            .find(|(other, _)| *other == node)
+            .is_none_or(|(_, version)| self.metadata.update_version() > *version)
+    }
+
     /// A connection was lost or could not be made: the metadata may be out of date.
     pub(crate) fn handle_server_disconnect(&self, now: Instant) {
         if self.is_update_due(now) {
@@ -181,6 +200,7 @@ impl MetadataUpdater {
             log::warn!("the metadata request failed: {}", response.error_code);
         } else if self.metadata.update(request, response, api_version, now) {
             self.attempts_since = None;
+            self.unconfirmed.clear();
             return;
         } else {
             log::warn!("a metadata response without a usable broker is ignored");

@@ -217,7 +217,9 @@ impl<S: Selectable> NetworkClient<S> {
 
 impl<S: Selectable> KafkaClient for NetworkClient<S> {
     fn is_ready(&self, node: NodeId, now: Instant) -> bool {
-        !self.updater.is_update_due(now) && self.connections.can_send_request(node, now)
+        !self.updater.is_update_due(now)
+            && self.updater.is_confirmed(node)
+            && self.connections.can_send_request(node, now)
     }
 
     fn ready(&mut self, node: &Node, now: Instant) -> bool {

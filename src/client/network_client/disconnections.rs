@@ -130,6 +130,7 @@ impl<S: Selectable> NetworkClient<S> {
         self.connections.states.disconnected(node, now);
         self.forget_connection(node);
         self.cancel_in_flight_requests(node, ending, responses, now);
+        self.updater.connection_lost(node);
         let snapshot = self.updater.metadata().snapshot();
         if let Some(node) = snapshot.node(node).filter(|_| snapshot.is_bootstrap()) {
             log::warn!("bootstrap broker {node} disconnected: {}", ending.cause);

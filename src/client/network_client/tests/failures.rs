@@ -158,3 +158,20 @@ fn to_start_again_is_no_failure() {
     let (_, text) = failure(&f);
     assert!(!text.contains("rebootstrap"), "{text}");
 }
+
+/// Another cluster may answer at the address of a node that was lost. Only the metadata tell.
+#[test]
+fn nothing_is_sent_to_a_lost_node_before_new_metadata() {
+    let mut f = Fixture::new();
+    f.make_ready(0);
+    f.selector.server_disconnect(NODE);
+    f.poll();
+    f.time.advance_ms(RECONNECT_MS);
+    let header = f.connect(0);
+    f.answer(NODE, &header, all_versions());
+    f.poll();
+    // A request for metadata is under way, so that none is due, but its response has not come.
+    assert!(!f.client.is_ready(NODE, f.now()));
+    f.update_metadata();
+    assert!(f.client.is_ready(NODE, f.now()));
+}
