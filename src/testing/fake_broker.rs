@@ -194,6 +194,20 @@ impl FakeBroker {
         })
     }
 
+    /// Puts another cluster with this id behind the same addresses: its topics have the same names, and new ids and no records;
+    /// it knows no producer, and gives out the same producer ids anew. Cuts all connections.
+    ///
+    /// # Errors
+    ///
+    /// When a node cannot be disconnected.
+    pub fn replace_cluster(&self, cluster_id: &str) -> Result<()> {
+        self.core.cluster.lock().replace(cluster_id);
+        for node in self.nodes() {
+            self.disconnect(node)?;
+        }
+        Ok(())
+    }
+
     /// Deletes the records before `offset`, and forgets producers that have no others.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod buffer_pool;
 mod built_in_partitioner;
+mod fate;
 mod incomplete_batches;
 mod io_thread;
 mod produce_request_result;

@@ -9,8 +9,11 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::fate::Fate;
 use super::io_thread::IoThreadId;
 use super::record_accumulator::PartitionQueue;
+#[cfg(test)]
+use super::record_accumulator::ReadySignal;
 use crate::common::TopicPartition;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::sync::{Arc, AtomicBool, Latch, Ordering};
@@ -21,6 +24,7 @@ pub(crate) struct ProduceRequestResult {
     partition: Arc<PartitionQueue>,
     /// Somebody waits for a record of this batch, so it is to be sent without waiting for `linger.ms`.
     expedited: AtomicBool,
+    fate: Fate,
     outcome: Latch<Outcome>,
 }
 
@@ -67,12 +71,18 @@ impl ProduceRequestResult {
         Arc::new(Self {
             partition,
             expedited: AtomicBool::new(false),
+            fate: Fate::default(),
             outcome: Latch::default(),
         })
     }
 
     pub(crate) fn topic_partition(&self) -> &TopicPartition {
         self.partition.topic_partition()
+    }
+
+    /// Whether the batch may be in the log, as long as it has no outcome.
+    pub(crate) fn fate(&self) -> &Fate {
+        &self.fate
     }
 
     pub(crate) fn io_thread(&self) -> IoThreadId {
@@ -159,6 +169,15 @@ impl ProduceRequestResult {
 
     fn wait(&self, deadline: Option<Instant>) -> Option<&Outcome> {
         self.outcome.wait(remaining(deadline))
+    }
+}
+
+#[cfg(test)]
+impl ProduceRequestResult {
+    /// The result of a batch that is in no accumulator.
+    pub(crate) fn detached() -> Arc<Self> {
+        let signal = ReadySignal::new(IoThreadId::next());
+        Self::new(PartitionQueue::new(TopicPartition::new("t", 0), 0, signal))
     }
 }
 

@@ -17,7 +17,7 @@ use super::record_accumulator::PartitionQueue;
 use super::thunks::{SpareThunks, Thunks};
 use super::transaction_manager::BatchSequence;
 use crate::common::{Headers, TopicPartition, Uuid};
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::producer::Callback;
 use crate::producer::record_future::RecordFacts;
 use crate::producer::user_code::contain;
@@ -55,7 +55,6 @@ pub(crate) struct ProducerBatch {
     /// The value of `attempts` when `leader_epoch` last rose (KIP-951).
     attempts_when_leader_last_changed: u32,
     is_split: bool,
-    delivery: Delivery,
 }
 
 /// The bytes, in the order of a batch's life.
@@ -205,7 +204,6 @@ impl ProducerBatch {
             leader_epoch: None,
             attempts_when_leader_last_changed: 0,
             is_split: false,
-            delivery: Delivery::NotWritten,
         }
     }
 
@@ -357,7 +355,7 @@ impl ProducerBatch {
     pub(crate) fn complete_exceptionally(mut self, error: Error, by_index: Vec<(u32, Error)>) {
         let stamp = |error: Error| {
             error
-                .with_delivery(self.delivery)
+                .with_delivery(self.result.fate().delivery())
                 .for_partition(self.topic_partition().clone())
         };
         let by_index = by_index
@@ -458,11 +456,6 @@ impl ProducerBatch {
         self.max_record_size
     }
 
-    /// Says that a request with this batch was handed to a socket and got no definite answer.
-    pub(crate) fn mark_maybe_written(&mut self) {
-        self.delivery = Delivery::MaybeWritten;
-    }
-
     pub(crate) fn topic_partition(&self) -> &TopicPartition {
         self.partition.topic_partition()
     }
@@ -533,7 +526,7 @@ impl Drop for ProducerBatch {
                 ErrorKind::Internal,
                 "the batch was dropped without a result",
             )
-            .with_delivery(self.delivery)
+            .with_delivery(self.result.fate().delivery())
             .for_partition(self.topic_partition().clone());
             self.finish(Outcome::Failed(RecordErrors {
                 error,
@@ -550,7 +543,7 @@ impl fmt::Debug for ProducerBatch {
             .field("record_count", &self.record_count)
             .field("sequence", &self.sequence)
             .field("attempts", &self.attempts)
-            .field("delivery", &self.delivery)
+            .field("fate", self.result.fate())
             .finish_non_exhaustive()
     }
 }

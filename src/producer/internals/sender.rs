@@ -14,10 +14,12 @@
 //! - Asking for a producer id never blocks the other work of the thread.
 //! - A partition that is missing from an answer fails like a lost connection, and is not waited for (KAFKA-19397).
 
+mod cluster_change;
 mod decision;
 mod in_flight;
 mod init_producer_id;
 mod produce_response;
+mod resolution;
 mod transactional;
 
 #[cfg(test)]
@@ -30,9 +32,7 @@ use hashbrown::HashMap;
 
 use self::decision::PartitionOutcome;
 use self::in_flight::{InFlightBatch, InFlightRequest};
-use super::transaction_manager::{
-    Resolved, ResolvedOutcome, TransactionManager, TxnRequest, usable_versions,
-};
+use super::transaction_manager::{TransactionManager, TxnRequest, usable_versions};
 use super::{ProducerBatch, RecordAccumulator};
 use crate::client::{ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata};
 use crate::common::NodeId;
@@ -125,6 +125,8 @@ pub(crate) struct Sender<C> {
     init_producer_id: Option<CorrelationId>,
     /// The request of the transaction manager that is in flight; one at a time.
     transactional_request: Option<(CorrelationId, TxnRequest)>,
+    /// Of the cluster that the metadata told of last.
+    cluster_id: Option<Arc<str>>,
 }
 
 impl<C: KafkaClient> Sender<C> {
@@ -141,6 +143,7 @@ impl<C: KafkaClient> Sender<C> {
             next_in_flight_expiry: None,
             init_producer_id: None,
             transactional_request: None,
+            cluster_id: None,
         }
     }
 
@@ -221,6 +224,7 @@ impl<C: KafkaClient> Sender<C> {
     /// One round of the loop. Java: `runOnce`.
     pub(crate) fn run_once(&mut self) {
         let now = self.time.now();
+        self.maybe_change_cluster();
         if let Some(error) = self.fatal_error() {
             self.abort_all_batches(&error);
             self.poll(self.config.retry_backoff, now);
@@ -408,14 +412,14 @@ impl<C: KafkaClient> Sender<C> {
             .chain(waiting.into_iter().map(|batch| (batch, false)))
             .collect();
         expired.sort_by_key(|(batch, _)| batch.age_order());
-        for (mut batch, is_in_flight) in expired {
+        for (batch, is_in_flight) in expired {
             let error = self.expiry_error(&batch, now);
             if !is_in_flight {
                 self.fail_batch(batch, error, Vec::new());
                 continue;
             }
-            // Even if none of its bytes have left yet, they may leave at any time from now on: the request is queued.
-            batch.mark_maybe_written();
+            // Its attempt has no outcome. Even if none of its bytes have left yet, they may leave at any time from now on,
+            // because the request is queued. So the record may be written.
             if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
                 manager.handle_expired_in_flight(batch.topic_partition(), &sequence);
             }
@@ -504,9 +508,9 @@ impl<C: KafkaClient> Sender<C> {
         let mut taken = Vec::new();
         for (correlation_id, request) in &mut self.in_flight {
             let may_be_written = was_written(&self.client, *correlation_id, request.node());
-            for mut batch in request.take_batches() {
-                if may_be_written {
-                    batch.mark_maybe_written();
+            for batch in request.take_batches() {
+                if !may_be_written {
+                    batch.result().fate().end_attempt(false);
                 }
                 taken.push(batch);
             }
@@ -522,32 +526,6 @@ impl<C: KafkaClient> Sender<C> {
         }
         self.next_in_flight_expiry = None;
         records
-    }
-
-    /// Lets partitions go on whose sequences were in doubt. Java: `maybeResolveSequences`.
-    fn maybe_resolve_sequences(&self) {
-        let Some(manager) = &self.transaction_manager else {
-            return;
-        };
-        for Resolved {
-            topic_partition,
-            outcome,
-        } in manager.maybe_resolve_sequences()
-        {
-            match outcome {
-                ResolvedOutcome::Renumbered(sequences) => {
-                    let renumbered = self.accumulator.renumber(&topic_partition, &sequences);
-                    if let Err(error) = renumbered {
-                        manager.transition_to_fatal_error(error);
-                    }
-                }
-                ResolvedOutcome::Abandoned(error) => {
-                    for batch in self.accumulator.take_partition(&topic_partition) {
-                        self.fail_batch(batch, error.clone(), Vec::new());
-                    }
-                }
-            }
-        }
     }
 }
 

@@ -98,6 +98,20 @@ impl Cluster {
         }
     }
 
+    /// Exchanges everything but the brokers and the configurations of the topics.
+    pub(super) fn replace(&mut self, cluster_id: &str) {
+        let settings = Settings {
+            cluster_id: cluster_id.to_owned(),
+            ..self.settings.clone()
+        };
+        let fresh = Self::new(settings, self.brokers.clone());
+        let topics = std::mem::replace(self, fresh).topics;
+        for (name, topic) in topics {
+            // It was legal before.
+            let _ = self.create_topic(&name, topic.config);
+        }
+    }
+
     pub(super) fn broker(&self, id: NodeId) -> Option<&Broker> {
         self.brokers.iter().find(|broker| broker.id == id)
     }

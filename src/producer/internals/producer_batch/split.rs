@@ -90,7 +90,7 @@ impl ProducerBatch {
             now: self.created,
         });
         part.is_split = true;
-        part.delivery = self.delivery;
+        part.result.fate().inherit(self.result.fate());
         part.try_append(record, &mut None)?;
         parts.push((index, part));
         Ok(())

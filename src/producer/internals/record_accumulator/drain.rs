@@ -3,13 +3,16 @@
 //! Differs from Java: a partition whose head may not be sent is passed over instead of ending the node's drain, and the
 //! order is that in which partitions became ready, each drained one going to the end (KAFKA-13834).
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::{PartitionQueue, RecordAccumulator};
 use crate::common::{Node, NodeId};
 use crate::error::{Error, Result};
 use crate::producer::internals::ProducerBatch;
-use crate::producer::internals::transaction_manager::TransactionManager;
+use crate::producer::internals::transaction_manager::{
+    BatchSequence, NextBatch, TransactionManager,
+};
 use crate::record::CompressionType;
 use crate::sync::{Arc, Ordering};
 use crate::utils::log;
@@ -153,22 +156,33 @@ impl RecordAccumulator {
             return Head::PlaceAgain;
         }
         let topic_partition = partition.topic_partition();
-        let sequence = head.sequence();
-        if let Some(manager) = transaction_manager {
-            if manager.should_stop_drain(topic_partition, sequence.as_ref()) {
-                state.is_blocked = true;
-                return Head::NotNow;
+        let log = state.route.log_view();
+        let next = match transaction_manager {
+            Some(manager) => {
+                let has_sequence = head.sequence().is_some();
+                manager.next_to_drain(topic_partition, has_sequence, log, now)
             }
-        }
-        let Some(mut batch) = state.batches.pop_front() else {
+            None => NextBatch::Head,
+        };
+        let taken = match next {
+            NextBatch::None => None,
+            NextBatch::Head => state.batches.pop_front(),
+            NextBatch::Retry(sequence) => take_sequenced(&mut state.batches, &sequence),
+        };
+        let Some(mut batch) = taken else {
+            state.is_blocked = true;
             return Head::NotNow;
         };
-        match (transaction_manager, sequence) {
-            (Some(manager), None) => {
-                batch.set_sequence(manager.assign_sequence(topic_partition, batch.record_count()));
+        match (transaction_manager, next) {
+            (Some(manager), NextBatch::Head) => {
+                let count = batch.record_count();
+                let sequence = manager.assign_sequence(topic_partition, count, batch.result(), log);
+                batch.set_sequence(sequence);
             }
-            (Some(manager), Some(sequence)) => manager.add_in_flight(topic_partition, &sequence),
-            (None, _) => {}
+            (Some(manager), NextBatch::Retry(sequence)) => {
+                manager.add_in_flight(topic_partition, &sequence);
+            }
+            (None, _) | (_, NextBatch::None) => {}
         }
         let topic_id = state.route.topic_id;
         partition.publish_len(&state);
@@ -206,4 +220,15 @@ impl RecordAccumulator {
         }
         Ok(())
     }
+}
+
+/// Takes the batch that has this sequence. It is the head, unless a gap keeps the head back.
+fn take_sequenced(
+    batches: &mut VecDeque<ProducerBatch>,
+    sequence: &BatchSequence,
+) -> Option<ProducerBatch> {
+    let index = batches
+        .iter()
+        .position(|batch| batch.sequence() == Some(*sequence))?;
+    batches.remove(index)
 }

@@ -8,8 +8,8 @@ use super::ready::later;
 use super::{PartitionQueue, RecordAccumulator};
 use crate::common::TopicPartition;
 use crate::error::{Error, Result};
-use crate::producer::internals::ProducerBatch;
 use crate::producer::internals::transaction_manager::{BatchSequence, compare_sequences};
+use crate::producer::internals::{ProduceRequestResult, ProducerBatch};
 use crate::sync::{Arc, Ordering};
 
 impl RecordAccumulator {
@@ -32,7 +32,7 @@ impl RecordAccumulator {
     }
 
     /// Takes a batch that a broker found too large apart, in halves of its size, and puts the parts back in its place.
-    /// `assign` says which sequences the parts have, given their record counts; it is asked only if the batch has any.
+    /// `assign` says which sequences the parts have, given their record counts and results; it is asked only if the batch has any.
     /// Says how many parts there are. The parts do not wait out a backoff, and do not count as retries.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl RecordAccumulator {
     pub(crate) fn split_and_reenqueue(
         &self,
         batch: ProducerBatch,
-        assign: impl FnOnce(&BatchSequence, &[u32]) -> Vec<BatchSequence>,
+        assign: impl FnOnce(&BatchSequence, &[(u32, Arc<ProduceRequestResult>)]) -> Vec<BatchSequence>,
     ) -> std::result::Result<usize, Box<(ProducerBatch, Error)>> {
         let partition = Arc::clone(batch.partition());
         let topic = partition.topic_partition().topic();
@@ -57,8 +57,11 @@ impl RecordAccumulator {
         }
         let mut parts = batch.split(target, &self.config.compression)?;
         if let Some(sequence) = sequence {
-            let counts: Vec<_> = parts.iter().map(ProducerBatch::record_count).collect();
-            for (part, sequence) in parts.iter_mut().zip(assign(&sequence, &counts)) {
+            let results: Vec<_> = parts
+                .iter()
+                .map(|part| (part.record_count(), Arc::clone(part.result())))
+                .collect();
+            for (part, sequence) in parts.iter_mut().zip(assign(&sequence, &results)) {
                 part.set_sequence(sequence);
             }
         }
@@ -93,6 +96,13 @@ impl RecordAccumulator {
         drop(state);
         partition.announce();
         Ok(())
+    }
+
+    /// Has the I/O thread look at the partition in its next round.
+    pub(crate) fn announce(&self, topic_partition: &TopicPartition) {
+        if let Some(partition) = self.queue(topic_partition) {
+            partition.announce();
+        }
     }
 
     /// Takes the batches that have been waiting for longer than `delivery.timeout.ms`.
@@ -147,10 +157,30 @@ impl RecordAccumulator {
         self.take_matching(&self.all_queues(), |batch| batch.sequence().is_none())
     }
 
+    /// Takes the batches that were given sequences, and so may have been sent.
+    pub(crate) fn take_all_sequenced(&self) -> Vec<ProducerBatch> {
+        self.take_matching(&self.all_queues(), |batch| batch.sequence().is_some())
+    }
+
     /// Takes every batch that waits for the partition.
     pub(crate) fn take_partition(&self, topic_partition: &TopicPartition) -> Vec<ProducerBatch> {
         let queue = self.queue(topic_partition);
         self.take_matching(queue.as_slice(), |_| true)
+    }
+
+    /// Takes the batches of the partition that have these sequences.
+    pub(crate) fn take_sequenced(
+        &self,
+        topic_partition: &TopicPartition,
+        sequences: &[BatchSequence],
+    ) -> Vec<ProducerBatch> {
+        if sequences.is_empty() {
+            return Vec::new();
+        }
+        let queue = self.queue(topic_partition);
+        self.take_matching(queue.as_slice(), |batch| {
+            batch.sequence().is_some_and(|own| sequences.contains(&own))
+        })
     }
 
     fn take_matching(

@@ -5,6 +5,7 @@
 
 use super::ready::IoState;
 use crate::common::{Cluster, NodeId, PartitionInfo, TopicInfo, TopicPartition, Uuid};
+use crate::producer::internals::transaction_manager::LogView;
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,16 @@ impl Default for Route {
             generation: 0,
             leader: None,
             topic_id: Uuid::ZERO,
+        }
+    }
+}
+
+impl Route {
+    /// The log that the partition's batches go to.
+    pub(super) fn log_view(&self) -> LogView {
+        LogView {
+            topic_id: self.topic_id,
+            leader: self.leader.map(|leader| (leader.id, leader.epoch)),
         }
     }
 }

@@ -101,12 +101,12 @@ impl PartitionOutcome {
     }
 
     pub(super) fn attempt(&self) -> Attempt {
-        if self.is_indefinite {
-            Attempt::Indefinite
-        } else if is_out_of_sequence(self.code) {
-            Attempt::OutOfSequence
-        } else {
-            Attempt::Refused
+        match self.code {
+            _ if self.is_indefinite => Attempt::Indefinite,
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => Attempt::OutOfSequence,
+            ErrorCode::UNKNOWN_PRODUCER_ID => Attempt::UnknownProducer,
+            ErrorCode::INVALID_PRODUCER_ID_MAPPING => Attempt::ProducerRefused,
+            _ => Attempt::Refused,
         }
     }
 
@@ -166,8 +166,10 @@ pub(super) struct BatchFacts {
     pub(super) attempts: u32,
     pub(super) has_reached_delivery_timeout: bool,
     pub(super) is_idempotent: bool,
-    /// Whether the transaction manager can make good an error about sequences.
+    /// Whether the transaction manager can make good an error about the sequence or the producer id.
     pub(super) can_retry_out_of_sequence: bool,
+    /// Whether the answer says that the producer cannot go on.
+    pub(super) ends_producer: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,17 +200,19 @@ pub(super) fn classify(code: ErrorCode, batch: BatchFacts, retries: u32) -> Deci
             return Decision::Retry;
         }
     }
-    if batch.is_idempotent && is_fatal(code) {
+    if batch.is_idempotent && (batch.ends_producer || is_fatal(code)) {
         return Decision::FailProducer;
     }
     Decision::Fail
 }
 
-/// Whether the broker refused because it expected another sequence.
-pub(super) fn is_out_of_sequence(code: ErrorCode) -> bool {
+/// Whether the broker refused because of the sequence or the producer id, so that another one may be taken.
+fn is_out_of_sequence(code: ErrorCode) -> bool {
     matches!(
         code,
-        ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER | ErrorCode::UNKNOWN_PRODUCER_ID
+        ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+            | ErrorCode::UNKNOWN_PRODUCER_ID
+            | ErrorCode::INVALID_PRODUCER_ID_MAPPING
     )
 }
 
@@ -241,6 +245,7 @@ mod tests {
         has_reached_delivery_timeout: false,
         is_idempotent: true,
         can_retry_out_of_sequence: true,
+        ends_producer: false,
     };
     const PLAIN: BatchFacts = BatchFacts {
         is_idempotent: false,
@@ -360,7 +365,7 @@ mod tests {
         }
         assert_eq!(
             outcome(ErrorCode::UNKNOWN_PRODUCER_ID).attempt(),
-            Attempt::OutOfSequence
+            Attempt::UnknownProducer
         );
         assert_eq!(
             outcome(ErrorCode::NOT_ENOUGH_REPLICAS).attempt(),

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{NodeId, TopicPartition, Uuid};
-use crate::producer::internals::ProducerBatch;
 use crate::producer::internals::record_accumulator::PartitionQueue;
 use crate::producer::internals::transaction_manager::BatchSequence;
+use crate::producer::internals::{ProduceRequestResult, ProducerBatch};
 use crate::sync::Arc;
 
 /// A Produce request without its answer.
@@ -27,16 +27,21 @@ pub(super) struct InFlightBatch {
     /// then.
     pub(super) topic_id: Uuid,
     pub(super) sequence: Option<BatchSequence>,
+    /// The batch's, which holds its fate.
+    pub(super) result: Arc<ProduceRequestResult>,
     /// `None` once it was failed without waiting for the answer.
     pub(super) batch: Option<ProducerBatch>,
 }
 
 impl InFlightBatch {
+    /// The place of a batch whose request is about to be handed to the client.
     pub(super) fn new(batch: ProducerBatch) -> Self {
+        batch.result().fate().begin_attempt();
         Self {
             partition: Arc::clone(batch.partition()),
             topic_id: batch.topic_id(),
             sequence: batch.sequence(),
+            result: Arc::clone(batch.result()),
             batch: Some(batch),
         }
     }
@@ -112,6 +117,14 @@ impl InFlightRequest {
             .iter_mut()
             .filter_map(|slot| slot.batch.take())
             .collect()
+    }
+
+    /// Takes every batch, and lets the answer settle nothing any more.
+    pub(super) fn abandon(&mut self) -> Vec<ProducerBatch> {
+        for slot in &mut self.slots {
+            slot.sequence = None;
+        }
+        self.take_batches()
     }
 
     fn update_next_expiry(&mut self, delivery_timeout: Duration) {

@@ -135,7 +135,9 @@ impl<C: KafkaClient> Sender<C> {
         match slot.batch {
             Some(batch) => self.complete_batch(batch, outcome, now),
             None => {
-                self.settle_sequences(slot.partition.topic_partition(), slot.sequence, &outcome)
+                slot.result.fate().end_attempt(outcome.is_indefinite);
+                let topic_partition = slot.partition.topic_partition();
+                self.settle_sequences(topic_partition, slot.sequence, &outcome, now);
             }
         }
         if self.config.max_in_flight_requests_per_connection == 1 {
@@ -150,26 +152,25 @@ impl<C: KafkaClient> Sender<C> {
         topic_partition: &TopicPartition,
         sequence: Option<BatchSequence>,
         outcome: &PartitionOutcome,
+        now: Instant,
     ) {
         let (Some(manager), Some(sequence)) = (&self.transaction_manager, sequence) else {
             return;
         };
         if outcome.is_acknowledged() {
             log::debug!("{topic_partition} acknowledged a batch after its delivery timeout");
-            manager.handle_completed_batch(topic_partition, &sequence);
+            manager.handle_completed_batch(topic_partition, &sequence, now);
         } else {
             manager.handle_last_attempt(topic_partition, &sequence, outcome.attempt());
             manager.handle_failed_batch(topic_partition, &sequence);
         }
     }
 
-    fn complete_batch(&self, mut batch: ProducerBatch, outcome: PartitionOutcome, now: Instant) {
+    fn complete_batch(&self, batch: ProducerBatch, outcome: PartitionOutcome, now: Instant) {
+        batch.result().fate().end_attempt(outcome.is_indefinite);
         let decision = self.decide(&batch, &outcome, now);
-        if outcome.is_indefinite {
-            batch.mark_maybe_written();
-        }
         match decision {
-            Decision::Complete => self.acknowledge(batch, &outcome),
+            Decision::Complete => self.acknowledge(batch, &outcome, now),
             Decision::Split => self.split(batch, &outcome),
             Decision::Retry => self.retry(batch, &outcome, now),
             Decision::Fail => {
@@ -218,15 +219,19 @@ impl<C: KafkaClient> Sender<C> {
                 .has_reached_delivery_timeout(self.config.delivery_timeout, now),
             is_idempotent: sequence.is_some(),
             can_retry_out_of_sequence: sequence.is_some_and(|(manager, sequence)| {
-                manager.can_retry_out_of_sequence(batch.topic_partition(), &sequence)
+                let attempt = outcome.attempt();
+                manager.can_retry_out_of_sequence(batch.topic_partition(), &sequence, attempt)
+            }),
+            ends_producer: sequence.is_some_and(|(manager, sequence)| {
+                manager.ends_producer(&sequence, outcome.attempt())
             }),
         };
         classify(outcome.code, facts, self.config.retries)
     }
 
-    fn acknowledge(&self, batch: ProducerBatch, outcome: &PartitionOutcome) {
+    fn acknowledge(&self, batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
         if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
-            manager.handle_completed_batch(batch.topic_partition(), &sequence);
+            manager.handle_completed_batch(batch.topic_partition(), &sequence, now);
         }
         batch.complete(outcome.base_offset, outcome.log_append_time);
     }

@@ -5,6 +5,8 @@ mod closing;
 mod delivery;
 mod gaps;
 mod idempotence;
+mod lost_state;
+mod other_cluster;
 mod simulation;
 mod transactions;
 

@@ -1,13 +1,17 @@
 //! The sequences of batches: given out at the drain, settled by answers, resolved after a gap. Java: the half of
 //! `TransactionManager` that every idempotent producer has.
 
-use super::partition_entry::{Attempt, PartitionEntry, Resolution};
+use std::time::Instant;
+
+use super::partition_entry::{Attempt, LogView, PartitionEntry, Resolution, Restart};
 use super::sequence::{BatchSequence, ProducerIdAndEpoch};
 use super::states::State;
 use super::{Inner, TransactionManager};
 use crate::common::TopicPartition;
 use crate::error::{Error, ErrorKind};
+use crate::producer::internals::ProduceRequestResult;
 use crate::protocol::ErrorCode;
+use crate::sync::Arc;
 use crate::utils::log;
 
 /// How a partition goes on that awaited resolution.
@@ -19,53 +23,81 @@ pub(crate) struct Resolved {
 
 #[derive(Clone, Debug)]
 pub(crate) enum ResolvedOutcome {
-    /// What the sequenced batches at the front of the partition's deque become, in order; empty where they stay as they
-    /// are.
-    Renumbered(Vec<BatchSequence>),
+    /// The batches stay as they are.
+    Unchanged,
+    /// The partition starts at sequence 0.
+    Restarted {
+        /// The batches that fail, because later ones are in the log already. The broker refused all of their attempts.
+        overtaken: Vec<BatchSequence>,
+        /// What the other sequenced batches at the front of the partition's deque become, in order.
+        renumbered: Vec<BatchSequence>,
+    },
     /// The sequenced batches can never be sent, and fail with this: they belong to a transaction that can only be aborted.
     Abandoned(Error),
 }
 
+/// Which batch of a partition may be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NextBatch {
+    None,
+    /// The head of the deque, which has no sequence yet.
+    Head,
+    /// The batch with this sequence, for another attempt.
+    Retry(BatchSequence),
+}
+
 /// What the accumulator's drain asks and tells, with the lock of the partition's deque held.
 impl TransactionManager {
-    /// Whether the partition may not send its head now. `head` is the head's sequence, `None` where it has none yet.
-    pub(crate) fn should_stop_drain(
+    /// Looks which batch of the partition may be sent to `log` now. `has_sequence` says whether the head of the deque has one.
+    pub(crate) fn next_to_drain(
         &self,
         topic_partition: &TopicPartition,
-        head: Option<&BatchSequence>,
-    ) -> bool {
-        let inner = self.lock();
+        has_sequence: bool,
+        log: LogView,
+        now: Instant,
+    ) -> NextBatch {
+        let mut inner = self.lock();
         if !inner.may_send_to(topic_partition) {
-            return true;
+            return NextBatch::None;
         }
-        let entry = inner.partitions.get(topic_partition);
-        let may_send = match (entry, head) {
-            (Some(entry), None) => entry.can_assign(inner.producer, self.max_in_flight),
-            (Some(entry), Some(sequence)) => entry.can_retry_now(sequence),
-            (None, head) => head.is_none(),
+        let producer = inner.producer;
+        let Some(entry) = inner.partitions.get_mut(topic_partition) else {
+            return match has_sequence {
+                true => NextBatch::None,
+                false => NextBatch::Head,
+            };
         };
-        !may_send
+        entry.observe(log);
+        if has_sequence {
+            return entry.next_retry().map_or(NextBatch::None, NextBatch::Retry);
+        }
+        match entry.can_assign(producer, self.max_in_flight, now) {
+            true => NextBatch::Head,
+            false => NextBatch::None,
+        }
     }
 
     /// Gives sequences to a batch that is about to be sent for the first time, and counts it as in flight. A partition
-    /// of an older producer id or epoch starts at 0 with the current one.
+    /// of an older producer id or epoch starts at 0 with the current one. `result` is the batch's, which holds its fate.
     ///
-    /// Only for a head that [`should_stop_drain`](Self::should_stop_drain) let pass.
+    /// Only for a head that [`next_to_drain`](Self::next_to_drain) let pass.
     pub(crate) fn assign_sequence(
         &self,
         topic_partition: &TopicPartition,
         record_count: u32,
+        result: &Arc<ProduceRequestResult>,
+        log: LogView,
     ) -> BatchSequence {
         let mut inner = self.lock();
         let producer = inner.producer;
         let entry = inner
             .partitions
             .entry_ref(topic_partition)
-            .or_insert_with(|| PartitionEntry::new(producer));
+            .or_insert_with(|| PartitionEntry::new(producer, log));
         if entry.producer() != producer && !entry.has_unsettled() {
             entry.restart(producer);
         }
-        entry.assign(record_count)
+        entry.assign(record_count, result)
     }
 
     /// Counts a batch that has sequences as in flight again.
@@ -87,35 +119,48 @@ impl TransactionManager {
     }
 }
 
-/// What became of a batch that was sent.
+/// What became of a batch that was sent. The caller has noted the outcome in the batch's fate.
 impl TransactionManager {
     /// The batch is in the log. Also for a duplicate, and for the late answer to a batch that was given up on the wire.
     pub(crate) fn handle_completed_batch(
         &self,
         topic_partition: &TopicPartition,
         sequence: &BatchSequence,
+        now: Instant,
     ) -> bool {
-        let mut inner = self.lock();
-        let entry = inner.partitions.get_mut(topic_partition);
-        entry.is_some_and(|entry| entry.acknowledge(sequence))
+        self.settle(topic_partition, |entry| entry.acknowledge(sequence, now))
+            .unwrap_or(false)
     }
 
-    /// Whether a batch that was refused with one of the two codes about sequences may be tried again. Java: `canRetry`.
+    /// Whether a batch may be tried again that was refused because of its sequence or its producer id. Java: `canRetry`.
     ///
-    /// Always, apart from a part of a split batch: the whole batch may be in the log under the same sequences, and to
-    /// send the part under others would write its records twice. In a transaction not the first one either, because there
-    /// is no new epoch to send it under before the transaction has been aborted.
+    /// Not if an attempt may have written it: under another sequence it would be written twice, and under its own it was
+    /// refused just now. In a transaction not the first one, because there is no new epoch to send it under before the
+    /// transaction has been aborted; and not with a producer id that is refused, which ends the producer.
     pub(crate) fn can_retry_out_of_sequence(
         &self,
         topic_partition: &TopicPartition,
         sequence: &BatchSequence,
+        attempt: Attempt,
     ) -> bool {
         let inner = self.lock();
         let entry = inner.partitions.get(topic_partition);
         entry.is_some_and(|entry| {
-            let is_gap = self.is_transactional && entry.is_first(sequence);
-            !is_gap && !entry.parent_may_be_written(sequence)
+            let is_final = self.is_transactional
+                && (attempt == Attempt::ProducerRefused || entry.is_first(sequence));
+            !is_final && !entry.may_be_written(sequence)
         })
+    }
+
+    /// Whether the refusal ends the producer: the brokers do not know the id of a transactional one, which has no right to
+    /// another id.
+    pub(crate) fn ends_producer(&self, sequence: &BatchSequence, attempt: Attempt) -> bool {
+        let is_unknown = match attempt {
+            Attempt::ProducerRefused => true,
+            Attempt::UnknownProducer => sequence.base_sequence == 0,
+            Attempt::Refused | Attempt::OutOfSequence | Attempt::Indefinite => false,
+        };
+        self.is_transactional && is_unknown
     }
 
     /// The batch goes back to the accumulator with its sequences, to be tried again.
@@ -126,7 +171,7 @@ impl TransactionManager {
         attempt: Attempt,
     ) {
         self.settle(topic_partition, |entry| {
-            entry.attempt_failed(sequence, attempt)
+            entry.attempt_failed(sequence, attempt);
         });
     }
 
@@ -140,19 +185,16 @@ impl TransactionManager {
         }
     }
 
-    /// What the attempt came to after which a batch of a transaction is given up.
+    /// The outcome of the attempt after which a batch is given up.
     pub(crate) fn handle_last_attempt(
         &self,
         topic_partition: &TopicPartition,
         sequence: &BatchSequence,
         attempt: Attempt,
     ) {
-        if !self.is_transactional {
-            return;
-        }
-        if let Some(entry) = self.lock().partitions.get_mut(topic_partition) {
+        self.settle(topic_partition, |entry| {
             entry.last_attempt_failed(sequence, attempt);
-        }
+        });
     }
 
     /// A batch of the partition was refused for good. Where the broker has forgotten the producer, a transaction that is
@@ -190,39 +232,40 @@ impl TransactionManager {
         self.settle(topic_partition, |entry| entry.give_up_on_wire(sequence));
     }
 
-    /// Exchanges a batch that was split for its parts, in order. The result are the parts' sequences.
+    /// Exchanges a batch that was split for its parts, given as record counts and results in order. Returns the parts'
+    /// sequences.
     pub(crate) fn replace_split_batch(
         &self,
         topic_partition: &TopicPartition,
         original: &BatchSequence,
-        record_counts: &[u32],
+        parts: &[(u32, Arc<ProduceRequestResult>)],
     ) -> Vec<BatchSequence> {
         let mut inner = self.lock();
         let producer = original.producer;
         inner
             .partitions
             .entry_ref(topic_partition)
-            .or_insert_with(|| PartitionEntry::new(producer))
-            .split(original, record_counts)
+            .or_insert_with(|| PartitionEntry::new(producer, LogView::UNKNOWN))
+            .split(original, parts)
     }
 
-    /// Applies `change`, which says whether the partition may have become unresolved.
-    fn settle(
+    /// Applies `change`, and has the partition resolved if it awaits that now. `None` if the partition is unknown.
+    fn settle<R>(
         &self,
         topic_partition: &TopicPartition,
-        change: impl FnOnce(&mut PartitionEntry) -> bool,
-    ) {
+        change: impl FnOnce(&mut PartitionEntry) -> R,
+    ) -> Option<R> {
         let mut inner = self.lock();
-        let Some(entry) = inner.partitions.get_mut(topic_partition) else {
-            return;
-        };
+        let entry = inner.partitions.get_mut(topic_partition)?;
         let awaited = entry.awaits_resolution();
-        if change(entry) && !awaited {
+        let result = change(entry);
+        if !awaited && entry.awaits_resolution() {
             log::debug!(
                 "{topic_partition} gives out no sequences until the open ones are resolved"
             );
             inner.unresolved.push(topic_partition.clone());
         }
+        Some(result)
     }
 }
 
@@ -266,26 +309,36 @@ impl Inner {
             Resolution::Pending => None,
             Resolution::Resolved => {
                 entry.resolve();
-                Some(ResolvedOutcome::Renumbered(Vec::new()))
+                Some(ResolvedOutcome::Unchanged)
             }
             Resolution::Gap if self.transaction.is_some() => Some(ResolvedOutcome::Abandoned(
                 self.gap_in_transaction(topic_partition),
             )),
             Resolution::Gap => {
                 let stale = entry.producer();
+                let is_lost = entry.has_lost_producer();
                 if self.producer == stale {
-                    self.bump_epoch();
+                    match is_lost {
+                        true => self.replace_producer_id(&format!("no broker knows {stale}")),
+                        false => self.bump_epoch(),
+                    }
                 }
                 if !self.producer.is_valid() {
                     return None;
                 }
                 let producer = self.producer;
                 let entry = self.partitions.get_mut(topic_partition)?;
-                let renumbered = entry.restart(producer);
+                let Restart {
+                    overtaken,
+                    renumbered,
+                } = entry.restart(producer);
                 log::info!(
                     "{topic_partition} restarts at sequence 0 with {producer} after a gap under {stale}"
                 );
-                Some(ResolvedOutcome::Renumbered(renumbered))
+                Some(ResolvedOutcome::Restarted {
+                    overtaken,
+                    renumbered,
+                })
             }
         }
     }
@@ -316,16 +369,19 @@ impl Inner {
 
     /// Moves to the next epoch without asking a broker, or gives up the producer id when its epochs are used up.
     fn bump_epoch(&mut self) {
-        if let Some(next) = self.producer.next_epoch() {
-            self.producer = next;
-        } else {
-            log::info!(
-                "the epochs of {} are used up, asking for another id",
-                self.producer
-            );
-            self.producer = ProducerIdAndEpoch::NONE;
-            self.retry_at = None;
-            self.transition_or_fail(State::Uninitialized);
+        match self.producer.next_epoch() {
+            Some(next) => self.producer = next,
+            None => {
+                self.replace_producer_id(&format!("the epochs of {} are used up", self.producer))
+            }
         }
+    }
+
+    /// Gives up the producer id of a producer without transactions. The next one is requested at once.
+    pub(super) fn replace_producer_id(&mut self, reason: &str) {
+        log::info!("requesting another producer id: {reason}");
+        self.producer = ProducerIdAndEpoch::NONE;
+        self.retry_at = None;
+        self.transition_or_fail(State::Uninitialized);
     }
 }

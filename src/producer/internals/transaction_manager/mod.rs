@@ -16,15 +16,16 @@
 //! Differs from Java:
 //! - It knows batches by their [`BatchSequence`] alone. It owns none, and rewrites none: renumbering is returned to the
 //!   caller.
-//! - A batch whose fate is unknown is never renumbered. Where Java rewrites what is in flight as soon as it sees a gap, a
+//! - A batch with an indefinite attempt is never renumbered. Java rewrites every batch in flight as soon as it sees a gap. A
 //!   partition here awaits resolution: it gives out no new sequences, and its batches are sent again under their old ones
-//!   until each is acknowledged or surely not in the log. Only then does the epoch move, for this partition at once, for
-//!   every other one when it has nothing unsettled. In a transaction the epoch moves when that has been aborted, and the
-//!   batches behind a gap fail with it.
+//!   until each is acknowledged, failed, or known not to be in the log. Only then does the epoch move, for this partition at
+//!   once, for every other one when it has nothing unsettled. In a transaction the epoch moves when that has been aborted,
+//!   and the batches behind a gap fail with it.
 //! - A batch that was sent even once and then given up leaves its partition unresolved (Java: that was *retried* once).
 //! - No more than `max.in.flight` batches, five at most, are given sequences from the first unsettled one on, be the later
 //!   ones acknowledged or not. Java counts those without an answer, and can run ahead of what a broker remembers.
-//! - Until the first acknowledgement of a producer id and epoch in a partition, one batch is in flight there.
+//! - One batch of a partition is in flight until the broker has acknowledged one, and whenever it may have forgotten the
+//!   producer; see [`partition_entry`].
 //! - See [`handlers`] for what differs in transactions.
 
 mod batches;
@@ -57,12 +58,12 @@ use crate::protocol::ErrorCode;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::utils::{ExponentialBackoff, log};
 
-pub(crate) use self::batches::{Resolved, ResolvedOutcome};
+pub(crate) use self::batches::{NextBatch, Resolved, ResolvedOutcome};
 pub(crate) use self::bodies::{usable_versions, usable_versions_of};
 pub(crate) use self::handlers::CONCURRENT_TRANSACTIONS_BACKOFF;
 pub(crate) use self::next_request::{ClusterFacts, NextRequest};
 pub(crate) use self::operations::transaction_aborted;
-pub(crate) use self::partition_entry::Attempt;
+pub(crate) use self::partition_entry::{Attempt, LogView};
 pub(crate) use self::requests::TxnRequest;
 pub(crate) use self::result::TransactionalRequestResult;
 pub(crate) use self::sequence::{BatchSequence, ProducerIdAndEpoch, compare as compare_sequences};

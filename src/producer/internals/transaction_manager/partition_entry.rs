@@ -1,44 +1,110 @@
 //! Sequences of one partition: what was given out, what is acknowledged, what is unsettled.
 //! Java: `TxnPartitionEntry`.
 //!
-//! Differs from Java: a batch is renumbered only when it is surely not in the log. Java renumbers whatever is in flight,
+//! Differs from Java: a batch is renumbered only if it is known not to be in the log. Java renumbers every batch in flight,
 //! and an append that it had not heard of becomes a duplicate under the new epoch (KAFKA-12152).
 //!
-//! The log takes the sequences of one producer epoch without gaps. Two conclusions rest on that:
+//! As long as the broker keeps its state, a log takes the sequences of one producer epoch without gaps: an acknowledged
+//! batch proves that every batch before it is in the log. But a broker forgets an idle producer, a topic is created anew,
+//! a log is truncated, and a broker without state takes *any* sequence. So nothing here relies on that rule alone:
 //!
-//! - an acknowledged batch proves that every batch before it is in the log;
-//! - a batch that is surely not in the log proves that no batch after it is.
+//! - One batch is in flight until the broker has acknowledged one, and again whenever it may have forgotten: after
+//!   [`REMEMBERED_FOR`] without an acknowledgement, with another topic id, leader or leader epoch, and after a response, or
+//!   none, that says so.
+//! - A batch with an indefinite attempt is settled under its old sequence or fails ([`Fate`]). An old request may be handled
+//!   after the retry was refused.
+//! - A batch that was refused while a later one was appended cannot be written in order any more, and fails.
+//!
+//! [`Fate`]: crate::producer::internals::fate::Fate
+
+use std::time::{Duration, Instant};
 
 use super::sequence::{BatchSequence, ProducerIdAndEpoch, compare, increment};
+use crate::common::{NodeId, Uuid};
+use crate::producer::internals::ProduceRequestResult;
+use crate::sync::Arc;
 
 /// "No batch was acknowledged yet": the sequence before the first one.
 const NO_LAST_ACKED_SEQUENCE: i32 = -1;
 
-/// What the last attempt to write a batch came to, where it was not success and the batch will be tried again.
+/// How long a broker is trusted to remember a producer after an acknowledgement. `producer.id.expiration.ms` is a day unless
+/// an administrator chose less; to be too cautious costs an idle partition one round trip.
+const REMEMBERED_FOR: Duration = Duration::from_secs(60);
+
+/// The outcome of an attempt to write a batch, other than success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
     /// The broker refused this attempt, or it never left: this attempt is not in the log. It says nothing of earlier ones.
     Refused,
-    /// The broker compared the sequence with its log and refused (OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN_PRODUCER_ID): no
-    /// attempt is in the log.
+    /// The broker compared the sequence with its state and refused: OUT_OF_ORDER_SEQUENCE_NUMBER.
     OutOfSequence,
-    /// No answer, or one that does not tell whether the batch was appended.
+    /// The broker has no state of the producer, and refused: UNKNOWN_PRODUCER_ID.
+    UnknownProducer,
+    /// The brokers do not take the producer id: INVALID_PRODUCER_ID_MAPPING.
+    ProducerRefused,
+    /// No response, or one that does not tell whether the batch was appended.
     Indefinite,
 }
 
+/// The log that the batches of a partition go to, as the metadata describe it. A different view may be a different log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogView {
+    pub(crate) topic_id: Uuid,
+    /// The leader and its epoch.
+    pub(crate) leader: Option<(NodeId, Option<i32>)>,
+}
+
+impl LogView {
+    /// The metadata say nothing.
+    pub(crate) const UNKNOWN: Self = Self {
+        topic_id: Uuid::ZERO,
+        leader: None,
+    };
+}
+
+/// What is known about the sequences that were given out. Grows until the partition is resolved or restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sequences {
+    /// Each is acknowledged or belongs to an unsettled batch.
+    Sound,
+    /// A batch was given up without an acknowledgement. There is a gap unless a later one is acknowledged.
+    Unresolved,
+    /// There is a gap: the broker's log or its state is not what it was.
+    Broken,
+    /// There is a gap, and the brokers do not know the producer id any more.
+    ProducerLost,
+}
+
 /// A batch that has sequences and is neither acknowledged nor given up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Unsettled {
     sequence: BatchSequence,
+    /// Holds the batch's fate.
+    result: Arc<ProduceRequestResult>,
     /// Its request has not been answered yet. Otherwise the batch waits in the accumulator for its next attempt.
     on_wire: bool,
-    /// Some attempt before the one on the wire may be in the log.
-    may_be_written: bool,
-    /// It was split from a batch that may be in the log under the same sequences, so that "out of sequence" can mean that
-    /// its records are there already.
-    parent_may_be_written: bool,
+    /// A later batch was acknowledged.
+    overtaken: bool,
+    /// The [`PartitionEntry::view`] that it was sent to.
+    view: u32,
     /// How many batches were given sequences before it. The parts of a split batch share that of the whole.
     ordinal: u64,
+}
+
+impl Unsettled {
+    fn may_be_written(&self) -> bool {
+        self.result.fate().may_be_written()
+    }
+
+    /// Whether it is known not to be in the log.
+    fn is_refused(&self) -> bool {
+        !self.on_wire && !self.may_be_written()
+    }
+
+    /// Whether an attempt may have written it, and another one can tell.
+    fn is_in_doubt(&self) -> bool {
+        !self.on_wire && self.may_be_written()
+    }
 }
 
 /// How a partition that awaits resolution goes on.
@@ -48,8 +114,17 @@ pub(super) enum Resolution {
     Pending,
     /// There is no gap: everything that was missing turned out to be in the log.
     Resolved,
-    /// There is a gap, and every batch that is left is surely not in the log.
+    /// There is a gap, and every batch that is left is known not to be in the log.
     Gap,
+}
+
+/// What became of the batches that waited for another attempt when a partition started anew.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Restart {
+    /// The old sequences of those that later batches have overtaken: they are first, and can only fail.
+    pub(super) overtaken: Vec<BatchSequence>,
+    /// The new sequences of the others, in order.
+    pub(super) renumbered: Vec<BatchSequence>,
 }
 
 /// The state of one partition.
@@ -60,13 +135,13 @@ pub(super) struct PartitionEntry {
     /// How many batches were given sequences of this producer id and epoch.
     assigned: u64,
     last_acked_sequence: i32,
-    /// A batch of this producer id and epoch was acknowledged. Before, the broker has no state to check sequences against
-    /// and takes whatever comes first (KIP-360), so a second batch in flight could pass a lost first one.
-    has_ack: bool,
-    /// A batch went away without an answer that it is in the log, or the broker lost sequences: no new ones are given out.
-    awaits_resolution: bool,
-    /// The broker refused the sequence that follows the last one it acknowledged: its log or its state is not what it was.
-    state_lost: bool,
+    log: LogView,
+    /// Grows with each change of `log`.
+    view: u32,
+    /// When the broker last showed that it checks sequences of this producer id and epoch; `None` if it may have no state
+    /// and take whatever comes first, so that a second batch in flight could pass a refused first one.
+    known_at: Option<Instant>,
+    sequences: Sequences,
     /// A batch was given up that may be in the log: the sequences after the last acknowledged one may be used.
     gave_up_unknown: bool,
     /// In sequence order.
@@ -74,15 +149,16 @@ pub(super) struct PartitionEntry {
 }
 
 impl PartitionEntry {
-    pub(super) fn new(producer: ProducerIdAndEpoch) -> Self {
+    pub(super) fn new(producer: ProducerIdAndEpoch, log: LogView) -> Self {
         Self {
             producer,
             next_sequence: 0,
             assigned: 0,
             last_acked_sequence: NO_LAST_ACKED_SEQUENCE,
-            has_ack: false,
-            awaits_resolution: false,
-            state_lost: false,
+            log,
+            view: 0,
+            known_at: None,
+            sequences: Sequences::Sound,
             gave_up_unknown: false,
             unsettled: Vec::new(),
         }
@@ -92,8 +168,14 @@ impl PartitionEntry {
         self.producer
     }
 
+    /// Whether no new sequences are given out until the old ones are resolved.
     pub(super) fn awaits_resolution(&self) -> bool {
-        self.awaits_resolution
+        self.sequences != Sequences::Sound
+    }
+
+    /// Whether the brokers do not know the producer id any more, so that another epoch of it is of no use.
+    pub(super) fn has_lost_producer(&self) -> bool {
+        self.sequences == Sequences::ProducerLost
     }
 
     pub(super) fn has_unsettled(&self) -> bool {
@@ -106,16 +188,39 @@ impl PartitionEntry {
         first.is_some_and(|first| first.sequence == *sequence)
     }
 
+    /// Whether an earlier attempt may have written this batch, which then keeps its sequence.
+    pub(super) fn may_be_written(&self, sequence: &BatchSequence) -> bool {
+        let mut unsettled = self.unsettled.iter();
+        unsettled.any(|batch| batch.sequence == *sequence && batch.may_be_written())
+    }
+
+    /// Takes note of where the next batch goes. Another log may know nothing of the producer.
+    pub(super) fn observe(&mut self, log: LogView) {
+        if self.log != log {
+            self.log = log;
+            self.view = self.view.wrapping_add(1);
+            self.known_at = None;
+        }
+    }
+
     /// Whether a batch without sequences may get some now.
     ///
     /// The bound is on the distance from the first unsettled batch and not on the number of the unsettled ones: a broker
     /// remembers five batches. If five later ones were appended while an early one is tried again and again, the broker
     /// would not know the early one for a duplicate any more, and would call it out of order although it is in the log.
-    pub(super) fn can_assign(&self, current: ProducerIdAndEpoch, max_in_flight: u64) -> bool {
-        if self.awaits_resolution {
+    pub(super) fn can_assign(
+        &self,
+        current: ProducerIdAndEpoch,
+        max_in_flight: u64,
+        now: Instant,
+    ) -> bool {
+        if self.awaits_resolution() {
             return false;
         }
-        let limit = if self.producer == current && self.has_ack {
+        let is_remembered = self
+            .known_at
+            .is_some_and(|at| now.saturating_duration_since(at) < REMEMBERED_FOR);
+        let limit = if self.producer == current && is_remembered {
             max_in_flight
         } else {
             1
@@ -124,18 +229,33 @@ impl PartitionEntry {
         first.is_none_or(|first| self.assigned.saturating_sub(first.ordinal) < limit)
     }
 
-    /// Whether a batch that has sequences may be sent again now: in order, one at a time, and where sequences are
-    /// unresolved only to learn its fate.
-    pub(super) fn can_retry_now(&self, sequence: &BatchSequence) -> bool {
-        self.unsettled.first().is_some_and(|first| {
-            first.sequence == *sequence
-                && !first.on_wire
-                && (!self.awaits_resolution || first.may_be_written)
-        })
+    /// The batch that may be sent again now, if any: in order and one at a time. Of a partition that awaits resolution only
+    /// to learn the fate of batches in doubt; if there is a gap, those that were refused before them wait for a new epoch.
+    pub(super) fn next_retry(&self) -> Option<BatchSequence> {
+        let is_broken = self.sequences >= Sequences::Broken;
+        let next = match self.sequences {
+            Sequences::Sound => self.unsettled.first(),
+            Sequences::Unresolved => self
+                .unsettled
+                .first()
+                .filter(|_| self.unsettled.iter().any(Unsettled::is_in_doubt)),
+            Sequences::Broken | Sequences::ProducerLost => {
+                self.unsettled.iter().find(|batch| batch.is_in_doubt())
+            }
+        }?;
+        let is_waiting = match is_broken {
+            true => self.unsettled.iter().all(|batch| !batch.on_wire),
+            false => !next.on_wire,
+        };
+        is_waiting.then_some(next.sequence)
     }
 
     /// Gives the next sequences to a batch that is about to be sent.
-    pub(super) fn assign(&mut self, record_count: u32) -> BatchSequence {
+    pub(super) fn assign(
+        &mut self,
+        record_count: u32,
+        result: &Arc<ProduceRequestResult>,
+    ) -> BatchSequence {
         let sequence = BatchSequence {
             producer: self.producer,
             base_sequence: self.next_sequence,
@@ -144,9 +264,10 @@ impl PartitionEntry {
         self.next_sequence = sequence.next_sequence();
         self.insert(Unsettled {
             sequence,
+            result: Arc::clone(result),
             on_wire: true,
-            may_be_written: false,
-            parent_may_be_written: false,
+            overtaken: false,
+            view: self.view,
             ordinal: self.assigned,
         });
         self.assigned += 1;
@@ -155,128 +276,135 @@ impl PartitionEntry {
 
     /// Notes that a batch which has sequences is about to be sent again.
     pub(super) fn set_on_wire(&mut self, sequence: &BatchSequence) {
+        let view = self.view;
         if let Some(batch) = self.find_mut(sequence) {
             batch.on_wire = true;
+            batch.view = view;
         }
     }
 
     /// The batch is in the log. Says whether it was still unsettled.
-    pub(super) fn acknowledge(&mut self, sequence: &BatchSequence) -> bool {
-        if !self.remove(sequence) {
+    pub(super) fn acknowledge(&mut self, sequence: &BatchSequence, now: Instant) -> bool {
+        let Some(index) = self.position(sequence) else {
             return false;
-        }
+        };
+        let batch = self.unsettled.remove(index);
         let last = sequence.last_sequence();
         let moves_up = self.last_acked_sequence == NO_LAST_ACKED_SEQUENCE
             || compare(self.last_acked_sequence, last).is_lt();
         if moves_up {
             self.last_acked_sequence = last;
         }
-        self.has_ack = true;
+        if batch.view == self.view {
+            self.known_at = Some(now);
+        }
+        let mut is_gap = false;
+        for earlier in self.unsettled.iter_mut().take(index) {
+            earlier.overtaken = true;
+            is_gap |= earlier.is_refused();
+        }
+        if is_gap {
+            self.raise(Sequences::Broken);
+        }
         true
     }
 
-    /// The batch went back to the accumulator for another attempt. Says whether the partition must be resolved now.
-    pub(super) fn attempt_failed(&mut self, sequence: &BatchSequence, attempt: Attempt) -> bool {
+    /// The batch went back to the accumulator for another attempt.
+    pub(super) fn attempt_failed(&mut self, sequence: &BatchSequence, attempt: Attempt) {
         let is_first = self.is_first(sequence);
         let Some(batch) = self.find_mut(sequence) else {
-            return false;
+            return;
         };
         batch.on_wire = false;
-        match attempt {
-            Attempt::Refused => {}
-            Attempt::Indefinite => batch.may_be_written = true,
-            Attempt::OutOfSequence => batch.may_be_written = batch.parent_may_be_written,
+        let is_gap = batch.overtaken && batch.is_refused();
+        if attempt != Attempt::Refused {
+            self.known_at = None;
+        }
+        if is_gap {
+            self.raise(Sequences::Broken);
         }
         // Behind an unsettled batch "out of sequence" is what a broker must answer, and means nothing. For the first one
         // everything before it was settled, so the log is not what we know of it.
-        if attempt == Attempt::OutOfSequence && is_first {
-            self.state_lost = true;
-            self.awaits_resolution = true;
-            return true;
-        }
-        false
+        self.note_lost_state(sequence, attempt, is_first);
     }
 
-    /// What the attempt came to after which the batch is given up.
+    /// The outcome of the attempt after which the batch is given up.
     pub(super) fn last_attempt_failed(&mut self, sequence: &BatchSequence, attempt: Attempt) {
-        let is_next = self.is_first(sequence) && !self.awaits_resolution;
-        self.state_lost |= attempt == Attempt::OutOfSequence && is_next;
-        if attempt == Attempt::Indefinite {
-            if let Some(batch) = self.find_mut(sequence) {
-                batch.may_be_written = true;
+        let is_next = self.is_first(sequence) && self.sequences == Sequences::Sound;
+        self.note_lost_state(sequence, attempt, is_next);
+    }
+
+    fn note_lost_state(&mut self, sequence: &BatchSequence, attempt: Attempt, is_next: bool) {
+        match attempt {
+            Attempt::ProducerRefused => self.raise(Sequences::ProducerLost),
+            // A broker takes sequence 0 of any producer id that it knows.
+            Attempt::UnknownProducer if is_next && sequence.base_sequence == 0 => {
+                self.raise(Sequences::ProducerLost);
             }
+            Attempt::OutOfSequence | Attempt::UnknownProducer if is_next => {
+                self.raise(Sequences::Broken);
+            }
+            _ => {}
         }
     }
 
     /// The batch will not be tried again, and nothing proves that it is in the log.
-    pub(super) fn give_up(&mut self, sequence: &BatchSequence) -> bool {
-        let may_be_written = self
-            .find_mut(sequence)
-            .is_some_and(|batch| batch.may_be_written);
-        let known = self.remove(sequence);
-        self.awaits_resolution |= known;
-        self.gave_up_unknown |= may_be_written;
-        known
+    pub(super) fn give_up(&mut self, sequence: &BatchSequence) {
+        if let Some(index) = self.position(sequence) {
+            let batch = self.unsettled.remove(index);
+            self.gave_up_unknown |= batch.may_be_written();
+            self.raise(Sequences::Unresolved);
+        }
     }
 
     /// The batch was completed while its request is on the wire; the answer still settles its sequences.
-    pub(super) fn give_up_on_wire(&mut self, sequence: &BatchSequence) -> bool {
-        let known = self.find_mut(sequence).is_some();
-        self.awaits_resolution |= known;
-        known
-    }
-
-    /// Whether "out of sequence" can mean that the records of this batch are in the log, as part of a larger batch.
-    pub(super) fn parent_may_be_written(&self, sequence: &BatchSequence) -> bool {
-        self.unsettled
-            .iter()
-            .any(|batch| batch.sequence == *sequence && batch.parent_may_be_written)
+    pub(super) fn give_up_on_wire(&mut self, sequence: &BatchSequence) {
+        if self.position(sequence).is_some() {
+            self.raise(Sequences::Unresolved);
+        }
     }
 
     /// Puts the parts of a batch that was split into its place, with the same sequences in the same order.
-    pub(super) fn split(&mut self, original: &BatchSequence, counts: &[u32]) -> Vec<BatchSequence> {
-        let newest = self.assigned;
-        let (parent_may_be_written, ordinal) =
-            self.find_mut(original).map_or((false, newest), |batch| {
-                (batch.may_be_written, batch.ordinal)
-            });
-        self.remove(original);
+    pub(super) fn split(
+        &mut self,
+        original: &BatchSequence,
+        parts: &[(u32, Arc<ProduceRequestResult>)],
+    ) -> Vec<BatchSequence> {
+        let index = self.position(original);
+        let whole = index.map(|index| self.unsettled.remove(index));
+        let (overtaken, ordinal) = whole.map_or((false, self.assigned), |whole| {
+            (whole.overtaken, whole.ordinal)
+        });
         let mut base_sequence = original.base_sequence;
-        let mut parts = Vec::with_capacity(counts.len());
-        for &record_count in counts {
+        let mut sequences = Vec::with_capacity(parts.len());
+        for (record_count, result) in parts {
             let sequence = BatchSequence {
                 producer: original.producer,
                 base_sequence,
-                record_count,
+                record_count: *record_count,
             };
             base_sequence = sequence.next_sequence();
             self.insert(Unsettled {
                 sequence,
+                result: Arc::clone(result),
                 on_wire: false,
-                may_be_written: parent_may_be_written,
-                parent_may_be_written,
+                overtaken,
+                view: self.view,
                 ordinal,
             });
-            parts.push(sequence);
+            sequences.push(sequence);
         }
-        parts
+        sequences
     }
 
     /// Looks whether a partition that awaits resolution can go on.
     pub(super) fn resolution(&self) -> Resolution {
-        if self.unsettled.iter().any(|batch| batch.on_wire) {
+        // A batch that may be in the log is sent again under its old sequence until it is acknowledged or fails.
+        let is_open = |batch: &Unsettled| batch.on_wire || batch.may_be_written();
+        if self.unsettled.iter().any(is_open) {
             return Resolution::Pending;
         }
-        // The first batch decides for all: if it is surely not in the log, none after it is. If it may be, it is sent
-        // again with its old sequence until it has an answer, and then the next one is the first.
-        if self
-            .unsettled
-            .first()
-            .is_some_and(|first| first.may_be_written)
-        {
-            return Resolution::Pending;
-        }
-        if self.is_contiguous() && !self.state_lost {
+        if self.sequences <= Sequences::Unresolved && self.is_contiguous() {
             return Resolution::Resolved;
         }
         Resolution::Gap
@@ -284,38 +412,46 @@ impl PartitionEntry {
 
     /// Goes on where it stopped.
     pub(super) fn resolve(&mut self) {
-        self.awaits_resolution = false;
+        self.sequences = Sequences::Sound;
     }
 
-    /// After a gap: gives up every batch that is left, all of which are surely not in the log, and goes on after the last one
-    /// that is. Says whether that is possible: not where the log is not known to end there.
+    /// After a gap: gives up every batch that is left, all of which are known not to be in the log, and goes on after the
+    /// last one that is. Says whether that is possible: not if the log is not known to end there.
     pub(super) fn rewind(&mut self) -> bool {
-        if self.state_lost || self.gave_up_unknown {
+        if self.sequences > Sequences::Unresolved || self.gave_up_unknown {
             return false;
         }
         self.unsettled.clear();
         self.next_sequence = increment(self.last_acked_sequence, 1);
-        self.awaits_resolution = false;
+        self.sequences = Sequences::Sound;
         true
     }
 
     /// Starts at 0 with another producer id or epoch. The batches that wait for another attempt are renumbered in order;
     /// the caller writes the result into them.
-    pub(super) fn restart(&mut self, producer: ProducerIdAndEpoch) -> Vec<BatchSequence> {
-        let waiting = std::mem::replace(self, Self::new(producer)).unsettled;
+    pub(super) fn restart(&mut self, producer: ProducerIdAndEpoch) -> Restart {
+        let fresh = Self {
+            view: self.view,
+            ..Self::new(producer, self.log)
+        };
+        let waiting = std::mem::replace(self, fresh).unsettled;
         debug_assert!(
-            waiting.iter().all(|batch| !batch.on_wire),
+            waiting.iter().all(Unsettled::is_refused),
             "renumbered a batch of unknown fate"
         );
-        let mut renumbered = Vec::with_capacity(waiting.len());
+        let mut restart = Restart::default();
         for batch in waiting {
-            let sequence = self.assign(batch.sequence.record_count);
+            if batch.overtaken {
+                restart.overtaken.push(batch.sequence);
+                continue;
+            }
+            let sequence = self.assign(batch.sequence.record_count, &batch.result);
             if let Some(batch) = self.find_mut(&sequence) {
                 batch.on_wire = false;
             }
-            renumbered.push(sequence);
+            restart.renumbered.push(sequence);
         }
-        renumbered
+        restart
     }
 
     fn is_contiguous(&self) -> bool {
@@ -327,6 +463,10 @@ impl PartitionEntry {
             expected = batch.sequence.next_sequence();
         }
         expected == self.next_sequence
+    }
+
+    fn raise(&mut self, sequences: Sequences) {
+        self.sequences = self.sequences.max(sequences);
     }
 
     fn insert(&mut self, batch: Unsettled) {
@@ -343,158 +483,37 @@ impl PartitionEntry {
             .find(|batch| batch.sequence == *sequence)
     }
 
-    fn remove(&mut self, sequence: &BatchSequence) -> bool {
-        let index = self
-            .unsettled
+    fn position(&self, sequence: &BatchSequence) -> Option<usize> {
+        self.unsettled
             .iter()
-            .position(|batch| batch.sequence == *sequence);
-        index.map(|index| self.unsettled.remove(index)).is_some()
-    }
-
-    #[cfg(test)]
-    pub(super) fn next_sequence(&self) -> i32 {
-        self.next_sequence
-    }
-
-    #[cfg(test)]
-    pub(super) fn last_acked_sequence(&self) -> i32 {
-        self.last_acked_sequence
-    }
-
-    #[cfg(test)]
-    pub(super) fn set_next_sequence(&mut self, sequence: i32) {
-        self.next_sequence = sequence;
-        self.last_acked_sequence = sequence - 1;
-        self.has_ack = true;
-    }
-
-    #[cfg(test)]
-    pub(super) fn unsettled(&self) -> Vec<BatchSequence> {
-        self.unsettled.iter().map(|batch| batch.sequence).collect()
+            .position(|batch| batch.sequence == *sequence)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const PRODUCER: ProducerIdAndEpoch = ProducerIdAndEpoch {
-        producer_id: 1,
-        epoch: 0,
-    };
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Assign(u32),
-        Acknowledge(usize),
-        GiveUp(usize),
-        Fail(usize),
-        Split(usize),
-        Restart,
+impl PartitionEntry {
+    pub(super) fn next_sequence(&self) -> i32 {
+        self.next_sequence
     }
 
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let step = prop_oneof![
-            4 => (1..50_u32).prop_map(Step::Assign),
-            2 => (0..8_usize).prop_map(Step::Acknowledge),
-            1 => (0..8_usize).prop_map(Step::GiveUp),
-            2 => (0..8_usize).prop_map(Step::Fail),
-            1 => (0..8_usize).prop_map(Step::Split),
-            1 => Just(Step::Restart),
-        ];
-        proptest::collection::vec(step, 1..60)
+    pub(super) fn last_acked_sequence(&self) -> i32 {
+        self.last_acked_sequence
     }
 
-    /// The unsettled batches by how many records were assigned before them, which never wraps.
-    #[derive(Default)]
-    struct Model {
-        start: i64,
-        assigned: i64,
-        batches: BTreeMap<i64, u32>,
+    pub(super) fn set_next_sequence(&mut self, sequence: i32) {
+        self.next_sequence = sequence;
+        self.last_acked_sequence = sequence - 1;
     }
 
-    impl Model {
-        fn nth(&self, n: usize) -> Option<(i64, u32)> {
-            let n = n.checked_rem(self.batches.len())?;
-            self.batches.iter().nth(n).map(|(&at, &count)| (at, count))
-        }
-
-        fn sequence(
-            &self,
-            producer: ProducerIdAndEpoch,
-            at: i64,
-            record_count: u32,
-        ) -> BatchSequence {
-            BatchSequence {
-                producer,
-                base_sequence: i32::try_from((self.start + at) % (1 << 31)).unwrap(),
-                record_count,
-            }
-        }
-
-        fn sequences(&self, producer: ProducerIdAndEpoch) -> Vec<BatchSequence> {
-            let batches = self.batches.iter();
-            batches
-                .map(|(&at, &count)| self.sequence(producer, at, count))
-                .collect()
-        }
+    pub(super) fn unsettled(&self) -> Vec<BatchSequence> {
+        self.unsettled.iter().map(|batch| batch.sequence).collect()
     }
 
-    proptest! {
-        // B8: KAFKA-8483, KAFKA-13794. The set against a model that has no wrap.
-        #[test]
-        fn the_in_flight_set_equals_its_model(start in (i32::MAX - 300)..i32::MAX, steps in steps()) {
-            let mut entry = PartitionEntry::new(PRODUCER);
-            entry.set_next_sequence(start);
-            let mut model = Model { start: i64::from(start), ..Model::default() };
-            for step in steps {
-                let producer = entry.producer();
-                match step {
-                    Step::Assign(count) => {
-                        let sequence = entry.assign(count);
-                        prop_assert_eq!(sequence, model.sequence(producer, model.assigned, count));
-                        model.batches.insert(model.assigned, count);
-                        model.assigned += i64::from(count);
-                    }
-                    Step::Acknowledge(n) => if let Some((at, count)) = model.nth(n) {
-                        let sequence = model.sequence(producer, at, count);
-                        prop_assert!(entry.acknowledge(&sequence));
-                        prop_assert!(!entry.acknowledge(&sequence));
-                        model.batches.remove(&at);
-                    },
-                    Step::GiveUp(n) => if let Some((at, count)) = model.nth(n) {
-                        prop_assert!(entry.give_up(&model.sequence(producer, at, count)));
-                        model.batches.remove(&at);
-                    },
-                    Step::Fail(n) => if let Some((at, count)) = model.nth(n) {
-                        entry.attempt_failed(&model.sequence(producer, at, count), Attempt::Refused);
-                    },
-                    Step::Split(n) => if let Some((at, count)) = model.nth(n).filter(|b| b.1 > 1) {
-                        let counts = [count / 2, count - count / 2];
-                        entry.split(&model.sequence(producer, at, count), &counts);
-                        model.batches.insert(at, counts[0]);
-                        model.batches.insert(at + i64::from(counts[0]), counts[1]);
-                    },
-                    Step::Restart => {
-                        for sequence in entry.unsettled() {
-                            entry.attempt_failed(&sequence, Attempt::Refused);
-                        }
-                        let next = producer.next_epoch().unwrap();
-                        let counts: Vec<_> = model.batches.values().copied().collect();
-                        model = Model::default();
-                        for count in counts {
-                            model.batches.insert(model.assigned, count);
-                            model.assigned += i64::from(count);
-                        }
-                        prop_assert_eq!(entry.restart(next), model.sequences(next));
-                    }
-                }
-                prop_assert_eq!(entry.unsettled(), model.sequences(entry.producer()));
-            }
-        }
+    pub(super) fn result(&self, sequence: &BatchSequence) -> Arc<ProduceRequestResult> {
+        let batch = self.unsettled.iter().find(|b| b.sequence == *sequence);
+        Arc::clone(&batch.expect("settled already").result)
     }
 }
+
+#[cfg(test)]
+mod tests;

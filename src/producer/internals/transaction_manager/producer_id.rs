@@ -67,6 +67,28 @@ impl TransactionManager {
         InitOutcome::Fatal(error)
     }
 
+    /// Forgets the producer id and every sequence, because the brokers belong to another cluster. Another id is requested at
+    /// once. For a producer without transactions.
+    pub(crate) fn forget_producer_id(&self, reason: &str) {
+        let mut inner = self.lock();
+        inner.partitions.clear();
+        inner.unresolved.clear();
+        inner.init_attempts = 0;
+        inner.retry_at = None;
+        if matches!(inner.state, State::Ready | State::Initializing) {
+            inner.replace_producer_id(reason);
+        }
+    }
+
+    /// Ends a transactional producer that was initialized at another cluster: its transaction and the offsets of its group
+    /// are not there.
+    pub(crate) fn fail_for_other_cluster(&self, reason: String) {
+        let mut inner = self.lock();
+        if inner.state != State::Uninitialized {
+            inner.transition_to_fatal_error(Error::new(ErrorKind::Fenced, reason));
+        }
+    }
+
     fn producer_id_received(&self, producer: ProducerIdAndEpoch) -> InitOutcome {
         if !producer.is_valid() || producer.epoch < 0 {
             let text = format!("the broker gave out an invalid {producer}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::producer::internals::ProduceRequestResult;
 use crate::utils::{MockTime, Time};
 
 const MAX_IN_FLIGHT: usize = 5;
@@ -34,6 +35,60 @@ fn receive_producer_id(manager: &TransactionManager, producer: ProducerIdAndEpoc
     assert!(matches!(outcome, InitOutcome::Ready));
 }
 
+/// The manager's calls as the sender makes them: the batch's fate first.
+impl TransactionManager {
+    fn should_stop_drain(
+        &self,
+        topic_partition: &TopicPartition,
+        head: Option<&BatchSequence>,
+    ) -> bool {
+        let (log, now) = (LogView::UNKNOWN, MockTime::new().now());
+        match self.next_to_drain(topic_partition, head.is_some(), log, now) {
+            NextBatch::None => true,
+            NextBatch::Head => false,
+            NextBatch::Retry(sequence) => head != Some(&sequence),
+        }
+    }
+
+    fn assign(&self, topic_partition: &TopicPartition, count: u32) -> BatchSequence {
+        let result = ProduceRequestResult::detached();
+        self.assign_sequence(topic_partition, count, &result, LogView::UNKNOWN)
+    }
+
+    fn complete(&self, topic_partition: &TopicPartition, sequence: &BatchSequence) -> bool {
+        self.handle_completed_batch(topic_partition, sequence, MockTime::new().now())
+    }
+
+    fn retry(&self, topic_partition: &TopicPartition, sequence: &BatchSequence, attempt: Attempt) {
+        let is_known = entry(self, topic_partition, |entry| {
+            entry.unsettled().contains(sequence)
+        });
+        if is_known {
+            let result = entry(self, topic_partition, |entry| entry.result(sequence));
+            result.fate().end_attempt(attempt == Attempt::Indefinite);
+        }
+        self.handle_retry(topic_partition, sequence, attempt);
+    }
+
+    fn split(
+        &self,
+        topic_partition: &TopicPartition,
+        whole: &BatchSequence,
+        counts: &[u32],
+    ) -> Vec<BatchSequence> {
+        let result = entry(self, topic_partition, |entry| entry.result(whole));
+        let parts: Vec<_> = counts
+            .iter()
+            .map(|count| {
+                let part = ProduceRequestResult::detached();
+                part.fate().inherit(result.fate());
+                (*count, part)
+            })
+            .collect();
+        self.replace_split_batch(topic_partition, whole, &parts)
+    }
+}
+
 fn ready_manager() -> TransactionManager {
     let manager = TransactionManager::new(MAX_IN_FLIGHT, backoff(), None);
     receive_producer_id(&manager, id(13, 0));
@@ -43,7 +98,7 @@ fn ready_manager() -> TransactionManager {
 /// A partition whose first batch, of one record, was acknowledged.
 fn with_ack(manager: &TransactionManager, topic_partition: &TopicPartition) {
     let first = send(manager, topic_partition, 1);
-    assert!(manager.handle_completed_batch(topic_partition, &first));
+    assert!(manager.complete(topic_partition, &first));
 }
 
 fn send(
@@ -55,7 +110,7 @@ fn send(
         !manager.should_stop_drain(topic_partition, None),
         "{manager:?}"
     );
-    manager.assign_sequence(topic_partition, count)
+    manager.assign(topic_partition, count)
 }
 
 fn resend(manager: &TransactionManager, topic_partition: &TopicPartition, batch: &BatchSequence) {
@@ -78,7 +133,8 @@ fn resolve(manager: &TransactionManager) -> Vec<(TopicPartition, Vec<BatchSequen
     let resolved = manager.maybe_resolve_sequences().into_iter();
     resolved
         .map(|resolved| match resolved.outcome {
-            ResolvedOutcome::Renumbered(batches) => (resolved.topic_partition, batches),
+            ResolvedOutcome::Unchanged => (resolved.topic_partition, Vec::new()),
+            ResolvedOutcome::Restarted { renumbered, .. } => (resolved.topic_partition, renumbered),
             ResolvedOutcome::Abandoned(error) => panic!("abandoned: {error}"),
         })
         .collect()
@@ -118,11 +174,11 @@ fn sequences_wrap_to_zero_in_order() {
     assert_eq!(entry(&manager, &tp, PartitionEntry::unsettled), [a, b, c]);
 
     for batch in [&c, &a, &b] {
-        manager.handle_retry(&tp, batch, Attempt::Refused);
+        manager.retry(&tp, batch, Attempt::Refused);
     }
     for batch in [a, b, c] {
         resend(&manager, &tp, &batch);
-        manager.handle_completed_batch(&tp, &batch);
+        manager.complete(&tp, &batch);
         assert_eq!(
             entry(&manager, &tp, PartitionEntry::last_acked_sequence),
             batch.last_sequence()
@@ -196,7 +252,7 @@ fn one_batch_in_flight_until_the_first_ack_then_five() {
     let (manager, tp) = (ready_manager(), partition(0));
     let first = send(&manager, &tp, 1);
     assert!(manager.should_stop_drain(&tp, None));
-    manager.handle_completed_batch(&tp, &first);
+    manager.complete(&tp, &first);
     for _ in 0..MAX_IN_FLIGHT {
         send(&manager, &tp, 1);
     }
@@ -210,17 +266,17 @@ fn no_batch_runs_ahead_of_what_the_broker_remembers() {
     let (manager, tp) = (ready_manager(), partition(0));
     with_ack(&manager, &tp);
     let first = send(&manager, &tp, 1);
-    manager.handle_retry(&tp, &first, Attempt::Indefinite);
+    manager.retry(&tp, &first, Attempt::Refused);
     resend(&manager, &tp, &first);
     for _ in 1..MAX_IN_FLIGHT {
         let later = send(&manager, &tp, 1);
-        manager.handle_completed_batch(&tp, &later);
+        manager.complete(&tp, &later);
     }
     assert!(
         manager.should_stop_drain(&tp, None),
         "the only one in flight is the fifth from the end"
     );
-    manager.handle_completed_batch(&tp, &first);
+    manager.complete(&tp, &first);
     assert!(!manager.should_stop_drain(&tp, None));
 }
 
@@ -240,9 +296,9 @@ fn retries_go_out_in_order_one_at_a_time() {
     let (manager, tp) = (ready_manager(), partition(0));
     with_ack(&manager, &tp);
     let batches: Vec<_> = (0..4).map(|_| send(&manager, &tp, 2)).collect();
-    manager.handle_retry(&tp, &batches[0], Attempt::Refused);
+    manager.retry(&tp, &batches[0], Attempt::Refused);
     for batch in &batches[1..] {
-        manager.handle_retry(&tp, batch, Attempt::OutOfSequence);
+        manager.retry(&tp, batch, Attempt::OutOfSequence);
     }
     assert!(resolve(&manager).is_empty(), "no real gap");
     for (index, batch) in batches.iter().enumerate() {
@@ -254,7 +310,7 @@ fn retries_go_out_in_order_one_at_a_time() {
             manager.should_stop_drain(&tp, Some(batch)),
             "twice on the wire"
         );
-        manager.handle_completed_batch(&tp, batch);
+        manager.complete(&tp, batch);
     }
     assert_eq!(manager.producer_id_and_epoch(), id(13, 0));
 }
@@ -265,10 +321,10 @@ fn an_early_ack_of_a_later_batch_does_not_move_last_acked_back() {
     let (manager, tp) = (ready_manager(), partition(0));
     with_ack(&manager, &tp);
     let (first, second) = (send(&manager, &tp, 1), send(&manager, &tp, 1));
-    manager.handle_completed_batch(&tp, &second);
-    manager.handle_retry(&tp, &first, Attempt::Indefinite);
+    manager.complete(&tp, &second);
+    manager.retry(&tp, &first, Attempt::Indefinite);
     resend(&manager, &tp, &first);
-    manager.handle_completed_batch(&tp, &first);
+    manager.complete(&tp, &first);
     assert_eq!(entry(&manager, &tp, PartitionEntry::last_acked_sequence), 2);
 }
 
@@ -279,14 +335,14 @@ fn a_lost_log_bumps_the_epoch_and_renumbers_what_was_refused() {
     let (manager, tp) = (ready_manager(), partition(0));
     with_ack(&manager, &tp);
     let batches = [send(&manager, &tp, 2), send(&manager, &tp, 3)];
-    manager.handle_retry(&tp, &batches[0], Attempt::OutOfSequence);
+    manager.retry(&tp, &batches[0], Attempt::OutOfSequence);
     assert!(resolve(&manager).is_empty(), "one is on the wire");
     assert!(manager.should_stop_drain(&tp, None));
     assert!(
         manager.should_stop_drain(&tp, Some(&batches[0])),
         "refused already"
     );
-    manager.handle_retry(&tp, &batches[1], Attempt::OutOfSequence);
+    manager.retry(&tp, &batches[1], Attempt::OutOfSequence);
 
     let renumbered = [sequence(id(13, 1), 0, 2), sequence(id(13, 1), 2, 3)];
     assert_eq!(resolve(&manager), resolved(&tp, &renumbered));
@@ -295,9 +351,9 @@ fn a_lost_log_bumps_the_epoch_and_renumbers_what_was_refused() {
         manager.should_stop_drain(&tp, Some(&renumbered[1])),
         "first ack first"
     );
-    manager.handle_completed_batch(&tp, &renumbered[0]);
+    manager.complete(&tp, &renumbered[0]);
     resend(&manager, &tp, &renumbered[1]);
-    manager.handle_completed_batch(&tp, &renumbered[1]);
+    manager.complete(&tp, &renumbered[1]);
     assert_eq!(send(&manager, &tp, 1), sequence(id(13, 1), 5, 1));
 }
 
@@ -309,13 +365,13 @@ fn an_epoch_bump_leaves_other_partitions_alone_until_they_are_empty() {
     with_ack(&manager, &healthy);
     let written = send(&manager, &healthy, 1);
     let refused = send(&manager, &sick, 1);
-    manager.handle_retry(&sick, &refused, Attempt::OutOfSequence);
+    manager.retry(&sick, &refused, Attempt::OutOfSequence);
     assert_eq!(
         resolve(&manager),
         resolved(&sick, &[sequence(id(13, 1), 0, 1)])
     );
 
-    manager.handle_retry(&healthy, &written, Attempt::Indefinite);
+    manager.retry(&healthy, &written, Attempt::Indefinite);
     assert!(
         manager.should_stop_drain(&healthy, None),
         "old epoch, not empty"
@@ -326,7 +382,7 @@ fn an_epoch_bump_leaves_other_partitions_alone_until_they_are_empty() {
         entry(&manager, &healthy, PartitionEntry::unsettled),
         [written]
     );
-    manager.handle_completed_batch(&healthy, &written);
+    manager.complete(&healthy, &written);
     assert_eq!(send(&manager, &healthy, 1), sequence(id(13, 1), 0, 1));
 }
 
@@ -348,7 +404,7 @@ fn a_batch_of_unknown_fate_is_never_renumbered() {
     with_ack(&manager, &tp);
     let (expired, unknown) = (send(&manager, &tp, 1), send(&manager, &tp, 1));
     manager.handle_expired_in_flight(&tp, &expired);
-    manager.handle_retry(&tp, &unknown, Attempt::Indefinite);
+    manager.retry(&tp, &unknown, Attempt::Indefinite);
     assert!(resolve(&manager).is_empty());
     assert!(
         manager.should_stop_drain(&tp, Some(&unknown)),
@@ -358,7 +414,7 @@ fn a_batch_of_unknown_fate_is_never_renumbered() {
     assert!(resolve(&manager).is_empty(), "its fate is unknown");
     assert!(manager.should_stop_drain(&tp, None));
     resend(&manager, &tp, &unknown);
-    manager.handle_completed_batch(&tp, &unknown);
+    manager.complete(&tp, &unknown);
     // Its success proves that the expired one is in the log: no gap, no bump.
     assert_eq!(resolve(&manager), resolved(&tp, &[]));
     assert_eq!(send(&manager, &tp, 1), sequence(id(13, 0), 3, 1));
@@ -373,7 +429,7 @@ fn an_expired_batch_bumps_the_epoch_once_the_later_ones_are_refused() {
     manager.handle_expired_in_flight(&tp, &expired);
     manager.handle_failed_batch(&tp, &expired);
     assert!(resolve(&manager).is_empty());
-    manager.handle_retry(&tp, &later, Attempt::OutOfSequence);
+    manager.retry(&tp, &later, Attempt::OutOfSequence);
     assert_eq!(
         resolve(&manager),
         resolved(&tp, &[sequence(id(13, 1), 0, 1)])
@@ -387,9 +443,9 @@ fn the_late_success_of_an_expired_batch_closes_the_gap() {
     with_ack(&manager, &tp);
     let (expired, later) = (send(&manager, &tp, 1), send(&manager, &tp, 1));
     manager.handle_expired_in_flight(&tp, &expired);
-    manager.handle_retry(&tp, &later, Attempt::OutOfSequence);
+    manager.retry(&tp, &later, Attempt::OutOfSequence);
     assert!(resolve(&manager).is_empty());
-    assert!(manager.handle_completed_batch(&tp, &expired));
+    assert!(manager.complete(&tp, &expired));
     assert_eq!(resolve(&manager), resolved(&tp, &[]));
     resend(&manager, &tp, &later);
 }
@@ -414,10 +470,10 @@ fn no_order_of_answers_leaves_a_partition_stuck() {
             for index in order {
                 let batch = &batches[index];
                 match (fates / 3_i32.pow(u32::try_from(index).unwrap()) % 3, index) {
-                    (0, _) => assert!(manager.handle_completed_batch(&tp, batch)),
+                    (0, _) => assert!(manager.complete(&tp, batch)),
                     (_, 0) => manager.handle_failed_batch(&tp, batch),
-                    (1, _) => manager.handle_retry(&tp, batch, Attempt::OutOfSequence),
-                    _ => manager.handle_retry(&tp, batch, Attempt::Indefinite),
+                    (1, _) => manager.retry(&tp, batch, Attempt::OutOfSequence),
+                    _ => manager.retry(&tp, batch, Attempt::Indefinite),
                 }
                 let _ = resolve(&manager);
             }
@@ -430,12 +486,14 @@ fn no_order_of_answers_leaves_a_partition_stuck() {
 fn drain_until_empty(manager: &TransactionManager, tp: &TopicPartition) {
     for _ in 0..10 {
         let _ = resolve(manager);
-        let Some(head) = entry(manager, tp, |entry| entry.unsettled().first().copied()) else {
+        if entry(manager, tp, |entry| !entry.has_unsettled()) {
             send(manager, tp, 1);
             return;
-        };
-        resend(manager, tp, &head);
-        manager.handle_completed_batch(tp, &head);
+        }
+        if let Some(next) = entry(manager, tp, PartitionEntry::next_retry) {
+            resend(manager, tp, &next);
+            manager.complete(tp, &next);
+        }
     }
     panic!("stuck: {manager:?}");
 }
@@ -445,12 +503,12 @@ fn a_gap_in_the_middle_waits_for_the_batch_before_it() {
     let (manager, tp) = (ready_manager(), partition(0));
     with_ack(&manager, &tp);
     let [unknown, failed, refused] = [(); 3].map(|()| send(&manager, &tp, 1));
-    manager.handle_retry(&tp, &unknown, Attempt::Indefinite);
+    manager.retry(&tp, &unknown, Attempt::Indefinite);
     manager.handle_failed_batch(&tp, &failed);
-    manager.handle_retry(&tp, &refused, Attempt::OutOfSequence);
+    manager.retry(&tp, &refused, Attempt::OutOfSequence);
     assert!(resolve(&manager).is_empty());
     resend(&manager, &tp, &unknown);
-    manager.handle_completed_batch(&tp, &unknown);
+    manager.complete(&tp, &unknown);
     assert_eq!(
         resolve(&manager),
         resolved(&tp, &[sequence(id(13, 1), 0, 1)])
@@ -465,7 +523,7 @@ fn a_gap_holds_new_batches_back_until_the_old_ones_are_answered() {
     manager.handle_failed_batch(&tp, &failed);
     assert!(resolve(&manager).is_empty());
     assert!(manager.should_stop_drain(&tp, None));
-    manager.handle_retry(&tp, &on_wire, Attempt::OutOfSequence);
+    manager.retry(&tp, &on_wire, Attempt::OutOfSequence);
     assert_eq!(resolve(&manager).len(), 1);
 }
 
@@ -494,12 +552,9 @@ fn late_answers_after_a_reset_are_ignored() {
     manager.handle_failed_batch(&tp, &old);
     assert_eq!(resolve(&manager).len(), 1);
     let new = send(&manager, &tp, 1);
-    assert!(
-        !manager.handle_completed_batch(&tp, &old),
-        "same sequence, old epoch"
-    );
+    assert!(!manager.complete(&tp, &old), "same sequence, old epoch");
     manager.handle_failed_batch(&tp, &old);
-    manager.handle_retry(&tp, &old, Attempt::OutOfSequence);
+    manager.retry(&tp, &old, Attempt::OutOfSequence);
     assert_eq!(entry(&manager, &tp, PartitionEntry::unsettled), [new]);
     assert_eq!(
         entry(&manager, &tp, PartitionEntry::last_acked_sequence),
@@ -514,16 +569,16 @@ fn parts_of_a_split_batch_take_its_sequences_in_order() {
     let (manager, tp) = (ready_manager(), partition(0));
     with_ack(&manager, &tp);
     let (large, later) = (send(&manager, &tp, 5), send(&manager, &tp, 1));
-    manager.handle_retry(&tp, &later, Attempt::OutOfSequence);
-    let parts = manager.replace_split_batch(&tp, &large, &[2, 3]);
+    manager.retry(&tp, &later, Attempt::OutOfSequence);
+    let parts = manager.split(&tp, &large, &[2, 3]);
     assert_eq!(
         parts,
         [sequence(id(13, 0), 1, 2), sequence(id(13, 0), 3, 3)]
     );
     for batch in [parts[0], parts[1], later] {
         resend(&manager, &tp, &batch);
-        assert!(manager.can_retry_out_of_sequence(&tp, &batch));
-        manager.handle_completed_batch(&tp, &batch);
+        assert!(manager.can_retry_out_of_sequence(&tp, &batch, Attempt::OutOfSequence));
+        manager.complete(&tp, &batch);
     }
     assert_eq!(send(&manager, &tp, 1).base_sequence, 7);
 }
@@ -533,11 +588,11 @@ fn a_part_is_not_renumbered_where_the_whole_may_be_in_the_log() {
     let (manager, tp) = (ready_manager(), partition(0));
     with_ack(&manager, &tp);
     let large = send(&manager, &tp, 4);
-    manager.handle_retry(&tp, &large, Attempt::Indefinite);
+    manager.retry(&tp, &large, Attempt::Indefinite);
     resend(&manager, &tp, &large);
-    let parts = manager.replace_split_batch(&tp, &large, &[2, 2]);
+    let parts = manager.split(&tp, &large, &[2, 2]);
     resend(&manager, &tp, &parts[0]);
-    assert!(!manager.can_retry_out_of_sequence(&tp, &parts[0]));
-    manager.handle_retry(&tp, &parts[0], Attempt::OutOfSequence);
+    assert!(!manager.can_retry_out_of_sequence(&tp, &parts[0], Attempt::OutOfSequence));
+    manager.retry(&tp, &parts[0], Attempt::OutOfSequence);
     assert!(resolve(&manager).is_empty());
 }

@@ -113,7 +113,8 @@ fn one_batch_is_in_flight_until_the_first_ack_and_then_more() {
         "nothing before the first ack"
     );
     let partition = Arc::clone(first.partition());
-    manager.handle_completed_batch(first.topic_partition(), &first.sequence().unwrap());
+    let sequence = first.sequence().unwrap();
+    manager.handle_completed_batch(first.topic_partition(), &sequence, fixture.time.now());
     first.complete(0, -1);
     fixture.accumulator.recheck(&partition);
     let mut in_flight = Vec::new();
@@ -149,7 +150,8 @@ fn retried_batches_come_back_in_sequence_order() {
     }
     let first = drain_idempotent(&fixture, &manager).pop().unwrap();
     let partition = Arc::clone(first.partition());
-    manager.handle_completed_batch(first.topic_partition(), &first.sequence().unwrap());
+    let sequence = first.sequence().unwrap();
+    manager.handle_completed_batch(first.topic_partition(), &sequence, fixture.time.now());
     first.complete(0, -1);
     fixture.accumulator.recheck(&partition);
     let mut batches: Vec<_> = (0..3)
@@ -174,7 +176,8 @@ fn retried_batches_come_back_in_sequence_order() {
             .pop()
             .expect("one at a time, in order");
         again.push(batch.record_set().as_bytes().to_vec());
-        manager.handle_completed_batch(batch.topic_partition(), &batch.sequence().unwrap());
+        let sequence = batch.sequence().unwrap();
+        manager.handle_completed_batch(batch.topic_partition(), &sequence, fixture.time.now());
         fixture.accumulator.recheck(&partition);
         batch.complete(0, -1);
     }

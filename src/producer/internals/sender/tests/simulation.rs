@@ -1,59 +1,131 @@
 //! The sender against a model of two brokers, under seeded faults. After the faults the log is compared with what the
 //! callers were told.
 //!
-//! The model keeps what the guarantees of an idempotent producer rest on: one log for each partition, the producer's state
-//! in it with its last five batches (Kafka: `ProducerStateManager`), and requests of one connection handled in order.
+//! The model keeps what the guarantees of an idempotent producer rest on: one log for each partition, the producers' state
+//! in it with their last five batches (Kafka: `ProducerStateManager`), and requests of one connection handled in order.
+//!
+//! It also takes away what they do not rest on:
+//! - A partition forgets its producers, and takes any sequence then. Not while a record is in its log that the producer may
+//!   send again: no client can tell such a broker from one that never had the record.
+//! - The requests of a lost connection are handled late, after the retries. Not those of before the partition forgot.
+//! - Another cluster answers at the same addresses, with other logs, in which another producer has the same id.
 
 use std::collections::VecDeque;
+
+use hashbrown::HashMap;
 
 use super::*;
 
 const PARTITIONS: usize = 2;
 const REMEMBERED_BATCHES: usize = 5;
 
+/// What a partition knows of a producer.
+#[derive(Debug, Default)]
+struct ProducerState {
+    epoch: i16,
+    /// Base sequence, last sequence and base offset of the last batches.
+    batches: VecDeque<(i32, i32, i64)>,
+}
+
+impl ProducerState {
+    /// Kafka: `UnifiedLog.analyzeAndValidateProducerState` and `ProducerAppendInfo.checkSequence`. Returns the offset of a
+    /// duplicate.
+    fn check(&mut self, sequence: &BatchSequence) -> Result<Option<i64>, ErrorCode> {
+        let span = (sequence.base_sequence, sequence.last_sequence());
+        if sequence.producer.epoch < self.epoch {
+            return Err(ErrorCode::INVALID_PRODUCER_EPOCH);
+        }
+        if sequence.producer.epoch > self.epoch {
+            if sequence.base_sequence != 0 {
+                return Err(OUT_OF_ORDER);
+            }
+            self.epoch = sequence.producer.epoch;
+            self.batches.clear();
+            return Ok(None);
+        }
+        if let Some(batch) = self.batches.iter().find(|b| (b.0, b.1) == span) {
+            return Ok(Some(batch.2));
+        }
+        let last = self.batches.back().map_or(-1, |batch| batch.1);
+        if last.wrapping_add(1) & i32::MAX != sequence.base_sequence {
+            return Err(OUT_OF_ORDER);
+        }
+        Ok(None)
+    }
+}
+
 /// The log of a partition, by the numbers that the records carry.
 #[derive(Debug, Default)]
 struct Log {
     leader: i32,
     records: Vec<u64>,
-    producer: Option<ProducerIdAndEpoch>,
-    /// Base sequence, last sequence and base offset of the last batches.
-    batches: VecDeque<(i32, i32, i64)>,
+    producers: HashMap<i64, ProducerState>,
 }
 
 impl Log {
-    /// Kafka: `UnifiedLog.analyzeAndValidateProducerState` and `ProducerAppendInfo.checkSequence`.
     fn append(&mut self, sequence: &BatchSequence, records: &[u64]) -> (ErrorCode, i64) {
-        let span = (sequence.base_sequence, sequence.last_sequence());
-        if let Some(known) = self.producer {
-            assert_eq!(known.producer_id, sequence.producer.producer_id);
-            if sequence.producer.epoch < known.epoch {
-                return (ErrorCode::INVALID_PRODUCER_EPOCH, -1);
-            }
-            if sequence.producer.epoch > known.epoch {
-                if sequence.base_sequence != 0 {
-                    return (ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, -1);
-                }
-                self.batches.clear();
-            } else {
-                if let Some(batch) = self.batches.iter().find(|b| (b.0, b.1) == span) {
-                    return (ErrorCode::NONE, batch.2);
-                }
-                let last = self.batches.back().map_or(-1, |batch| batch.1);
-                if last.wrapping_add(1) & i32::MAX != sequence.base_sequence {
-                    return (ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, -1);
-                }
+        let producer = sequence.producer;
+        if let Some(state) = self.producers.get_mut(&producer.producer_id) {
+            match state.check(sequence) {
+                Ok(None) => {}
+                Ok(Some(offset)) => return (ErrorCode::NONE, offset),
+                Err(code) => return (code, -1),
             }
         }
         let offset = i64::try_from(self.records.len()).unwrap();
         self.records.extend(records);
-        self.producer = Some(sequence.producer);
-        self.batches.push_back((span.0, span.1, offset));
-        if self.batches.len() > REMEMBERED_BATCHES {
-            self.batches.pop_front();
+        let fresh = || ProducerState {
+            epoch: producer.epoch,
+            ..ProducerState::default()
+        };
+        let state = self
+            .producers
+            .entry(producer.producer_id)
+            .or_insert_with(fresh);
+        let (first, last) = (sequence.base_sequence, sequence.last_sequence());
+        state.batches.push_back((first, last, offset));
+        if state.batches.len() > REMEMBERED_BATCHES {
+            state.batches.pop_front();
         }
         (ErrorCode::NONE, offset)
     }
+
+    /// The log of another cluster, in which another producer with this id has written batches of one record each.
+    fn of_another_producer(leader: i32, producer: ProducerIdAndEpoch, batches: i32) -> Self {
+        let mut log = Self {
+            leader,
+            ..Self::default()
+        };
+        for base_sequence in 0..batches {
+            let sequence = BatchSequence {
+                producer,
+                base_sequence,
+                record_count: 1,
+            };
+            log.append(&sequence, &[]);
+        }
+        log
+    }
+}
+
+/// The numbers that the records of a batch carry.
+fn numbers_of(bytes: &[u8]) -> Vec<u64> {
+    let (batch, _) = RecordBatch::parse(bytes).unwrap();
+    assert!(batch.is_crc_valid());
+    let records = batch.records(MEMORY).unwrap();
+    let number = |value: &[u8]| u64::from_be_bytes(value[..8].try_into().unwrap());
+    records
+        .iter()
+        .map(|record| number(record.value.as_deref().unwrap()))
+        .collect()
+}
+
+/// A batch of a request whose connection is lost, and which the broker has read all the same.
+struct LateWrite {
+    node: i32,
+    partition: i32,
+    sequence: BatchSequence,
+    bytes: Vec<u8>,
 }
 
 struct Simulation {
@@ -63,6 +135,10 @@ struct Simulation {
     leader_epoch: i32,
     sent: [Vec<Sent>; PARTITIONS],
     has_faults: bool,
+    late: VecDeque<LateWrite>,
+    /// The number of the cluster, and the logs of those before.
+    cluster: i64,
+    old_logs: Vec<[Log; PARTITIONS]>,
 }
 
 impl Simulation {
@@ -72,7 +148,7 @@ impl Simulation {
             max_in_flight: random.choice([1, 2, 5, 5, 5]).unwrap(),
             ..Setup::default()
         };
-        Self {
+        let mut simulation = Self {
             fixture: Fixture::idempotent_with(setup),
             random,
             logs: [
@@ -85,7 +161,12 @@ impl Simulation {
             leader_epoch: 0,
             sent: [const { Vec::new() }; PARTITIONS],
             has_faults: true,
-        }
+            late: VecDeque::new(),
+            cluster: 0,
+            old_logs: Vec::new(),
+        };
+        simulation.tell_leaders();
+        simulation
     }
 
     fn step(&mut self) {
@@ -101,7 +182,10 @@ impl Simulation {
         match self.random.u32(..100) {
             0..4 => self.move_leader(),
             4..8 => self.lose_connection(),
-            8..30 => {}
+            8..11 => self.forget_producers(),
+            11..17 => self.handle_late_writes(),
+            17 => self.change_cluster(),
+            18..30 => {}
             _ => self.answer_one(),
         }
         self.fixture.run_once();
@@ -121,22 +205,88 @@ impl Simulation {
 
     fn tell_leaders(&mut self) {
         let leaders = [self.logs[0].leader, self.logs[1].leader];
-        let response = metadata_response(leaders, self.leader_epoch, TOPIC_ID);
+        let response = MetadataResponse {
+            cluster_id: Some(self.cluster.to_string()),
+            ..metadata_response(leaders, self.leader_epoch, TOPIC_ID)
+        };
         self.fixture.client().update_metadata(&response);
     }
 
-    /// The connection to a node breaks after the broker has handled some of what is in flight on it.
+    /// The connection to a node breaks after the broker has handled some of what is in flight on it. The rest may be handled
+    /// later.
     fn lose_connection(&mut self) {
         let node = self.random.i32(0..2);
+        let is_late = self.random.bool();
+        let mut is_read = true;
         for body in self.requests_of(node) {
-            if self.random.bool() {
-                break;
-            }
+            is_read &= self.random.bool();
             for (partition, sequence, bytes) in batches_of(&body) {
-                self.write(node, partition, &sequence, &bytes);
+                if is_read {
+                    self.write(node, partition, &sequence, &bytes);
+                } else if is_late {
+                    self.late.push_back(LateWrite {
+                        node,
+                        partition,
+                        sequence,
+                        bytes,
+                    });
+                }
             }
         }
         self.fixture.client().lose(NodeId(node));
+    }
+
+    /// In order, as they were sent.
+    fn handle_late_writes(&mut self) {
+        while let Some(late) = self.late.pop_front() {
+            self.write(late.node, late.partition, &late.sequence, &late.bytes);
+            if self.random.u32(..4) == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Retention, or an expiration that the producer cannot know.
+    fn forget_producers(&mut self) {
+        let partition = self.random.usize(..PARTITIONS);
+        let index = i32::try_from(partition).unwrap();
+        let requests = [0, 1].map(|node| self.requests_of(node)).concat();
+        let mut in_flight = requests.iter().flat_map(batches_of);
+        let (log, sent) = (&mut self.logs[partition], &self.sent[partition]);
+        let is_settled = |number: &u64| sent[usize::try_from(*number).unwrap()].is_done();
+        let is_in_log = |bytes: &[u8]| numbers_of(bytes).iter().any(|n| log.records.contains(n));
+        // What is sent again is in the log twice then, whatever the client does.
+        let is_repeated = in_flight.any(|batch| batch.0 == index && is_in_log(&batch.2));
+        if !is_repeated && log.records.iter().all(is_settled) {
+            log.producers.clear();
+            self.late.retain(|late| late.partition != index);
+        }
+    }
+
+    /// The addresses lead to another cluster. The client asks for metadata before it sends anything there.
+    fn change_cluster(&mut self) {
+        if self.random.u32(..4) != 0 {
+            return;
+        }
+        let known = self.producer();
+        self.cluster += 1;
+        let batches = self.random.i32(1..6);
+        let logs = [0, 1].map(|leader| Log::of_another_producer(leader, known, batches));
+        let old = std::mem::replace(&mut self.logs, logs);
+        self.old_logs.push(old);
+        self.late.clear();
+        for node in [NodeId(0), NodeId(1)] {
+            self.fixture.client().lose(node);
+        }
+        self.tell_leaders();
+    }
+
+    /// What the cluster gives out. The first id of one is in use in the next.
+    fn producer(&self) -> ProducerIdAndEpoch {
+        ProducerIdAndEpoch {
+            producer_id: PRODUCER.producer_id + self.cluster,
+            ..PRODUCER
+        }
     }
 
     fn requests_of(&self, node: i32) -> Vec<RequestBody> {
@@ -152,7 +302,7 @@ impl Simulation {
             return;
         };
         if let RequestBody::InitProducerId(_) = body {
-            let answer = init_response(ErrorCode::NONE, PRODUCER);
+            let answer = init_response(ErrorCode::NONE, self.producer());
             return self.fixture.client().respond_from(NodeId(node), answer);
         }
         let mut answers = Vec::new();
@@ -215,15 +365,7 @@ impl Simulation {
         if log.leader != node {
             return (ErrorCode::NOT_LEADER_OR_FOLLOWER, -1);
         }
-        let (batch, _) = RecordBatch::parse(bytes).unwrap();
-        assert!(batch.is_crc_valid());
-        let records = batch.records(MEMORY).unwrap();
-        let number = |value: &[u8]| u64::from_be_bytes(value[..8].try_into().unwrap());
-        let numbers: Vec<_> = records
-            .iter()
-            .map(|r| number(r.value.as_deref().unwrap()))
-            .collect();
-        log.append(sequence, &numbers)
+        log.append(sequence, &numbers_of(bytes))
     }
 
     /// Heals everything and lets the producer finish.
@@ -232,10 +374,16 @@ impl Simulation {
         self.tell_leaders();
         for _ in 0..2000 {
             if self.sent.iter().flatten().all(Sent::is_done) && self.fixture.in_flight() == 0 {
+                while !self.late.is_empty() {
+                    self.handle_late_writes();
+                }
                 return;
             }
             self.fixture.run_once();
             self.answer_one();
+            if self.random.u32(..10) == 0 {
+                self.handle_late_writes();
+            }
             self.fixture.run_once();
             self.fixture.advance(10);
         }
@@ -245,18 +393,24 @@ impl Simulation {
     /// Counts acknowledged, surely not written, and perhaps written records.
     fn check(&self) -> [usize; 3] {
         let mut counts = [0; 3];
-        for (log, sent) in self.logs.iter().zip(&self.sent) {
-            assert!(
-                log.records.windows(2).all(|pair| pair[0] < pair[1]),
-                "doubled or out of order: {:?}",
-                log.records
-            );
+        for (partition, sent) in self.sent.iter().enumerate() {
+            let clusters = self.old_logs.iter().chain([&self.logs]);
+            let logs: Vec<_> = clusters.map(|logs| &logs[partition].records).collect();
+            for log in &logs {
+                assert!(
+                    log.windows(2).all(|pair| pair[0] < pair[1]),
+                    "doubled or out of order: {log:?}"
+                );
+            }
             for (number, sent) in (0_u64..).zip(sent) {
-                let found = log.records.binary_search(&number);
+                let places: Vec<_> = logs
+                    .iter()
+                    .filter_map(|log| log.binary_search(&number).ok())
+                    .collect();
                 match sent.poll().unwrap() {
                     Ok(offset) => {
-                        let at = found.unwrap_or_else(|_| panic!("acknowledged {number} is lost"));
-                        let at = i64::try_from(at).unwrap();
+                        assert_eq!(places.len(), 1, "acknowledged {number}: {places:?}");
+                        let at = i64::try_from(places[0]).unwrap();
                         assert!(
                             offset.is_none_or(|offset| offset == at),
                             "{number}: {offset:?}"
@@ -264,7 +418,7 @@ impl Simulation {
                         counts[0] += 1;
                     }
                     Err(error) if error.delivery() == Delivery::NotWritten => {
-                        assert!(found.is_err(), "{number} is written: {error}");
+                        assert!(places.is_empty(), "{number} is written: {error}");
                         counts[1] += 1;
                     }
                     Err(_) => counts[2] += 1,

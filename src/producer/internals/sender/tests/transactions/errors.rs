@@ -312,3 +312,19 @@ fn concurrent_transactions_backs_off_less_for_the_first_partition() {
     fixture.back_off();
     fixture.serve_added(1);
 }
+
+// Java fails the transaction for UNKNOWN_PRODUCER_ID. A broker that says so of sequence 0 says it of the next epoch too.
+#[test]
+fn a_producer_id_that_no_broker_knows_ends_the_producer() {
+    for code in [
+        ErrorCode::INVALID_PRODUCER_ID_MAPPING,
+        ErrorCode::UNKNOWN_PRODUCER_ID,
+    ] {
+        let mut fixture = in_transaction();
+        let sent = fixture.send_added(0);
+        fixture.answer(code, -1);
+        assert!(sent.error().is_fatal(), "{code}");
+        assert_eq!(sent.error().delivery(), Delivery::NotWritten);
+        assert_eq!(fixture.manager().fatal_error().unwrap().code(), Some(code));
+    }
+}

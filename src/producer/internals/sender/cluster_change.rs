@@ -1,0 +1,67 @@
+//! Another cluster behind the same addresses: rebuilt, restored, or reached by mistake. Java has no counterpart.
+//!
+//! Two clusters give out the same producer ids. A batch that is sent on with the id and the sequences of the old one can be
+//! taken for a duplicate of another producer's batch, and be acknowledged without being in the log. So nothing of the old
+//! cluster is sent to the new one: the producer gets another id first.
+//!
+//! The metadata tell the cluster's id. [`NetworkClient`](crate::client::NetworkClient) sends nothing to a node whose
+//! connection was lost before it has new metadata, so the change is known before the first batch leaves.
+
+use super::Sender;
+use super::in_flight::InFlightRequest;
+use crate::client::{KafkaClient, printable};
+use crate::error::{Error, ErrorKind};
+use crate::producer::internals::ProducerBatch;
+use crate::sync::Arc;
+use crate::utils::log;
+
+impl<C: KafkaClient> Sender<C> {
+    /// Gives up what belongs to the old cluster if the metadata come from another one now.
+    pub(super) fn maybe_change_cluster(&mut self) {
+        let snapshot = self.metadata.snapshot();
+        // The bootstrap addresses have none, and are no news.
+        let Some(id) = snapshot.cluster_id() else {
+            return;
+        };
+        if self.cluster_id.as_deref() == Some(id) {
+            return;
+        }
+        let id: Arc<str> = Arc::from(id);
+        drop(snapshot);
+        if let Some(old) = self.cluster_id.replace(Arc::clone(&id)) {
+            self.change_cluster(&old, &id);
+        }
+    }
+
+    fn change_cluster(&mut self, old: &str, new: &str) {
+        let text = format!(
+            "the brokers belong to cluster '{}', and belonged to cluster '{}' before",
+            printable(new),
+            printable(old)
+        );
+        log::warn!("{text}; records that are on their way may be in either, or in none");
+        let Some(manager) = self.transaction_manager.clone() else {
+            return;
+        };
+        if manager.is_transactional() {
+            return manager.fail_for_other_cluster(text);
+        }
+        // What the old cluster answers is for nobody.
+        self.init_producer_id = None;
+        manager.forget_producer_id(&text);
+        let mut batches: Vec<_> = self
+            .in_flight
+            .values_mut()
+            .flat_map(InFlightRequest::abandon)
+            .collect();
+        self.next_in_flight_expiry = None;
+        // Records that were never sent stay, and go to the new cluster.
+        batches.extend(self.accumulator.take_all_sequenced());
+        batches.sort_by_key(ProducerBatch::age_order);
+        let error = Error::new(ErrorKind::Network, text);
+        for batch in batches {
+            self.accumulator.recheck(batch.partition());
+            batch.complete_exceptionally(error.clone(), Vec::new());
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Carries out what the transaction manager decides about partitions whose sequences were in doubt. Java:
+//! `TransactionManager.maybeResolveSequences`.
+
+use super::Sender;
+use crate::client::KafkaClient;
+use crate::error::Error;
+use crate::producer::internals::transaction_manager::{Resolved, ResolvedOutcome};
+use crate::protocol::ErrorCode;
+
+impl<C: KafkaClient> Sender<C> {
+    /// Lets partitions go on whose sequences were in doubt. Java: `maybeResolveSequences`.
+    pub(super) fn maybe_resolve_sequences(&self) {
+        let Some(manager) = &self.transaction_manager else {
+            return;
+        };
+        for Resolved {
+            topic_partition,
+            outcome,
+        } in manager.maybe_resolve_sequences()
+        {
+            match outcome {
+                ResolvedOutcome::Unchanged => self.accumulator.announce(&topic_partition),
+                ResolvedOutcome::Restarted {
+                    overtaken,
+                    renumbered,
+                } => {
+                    let batches = self
+                        .accumulator
+                        .take_sequenced(&topic_partition, &overtaken);
+                    for batch in batches {
+                        self.fail_batch(batch, overtaken_error(), Vec::new());
+                    }
+                    let renumbered = self.accumulator.renumber(&topic_partition, &renumbered);
+                    if let Err(error) = renumbered {
+                        manager.transition_to_fatal_error(error);
+                    }
+                }
+                ResolvedOutcome::Abandoned(error) => {
+                    for batch in self.accumulator.take_partition(&topic_partition) {
+                        self.fail_batch(batch, error.clone(), Vec::new());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Why a batch fails that a broker refused, before it lost the producer's state and took later batches.
+fn overtaken_error() -> Error {
+    let code = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+    let text = format!(
+        "the broker lost the producer's state and appended later records, so this record cannot be written in order: {code}"
+    );
+    Error::from_code(code, text)
+}

@@ -1,0 +1,134 @@
+//! The set of unsettled batches against a model.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::utils::{MockTime, Time};
+
+const PRODUCER: ProducerIdAndEpoch = ProducerIdAndEpoch {
+    producer_id: 1,
+    epoch: 0,
+};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Assign(u32),
+    Acknowledge(usize),
+    GiveUp(usize),
+    Fail(usize),
+    Split(usize),
+    Restart,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (1..50_u32).prop_map(Step::Assign),
+        2 => (0..8_usize).prop_map(Step::Acknowledge),
+        1 => (0..8_usize).prop_map(Step::GiveUp),
+        2 => (0..8_usize).prop_map(Step::Fail),
+        1 => (0..8_usize).prop_map(Step::Split),
+        1 => Just(Step::Restart),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+/// The unsettled batches by how many records were assigned before them, which never wraps.
+#[derive(Default)]
+struct Model {
+    start: i64,
+    assigned: i64,
+    batches: BTreeMap<i64, u32>,
+    /// The last one that was acknowledged.
+    acknowledged: Option<i64>,
+}
+
+impl Model {
+    fn nth(&self, n: usize) -> Option<(i64, u32)> {
+        let n = n.checked_rem(self.batches.len())?;
+        self.batches.iter().nth(n).map(|(&at, &count)| (at, count))
+    }
+
+    fn sequence(&self, producer: ProducerIdAndEpoch, at: i64, record_count: u32) -> BatchSequence {
+        BatchSequence {
+            producer,
+            base_sequence: i32::try_from((self.start + at) % (1 << 31)).unwrap(),
+            record_count,
+        }
+    }
+
+    /// A later batch was acknowledged.
+    fn is_overtaken(&self, at: i64) -> bool {
+        self.acknowledged
+            .is_some_and(|acknowledged| at < acknowledged)
+    }
+
+    fn sequences(&self, producer: ProducerIdAndEpoch) -> Vec<BatchSequence> {
+        let batches = self.batches.iter();
+        batches
+            .map(|(&at, &count)| self.sequence(producer, at, count))
+            .collect()
+    }
+}
+
+proptest! {
+    // B8: KAFKA-8483, KAFKA-13794. The set against a model that has no wrap.
+    #[test]
+    fn the_in_flight_set_equals_its_model(start in (i32::MAX - 300)..i32::MAX, steps in steps()) {
+        let mut entry = PartitionEntry::new(PRODUCER, LogView::UNKNOWN);
+        entry.set_next_sequence(start);
+        let mut model = Model { start: i64::from(start), ..Model::default() };
+            let now = MockTime::new().now();
+        for step in steps {
+            let producer = entry.producer();
+            match step {
+                Step::Assign(count) => {
+                    let sequence = entry.assign(count, &ProduceRequestResult::detached());
+                    prop_assert_eq!(sequence, model.sequence(producer, model.assigned, count));
+                    model.batches.insert(model.assigned, count);
+                    model.assigned += i64::from(count);
+                }
+                Step::Acknowledge(n) => if let Some((at, count)) = model.nth(n) {
+                    let sequence = model.sequence(producer, at, count);
+                    prop_assert!(entry.acknowledge(&sequence, now));
+                    prop_assert!(!entry.acknowledge(&sequence, now));
+                    model.batches.remove(&at);
+                    model.acknowledged = model.acknowledged.max(Some(at));
+                },
+                Step::GiveUp(n) => if let Some((at, count)) = model.nth(n) {
+                    entry.give_up(&model.sequence(producer, at, count));
+                    model.batches.remove(&at);
+                },
+                Step::Fail(n) => if let Some((at, count)) = model.nth(n) {
+                    entry.attempt_failed(&model.sequence(producer, at, count), Attempt::Refused);
+                },
+                Step::Split(n) => if let Some((at, count)) = model.nth(n).filter(|b| b.1 > 1) {
+                    let counts = [count / 2, count - count / 2];
+                    let parts = counts.map(|count| (count, ProduceRequestResult::detached()));
+                    entry.split(&model.sequence(producer, at, count), &parts);
+                    model.batches.insert(at, counts[0]);
+                    model.batches.insert(at + i64::from(counts[0]), counts[1]);
+                },
+                Step::Restart => {
+                    for sequence in entry.unsettled() {
+                        entry.attempt_failed(&sequence, Attempt::Refused);
+                    }
+                    let next = producer.next_epoch().unwrap();
+                    let overtaken = model.batches.keys().filter(|at| model.is_overtaken(**at));
+                    let overtaken = overtaken.count();
+                    let counts: Vec<_> = model.batches.values().copied().collect();
+                    model = Model::default();
+                    for &count in &counts[overtaken..] {
+                        model.batches.insert(model.assigned, count);
+                        model.assigned += i64::from(count);
+                    }
+                    let restart = entry.restart(next);
+                    prop_assert_eq!(restart.overtaken.len(), overtaken);
+                    prop_assert_eq!(restart.renumbered, model.sequences(next));
+                }
+            }
+            prop_assert_eq!(entry.unsettled(), model.sequences(entry.producer()));
+        }
+    }
+}
