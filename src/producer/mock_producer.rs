@@ -257,9 +257,9 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
                 Err(Error::new(ErrorKind::IllegalArgument, message))
             }
             (Some(partition), _, _) => Ok(partition),
-            (None, Some(_), Some(partitioner)) => {
+            (None, Some(info), Some(partitioner)) => {
                 let (key, value) = (record.key.as_ref(), record.value.as_ref());
-                choose_partition(&**partitioner, &record.topic, key, value, &self.cluster)
+                choose_partition(&**partitioner, info, key, value, &self.cluster)
             }
             (None, _, _) => Ok(0),
         }

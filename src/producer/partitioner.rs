@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 
 use super::user_code::{contain, user_error};
-use crate::common::Cluster;
+use crate::common::{Cluster, TopicInfo};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Chooses the partition of each record that names none, in place of the hash of the key and the sticky choice for records
@@ -15,7 +15,8 @@ pub trait Partitioner: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Whatever says why no partition can be chosen; `send` fails with it as the cause. A negative number fails too.
+    /// Whatever says why no partition can be chosen; `send` fails with it as the cause. A negative number fails too, and so
+    /// does a partition that `cluster` does not have if the second call names one again.
     fn partition(
         &self,
         topic: &str,
@@ -27,6 +28,9 @@ pub trait Partitioner: Send + Sync {
     /// Called when the partition that was just chosen has no open batch, before one is opened there: a partitioner that
     /// fills one partition's batch before it turns to the next turns now. `true` asks for
     /// [`partition`](Self::partition) to be called again for the record.
+    ///
+    /// Also called when the partition that was just chosen does not exist: the topic was created anew with fewer partitions.
+    /// [`partition`](Self::partition) is then called once more, whatever this returns.
     fn on_new_batch(&self, _topic: &str, _cluster: &Cluster, _previous: i32) -> bool {
         false
     }
@@ -35,40 +39,82 @@ pub trait Partitioner: Send + Sync {
     fn close(&self) {}
 }
 
-/// Asks the user's partitioner, and refuses what is no partition.
+/// Asks the user's partitioner for one of the partitions of `topic`.
+///
+/// A partitioner that names a partition that does not exist may remember it from before the topic was created anew. It is
+/// told that the partition takes no batch, and asked once more.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::IllegalArgument`] for a negative answer or an error, [`ErrorKind::Panic`] for a panic.
+/// [`ErrorKind::IllegalArgument`] for an error, a negative number, or a partition that does not exist, and
+/// [`ErrorKind::Panic`] for a panic.
 pub(crate) fn choose_partition(
     partitioner: &dyn Partitioner,
-    topic: &str,
+    topic: &TopicInfo,
     key: Option<&[u8]>,
     value: Option<&[u8]>,
     cluster: &Cluster,
 ) -> Result<i32> {
+    let chosen = ask(partitioner, topic, key, value, cluster)?;
+    if topic.partition(chosen).is_some() {
+        return Ok(chosen);
+    }
+    contain("the partitioner", || {
+        partitioner.on_new_batch(topic.name(), cluster, chosen)
+    })?;
+    let chosen = ask(partitioner, topic, key, value, cluster)?;
+    match topic.partition(chosen) {
+        Some(_) => Ok(chosen),
+        None => Err(no_such_partition(chosen, topic)),
+    }
+}
+
+fn ask(
+    partitioner: &dyn Partitioner,
+    topic: &TopicInfo,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    cluster: &Cluster,
+) -> Result<i32> {
+    let name = topic.name();
     let chosen = contain("the partitioner", || {
-        partitioner.partition(topic, key, value, cluster)
+        partitioner.partition(name, key, value, cluster)
     })?;
     match chosen {
         Ok(partition @ 0..) => Ok(partition),
         Ok(negative) => Err(Error::new(
             ErrorKind::IllegalArgument,
             format!(
-                "the partitioner chose partition {negative} of topic {topic}, and none is negative"
+                "the partitioner chose partition {negative} of topic {name}, and none is negative"
             ),
         )),
         Err(cause) => Err(user_error(
             ErrorKind::IllegalArgument,
-            format!("the partitioner chose no partition of topic {topic}"),
+            format!("the partitioner chose no partition of topic {name}"),
             cause,
         )),
     }
 }
 
+#[cold]
+fn no_such_partition(chosen: i32, topic: &TopicInfo) -> Error {
+    let text = format!(
+        "the partitioner chose partition {chosen} of topic {}, which has {} partitions",
+        topic.name(),
+        topic.partition_count()
+    );
+    Error::new(ErrorKind::IllegalArgument, text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::{PartitionInfo, Uuid};
+
+    fn topic(partitions: i32) -> TopicInfo {
+        let partitions = (0..partitions).map(|partition| PartitionInfo::new(partition, None));
+        TopicInfo::new("orders".into(), Uuid::ZERO, false, partitions.collect())
+    }
 
     struct Choosing(fn() -> Result<i32, Box<dyn StdError + Send + Sync>>);
 
@@ -89,7 +135,7 @@ mod tests {
     fn an_answer_that_is_no_partition_is_an_error() {
         let choose = |answer| {
             let partitioner = Choosing(answer);
-            choose_partition(&partitioner, "orders", None, None, &Cluster::default())
+            choose_partition(&partitioner, &topic(4), None, None, &Cluster::default())
         };
         assert_eq!(choose(|| Ok(3)).unwrap(), 3);
         let negative = choose(|| Ok(-2)).unwrap_err();

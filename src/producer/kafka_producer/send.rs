@@ -420,8 +420,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
         if let Some(partitioner) = &self.partitioner {
             let (key, value) = (record.key(), record.value());
-            let chosen = choose_partition(&**partitioner, to.info.name(), key, value, to.cluster)?;
-            return check_chosen(chosen, to.info).map(Some);
+            let chosen = choose_partition(&**partitioner, to.info, key, value, to.cluster);
+            return chosen.map(Some);
         }
         match record.key().filter(|_| !self.ignore_keys) {
             Some(key) => {
@@ -486,18 +486,6 @@ fn known_topic<'c>(
         None => Some(info),
         Some(partition) => info.partition(partition).map(|_| info),
     }
-}
-
-fn check_chosen(partition: i32, topic: &TopicInfo) -> Result<i32> {
-    if topic.partition(partition).is_some() {
-        return Ok(partition);
-    }
-    let text = format!(
-        "the partitioner chose partition {partition} of topic {}, which has {} partitions",
-        topic.name(),
-        topic.partition_count()
-    );
-    Err(Error::new(ErrorKind::IllegalArgument, text))
 }
 
 /// What Java calls an `ApiException`: it says something of the cluster or the record's way there, not of the call.

@@ -1,4 +1,6 @@
 //! The partition that records without a key of a topic go to, until its batch is full. Java: `StickyPartitionCache`; KIP-480.
+//!
+//! Differs from Java: a partition is also left when the topic no longer has it, or when it has no leader and others have.
 
 use hashbrown::HashMap;
 
@@ -8,19 +10,26 @@ use crate::sync::RwLock;
 /// One partition per topic.
 #[derive(Debug, Default)]
 pub(super) struct StickyPartitionCache {
-    /// Taken for writing when a topic is new, and when a batch is.
+    /// Taken for writing when a topic is new, when a batch is, and when a partition is left.
     partitions: RwLock<HashMap<String, i32>>,
 }
 
 impl StickyPartitionCache {
-    /// The topic's partition; a random one the first time.
+    /// Returns the topic's partition, which is random the first time and when the one before can no longer be used.
     pub(super) fn partition(&self, topic: &TopicInfo) -> i32 {
         if let Some(partition) = self.partitions.read().get(topic.name()) {
-            return *partition;
+            if is_usable(topic, *partition) {
+                return *partition;
+            }
         }
         let mut partitions = self.partitions.write();
         let partition = partitions.entry_ref(topic.name());
-        *partition.or_insert_with(|| random_partition(topic, None))
+        let partition = partition.or_insert_with(|| random_partition(topic, None));
+        // Another thread may have moved the topic while this one waited for the lock.
+        if !is_usable(topic, *partition) {
+            *partition = random_partition(topic, Some(*partition));
+        }
+        *partition
     }
 
     /// Moves the topic to another partition, if `previous` is still the one it is at: of two threads that filled the same
@@ -36,6 +45,13 @@ impl StickyPartitionCache {
         }
         *partition != previous
     }
+}
+
+/// Returns whether the topic has the partition, and it has a leader if any has.
+fn is_usable(topic: &TopicInfo, partition: i32) -> bool {
+    topic
+        .partition(partition)
+        .is_some_and(|info| info.leader().is_some() || topic.available_partitions().is_empty())
 }
 
 /// One of the partitions that have a leader, other than `previous` where there is another; where none has a leader, one

@@ -174,6 +174,32 @@ fn sticky_partition_cache_with_unavailable_partitions() {
 }
 
 #[test]
+fn a_sticky_partition_is_left_when_it_is_gone_or_has_no_leader() {
+    let cluster = cluster(&[("test", &[true; 2])]);
+    let few = cluster.topic("test").unwrap();
+    let known = |leaders: &[bool]| self::cluster(&[("test", leaders)]);
+    for _ in 0..20 {
+        let cache = StickyPartitionCache::default();
+        let without_two = known(&[false, false, true, true]);
+        let before = cache.partition(without_two.topic("test").unwrap());
+        assert!([2, 3].contains(&before));
+        let after = cache.partition(few);
+        assert!([0, 1].contains(&after), "it is gone");
+        let one = usize::from(after == 0);
+        let leaders = [0, 1].map(|partition| partition == one);
+        let leaderless = known(&leaders);
+        let left = cache.partition(leaderless.topic("test").unwrap());
+        assert_ne!(left, after, "it has no leader");
+        let none = known(&[false; 2]);
+        assert_eq!(
+            cache.partition(none.topic("test").unwrap()),
+            left,
+            "no other has a leader"
+        );
+    }
+}
+
+#[test]
 fn an_unknown_topic_is_an_error() {
     let cluster = cluster(&[("empty", &[])]);
     for class in [
