@@ -130,7 +130,11 @@ impl BufferPool {
     /// Waits for memory, and gives it back at once.
     pub fn allocate(&self, size: usize) -> Result<()> {
         self.0
-            .allocate(size, Duration::from_secs(60), || {})
+            .allocate(
+                internals::Wanted::exactly(size),
+                Duration::from_secs(60),
+                || {},
+            )
             .map(drop)
     }
 }

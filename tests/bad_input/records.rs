@@ -188,7 +188,7 @@ fn a_full_buffer() {
     let texts = chain(&error);
     assert_eq!(texts.len(), 1);
     for part in [
-        "buffer memory became free within 300 ms",
+        "timed out after 300 ms (max.block.ms)",
         "of 40000 bytes",
         "buffer.memory",
         "max.block.ms",

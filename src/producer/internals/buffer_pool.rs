@@ -9,6 +9,7 @@
 //! Locks: one mutex, held for arithmetic only. Memory is taken from the allocator outside it.
 //! Fairness: waiters are served first come first served. Only the first is ever signalled, and it passes the signal on when
 //! it leaves, so a large request at the head is not starved by small ones behind it.
+//! Differs from Java: a request has two sizes. More than its least size is taken if it is free, and never waited for.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -46,6 +47,34 @@ struct FreeBuffers {
     by_doublings: Vec<Vec<Vec<u8>>>,
     /// The capacity of all.
     bytes: usize,
+}
+
+/// The size of a buffer that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// The size if that much is free. If not, half of it is tried, and so on down to `least`.
+    pub(crate) most: usize,
+    /// The size to wait for.
+    pub(crate) least: usize,
+}
+
+impl Wanted {
+    /// Exactly `size` bytes.
+    #[cfg(any(test, feature = "_internals"))]
+    pub(crate) fn exactly(size: usize) -> Self {
+        Self {
+            most: size,
+            least: size,
+        }
+    }
+}
+
+/// A buffer and its size.
+#[derive(Debug)]
+struct Reserved {
+    size: usize,
+    /// A buffer to use again; `None` if one is to be made.
+    recycled: Option<Vec<u8>>,
 }
 
 /// A buffer together with the reservation that it stands on. Dropping it gives both back.
@@ -101,21 +130,27 @@ impl State {
         self.non_pooled_available + self.free.bytes
     }
 
-    /// Reserves all of `size` if it is free: `Some(Some(..))` is a buffer to use again, `Some(None)` says to make one.
-    #[expect(
-        clippy::option_option,
-        reason = "whether it is free, and whether a buffer comes with it"
-    )]
-    fn reserve(&mut self, size: usize) -> Option<Option<Vec<u8>>> {
-        if let Some(buffer) = self.free.pop(size) {
-            return Some(Some(buffer));
+    /// Reserves what is free of `wanted`, or `None` if its least size is not free.
+    fn reserve(&mut self, wanted: Wanted) -> Option<Reserved> {
+        let size = Self::size_within(wanted, self.available())?;
+        let recycled = self.free.pop(size);
+        if recycled.is_none() {
+            self.free_up(size);
+            self.non_pooled_available -= size;
         }
-        if self.available() < size {
-            return None;
+        Some(Reserved { size, recycled })
+    }
+
+    /// The size that `wanted` gets if `have` bytes are free for it.
+    fn size_within(wanted: Wanted, have: usize) -> Option<usize> {
+        let mut size = wanted.most;
+        while size > have {
+            if size <= wanted.least {
+                return None;
+            }
+            size = (size / 2).max(wanted.least);
         }
-        self.free_up(size);
-        self.non_pooled_available -= size;
-        Some(None)
+        Some(size)
     }
 
     /// Turns kept buffers into plain available bytes until there are `size` of them or no kept buffer is left.
@@ -187,26 +222,26 @@ impl BufferPool {
         })
     }
 
-    /// Reserves `size` bytes if they are free now.
+    /// Reserves a buffer if its least size is free.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` where they are not, and what [`Self::allocate`] fails with at once.
-    pub(crate) fn try_allocate(self: &Arc<Self>, size: usize) -> Result<PooledBuffer> {
-        let mut state = self.check(size)?;
-        match state.reserve(size) {
-            Some(recycled) => {
+    /// `WouldBlock` if it is not, and the immediate errors of [`Self::allocate`].
+    pub(crate) fn try_allocate(self: &Arc<Self>, wanted: Wanted) -> Result<PooledBuffer> {
+        let mut state = self.check(wanted)?;
+        match state.reserve(wanted) {
+            Some(reserved) => {
                 drop(state);
-                self.buffer(size, recycled)
+                self.buffer(reserved)
             }
             None => Err(Error::new(
                 ErrorKind::WouldBlock,
-                format!("{size} bytes of buffer memory are not free now"),
+                format!("{} bytes of buffer memory are not available", wanted.least),
             )),
         }
     }
 
-    /// Reserves `size` bytes, and waits up to `max_block` for them. `on_wait` runs once if there is a wait, after this
+    /// Reserves a buffer, and waits up to `max_block` for its least size. `on_wait` runs once if there is a wait, after this
     /// thread has joined the queue and so shows in [`Self::queued`].
     ///
     /// # Errors
@@ -218,33 +253,33 @@ impl BufferPool {
     /// Until others give enough back; at most `max_block`.
     pub(crate) fn allocate(
         self: &Arc<Self>,
-        size: usize,
+        wanted: Wanted,
         max_block: Duration,
         on_wait: impl FnOnce(),
     ) -> Result<PooledBuffer> {
-        let mut state = self.check(size)?;
-        if let Some(recycled) = state.reserve(size) {
+        let mut state = self.check(wanted)?;
+        if let Some(reserved) = state.reserve(wanted) {
             drop(state);
-            return self.buffer(size, recycled);
+            return self.buffer(reserved);
         }
         let waiter = Arc::new(Condvar::new());
         state.waiters.push_back(Arc::clone(&waiter));
         self.queued.store(state.waiters.len(), Ordering::SeqCst);
         MutexGuard::unlocked(&mut state, on_wait);
 
-        let reserved = self.wait_for_memory(&mut state, &waiter, size, max_block);
+        let reserved = self.wait_for_memory(&mut state, &waiter, wanted, max_block);
 
         state.waiters.retain(|other| !Arc::ptr_eq(other, &waiter));
         self.queued.store(state.waiters.len(), Ordering::SeqCst);
         self.signal_first_waiter(&state);
         drop(state);
-        self.buffer(size, reserved?)
+        self.buffer(reserved?)
     }
 
-    /// Gathers `size` bytes piece by piece, or gives the pieces back and says why it could not.
+    /// Gathers the least size piece by piece, or gives the pieces back and says why it could not.
     ///
     /// The pieces are taken as they come, so that this thread makes progress even if no single return is large enough;
-    /// the ones behind it are not signalled meanwhile.
+    /// the ones behind it are not signalled meanwhile. If the last piece brings more, so much the better.
     ///
     /// The thread looks before it waits: it joined the queue before it ran `on_wait` without the lock, and a signal that
     /// came then found nobody waiting.
@@ -252,9 +287,9 @@ impl BufferPool {
         &self,
         state: &mut MutexGuard<'_, State>,
         waiter: &Arc<Condvar>,
-        size: usize,
+        wanted: Wanted,
         max_block: Duration,
-    ) -> Result<Option<Vec<u8>>> {
+    ) -> Result<Reserved> {
         let start = self.time.now();
         let mut gathered = 0;
         let error = loop {
@@ -264,21 +299,26 @@ impl BufferPool {
             let first = state.waiters.front();
             if first.is_some_and(|first| Arc::ptr_eq(first, waiter)) {
                 if gathered == 0 {
-                    if let Some(recycled) = state.reserve(size) {
-                        return Ok(recycled);
+                    if let Some(reserved) = state.reserve(wanted) {
+                        return Ok(reserved);
                     }
                 }
-                state.free_up(size - gathered);
-                let piece = (size - gathered).min(state.non_pooled_available);
+                let size = State::size_within(wanted, gathered + state.available());
+                let missing = size.unwrap_or(wanted.least) - gathered;
+                state.free_up(missing);
+                let piece = missing.min(state.non_pooled_available);
                 state.non_pooled_available -= piece;
                 gathered += piece;
-                if gathered == size {
-                    return Ok(None);
+                if let Some(size) = size {
+                    return Ok(Reserved {
+                        size,
+                        recycled: None,
+                    });
                 }
             }
             let waited = self.time.now().saturating_duration_since(start);
             if wait_for(waiter, state, max_block.saturating_sub(waited)) && !state.closed {
-                break self.exhausted(size, max_block, state);
+                break self.exhausted(wanted.least, max_block, gathered + state.available());
             }
         };
         state.non_pooled_available += gathered;
@@ -286,7 +326,8 @@ impl BufferPool {
     }
 
     /// The state, after the checks that every allocation starts with.
-    fn check(&self, size: usize) -> Result<MutexGuard<'_, State>> {
+    fn check(&self, wanted: Wanted) -> Result<MutexGuard<'_, State>> {
+        let size = wanted.least;
         if size > self.total {
             let text = format!(
                 "{size} bytes are more than the {} bytes of buffer.memory that all batches share",
@@ -303,7 +344,8 @@ impl BufferPool {
     }
 
     /// Puts memory behind a reservation. If the allocator has none the reservation is given back.
-    fn buffer(self: &Arc<Self>, size: usize, recycled: Option<Vec<u8>>) -> Result<PooledBuffer> {
+    fn buffer(self: &Arc<Self>, reserved: Reserved) -> Result<PooledBuffer> {
+        let Reserved { size, recycled } = reserved;
         let reservation = Reservation {
             size,
             pool: Some(Arc::clone(self)),
@@ -346,13 +388,11 @@ impl BufferPool {
         }
     }
 
-    fn exhausted(&self, size: usize, max_block: Duration, state: &State) -> Error {
+    fn exhausted(&self, size: usize, max_block: Duration, free: usize) -> Error {
         let text = format!(
-            "no {size} bytes of buffer memory became free within {} ms (max.block.ms): {} of {} bytes (buffer.memory) are free, batch.size is {}",
+            "timed out after {} ms (max.block.ms) waiting for {size} bytes of buffer memory: {free} of {} bytes (buffer.memory) are free",
             max_block.as_millis(),
-            state.available(),
             self.total,
-            state.free.smallest
         );
         Error::timed_out(
             text,

@@ -13,6 +13,8 @@ mod thunks;
 pub(crate) mod transaction_manager;
 
 pub(crate) use buffer_pool::BufferPool;
+#[cfg(feature = "_internals")]
+pub(crate) use buffer_pool::Wanted;
 pub(crate) use io_thread::IoThreadId;
 pub(crate) use produce_request_result::{Outcome, ProduceRequestResult, record_result};
 pub(crate) use producer_batch::{AppendRecord, ProducerBatch};

@@ -13,7 +13,7 @@ fn pool(total: usize, poolable_size: usize) -> Arc<BufferPool> {
 }
 
 fn allocate(pool: &Arc<BufferPool>, size: usize) -> PooledBuffer {
-    pool.allocate(size, SHORT, || ()).unwrap()
+    pool.allocate(Wanted::exactly(size), SHORT, || ()).unwrap()
 }
 
 /// Returns once `count` threads wait in the pool.
@@ -93,7 +93,9 @@ fn kept_buffers_give_way_to_other_sizes() {
 fn cannot_allocate_more_memory_than_there_is() {
     let pool = pool(1024, 512);
     drop(allocate(&pool, 1024));
-    let error = pool.allocate(1025, LONG, || ()).unwrap_err();
+    let error = pool
+        .allocate(Wanted::exactly(1025), LONG, || ())
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IllegalArgument);
     assert!(error.to_string().contains("1025") && error.to_string().contains("buffer.memory"));
 }
@@ -105,7 +107,10 @@ fn delayed_allocation() {
     let held = allocate(&pool, 1024);
     let waiting = {
         let pool = Arc::clone(&pool);
-        thread::spawn(move || pool.allocate(5 * 1024, LONG, || ()).map(drop))
+        thread::spawn(move || {
+            pool.allocate(Wanted::exactly(5 * 1024), LONG, || ())
+                .map(drop)
+        })
     };
     await_queued(&pool, 1);
     drop(held);
@@ -118,12 +123,12 @@ fn delayed_allocation() {
 fn memory_that_comes_back_before_the_wait_is_not_missed() {
     let pool = pool(5 * 1024, 1024);
     let held = allocate(&pool, 1024);
-    pool.allocate(5 * 1024, Duration::MAX, || drop(held))
+    pool.allocate(Wanted::exactly(5 * 1024), Duration::MAX, || drop(held))
         .map(drop)
         .unwrap();
 
     let held = allocate(&pool, 1024);
-    let closed = pool.allocate(5 * 1024, Duration::MAX, || pool.close());
+    let closed = pool.allocate(Wanted::exactly(5 * 1024), Duration::MAX, || pool.close());
     assert_eq!(closed.unwrap_err().kind(), ErrorKind::Closed);
     drop(held);
 }
@@ -134,7 +139,9 @@ fn buffer_exhausted_after_max_block() {
     let pool = pool(10, 1);
     let _held = allocate(&pool, 10);
     let mut waited = false;
-    let error = pool.allocate(1, SHORT, || waited = true).unwrap_err();
+    let error = pool
+        .allocate(Wanted::exactly(1), SHORT, || waited = true)
+        .unwrap_err();
     assert!(waited);
     assert_eq!(error.kind(), ErrorKind::BufferExhausted);
     assert!(error.is_timeout() && error.is_retriable());
@@ -151,7 +158,7 @@ fn a_waiter_that_times_out_gives_back_what_it_gathered() {
     let waiting = {
         let pool = Arc::clone(&pool);
         thread::spawn(move || {
-            pool.allocate(2, Duration::from_millis(100), || ())
+            pool.allocate(Wanted::exactly(2), Duration::from_millis(100), || ())
                 .map(drop)
         })
     };
@@ -175,7 +182,9 @@ fn the_first_waiter_is_served_first() {
     for (name, size) in [("large", 4), ("small", 1)] {
         let (thread_pool, order) = (Arc::clone(&pool), Arc::clone(&order));
         threads.push(thread::spawn(move || {
-            let buffer = thread_pool.allocate(size, LONG, || ()).unwrap();
+            let buffer = thread_pool
+                .allocate(Wanted::exactly(size), LONG, || ())
+                .unwrap();
             order.lock().push(name);
             drop(buffer);
         }));
@@ -188,16 +197,90 @@ fn the_first_waiter_is_served_first() {
     assert_eq!(*order.lock(), ["large", "small"]);
 }
 
+/// What a batch of `batch.size` that may grow asks for.
+fn growing(most: usize, least: usize) -> Wanted {
+    Wanted { most, least }
+}
+
+#[test]
+fn a_growing_request_takes_what_is_free_by_halves() {
+    let pool = pool(7 * 1024, 1024);
+    let sizes = [4, 2, 1].map(|kilobytes| {
+        let buffer = pool.try_allocate(growing(4 * 1024, 1024)).unwrap();
+        assert_eq!(buffer.reserved(), kilobytes * 1024);
+        buffer
+    });
+    let error = pool.try_allocate(growing(4 * 1024, 1024)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    drop(sizes);
+    let record = pool.try_allocate(growing(8 * 1024, 7 * 1024)).unwrap();
+    assert_eq!(record.reserved(), 7 * 1024, "what its record needs");
+}
+
+#[test]
+fn a_waiter_that_wants_to_grow_is_served_with_its_least_size() {
+    let pool = pool(4 * 1024, 1024);
+    let mut held = [(); 4].map(|()| Some(allocate(&pool, 1024)));
+    let first = held[0].take();
+    let buffer = pool
+        .allocate(growing(4 * 1024, 1024), LONG, || drop(first))
+        .unwrap();
+    assert_eq!((buffer.reserved(), pool.available_memory()), (1024, 0));
+    let buffer = pool
+        .allocate(growing(4 * 1024, 1024), LONG, || drop(held))
+        .unwrap();
+    assert_eq!((buffer.reserved(), pool.available_memory()), (2048, 1024));
+}
+
+#[test]
+fn a_waiter_that_gathers_takes_more_if_the_last_piece_brings_it() {
+    let pool = pool(8 * 1024, 1024);
+    let (piece, rest) = (allocate(&pool, 1024), allocate(&pool, 7 * 1024));
+    let waiting = {
+        let pool = Arc::clone(&pool);
+        thread::spawn(move || pool.allocate(growing(6 * 1024, 3 * 1024), LONG, || ()))
+    };
+    await_queued(&pool, 1);
+    drop(piece);
+    while pool.available_memory() > 0 {
+        thread::yield_now();
+    }
+    drop(rest);
+    let buffer = waiting.join().unwrap().unwrap();
+    assert_eq!(buffer.reserved(), 6 * 1024);
+    assert_eq!(pool.available_memory(), 2 * 1024);
+}
+
+#[test]
+fn the_error_counts_what_was_gathered() {
+    let pool = pool(1024, 512);
+    let free = 1024 - allocate(&pool, 600).reserved();
+    let _held = allocate(&pool, 600);
+    let error = pool
+        .allocate(Wanted::exactly(512), SHORT, || ())
+        .unwrap_err();
+    let counted = format!("{free} of 1024 bytes (buffer.memory) are free");
+    assert!(error.to_string().contains(&counted), "{error}");
+    assert!(error.to_string().contains("512 bytes"), "{error}");
+    assert_eq!(pool.available_memory(), free);
+}
+
 #[test]
 fn try_allocate_never_waits() {
     let pool = pool(8, 4);
-    let held = pool.try_allocate(8).unwrap();
+    let held = pool.try_allocate(Wanted::exactly(8)).unwrap();
     assert_eq!(
-        pool.try_allocate(1).unwrap_err().kind(),
+        pool.try_allocate(Wanted::exactly(1)).unwrap_err().kind(),
         ErrorKind::WouldBlock
     );
     drop(held);
-    assert_eq!(pool.try_allocate(4).unwrap().bytes.capacity(), 4);
+    assert_eq!(
+        pool.try_allocate(Wanted::exactly(4))
+            .unwrap()
+            .bytes
+            .capacity(),
+        4
+    );
 }
 
 // Java: BufferPoolTest.testStressfulSituation
@@ -216,7 +299,7 @@ fn stressful_situation() {
                     } else {
                         fastrand::usize(1..=1024)
                     };
-                    drop(pool.allocate(size, LONG, || ()).unwrap());
+                    drop(pool.allocate(Wanted::exactly(size), LONG, || ()).unwrap());
                 }
             });
         }
@@ -230,7 +313,7 @@ fn memory_that_the_allocator_refuses_is_given_back() {
     let total = usize::MAX / 2 + 2;
     let pool = pool(total, 1024);
     assert_eq!(pool.available_memory(), total);
-    let error = pool.try_allocate(total).unwrap_err();
+    let error = pool.try_allocate(Wanted::exactly(total)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BufferExhausted);
     assert_eq!(pool.available_memory(), total);
 }
@@ -243,7 +326,7 @@ fn close_fails_allocations_and_wakes_every_waiter() {
     let waiting: Vec<_> = (0..3)
         .map(|_| {
             let pool = Arc::clone(&pool);
-            thread::spawn(move || pool.allocate(1, LONG, || ()).map(drop))
+            thread::spawn(move || pool.allocate(Wanted::exactly(1), LONG, || ()).map(drop))
         })
         .collect();
     await_queued(&pool, 3);
@@ -255,7 +338,9 @@ fn close_fails_allocations_and_wakes_every_waiter() {
         );
     }
     assert_eq!(
-        pool.allocate(1, SHORT, || ()).unwrap_err().kind(),
+        pool.allocate(Wanted::exactly(1), SHORT, || ())
+            .unwrap_err()
+            .kind(),
         ErrorKind::Closed
     );
     drop(held);

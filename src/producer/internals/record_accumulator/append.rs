@@ -7,7 +7,7 @@ use super::{RecordAccumulator, TopicQueues};
 use crate::common::{Cluster, TopicInfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::Callback;
-use crate::producer::internals::buffer_pool::PooledBuffer;
+use crate::producer::internals::buffer_pool::{PooledBuffer, Wanted};
 use crate::producer::internals::built_in_partitioner::{StickyPartition, thread_number};
 use crate::producer::internals::produce_request_result::ProduceRequestResult;
 use crate::producer::internals::producer_batch::{AppendRecord, Appended, NewBatch, ProducerBatch};
@@ -148,7 +148,8 @@ impl RecordAccumulator {
                 let size = self.next_batch_size(queues, &state, record);
                 let least = self.config.batch_size.max(record.upper_bound());
                 drop(state);
-                memory = Some(self.allocate(size, least, context.max_block)?);
+                let wanted = Wanted { most: size, least };
+                memory = Some(self.allocate(wanted, context.max_block)?);
                 continue;
             };
             let (appended, joined) =
@@ -312,19 +313,12 @@ impl RecordAccumulator {
         size.max(record.upper_bound())
     }
 
-    /// Who may not wait takes `least` where there is not as much as `size`. Who may does not: a backlogged partition would have
-    /// small batches in its requests from then on.
-    fn allocate(
-        &self,
-        size: usize,
-        least: usize,
-        max_block: Option<Duration>,
-    ) -> Result<PooledBuffer> {
+    /// Takes memory for a batch; `None` for `max_block` does not wait.
+    fn allocate(&self, wanted: Wanted, max_block: Option<Duration>) -> Result<PooledBuffer> {
         let Some(max_block) = max_block else {
-            let grown = self.free.try_allocate(size);
-            return grown.or_else(|_| self.free.try_allocate(least));
+            return self.free.try_allocate(wanted);
         };
-        self.free.allocate(size, max_block, || {
+        self.free.allocate(wanted, max_block, || {
             self.signal.recheck_all();
             self.signal.wake();
         })

@@ -208,18 +208,21 @@ fn a_caller_who_has_not_heard_of_new_partitions_appends_to_them() {
 
 /// There is memory for a batch of the usual size, and not for a larger one.
 #[test]
-fn who_may_not_wait_takes_a_batch_of_the_usual_size() {
-    let config = AccumulatorConfig {
-        linger: Duration::MAX,
-        ..config()
-    };
-    let fixture = Fixture::with_memory(config, 64 * 1024);
-    let headers = Headers::new();
-    let record = AppendRecord::new(0, None, Some(&[1; 500]), &headers).unwrap();
-    while fixture.append_record(Some(0), &record, None, None).is_ok() {}
-    let unused = fixture.accumulator.pool().available_memory();
-    assert!(unused < 1024, "{unused}");
-    fixture.accumulator.abort_batches(&refused());
+fn a_backlogged_partition_takes_a_batch_of_the_usual_size_before_it_waits() {
+    for max_block in [None, Some(Duration::ZERO)] {
+        let config = AccumulatorConfig {
+            linger: Duration::MAX,
+            ..config()
+        };
+        let fixture = Fixture::with_memory(config, 64 * 1024);
+        let headers = Headers::new();
+        let record = AppendRecord::new(0, None, Some(&[1; 500]), &headers).unwrap();
+        let append = || fixture.append_record(Some(0), &record, None, max_block);
+        while append().is_ok() {}
+        let unused = fixture.accumulator.pool().available_memory();
+        assert!(unused < 1024, "{unused} with {max_block:?}");
+        fixture.accumulator.abort_batches(&refused());
+    }
 }
 
 #[test]
