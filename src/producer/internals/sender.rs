@@ -230,6 +230,9 @@ impl<C: KafkaClient> Sender<C> {
             self.poll(self.config.retry_backoff, now);
             return;
         }
+        // Both may be why another producer id is needed, or why a transaction can only be aborted.
+        self.expire_batches(now);
+        self.maybe_resolve_sequences();
         let request_delay = self
             .maybe_send_init_producer_id(now)
             .min(self.maybe_send_transactional_request(now));
@@ -243,8 +246,6 @@ impl<C: KafkaClient> Sender<C> {
 
     /// Sends what is ready, and says how long nothing else is to be done. Java: `sendProducerData`.
     fn send_producer_data(&mut self, now: Instant) -> Duration {
-        self.expire_batches(now);
-        self.maybe_resolve_sequences();
         let timeout = self.drain_and_send(now);
         let expiries = [self.accumulator.next_expiry(), self.next_in_flight_expiry];
         expiries

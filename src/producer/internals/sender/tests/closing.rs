@@ -89,3 +89,13 @@ fn a_panic_ends_the_producer_with_an_outcome_for_everything() {
     assert!(manager.fatal_error().is_some());
     assert!(accumulator.is_closed() && metadata.is_closed() && !accumulator.has_incomplete());
 }
+
+// A panic on the I/O thread drops the batches that it holds. Their requests may have left.
+#[test]
+fn a_batch_that_is_lost_in_flight_by_a_bug_may_be_written() {
+    let mut fixture = Fixture::plain();
+    let sent = fixture.send(0);
+    fixture.sender.in_flight.clear();
+    assert_eq!(sent.error().kind(), ErrorKind::Internal);
+    assert_eq!(sent.error().delivery(), Delivery::MaybeWritten);
+}

@@ -184,7 +184,6 @@ fn a_producer_id_that_no_broker_knows_is_replaced() {
     fixture.answer_sequence(1, ErrorCode::INVALID_PRODUCER_ID_MAPPING, -1);
     assert!(fixture.manager().has_producer_id(), "b is open");
     fixture.answer_sequence(2, ErrorCode::INVALID_PRODUCER_ID_MAPPING, -1);
-    fixture.run();
     let fresh = assert_asks_for_producer_id(&mut fixture);
     for (sent, base_sequence) in [(a, 0), (b, 1)] {
         fixture.back_off();
@@ -209,7 +208,6 @@ fn a_batch_in_doubt_is_not_sent_under_another_producer_id() {
     fixture.answer(ErrorCode::INVALID_PRODUCER_ID_MAPPING, -1);
     assert_eq!(sent.error().delivery(), Delivery::MaybeWritten);
     assert!(!sent.error().is_fatal());
-    fixture.run();
     let fresh = assert_asks_for_producer_id(&mut fixture);
     fixture.send(0);
     assert_eq!(fixture.sent_sequences()[0].producer, fresh);
@@ -223,7 +221,6 @@ fn an_unknown_producer_id_that_stays_is_replaced() {
     fixture.back_off();
     assert_eq!(fixture.sent_sequences(), [sequence(1, 0, 1)]);
     fixture.answer(ErrorCode::UNKNOWN_PRODUCER_ID, -1);
-    fixture.run();
     let fresh = assert_asks_for_producer_id(&mut fixture);
     fixture.back_off();
     assert_eq!(fixture.sent_sequences()[0].producer, fresh);
@@ -231,8 +228,10 @@ fn an_unknown_producer_id_that_stays_is_replaced() {
     assert_eq!(sent.offset(), 1);
 }
 
-/// Answers the request for a producer id, which must be the only one in flight.
+/// Answers the request for a producer id, which the next round sends, and which must be the only one in flight: nothing else
+/// may happen that wakes the thread for another round.
 fn assert_asks_for_producer_id(fixture: &mut Fixture) -> ProducerIdAndEpoch {
+    fixture.run_once();
     let requests: Vec<_> = fixture.sender.client.requests().iter().collect();
     assert!(
         matches!(
