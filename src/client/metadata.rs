@@ -27,6 +27,7 @@ use crate::protocol::messages::{MetadataRequest, MetadataResponse};
 use crate::sync::{Arc, ArcSwap, AtomicU64, Condvar, Mutex, Ordering, Snapshot};
 use crate::utils::{Time, log};
 
+pub(crate) use connection_failures::node_address;
 pub(crate) use nodes::{node_from_wire, printable};
 use state::MetadataState;
 use topic_table::TopicTable;

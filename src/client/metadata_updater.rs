@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{MetadataRequest, MetadataResponse};
 use crate::sync::Arc;
-use crate::utils::{choice, log};
+use crate::utils::{LogLimiter, choice, log};
 
 choice! {
     /// What is done when no known broker can be reached any more (`metadata.recovery.strategy`).
@@ -76,6 +76,8 @@ pub(crate) struct MetadataUpdater {
     /// The nodes whose connection was lost since the last update, with the version of the metadata at that time: another
     /// cluster may answer there.
     unconfirmed: Vec<(NodeId, u64)>,
+    /// By text: while a topic has no leader, every update says so.
+    log_limiter: LogLimiter<String>,
 }
 
 impl MetadataUpdater {
@@ -87,6 +89,7 @@ impl MetadataUpdater {
             attempts_since: None,
             is_rebootstrap_required: false,
             unconfirmed: Vec::new(),
+            log_limiter: LogLimiter::new(16),
         }
     }
 
@@ -191,21 +194,34 @@ impl MetadataUpdater {
     ) {
         self.is_in_progress = false;
         if let Some(errors) = describe_errors(response) {
-            log::warn!("the metadata has errors: {errors}");
+            self.warn_of(format!("the metadata has errors: {errors}"), now);
         }
         if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
-            log::info!("a broker asks the client to rebootstrap");
+            self.warn_of("a broker asks the client to rebootstrap".to_owned(), now);
             self.is_rebootstrap_required = true;
         } else if !response.error_code.is_none() {
-            log::warn!("the metadata request failed: {}", response.error_code);
+            let text = format!("the metadata request failed: {}", response.error_code);
+            self.warn_of(text, now);
         } else if self.metadata.update(request, response, api_version, now) {
             self.attempts_since = None;
             self.unconfirmed.clear();
             return;
         } else {
-            log::warn!("a metadata response without a usable broker is ignored");
+            let text = "a metadata response without a usable broker is ignored";
+            self.warn_of(text.to_owned(), now);
         }
         self.metadata.failed_update(now);
+    }
+
+    /// Logs a warning that the next update may repeat, once a minute.
+    fn warn_of(&mut self, text: String, now: Instant) {
+        match self.log_limiter.admit(&text, now) {
+            Some(0) => log::warn!("{text}"),
+            Some(suppressed) => {
+                log::warn!("{text} ({suppressed} times since this was last logged)")
+            }
+            None => log::debug!("{text}"),
+        }
     }
 
     /// Whether updates have failed for too long, or a broker has asked to start again.

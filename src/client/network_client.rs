@@ -10,6 +10,7 @@ mod api_versions_check;
 mod connections;
 mod disconnections;
 mod moved_nodes;
+mod outages;
 mod responses;
 mod send;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod timeouts;
 use std::time::{Duration, Instant};
 
 use connections::Connections;
+use outages::Outages;
 
 use super::api_versions::ApiVersions;
 use super::broker_address::literal_address;
@@ -81,6 +83,7 @@ pub(crate) struct NetworkClient<S> {
     to_ask_for_versions: Vec<(NodeId, i16)>,
     /// Ends of requests that the next poll returns before it does anything else.
     aborted_sends: Vec<ClientResponse>,
+    outages: Outages,
     next_correlation_id: i32,
 }
 
@@ -120,6 +123,7 @@ impl<S: Selectable> NetworkClient<S> {
             resolving: Vec::new(),
             to_ask_for_versions: Vec::new(),
             aborted_sends: Vec::new(),
+            outages: Outages::default(),
             next_correlation_id: 0,
         }
     }
@@ -207,10 +211,10 @@ impl<S: Selectable> NetworkClient<S> {
 
     /// An attempt to connect failed before there was a connection that the selector could report as lost.
     fn handle_failed_connect(&mut self, node: &Node, reason: &str, now: Instant) {
-        log::warn!("cannot connect to node {node}: {reason}");
         self.connections.states.disconnected(node.id(), now);
         let metadata = self.updater.metadata();
         metadata.connection_failed(node, ErrorKind::Network, reason);
+        self.outages.failed(node, ErrorKind::Network, reason, now);
         self.updater.handle_server_disconnect(now);
     }
 }

@@ -74,11 +74,59 @@ impl fmt::Display for Prefix {
     }
 }
 
+/// Begins to capture the lines of this thread, for a unit test.
+#[cfg(test)]
+pub(crate) fn test_lines() -> TestLines {
+    TESTED.set(Some(Vec::new()));
+    TestLines(PhantomData)
+}
+
+#[cfg(test)]
+thread_local! {
+    static TESTED: RefCell<Option<Vec<(Level, String)>>> = const { RefCell::new(None) };
+}
+
+/// The lines of this thread since [`test_lines`] was called; the capture ends when it is dropped.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct TestLines(PhantomData<*const ()>);
+
+#[cfg(test)]
+impl TestLines {
+    /// Returns the lines since the last call.
+    #[expect(
+        clippy::unused_self,
+        reason = "without a capture there is nothing to take"
+    )]
+    pub(crate) fn take(&self) -> Vec<(Level, String)> {
+        TESTED.with_borrow_mut(|lines| lines.as_mut().map(std::mem::take).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+impl Drop for TestLines {
+    fn drop(&mut self) {
+        TESTED.set(None);
+    }
+}
+
+/// Hands a line to the test that captures this thread's lines.
+#[cfg(test)]
+pub(crate) fn note_for_test(level: Level, line: fmt::Arguments<'_>) {
+    TESTED.with_borrow_mut(|lines| {
+        if let Some(lines) = lines {
+            lines.push((level, line.to_string()));
+        }
+    });
+}
+
 /// Logs at a level that is known only at run time.
 macro_rules! at_level {
-    ($level:expr, $($text:tt)+) => {
-        ::log::log!($level, "{}{}", $crate::utils::log::prefix(), format_args!($($text)+))
-    };
+    ($level:expr, $($text:tt)+) => {{
+        #[cfg(test)]
+        $crate::utils::log::note_for_test($level, format_args!($($text)+));
+        ::log::log!($level, "{}{}", $crate::utils::log::prefix(), format_args!($($text)+));
+    }};
 }
 
 macro_rules! at_error {

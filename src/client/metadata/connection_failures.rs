@@ -28,7 +28,7 @@ impl ConnectionFailures {
             self.0.remove(0);
         }
         self.0.push(ConnectionFailure {
-            address: address(node),
+            address: node_address(node),
             kind,
             cause: cause.to_owned(),
             update_version,
@@ -37,13 +37,13 @@ impl ConnectionFailures {
 
     /// The node has answered a request.
     pub(super) fn remove(&mut self, node: &Node) {
-        let address = address(node);
+        let address = node_address(node);
         self.0.retain(|failure| failure.address != address);
     }
 
     /// What was wrong with this node when it was last tried.
     pub(super) fn of(&self, node: &Node) -> Option<Error> {
-        let address = address(node);
+        let address = node_address(node);
         let mut failures = self.0.iter();
         failures
             .find(|failure| failure.address == address)
@@ -74,8 +74,8 @@ impl std::fmt::Display for ConnectionFailure {
     }
 }
 
-/// A broker may have told the host, in an address that others are told of later.
-fn address(node: &Node) -> String {
+/// The address as `host:port`, fit for a log line: a broker may have sent the host.
+pub(crate) fn node_address(node: &Node) -> String {
     let host = super::printable(node.host());
     match node.host().contains(':') {
         true => format!("[{host}]:{}", node.port()),

@@ -89,7 +89,6 @@ impl<S: Selectable> NetworkClient<S> {
     ) {
         let why = format!("{missing} (brokers of Kafka 2.1 to 4.x are supported)");
         let text = format!("{} cannot be produced to: {why}", self.describe(node));
-        log::error!("{text}");
         self.close_connection(node, &Ending::too_old(why), responses, now);
         let error = Error::new(ErrorKind::UnsupportedVersion, text);
         self.updater.metadata().fatal_error(error);

@@ -55,15 +55,17 @@ impl<S: Selectable> NetworkClient<S> {
             if !self.connections.states.has_connection(node) {
                 continue;
             }
-            let name = self.describe(node);
-            match why {
-                Disconnect::NotConnected { .. } => log::warn!("{name} may be down: {why}"),
-                Disconnect::InvalidReceive(_) => log::warn!("{name}: {why}"),
-                _ => log::info!("{name} disconnected: {why}"),
-            }
             let ending = self.explain(node, &why);
-            if why != Disconnect::Expired {
-                self.note_failure(node, &ending);
+            if why == Disconnect::Expired {
+                let name = self.describe(node);
+                log::info!("{name} disconnected: {why}");
+            } else if self.is_at_rest(node, &why) {
+                // Brokers close idle connections too. If it was more, the next attempt to connect tells.
+                let name = self.describe(node);
+                log::info!("{name} disconnected: {why}");
+                self.remember_failure(node, &ending);
+            } else {
+                self.note_failure(node, &ending, now);
             }
             self.process_disconnection(node, &ending, responses, now);
         }
@@ -76,9 +78,11 @@ impl<S: Selectable> NetworkClient<S> {
         }
         let states = &self.connections.states;
         let hung_up = matches!(why, Disconnect::PeerClosed | Disconnect::Failed { .. });
+        // Brokers of one cluster expect the same of a client, so none expects SASL once one has answered.
+        let is_first_answer_due = self.updater.metadata().snapshot().is_bootstrap();
         let hint = if hung_up && states.is_preparing(node) {
             " before it told its versions: it may expect TLS (security.protocol), or be no Kafka broker"
-        } else if hung_up && states.has_not_answered(node) {
+        } else if hung_up && states.has_not_answered(node) && is_first_answer_due {
             " after it told its versions and answered nothing else: it may expect SASL (security.protocol)"
         } else {
             ""
@@ -86,11 +90,29 @@ impl<S: Selectable> NetworkClient<S> {
         Ending::network(format!("{why}{hint}"))
     }
 
-    /// For those who wait for a node in vain.
-    fn note_failure(&self, node: NodeId, ending: &Ending) {
+    /// Returns whether the peer closed a connection that worked and had nothing to do.
+    fn is_at_rest(&self, node: NodeId, why: &Disconnect) -> bool {
+        let states = &self.connections.states;
+        matches!(why, Disconnect::PeerClosed | Disconnect::Failed { .. })
+            && states.is_connected(node)
+            && !states.is_preparing(node)
+            && !states.has_not_answered(node)
+            && self.connections.in_flight.node_count(node) == 0
+    }
+
+    /// For callers that wait for the node in vain.
+    fn remember_failure(&self, node: NodeId, ending: &Ending) {
         let metadata = self.updater.metadata();
         if let Some(node) = metadata.snapshot().node(node) {
             metadata.connection_failed(node, ending.kind, &ending.cause);
+        }
+    }
+
+    /// For the log too.
+    fn note_failure(&mut self, node: NodeId, ending: &Ending, now: Instant) {
+        self.remember_failure(node, ending);
+        if let Some(node) = self.updater.metadata().snapshot().node(node) {
+            self.outages.failed(node, ending.kind, &ending.cause, now);
         }
     }
 
@@ -102,7 +124,7 @@ impl<S: Selectable> NetworkClient<S> {
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
-        self.note_failure(node, ending);
+        self.note_failure(node, ending, now);
         self.end_connection(node, ending, responses, now);
     }
 
@@ -114,7 +136,7 @@ impl<S: Selectable> NetworkClient<S> {
         now: Instant,
     ) {
         let name = self.describe(node);
-        log::warn!("disconnecting from {name}: {}", ending.cause);
+        log::debug!("disconnecting from {name}: {}", ending.cause);
         self.process_disconnection(node, ending, responses, now);
         self.connections.selector.close(node);
     }
@@ -131,11 +153,6 @@ impl<S: Selectable> NetworkClient<S> {
         self.forget_connection(node);
         self.cancel_in_flight_requests(node, ending, responses, now);
         self.updater.connection_lost(node);
-        let snapshot = self.updater.metadata().snapshot();
-        if let Some(node) = snapshot.node(node).filter(|_| snapshot.is_bootstrap()) {
-            log::warn!("bootstrap broker {node} disconnected: {}", ending.cause);
-        }
-        drop(snapshot);
         self.updater.handle_server_disconnect(now);
     }
 

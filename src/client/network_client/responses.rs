@@ -70,7 +70,7 @@ impl<S: Selectable> NetworkClient<S> {
         };
         match decode_response(request.api_key, request.api_version, &receive.payload) {
             Ok((_, body)) => {
-                self.note_answer(&request);
+                self.note_answer(&request, now);
                 self.handle_response(request, body, responses, now);
             }
             Err(error) => {
@@ -86,7 +86,7 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    fn note_answer(&mut self, request: &InFlightRequest) {
+    fn note_answer(&mut self, request: &InFlightRequest, now: Instant) {
         let node = request.destination;
         let is_first = !matches!(request.requester, Requester::ApiVersions)
             && self.connections.states.answered(node);
@@ -94,6 +94,7 @@ impl<S: Selectable> NetworkClient<S> {
             let metadata = self.updater.metadata();
             if let Some(node) = metadata.snapshot().node(node) {
                 metadata.connection_succeeded(node);
+                self.outages.recovered(node, now);
             }
         }
     }

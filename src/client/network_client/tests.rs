@@ -5,6 +5,7 @@ mod hostile;
 mod metadata;
 mod moved_nodes;
 mod nodes;
+mod outages;
 mod requests;
 mod resolving;
 mod timeouts;

@@ -90,6 +90,24 @@ fn a_node_that_hangs_up_after_it_told_its_versions() {
     assert!(text.contains("SASL (security.protocol)"), "{text}");
 }
 
+// A broker that closes the connection after a Produce request, such as one that is stopped, has nothing to do with SASL: the
+// cluster has answered before.
+#[test]
+fn a_node_that_hangs_up_after_a_request_in_a_known_cluster_gets_no_sasl_hint() {
+    let mut f = Fixture::new();
+    f.make_ready(0);
+    f.send_and_write(NODE);
+    f.selector.server_disconnect(NODE);
+    let responses = f.poll();
+    let text = f.metadata.connection_failure_of(&f.node(0)).unwrap();
+    assert_eq!(
+        text.to_string(),
+        "10.0.0.0:9092: the peer closed the connection"
+    );
+    let outcome = format!("{:?}", responses[0].outcome);
+    assert!(!outcome.contains("SASL"), "{outcome}");
+}
+
 #[test]
 fn an_answer_that_cannot_be_understood() {
     let (mut f, header) = asked_for_versions();

@@ -1,0 +1,110 @@
+//! Which nodes are failing, and what the log says of it: a warning when it begins and once a minute, one line when it ends.
+//!
+//! Differs from Java: Java logs two warnings for each attempt to connect.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+
+use crate::client::metadata::node_address;
+use crate::common::Node;
+use crate::error::ErrorKind;
+use crate::utils::LOG_INTERVAL;
+use crate::utils::log::{self, Level};
+
+/// A node without attempts for this long is forgotten: it has left the cluster.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// The nodes that failed and have not answered a request since, by address, because a node has another id as a bootstrap
+/// server.
+#[derive(Debug, Default)]
+pub(super) struct Outages(HashMap<String, Outage>);
+
+#[derive(Debug)]
+struct Outage {
+    since: Instant,
+    last_failure: Instant,
+    failures: u64,
+    /// When each kind of failure was last logged.
+    logged: Vec<(ErrorKind, Instant)>,
+}
+
+impl Outages {
+    /// Notes that the node failed, and logs it unless the log has it from the last minute.
+    pub(super) fn failed(&mut self, node: &Node, kind: ErrorKind, cause: &str, now: Instant) {
+        let is_recent =
+            |outage: &Outage| now.saturating_duration_since(outage.last_failure) < FORGOTTEN_AFTER;
+        let address = node_address(node);
+        if !self.0.contains_key(&address) {
+            self.0.retain(|_, outage| is_recent(outage));
+        }
+        let outage = self.0.entry(address).or_insert(Outage {
+            since: now,
+            last_failure: now,
+            failures: 0,
+            logged: Vec::new(),
+        });
+        outage.failures += 1;
+        outage.last_failure = now;
+        let level = match outage.is_due(kind, now) {
+            false => Level::Debug,
+            true if kind == ErrorKind::UnsupportedVersion => Level::Error,
+            true => Level::Warn,
+        };
+        let node = Described(node);
+        if outage.failures == 1 {
+            log::log!(
+                level,
+                "{node} failed: {cause}; further failures are logged once a minute"
+            );
+        } else {
+            let lasts = now.saturating_duration_since(outage.since).as_secs();
+            let failures = outage.failures;
+            log::log!(
+                level,
+                "{node} failed: {cause}; failure {failures} in {lasts} s"
+            );
+        }
+    }
+
+    /// Notes that the node answered a request.
+    pub(super) fn recovered(&mut self, node: &Node, now: Instant) {
+        let address = node_address(node);
+        if let Some(outage) = self.0.remove(&address) {
+            let (node, failures) = (Described(node), outage.failures);
+            let lasted = now.saturating_duration_since(outage.since).as_secs();
+            log::info!("{node} is back after {lasted} s and {failures} failure(s)");
+        }
+    }
+}
+
+impl Outage {
+    /// Returns whether a failure of this kind is to be logged now, and notes that it was.
+    fn is_due(&mut self, kind: ErrorKind, now: Instant) -> bool {
+        let is_recent = |logged: Instant| now.saturating_duration_since(logged) < LOG_INTERVAL;
+        match self.logged.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, logged)) if is_recent(*logged) => false,
+            Some((_, logged)) => {
+                *logged = now;
+                true
+            }
+            None => {
+                self.logged.push((kind, now));
+                true
+            }
+        }
+    }
+}
+
+/// A node as it is in a log line.
+struct Described<'a>(&'a Node);
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.id().0 < 0 {
+            true => write!(f, "bootstrap server {}", node_address(self.0)),
+            false => write!(f, "node {}", self.0),
+        }
+    }
+}
