@@ -155,7 +155,7 @@ impl Error {
         Self::new(ErrorKind::Timeout, message).with(|inner| inner.timeout = Some(reason))
     }
 
-    /// What a broker's error code means to the caller.
+    /// What a broker's error code means to the caller. The text also names the limit, right or setting that the code is about.
     #[cold]
     pub(crate) fn from_code(code: ErrorCode, message: impl Into<String>) -> Self {
         let kind = match code {
@@ -175,6 +175,10 @@ impl Error {
             | ErrorCode::ILLEGAL_SASL_STATE => ErrorKind::Authentication,
             ErrorCode::PRODUCER_FENCED => ErrorKind::Fenced,
             _ => ErrorKind::Broker,
+        };
+        let message = match code.remedy() {
+            Some(remedy) => format!("{}; {remedy}", message.into()),
+            None => message.into(),
         };
         Self::new(kind, message).with(|inner| inner.code = Some(code))
     }
@@ -225,7 +229,13 @@ impl Error {
         }
     }
 
-    /// This error, with its cause.
+    /// This error, with the broker's code that its cause has.
+    pub(crate) fn caused_by_answer(self, cause: Self) -> Self {
+        let code = cause.code().or(self.0.code);
+        self.with(|inner| inner.code = code).caused_by(cause)
+    }
+
+    /// This error, with its cause, whose text the error's own does not repeat.
     pub(crate) fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.with(|inner| inner.source = Some(Arc::new(source)))
     }
@@ -241,7 +251,8 @@ impl Error {
         self.0.kind
     }
 
-    /// The broker's error code, where a broker sent one; numbers unknown to this library are kept.
+    /// The broker's error code, if a broker sent one; numbers unknown to this library are kept. For a record whose
+    /// `delivery.timeout.ms` passed while it was retried, the code of the last response.
     pub fn code(&self) -> Option<ErrorCode> {
         self.0.code
     }
@@ -263,16 +274,15 @@ impl Error {
 
     /// Whether the same call may succeed later with nothing changed. Java: `RetriableException`.
     pub fn is_retriable(&self) -> bool {
-        match self.0.code {
-            Some(code) => code.is_retriable(),
-            None => matches!(
-                self.0.kind,
-                ErrorKind::Timeout
-                    | ErrorKind::BufferExhausted
-                    | ErrorKind::Network
-                    | ErrorKind::WouldBlock
-            ),
-        }
+        // A timeout's code is that of the last response, which does not decide.
+        let is_retriable_kind = matches!(
+            self.0.kind,
+            ErrorKind::Timeout
+                | ErrorKind::BufferExhausted
+                | ErrorKind::Network
+                | ErrorKind::WouldBlock
+        );
+        is_retriable_kind || self.0.code.is_some_and(ErrorCode::is_retriable)
     }
 
     /// Whether the producer can do no more work: close it, and open another one if need be.
@@ -320,8 +330,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What a broker answered is its own text, which names no partition.
-        if let (Some(_), Some(topic_partition)) = (self.0.code, &self.0.topic_partition) {
+        // What a broker answered is its own text, which names no partition; that of a timeout here does.
+        let is_response = self.0.code.is_some() && self.0.timeout.is_none();
+        if let (true, Some(topic_partition)) = (is_response, &self.0.topic_partition) {
             if topic_partition.partition() >= 0 {
                 write!(f, "{topic_partition}: ")?;
             }
@@ -341,6 +352,9 @@ impl fmt::Debug for Error {
         }
         if let Some(topic_partition) = &self.0.topic_partition {
             debug.field("topic_partition", topic_partition);
+        }
+        if let Some(timeout) = &self.0.timeout {
+            debug.field("timeout", timeout);
         }
         debug.field("delivery", &self.0.delivery);
         if let Some(source) = &self.0.source {
@@ -383,6 +397,31 @@ mod tests {
         assert_eq!(error.for_partition(of(-1)).to_string(), "no key");
         let own = Error::new(ErrorKind::Closed, "closed").for_partition(of(3));
         assert_eq!(own.to_string(), "closed");
+    }
+
+    #[test]
+    fn a_brokers_code_names_what_to_change() {
+        let error = Error::from_code(ErrorCode::MESSAGE_TOO_LARGE, "refused");
+        assert!(error.to_string().starts_with("refused; the limit is "));
+    }
+
+    #[test]
+    fn a_timeout_with_a_response_as_its_cause_stays_a_retriable_timeout() {
+        let reason = TimeoutReason {
+            waiting_for: "the delivery of a record",
+            waited: Duration::from_millis(7),
+            config: Some("delivery.timeout.ms"),
+        };
+        let response = Error::from_code(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, "a gap");
+        let error = Error::timed_out("t-3 is late", reason)
+            .caused_by_answer(response)
+            .for_partition(TopicPartition::new("t", 3));
+        assert_eq!(error.code(), Some(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
+        assert!(error.is_timeout() && error.is_retriable());
+        assert_eq!(error.to_string(), "t-3 is late");
+        assert_eq!(error.source().unwrap().to_string(), "a gap");
+        let debug = format!("{error:?}");
+        assert!(debug.contains("waited: 7ms"), "{debug}");
     }
 
     #[test]

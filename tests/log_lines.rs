@@ -146,3 +146,40 @@ fn every_line_names_the_client_and_its_transactions() {
     }
     assert!(own.iter().any(|line| line.level == Level::Warn));
 }
+
+/// At WARN and above, so that it is seen in production.
+#[test]
+fn an_expiry_is_one_warning_for_its_partition_that_names_the_cause() {
+    capture();
+    let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
+    let failure = Action::fail(ErrorCode::NOT_ENOUGH_REPLICAS);
+    broker.on(Api::Produce).always().then(failure);
+    let producer = producer(&broker, "expiry")
+        .request_timeout(Duration::from_millis(300))
+        .delivery_timeout(Duration::from_millis(500))
+        .build()
+        .unwrap();
+    for _ in 0..2 {
+        let record = ProducerRecord::new(TOPIC, "value").partition(0);
+        producer.send(record).unwrap().get().unwrap_err();
+    }
+    let seen = lines_of("[Producer clientId=expiry] ");
+    let warnings: Vec<_> = seen
+        .iter()
+        .filter(|line| line.level <= Level::Warn)
+        .collect();
+    let of = |part: &str| {
+        let found = warnings.iter().filter(|line| line.text.contains(part));
+        found.count()
+    };
+    assert_eq!(of("expired 1 record for orders-0"), 1, "{warnings:#?}");
+    assert_eq!(of("will be retried"), 1, "{warnings:#?}");
+    for warning in warnings
+        .iter()
+        .filter(|line| line.text.contains("orders-0"))
+    {
+        let text = &warning.text;
+        assert!(text.contains("NOT_ENOUGH_REPLICAS (19)"), "{text}");
+        assert!(text.contains("min.insync.replicas"), "{text}");
+    }
+}

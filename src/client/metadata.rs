@@ -25,7 +25,7 @@ use crate::common::{Cluster, ClusterBuilder, Node, TopicPartition};
 use crate::error::{Error, ErrorKind, TimeoutReason};
 use crate::protocol::messages::{MetadataRequest, MetadataResponse};
 use crate::sync::{Arc, ArcSwap, AtomicU64, Condvar, Mutex, Ordering, Snapshot};
-use crate::utils::{Time, log};
+use crate::utils::{Count, Time, log};
 
 pub(crate) use connection_failures::node_address;
 pub(crate) use nodes::{node_from_wire, printable};
@@ -116,7 +116,7 @@ impl Metadata {
                 return;
             }
             let nodes = state.bootstrap_nodes.clone();
-            log::info!("rebootstrapping with {} nodes", nodes.len());
+            log::info!("rebootstrapping with {}", Count(nodes.len(), "node"));
             state.refresh.request_full();
             state.epochs.clear();
             state.update_version += 1;

@@ -37,6 +37,9 @@ impl TopicPartition {
 
 impl fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.topic, self.partition)
+        match self.partition {
+            0.. => write!(f, "{}-{}", self.topic, self.partition),
+            _ => f.write_str(&self.topic),
+        }
     }
 }

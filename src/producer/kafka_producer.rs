@@ -27,7 +27,7 @@ use super::{
 };
 use crate::client::Metadata;
 use crate::common::PartitionInfo;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Arc;
 use crate::utils::{LogContext, Process, SystemTime, Time};
 
@@ -254,12 +254,26 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     pub fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
         check_topic(topic)?;
         self.accumulator.io_thread().check_process()?;
+        self.check_open()?;
         self.metadata.add(topic, self.time.now());
         self.wait_on_metadata(topic, None, self.max_block)?;
         let cluster = self.metadata.snapshot();
         Ok(cluster
             .topic(topic)
             .map_or_else(Vec::new, |topic| topic.partitions().to_vec()))
+    }
+
+    /// Checks that the producer takes calls.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` after the close.
+    #[inline(always)]
+    fn check_open(&self) -> Result<()> {
+        if self.accumulator.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "the producer is closed"));
+        }
+        Ok(())
     }
 
     /// The name of this producer in broker logs, quotas and thread names (`client.id`).
@@ -270,8 +284,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
 
 /// A future was asked for, so the append made one; this stands in for it should that ever be broken.
 fn unreachable_future() -> RecordFuture {
-    RecordFuture::done(Err(crate::error::Error::new(
-        crate::error::ErrorKind::Internal,
+    RecordFuture::done(Err(Error::new(
+        ErrorKind::Internal,
         "the record was appended without the future that was asked for",
     )))
 }

@@ -24,7 +24,7 @@ use crate::common::{
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::protocol::ErrorCode;
 use crate::sync::{Arc, Mutex};
-use crate::utils::{SystemTime, Time};
+use crate::utils::{Count, SystemTime, Time};
 
 /// A [`Producer`] without brokers.
 ///
@@ -252,7 +252,8 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
             (Some(partition), Some(info), _) if info.partition(partition).is_none() => {
                 let (topic, count) = (&record.topic, info.partition_count());
                 let message = format!(
-                    "topic {topic} has {count} partitions, and {partition} is none of them"
+                    "topic {topic} has {}, and {partition} is none of them",
+                    Count(count, "partition")
                 );
                 Err(Error::new(ErrorKind::IllegalArgument, message))
             }

@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(
             *log.lock(),
             [
-                r#"One t--1@-1 Some("too large") 0"#,
+                r#"One t Some("too large") 0"#,
                 r#"One t-3@-1 Some("too large") 0"#
             ]
         );

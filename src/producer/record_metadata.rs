@@ -6,7 +6,7 @@ use crate::common::TopicPartition;
 
 /// Where a record that was sent is in the log.
 ///
-/// Prints as `topic-partition@offset`.
+/// Prints as `topic-partition@offset`, or as the topic alone if no partition was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordMetadata {
     topic_partition: TopicPartition,
@@ -85,6 +85,10 @@ impl RecordMetadata {
 
 impl fmt::Display for RecordMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.partition() < 0 {
+            // No partition was chosen, so there is no offset either.
+            return f.write_str(self.topic());
+        }
         write!(f, "{}@{}", self.topic_partition, self.offset())
     }
 }
@@ -115,6 +119,6 @@ mod tests {
         assert_eq!(metadata.timestamp(), None);
         assert_eq!(metadata.serialized_key_size(), None);
         assert_eq!(metadata.serialized_value_size(), None);
-        assert_eq!(metadata.to_string(), "foo--1@-1");
+        assert_eq!(metadata.to_string(), "foo");
     }
 }

@@ -15,6 +15,7 @@
 mod api_key;
 mod body;
 mod error_code;
+mod error_remedies;
 mod message_bytes;
 pub(crate) mod messages;
 mod readable;

@@ -2,6 +2,7 @@
 
 mod append_list;
 mod choice;
+mod count;
 mod exponential_backoff;
 mod kafka_thread;
 pub(crate) mod log;
@@ -16,6 +17,7 @@ mod wall_clock;
 pub(crate) use self::log::LogContext;
 pub(crate) use append_list::AppendList;
 pub(crate) use choice::choice;
+pub(crate) use count::Count;
 pub(crate) use exponential_backoff::ExponentialBackoff;
 pub(crate) use kafka_thread::KafkaThread;
 pub(crate) use log_limiter::{LOG_INTERVAL, LogLimiter};

@@ -84,8 +84,9 @@ fn a_record_over_the_limit_of_the_broker() {
     let error = too_large(&producer, 600);
     assert_eq!(error.code(), Some(ErrorCode::MESSAGE_TOO_LARGE));
     assert_eq!(error.topic_partition().unwrap().partition(), 0);
-    // After the code it is the broker's own text.
-    let expected = "orders-0: the broker answered MESSAGE_TOO_LARGE (10): a batch of 670 bytes; max.message.bytes is 500";
+    // After the code come the broker's own text and the limit.
+    let expected = "orders-0: the broker answered MESSAGE_TOO_LARGE (10): a batch of 670 bytes; max.message.bytes is 500; \
+                    the limit is max.message.bytes of the topic, or message.max.bytes of the broker";
     assert_eq!(chain(&error), [expected]);
     assert_works(&producer, &broker, "orders");
 }
@@ -229,7 +230,10 @@ fn a_batch_that_the_broker_refuses() {
     assert_eq!(error.kind(), ErrorKind::Broker);
     assert_eq!(error.code(), Some(ErrorCode::INVALID_TIMESTAMP));
     assert_eq!(error.delivery(), Delivery::NotWritten);
-    let expected = format!("orders-0: the broker answered INVALID_TIMESTAMP (32): {text}");
+    let expected = format!(
+        "orders-0: the broker answered INVALID_TIMESTAMP (32): {text}; the limits are \
+         message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic"
+    );
     assert_eq!(chain(&error), [expected]);
     assert_works(&producer, &broker, "orders");
 }

@@ -16,7 +16,7 @@ use crate::common::{TopicPartition, Uuid};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{MetadataPartition, MetadataResponse, MetadataTopic};
 use crate::sync::Arc;
-use crate::utils::log;
+use crate::utils::{Count, log};
 
 /// Brokers before 2.4 may tell the epoch of another broker's view. KAFKA-9184.
 pub(super) const FIRST_VERSION_WITH_RELIABLE_EPOCHS: i16 = 9;
@@ -159,7 +159,8 @@ impl Update<'_> {
         }
         if impossible > 0 {
             log::warn!(
-                "{impossible} partitions of topic '{}' with impossible numbers are ignored",
+                "ignored {} of topic '{}' with an impossible number",
+                Count(impossible, "partition"),
                 printable(name)
             );
         }

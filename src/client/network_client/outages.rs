@@ -10,8 +10,8 @@ use hashbrown::HashMap;
 use crate::client::metadata::node_address;
 use crate::common::Node;
 use crate::error::ErrorKind;
-use crate::utils::LOG_INTERVAL;
 use crate::utils::log::{self, Level};
+use crate::utils::{Count, LOG_INTERVAL};
 
 /// A node without attempts for this long is forgotten: it has left the cluster.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -72,9 +72,9 @@ impl Outages {
     pub(super) fn recovered(&mut self, node: &Node, now: Instant) {
         let address = node_address(node);
         if let Some(outage) = self.0.remove(&address) {
-            let (node, failures) = (Described(node), outage.failures);
+            let (node, failures) = (Described(node), Count(outage.failures, "failure"));
             let lasted = now.saturating_duration_since(outage.since).as_secs();
-            log::info!("{node} is back after {lasted} s and {failures} failure(s)");
+            log::info!("{node} is back after {lasted} s and {failures}");
         }
     }
 }

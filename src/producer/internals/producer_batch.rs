@@ -55,6 +55,8 @@ pub(crate) struct ProducerBatch {
     /// The value of `attempts` when `leader_epoch` last rose (KIP-951).
     attempts_when_leader_last_changed: u32,
     is_split: bool,
+    /// How the last attempt failed.
+    last_failure: Option<Error>,
 }
 
 /// The bytes, in the order of a batch's life.
@@ -204,6 +206,7 @@ impl ProducerBatch {
             leader_epoch: None,
             attempts_when_leader_last_changed: 0,
             is_split: false,
+            last_failure: None,
         }
     }
 
@@ -496,6 +499,16 @@ impl ProducerBatch {
         self.topic_id
     }
 
+    /// Notes how the last attempt failed, for the case that there is no time for another.
+    pub(crate) fn set_last_failure(&mut self, failure: Error) {
+        self.last_failure = Some(failure);
+    }
+
+    /// Returns how the last attempt failed, if one did.
+    pub(crate) fn last_failure(&self) -> Option<&Error> {
+        self.last_failure.as_ref()
+    }
+
     pub(crate) fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -560,15 +573,11 @@ fn producer_state(sequence: Option<BatchSequence>, is_transactional: bool) -> Pr
 fn refused_record(error: RecordError) -> Error {
     Error::new(
         ErrorKind::IllegalArgument,
-        format!("the record cannot be in a batch: {error}"),
+        "the record cannot be in a batch",
     )
     .caused_by(error)
 }
 
 fn codec_failure(error: &(impl std::error::Error + Clone + Send + Sync + 'static)) -> Error {
-    Error::new(
-        ErrorKind::Internal,
-        format!("a batch could not be finished: {error}"),
-    )
-    .caused_by(error.clone())
+    Error::new(ErrorKind::Internal, "a batch could not be finished").caused_by(error.clone())
 }

@@ -16,6 +16,7 @@
 
 mod cluster_change;
 mod decision;
+mod failures;
 mod in_flight;
 mod init_producer_id;
 mod produce_response;
@@ -25,23 +26,25 @@ mod transactional;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
 use self::decision::PartitionOutcome;
+use self::failures::{MAX_LOGGED_PARTITIONS, Trouble, failed_before};
 use self::in_flight::{InFlightBatch, InFlightRequest};
 use super::transaction_manager::{TransactionManager, TxnRequest, usable_versions};
 use super::{ProducerBatch, RecordAccumulator};
 use crate::client::{ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata};
-use crate::common::NodeId;
-use crate::error::{Error, ErrorKind, TimeoutReason};
+use crate::common::{NodeId, TopicPartition};
+use crate::error::{Error, ErrorKind};
 use crate::protocol::messages::{ProducePartition, ProduceRequest, ProduceTopic};
 use crate::protocol::{ApiKey, RequestBody};
 use crate::record::CompressionType;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
-use crate::utils::{Time, log};
+use crate::utils::{LogLimiter, Time, log};
 
 /// The first Produce version whose answers name topics by their ids alone.
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
@@ -127,6 +130,7 @@ pub(crate) struct Sender<C> {
     transactional_request: Option<(CorrelationId, TxnRequest)>,
     /// Of the cluster that the metadata told of last.
     cluster_id: Option<Arc<str>>,
+    log_limiter: RefCell<LogLimiter<(TopicPartition, Trouble)>>,
 }
 
 impl<C: KafkaClient> Sender<C> {
@@ -144,6 +148,7 @@ impl<C: KafkaClient> Sender<C> {
             init_producer_id: None,
             transactional_request: None,
             cluster_id: None,
+            log_limiter: RefCell::new(LogLimiter::new(MAX_LOGGED_PARTITIONS)),
         }
     }
 
@@ -226,7 +231,7 @@ impl<C: KafkaClient> Sender<C> {
         let now = self.time.now();
         self.maybe_change_cluster();
         if let Some(error) = self.fatal_error() {
-            self.abort_all_batches(&error);
+            self.abort_all_batches(&failed_before(&error));
             self.poll(self.config.retry_backoff, now);
             return;
         }
@@ -414,7 +419,9 @@ impl<C: KafkaClient> Sender<C> {
             .collect();
         expired.sort_by_key(|(batch, _)| batch.age_order());
         for (batch, is_in_flight) in expired {
-            let error = self.expiry_error(&batch, now);
+            let last = batch.last_failure().cloned().filter(|_| is_in_flight);
+            let error = self.expiry_error(&batch, last, now);
+            self.log_failure(&batch, &error, now);
             if !is_in_flight {
                 self.fail_batch(batch, error, Vec::new());
                 continue;
@@ -443,33 +450,6 @@ impl<C: KafkaClient> Sender<C> {
             .filter_map(InFlightRequest::next_expiry)
             .min();
         expired
-    }
-
-    fn expiry_error(&self, batch: &ProducerBatch, now: Instant) -> Error {
-        let waited = now.saturating_duration_since(batch.created());
-        let text = format!(
-            "expired {} record(s) for {}: {} ms (delivery.timeout.ms) have passed since their batch was created, without an acknowledgement",
-            batch.record_count(),
-            batch.topic_partition(),
-            waited.as_millis()
-        );
-        let reason = TimeoutReason {
-            waiting_for: "the delivery of a record",
-            waited,
-            config: Some("delivery.timeout.ms"),
-        };
-        let error = Error::timed_out(text, reason);
-        let topic_partition = batch.topic_partition();
-        let snapshot = self.metadata.snapshot();
-        let leader = snapshot.leader_for(topic_partition.topic(), topic_partition.partition());
-        let cause = match leader {
-            Some(leader) => self.metadata.connection_failure_of(leader),
-            None => self.metadata.unusable_nodes(),
-        };
-        match cause {
-            Some(cause) => error.caused_by(cause),
-            None => error,
-        }
     }
 
     fn note_in_flight_expiry(&mut self, expiry: Option<Instant>) {

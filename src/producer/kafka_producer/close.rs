@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::producer::Serializer;
 use crate::producer::user_code::contain;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
-use crate::utils::{Time, log};
+use crate::utils::{Count, Time, log};
 
 /// Whether the I/O thread has ended, and what to wait on for it.
 ///
@@ -134,7 +134,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             return Ok(());
         }
         let text = format!(
-            "the producer was closed, and {records} records had not been delivered after {} ms",
+            "the producer was closed, and {} had not been delivered after {} ms",
+            Count(records, "record"),
             timeout.as_millis()
         );
         let reason = TimeoutReason {

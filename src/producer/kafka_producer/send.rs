@@ -18,7 +18,7 @@ use crate::producer::{
     Callback, ProducerRecord, RecordData, Serializer, choose_partition, serialize,
 };
 use crate::sync::Arc;
-use crate::utils::{Time, murmur2, to_positive};
+use crate::utils::{Count, Time, murmur2, to_positive};
 
 /// Whether a send may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,9 +181,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         // Reading the time also looks which process this is. In a forked child nothing that follows may be touched.
         let mut now = self.time.unix_millis();
         IoThreadId::check_recent_process(self.process)?;
-        if self.accumulator.is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "the producer is closed"));
-        }
+        self.check_open()?;
         if let Some(transactions) = &self.transactions {
             transactions.check_may_send()?;
         }
@@ -309,7 +307,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .filter(|count| *count > 0);
         let text = match (partition, count) {
             (Some(partition), Some(count)) => format!(
-                "topic {topic} has {count} partitions and no partition {partition} appeared within {millis} ms (max.block.ms)"
+                "topic {topic} has {} and no partition {partition} appeared within {millis} ms (max.block.ms)",
+                Count(count, "partition")
             ),
             _ if self.metadata.snapshot().is_bootstrap() => format!(
                 "no broker of bootstrap.servers told of topic {topic} within {millis} ms (max.block.ms)"

@@ -277,6 +277,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     fn abort_after(&self, refusal: Error) -> Error {
         match self.abort_transaction() {
             Ok(()) => refusal,
+            // The coordinator's own response says more than the refusal.
+            Err(error) if error.is_fatal() && error.source().is_some() => error,
             Err(error) if error.is_fatal() => error.caused_by(refusal),
             Err(error) => {
                 self.log_failed_abort(&error);
@@ -299,9 +301,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             Error::new(ErrorKind::IllegalState, text)
         })?;
         self.accumulator.io_thread().check_process()?;
-        if self.accumulator.is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "the producer is closed"));
-        }
+        self.check_open()?;
         Ok(transactions)
     }
 

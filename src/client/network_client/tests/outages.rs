@@ -63,7 +63,7 @@ fn an_outage_is_a_line_at_its_begin_one_a_minute_and_one_at_its_end() {
     let back = at_least(Level::Info, &lines.take());
     assert_eq!(
         back,
-        ["INFO node 10.0.0.0:9092 (id: 0) is back after 180 s and 3600 failure(s)"]
+        ["INFO node 10.0.0.0:9092 (id: 0) is back after 180 s and 3600 failures"]
     );
     fail_for(&mut f, 1);
     assert_eq!(at_least(Level::Warn, &lines.take()).len(), 1);

@@ -91,6 +91,7 @@ impl ProducerBatch {
         });
         part.is_split = true;
         part.result.fate().inherit(self.result.fate());
+        part.last_failure.clone_from(&self.last_failure);
         part.try_append(record, &mut None)?;
         parts.push((index, part));
         Ok(())

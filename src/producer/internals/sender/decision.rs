@@ -400,7 +400,8 @@ mod tests {
         let text = |index: usize| errors[index].1.to_string();
         assert_eq!(
             text(0),
-            "the broker answered INVALID_TIMESTAMP (32): of the partition"
+            "the broker answered INVALID_TIMESTAMP (32): of the partition; the limits are \
+             message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic"
         );
         assert_eq!(outcome.error().code(), None);
 

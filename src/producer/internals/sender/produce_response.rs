@@ -18,7 +18,7 @@ use crate::producer::internals::transaction_manager::{
 use crate::protocol::messages::{NodeEndpoint, PartitionProduceResponse, ProduceResponse};
 use crate::protocol::{ErrorCode, ResponseBody};
 use crate::sync::Arc;
-use crate::utils::log;
+use crate::utils::{Count, log};
 
 impl<C: KafkaClient> Sender<C> {
     pub(super) fn handle_produce_response(
@@ -181,6 +181,7 @@ impl<C: KafkaClient> Sender<C> {
                 {
                     manager.handle_last_attempt(&topic_partition, &sequence, outcome.attempt());
                 }
+                self.log_failure(&batch, &error, now);
                 self.fail_batch(batch, error, outcome.errors_by_index());
                 if let Some(manager) = &self.transaction_manager {
                     manager.batch_refused(&topic_partition, outcome.code);
@@ -204,7 +205,7 @@ impl<C: KafkaClient> Sender<C> {
                 if outcome.code.is_retriable()
                     && batch.has_reached_delivery_timeout(self.config.delivery_timeout, now) =>
             {
-                self.expiry_error(batch, now).caused_by(cause.clone())
+                self.expiry_error(batch, Some(cause.clone()), now)
             }
             _ => outcome.error(),
         }
@@ -237,13 +238,9 @@ impl<C: KafkaClient> Sender<C> {
     }
 
     /// The same bytes go out again, with the same sequences.
-    fn retry(&self, batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
-        log::debug!(
-            "{} answered {}, attempt {} of the batch will be followed by another",
-            batch.topic_partition(),
-            outcome.code,
-            batch.attempts().saturating_add(1)
-        );
+    fn retry(&self, mut batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
+        self.log_retry(&batch, outcome, now);
+        batch.set_last_failure(outcome.error());
         if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
             manager.handle_retry(batch.topic_partition(), &sequence, outcome.attempt());
             if outcome.may_take_effect_later() {
@@ -260,9 +257,9 @@ impl<C: KafkaClient> Sender<C> {
 
     fn split(&self, batch: ProducerBatch, outcome: &PartitionOutcome) {
         log::warn!(
-            "{} refused a batch of {} records as too large, it is split",
+            "{} refused a batch of {} as too large, it is split",
             batch.topic_partition(),
-            batch.record_count()
+            Count(batch.record_count(), "record")
         );
         let topic_partition = batch.topic_partition().clone();
         let manager = self.transaction_manager.as_deref();

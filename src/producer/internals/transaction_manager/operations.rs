@@ -183,7 +183,11 @@ impl Inner {
             ErrorKind::Fenced => ErrorKind::Fenced,
             _ => ErrorKind::Transaction,
         };
-        let text = format!("the producer is {}: {cause}", self.state);
+        // The cause says its text itself.
+        let text = match self.state {
+            State::FatalError => "the producer failed before and can only be closed",
+            _ => "the transaction failed before and must be aborted",
+        };
         let error = Error::new(kind, text).caused_by(cause);
         Err(match self.state {
             State::FatalError => error.into_fatal(),

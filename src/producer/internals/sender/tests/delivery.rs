@@ -324,7 +324,7 @@ fn expired_batch_does_not_retry() {
         assert!(
             sent.error()
                 .to_string()
-                .contains("2 record(s) for test-topic-0")
+                .contains("2 records for test-topic-0")
         );
         assert!(other.is_done());
 

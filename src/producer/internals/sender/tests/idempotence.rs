@@ -304,7 +304,11 @@ fn a_fatal_error_fails_what_is_in_flight_too() {
     assert!(fixture.manager().fatal_error().is_some());
     fixture.client().respond(ok(1, 0));
     fixture.run();
-    assert!(in_flight.error().code().is_some(), "completed once");
+    assert!(refused.error().code().is_some());
+    assert!(
+        in_flight.error().code().is_none(),
+        "completed once, and not by this response"
+    );
 }
 
 // Java: SenderTest.testUnsupportedForMessageFormatInProduceRequest.

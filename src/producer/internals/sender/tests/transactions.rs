@@ -256,7 +256,8 @@ impl Fixture {
         let error = self.error_state();
         assert_eq!(error.kind(), ErrorKind::Fenced);
         assert!(error.is_fatal() && !error.is_abortable());
-        assert!(error.to_string().contains("transactional-id"), "{error}");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("transactional-id"), "{error}: {cause}");
         self.assert_state("FatalError");
     }
 

@@ -1,0 +1,139 @@
+//! Why batches fail, as their records' errors and the log have it.
+//!
+//! Differs from Java: an expired record knows how its last attempt failed, and the log has a warning for each partition. Java
+//! says that a time has passed.
+
+use std::time::Instant;
+
+use super::Sender;
+use super::decision::PartitionOutcome;
+use crate::client::KafkaClient;
+use crate::common::TopicPartition;
+use crate::error::{Error, TimeoutReason};
+use crate::producer::internals::ProducerBatch;
+use crate::protocol::ErrorCode;
+use crate::utils::{Count, log};
+
+/// What a partition's warning is about. Each is logged once a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Trouble {
+    Retried,
+    Failed,
+}
+
+/// The partitions that the log names within a minute: an outage of a large cluster must not flood it.
+pub(super) const MAX_LOGGED_PARTITIONS: usize = 200;
+
+impl<C: KafkaClient> Sender<C> {
+    /// The error of a batch whose `delivery.timeout.ms` has passed. `last` is how its last attempt ended, if it just did.
+    pub(super) fn expiry_error(
+        &self,
+        batch: &ProducerBatch,
+        last: Option<Error>,
+        now: Instant,
+    ) -> Error {
+        let waited = now.saturating_duration_since(batch.created());
+        let text = format!(
+            "expired {} for {}: {} ms (delivery.timeout.ms) have passed since their batch was created, without an acknowledgement",
+            Count(batch.record_count(), "record"),
+            batch.topic_partition(),
+            waited.as_millis()
+        );
+        let reason = TimeoutReason {
+            waiting_for: "the delivery of a record",
+            waited,
+            config: Some("delivery.timeout.ms"),
+        };
+        let error = Error::timed_out(text, reason);
+        match last.or_else(|| self.obstacle(batch)) {
+            Some(cause) => error.caused_by_answer(cause),
+            None => error,
+        }
+    }
+
+    /// What keeps a batch that is not in flight from being acknowledged: its leader cannot be reached, the last attempt
+    /// failed, or there is no leader.
+    fn obstacle(&self, batch: &ProducerBatch) -> Option<Error> {
+        let topic_partition = batch.topic_partition();
+        let snapshot = self.metadata.snapshot();
+        let leader = snapshot.leader_for(topic_partition.topic(), topic_partition.partition());
+        // A response of the leader would have ended its failure, so that is what came last.
+        let unreachable = match leader {
+            Some(leader) => self.metadata.connection_failure_of(leader),
+            None => self.metadata.unusable_nodes(),
+        };
+        unreachable
+            .or_else(|| batch.last_failure().cloned())
+            .or_else(|| match leader {
+                Some(_) => None,
+                None => Some(self.no_leader(topic_partition)),
+            })
+    }
+
+    fn no_leader(&self, topic_partition: &TopicPartition) -> Error {
+        let reason = self
+            .metadata
+            .topic_error(topic_partition.topic())
+            .or_else(|| self.metadata.connection_failure());
+        reason.unwrap_or_else(|| {
+            let text = format!("the cluster's metadata name no leader for {topic_partition}");
+            Error::from_code(ErrorCode::LEADER_NOT_AVAILABLE, text)
+        })
+    }
+
+    /// Logs that a batch is retried. What is wrong with connections is logged for each node.
+    pub(super) fn log_retry(
+        &self,
+        batch: &ProducerBatch,
+        outcome: &PartitionOutcome,
+        now: Instant,
+    ) {
+        let topic_partition = batch.topic_partition();
+        let attempt = batch.attempts().saturating_add(1);
+        let error = outcome.error();
+        let is_news = outcome.local.is_none()
+            && outcome.code != ErrorCode::CONCURRENT_TRANSACTIONS
+            && self.may_log(topic_partition, Trouble::Retried, now);
+        let level = match is_news {
+            true => log::Level::Warn,
+            false => log::Level::Debug,
+        };
+        log::log!(
+            level,
+            "{topic_partition}: {error}; attempt {attempt} of the batch will be retried"
+        );
+    }
+
+    /// Logs that records were not delivered, and why.
+    pub(super) fn log_failure(&self, batch: &ProducerBatch, error: &Error, now: Instant) {
+        let topic_partition = batch.topic_partition();
+        let level = match self.may_log(topic_partition, Trouble::Failed, now) {
+            true => log::Level::Warn,
+            false => log::Level::Debug,
+        };
+        let records = Count(batch.record_count(), "record");
+        match std::error::Error::source(error) {
+            Some(cause) => {
+                log::log!(
+                    level,
+                    "{records} for {topic_partition} failed: {error}: {cause}"
+                );
+            }
+            None => log::log!(level, "{records} for {topic_partition} failed: {error}"),
+        }
+    }
+
+    fn may_log(&self, topic_partition: &TopicPartition, trouble: Trouble, now: Instant) -> bool {
+        let key = (topic_partition.clone(), trouble);
+        self.log_limiter.borrow_mut().admit(&key, now).is_some()
+    }
+}
+
+/// The error of a record that was not sent because the producer failed before: what the broker answered is the source, and no
+/// response to this record.
+pub(super) fn failed_before(cause: &Error) -> Error {
+    let text = "the producer failed before this record was delivered, and sends nothing more";
+    Error::new(cause.kind(), text)
+        .caused_by(cause.clone())
+        .into_fatal()
+}
