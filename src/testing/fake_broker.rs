@@ -58,7 +58,8 @@ use crate::utils::{SystemTime, Time};
 /// producers too, with the 5 batches that a broker remembers of each; `acks=0` is not answered; partitions have one leader,
 /// and other nodes refuse and say who it is. Transactions have a coordinator, which fences, adds, commits and aborts, in both
 /// versions that Kafka has ([`transaction_version`](FakeBrokerBuilder::transaction_version)). There are no consumers: a test
-/// reads what one would see ([`committed_records`](Self::committed_records)). There is no security.
+/// reads what one would see ([`committed_records`](Self::committed_records)). There is no security. The
+/// [module](crate::testing) lists what differs from Kafka, and why.
 ///
 /// What goes wrong is up to the test: [`on`](Self::on) scripts the next requests, [`on_request`](Self::on_request) looks at
 /// each, and [`stop_node`](Self::stop_node), [`move_leader`](Self::move_leader) and the like change the cluster.
@@ -130,7 +131,8 @@ impl FakeBroker {
     ///
     /// # Errors
     ///
-    /// When there is one of this name, or the name or the number of partitions is not legal.
+    /// When there is one of this name or of one that differs from it in `.` and `_` only, or the name or the number of partitions
+    /// is not legal.
     pub fn create_topic(&self, topic: &str, config: TopicConfig) -> Result<()> {
         self.change(topic, |cluster| {
             cluster.create_topic(topic, config).map(drop)

@@ -3,6 +3,26 @@
 //! [`FakeBroker`] listens on real loopback sockets, so that it tests a whole program, network included. It checks what a
 //! broker checks, and does wrong on demand what brokers and networks do wrong.
 
+//!
+//! # Where the test broker differs from Kafka
+//!
+//! Tests send the same requests to a real Kafka 4.3 and to a test broker, in fixed lists and orders, and compare
+//! error codes, offsets and logs. These differences stay, each for a reason:
+//!
+//! | Kafka | the test broker | reason |
+//! |---|---|---|
+//! | writes the markers of a transaction some time after EndTxn | writes them before it responds, unless [`pause_markers`](FakeBroker::pause_markers) | a test runs the same way every time |
+//! | aborts a transaction when `transaction.timeout.ms` has passed | aborts it in [`expire_transactions`](FakeBroker::expire_transactions) | no test waits for a clock |
+//! | forgets idle producers, transactional ids and verifications after a time | forgets them in [`forget_producers`](FakeBroker::forget_producers) and [`forget_transactional_id`](FakeBroker::forget_transactional_id) | no test waits for a clock |
+//! | takes up to some hundred milliseconds to create a topic on demand, and sometimes takes its first Produce | takes one Metadata request, and refuses one Produce to each partition ([`instant_auto_creation`](FakeBrokerBuilder::instant_auto_creation)) | a test runs the same way every time, and always sees the retry |
+//! | creates `__consumer_offsets` and `__transaction_state`, whose leaders coordinate | creates neither; a key belongs to a node by its hash | a test moves one coordinator without the others |
+//! | refuses members and generations of a group without members | takes any until [`join_group`](FakeBroker::join_group) | there are no consumers that could join |
+//! | loads a new coordinator, and says so meanwhile | never loads | [`Action::fail`] returns COORDINATOR_LOAD_IN_PROGRESS when a test needs it |
+//! | verifies a TxnOffsetCommit once for all groups of a partition of `__consumer_offsets` | verifies it for each group | there is no such partition |
+//! | takes some batches whose offset deltas are not 0, 1, 2, ... | refuses them | no correct producer sends them |
+//! | has texts of its own for refusals and for each refused record | has other texts | programs go by codes |
+//! | checks access rights and quotas | has neither; [`Action::throttle`] and [`Action::fail`] return what they would | what they return is the same for all APIs |
+
 mod fake_broker;
 
 pub use fake_broker::{

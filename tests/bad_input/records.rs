@@ -1,7 +1,7 @@
-//! Records that are too large for something, have nothing in them, or times that there are not; and a buffer that is full.
+//! Records that are too large for something, have nothing in them, or times that there are not or that a topic refuses; and a buffer that is full.
 
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kafka_producer::common::{Header, Headers};
 use kafka_producer::testing::{Action, Api, FakeBroker, TopicConfig};
@@ -122,12 +122,36 @@ fn a_negative_timestamp() {
             assert_eq!(chain(&error), [expected]);
         }
     }
-    for timestamp in [0, i64::MAX] {
-        let record = ProducerRecord::new("orders", "v").timestamp(timestamp);
-        deliver(&producer, record).unwrap();
+    let record = ProducerRecord::new("orders", "v").timestamp(0);
+    deliver(&producer, record).unwrap();
+    assert_eq!(broker.records("orders", 0)[0].timestamp, 0);
+}
+
+// KIP-937.
+#[test]
+fn a_timestamp_from_the_future_is_refused_by_the_broker() {
+    let any_time = TopicConfig::new(1).message_timestamp_after_max_ms(i64::MAX);
+    let builder = FakeBroker::builder().topic("orders", 1);
+    let broker = builder.topic_with("any-time", any_time).start().unwrap();
+    let producer = producer_for(&broker);
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now_ms = i64::try_from(now_ms.as_millis()).unwrap();
+    let two_hours_ahead = now_ms + 2 * 3_600_000;
+    let microseconds = now_ms * 1000;
+    for timestamp in [two_hours_ahead, microseconds, i64::MAX] {
+        let record = |topic| ProducerRecord::new(topic, "v").timestamp(timestamp);
+        let error = deliver(&producer, record("orders")).unwrap_err();
+        assert_eq!(error.code(), Some(ErrorCode::INVALID_TIMESTAMP));
+        assert_eq!(error.delivery(), Delivery::NotWritten);
+        let text = error.to_string();
+        assert!(
+            text.contains("message.timestamp.after.max.ms=3600000"),
+            "{text}"
+        );
+        deliver(&producer, record("any-time")).unwrap();
     }
-    let records = broker.records("orders", 0);
-    assert_eq!((records[0].timestamp, records[1].timestamp), (0, i64::MAX));
+    assert_eq!(broker.record_count("orders"), 0);
+    assert_eq!(broker.records("any-time", 0)[2].timestamp, i64::MAX);
 }
 
 /// A compacted topic needs keys; the broker blames the record, and those beside it are told that they are well.

@@ -34,7 +34,9 @@ impl FakeBrokerBuilder {
                 cluster_id: "fake-broker".into(),
                 replication_factor: 3,
                 auto_create_topics: true,
+                instant_auto_creation: false,
                 default_topic: TopicConfig::new(1),
+                offset_metadata_max_bytes: 4096,
                 sequence_rules: SequenceRules::default(),
                 transaction_version: 2,
             },
@@ -70,6 +72,18 @@ impl FakeBrokerBuilder {
         self
     }
 
+    /// Whether a topic that a Metadata request creates is ready in the response to that request. Default: false, as in Kafka:
+    /// the response says UNKNOWN_TOPIC_OR_PARTITION, later ones name the leaders, and the first Produce to each partition is
+    /// refused with NOT_LEADER_OR_FOLLOWER, because its leader has not opened the log yet. Producers retry both. A test that
+    /// counts requests creates its topics with [`topic`](Self::topic), or sets this to true.
+    ///
+    /// Kafka takes up to some hundred milliseconds for this and sometimes takes the first Produce. A test broker takes one
+    /// request for each step, so that a test runs the same way every time.
+    pub fn instant_auto_creation(mut self, is_instant: bool) -> Self {
+        self.settings.instant_auto_creation = is_instant;
+        self
+    }
+
     /// What topics that are created on demand are like. Default: one partition.
     pub fn default_topic(mut self, config: TopicConfig) -> Self {
         self.settings.default_topic = config;
@@ -79,6 +93,13 @@ impl FakeBrokerBuilder {
     /// How many nodes a partition is on; no more than there are. Only they take over when its leader stops. Default: 3.
     pub fn replication_factor(mut self, replicas: usize) -> Self {
         self.settings.replication_factor = replicas;
+        self
+    }
+
+    /// `offset.metadata.max.bytes`: a TxnOffsetCommit with longer metadata for a partition is refused with
+    /// OFFSET_METADATA_TOO_LARGE for that partition. Kafka counts UTF-16 units, not bytes. Default: 4096.
+    pub fn offset_metadata_max_bytes(mut self, units: usize) -> Self {
+        self.settings.offset_metadata_max_bytes = units;
         self
     }
 

@@ -11,7 +11,7 @@ use super::coordinators::Coordinators;
 use super::groups::Group;
 use super::log::PartitionLog;
 use super::producer_state::SequenceRules;
-use super::topic::{Partition, Topic, TopicConfig, is_legal_name};
+use super::topic::{Hosting, Partition, Topic, TopicConfig, collide, is_legal_name};
 use super::transaction_coordinator::next_producer_id;
 use super::transaction_metadata::TransactionMetadata;
 use crate::common::{NodeId, Uuid};
@@ -24,7 +24,11 @@ pub(super) struct Settings {
     pub(super) cluster_id: String,
     pub(super) replication_factor: usize,
     pub(super) auto_create_topics: bool,
+    /// A topic that is created on demand is ready at once.
+    pub(super) instant_auto_creation: bool,
     pub(super) default_topic: TopicConfig,
+    /// `offset.metadata.max.bytes`.
+    pub(super) offset_metadata_max_bytes: usize,
     pub(super) sequence_rules: SequenceRules,
     /// The finalized level of the feature `transaction.version`.
     pub(super) transaction_version: i16,
@@ -170,6 +174,9 @@ impl Cluster {
         if self.topics.contains_key(name) {
             return Err(ErrorCode::TOPIC_ALREADY_EXISTS);
         }
+        if self.topics.keys().any(|other| collide(name, other)) {
+            return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
+        }
         if config.partitions < 1 {
             return Err(ErrorCode::INVALID_PARTITIONS);
         }
@@ -182,6 +189,19 @@ impl Cluster {
         let id = topic.id;
         self.topics.insert(Arc::from(name), topic);
         Ok(id)
+    }
+
+    /// Creates a topic because a Metadata request named it. Unless the settings say otherwise its leaders do not serve it yet.
+    pub(super) fn auto_create_topic(&mut self, name: &str) -> Result<(), ErrorCode> {
+        self.create_topic(name, self.settings.default_topic.clone())?;
+        if self.settings.instant_auto_creation {
+            return Ok(());
+        }
+        let created = self.topics.get_mut(name);
+        for partition in created.into_iter().flat_map(|topic| &mut topic.partitions) {
+            partition.hosting = Hosting::Opening;
+        }
+        Ok(())
     }
 
     /// Grows a topic to `count` partitions.
@@ -217,6 +237,7 @@ impl Cluster {
             leader,
             leader_epoch: 0,
             replicas,
+            hosting: Hosting::Open,
             log: PartitionLog::default(),
         }
     }
@@ -269,7 +290,9 @@ mod tests {
             cluster_id: "c".into(),
             replication_factor,
             auto_create_topics: true,
+            instant_auto_creation: false,
             default_topic: TopicConfig::new(1),
+            offset_metadata_max_bytes: 4096,
             sequence_rules: SequenceRules::default(),
             transaction_version: 2,
         };
@@ -323,6 +346,8 @@ mod tests {
         assert_eq!(create("t", 1), Err(ErrorCode::TOPIC_ALREADY_EXISTS));
         assert_eq!(create("a/b", 1), Err(ErrorCode::INVALID_TOPIC_EXCEPTION));
         assert_eq!(create("u", 0), Err(ErrorCode::INVALID_PARTITIONS));
+        create("coll.a", 1).unwrap();
+        assert_eq!(create("coll_a", 1), Err(ErrorCode::INVALID_TOPIC_EXCEPTION));
         assert_eq!(
             cluster.add_partitions("t", 2),
             Err(ErrorCode::INVALID_PARTITIONS)

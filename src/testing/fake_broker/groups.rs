@@ -128,8 +128,12 @@ pub(super) fn commit_in_transaction(
     request: &TxnOffsetCommitRequest,
 ) -> TxnOffsetCommitResponse {
     let refusal = context.plan.whole_failure();
-    let accepted = match refusal.filter(|failure| !failure.is_after_append) {
-        Some(failure) => Err(failure.code),
+    let refused = refusal.filter(|failure| !failure.is_after_append);
+    let refused = refused.map(|failure| failure.code);
+    let accepted = match refused {
+        Some(code) => Err(code),
+        // The coordinator does not hear of partitions that do not exist, nor of a request without others.
+        None if !names_a_partition(cluster, request) => Ok(()),
         None => accept(cluster, context, request),
     };
     let mut response = TxnOffsetCommitResponse::default();
@@ -139,11 +143,17 @@ pub(super) fn commit_in_transaction(
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in &topic.partitions {
             let index = partition.partition_index;
-            let written = accepted.and_then(|()| {
-                let name = name.as_ref().ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?;
-                let scripted = context.plan.failure(name, index);
-                write_pending(cluster, request, name, partition, scripted)
-            });
+            let scripted = name
+                .as_ref()
+                .and_then(|name| context.plan.failure(name, index));
+            let is_refused = scripted.is_some_and(|failure| !failure.is_after_append);
+            let is_unknown = cluster.partition(label, index).is_none();
+            let written = match &name {
+                None => Err(refused.unwrap_or(ErrorCode::UNKNOWN_TOPIC_ID)),
+                Some(_) if is_unknown && !is_refused => Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+                Some(name) => accepted
+                    .and_then(|()| write_pending(cluster, request, name, partition, scripted)),
+            };
             if !context.plan.omits(label, index) {
                 partitions.push(TxnPartitionResult {
                     partition_index: index,
@@ -169,7 +179,21 @@ fn topic_name(cluster: &Cluster, topic: &TxnOffsetCommitTopic) -> Option<Arc<str
     known.map(|(name, _)| Arc::clone(name))
 }
 
-/// What is checked for the group and the transaction, whatever the partitions.
+fn names_a_partition(cluster: &Cluster, request: &TxnOffsetCommitRequest) -> bool {
+    request.topics.iter().any(|topic| {
+        let Some(name) = topic_name(cluster, topic) else {
+            return false;
+        };
+        let mut partitions = topic.partitions.iter();
+        partitions.any(|partition| {
+            let index = partition.partition_index;
+            cluster.partition(&name, index).is_some()
+        })
+    })
+}
+
+/// What is checked for the group and the transaction, whatever the partitions. The group's members are checked last: a broker
+/// verifies the transaction before it schedules the write.
 fn accept(
     cluster: &mut Cluster,
     context: RequestContext<'_>,
@@ -180,9 +204,6 @@ fn accept(
         return Err(ErrorCode::INVALID_GROUP_ID);
     }
     cluster.check_coordinator(CoordinatorType::Group, group_id, context.node)?;
-    if let Some(group) = cluster.groups.get(group_id) {
-        group.check_member(request)?;
-    }
     let write = TransactionalWrite {
         transactional_id: &request.transactional_id,
         producer: ProducerIdAndEpoch::new(request.producer_id, request.producer_epoch),
@@ -195,7 +216,11 @@ fn accept(
         |transaction| {
             transaction.groups.insert(Arc::clone(group_id));
         },
-    )
+    )?;
+    match cluster.groups.get(group_id) {
+        Some(group) => group.check_member(request),
+        None => Ok(()),
+    }
 }
 
 fn write_pending(
@@ -208,11 +233,10 @@ fn write_pending(
     if let Some(failure) = scripted.filter(|failure| !failure.is_after_append) {
         return Err(failure.code);
     }
-    if cluster
-        .partition(topic, partition.partition_index)
-        .is_none()
-    {
-        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    let metadata = partition.committed_metadata.as_deref();
+    let metadata_units = metadata.map_or(0, |text| text.encode_utf16().count());
+    if metadata_units > cluster.settings.offset_metadata_max_bytes {
+        return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
     }
     let topic_partition = TopicPartition::new(Arc::clone(topic), partition.partition_index);
     let offset = CommittedOffset {

@@ -1,11 +1,10 @@
 //! One partition's log: checks a batch as a broker does before an append, appends it, and reads it back.
 //! Java (broker): `LogValidator`, `UnifiedLog.append`, `ProduceRequest.validateRecords`.
 //!
-//! Differs from Java: record offset deltas must be 0, 1, 2, ... where a broker lets some others pass, because no correct
+//! Differs from Java: the texts for what is wrong with a record are shorter. Record offset deltas must be 0, 1, 2, ... where a broker lets some others pass, because no correct
 //! producer makes others. Markers have their offsets, and no bytes.
 
 use super::facts::{BatchHeader, StoredBatch, StoredMarker, StoredRecord};
-use super::produce::FIRST_VERSION_THAT_ADDS;
 use super::producer_state::{ProducerStates, SequenceRules, Sequenced};
 use super::script::Failure;
 use super::topic::TopicConfig;
@@ -19,6 +18,9 @@ const MAX_UNCOMPRESSED_BYTES: usize = 256 << 20;
 
 /// The bit of a batch's attributes that says whose the timestamps are; a producer leaves it at 0, CreateTime.
 const LOG_APPEND_TIME_FLAG: i16 = 1 << 3;
+
+/// The timestamp of a record that has none.
+const NO_TIMESTAMP: i64 = -1;
 
 /// Everything that an append depends on besides the bytes.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +74,19 @@ impl PartitionLog {
         self.end_offset - self.start_offset - markers
     }
 
+    /// Notes a transactional batch whose transaction the coordinator has to verify. `adds` is a request of a version that has
+    /// the broker add the partition to the transaction.
+    pub(super) fn start_verification(
+        &mut self,
+        batch: &RecordBatch<'_>,
+        adds: bool,
+    ) -> Result<(), Failure> {
+        match sequences(batch) {
+            Some(sequenced) => self.producers.start_verification(sequenced, adds),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn has_open_transaction(&self, producer: ProducerIdAndEpoch) -> bool {
         self.transactions.is_open(producer.producer_id)
             && self.producers.epoch(producer.producer_id) == Some(producer.epoch)
@@ -113,30 +128,18 @@ impl PartitionLog {
         records: Option<&RecordSet>,
         context: AppendContext<'_>,
     ) -> Result<Appended, Failure> {
-        let Some(records) = records else {
-            return Err(invalid("a partition without records"));
-        };
-        let batch = single_batch(records.as_bytes(), context.produce_version)?;
+        let records = records.ok_or_else(without_records)?;
+        let batch = single_batch(records, context.produce_version)?;
         check_batch(&batch, context.config)?;
         let decoded = batch
             .records(MAX_UNCOMPRESSED_BYTES)
             .map_err(|error| invalid(&error.to_string()))?;
-        check_records(&batch, &decoded, context.config)?;
+        check_records(&batch, &decoded, context)?;
         let header = BatchHeader::of(&batch).map_err(|error| invalid(&error.to_string()))?;
 
         let sequenced = sequences(&batch);
-        let is_open = self.transactions.is_open(batch.producer_id());
-        if is_open && !batch.is_transactional() {
-            let text = "a batch outside the open transaction of its producer";
-            return Err(Failure::new(ErrorCode::INVALID_TXN_STATE).message(text));
-        }
         if let Some(sequenced) = sequenced {
-            let rules = SequenceRules {
-                starts_at_zero: batch.is_transactional()
-                    && context.produce_version >= FIRST_VERSION_THAT_ADDS,
-                ..context.rules
-            };
-            if let Some(duplicate) = self.producers.check(sequenced, rules)? {
+            if let Some(duplicate) = self.producers.check(sequenced, context.rules)? {
                 // As a broker does: the time in the answer to a duplicate is the batch's largest, even where records
                 // keep the producer's timestamps.
                 return Ok(Appended {
@@ -144,6 +147,11 @@ impl PartitionLog {
                     log_append_time_ms: duplicate.timestamp,
                 });
             }
+        }
+        let is_open = self.transactions.is_open(batch.producer_id());
+        if is_open && !batch.is_transactional() {
+            let text = "a batch outside the open transaction of its producer";
+            return Err(Failure::new(ErrorCode::INVALID_TXN_STATE).message(text));
         }
         Ok(self.store(header, sequenced, records.clone(), context))
     }
@@ -162,6 +170,7 @@ impl PartitionLog {
             self.producers.append(sequenced, base_offset, timestamp);
         }
         if header.is_transactional {
+            self.producers.end_verification(header.producer_id);
             self.transactions.wrote(header.producer_id, base_offset);
         }
         self.end_offset += i64::from(header.record_count);
@@ -242,12 +251,20 @@ fn stored_record(partition: i32, batch: &StoredBatch, record: DecodedRecord) -> 
     }
 }
 
+pub(super) fn without_records() -> Failure {
+    invalid("a partition without records")
+}
+
 fn invalid(text: &str) -> Failure {
     Failure::new(ErrorCode::INVALID_RECORD).message(text)
 }
 
-/// The one batch that a partition of a Produce request must hold.
-fn single_batch(bytes: &[u8], produce_version: i16) -> Result<RecordBatch<'_>, Failure> {
+/// The one batch that a partition of a Produce request must hold. Java: `ProduceRequest.validateRecords`.
+pub(super) fn single_batch(
+    records: &RecordSet,
+    produce_version: i16,
+) -> Result<RecordBatch<'_>, Failure> {
+    let bytes = records.as_bytes();
     if bytes.is_empty() {
         return Err(invalid("a partition without a record batch"));
     }
@@ -315,7 +332,7 @@ fn check_batch(batch: &RecordBatch<'_>, config: &TopicConfig) -> Result<(), Fail
 fn check_records(
     batch: &RecordBatch<'_>,
     records: &[DecodedRecord],
-    config: &TopicConfig,
+    context: AppendContext<'_>,
 ) -> Result<(), Failure> {
     if i32::try_from(records.len()) != Ok(batch.record_count()) {
         return Err(invalid("the number of records is not the declared one"));
@@ -326,35 +343,59 @@ fn check_records(
     {
         return Err(invalid("the records' offset deltas are not 0, 1, 2, ..."));
     }
-    if batch.attributes() & LOG_APPEND_TIME_FLAG != 0 {
-        let text = "a producer must not set the timestamp type to LogAppendTime";
-        return Err(blame(ErrorCode::INVALID_TIMESTAMP, records, text, |_| true));
-    }
-    if config.compacted {
-        let text = "a compacted topic takes no record without a key";
-        let failure = blame(ErrorCode::INVALID_RECORD, records, text, |record| {
-            record.key.is_none()
-        });
-        if !failure.record_errors.is_empty() {
-            return Err(failure);
-        }
-    }
-    Ok(())
+    let wrong = |record: &DecodedRecord| {
+        let code_and_text =
+            check_key(record, context.config).or_else(|| check_timestamp(batch, record, context));
+        code_and_text.map(|(code, text)| (record.offset_delta, code, text))
+    };
+    let wrong: Vec<_> = records.iter().filter_map(wrong).collect();
+    let Some((_, first_code, _)) = wrong.first() else {
+        return Ok(());
+    };
+    // A wrong timestamp decides the code of the batch, wherever it is.
+    let timestamp = ErrorCode::INVALID_TIMESTAMP;
+    let has_wrong_timestamp = wrong.iter().any(|(_, code, _)| *code == timestamp);
+    let code = if has_wrong_timestamp {
+        timestamp
+    } else {
+        *first_code
+    };
+    let failure = Failure::new(code).message("one or more records have been rejected");
+    Err(wrong
+        .into_iter()
+        .fold(failure, |failure, (index, _, text)| {
+            failure.record_error(index, text)
+        }))
 }
 
-fn blame(
-    code: ErrorCode,
-    records: &[DecodedRecord],
-    text: &str,
-    is_wrong: impl Fn(&DecodedRecord) -> bool,
-) -> Failure {
-    let failure = Failure::new(code).message("one or more records have been rejected");
-    records
-        .iter()
-        .filter(|record| is_wrong(record))
-        .fold(failure, |failure, record| {
-            failure.record_error(record.offset_delta, text)
-        })
+fn check_key(record: &DecodedRecord, config: &TopicConfig) -> Option<(ErrorCode, String)> {
+    let is_missing = config.compacted && record.key.is_none();
+    is_missing.then(|| {
+        let text = "a compacted topic takes no record without a key";
+        (ErrorCode::INVALID_RECORD, text.to_owned())
+    })
+}
+
+/// Java (broker): `LogValidator.validateTimestamp`.
+fn check_timestamp(
+    batch: &RecordBatch<'_>,
+    record: &DecodedRecord,
+    context: AppendContext<'_>,
+) -> Option<(ErrorCode, String)> {
+    let is_log_append_time = batch.attributes() & LOG_APPEND_TIME_FLAG != 0;
+    // The records of such a batch all have the time of the batch.
+    let timestamp = match is_log_append_time {
+        true => batch.max_timestamp(),
+        false => record.timestamp,
+    };
+    let text = if !context.config.log_append_time && timestamp != NO_TIMESTAMP {
+        context.config.timestamp_error(timestamp, context.now_ms)?
+    } else if is_log_append_time {
+        "a producer must not set the timestamp type to LogAppendTime".to_owned()
+    } else {
+        return None;
+    };
+    Some((ErrorCode::INVALID_TIMESTAMP, text))
 }
 
 fn sequences(batch: &RecordBatch<'_>) -> Option<Sequenced> {

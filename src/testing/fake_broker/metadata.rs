@@ -1,11 +1,11 @@
 //! Answers Metadata, and creates topics on the way. Java (broker): `KafkaApis.handleTopicMetadataRequest`.
 //!
-//! Differs from Java: a topic that is created on demand is in the answer at once, where a broker says
-//! UNKNOWN_TOPIC_OR_PARTITION the first time.
+//! Differs from Java: a topic that is created on demand is there from the next request on, where a broker takes some hundred
+//! milliseconds.
 
 use super::cluster::Cluster;
 use super::script::Plan;
-use super::topic::{Partition, Topic};
+use super::topic::{Partition, Topic, is_internal, is_legal_name};
 use crate::common::{NodeId, Uuid};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{
@@ -87,16 +87,18 @@ fn requested_topic(
         return failed_topic(failure.code, Some(name), asked.topic_id);
     }
     if !cluster.topics.contains_key(&name) {
-        let created = if may_create && cluster.settings.auto_create_topics {
-            cluster
-                .create_topic(&name, cluster.settings.default_topic.clone())
-                .map(drop)
-        } else if super::topic::is_legal_name(&name) {
-            Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
-        } else {
-            Err(ErrorCode::INVALID_TOPIC_EXCEPTION)
-        };
-        if let Err(code) = created {
+        if !is_legal_name(&name) {
+            return failed_topic(ErrorCode::INVALID_TOPIC_EXCEPTION, Some(name), Uuid::ZERO);
+        }
+        if may_create && cluster.settings.auto_create_topics {
+            // A broker only starts the creation here. If the controller refuses it, as it does a name that collides, then
+            // the client never hears why.
+            if let Err(code) = cluster.auto_create_topic(&name) {
+                log::warn!("topic '{name}' is not created on demand: {code}");
+            }
+        }
+        if !cluster.settings.instant_auto_creation {
+            let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
             return failed_topic(code, Some(name), Uuid::ZERO);
         }
     }
@@ -113,6 +115,7 @@ fn requested_topic(
 fn failed_topic(error_code: ErrorCode, name: Option<Arc<str>>, topic_id: Uuid) -> MetadataTopic {
     MetadataTopic {
         error_code,
+        is_internal: name.as_deref().is_some_and(is_internal),
         name,
         topic_id,
         ..MetadataTopic::default()
@@ -134,6 +137,7 @@ fn describe(cluster: &Cluster, plan: &Plan, name: &Arc<str>, topic: &Topic) -> M
     MetadataTopic {
         error_code: ErrorCode::NONE,
         name: Some(Arc::clone(name)),
+        is_internal: is_internal(name),
         topic_id: topic.id,
         partitions: partitions.collect(),
         ..MetadataTopic::default()

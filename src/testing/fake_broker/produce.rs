@@ -2,8 +2,9 @@
 
 use super::cluster::Cluster;
 use super::handler::RequestContext;
-use super::log::AppendContext;
+use super::log::{self, AppendContext};
 use super::script::Failure;
+use super::topic::{Hosting, is_internal};
 use super::transaction_coordinator::TransactionalWrite;
 use super::transaction_metadata::ProducerIdAndEpoch;
 use crate::common::{NodeId, TopicPartition};
@@ -22,7 +23,7 @@ const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
 const FIRST_VERSION_WITH_ABORTABLE: i16 = 11;
 
 /// The first version that adds partitions to the transaction (KIP-890).
-pub(super) const FIRST_VERSION_THAT_ADDS: i16 = 12;
+const FIRST_VERSION_THAT_ADDS: i16 = 12;
 
 pub(super) fn handle(
     cluster: &mut Cluster,
@@ -30,16 +31,21 @@ pub(super) fn handle(
     request: &ProduceRequest,
 ) -> ProduceResponse {
     let mut response = ProduceResponse::default();
+    let refusal = check_request(request);
     for topic in &request.topics {
         let name = topic_name(cluster, context.version, topic);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in &topic.partitions {
-            let answer = match &name {
-                Ok(name) => produce_partition(cluster, context, request, name, partition),
-                Err(failure) => failed(partition.index, failure.clone()),
+            let label = name.as_deref().unwrap_or_default();
+            let scripted = context.plan.failure(label, partition.index);
+            let answer = match (&name, &refusal) {
+                (Ok(_), Err(code)) if scripted.is_none() => {
+                    failed(partition.index, Failure::new(*code))
+                }
+                (Ok(name), _) => produce_partition(cluster, context, request, name, partition),
+                (Err(failure), _) => failed(partition.index, failure.clone()),
             };
             add_endpoint(cluster, &mut response, answer.current_leader);
-            let label = name.as_deref().unwrap_or_default();
             if !context.plan.omits(label, partition.index) {
                 partitions.push(answer);
             }
@@ -95,12 +101,11 @@ fn append(
     partition: &ProducePartition,
 ) -> PartitionProduceResponse {
     let index = partition.index;
-    if let Err(answer) = check_request(cluster, context, request.acks, topic, index) {
-        return answer;
-    }
-    if let Err(code) = check_transaction(cluster, context.version, request, topic, partition) {
-        let text = "the batch is not of an open transaction of its producer";
-        return failed(index, Failure::new(code).message(text));
+    if let Err(refusal) = check_partition(cluster, context, request, topic, partition) {
+        return PartitionProduceResponse {
+            current_leader: refusal.current_leader,
+            ..failed(index, refusal.failure)
+        };
     }
     let rules = cluster.settings.sequence_rules;
     let unknown = || failed(index, Failure::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
@@ -135,36 +140,112 @@ fn append(
     }
 }
 
-/// What is wrong before a look at the records; `Err` is the answer.
-fn check_request(
-    cluster: &Cluster,
+/// Why a partition takes no records.
+struct Refusal {
+    failure: Failure,
+    current_leader: LeaderIdAndEpoch,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            current_leader: LeaderIdAndEpoch::default(),
+        }
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Failure::new(code).into()
+    }
+}
+
+/// What refuses the whole request. Java (broker): `KafkaApis.handleProduceRequest`, `ReplicaManager.handleProduceAppend`.
+fn check_request(request: &ProduceRequest) -> Result<(), ErrorCode> {
+    let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
+    let mut producers = partitions.filter_map(transactional_producer);
+    let Some(first) = producers.next() else {
+        return Ok(());
+    };
+    if request.transactional_id.is_none() {
+        return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    }
+    if producers.any(|other| other.producer_id != first.producer_id) {
+        return Err(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
+    }
+    Ok(())
+}
+
+/// What a broker checks before the log looks at the batch, in a broker's order.
+fn check_partition(
+    cluster: &mut Cluster,
     context: RequestContext<'_>,
+    request: &ProduceRequest,
+    topic: &Arc<str>,
+    partition: &ProducePartition,
+) -> Result<(), Refusal> {
+    let index = partition.index;
+    if cluster.partition(topic, index).is_none() {
+        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into());
+    }
+    let records = partition.records.as_ref();
+    let records = records.ok_or_else(log::without_records)?;
+    let batch = log::single_batch(records, context.version)?;
+    if batch.is_transactional() {
+        check_transaction(cluster, context, request, topic, index, &batch)?;
+    }
+    if !(-1..=1).contains(&request.acks) {
+        return Err(ErrorCode::INVALID_REQUIRED_ACKS.into());
+    }
+    if is_internal(topic) {
+        return Err(ErrorCode::INVALID_TOPIC_EXCEPTION.into());
+    }
+    check_leader(cluster, context, topic, index)?;
+    check_in_sync_replicas(cluster, request.acks, topic, index)?;
+    Ok(())
+}
+
+/// Refuses what comes to a node that does not lead the partition, or does not serve it yet.
+fn check_leader(
+    cluster: &mut Cluster,
+    context: RequestContext<'_>,
+    topic: &str,
+    index: i32,
+) -> Result<(), Refusal> {
+    let Some(partition) = cluster.partition_mut(topic, index) else {
+        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into());
+    };
+    let is_leader = partition.leader == Some(context.node);
+    if is_leader && partition.hosting == Hosting::Open {
+        return Ok(());
+    }
+    if is_leader {
+        partition.hosting = Hosting::Open;
+    }
+    Err(Refusal {
+        failure: Failure::new(ErrorCode::NOT_LEADER_OR_FOLLOWER),
+        current_leader: LeaderIdAndEpoch {
+            leader_id: partition.leader.map_or(-1, |leader| leader.0),
+            leader_epoch: partition.leader_epoch,
+        },
+    })
+}
+
+fn check_in_sync_replicas(
+    cluster: &Cluster,
     acks: i16,
     topic: &str,
     index: i32,
-) -> Result<(), PartitionProduceResponse> {
-    let refuse = |code| Err(failed(index, Failure::new(code)));
-    if !(-1..=1).contains(&acks) {
-        return refuse(ErrorCode::INVALID_REQUIRED_ACKS);
-    }
-    let Some(topic) = cluster.topics.get(topic) else {
-        return refuse(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+) -> Result<(), Refusal> {
+    let found = cluster.topics.get(topic);
+    let found = found.and_then(|topic| Some((&topic.config, topic.partition(index)?)));
+    let Some((config, partition)) = found else {
+        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into());
     };
-    let Some(partition) = topic.partition(index) else {
-        return refuse(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
-    };
-    if partition.leader != Some(context.node) {
-        return Err(PartitionProduceResponse {
-            current_leader: LeaderIdAndEpoch {
-                leader_id: partition.leader.map_or(-1, |leader| leader.0),
-                leader_epoch: partition.leader_epoch,
-            },
-            ..failed(index, Failure::new(ErrorCode::NOT_LEADER_OR_FOLLOWER))
-        });
-    }
     let in_sync = cluster.in_sync_replicas(partition).len();
-    if acks == -1 && in_sync < topic.config.min_insync_replicas {
-        return refuse(ErrorCode::NOT_ENOUGH_REPLICAS);
+    if acks == -1 && in_sync < config.min_insync_replicas {
+        return Err(ErrorCode::NOT_ENOUGH_REPLICAS.into());
     }
     Ok(())
 }
@@ -172,28 +253,31 @@ fn check_request(
 /// Whether a transactional batch belongs to an open transaction. A partition asks the coordinator once for each.
 fn check_transaction(
     cluster: &mut Cluster,
-    version: i16,
+    context: RequestContext<'_>,
     request: &ProduceRequest,
     topic: &Arc<str>,
-    partition: &ProducePartition,
-) -> Result<(), ErrorCode> {
-    let Some(producer) = transactional_producer(partition) else {
-        return Ok(());
-    };
+    index: i32,
+    batch: &RecordBatch<'_>,
+) -> Result<(), Refusal> {
     let Some(transactional_id) = &request.transactional_id else {
-        return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+        return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED.into());
     };
-    let target = cluster.partition(topic, partition.index);
-    if target.is_some_and(|target| target.log.has_open_transaction(producer)) {
+    check_leader(cluster, context, topic, index)?;
+    let Some(target) = cluster.partition_mut(topic, index) else {
+        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into());
+    };
+    let producer = ProducerIdAndEpoch::new(batch.producer_id(), batch.producer_epoch());
+    if target.log.has_open_transaction(producer) {
         return Ok(());
     }
-    let target = TopicPartition::new(Arc::clone(topic), partition.index);
     let write = TransactionalWrite {
         transactional_id,
         producer,
-        adds: version >= FIRST_VERSION_THAT_ADDS,
-        knows_abortable: version >= FIRST_VERSION_WITH_ABORTABLE,
+        adds: context.version >= FIRST_VERSION_THAT_ADDS,
+        knows_abortable: context.version >= FIRST_VERSION_WITH_ABORTABLE,
     };
+    target.log.start_verification(batch, write.adds)?;
+    let target = TopicPartition::new(Arc::clone(topic), index);
     let checked = cluster.check_transactional_write(
         write,
         |transaction| transaction.partitions.contains(&target),
@@ -201,10 +285,14 @@ fn check_transaction(
             transaction.partitions.insert(target.clone());
         },
     );
-    checked.map_err(|code| match code {
-        // Older clients take it for the end of everything, and this for a reason to try again.
-        ErrorCode::CONCURRENT_TRANSACTIONS if !write.adds => ErrorCode::NOT_ENOUGH_REPLICAS,
-        _ => code,
+    checked.map_err(|code| {
+        let code = match code {
+            // Older clients take it for the end of everything, and this for a reason to try again.
+            ErrorCode::CONCURRENT_TRANSACTIONS if !write.adds => ErrorCode::NOT_ENOUGH_REPLICAS,
+            _ => code,
+        };
+        let text = "the batch is not of an open transaction of its producer";
+        Failure::new(code).message(text).into()
     })
 }
 

@@ -3,7 +3,8 @@
 //! | producer's state | batch | answer |
 //! |---|---|---|
 //! | none | any sequence | append (brokers before 2.5: UNKNOWN_PRODUCER_ID unless it is 0) |
-//! | none | not 0, in a transaction of version 2 (Produce v12) | OUT_OF_ORDER_SEQUENCE_NUMBER |
+//! | none, or a marker alone | not 0, in a transaction of version 2 (Produce v12) | OUT_OF_ORDER_SEQUENCE_NUMBER |
+//! | any | higher than the lowest that is under verification | OUT_OF_ORDER_SEQUENCE_NUMBER |
 //! | same epoch | next sequence | append |
 //! | same epoch | exactly one of the last 5 batches | success, with that batch's offset; nothing is appended |
 //! | same epoch | anything else, older batches too | OUT_OF_ORDER_SEQUENCE_NUMBER |
@@ -13,8 +14,8 @@
 //! | newer epoch in the batch | not 0 | OUT_OF_ORDER_SEQUENCE_NUMBER |
 //!
 //! Differs from Java: the answer to batches that are older than the last 5 can be chosen, because brokers of the 1.0 line
-//! answered DUPLICATE_SEQUENCE_NUMBER, and clients still take that for a success. A batch that is refused because it is of no
-//! open transaction leaves no trace; with Kafka a later one of the same epoch and a higher sequence is out of order then.
+//! answered DUPLICATE_SEQUENCE_NUMBER, and clients still take that for a success. Neither producers nor verifications expire
+//! with time.
 
 use std::collections::VecDeque;
 
@@ -31,8 +32,6 @@ const BATCHES_TO_RETAIN: usize = 5;
 pub(super) struct SequenceRules {
     /// Answer UNKNOWN_PRODUCER_ID when nothing is known of the producer and its sequence is not 0.
     pub(super) unknown_producer_id: bool,
-    /// Answer OUT_OF_ORDER_SEQUENCE_NUMBER then: in transactions of version 2 each epoch begins at 0.
-    pub(super) starts_at_zero: bool,
     /// The answer to a batch that lies wholly before the remembered ones.
     pub(super) stale_duplicate: ErrorCode,
 }
@@ -41,7 +40,6 @@ impl Default for SequenceRules {
     fn default() -> Self {
         Self {
             unknown_producer_id: false,
-            starts_at_zero: false,
             stale_duplicate: ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
         }
     }
@@ -72,19 +70,61 @@ struct Entry {
     batches: VecDeque<BatchMetadata>,
 }
 
+/// What a partition notes of a transactional batch before it asks the coordinator. The note stays if the batch is refused,
+/// and the next batches are checked against it. Java (broker): `VerificationStateEntry`.
+#[derive(Clone, Copy, Debug)]
+struct Verification {
+    epoch: i16,
+    lowest_sequence: i32,
+    /// In transactions of version 2 each epoch begins at 0. The first batch decides it.
+    starts_at_zero: bool,
+}
+
 /// The producers that a partition knows.
 #[derive(Debug, Default)]
-pub(super) struct ProducerStates(HashMap<i64, Entry>);
+pub(super) struct ProducerStates {
+    entries: HashMap<i64, Entry>,
+    verifications: HashMap<i64, Verification>,
+}
 
 impl ProducerStates {
-    /// Forgets all producers, as retention does when their last records are gone.
+    /// Forgets all producers, as a partition does that lost its log.
     pub(super) fn forget(&mut self) {
-        self.0.clear();
+        self.entries.clear();
+        self.verifications.clear();
+    }
+
+    /// Notes a transactional batch whose transaction has to be verified. Java (broker):
+    /// `UnifiedLog.maybeStartTransactionVerification`.
+    pub(super) fn start_verification(
+        &mut self,
+        batch: Sequenced,
+        starts_at_zero: bool,
+    ) -> Result<(), Failure> {
+        self.check_epoch(batch)?;
+        let noted = self.verifications.entry(batch.producer_id);
+        let noted = noted.or_insert(Verification {
+            epoch: batch.epoch,
+            lowest_sequence: batch.first_sequence,
+            starts_at_zero,
+        });
+        if batch.epoch > noted.epoch {
+            noted.epoch = batch.epoch;
+            noted.lowest_sequence = batch.first_sequence;
+        } else if batch.epoch == noted.epoch {
+            noted.lowest_sequence = noted.lowest_sequence.min(batch.first_sequence);
+        }
+        Ok(())
+    }
+
+    /// Forgets the note of a producer that wrote in its transaction, or whose transaction has ended.
+    pub(super) fn end_verification(&mut self, producer_id: i64) {
+        self.verifications.remove(&producer_id);
     }
 
     /// Forgets the producers whose newest batch lies before `offset`.
     pub(super) fn forget_before(&mut self, offset: i64) {
-        self.0.retain(|_, entry| {
+        self.entries.retain(|_, entry| {
             entry
                 .batches
                 .back()
@@ -98,7 +138,13 @@ impl ProducerStates {
         batch: Sequenced,
         rules: SequenceRules,
     ) -> Result<Option<BatchMetadata>, Failure> {
-        let Some(entry) = self.0.get(&batch.producer_id) else {
+        let entry = self.entries.get(&batch.producer_id);
+        if let Some(duplicate) = entry.and_then(|entry| entry.duplicate(batch)) {
+            return Ok(Some(duplicate));
+        }
+        self.check_epoch(batch)?;
+        self.check_verification(batch)?;
+        let Some(entry) = entry else {
             if rules.unknown_producer_id && batch.first_sequence != 0 {
                 return Err(refusal(
                     ErrorCode::UNKNOWN_PRODUCER_ID,
@@ -106,19 +152,8 @@ impl ProducerStates {
                     "no state of it",
                 ));
             }
-            if rules.starts_at_zero && batch.first_sequence != 0 {
-                return Err(refusal(
-                    ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
-                    batch,
-                    "no state of it, and version 2 starts at sequence 0",
-                ));
-            }
             return Ok(None);
         };
-        if batch.epoch < entry.epoch {
-            let known = format!("its epoch is {}", entry.epoch);
-            return Err(refusal(ErrorCode::INVALID_PRODUCER_EPOCH, batch, &known));
-        }
         if batch.epoch > entry.epoch {
             return match batch.first_sequence {
                 0 => Ok(None),
@@ -129,17 +164,47 @@ impl ProducerStates {
                 )),
             };
         }
-        entry.check_sequence(batch, rules)
+        entry.check_sequence(batch, rules).map(|()| None)
+    }
+
+    fn check_epoch(&self, batch: Sequenced) -> Result<(), Failure> {
+        match self.epoch(batch.producer_id) {
+            Some(epoch) if batch.epoch < epoch => {
+                let known = format!("its epoch is {epoch}");
+                Err(refusal(ErrorCode::INVALID_PRODUCER_EPOCH, batch, &known))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_verification(&self, batch: Sequenced) -> Result<(), Failure> {
+        let Some(noted) = self.verifications.get(&batch.producer_id) else {
+            return Ok(());
+        };
+        let entry = self.entries.get(&batch.producer_id);
+        let has_batches = entry.is_some_and(|entry| !entry.batches.is_empty());
+        let code = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+        if noted.starts_at_zero && !has_batches && batch.first_sequence != 0 {
+            let known = "no batch of it, and version 2 starts at sequence 0";
+            return Err(refusal(code, batch, known));
+        }
+        if batch.first_sequence > noted.lowest_sequence {
+            let lowest = noted.lowest_sequence;
+            let known = format!("a batch from sequence {lowest} on came and was not appended");
+            return Err(refusal(code, batch, &known));
+        }
+        Ok(())
     }
 
     /// The epoch that the partition knows of a producer.
     pub(super) fn epoch(&self, producer_id: i64) -> Option<i16> {
-        self.0.get(&producer_id).map(|entry| entry.epoch)
+        self.entries.get(&producer_id).map(|entry| entry.epoch)
     }
 
     /// Remembers the marker at the end of a transaction. One under a newer epoch fences the batches of older ones.
     pub(super) fn append_marker(&mut self, producer_id: i64, epoch: i16) {
-        let entry = self.0.entry(producer_id).or_insert_with(|| Entry {
+        self.end_verification(producer_id);
+        let entry = self.entries.entry(producer_id).or_insert_with(|| Entry {
             epoch,
             batches: VecDeque::new(),
         });
@@ -151,10 +216,13 @@ impl ProducerStates {
 
     /// Remembers a batch that was checked and appended.
     pub(super) fn append(&mut self, batch: Sequenced, base_offset: i64, timestamp: i64) {
-        let entry = self.0.entry(batch.producer_id).or_insert_with(|| Entry {
-            epoch: batch.epoch,
-            batches: VecDeque::with_capacity(BATCHES_TO_RETAIN),
-        });
+        let entry = self
+            .entries
+            .entry(batch.producer_id)
+            .or_insert_with(|| Entry {
+                epoch: batch.epoch,
+                batches: VecDeque::with_capacity(BATCHES_TO_RETAIN),
+            });
         if entry.epoch != batch.epoch {
             entry.epoch = batch.epoch;
             entry.batches.clear();
@@ -172,21 +240,19 @@ impl ProducerStates {
 }
 
 impl Entry {
-    fn check_sequence(
-        &self,
-        batch: Sequenced,
-        rules: SequenceRules,
-    ) -> Result<Option<BatchMetadata>, Failure> {
-        let duplicate = self.batches.iter().find(|known| {
-            known.first_sequence == batch.first_sequence
+    fn duplicate(&self, batch: Sequenced) -> Option<BatchMetadata> {
+        let mut known = self.batches.iter().copied();
+        known.find(|known| {
+            self.epoch == batch.epoch
+                && known.first_sequence == batch.first_sequence
                 && known.last_sequence == batch.last_sequence
-        });
-        if let Some(duplicate) = duplicate {
-            return Ok(Some(*duplicate));
-        }
+        })
+    }
+
+    fn check_sequence(&self, batch: Sequenced, rules: SequenceRules) -> Result<(), Failure> {
         let (Some(oldest), Some(newest)) = (self.batches.front(), self.batches.back()) else {
             return match batch.first_sequence {
-                0 => Ok(None),
+                0 => Ok(()),
                 _ => Err(refusal(
                     ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
                     batch,
@@ -195,7 +261,7 @@ impl Entry {
             };
         };
         if follows(newest.last_sequence, batch.first_sequence) {
-            return Ok(None);
+            return Ok(());
         }
         let code = if is_before(batch.last_sequence, oldest.first_sequence) {
             rules.stale_duplicate
@@ -344,14 +410,35 @@ mod tests {
     // KIP-890.
     #[test]
     fn a_producer_of_version_2_starts_at_0_where_nothing_is_known_of_it() {
-        let rules = SequenceRules {
-            starts_at_zero: true,
-            ..SequenceRules::default()
-        };
-        let states = ProducerStates::default();
-        assert_eq!(states.check(batch(3, 0, 4), rules), Ok(None));
-        let refused = states.check(batch(3, 5, 5), rules).unwrap_err();
-        assert_eq!(refused.code, OUT_OF_ORDER);
+        for (starts_at_zero, expected) in
+            [(true, "OUT_OF_ORDER_SEQUENCE_NUMBER"), (false, "append")]
+        {
+            let mut states = ProducerStates::default();
+            let noted = states.start_verification(batch(3, 5, 5), starts_at_zero);
+            assert_eq!(noted, Ok(()));
+            assert_eq!(answer(&states, 3, 5, 5), expected);
+            assert_eq!(answer(&states, 3, 0, 4), "append");
+        }
+    }
+
+    // KIP-890.
+    #[test]
+    fn a_refused_batch_of_a_transaction_keeps_later_ones_out() {
+        let mut states = states(&[(0, 0, 4)]);
+        states.start_verification(batch(0, 5, 6), false).unwrap();
+        // The coordinator refused 5 and 6.
+        states.start_verification(batch(0, 7, 7), false).unwrap();
+        assert_eq!(answer(&states, 0, 7, 7), "OUT_OF_ORDER_SEQUENCE_NUMBER");
+        assert_eq!(answer(&states, 0, 0, 4), "duplicate of 0");
+        assert_eq!(answer(&states, 0, 5, 6), "append");
+        // A new epoch has its own lowest sequence, an older one is fenced before it is noted.
+        states.append_marker(7, 1);
+        states.start_verification(batch(1, 3, 3), false).unwrap();
+        assert_eq!(answer(&states, 1, 4, 4), "OUT_OF_ORDER_SEQUENCE_NUMBER");
+        assert_eq!(answer(&states, 1, 0, 0), "append");
+        let fenced = states.start_verification(batch(0, 7, 7), false);
+        let fenced = fenced.map_err(|failure| failure.code);
+        assert_eq!(fenced, Err(ErrorCode::INVALID_PRODUCER_EPOCH));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::cluster::Cluster;
 use super::coordinators::CoordinatorType;
 use super::handler::RequestContext;
-use super::topic::Topic;
+use super::topic::{Topic, is_internal};
 use super::transaction_metadata::{Fence, Marker, ProducerIdAndEpoch, TransactionMetadata};
 use crate::common::{NodeId, TopicPartition};
 use crate::protocol::ErrorCode;
@@ -87,6 +87,8 @@ fn add_partitions_codes(
     };
     let refusal = |partition: &TopicPartition| match scripted(partition) {
         Some(failure) if !failure.is_after_append => Some(failure.code),
+        // No client may write there.
+        _ if is_internal(partition.topic()) => Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED),
         _ => {
             let known = cluster.partition(partition.topic(), partition.partition());
             let is_unknown = known.is_none();
@@ -191,6 +193,9 @@ impl Cluster {
         id: &Arc<str>,
         node: NodeId,
     ) -> Result<&mut TransactionMetadata, ErrorCode> {
+        if id.is_empty() {
+            return Err(ErrorCode::INVALID_REQUEST);
+        }
         self.check_coordinator(CoordinatorType::Transaction, id, node)?;
         let known = self.transactions.get_mut(id);
         known.ok_or(ErrorCode::INVALID_PRODUCER_ID_MAPPING)
@@ -226,6 +231,9 @@ impl Cluster {
         is_added: impl FnOnce(&TransactionMetadata) -> bool,
         add: impl FnOnce(&mut TransactionMetadata),
     ) -> Result<(), ErrorCode> {
+        if write.transactional_id.is_empty() {
+            return Err(ErrorCode::INVALID_REQUEST);
+        }
         let known = self.transactions.get_mut(write.transactional_id);
         let transaction = known.ok_or(ErrorCode::INVALID_PRODUCER_ID_MAPPING)?;
         let checked = if write.adds {

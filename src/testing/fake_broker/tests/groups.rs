@@ -93,6 +93,76 @@ fn one_unknown_partition_fails_alone() {
     assert_eq!(committed_offsets(&broker, "g"), [(0, 5)]);
 }
 
+#[test]
+fn metadata_above_the_limit_is_refused_for_its_partition_alone() {
+    let broker = FakeBroker::builder()
+        .topic("t", 2)
+        .offset_metadata_max_bytes(5)
+        .start()
+        .unwrap();
+    let mut producer = TransactionalClient::start(&broker, "x", true);
+    // The limit counts UTF-16 units: both have more than five bytes.
+    for (metadata, code) in [
+        ("\u{20ac}\u{1f600}\u{1f600}", ErrorCode::NONE),
+        (
+            "\u{1f600}\u{1f600}\u{1f600}",
+            ErrorCode::OFFSET_METADATA_TOO_LARGE,
+        ),
+    ] {
+        let mut request = producer.offsets("g", &[(0, 5), (1, 6)]);
+        request.topics[0].partitions[0].committed_metadata = Some(Arc::from(metadata));
+        let codes = producer.commit_offsets(5, request);
+        assert_eq!(codes, [code, ErrorCode::NONE], "{metadata}");
+    }
+    let broker = transactional_broker(2);
+    let mut producer = TransactionalClient::start(&broker, "x", true);
+    for (length, code) in [
+        (4096, ErrorCode::NONE),
+        (4097, ErrorCode::OFFSET_METADATA_TOO_LARGE),
+    ] {
+        let mut request = producer.offsets("g", &[(0, 5)]);
+        let metadata = "m".repeat(length);
+        request.topics[0].partitions[0].committed_metadata = Some(Arc::from(metadata));
+        assert_eq!(producer.commit_offsets(5, request), [code], "{length}");
+    }
+}
+
+#[test]
+fn unknown_partitions_are_refused_before_the_coordinator_hears_of_them() {
+    let broker = transactional_broker(2);
+    let mut stranger = TransactionalClient::start(&broker, "x", true);
+    stranger.id = Arc::from("nobody");
+    let mut codes = |offsets: &[_]| {
+        let request = stranger.offsets("g", offsets);
+        stranger.commit_offsets(5, request)
+    };
+    let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    let no_producer = ErrorCode::INVALID_PRODUCER_ID_MAPPING;
+    assert_eq!(codes(&[(9, 5)]), [unknown]);
+    assert_eq!(codes(&[(9, 5), (0, 5)]), [unknown, no_producer]);
+    // Nothing is added to a transaction for them.
+    let mut producer = TransactionalClient::start(&broker, "y", true);
+    let request = producer.offsets("g", &[(9, 5)]);
+    assert_eq!(producer.commit_offsets(5, request), [unknown]);
+    let transaction = broker.transaction("y").unwrap();
+    assert_eq!(transaction.groups, Vec::<String>::new());
+}
+
+#[test]
+fn the_transaction_is_checked_before_the_members_of_the_group() {
+    let broker = transactional_broker(2);
+    let mut producer = TransactionalClient::start(&broker, "x", true);
+    broker.join_group("g", "m", None);
+    let mut request = producer.offsets("g", &[(0, 5)]);
+    request.generation_id_or_member_epoch = 7;
+    request.member_id = Arc::from("m");
+    let codes = producer.commit_offsets(4, request.clone());
+    assert_eq!(codes, [ErrorCode::TRANSACTION_ABORTABLE]);
+    let codes = producer.commit_offsets(5, request);
+    assert_eq!(codes, [ErrorCode::ILLEGAL_GENERATION]);
+    assert_eq!(broker.transaction("x").unwrap().groups, ["g"]);
+}
+
 // KIP-447.
 #[test]
 fn a_consumer_that_lost_its_place_commits_nothing() {

@@ -87,12 +87,13 @@ fn topics_are_created_on_demand_where_both_sides_allow_it() {
         response.topics[1].error_code,
         ErrorCode::INVALID_TOPIC_EXCEPTION
     );
+    assert_eq!(broker.topic_id("new"), None);
     let response = ask(&mut client, 9, by_name(&["new", "a/b"]));
+    let codes: Vec<_> = response.topics.iter().map(|t| t.error_code).collect();
+    let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    assert_eq!(codes, [unknown, ErrorCode::INVALID_TOPIC_EXCEPTION]);
+    let response = ask(&mut client, 9, by_name(&["new"]));
     assert_eq!(response.topics[0].partitions.len(), 4);
-    assert_eq!(
-        response.topics[1].error_code,
-        ErrorCode::INVALID_TOPIC_EXCEPTION
-    );
 
     let broker = FakeBroker::builder()
         .auto_create_topics(false)
@@ -103,6 +104,71 @@ fn topics_are_created_on_demand_where_both_sides_allow_it() {
         response.topics[0].error_code,
         ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
     );
+}
+
+#[test]
+fn the_leader_of_a_topic_created_on_demand_refuses_the_first_batch() {
+    let broker = FakeBroker::builder().nodes(2).start().unwrap();
+    let mut clients = [1, 2].map(|node| Client::connect(&broker, node));
+    ask(&mut clients[0], 9, by_name(&["new"]));
+    let response = ask(&mut clients[0], 9, by_name(&["new"]));
+    assert_eq!(response.topics[0].partitions[0].leader_id, 1);
+    let mut codes = |node: usize| clients[node - 1].produce_code("new", 0, plain(&["a"]));
+    let not_leader = ErrorCode::NOT_LEADER_OR_FOLLOWER;
+    let codes = [2, 1, 1, 1].map(&mut codes);
+    assert_eq!(
+        codes,
+        [not_leader, not_leader, ErrorCode::NONE, ErrorCode::NONE]
+    );
+    assert_eq!(broker.record_count("new"), 2);
+}
+
+#[test]
+fn a_topic_is_created_at_once_where_the_builder_says_so() {
+    let broker = FakeBroker::builder()
+        .instant_auto_creation(true)
+        .start()
+        .unwrap();
+    let mut client = Client::connect(&broker, 1);
+    let response = ask(&mut client, 9, by_name(&["new"]));
+    assert_eq!(response.topics[0].partitions[0].leader_id, 1);
+    let code = client.produce_code("new", 0, plain(&["a"]));
+    assert_eq!(code, ErrorCode::NONE);
+}
+
+// Java (broker): the controller refuses the name, and Metadata does not say so.
+#[test]
+fn a_topic_whose_name_collides_is_not_created() {
+    for is_instant in [false, true] {
+        let broker = FakeBroker::builder()
+            .topic("coll.a", 1)
+            .instant_auto_creation(is_instant)
+            .start()
+            .unwrap();
+        let mut client = Client::connect(&broker, 1);
+        for _ in 0..2 {
+            let response = ask(&mut client, 9, by_name(&["coll_a"]));
+            let code = response.topics[0].error_code;
+            assert_eq!(code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        }
+        let error = broker.create_topic("coll_a", TopicConfig::new(1));
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("INVALID_TOPIC_EXCEPTION"), "{text}");
+    }
+}
+
+#[test]
+fn internal_topics_are_marked() {
+    let broker = FakeBroker::builder()
+        .topic("__consumer_offsets", 1)
+        .topic("t", 1)
+        .start()
+        .unwrap();
+    let mut client = Client::connect(&broker, 1);
+    let names = ["__consumer_offsets", "__transaction_state", "t"];
+    let response = ask(&mut client, 9, by_name(&names));
+    let internal: Vec<_> = response.topics.iter().map(|t| t.is_internal).collect();
+    assert_eq!(internal, [true, true, false]);
 }
 
 #[test]

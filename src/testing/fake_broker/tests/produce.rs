@@ -3,6 +3,7 @@
 use super::*;
 use crate::protocol::messages::LeaderIdAndEpoch;
 use crate::testing::{Api, TopicConfig};
+use crate::utils::{SystemTime, Time};
 
 fn one_node() -> (FakeBroker, Client) {
     let broker = FakeBroker::builder().topic("t", 2).start().unwrap();
@@ -180,10 +181,130 @@ fn refuses_batches_that_no_producer_makes() {
     assert_refused(&cases, ErrorCode::INVALID_RECORD);
 }
 
+/// A batch of records with these timestamps, and with or without keys.
+fn timed(timestamps: &[i64], key: Option<&[u8]>) -> Vec<u8> {
+    let compression = Compression::new(CompressionType::None, None).unwrap();
+    let mut builder = MemoryRecordsBuilder::new(Vec::new(), &compression, 1 << 20, 1.0);
+    for timestamp in timestamps {
+        let appended = builder.append(*timestamp, key, Some(b"v"), &Headers::new());
+        appended.unwrap();
+    }
+    builder.close(ProducerState::NONE).unwrap().bytes.to_vec()
+}
+
+/// The code of a response, and the records that it blames.
+fn blamed(client: &mut Client, topic: &str, batch: Vec<u8>) -> (ErrorCode, Vec<i32>) {
+    let response = client.produce(topic, 0, batch);
+    let errors = response.record_errors.iter();
+    assert!(
+        errors
+            .clone()
+            .all(|error| error.batch_index_error_message.is_some())
+    );
+    let indices = errors.map(|error| error.batch_index).collect();
+    (response.error_code, indices)
+}
+
+// Java (broker): LogValidatorTest.testInvalidCreateTimeNonCompressedV2 and its neighbors.
 #[test]
-fn refuses_timestamps_of_the_brokers_type() {
-    let batch = patched(plain(&["a", "b"]), 22, &[0x08]);
-    assert_refused(&[("LogAppendTime", batch)], ErrorCode::INVALID_TIMESTAMP);
+fn refuses_timestamps_outside_of_the_topics_range() {
+    const HOUR_MS: i64 = 3_600_000;
+    let ranged = TopicConfig::new(1)
+        .message_timestamp_before_max_ms(2 * HOUR_MS)
+        .message_timestamp_after_max_ms(HOUR_MS / 2);
+    let broker = FakeBroker::builder()
+        .topic("default", 1)
+        .topic_with("ranged", ranged)
+        .topic_with("appended", TopicConfig::new(1).log_append_time())
+        .start()
+        .unwrap();
+    let mut client = Client::connect(&broker, 1);
+    let now = SystemTime.unix_millis();
+    let wrong = |indices: &[i32]| (ErrorCode::INVALID_TIMESTAMP, indices.to_vec());
+    let right = (ErrorCode::NONE, Vec::new());
+    let ahead = now + HOUR_MS + HOUR_MS / 2;
+    let table: &[(&[i64], _, _)] = &[
+        (&[now], right.clone(), right.clone()),
+        (&[now - HOUR_MS], right.clone(), right.clone()),
+        // A record without a timestamp.
+        (&[-1], right.clone(), right.clone()),
+        (&[0], right.clone(), wrong(&[0])),
+        (&[now + HOUR_MS - HOUR_MS / 4], right.clone(), wrong(&[0])),
+        (&[ahead], wrong(&[0]), wrong(&[0])),
+        (&[now * 1000], wrong(&[0]), wrong(&[0])),
+        (&[i64::MAX], wrong(&[0]), wrong(&[0])),
+        (
+            &[now, ahead, 0, i64::MAX],
+            wrong(&[1, 3]),
+            wrong(&[1, 2, 3]),
+        ),
+    ];
+    for (timestamps, by_default, in_range) in table {
+        let batch = || timed(timestamps, None);
+        let default = blamed(&mut client, "default", batch());
+        assert_eq!(&default, by_default, "{timestamps:?}");
+        let ranged = blamed(&mut client, "ranged", batch());
+        assert_eq!(&ranged, in_range, "{timestamps:?}");
+        let appended = blamed(&mut client, "appended", batch());
+        assert_eq!(appended, right, "{timestamps:?}");
+    }
+    assert_eq!(broker.record_count("default"), 5);
+}
+
+#[test]
+fn a_wrong_timestamp_decides_the_code_of_a_batch_with_other_faults() {
+    let broker = FakeBroker::builder()
+        .topic_with("compacted", TopicConfig::new(1).compacted())
+        .start()
+        .unwrap();
+    let mut client = Client::connect(&broker, 1);
+    let keyless = timed(&[0, i64::MAX], None);
+    let no_keys = (ErrorCode::INVALID_RECORD, vec![0, 1]);
+    assert_eq!(blamed(&mut client, "compacted", keyless), no_keys);
+
+    let compression = Compression::new(CompressionType::None, None).unwrap();
+    let mut builder = MemoryRecordsBuilder::new(Vec::new(), &compression, 1 << 20, 1.0);
+    for (timestamp, key) in [(0, None), (0, Some(&b"k"[..])), (i64::MAX, Some(b"k"))] {
+        let appended = builder.append(timestamp, key, None, &Headers::new());
+        appended.unwrap();
+    }
+    let mixed = builder.close(ProducerState::NONE).unwrap().bytes.to_vec();
+    let both = (ErrorCode::INVALID_TIMESTAMP, vec![0, 2]);
+    assert_eq!(blamed(&mut client, "compacted", mixed), both);
+}
+
+/// Kafka writes its own type over the producer's, except where it would keep the broker's.
+#[test]
+fn refuses_timestamps_of_the_brokers_type_where_the_broker_sets_them() {
+    let broker = FakeBroker::builder()
+        .topic("created", 1)
+        .topic_with("appended", TopicConfig::new(1).log_append_time())
+        .start()
+        .unwrap();
+    let mut client = Client::connect(&broker, 1);
+    let batch = || patched(timed(&[0, 0], None), 22, &[0x08]);
+    let refused = (ErrorCode::INVALID_TIMESTAMP, vec![0, 1]);
+    assert_eq!(blamed(&mut client, "appended", batch()), refused);
+    let taken = (ErrorCode::NONE, Vec::new());
+    assert_eq!(blamed(&mut client, "created", batch()), taken);
+    // All its records have the time of the batch.
+    let ahead = patched(timed(&[0, i64::MAX], None), 22, &[0x08]);
+    assert_eq!(blamed(&mut client, "created", ahead), refused);
+}
+
+#[test]
+fn internal_topics_take_no_records() {
+    let broker = FakeBroker::builder()
+        .topic("__consumer_offsets", 1)
+        .topic("__transaction_state", 1)
+        .start()
+        .unwrap();
+    let mut client = Client::connect(&broker, 1);
+    for topic in ["__consumer_offsets", "__transaction_state"] {
+        let code = client.produce_code(topic, 0, plain(&["a"]));
+        assert_eq!(code, ErrorCode::INVALID_TOPIC_EXCEPTION, "{topic}");
+        assert_eq!(broker.record_count(topic), 0);
+    }
 }
 
 #[test]
@@ -195,8 +316,13 @@ fn refuses_batches_of_transactions_without_a_transactional_id() {
         is_transactional: true,
     };
     let batch = batch(state, &["a"]);
-    let code = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-    assert_refused(&[("transactional", batch)], code);
+    let (broker, mut client) = one_node();
+    // A broker checks it before it looks for the partition.
+    for partition in [0, 9] {
+        let code = client.produce_code("t", partition, batch.clone());
+        assert_eq!(code, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    }
+    assert_eq!(broker.log_end_offset("t", 0), 0);
 }
 
 #[test]

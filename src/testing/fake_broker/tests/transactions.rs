@@ -410,3 +410,50 @@ fn a_cluster_changes_its_transaction_version_under_a_producer() {
     assert_eq!(producer.end(true), ErrorCode::NONE);
     assert_eq!(committed(&broker), ["a", "b", "c", "d", "e"]);
 }
+
+#[test]
+fn an_empty_transactional_id_is_an_invalid_request() {
+    let broker = transactional_broker(2);
+    let mut producer = TransactionalClient::start(&broker, "x", true);
+    producer.id = Arc::from("");
+    let invalid = ErrorCode::INVALID_REQUEST;
+    assert_eq!(producer.init(), invalid);
+    assert_eq!(producer.add_partitions(3, "t", &[0]), [invalid]);
+    assert_eq!(producer.add_offsets(3, "g"), invalid);
+    let request = producer.offsets("g", &[(0, 5)]);
+    assert_eq!(producer.commit_offsets(5, request), [invalid]);
+    assert_eq!(producer.produce_at(11, 0, "a"), invalid);
+    assert_eq!(producer.produce_at(12, 0, "a"), invalid);
+    assert_eq!(producer.end(true), invalid);
+}
+
+#[test]
+fn no_internal_topic_can_be_added() {
+    let broker = FakeBroker::builder()
+        .topic("__consumer_offsets", 1)
+        .start()
+        .unwrap();
+    let mut producer = TransactionalClient::start(&broker, "x", false);
+    let codes = producer.add_partitions(3, "__consumer_offsets", &[0]);
+    assert_eq!(codes, [ErrorCode::TOPIC_AUTHORIZATION_FAILED]);
+}
+
+/// The next batch is checked against what the partition noted of the refused one.
+#[test]
+fn a_batch_behind_a_refused_one_is_out_of_order() {
+    let broker = transactional_broker(1);
+    let mut producer = TransactionalClient::start(&broker, "x", false);
+    let refused = ErrorCode::TRANSACTION_ABORTABLE;
+    assert_eq!(
+        producer.produce_at(11, 0, "not in the transaction"),
+        refused
+    );
+    assert_eq!(producer.add_partitions(3, "t", &[0]), [ErrorCode::NONE]);
+    producer.sequence = 1;
+    let out_of_order = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+    assert_eq!(producer.produce_at(11, 0, "too early"), out_of_order);
+    producer.sequence = 0;
+    assert_eq!(producer.produce_at(11, 0, "first"), ErrorCode::NONE);
+    assert_eq!(committed(&broker), Vec::<String>::new());
+    assert_eq!(broker.record_count("t"), 1);
+}
