@@ -17,6 +17,7 @@
 //! | transactions: all or nothing, in both versions, one producer for each id | `transactions.rs`, `transactions/` |
 //! | the same while nodes and the client are killed | `transactions_under_faults.rs` |
 //! | transactional requests of every version, at Kafka and at the test broker | `transaction_apis.rs` |
+//! | timestamps, topics, ids and metadata of offsets, at Kafka and at the test broker | `broker_checks.rs` |
 //! | Kafka 2.8 | `legacy.rs` |
 //! | the examples | `examples.rs` |
 
@@ -30,6 +31,7 @@
     reason = "a test harness: what goes wrong here is to fail the test, and real brokers run on the real clock"
 )]
 
+mod broker_checks;
 mod examples;
 mod faults;
 mod harness;

@@ -9,12 +9,19 @@ use kafka_producer::ErrorCode;
 use kafka_producer::testing::FakeBroker;
 
 use crate::harness::{
-    Answer, Identity, KafkaCluster, NOBODY, RawProducer, upgrade_feature, wait_until,
+    Answer, Identity, KafkaCluster, NOBODY, RawOffset, RawProducer, upgrade_feature, wait_until,
 };
 use crate::kafka_or_skip;
 
 const TOPIC: &str = "t";
 const GROUP: &str = "readers";
+const OFFSET: RawOffset<'_> = RawOffset {
+    group: GROUP,
+    topic: TOPIC,
+    partition: 0,
+    offset: 7,
+    metadata: None,
+};
 /// A transaction that is to be ended by hand.
 const LONG: Duration = Duration::from_secs(60);
 /// A transaction that Kafka is to abort, but not before all is in it.
@@ -235,7 +242,7 @@ impl<'a> Asking<'a> {
             "add-unknown" => producer.add_partitions(version, identity, (TOPIC, &[9])),
             "add-both" => producer.add_partitions(version, identity, (TOPIC, &[0, 9])),
             "offsets" => producer.add_offsets(version, identity, GROUP),
-            "offset" => producer.commit_offset(version, identity, (GROUP, TOPIC)),
+            "offset" => producer.commit_offset(version, identity, OFFSET),
             "produce" => producer.produce(version, identity, (TOPIC, sequence)),
             "commit" => producer.end(version, identity, true),
             "abort" => producer.end(version, identity, false),

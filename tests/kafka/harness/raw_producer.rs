@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::raw_batch::RawBatch;
 use super::wait_until;
 use super::wire::{Api, Body, Cursor, exchange};
 
@@ -34,11 +35,32 @@ pub(crate) const NOBODY: Identity = Identity {
 /// The error code, and the identity that some answers have.
 pub(crate) type Answer = (i16, Option<Identity>);
 
+/// What a broker says of one batch of a Produce request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Produced {
+    pub(crate) code: i16,
+    pub(crate) base_offset: i64,
+    pub(crate) log_append_time_ms: i64,
+    /// The places in the batch of the records that are to blame; empty before version 8.
+    pub(crate) record_errors: Vec<i32>,
+}
+
+/// An offset for a group, as TxnOffsetCommit writes it.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct RawOffset<'a> {
+    pub(crate) group: &'a str,
+    pub(crate) topic: &'a str,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) metadata: Option<&'a str>,
+}
+
 /// Asks the only node of a cluster.
 #[derive(Debug)]
 pub(crate) struct RawProducer {
     address: SocketAddr,
-    transactional_id: String,
+    /// `None` for a producer without transactions.
+    transactional_id: Option<String>,
 }
 
 impl RawProducer {
@@ -46,29 +68,42 @@ impl RawProducer {
     pub(crate) fn new(address: SocketAddr, transactional_id: &str) -> Self {
         let producer = Self {
             address,
-            transactional_id: transactional_id.to_owned(),
+            transactional_id: Some(transactional_id.to_owned()),
         };
         const COORDINATOR_TYPES: [i8; 2] = [0, 1];
         for kind in COORDINATOR_TYPES {
             wait_until("coordinator", ANSWER_LIMIT, || {
-                let mut request = Request::new(FIND_COORDINATOR, 1);
-                request.string(transactional_id);
-                request.body.i8(kind);
-                let code = producer.ask(&request, |answer| {
-                    answer.body.i32()?;
-                    answer.body.i16()
-                });
+                let code = producer.find_coordinator(kind, transactional_id);
                 (code == 0).then_some(())
             });
         }
         producer
     }
 
+    /// A producer without a transactional id.
+    pub(crate) fn idempotent(address: SocketAddr) -> Self {
+        Self {
+            address,
+            transactional_id: None,
+        }
+    }
+
+    /// FindCoordinator v1 of a group, which is kind 0, or of a transactional id, which is 1.
+    pub(crate) fn find_coordinator(&self, kind: i8, key: &str) -> i16 {
+        let mut request = Request::new(FIND_COORDINATOR, 1);
+        request.string(key);
+        request.body.i8(kind);
+        self.ask(&request, |answer| {
+            answer.body.i32()?;
+            answer.body.i16()
+        })
+    }
+
     /// The same node, asked in the name of another id.
     pub(crate) fn named(&self, transactional_id: &str) -> Self {
         Self {
             address: self.address,
-            transactional_id: transactional_id.to_owned(),
+            transactional_id: Some(transactional_id.to_owned()),
         }
     }
 
@@ -80,7 +115,7 @@ impl RawProducer {
         transaction_timeout: Duration,
     ) -> Answer {
         let mut request = Request::new(INIT_PRODUCER_ID, version);
-        request.string(&self.transactional_id);
+        request.nullable_string(self.transactional_id.as_deref());
         request.body.i32(transaction_timeout.as_millis() as i32);
         if version >= 3 {
             request.body.i64(current.producer_id).i16(current.epoch);
@@ -130,26 +165,25 @@ impl RawProducer {
         &self,
         version: i16,
         identity: Identity,
-        (group, topic): (&str, &str),
+        offset: RawOffset<'_>,
     ) -> Answer {
         let mut request = Request::new(TXN_OFFSET_COMMIT, version);
-        request.string(&self.transactional_id);
-        request.string(group);
+        request.nullable_string(self.transactional_id.as_deref());
+        request.string(offset.group);
         request.body.i64(identity.producer_id).i16(identity.epoch);
         if version >= 3 {
             request.body.i32(-1);
             request.string("");
-            request.null();
+            request.nullable_string(None);
         }
-        request.array(&[topic], |request, topic| {
+        request.array(&[offset.topic], |request, topic| {
             request.string(topic);
-            request.array(&[0], |request, partition| {
-                const OFFSET: i64 = 7;
-                request.body.i32(*partition).i64(OFFSET);
+            request.array(&[offset.partition], |request, partition| {
+                request.body.i32(*partition).i64(offset.offset);
                 if version >= 2 {
                     request.body.i32(-1);
                 }
-                request.null();
+                request.nullable_string(offset.metadata);
                 request.tags();
             });
             request.tags();
@@ -185,22 +219,32 @@ impl RawProducer {
         identity: Identity,
         (topic, sequence): (&str, i32),
     ) -> Answer {
+        let batch = RawBatch::transactional(identity, sequence);
+        let produced = self.send(version, -1, &[(topic, 0, &batch)]);
+        (produced[0].code, None)
+    }
+
+    /// Produce of batches, each with its topic and partition. No two may be for one topic.
+    pub(crate) fn send(
+        &self,
+        version: i16,
+        acks: i16,
+        batches: &[(&str, i32, &RawBatch)],
+    ) -> Vec<Produced> {
         let mut request = Request::new(PRODUCE, version);
-        request.string(&self.transactional_id);
-        request.body.i16(-1).i32(REQUEST_TIMEOUT_MS);
-        request.array(&[topic], |request, topic| {
+        request.nullable_string(self.transactional_id.as_deref());
+        request.body.i16(acks).i32(REQUEST_TIMEOUT_MS);
+        request.array(batches, |request, (topic, partition, batch)| {
             request.string(topic);
-            request.array(&[0], |request, partition| {
-                request.body.i32(*partition);
-                request.bytes(&batch(identity, sequence));
+            request.array(&[partition], |request, partition| {
+                request.body.i32(**partition);
+                request.bytes(&batch.to_bytes());
                 request.tags();
             });
             request.tags();
         });
         request.tags();
-        self.ask(&request, |answer| {
-            Some((answer.first_partition_code()?, None))
-        })
+        self.ask(&request, |answer| answer.produced(version))
     }
 
     /// Waits until no transaction of this id is under way, decided or not: `CompleteAbort`. The test
@@ -224,7 +268,9 @@ impl RawProducer {
     /// The error code and the state.
     fn describe(&self) -> (i16, String) {
         let mut request = Request::new(DESCRIBE_TRANSACTIONS, 0);
-        request.array(&[&*self.transactional_id], |request, id| request.string(id));
+        request.array(self.transactional_id.as_slice(), |request, id| {
+            request.string(id);
+        });
         request.tags();
         self.ask(&request, |answer| {
             answer.body.i32()?;
@@ -238,7 +284,7 @@ impl RawProducer {
     /// What three of the APIs begin with.
     fn request(&self, key: i16, version: i16, identity: Identity) -> Request {
         let mut request = Request::new(key, version);
-        request.string(&self.transactional_id);
+        request.nullable_string(self.transactional_id.as_deref());
         request.body.i64(identity.producer_id).i16(identity.epoch);
         request
     }
@@ -286,24 +332,25 @@ impl Request {
         }
     }
 
-    /// A string that is null.
-    fn null(&mut self) {
-        if self.api.flexible {
-            self.body.i8(0);
-        } else {
-            self.body.i16(-1);
+    fn nullable_string(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.string(text),
+            None if self.api.flexible => {
+                self.body.i8(0);
+            }
+            None => {
+                self.body.i16(-1);
+            }
         }
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        let write = |body: &mut Body, byte: &u8| {
-            body.i8(*byte as i8);
-        };
         if self.api.flexible {
-            self.body.compact_array(bytes, write);
+            self.body.compact_length(bytes.len());
         } else {
-            self.body.array(bytes, write);
+            self.body.i32(bytes.len() as i32);
         }
+        self.body.bytes(bytes);
     }
 
     fn array<T>(&mut self, items: &[T], mut write: impl FnMut(&mut Self, &T)) {
@@ -346,43 +393,79 @@ impl Response<'_> {
 
     /// Of an array of topics with arrays of partitions.
     fn first_partition_code(&mut self) -> Option<i16> {
-        if self.flexible {
-            self.body.unsigned_varint()?;
-            self.body.compact_string()?;
-            self.body.unsigned_varint()?;
-        } else {
-            self.body.i32()?;
-            self.body.string()?;
-            self.body.i32()?;
-        }
+        self.count()?;
+        self.text()?;
+        self.count()?;
         self.body.i32()?;
         self.body.i16()
     }
-}
 
-/// A transactional record batch of format 2 with one record.
-fn batch(identity: Identity, sequence: i32) -> Vec<u8> {
-    const IS_TRANSACTIONAL: i16 = 1 << 4;
-    /// Its length, attributes, timestamp and offset deltas, no key, a value of one byte, no headers:
-    /// each a varint of one byte.
-    const RECORD: [i8; 8] = [14, 0, 0, 0, 1, 2, b'v' as i8, 0];
-    let timestamp_ms = 1_700_000_000_000;
-    let mut checked = Body::new();
-    checked.i16(IS_TRANSACTIONAL).i32(0);
-    checked.i64(timestamp_ms).i64(timestamp_ms);
-    checked.i64(identity.producer_id).i16(identity.epoch);
-    checked.i32(sequence).i32(1);
-    for byte in RECORD {
-        checked.i8(byte);
+    /// One item for each batch of the request, in the order of the answer.
+    fn produced(&mut self, version: i16) -> Option<Vec<Produced>> {
+        let topics = self.array(|answer| {
+            answer.text()?;
+            let partitions = answer.array(|answer| answer.produced_partition(version))?;
+            answer.tags()?;
+            Some(partitions)
+        })?;
+        Some(topics.into_iter().flatten().collect())
     }
-    let checked = checked.into_bytes();
-    let mut batch = Body::new();
-    let (base_offset, leader_epoch, magic) = (0, -1, 2);
-    // What follows the length: leader epoch, magic, checksum.
-    batch.i64(base_offset).i32(checked.len() as i32 + 9);
-    batch.i32(leader_epoch).i8(magic);
-    batch.i32(crc32c::crc32c(&checked) as i32);
-    let mut batch = batch.into_bytes();
-    batch.extend(checked);
-    batch
+
+    fn produced_partition(&mut self, version: i16) -> Option<Produced> {
+        self.body.i32()?;
+        let mut produced = Produced {
+            code: self.body.i16()?,
+            base_offset: self.body.i64()?,
+            log_append_time_ms: self.body.i64()?,
+            record_errors: Vec::new(),
+        };
+        if version >= 5 {
+            let _log_start_offset = self.body.i64()?;
+        }
+        if version >= 8 {
+            produced.record_errors = self.array(|answer| {
+                let index = answer.body.i32()?;
+                answer.text()?;
+                answer.tags()?;
+                Some(index)
+            })?;
+            let _error_message = self.text()?;
+        }
+        self.tags()?;
+        Some(produced)
+    }
+
+    fn array<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let count = self.count()?;
+        (0..count).map(|_| item(self)).collect()
+    }
+
+    fn count(&mut self) -> Option<usize> {
+        if self.flexible {
+            return Some(self.body.unsigned_varint()?.saturating_sub(1));
+        }
+        self.body
+            .i32()
+            .map(|count| usize::try_from(count).unwrap_or(0))
+    }
+
+    fn text(&mut self) -> Option<String> {
+        if self.flexible {
+            self.body.compact_string()
+        } else {
+            self.body.string()
+        }
+    }
+
+    /// Passes over tagged fields.
+    fn tags(&mut self) -> Option<()> {
+        if self.flexible {
+            for _ in 0..self.body.unsigned_varint()? {
+                self.body.unsigned_varint()?;
+                let size = self.body.unsigned_varint()?;
+                self.body.bytes(size)?;
+            }
+        }
+        Some(())
+    }
 }

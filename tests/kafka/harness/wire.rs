@@ -94,10 +94,28 @@ impl Body {
         items.iter().for_each(|item| write(self, item));
     }
 
-    /// Lengths of compact types are one more than they say, and for ours one byte is enough.
+    /// Writes the length of a compact type, which is one more than it says.
     pub(super) fn compact_length(&mut self, length: usize) {
-        assert!(length < 127, "a length that needs a second byte");
-        self.0.push(length as u8 + 1);
+        self.unsigned_varint(length as u64 + 1);
+    }
+
+    /// Writes seven bits to a byte, the lowest first.
+    pub(super) fn unsigned_varint(&mut self, value: u64) {
+        let mut rest = value;
+        while rest > 0x7f {
+            self.0.push((rest & 0x7f) as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.0.push(rest as u8);
+    }
+
+    /// Writes a signed number with its sign in the lowest bit.
+    pub(super) fn varint(&mut self, value: i64) {
+        self.unsigned_varint(((value << 1) ^ (value >> 63)) as u64);
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
     }
 
     pub(super) fn compact_string(&mut self, text: &str) {
@@ -122,7 +140,13 @@ impl Body {
 /// An answer, in reading; `None` where it is too short.
 pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
+    pub(super) fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (bytes, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
@@ -146,8 +170,7 @@ impl Cursor<'_> {
     }
 
     fn text(&mut self, length: usize) -> Option<String> {
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
+        let text = self.bytes(length)?;
         Some(String::from_utf8_lossy(text).into_owned())
     }
 
