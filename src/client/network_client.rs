@@ -258,17 +258,10 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         }
         let metadata_timeout = self.maybe_update_metadata(now);
         let timeout = self.poll_timeout(timeout.min(metadata_timeout), now);
-        if let Err(error) = self.connections.selector.poll(timeout) {
-            log::error!("the wait for the network failed: {error}");
-        }
-
-        let now = self.time.now();
         let mut responses = Vec::new();
-        self.handle_completed_sends(&mut responses);
-        self.handle_completed_receives(&mut responses, now);
-        self.replace_connections_of_moved_nodes(&mut responses, now);
-        self.handle_disconnections(&mut responses, now);
-        self.handle_connections();
+        self.poll_selector(timeout, &mut responses);
+        let now = self.time.now();
+        self.read_before_timeouts(&mut responses, now);
         self.handle_resolved_hosts(now);
         self.initiate_api_versions_requests(&mut responses, now);
         self.handle_timed_out_connections(&mut responses, now);

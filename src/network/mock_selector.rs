@@ -37,6 +37,8 @@ struct State {
     connects: Vec<(NodeId, SocketAddr)>,
     closed: Vec<NodeId>,
     last_timeout: Option<Duration>,
+    /// The next poll ends so much later, without a look at the connections.
+    suspension: Option<Duration>,
 
     completed_sends: Vec<NodeId>,
     completed_receives: Vec<NetworkReceive>,
@@ -100,6 +102,11 @@ impl MockSelector {
         self.state.lock().arriving.push_back(receive);
     }
 
+    /// The process is stopped during the next poll, and a signal ends that poll.
+    pub(crate) fn suspend(&self, duration: Duration) {
+        self.state.lock().suspension = Some(duration);
+    }
+
     /// The sends that were completed since this was last asked.
     pub(crate) fn take_sent(&self) -> Vec<NetworkSend> {
         std::mem::take(&mut self.state.lock().sent)
@@ -115,6 +122,7 @@ impl MockSelector {
         std::mem::take(&mut self.state.lock().closed)
     }
 
+    /// Returns the timeout of the last poll that was allowed to wait.
     pub(crate) fn last_poll_timeout(&self) -> Option<Duration> {
         self.state.lock().last_timeout
     }
@@ -229,8 +237,14 @@ impl Selectable for MockSelector {
     fn poll(&mut self, timeout: Duration) -> io::Result<()> {
         let mut state = self.state.lock();
         self.waker.acknowledge();
-        state.last_timeout = Some(timeout);
+        if !timeout.is_zero() {
+            state.last_timeout = Some(timeout);
+        }
         state.clear();
+        if let Some(late) = state.suspension.take() {
+            self.time.advance(late);
+            return Ok(());
+        }
         state.complete_connects();
         state.complete_sends();
         state.complete_receives();

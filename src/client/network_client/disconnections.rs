@@ -46,12 +46,15 @@ impl Ending {
 }
 
 impl<S: Selectable> NetworkClient<S> {
+    /// Returns whether the selector lost a connection.
     pub(super) fn handle_disconnections(
         &mut self,
         responses: &mut Vec<ClientResponse>,
         now: Instant,
-    ) {
-        for (node, why) in self.connections.selector.disconnected() {
+    ) -> bool {
+        let disconnected = self.connections.selector.disconnected();
+        let any = !disconnected.is_empty();
+        for (node, why) in disconnected {
             if !self.connections.states.has_connection(node) {
                 continue;
             }
@@ -69,6 +72,7 @@ impl<S: Selectable> NetworkClient<S> {
             }
             self.process_disconnection(node, &ending, responses, now);
         }
+        any
     }
 
     /// Why the selector lost a connection, with what is likely behind it where the node hung up before it answered.

@@ -18,21 +18,27 @@ use crate::utils::log;
 const MAX_THROTTLE: Duration = Duration::from_secs(300);
 
 impl<S: Selectable> NetworkClient<S> {
-    pub(super) fn handle_completed_sends(&mut self, responses: &mut Vec<ClientResponse>) {
-        for node in self.connections.selector.completed_sends() {
-            let completed = self.connections.in_flight.complete_send(node);
+    /// Returns whether a send was completed.
+    pub(super) fn handle_completed_sends(&mut self, responses: &mut Vec<ClientResponse>) -> bool {
+        let completed_sends = self.connections.selector.completed_sends();
+        for node in &completed_sends {
+            let completed = self.connections.in_flight.complete_send(*node);
             responses.extend(completed.map(|request| request.into_response(Ok(None))));
         }
+        !completed_sends.is_empty()
     }
 
+    /// Returns whether a frame was received.
     pub(super) fn handle_completed_receives(
         &mut self,
         responses: &mut Vec<ClientResponse>,
         now: Instant,
-    ) {
-        for receive in self.connections.selector.completed_receives() {
-            self.handle_receive(&receive, responses, now);
+    ) -> bool {
+        let completed_receives = self.connections.selector.completed_receives();
+        for receive in &completed_receives {
+            self.handle_receive(receive, responses, now);
         }
+        !completed_receives.is_empty()
     }
 
     /// Finds the request that a frame answers. Responses come in the order of the requests, so it is the oldest one; if
@@ -172,13 +178,16 @@ impl<S: Selectable> NetworkClient<S> {
             .increment_throttle_time(node, throttle_time);
     }
 
-    pub(super) fn handle_connections(&mut self) {
-        for node in self.connections.selector.connected() {
-            if self.connections.states.is_connecting(node) {
+    /// Returns whether a connection was made.
+    pub(super) fn handle_connections(&mut self) -> bool {
+        let connected = self.connections.selector.connected();
+        for node in &connected {
+            if self.connections.states.is_connecting(*node) {
                 log::debug!("connected to node {node}");
-                self.ask_for_versions(node, super::send::latest_api_versions_version());
+                self.ask_for_versions(*node, super::send::latest_api_versions_version());
             }
         }
+        !connected.is_empty()
     }
 
     pub(super) fn ask_for_versions(&mut self, node: NodeId, version: i16) {

@@ -1,7 +1,8 @@
 //! What is given up because it takes too long: connecting, requests, and the brokers that are known. Java:
 //! `NetworkClient.handleTimedOutConnections`, `handleTimedOutRequests`, `handleRebootstrap`; KIP-601, KIP-1102.
 //!
-//! Differs from Java: something is given up when its time is over, not after that, because the wait ends just then.
+//! Differs from Java: something is given up when its time is over, not after that, because the wait ends just then. And
+//! what has arrived by then is read first, even if the wait came back late.
 
 use std::time::{Duration, Instant};
 
@@ -9,21 +10,62 @@ use super::NetworkClient;
 use super::disconnections::Ending;
 use crate::client::ClientResponse;
 use crate::network::Selectable;
+use crate::utils::log;
 
 impl<S: Selectable> NetworkClient<S> {
     /// How long the selector may wait, so that nothing is given up late.
     pub(super) fn poll_timeout(&self, timeout: Duration, now: Instant) -> Duration {
+        let timeout = timeout.min(self.config.request_timeout);
+        match self.next_deadline() {
+            Some(deadline) => timeout.min(deadline.saturating_duration_since(now)),
+            None => timeout,
+        }
+    }
+
+    /// Returns when the next request, connection attempt or set of brokers is given up.
+    fn next_deadline(&self) -> Option<Instant> {
         let deadlines = [
             self.connections.in_flight.next_timeout(),
             self.connections.states.next_setup_timeout(),
             self.updater.rebootstrap_due(),
             self.resolver.next_poll(),
         ];
-        let waits = deadlines
-            .into_iter()
-            .flatten()
-            .map(|deadline| deadline.saturating_duration_since(now));
-        waits.fold(timeout.min(self.config.request_timeout), Duration::min)
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Reads everything that has arrived if something is about to be given up.
+    ///
+    /// The wait may have come back late: the process was stopped, the machine was suspended, or a signal ended the wait
+    /// without a look at the sockets. What is due at `now` is given up only after a look that began later and found
+    /// nothing. Each other look completes a request, a connection or the end of one, so there are not many.
+    pub(super) fn read_before_timeouts(
+        &mut self,
+        responses: &mut Vec<ClientResponse>,
+        now: Instant,
+    ) {
+        while self.next_deadline().is_some_and(|deadline| deadline <= now) {
+            if !self.poll_selector(Duration::ZERO, responses) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the network and handles its events. Returns whether there were any.
+    pub(super) fn poll_selector(
+        &mut self,
+        timeout: Duration,
+        responses: &mut Vec<ClientResponse>,
+    ) -> bool {
+        if let Err(error) = self.connections.selector.poll(timeout) {
+            log::error!("the wait for the network failed: {error}");
+        }
+        let now = self.time.now();
+        let sent = self.handle_completed_sends(responses);
+        let received = self.handle_completed_receives(responses, now);
+        self.replace_connections_of_moved_nodes(responses, now);
+        let disconnected = self.handle_disconnections(responses, now);
+        let connected = self.handle_connections();
+        sent || received || disconnected || connected
     }
 
     pub(super) fn handle_timed_out_connections(

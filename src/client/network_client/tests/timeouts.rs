@@ -45,6 +45,44 @@ fn request_timeout_excludes_throttle_time() {
     assert_eq!(failures(&f.poll()), [(second.correlation_id, true, true)]);
 }
 
+/// The process was stopped for longer than `request.timeout.ms`. The first response is there when it goes on, and the
+/// second request had no response in time.
+#[test]
+fn responses_that_have_arrived_are_read_before_requests_time_out() {
+    let mut f = Fixture::new();
+    f.make_ready(0);
+    let answered = f.send_and_write(NODE);
+    f.answer(NODE, &answered, produce_response(0));
+    f.selector.suspend(Duration::from_secs(3600));
+    let responses = f.poll();
+    assert!(
+        matches!(
+            responses[..],
+            [ClientResponse {
+                outcome: Ok(Some(_)),
+                ..
+            }]
+        ),
+        "{responses:?}"
+    );
+    assert_eq!(f.selector.take_closed(), []);
+
+    let lost = f.send_and_write(NODE);
+    f.selector.suspend(Duration::from_secs(3600));
+    assert_eq!(failures(&f.poll()), [(lost.correlation_id, true, true)]);
+}
+
+#[test]
+fn a_connection_that_was_made_during_a_late_wait_is_kept() {
+    let mut f = Fixture::new();
+    let node = f.node(0);
+    f.client.ready(&node, f.now());
+    f.selector.suspend(Duration::from_secs(3600));
+    f.poll();
+    assert!(!f.client.connection_failed(NODE));
+    assert_eq!(f.selector.take_closed(), []);
+}
+
 // H7: a time that is no time.
 #[test]
 fn throttle_time_is_clamped() {
