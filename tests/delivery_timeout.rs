@@ -125,6 +125,33 @@ fn a_batch_without_a_leader_expires_not_written() {
     deliver(&producer, ORDERS, VALUE);
 }
 
+/// The leader is unreachable, the metadata stay as they are, and no caller waits for a single record.
+#[test]
+fn every_record_expires_while_its_leader_is_unreachable() {
+    let broker = FakeBroker::builder().nodes(2).topic("orders", 1);
+    let broker = broker.start().unwrap();
+    let leader = broker.leader("orders", 0).unwrap();
+    let producer = impatient(&broker).build().unwrap();
+    deliver(&producer, ORDERS, VALUE);
+    broker.on(Api::Metadata).always().then(Action::skip());
+    broker.close_listener(leader).unwrap();
+    broker.disconnect(leader).unwrap();
+    let outcomes = Outcomes::default();
+    for (number, label) in ["a", "b", "c"].into_iter().enumerate() {
+        let record = ProducerRecord::new("orders", VALUE);
+        let added = producer.send_with_callback(record, outcomes.callback(label));
+        added.unwrap();
+        let (_, result) = outcomes.wait_for(number + 1).pop().unwrap();
+        assert!(result.unwrap_err().is_timeout());
+    }
+    let record = ProducerRecord::new("orders", VALUE);
+    let added = producer.send_with_callback(record, outcomes.callback("d"));
+    added.unwrap();
+    producer.flush().unwrap();
+    assert_eq!(outcomes.labels(), ["a", "b", "c", "d"]);
+    producer.close(Duration::MAX).unwrap();
+}
+
 /// While it waits for the next attempt, what counts is what became of those before.
 #[test]
 fn a_batch_that_expires_between_attempts_knows_about_the_earlier_ones() {

@@ -1,8 +1,8 @@
 //! Collects records into batches, partition by partition, until they are sent. Java: `RecordAccumulator`.
 //!
 //! The callers' half is in [`append`], and in this file: flush and close. The I/O thread's half is in [`ready`] (which nodes
-//! have something to send), [`pacing`] (whether it waits for more), [`drain`] (take it) and [`retry`] (put back, split, expire,
-//! abort).
+//! have something to send), [`pacing`] (whether it waits for more), [`drain`] (take it), [`retry`] (put back, split, abort) and
+//! [`expiry`].
 //!
 //! Threads: callers append; the I/O thread does the rest. Both use the partitions' deques.
 //! Locks: one mutex per partition, held for the copy of a record and the counters. Under it, one at a time: the transaction
@@ -14,6 +14,7 @@
 
 mod append;
 mod drain;
+mod expiry;
 mod pacing;
 mod partition_queue;
 mod ready;

@@ -16,6 +16,7 @@
 
 mod cluster_change;
 mod decision;
+mod expiry;
 mod failures;
 mod in_flight;
 mod init_producer_id;
@@ -50,6 +51,9 @@ use crate::utils::{LogLimiter, Time, log};
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
 /// The first Produce version whose brokers know zstd.
 const FIRST_VERSION_WITH_ZSTD: i16 = 7;
+
+/// How long the thread waits at least for a node that it can send to.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// The settings of the sender, from the configuration keys that they are named after.
 #[derive(Clone, Debug)]
@@ -227,12 +231,18 @@ impl<C: KafkaClient> Sender<C> {
     }
 
     /// One round of the loop. Java: `runOnce`.
+    ///
+    /// Batches expire before the transactional step: a commit that waits for one of them hears of it in this round, and
+    /// not after the wait at its end.
     pub(crate) fn run_once(&mut self) {
         let now = self.time.now();
+        // Before anything that depends on the metadata, because it may bring new metadata.
+        self.read_before_expiry(now);
         self.maybe_change_cluster();
         if let Some(error) = self.fatal_error() {
             self.abort_all_batches(&failed_before(&error));
-            self.poll(self.config.retry_backoff, now);
+            // Nothing is left that the clock could end. A later record wakes the thread, because its deque was empty.
+            self.poll(Duration::MAX, now);
             return;
         }
         // Both may be why another producer id is needed, or why a transaction can only be aborted.
@@ -252,13 +262,13 @@ impl<C: KafkaClient> Sender<C> {
     /// Sends what is ready, and says how long nothing else is to be done. Java: `sendProducerData`.
     fn send_producer_data(&mut self, now: Instant) -> Duration {
         let timeout = self.drain_and_send(now);
+        // A batch that is opened during the wait expires no earlier than its end.
+        let timeout = timeout.min(self.config.delivery_timeout);
         let expiries = [self.accumulator.next_expiry(), self.next_in_flight_expiry];
-        expiries
-            .into_iter()
-            .flatten()
-            .fold(timeout, |timeout, expiry| {
-                timeout.min(expiry.saturating_duration_since(now))
-            })
+        let waits = expiries.into_iter().flatten();
+        waits.fold(timeout, |timeout, expiry| {
+            timeout.min(expiry.saturating_duration_since(now))
+        })
     }
 
     fn drain_and_send(&mut self, now: Instant) -> Duration {
@@ -291,33 +301,38 @@ impl<C: KafkaClient> Sender<C> {
         if drained.placed_again {
             timeout = Duration::ZERO;
         }
+        // The transactional step of this round did not see a batch that ends here, so the next round follows at once.
+        let mut all_sent = drained.failed.is_empty();
         for (batch, error) in drained.failed {
+            self.accumulator.end_flight(batch.partition());
             self.fail_batch(batch, error, Vec::new());
         }
         for (node, batches) in drained.batches {
-            self.send_produce_request(node, batches, now);
+            all_sent &= self.send_produce_request(node, batches, now);
         }
-        timeout
+        if all_sent { timeout } else { Duration::ZERO }
     }
 
-    /// Sends one request with all of the batches. Java: `sendProduceRequest`.
+    /// Sends one request with all of the batches. Returns false if they are in no request: failed, or put back. Java:
+    /// `sendProduceRequest`.
     fn send_produce_request(
         &mut self,
         node: NodeId,
         mut batches: Vec<ProducerBatch>,
         now: Instant,
-    ) {
+    ) -> bool {
         if self.is_too_old_for_compression(node) {
             for batch in batches {
                 let text =
                     format!("node {node} does not know zstd, which needs Kafka 2.1 or later");
+                self.accumulator.end_flight(batch.partition());
                 self.fail_batch(
                     batch,
                     Error::new(ErrorKind::UnsupportedVersion, text),
                     Vec::new(),
                 );
             }
-            return;
+            return false;
         }
         // The request names each topic once. Batches are long, so their places are sorted and then each is moved once.
         batches.sort_by_cached_key(|batch| batch.partition().place_in_request());
@@ -342,7 +357,6 @@ impl<C: KafkaClient> Sender<C> {
                 if self.config.max_in_flight_requests_per_connection == 1 {
                     self.accumulator.mute_partition(batch.partition());
                 }
-                self.accumulator.begin_flight(batch.partition());
                 InFlightBatch::new(batch)
             })
             .collect();
@@ -361,11 +375,15 @@ impl<C: KafkaClient> Sender<C> {
             Ok(correlation_id) => {
                 self.note_in_flight_expiry(request.next_expiry());
                 self.in_flight.insert(correlation_id, request);
+                true
             }
             // It was ready a moment ago; the batches are tried again like after any lost connection.
-            Err(_) => self.settle_all(request, now, || {
-                PartitionOutcome::disconnected("the node was not ready", false)
-            }),
+            Err(_) => {
+                self.settle_all(request, now, || {
+                    PartitionOutcome::disconnected("the node was not ready", false)
+                });
+                false
+            }
         }
     }
 
@@ -380,14 +398,25 @@ impl<C: KafkaClient> Sender<C> {
     /// Waits for the network, and settles what it brings.
     fn poll(&mut self, timeout: Duration, now: Instant) {
         let timeout = timeout.min(self.accumulator.begin_wait(!self.in_flight.is_empty(), now));
+        self.poll_client(timeout, now);
+    }
+
+    /// Returns whether there were responses.
+    fn poll_client(&mut self, timeout: Duration, now: Instant) -> bool {
         let responses = self.client.poll(timeout, now);
         if responses.is_empty() {
-            return;
+            return false;
         }
         let now = self.time.now();
         for response in responses {
             self.handle_response(response, now);
         }
+        true
+    }
+
+    /// Returns `retry.backoff.ms`, or more where that would be a busy loop. For waits that nothing else may end.
+    fn pause(&self) -> Duration {
+        self.config.retry_backoff.max(SHORTEST_PAUSE)
     }
 
     fn handle_response(&mut self, response: ClientResponse, now: Instant) {
@@ -405,58 +434,8 @@ impl<C: KafkaClient> Sender<C> {
     }
 }
 
-/// Expiry and abortion: batches that end without an answer.
+/// Failure and abortion: batches that end without an answer.
 impl<C: KafkaClient> Sender<C> {
-    /// Fails the batches that are older than `delivery.timeout.ms`, wherever they are, the oldest first, so that the callbacks
-    /// of a partition run in the order of its records.
-    fn expire_batches(&mut self, now: Instant) {
-        let in_flight = self.take_expired_in_flight(now);
-        let waiting = self.accumulator.expired_batches(now);
-        let mut expired: Vec<_> = in_flight
-            .into_iter()
-            .map(|batch| (batch, true))
-            .chain(waiting.into_iter().map(|batch| (batch, false)))
-            .collect();
-        expired.sort_by_key(|(batch, _)| batch.age_order());
-        for (batch, is_in_flight) in expired {
-            let last = batch.last_failure().cloned().filter(|_| is_in_flight);
-            let error = self.expiry_error(&batch, last, now);
-            self.log_failure(&batch, &error, now);
-            if !is_in_flight {
-                self.fail_batch(batch, error, Vec::new());
-                continue;
-            }
-            // Its attempt has no outcome. Even if none of its bytes have left yet, they may leave at any time from now on,
-            // because the request is queued. So the record may be written.
-            if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
-                manager.handle_expired_in_flight(batch.topic_partition(), &sequence);
-            }
-            let error = self.in_transaction(error);
-            batch.complete_exceptionally(error, Vec::new());
-        }
-    }
-
-    fn take_expired_in_flight(&mut self, now: Instant) -> Vec<ProducerBatch> {
-        let mut expired = Vec::new();
-        if self.next_in_flight_expiry.is_none_or(|expiry| expiry > now) {
-            return expired;
-        }
-        for request in self.in_flight.values_mut() {
-            request.take_expired(self.config.delivery_timeout, now, &mut expired);
-        }
-        self.next_in_flight_expiry = self
-            .in_flight
-            .values()
-            .filter_map(InFlightRequest::next_expiry)
-            .min();
-        expired
-    }
-
-    fn note_in_flight_expiry(&mut self, expiry: Option<Instant>) {
-        let known = [self.next_in_flight_expiry, expiry];
-        self.next_in_flight_expiry = known.into_iter().flatten().min();
-    }
-
     /// Fails a batch that is not in flight, and with it the transaction that it is in.
     fn fail_batch(&self, batch: ProducerBatch, error: Error, by_index: Vec<(u32, Error)>) {
         let error = self.in_transaction(error);
@@ -475,6 +454,9 @@ impl<C: KafkaClient> Sender<C> {
     fn abort_all_batches(&mut self, error: &Error) {
         // A request that is still queued leaves later.
         self.fail_in_flight(error, |_, _, _| true);
+        if !self.accumulator.has_undrained() {
+            return;
+        }
         for batch in self.accumulator.take_all() {
             self.fail_batch(batch, error.clone(), Vec::new());
         }

@@ -217,6 +217,8 @@ impl RecordAccumulator {
         // The batch's header counts too.
         appended.growth = batch.estimated_size_in_bytes();
         let joined = Joined::new(&batch, &appended, context);
+        let expiry = self.expiry_of(&batch);
+        place.queue.register_expiry(state, expiry);
         state.batches.push_back(batch);
         self.undrained.fetch_add(1, Ordering::AcqRel);
         place.queue.publish_len(state);
@@ -255,8 +257,9 @@ impl RecordAccumulator {
         is_full: bool,
     ) {
         // A partition that stands in a ready queue, or is looked at again when a request in flight is answered, has a batch
-        // to send, and more of them change nothing.
-        let is_news = is_news && state.queued_on.is_none() && !state.is_blocked;
+        // to send, and more of them change nothing. If its batches expired or were aborted since, this is the only one.
+        let is_known = state.queued_on.is_some() || state.is_blocked;
+        let is_news = is_news && (!is_known || state.batches.len() == 1);
         drop(state);
         if is_news {
             place.queue.announce();

@@ -46,7 +46,7 @@ enum Head {
 
 impl RecordAccumulator {
     /// Takes, for each node, the heads of its ready partitions while they fit in `max_size` bytes. A first batch that is
-    /// larger than that is sent alone.
+    /// larger than that is sent alone. Each batch counts as in flight until [`Self::end_flight`], whatever becomes of it.
     pub(crate) fn drain(
         &self,
         nodes: &[Node],
@@ -186,6 +186,8 @@ impl RecordAccumulator {
         }
         let topic_id = state.route.topic_id;
         partition.publish_len(&state);
+        // Counted here, before the partition is placed again: what follows this batch does not wait for company.
+        partition.begin_flight();
         drop(state);
         self.undrained.fetch_sub(1, Ordering::AcqRel);
         batch.mark_drained(topic_id, now);

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::expiry::ExpiryRegister;
 use super::pacing::Watch;
 use super::route::Route;
 use crate::common::{NodeId, TopicPartition};
@@ -33,7 +34,7 @@ pub(crate) struct PartitionQueue {
     announced: AtomicBool,
     /// The length of the deque, so that the load table passes over empty ones without their locks.
     queue_len: AtomicU32,
-    /// The batches in flight. Only the I/O thread counts.
+    /// The batches that were drained and are not settled. Only the I/O thread counts.
     in_flight: AtomicU32,
     pub(super) state: Mutex<QueueState>,
 }
@@ -58,6 +59,8 @@ pub(super) struct QueueState {
     pub(super) in_blocked: bool,
     /// Whether the head may not be sent until something in flight is answered.
     pub(super) is_blocked: bool,
+    /// When the I/O thread looks for expired batches here, at the latest; see [`super::expiry`].
+    pub(super) expiry: Option<Instant>,
     /// The bytes produced here by the sticky choice of this generation.
     pub(super) sticky_bytes: usize,
     pub(super) sticky_generation: u32,
@@ -105,18 +108,22 @@ impl PartitionQueue {
         }
     }
 
-    /// A batch of this partition goes into a request.
+    /// A batch of this partition was drained.
     pub(super) fn begin_flight(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The request is done with the batch.
+    /// A batch that was drained is settled, or put back.
     pub(super) fn end_flight(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn has_batch_in_flight(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn expiry_register(&self) -> &ExpiryRegister {
+        &self.signal.expiries
     }
 
     /// Takes note that the I/O thread looks now.
@@ -206,6 +213,7 @@ impl QueueState {
 pub(crate) struct ReadySignal {
     io_thread: IoThreadId,
     announcements: Mutex<Vec<Arc<PartitionQueue>>>,
+    expiries: ExpiryRegister,
     /// How soon they are looked at by itself.
     watch: AtomicU32,
     /// The bytes of full batches that were announced since the last look and did not wake the I/O thread.
@@ -223,6 +231,7 @@ impl ReadySignal {
         Arc::new(Self {
             io_thread,
             announcements: Mutex::default(),
+            expiries: ExpiryRegister::default(),
             watch: AtomicU32::new(Watch::Asleep as u32),
             waiting_bytes: AtomicUsize::new(0),
             recheck_all: AtomicBool::new(false),
@@ -251,6 +260,11 @@ impl ReadySignal {
     /// that neither would ever be freed, nor the selector's waker that this holds.
     pub(super) fn forget_announcements(&self) {
         self.announcements.lock().clear();
+        self.expiries.clear();
+    }
+
+    pub(super) fn expiry_register(&self) -> &ExpiryRegister {
+        &self.expiries
     }
 
     pub(super) fn recheck_all(&self) {

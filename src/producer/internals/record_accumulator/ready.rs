@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
+use super::expiry::Expiries;
 use super::pacing::Pace;
 use super::{PartitionQueue, RecordAccumulator};
 use crate::common::{Cluster, Node, NodeId};
@@ -45,8 +46,7 @@ pub(super) struct IoState {
     pub(super) blocked: Vec<Arc<PartitionQueue>>,
     /// Emptied and refilled in each round.
     announcements: Vec<Arc<PartitionQueue>>,
-    /// No batch expires before this.
-    pub(super) next_expiry: Option<Instant>,
+    pub(super) expiries: Expiries,
     /// When a request was last filled.
     pub(super) drained: Option<Instant>,
     /// When a node was last found with something to send, and when it last took it.
@@ -143,8 +143,6 @@ impl RecordAccumulator {
         let Some(head) = state.batches.front_mut() else {
             return;
         };
-        let expiry = later(head.created(), self.config.delivery_timeout);
-        io.next_expiry = Some(io.next_expiry.map_or(expiry, |next| next.min(expiry)));
         if waits_for_others {
             let is_expedited = head.result().is_expedited();
             let queued_on = state.queued_on.filter(|_| is_expedited);
@@ -256,11 +254,6 @@ impl RecordAccumulator {
         io.latency.get(&node).is_some_and(|stats| {
             stats.ready.saturating_duration_since(stats.drained) > self.config.availability_timeout
         })
-    }
-
-    /// A batch of the partition goes into a request. To be called on the I/O thread, as [`Self::end_flight`] is.
-    pub(crate) fn begin_flight(&self, partition: &PartitionQueue) {
-        partition.begin_flight();
     }
 
     /// A batch of the partition left the in-flight requests, which may let the next one go.

@@ -1,10 +1,9 @@
-//! What happens to batches that were not acknowledged: put back, split, expired, aborted. Java: `RecordAccumulator`.
+//! What happens to batches that were not acknowledged: put back, split, aborted. Java: `RecordAccumulator`.
 
 use std::cmp::Ordering as CmpOrdering;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::ready::later;
 use super::{PartitionQueue, RecordAccumulator};
 use crate::common::TopicPartition;
 use crate::error::{Error, Result};
@@ -24,6 +23,7 @@ impl RecordAccumulator {
     fn insert(&self, batch: ProducerBatch) {
         let partition = Arc::clone(batch.partition());
         let mut state = partition.state.lock();
+        partition.register_expiry(&mut state, self.expiry_of(&batch));
         insert_in_sequence_order(&mut state.batches, batch);
         self.undrained.fetch_add(1, Ordering::AcqRel);
         partition.publish_len(&state);
@@ -105,37 +105,6 @@ impl RecordAccumulator {
         }
     }
 
-    /// Takes the batches that have been waiting for longer than `delivery.timeout.ms`.
-    pub(crate) fn expired_batches(&self, now: Instant) -> Vec<ProducerBatch> {
-        let mut io = self.io.lock();
-        if io.next_expiry.is_none_or(|next| next > now) {
-            return Vec::new();
-        }
-        let timeout = self.config.delivery_timeout;
-        let mut expired = Vec::new();
-        let mut next_expiry: Option<Instant> = None;
-        for partition in self.all_queues() {
-            let mut state = partition.state.lock();
-            while let Some(head) = state.batches.front() {
-                if !head.has_reached_delivery_timeout(timeout, now) {
-                    let expiry = later(head.created(), timeout);
-                    next_expiry = Some(next_expiry.map_or(expiry, |next| next.min(expiry)));
-                    break;
-                }
-                expired.extend(state.batches.pop_front());
-                self.undrained.fetch_sub(1, Ordering::AcqRel);
-            }
-            partition.publish_len(&state);
-        }
-        io.next_expiry = next_expiry;
-        expired
-    }
-
-    /// When the next batch that waits here expires, at the earliest.
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.io.lock().next_expiry
-    }
-
     /// Fails every batch that waits here, and says how many records that were. With the accumulator closed none can
     /// follow. Java: `abortIncompleteBatches`.
     pub(crate) fn abort_batches(&self, error: &Error) -> usize {
@@ -207,8 +176,11 @@ impl RecordAccumulator {
     /// Whether a record that was appended has no outcome yet. Waits for appends that are under way: whoever made the producer
     /// refuse records before sees every one that it did not refuse.
     pub(crate) fn has_incomplete_batches(&self) -> bool {
-        self.await_appends();
-        !self.incomplete.is_empty()
+        // The locks of all partitions are taken only where the answer depends on them.
+        !self.incomplete.is_empty() || {
+            self.await_appends();
+            !self.incomplete.is_empty()
+        }
     }
 
     /// The partition's handle, for what only has its name.

@@ -3,6 +3,7 @@
 mod append;
 mod completion;
 mod drain;
+mod expiry;
 mod pacing;
 mod ready;
 mod retry;
@@ -199,8 +200,10 @@ fn records(batch: &ProducerBatch) -> Vec<DecodedRecord> {
     batch.records(MB).unwrap()
 }
 
+/// Completes drained batches.
 fn complete(batches: Vec<ProducerBatch>) {
     for batch in batches {
+        batch.partition().end_flight();
         batch.complete(0, -1);
     }
 }

@@ -26,14 +26,11 @@ impl<C: KafkaClient> Sender<C> {
         }
         let Some(node) = self.client.least_loaded_node(now) else {
             self.metadata.request_update();
-            return self.config.retry_backoff;
+            return self.pause();
         };
         if !self.client.ready(&node, now) {
             // Another node may be a better choice long before this one's connection has failed for good.
-            return self
-                .client
-                .poll_delay(node.id(), now)
-                .min(self.config.retry_backoff);
+            return self.client.poll_delay(node.id(), now).min(self.pause());
         }
         let request = InitProducerIdRequest {
             transactional_id: None,
@@ -53,7 +50,7 @@ impl<C: KafkaClient> Sender<C> {
                 manager.init_producer_id_sent();
                 Duration::MAX
             }
-            Err(_) => self.config.retry_backoff,
+            Err(_) => self.pause(),
         }
     }
 

@@ -3,6 +3,7 @@
 mod answers;
 mod closing;
 mod delivery;
+mod expiry;
 mod gaps;
 mod idempotence;
 mod lost_state;
@@ -46,6 +47,7 @@ fn tp(partition: i32) -> TopicPartition {
     TopicPartition::new(TOPIC, partition)
 }
 
+#[derive(Clone)]
 struct Setup {
     acks: i16,
     retries: u32,

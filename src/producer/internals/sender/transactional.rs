@@ -63,7 +63,7 @@ impl<C: KafkaClient> Sender<C> {
         let Some(node) = coordinator.or_else(|| self.client.least_loaded_node(now)) else {
             self.metadata.request_update();
             manager.put_back(request);
-            return self.config.retry_backoff;
+            return self.pause();
         };
         if !self.client.ready(&node, now) {
             let delay = self.client.poll_delay(node.id(), now);
@@ -72,7 +72,7 @@ impl<C: KafkaClient> Sender<C> {
                 return Duration::ZERO;
             }
             manager.put_back(request);
-            return delay.min(self.config.retry_backoff);
+            return delay.min(self.pause());
         }
         let Some(body) = manager.request_body(&request) else {
             return Duration::MAX;
@@ -94,7 +94,7 @@ impl<C: KafkaClient> Sender<C> {
             }
             Err(_) => {
                 manager.put_back(request);
-                self.config.retry_backoff
+                self.pause()
             }
         }
     }

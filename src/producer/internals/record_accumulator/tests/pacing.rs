@@ -82,17 +82,30 @@ fn a_flush_ends_the_wait() {
     fixture.accumulator.abort_batches(&refused());
 }
 
+/// The first batch of the partition is in flight when its partition is placed again: in the same drain.
+#[test]
+fn a_batch_behind_one_just_taken_does_not_gather() {
+    let fixture = paced(config());
+    fixture.time.advance_ms(1);
+    fixture.fill_batch(1);
+    fixture.fill_batch(1);
+    assert_eq!(fixture.ready_ids(), [1]);
+    let first = fixture.drain(1);
+    assert_eq!(fixture.ready_ids(), [1]);
+    complete(first);
+    fixture.accumulator.abort_batches(&refused());
+}
+
 #[test]
 fn a_batch_behind_one_in_flight_does_not_wait() {
     let fixture = paced(config());
-    let queue = fixture
-        .accumulator
-        .queue(&TopicPartition::new(TOPIC, 0))
-        .unwrap();
-    fixture.accumulator.begin_flight(&queue);
-    fixture.fill_batch(0);
+    fixture.fill_batch(1);
+    fixture.time.advance_ms(1);
     assert_eq!(fixture.ready_ids(), [1]);
-    fixture.accumulator.end_flight(&queue);
+    let first = fixture.drain(1);
+    fixture.fill_batch(1);
+    assert_eq!(fixture.ready_ids(), [1]);
+    complete(first);
     fixture.accumulator.abort_batches(&refused());
 }
 
@@ -117,13 +130,13 @@ fn nothing_gathers_where_linger_is_short_or_nothing_was_full() {
 }
 
 /// How often the I/O thread was woken.
-struct Wakes {
+pub(super) struct Wakes {
     waker: Waker,
     count: Arc<AtomicUsize>,
 }
 
 impl Wakes {
-    fn of(fixture: &Fixture) -> Self {
+    pub(super) fn of(fixture: &Fixture) -> Self {
         let count = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&count);
         let waker = Waker::new(move || {
@@ -136,7 +149,7 @@ impl Wakes {
     }
 
     /// Since the last call.
-    fn take(&self) -> usize {
+    pub(super) fn take(&self) -> usize {
         self.waker.acknowledge();
         self.waker.begin_sleep();
         self.count.swap(0, Ordering::Relaxed)

@@ -265,8 +265,9 @@ fn node_not_ready() {
     assert_eq!(fixture.in_flight(), 1);
 }
 
+/// A batch that is opened during the wait expires no earlier than its end.
 #[test]
-fn an_idle_sender_waits_without_end() {
+fn an_idle_sender_waits_for_a_delivery_timeout() {
     let mut fixture = Fixture::plain();
     fixture.send(0);
     fixture.answer(ErrorCode::NONE, 0);
@@ -274,7 +275,7 @@ fn an_idle_sender_waits_without_end() {
     fixture.run();
     assert_eq!(
         fixture.client().polled_timeouts().last(),
-        Some(&Duration::MAX)
+        Some(&DELIVERY_TIMEOUT)
     );
 }
 

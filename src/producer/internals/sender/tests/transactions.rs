@@ -24,7 +24,7 @@ const NONE: ErrorCode = ErrorCode::NONE;
 const GROUP: &str = "group";
 
 /// A result that is waited for without waiting.
-fn outcome(result: &TransactionalRequestResult) -> Option<Result<(), Error>> {
+pub(super) fn outcome(result: &TransactionalRequestResult) -> Option<Result<(), Error>> {
     result.is_completed().then(|| result.wait(Duration::ZERO))
 }
 
@@ -41,7 +41,7 @@ fn initialized() -> Fixture {
     initialized_with(Setup::default())
 }
 
-fn initialized_with(setup: Setup) -> Fixture {
+pub(super) fn initialized_with(setup: Setup) -> Fixture {
     let mut fixture = transactional(setup);
     fixture.init_transactions();
     fixture
@@ -63,7 +63,7 @@ fn in_transaction() -> Fixture {
 }
 
 /// A fixture whose transaction has an acknowledged record in partition 0.
-fn with_record() -> Fixture {
+pub(super) fn with_record() -> Fixture {
     let mut fixture = in_transaction();
     let sent = fixture.send_added(0);
     fixture.answer(NONE, 0);
@@ -98,7 +98,7 @@ fn results(partitions: &[(i32, ErrorCode)]) -> Vec<TxnPartitionResult> {
     results.collect()
 }
 
-fn added(partitions: &[(i32, ErrorCode)]) -> AddPartitionsToTxnResponse {
+pub(super) fn added(partitions: &[(i32, ErrorCode)]) -> AddPartitionsToTxnResponse {
     AddPartitionsToTxnResponse {
         throttle_time_ms: 0,
         topics: vec![AddPartitionsToTxnTopicResult {
@@ -163,7 +163,7 @@ impl Fixture {
     }
 
     /// The request of this API that is in flight now.
-    fn request(&mut self, key: ApiKey) -> RequestBody {
+    pub(super) fn request(&mut self, key: ApiKey) -> RequestBody {
         self.run();
         let apis = self.apis();
         let found = self.find(key);
@@ -237,7 +237,7 @@ impl Fixture {
         self.back_off();
     }
 
-    fn begin(&self) {
+    pub(super) fn begin(&self) {
         self.manager().begin_transaction().unwrap();
     }
 

@@ -1,0 +1,176 @@
+//! When the batches that wait in the partitions' deques reach `delivery.timeout.ms`. Java:
+//! `RecordAccumulator.expiredBatches`.
+//!
+//! A partition registers the expiry of a batch when the batch enters its deque, and expects nothing from the ready
+//! queues, the timers or the announcements. While the deque holds batches, `QueueState::expiry` is at most the expiry of
+//! each of them, and an entry with that instant is in the register or in the heap. An entry with another instant is
+//! stale and is discarded. A partition has one live entry, so a round that expires batches visits the partitions that
+//! are due and no others.
+//!
+//! Threads: callers and the I/O thread register; the I/O thread collects the entries and expires the batches.
+//! Locks: the register's mutex is a leaf, taken under the partition's lock once per partition and `delivery.timeout.ms`.
+//!
+//! A caller does not wake the I/O thread for an expiry. A wait that began earlier ends before it, because the sender
+//! waits no longer than `delivery.timeout.ms`.
+//!
+//! Differs from Java: Java visits every partition in every round.
+
+use std::cmp::{Ordering as CmpOrdering, Reverse};
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+use super::partition_queue::QueueState;
+use super::ready::{IoState, later};
+use super::{PartitionQueue, RecordAccumulator};
+use crate::producer::internals::ProducerBatch;
+use crate::sync::{Arc, Mutex, Ordering};
+
+/// The entries that the I/O thread has not collected yet.
+#[derive(Debug, Default)]
+pub(super) struct ExpiryRegister {
+    entries: Mutex<Vec<Expiry>>,
+}
+
+impl ExpiryRegister {
+    /// Drops the entries, which keep their partitions alive.
+    pub(super) fn clear(&self) {
+        self.entries.lock().clear();
+    }
+}
+
+/// The partitions by the time of their next expiry. Belongs to the I/O thread.
+#[derive(Debug, Default)]
+pub(super) struct Expiries {
+    heap: BinaryHeap<Reverse<Expiry>>,
+    /// How many partitions were locked to look for expired batches.
+    #[cfg(test)]
+    pub(super) visits: usize,
+}
+
+#[derive(Debug)]
+struct Expiry {
+    due: Instant,
+    partition: Arc<PartitionQueue>,
+}
+
+impl PartitionQueue {
+    /// Registers that a batch of the deque expires at `due`. Called under the partition's lock.
+    pub(super) fn register_expiry(self: &Arc<Self>, state: &mut QueueState, due: Instant) {
+        if state.expiry.is_some_and(|known| known <= due) {
+            return;
+        }
+        state.expiry = Some(due);
+        let partition = Arc::clone(self);
+        let mut entries = self.expiry_register().entries.lock();
+        entries.push(Expiry { due, partition });
+    }
+}
+
+impl RecordAccumulator {
+    /// Returns when the batch reaches `delivery.timeout.ms`.
+    pub(super) fn expiry_of(&self, batch: &ProducerBatch) -> Instant {
+        later(batch.created(), self.config.delivery_timeout)
+    }
+
+    /// Takes the batches that have been waiting for longer than `delivery.timeout.ms`.
+    pub(crate) fn expired_batches(&self, now: Instant) -> Vec<ProducerBatch> {
+        let mut io = self.io.lock();
+        self.collect_expiries(&mut io);
+        let mut expired = Vec::new();
+        while let Some(entry) = io.expiries.take_due(now) {
+            let mut state = entry.partition.state.lock();
+            if state.expiry != Some(entry.due) {
+                continue;
+            }
+            #[cfg(test)]
+            {
+                io.expiries.visits += 1;
+            }
+            let taken = self.take_expired(&mut state, now);
+            entry.partition.publish_len(&state);
+            self.undrained.fetch_sub(taken.len(), Ordering::AcqRel);
+            expired.extend(taken);
+            state.expiry = self.next_expiry_in(&state);
+            if let Some(due) = state.expiry {
+                drop(state);
+                let partition = entry.partition;
+                io.expiries.heap.push(Reverse(Expiry { due, partition }));
+            }
+        }
+        expired
+    }
+
+    /// Takes the expired batches of one partition. The search ends where [`next_expiry_in`](Self::next_expiry_in) ends.
+    fn take_expired(&self, state: &mut QueueState, now: Instant) -> Vec<ProducerBatch> {
+        let mut taken = Vec::new();
+        let mut index = 0;
+        while let Some(batch) = state.batches.get(index) {
+            if self.expiry_of(batch) <= now {
+                taken.extend(state.batches.remove(index));
+            } else if is_back(batch) {
+                index += 1;
+            } else {
+                break;
+            }
+        }
+        taken
+    }
+
+    /// Returns when the first batch of a deque expires.
+    ///
+    /// Batches that came back are at the front, and without sequences they are in any order. Those that follow them
+    /// are in the order of their age.
+    fn next_expiry_in(&self, state: &QueueState) -> Option<Instant> {
+        let came_back = state
+            .batches
+            .iter()
+            .take_while(|batch| is_back(batch))
+            .count();
+        let candidates = state.batches.iter().take(came_back + 1);
+        candidates.map(|batch| self.expiry_of(batch)).min()
+    }
+
+    /// Returns when the next batch that waits here expires, at the earliest.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        let mut io = self.io.lock();
+        self.collect_expiries(&mut io);
+        io.expiries.heap.peek().map(|Reverse(entry)| entry.due)
+    }
+
+    fn collect_expiries(&self, io: &mut IoState) {
+        let mut entries = self.signal.expiry_register().entries.lock();
+        io.expiries.heap.extend(entries.drain(..).map(Reverse));
+    }
+}
+
+/// Returns whether the batch was in flight, or is a part of one that was.
+fn is_back(batch: &ProducerBatch) -> bool {
+    batch.in_retry() || batch.is_split()
+}
+
+impl Expiries {
+    fn take_due(&mut self, now: Instant) -> Option<Expiry> {
+        self.heap.peek().filter(|Reverse(entry)| entry.due <= now)?;
+        self.heap.pop().map(|Reverse(entry)| entry)
+    }
+}
+
+impl PartialEq for Expiry {
+    fn eq(&self, other: &Self) -> bool {
+        self.due == other.due
+    }
+}
+
+impl Eq for Expiry {}
+
+impl PartialOrd for Expiry {
+    fn partial_cmp(&self, other: &Self) -> Option<CmpOrdering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Expiry {
+    fn cmp(&self, other: &Self) -> CmpOrdering {
+        self.due.cmp(&other.due)
+    }
+}

@@ -1,0 +1,82 @@
+//! Fails the batches that reach `delivery.timeout.ms`, in flight or not. Java: `Sender.sendProducerData`,
+//! `getExpiredInflightBatches`.
+//!
+//! Differs from Java: responses that have arrived are handled first, and a transaction learns of the batches in the round
+//! in which they expire.
+
+use std::time::{Duration, Instant};
+
+use super::Sender;
+use super::in_flight::InFlightRequest;
+use crate::client::KafkaClient;
+use crate::producer::internals::ProducerBatch;
+
+impl<C: KafkaClient> Sender<C> {
+    /// Handles the responses that have arrived if a batch in flight is about to expire.
+    ///
+    /// The thread may be late: the process was stopped or the machine was suspended. A response that lies in a socket by
+    /// then settles its batch. So a batch expires only after the client found nothing, in a poll that began after the
+    /// batch's time was over. Each further poll takes a request out of those in flight, so there are not many.
+    pub(super) fn read_before_expiry(&mut self, now: Instant) {
+        while self
+            .next_in_flight_expiry
+            .is_some_and(|expiry| expiry <= now)
+        {
+            if !self.poll_client(Duration::ZERO, now) {
+                return;
+            }
+            self.update_next_in_flight_expiry();
+        }
+    }
+
+    /// Fails the batches that are older than `delivery.timeout.ms`, wherever they are, the oldest first, so that the callbacks
+    /// of a partition run in the order of its records.
+    pub(super) fn expire_batches(&mut self, now: Instant) {
+        let in_flight = self.take_expired_in_flight(now);
+        let waiting = self.accumulator.expired_batches(now);
+        let mut expired: Vec<_> = in_flight
+            .into_iter()
+            .map(|batch| (batch, true))
+            .chain(waiting.into_iter().map(|batch| (batch, false)))
+            .collect();
+        expired.sort_by_key(|(batch, _)| batch.age_order());
+        for (batch, is_in_flight) in expired {
+            let last = batch.last_failure().cloned().filter(|_| is_in_flight);
+            let error = self.expiry_error(&batch, last, now);
+            self.log_failure(&batch, &error, now);
+            if !is_in_flight {
+                self.fail_batch(batch, error, Vec::new());
+                continue;
+            }
+            // Its attempt has no outcome. Even if none of its bytes have left yet, they may leave at any time from now on,
+            // because the request is queued. So the record may be written.
+            if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
+                manager.handle_expired_in_flight(batch.topic_partition(), &sequence);
+            }
+            let error = self.in_transaction(error);
+            batch.complete_exceptionally(error, Vec::new());
+        }
+    }
+
+    fn take_expired_in_flight(&mut self, now: Instant) -> Vec<ProducerBatch> {
+        let mut expired = Vec::new();
+        if self.next_in_flight_expiry.is_none_or(|expiry| expiry > now) {
+            return expired;
+        }
+        for request in self.in_flight.values_mut() {
+            request.take_expired(self.config.delivery_timeout, now, &mut expired);
+        }
+        self.update_next_in_flight_expiry();
+        expired
+    }
+
+    fn update_next_in_flight_expiry(&mut self) {
+        let requests = self.in_flight.values();
+        self.next_in_flight_expiry = requests.filter_map(InFlightRequest::next_expiry).min();
+    }
+
+    pub(super) fn note_in_flight_expiry(&mut self, expiry: Option<Instant>) {
+        let known = [self.next_in_flight_expiry, expiry];
+        self.next_in_flight_expiry = known.into_iter().flatten().min();
+    }
+}
