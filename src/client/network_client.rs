@@ -85,6 +85,8 @@ pub(crate) struct NetworkClient<S> {
     aborted_sends: Vec<ClientResponse>,
     outages: Outages,
     next_correlation_id: i32,
+    /// How many responses had a throttle time that no quota explains.
+    implausible_throttle_times: u64,
 }
 
 impl<S: Selectable> NetworkClient<S> {
@@ -125,6 +127,7 @@ impl<S: Selectable> NetworkClient<S> {
             aborted_sends: Vec::new(),
             outages: Outages::default(),
             next_correlation_id: 0,
+            implausible_throttle_times: 0,
         }
     }
 

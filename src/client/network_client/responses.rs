@@ -13,9 +13,13 @@ use crate::protocol::messages::MetadataResponse;
 use crate::protocol::{ApiKey, ResponseBody, decode_response};
 use crate::utils::log;
 
-/// A broker keeps a quota by muting the connection itself, so cutting off what it asks for breaks none; it keeps a broken
-/// broker from silencing the client for the 24 days that fit in the field.
-const MAX_THROTTLE: Duration = Duration::from_secs(300);
+/// The longest time for which a response keeps the client from a node.
+///
+/// The field has room for 24 days, and one damaged bit in it would silence the node until its records expire. Brokers
+/// measure a quota over 11 s by default (`quota.window.num`, `quota.window.size.seconds`), so a plausible time is of that
+/// order. Cutting one breaks no quota, because the broker keeps it by muting the connection. Half of the default of
+/// `delivery.timeout.ms` leaves the records time for another attempt.
+const MAX_THROTTLE: Duration = Duration::from_secs(60);
 
 impl<S: Selectable> NetworkClient<S> {
     /// Returns whether a send was completed.
@@ -164,13 +168,26 @@ impl<S: Selectable> NetworkClient<S> {
 
     /// Leaves a node alone for as long as it asks, and gives what is in flight to it as much more time.
     fn maybe_throttle(&mut self, request: &InFlightRequest, throttle_time_ms: i32, now: Instant) {
-        let throttle_time = u64::try_from(throttle_time_ms).unwrap_or(0);
-        let should_throttle = request.api_version >= first_version_that_throttles(request.api_key);
-        if throttle_time == 0 || !should_throttle {
+        if request.api_version < first_version_that_throttles(request.api_key) {
             return;
         }
-        let throttle_time = Duration::from_millis(throttle_time).min(MAX_THROTTLE);
         let node = request.destination;
+        let requested = Duration::from_millis(u64::try_from(throttle_time_ms).unwrap_or(0));
+        let throttle_time = requested.min(MAX_THROTTLE);
+        if throttle_time_ms < 0 || throttle_time < requested {
+            self.implausible_throttle_times += 1;
+            log::warn!(
+                "{} requested a throttle time of {throttle_time_ms} ms in a {} response; the client waits {} ms. \
+                 Implausible throttle times so far: {}",
+                self.describe(node),
+                request.api_key,
+                throttle_time.as_millis(),
+                self.implausible_throttle_times
+            );
+        }
+        if throttle_time.is_zero() {
+            return;
+        }
         log::trace!("node {node} is throttled for {throttle_time:?}");
         self.connections.states.throttle(node, now + throttle_time);
         self.connections

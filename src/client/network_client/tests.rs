@@ -8,6 +8,7 @@ mod nodes;
 mod outages;
 mod requests;
 mod resolving;
+mod throttling;
 mod timeouts;
 mod versions;
 

@@ -83,24 +83,6 @@ fn a_connection_that_was_made_during_a_late_wait_is_kept() {
     assert_eq!(f.selector.take_closed(), []);
 }
 
-// H7: a time that is no time.
-#[test]
-fn throttle_time_is_clamped() {
-    let mut f = Fixture::new();
-    f.make_ready(0);
-    let header = f.send_and_write(NODE);
-    f.answer(NODE, &header, produce_response(i32::MIN));
-    assert_eq!(f.poll().len(), 1);
-    assert!(f.client.is_ready(NODE, f.now()));
-
-    let header = f.send_and_write(NODE);
-    f.answer(NODE, &header, produce_response(i32::MAX));
-    assert_eq!(f.poll().len(), 1);
-    assert_eq!(f.client.poll_delay(NODE, f.now()), Duration::from_secs(300));
-    f.time.advance(Duration::from_secs(300));
-    assert!(f.client.is_ready(NODE, f.now()));
-}
-
 // Java: NetworkClientTest.testConnectionSetupTimeout; testApiVersions... "not stuck if channel never ready".
 #[test]
 fn connection_setup_timeout() {
