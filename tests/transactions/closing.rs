@@ -33,6 +33,21 @@ fn close_aborts_the_open_transaction() {
     }
 }
 
+/// The end of a transaction without records needs no response, which would end the wait of the I/O thread.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "the time that passes at most")]
+fn close_with_an_empty_transaction_does_not_wait() {
+    for version in VERSIONS {
+        let broker = broker(version);
+        let producer = ready(&broker);
+        producer.begin_transaction().unwrap();
+        let begun = std::time::Instant::now();
+        producer.close(LONG).unwrap();
+        assert!(begun.elapsed() < LONG / 2, "{:?}", begun.elapsed());
+        assert_nothing_open(&broker);
+    }
+}
+
 #[test]
 fn drop_aborts_the_open_transaction() {
     for version in VERSIONS {

@@ -251,7 +251,11 @@ impl<C: KafkaClient> Sender<C> {
         let request_delay = self
             .maybe_send_init_producer_id(now)
             .min(self.maybe_send_transactional_request(now));
-        let timeout = self.send_producer_data(now).min(request_delay);
+        let mut timeout = self.send_producer_data(now).min(request_delay);
+        if self.control.is_closing() && !self.should_run() {
+            // This round did the last of the work, such as ending a transaction that nothing was sent in: no response comes.
+            timeout = Duration::ZERO;
+        }
         self.poll(timeout, now);
     }
 
