@@ -15,9 +15,11 @@ use std::time::Duration;
 
 pub use self::builder::KafkaProducerBuilder;
 use self::close::IoThreadHandle;
+pub(crate) use self::close::undelivered_at_close;
 pub use self::send::TrySendError;
 use self::send::Wait;
-pub use self::transactions::Transaction;
+pub(crate) use self::send::{check_size, is_api_error, no_such_partition, partition_of_key};
+pub(crate) use self::transactions::needs_transactional_id;
 use super::internals::transaction_manager::TransactionManager;
 use super::internals::{RecordAccumulator, SenderControl};
 use super::producer_interceptors::ProducerInterceptors;
@@ -246,7 +248,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # Errors
     ///
     /// `Timeout` when the topic is not known within `max.block.ms`, `InvalidTopic`, `Authorization`, `Authentication`,
-    /// `Closed`, and `WouldDeadlock` inside a callback.
+    /// `Closed`, `Forked` in a forked child, and `WouldDeadlock` inside a callback.
     ///
     /// # Blocking
     ///
@@ -274,6 +276,13 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             return Err(Error::new(ErrorKind::Closed, "the producer is closed"));
         }
         Ok(())
+    }
+
+    /// # Errors
+    ///
+    /// `WouldDeadlock` inside a callback; `Forked` in a forked child.
+    pub(super) fn check_may_block(&self, call: &str) -> Result<()> {
+        self.accumulator.io_thread().check_may_block(call)
     }
 
     /// The name of this producer in broker logs, quotas and thread names (`client.id`).

@@ -3,20 +3,25 @@
 //!
 //! Threads: any. Locks: one, never held while a callback, a serializer or a partitioner runs.
 
+mod controls;
+mod coordinator;
 mod transactions;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
+use self::coordinator::Coordinator;
 use self::transactions::Transactions;
+use super::internals::{AppendRecord, IoThreadId};
 use super::producer::Producer;
 use super::record_future::RecordCompleter;
 use super::serializer::{Serializer, serialize};
 use super::serializers::BytesSerializer;
 use super::{
     Callback, ConsumerGroupMetadata, Data, OffsetAndMetadata, Partitioner, ProducerRecord,
-    RecordFuture, RecordMetadata, choose_partition,
+    RecordFuture, RecordMetadata, check_size, check_topic, choose_partition, is_api_error,
+    no_such_partition, partition_of_key, undelivered_at_close,
 };
 use crate::common::{
     Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, TopicInfo, TopicPartition, Uuid,
@@ -24,7 +29,7 @@ use crate::common::{
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::protocol::ErrorCode;
 use crate::sync::{Arc, Mutex};
-use crate::utils::{Count, SystemTime, Time};
+use crate::utils::{SystemTime, Time};
 
 /// A [`Producer`] without brokers.
 ///
@@ -47,14 +52,27 @@ use crate::utils::{Count, SystemTime, Time};
 /// # Ok::<(), kafka_producer::Error>(())
 /// ```
 ///
-/// Partitions are what the record says; where it says none, what the partitioner says, for topics that the mock
-/// [knows](Self::with_topic); and else the first one.
+/// The mock says what a [`KafkaProducer`](crate::KafkaProducer) with default settings would say, wherever no broker has to be
+/// asked: which records are refused and how, what fits the state of the transaction, what a callback may call. A test of the
+/// library holds the two against each other, call by call and state by state. Where a broker would have to be asked:
+///
+/// - A topic has the partitions that [`with_topic`](Self::with_topic) says, and one if nothing is said, as with
+///   `auto.create.topics.enable` and `num.partitions=1`.
+/// - A send is delivered at once, or when the test says so; what a real producer would wait for, it does not wait for.
+/// - A record without partition, partitioner and key goes to the first partition.
+/// - The coordinator of transactions agrees, unless the test injects an error or [fences](Self::fence_producer) the mock.
+///   Transactions need [`with_transactional_id`](Self::with_transactional_id).
 pub struct MockProducer<KS = BytesSerializer, VS = BytesSerializer> {
     auto_complete: bool,
     cluster: Cluster,
     partitioner: Option<Box<dyn Partitioner>>,
     key_serializer: KS,
     value_serializer: VS,
+    max_request_size: usize,
+    /// There for a mock with a transactional id.
+    coordinator: Option<Coordinator>,
+    /// What a thread counts as while it runs a callback of this mock.
+    io_thread: IoThreadId,
     state: Mutex<State>,
 }
 
@@ -66,6 +84,8 @@ struct State {
     next_offsets: HashMap<TopicPartition, i64>,
     errors: InjectedErrors,
     transactions: Transactions,
+    /// The topics that were named before, which a real producer would have asked for.
+    created_topics: HashSet<String>,
     is_closed: bool,
 }
 
@@ -83,6 +103,9 @@ struct InjectedErrors {
     close: Option<Error>,
 }
 
+/// Where the error of one method is.
+type Injection = fn(&InjectedErrors) -> &Option<Error>;
+
 /// A send whose fate is not decided.
 struct Completion {
     metadata: RecordMetadata,
@@ -91,18 +114,26 @@ struct Completion {
 }
 
 impl Completion {
-    /// As in the real producer, the callback has run when the future is done.
-    fn complete(self, error: Option<Error>) {
-        let partition = self.metadata.topic_partition().clone();
-        let result = error.map_or(Ok(self.metadata), |error| {
-            Err(error.for_partition(partition))
-        });
+    /// As in the real producer, the callback runs on what counts as the I/O thread, and has run when the future is done.
+    fn complete(self, io_thread: IoThreadId, error: Option<Error>) {
+        let result = error.map_or_else(
+            || Ok(self.metadata.clone()),
+            |error| Err(error.for_partition(self.metadata.topic_partition().clone())),
+        );
         if let Some(callback) = self.callback {
-            callback.call(result.clone());
+            io_thread.run(|| callback.call(result.clone()));
         }
         self.completer.complete(result);
     }
 }
+
+/// The defaults of `max.request.size`, `buffer.memory` and `max.block.ms`.
+const MAX_REQUEST_SIZE: usize = 1024 * 1024;
+const BUFFER_MEMORY: usize = 32 * 1024 * 1024;
+const MAX_BLOCK: Duration = Duration::from_secs(60);
+
+/// The partitions of a topic that the test says nothing of.
+const DEFAULT_PARTITIONS: usize = 1;
 
 impl MockProducer {
     /// A mock that takes bytes and text and knows no topics. Whether sends succeed by themselves is `auto_complete`.
@@ -120,6 +151,9 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
             partitioner: None,
             key_serializer,
             value_serializer,
+            max_request_size: MAX_REQUEST_SIZE,
+            coordinator: None,
+            io_thread: IoThreadId::next(),
             state: Mutex::default(),
         }
     }
@@ -127,21 +161,28 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     /// This mock, knowing of a topic: its partitions are numbered from 0, and each has a leader.
     #[must_use]
     pub fn with_topic(mut self, topic: &str, partitions: i32) -> Self {
-        let leader = Node::new(NodeId(0), "mock", 9092, None);
-        let partitions = (0..partitions).map(|partition| {
-            let replicas = vec![leader.id()];
-            PartitionInfo::new(partition, Some(leader.clone())).with_replicas(
-                replicas.clone(),
-                replicas,
-                Vec::new(),
-            )
-        });
-        let info = TopicInfo::new(Arc::from(topic), Uuid::ZERO, false, partitions.collect());
+        let leader = mock_node();
+        let partitions = all_partitions(&leader, usize::try_from(partitions).unwrap_or(0));
+        let info = TopicInfo::new(Arc::from(topic), Uuid::ZERO, false, partitions);
         let builder: ClusterBuilder = self.cluster.to_builder();
         self.cluster = builder
             .nodes(vec![leader.clone()])
             .topic(Arc::new(info))
             .build();
+        self
+    }
+
+    /// This mock, with a transactional id (`transactional.id`), which it needs for transactions.
+    #[must_use]
+    pub fn with_transactional_id(mut self, transactional_id: &str) -> Self {
+        self.coordinator = Some(Coordinator::new(transactional_id));
+        self
+    }
+
+    /// This mock, with a limit for records (`max.request.size`), in bytes. Default: 1 MiB.
+    #[must_use]
+    pub fn with_max_request_size(mut self, bytes: usize) -> Self {
+        self.max_request_size = bytes;
         self
     }
 
@@ -156,8 +197,9 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// The error of [`set_send_error`](Self::set_send_error), or why the record is refused: the mock is closed, a serializer
-    /// or the partitioner fails, or a topic that is known has no such partition.
+    /// As [`KafkaProducer::send`](crate::KafkaProducer::send), which also says what is in the future instead: a record that is
+    /// too large, an illegal topic, a partition that does not exist. The error of [`set_send_error`](Self::set_send_error)
+    /// comes where a real producer has one of its kind.
     pub fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<RecordFuture> {
         self.do_send(record, None)
     }
@@ -179,33 +221,89 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     fn do_send(
         &self,
         record: ProducerRecord<'_, KS::Input, VS::Input>,
-        callback: Option<Callback>,
+        mut callback: Option<Callback>,
     ) -> Result<RecordFuture> {
-        self.check_open(|errors| &errors.send)?;
-        self.state.lock().transactions.check_may_send()?;
-        record.validate()?;
-        let record = self.serialized(record)?;
-        let partition = self.partition(&record)?;
-        let (completer, future) = RecordFuture::pair();
-        let completion = {
-            let mut state = self.state.lock();
-            let metadata = state.append(record, partition);
-            let completion = Completion {
-                metadata,
-                completer,
-                callback,
-            };
-            if self.auto_complete {
-                Some(completion)
-            } else {
-                state.open.push_back(completion);
-                None
+        let partition = record.partition.unwrap_or(-1);
+        let topic_partition = TopicPartition::new(&*record.topic, partition);
+        match self.try_to_send(record, &mut callback) {
+            Ok(future) => Ok(future),
+            Err(error) if is_api_error(&error) => {
+                let error = self.in_transaction(error.for_partition(topic_partition));
+                if let Some(callback) = callback {
+                    callback.call(Err(error.clone()));
+                }
+                Ok(RecordFuture::done(Err(error)))
             }
-        };
-        if let Some(completion) = completion {
-            completion.complete(None);
+            Err(error) => Err(error.for_partition(topic_partition)),
+        }
+    }
+
+    /// The steps of a real send, in their order.
+    fn try_to_send(
+        &self,
+        record: ProducerRecord<'_, KS::Input, VS::Input>,
+        callback: &mut Option<Callback>,
+    ) -> Result<RecordFuture> {
+        record.validate()?;
+        self.check_open()?;
+        self.check_may_send()?;
+        self.injected(|errors| &errors.send)?;
+        let count = self.partition_count(&record.topic)?;
+        if let Some(partition) = record.partition {
+            if usize::try_from(partition).is_ok_and(|partition| partition >= count) {
+                let topic = &record.topic;
+                return Err(no_such_partition(topic, partition, count, MAX_BLOCK));
+            }
+        }
+        let record = self.serialized(record)?;
+        let (key, value) = (record.key.as_ref(), record.value.as_ref());
+        let size = AppendRecord::new(0, key, value, &record.headers)
+            .map_err(|error| Error::new(ErrorKind::RecordTooLarge, error.to_string()))?
+            .upper_bound();
+        check_size(size, self.max_request_size, BUFFER_MEMORY)?;
+        let partition = self.partition(&record)?;
+        if let Some(coordinator) = &self.coordinator {
+            let topic_partition = TopicPartition::new(&*record.topic, partition);
+            coordinator
+                .manager()
+                .maybe_add_partition(&topic_partition)?;
+        }
+        let (completer, future) = RecordFuture::pair(self.io_thread);
+        let is_transactional = self.coordinator.is_some();
+        let mut state = self.state.lock();
+        let metadata = state.append(record, partition, is_transactional);
+        state.open.push_back(Completion {
+            metadata,
+            completer,
+            callback: callback.take(),
+        });
+        drop(state);
+        if self.auto_complete {
+            self.decide_next(None);
         }
         Ok(future)
+    }
+
+    fn check_may_send(&self) -> Result<()> {
+        self.coordinator
+            .as_ref()
+            .map_or(Ok(()), |coordinator| coordinator.manager().check_may_send())
+    }
+
+    /// How many partitions a topic has. A real producer asks the cluster for a topic that it does not know, and a callback
+    /// cannot wait for that.
+    fn partition_count(&self, topic: &str) -> Result<usize> {
+        if let Some(info) = self.cluster.topic(topic) {
+            return Ok(info.partition_count());
+        }
+        let created = &mut self.state.lock().created_topics;
+        if !created.contains(topic) {
+            self.io_thread
+                .check_may_block("a send to a topic that is not known yet")?;
+            check_legal(topic)?;
+            created.insert(topic.to_owned());
+        }
+        Ok(DEFAULT_PARTITIONS)
     }
 
     /// The record as it would go to a broker: bytes, and with the headers that the serializers added.
@@ -246,23 +344,21 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         })
     }
 
+    /// As a real producer chooses, but for records that name nothing to go by, which go to the first partition.
     fn partition(&self, record: &ProducerRecord<'_>) -> Result<i32> {
-        let info = self.cluster.topic(&record.topic);
-        match (record.partition, info, &self.partitioner) {
-            (Some(partition), Some(info), _) if info.partition(partition).is_none() => {
-                let (topic, count) = (&record.topic, info.partition_count());
-                let message = format!(
-                    "topic {topic} has {}, and {partition} is none of them",
-                    Count(count, "partition")
-                );
-                Err(Error::new(ErrorKind::IllegalArgument, message))
-            }
-            (Some(partition), _, _) => Ok(partition),
-            (None, Some(info), Some(partitioner)) => {
-                let (key, value) = (record.key.as_ref(), record.value.as_ref());
+        if let Some(partition) = record.partition {
+            return Ok(partition);
+        }
+        let Some(info) = self.cluster.topic(&record.topic) else {
+            return Ok(0);
+        };
+        let (key, value) = (record.key.as_ref(), record.value.as_ref());
+        match (&self.partitioner, key) {
+            (Some(partitioner), _) => {
                 choose_partition(&**partitioner, info, key, value, &self.cluster)
             }
-            (None, _, _) => Ok(0),
+            (None, Some(key)) => Ok(partition_of_key(key, info.partition_count())),
+            (None, None) => Ok(0),
         }
     }
 
@@ -270,121 +366,114 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// The error of [`set_flush_error`](Self::set_flush_error), or that the mock is closed.
+    /// The error of [`set_flush_error`](Self::set_flush_error); `WouldDeadlock` inside a callback. As with a real producer, a
+    /// closed one has nothing to flush.
     pub fn flush(&self) -> Result<()> {
-        self.check_open(|errors| &errors.flush)?;
+        self.io_thread.check_may_block("flush")?;
+        self.injected(|errors| &errors.flush)?;
         while self.complete_next() {}
         Ok(())
     }
 
-    /// The partitions of a topic; none where the mock does not know it.
+    /// The partitions of a topic.
     ///
     /// # Errors
     ///
-    /// The error of [`set_partitions_for_error`](Self::set_partitions_for_error), or that the mock is closed.
+    /// `InvalidTopic`; `Closed`; `WouldDeadlock` inside a callback for a topic that was not named before; the error of
+    /// [`set_partitions_for_error`](Self::set_partitions_for_error).
     pub fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
-        self.check_open(|errors| &errors.partitions_for)?;
+        check_topic(topic)?;
+        self.check_open()?;
+        self.injected(|errors| &errors.partitions_for)?;
+        self.partition_count(topic)?;
         let info = self.cluster.topic(topic);
-        Ok(info.map_or_else(Vec::new, |info| info.partitions().to_vec()))
+        Ok(info.map_or_else(
+            || all_partitions(&mock_node(), DEFAULT_PARTITIONS),
+            |info| info.partitions().to_vec(),
+        ))
     }
 
-    /// Closes the mock: everything but this fails from now on. Open sends stay open.
+    /// Closes the mock: everything but this and `flush` fails from now on. Sends that are open fail, as they would in a cluster
+    /// that does not answer within `timeout`, and an open transaction is aborted. Does not wait for `timeout`.
     ///
     /// # Errors
     ///
-    /// The error of [`set_close_error`](Self::set_close_error).
-    pub fn close(&self, _timeout: Duration) -> Result<()> {
-        let mut state = self.state.lock();
-        match &state.errors.close {
-            Some(error) => Err(error.clone()),
-            None => {
-                state.is_closed = true;
-                Ok(())
+    /// `Timeout` if sends were open; not inside a callback. The error of [`set_close_error`](Self::set_close_error), after which
+    /// the mock is still open.
+    pub fn close(&self, timeout: Duration) -> Result<()> {
+        self.injected(|errors| &errors.close)?;
+        let reason = Error::new(
+            ErrorKind::Closed,
+            "the producer was closed before the record was delivered",
+        );
+        let open = {
+            let mut state = self.state.lock();
+            if std::mem::replace(&mut state.is_closed, true) {
+                return Ok(());
             }
+            state.transactions.abort_if_any();
+            std::mem::take(&mut state.open)
+        };
+        if let Some(coordinator) = &self.coordinator {
+            coordinator.manager().close(&reason);
+        }
+        let records = open.len();
+        give_up(
+            open,
+            self.io_thread,
+            &reason.with_delivery(Delivery::MaybeWritten),
+        );
+        match self.io_thread.is_current() {
+            true => Ok(()),
+            false => undelivered_at_close(records, timeout),
         }
     }
 
-    fn check_open(&self, injected: impl FnOnce(&InjectedErrors) -> &Option<Error>) -> Result<()> {
-        let state = self.state.lock();
-        if state.is_closed {
-            return Err(Error::new(ErrorKind::Closed, "the mock producer is closed"));
+    fn check_open(&self) -> Result<()> {
+        match self.state.lock().is_closed {
+            true => Err(Error::new(ErrorKind::Closed, "the producer is closed")),
+            false => Ok(()),
         }
-        injected(&state.errors).clone().map_or(Ok(()), Err)
+    }
+
+    fn injected(&self, place: Injection) -> Result<()> {
+        place(&self.state.lock().errors).clone().map_or(Ok(()), Err)
     }
 }
 
-/// What a test does with the mock.
-impl<KS, VS> MockProducer<KS, VS> {
-    /// Lets the oldest open send succeed. `false` if there is none.
-    pub fn complete_next(&self) -> bool {
-        self.decide_next(None)
+/// A topic's name as brokers take it. Java (broker): `Topic.validate`.
+fn check_legal(topic: &str) -> Result<()> {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if topic.chars().all(is_legal) && topic != "." && topic != ".." {
+        return Ok(());
     }
+    let code = ErrorCode::INVALID_TOPIC_EXCEPTION;
+    let text = format!("the mock refuses topic '{topic}': its name is not legal ({code})");
+    Err(Error::from_code(code, text))
+}
 
-    /// Lets the oldest open send fail. `false` if there is none.
-    ///
-    /// The error is made of an [`ErrorCode`] that a broker could send or of an [`ErrorKind`], with a [`Delivery`] if it is
-    /// another than the code implies, or than [`NotWritten`](Delivery::NotWritten) for a kind.
-    pub fn error_next(&self, error: impl Into<Error>) -> bool {
-        self.decide_next(Some(error.into()))
-    }
+fn mock_node() -> Node {
+    Node::new(NodeId(0), "mock", 9092, None)
+}
 
-    fn decide_next(&self, error: Option<Error>) -> bool {
-        let next = self.state.lock().open.pop_front();
-        next.map(|completion| completion.complete(error)).is_some()
-    }
-
-    /// Every record that was sent since the beginning or the last [`clear`](Self::clear), as bytes, in order; of those sent in
-    /// transactions the committed ones.
-    pub fn history(&self) -> Vec<ProducerRecord<'static>> {
-        self.state.lock().history.clone()
-    }
-
-    /// Forgets the history and the offsets. Sends that are open fail, so that nobody waits for them for ever.
-    pub fn clear(&self) {
-        let open = {
-            let mut state = self.state.lock();
-            state.history.clear();
-            state.next_offsets.clear();
-            state.transactions.clear();
-            std::mem::take(&mut state.open)
-        };
-        give_up(open, "cleared");
-    }
-
-    /// Whether no send is open.
-    pub fn flushed(&self) -> bool {
-        self.state.lock().open.is_empty()
-    }
-
-    /// Whether the mock was closed.
-    pub fn closed(&self) -> bool {
-        self.state.lock().is_closed
-    }
-
-    /// Lets every `send` fail with this error, until it is set to `None`.
-    pub fn set_send_error(&self, error: Option<Error>) {
-        self.state.lock().errors.send = error;
-    }
-
-    /// Lets every `flush` fail with this error, until it is set to `None`.
-    pub fn set_flush_error(&self, error: Option<Error>) {
-        self.state.lock().errors.flush = error;
-    }
-
-    /// Lets every `partitions_for` fail with this error, until it is set to `None`.
-    pub fn set_partitions_for_error(&self, error: Option<Error>) {
-        self.state.lock().errors.partitions_for = error;
-    }
-
-    /// Lets every `close` fail with this error, until it is set to `None`.
-    pub fn set_close_error(&self, error: Option<Error>) {
-        self.state.lock().errors.close = error;
-    }
+fn all_partitions(leader: &Node, count: usize) -> Vec<PartitionInfo> {
+    let numbers = (0..i32::MAX).take(count);
+    let partitions = numbers.map(|partition| {
+        let replicas = vec![leader.id()];
+        let info = PartitionInfo::new(partition, Some(leader.clone()));
+        info.with_replicas(replicas.clone(), replicas, Vec::new())
+    });
+    partitions.collect()
 }
 
 impl State {
     /// Puts the record into the history, and gives it the next offset of its partition.
-    fn append(&mut self, record: ProducerRecord<'static>, partition: i32) -> RecordMetadata {
+    fn append(
+        &mut self,
+        record: ProducerRecord<'static>,
+        partition: i32,
+        is_transactional: bool,
+    ) -> RecordMetadata {
         let topic_partition = TopicPartition::new(&*record.topic, partition);
         let next_offset = self
             .next_offsets
@@ -403,7 +492,7 @@ impl State {
             size(&record.key),
             size(&record.value),
         );
-        match self.transactions.takes_record() {
+        match is_transactional {
             true => self.transactions.uncommitted_records.push(record),
             false => self.history.push(record),
         }
@@ -411,18 +500,22 @@ impl State {
     }
 }
 
-fn give_up(open: VecDeque<Completion>, what: &str) {
+fn give_up(open: VecDeque<Completion>, io_thread: IoThreadId, error: &Error) {
     for completion in open {
-        let message =
-            format!("the mock producer was {what} before the fate of this send was decided");
-        completion.complete(Some(Error::new(ErrorKind::IllegalState, message)));
+        completion.complete(io_thread, Some(error.clone()));
     }
+}
+
+fn undecided(what: &str) -> Error {
+    let text = format!("the mock producer was {what} before the fate of this send was decided");
+    Error::new(ErrorKind::IllegalState, text)
 }
 
 /// Sends that are still open fail, so that nobody waits for them for ever.
 impl<KS, VS> Drop for MockProducer<KS, VS> {
     fn drop(&mut self) {
-        give_up(std::mem::take(&mut self.state.get_mut().open), "dropped");
+        let open = std::mem::take(&mut self.state.get_mut().open);
+        give_up(open, self.io_thread, &undecided("dropped"));
     }
 }
 
@@ -474,6 +567,10 @@ impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for MockProd
     fn close(&self, timeout: Duration) -> Result<()> {
         self.close(timeout)
     }
+
+    fn check_may_block(&self, call: &str) -> Result<()> {
+        self.io_thread.check_may_block(call)
+    }
 }
 
 impl<KS, VS> fmt::Debug for MockProducer<KS, VS> {
@@ -485,31 +582,6 @@ impl<KS, VS> fmt::Debug for MockProducer<KS, VS> {
             .field("open", &state.open.len())
             .field("closed", &state.is_closed)
             .finish_non_exhaustive()
-    }
-}
-
-/// The error that a broker's code makes, for tests of what a program does with it.
-impl From<ErrorCode> for Error {
-    fn from(code: ErrorCode) -> Self {
-        let delivery = match code.is_refusal_before_append() {
-            true => Delivery::NotWritten,
-            false => Delivery::MaybeWritten,
-        };
-        Self::from_code(code, format!("the mock producer answers {code}")).with_delivery(delivery)
-    }
-}
-
-/// An error of this kind, for tests of what a program does with it.
-impl From<ErrorKind> for Error {
-    fn from(kind: ErrorKind) -> Self {
-        Self::new(kind, format!("the mock producer fails with {kind:?}"))
-    }
-}
-
-/// An error after which the log does, or may, hold the record.
-impl<E: Into<Self>> From<(E, Delivery)> for Error {
-    fn from((error, delivery): (E, Delivery)) -> Self {
-        error.into().with_delivery(delivery)
     }
 }
 

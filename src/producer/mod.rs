@@ -18,11 +18,16 @@ mod record_future;
 mod record_metadata;
 mod serializer;
 mod serializers;
+mod transaction;
 mod user_code;
 
 pub(crate) use callback::Callback;
 pub use config_def::ConfigKey;
-pub use kafka_producer::{KafkaProducer, KafkaProducerBuilder, Transaction, TrySendError};
+pub use kafka_producer::{KafkaProducer, KafkaProducerBuilder, TrySendError};
+pub(crate) use kafka_producer::{
+    check_size, is_api_error, needs_transactional_id, no_such_partition, partition_of_key,
+    undelivered_at_close,
+};
 pub use mock_producer::MockProducer;
 pub use offsets::{ConsumerGroupMetadata, OffsetAndMetadata};
 pub use partitioner::Partitioner;
@@ -45,3 +50,4 @@ pub use serializers::{
     ListSerializer, LongSerializer, ShortSerializer, StringSerializer, UuidSerializer,
     VoidSerializer,
 };
+pub use transaction::Transaction;

@@ -88,8 +88,13 @@ impl ConsumerGroupMetadata {
 
     /// # Errors
     ///
-    /// `IllegalArgument` for a generation without a member. Java: `throwIfInvalidGroupMetadata`.
+    /// `IllegalArgument` for an empty group id and for a generation without a member. Java: `throwIfInvalidGroupMetadata`.
     pub(crate) fn validate(&self) -> Result<()> {
+        if self.group_id.is_empty() {
+            // A coordinator would answer INVALID_GROUP_ID, which ends the producer.
+            let text = "the group id is empty: a consumer group needs a name (group.id)";
+            return Err(Error::new(ErrorKind::IllegalArgument, text));
+        }
         if self.generation_id > 0 && self.member_id.is_empty() {
             let text = format!(
                 "the metadata of group {} have generation {} and no member id",

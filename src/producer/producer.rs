@@ -9,7 +9,8 @@ use super::{
     RecordMetadata, Serializer,
 };
 use crate::common::{PartitionInfo, TopicPartition};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::utils::log;
 
 /// A producer, real or mock, so that a program can hold an `Arc<dyn Producer>` and be tested without brokers.
 ///
@@ -117,6 +118,24 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// When not everything was delivered.
     fn close(&self, timeout: Duration) -> Result<()>;
+
+    /// Sends a record of a transaction, whose commit tells if it fails. A producer that makes futures at a cost spares it here.
+    #[doc(hidden)]
+    fn send_without_future(&self, record: ProducerRecord<'_, K, V>) -> Result<()> {
+        self.send(record).map(drop)
+    }
+
+    /// Fails where `call` would wait for the thread that it runs on.
+    #[doc(hidden)]
+    fn check_may_block(&self, _call: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// Logs that the closure form could not abort.
+    #[doc(hidden)]
+    fn log_failed_abort(&self, error: &Error) {
+        log::error!("a transaction was not aborted: {error}");
+    }
 }
 
 impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for KafkaProducer<KS, VS> {
@@ -166,5 +185,17 @@ impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for KafkaPro
 
     fn close(&self, timeout: Duration) -> Result<()> {
         self.close(timeout)
+    }
+
+    fn send_without_future(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<()> {
+        self.send_without_future(record)
+    }
+
+    fn check_may_block(&self, call: &str) -> Result<()> {
+        self.check_may_block(call)
+    }
+
+    fn log_failed_abort(&self, error: &Error) {
+        self.log_failed_abort(error);
     }
 }

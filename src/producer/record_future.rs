@@ -30,7 +30,7 @@ enum Inner {
     /// The result was known when `send` returned. Boxed, because it is seldom, and a future is moved with every send.
     Done(Box<Result<RecordMetadata>>),
     /// A test double completes it by hand.
-    Slot(Arc<Slot>),
+    Slot(Arc<Slot>, IoThreadId),
 }
 
 /// What of a record's metadata is known when it is appended.
@@ -123,10 +123,11 @@ impl RecordFuture {
         Self(Inner::Done(Box::new(result)))
     }
 
-    /// A future and what completes it.
-    pub(crate) fn pair() -> (RecordCompleter, Self) {
+    /// A future and what completes it, of a mock that runs its callbacks as this I/O thread.
+    pub(crate) fn pair(io_thread: IoThreadId) -> (RecordCompleter, Self) {
         let slot = Arc::new(Slot::default());
-        (RecordCompleter(Arc::clone(&slot)), Self(Inner::Slot(slot)))
+        let completer = RecordCompleter(Arc::clone(&slot));
+        (completer, Self(Inner::Slot(slot, io_thread)))
     }
 
     /// Waits for the delivery.
@@ -175,7 +176,7 @@ impl RecordFuture {
                 None => never_done(result).map(Err),
             },
             Inner::Done(result) => Some((**result).clone()),
-            Inner::Slot(slot) => slot.result.lock().clone(),
+            Inner::Slot(slot, _) => slot.result.lock().clone(),
         }
     }
 
@@ -186,7 +187,7 @@ impl RecordFuture {
                 result.poll_record(*index).is_some() || never_done(result).is_some()
             }
             Inner::Done(_) => true,
-            Inner::Slot(slot) => slot.result.lock().is_some(),
+            Inner::Slot(slot, _) => slot.result.lock().is_some(),
         }
     }
 
@@ -209,8 +210,13 @@ impl RecordFuture {
                 Some(metadata_of(result, &outcome, index, facts))
             }
             Inner::Done(result) => Some((**result).clone()),
-            Inner::Slot(slot) => {
+            Inner::Slot(slot, io_thread) => {
                 let mut result = slot.result.lock();
+                if result.is_none() {
+                    if let Err(error) = io_thread.check_may_block("get") {
+                        return Some(Err(may_be_written(error)));
+                    }
+                }
                 while result.is_none() {
                     let timed_out = match deadline {
                         Some(deadline) => slot.done.wait_until(&mut result, deadline).timed_out(),

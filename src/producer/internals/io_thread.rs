@@ -38,6 +38,18 @@ impl IoThreadId {
         CURRENT.set(self.number);
     }
 
+    /// Runs `body` as if the current thread were this producer's I/O thread: what a mock does with callbacks.
+    pub(crate) fn run<T>(self, body: impl FnOnce() -> T) -> T {
+        struct Restore(u64);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                CURRENT.set(self.0);
+            }
+        }
+        let _restore = Restore(CURRENT.replace(self.number));
+        body()
+    }
+
     /// Whether the current thread is this producer's I/O thread.
     pub(crate) fn is_current(self) -> bool {
         CURRENT.get() == self.number

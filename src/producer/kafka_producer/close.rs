@@ -129,22 +129,26 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 
     fn undelivered(&self, timeout: Duration) -> Result<()> {
-        let records = self.control.undelivered();
-        if records == 0 {
-            return Ok(());
-        }
-        let text = format!(
-            "the producer was closed, and {} had not been delivered after {} ms",
-            Count(records, "record"),
-            timeout.as_millis()
-        );
-        let reason = TimeoutReason {
-            waiting_for: "the delivery of all records before the close",
-            waited: timeout,
-            config: None,
-        };
-        Err(Error::timed_out(text, reason).with_delivery(crate::error::Delivery::MaybeWritten))
+        undelivered_at_close(self.control.undelivered(), timeout)
     }
+}
+
+/// The outcome of a close after which this many records had not been delivered.
+pub(crate) fn undelivered_at_close(records: usize, timeout: Duration) -> Result<()> {
+    if records == 0 {
+        return Ok(());
+    }
+    let text = format!(
+        "the producer was closed, and {} had not been delivered after {} ms",
+        Count(records, "record"),
+        timeout.as_millis()
+    );
+    let reason = TimeoutReason {
+        waiting_for: "the delivery of all records before the close",
+        waited: timeout,
+        config: None,
+    };
+    Err(Error::timed_out(text, reason).with_delivery(crate::error::Delivery::MaybeWritten))
 }
 
 impl<KS: Serializer, VS: Serializer> Drop for KafkaProducer<KS, VS> {

@@ -58,7 +58,7 @@ impl Owed {
 
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// Sends a record whose outcome nobody waits for by itself.
-    pub(super) fn send_without_future(
+    pub(in crate::producer) fn send_without_future(
         &self,
         mut record: ProducerRecord<'_, KS::Input, VS::Input>,
     ) -> Result<()> {
@@ -306,10 +306,10 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .partition_count(topic)
             .filter(|count| *count > 0);
         let text = match (partition, count) {
-            (Some(partition), Some(count)) => format!(
-                "topic {topic} has {} and no partition {partition} appeared within {millis} ms (max.block.ms)",
-                Count(count, "partition")
-            ),
+            (Some(partition), Some(count)) => {
+                let error = no_such_partition(topic, partition, count, waited);
+                return self.with_cause(error, topic);
+            }
             _ if self.metadata.snapshot().is_bootstrap() => format!(
                 "no broker of bootstrap.servers told of topic {topic} within {millis} ms (max.block.ms)"
             ),
@@ -317,12 +317,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                 "topic {topic} was not in the cluster's metadata after {millis} ms (max.block.ms)"
             ),
         };
-        let reason = TimeoutReason {
-            waiting_for: "the metadata of a topic",
-            waited,
-            config: Some("max.block.ms"),
-        };
-        self.with_cause(Error::timed_out(text, reason), topic)
+        self.with_cause(metadata_timed_out(text, waited), topic)
     }
 
     /// With what the cluster says against the topic, or else why nobody could be asked.
@@ -343,7 +338,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         max_block: Option<Duration>,
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
-        self.check_size(record)?;
+        check_size(
+            record.upper_bound(),
+            self.max_request_size,
+            self.buffer_memory,
+        )?;
         let context = AppendContext {
             topic: to.info,
             cluster: to.cluster,
@@ -423,12 +422,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             return chosen.map(Some);
         }
         match record.key().filter(|_| !self.ignore_keys) {
-            Some(key) => {
-                let count = i32::try_from(to.info.partition_count())
-                    .unwrap_or(i32::MAX)
-                    .max(1);
-                Ok(Some(to_positive(murmur2(key)) % count))
-            }
+            Some(key) => Ok(Some(partition_of_key(key, to.info.partition_count()))),
             None => Ok(None),
         }
     }
@@ -442,19 +436,26 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             partitioner.on_new_batch(to.info.name(), to.cluster, previous)
         })
     }
+}
 
-    /// Refuses a record that fits into no request or not into the buffer, by its size before compression.
-    #[inline]
-    fn check_size(&self, record: &AppendRecord<'_>) -> Result<()> {
-        let size = record.upper_bound();
-        if size > self.max_request_size {
-            Err(too_large(size, self.max_request_size, "max.request.size"))
-        } else if size > self.buffer_memory {
-            Err(too_large(size, self.buffer_memory, "buffer.memory"))
-        } else {
-            Ok(())
-        }
+/// Refuses a record that fits into no request or not into the buffer. `size` is that of a batch with it alone, before
+/// compression.
+#[inline]
+pub(crate) fn check_size(size: usize, max_request_size: usize, buffer_memory: usize) -> Result<()> {
+    if size > max_request_size {
+        Err(too_large(size, max_request_size, "max.request.size"))
+    } else if size > buffer_memory {
+        Err(too_large(size, buffer_memory, "buffer.memory"))
+    } else {
+        Ok(())
     }
+}
+
+/// The partition of records with this key, of a topic with this many.
+#[inline(always)]
+pub(crate) fn partition_of_key(key: &[u8], count: usize) -> i32 {
+    let count = i32::try_from(count).unwrap_or(i32::MAX).max(1);
+    to_positive(murmur2(key)) % count
 }
 
 #[cold]
@@ -487,8 +488,32 @@ fn known_topic<'c>(
     }
 }
 
+fn metadata_timed_out(text: String, waited: Duration) -> Error {
+    let reason = TimeoutReason {
+        waiting_for: "the metadata of a topic",
+        waited,
+        config: Some("max.block.ms"),
+    };
+    Error::timed_out(text, reason)
+}
+
+/// A topic that has not grown to have the partition in time.
+pub(crate) fn no_such_partition(
+    topic: &str,
+    partition: i32,
+    count: usize,
+    waited: Duration,
+) -> Error {
+    let millis = waited.as_millis();
+    let text = format!(
+        "topic {topic} has {} and no partition {partition} appeared within {millis} ms (max.block.ms)",
+        Count(count, "partition")
+    );
+    metadata_timed_out(text, waited)
+}
+
 /// What Java calls an `ApiException`: it says something of the cluster or the record's way there, not of the call.
-fn is_api_error(error: &Error) -> bool {
+pub(crate) fn is_api_error(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Timeout
         | ErrorKind::BufferExhausted

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
-use std::fmt;
 
 use super::KafkaProducer;
 use crate::common::TopicPartition;
@@ -11,10 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::producer::internals::transaction_manager::{
     TransactionManager, TransactionalRequestResult,
 };
-use crate::producer::{
-    ConsumerGroupMetadata, OffsetAndMetadata, ProducerRecord, RecordFuture, RecordMetadata,
-    Serializer,
-};
+use crate::producer::producer::Producer;
+use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata, Serializer, Transaction};
 use crate::sync::Arc;
 use crate::utils::log;
 
@@ -122,7 +119,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///   Abortable.
     /// - `UnsupportedVersion`: a broker before Kafka 2.5, which cannot carry a generation. Fatal.
     /// - `Fenced`, or what else ended the producer. Fatal.
-    /// - `IllegalArgument`: a generation without a member. `IllegalState`: no transaction is open.
+    /// - `IllegalArgument`: a group without a name, or a generation without a member. `IllegalState`: no transaction is open.
     /// - `Closed`, `WouldDeadlock` inside a callback.
     ///
     /// # Blocking
@@ -246,60 +243,21 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// At most twice `max.block.ms`, besides what `body` does.
     pub fn transaction<T, E: From<Error>>(
         &self,
-        body: impl FnOnce(&Transaction<'_, KS, VS>) -> Result<T, E>,
+        body: impl FnOnce(&Transaction<'_, KS::Input, VS::Input>) -> Result<T, E>,
     ) -> Result<T, E> {
-        // The I/O thread could neither commit it nor abort it.
-        let io_thread = self.accumulator.io_thread();
-        io_thread.check_may_block("transaction")?;
-        self.begin_transaction()?;
-        let guard = AbortOnDrop(self);
-        let value = body(&Transaction { producer: self })?;
-        match self.commit_transaction() {
-            Ok(()) => {
-                std::mem::forget(guard);
-                Ok(value)
-            }
-            Err(error) => {
-                std::mem::forget(guard);
-                let error = if error.is_abortable() {
-                    self.abort_after(error)
-                } else {
-                    error
-                };
-                Err(error.into())
-            }
-        }
+        let producer: &dyn Producer<KS::Input, VS::Input> = self;
+        producer.transaction(body)
     }
 
-    /// Aborts after a commit that was refused; gives the error to return. That is the abort's own if it ends the producer: a
-    /// partition's leader refuses a producer that was fenced as it refuses one that may go on, and only the coordinator
-    /// tells them apart.
-    fn abort_after(&self, refusal: Error) -> Error {
-        match self.abort_transaction() {
-            Ok(()) => refusal,
-            // The coordinator's own response says more than the refusal.
-            Err(error) if error.is_fatal() && error.source().is_some() => error,
-            Err(error) if error.is_fatal() => error.caused_by(refusal),
-            Err(error) => {
-                self.log_failed_abort(&error);
-                refusal
-            }
-        }
-    }
-
-    fn log_failed_abort(&self, error: &Error) {
+    pub(in crate::producer) fn log_failed_abort(&self, error: &Error) {
         let _context = self.log_context.enter();
         log::error!("a transaction was not aborted: {error}");
     }
 
     /// The transactions of an open producer.
     fn open_transactions(&self, operation: &str) -> Result<&TransactionManager> {
-        let transactions = self.transactions.as_deref().ok_or_else(|| {
-            let text = format!(
-                "{operation} needs a transactional producer: set transactional.id to have one"
-            );
-            Error::new(ErrorKind::IllegalState, text)
-        })?;
+        let transactions = self.transactions.as_deref();
+        let transactions = transactions.ok_or_else(|| needs_transactional_id(operation))?;
         self.accumulator.io_thread().check_process()?;
         self.check_open()?;
         Ok(transactions)
@@ -324,96 +282,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 }
 
-/// An open transaction, inside the closure of [`KafkaProducer::transaction`].
-///
-/// Threads may share it, and records that are sent by the producer itself meanwhile are part of it too.
-pub struct Transaction<'p, KS: Serializer, VS: Serializer> {
-    producer: &'p KafkaProducer<KS, VS>,
-}
-
-impl<KS: Serializer, VS: Serializer> Transaction<'_, KS, VS> {
-    /// Sends a record in the transaction. Its fate is the transaction's: if it is not delivered, the commit is refused.
-    ///
-    /// # Errors
-    ///
-    /// As [`KafkaProducer::send`].
-    ///
-    /// # Blocking
-    ///
-    /// As [`KafkaProducer::send`].
-    pub fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<()> {
-        self.producer.send_without_future(record)
-    }
-
-    /// Sends a record in the transaction, for who needs to know its offset. That it was delivered does not mean that it will
-    /// be seen: the commit decides.
-    ///
-    /// # Errors
-    ///
-    /// As [`KafkaProducer::send`].
-    ///
-    /// # Blocking
-    ///
-    /// As [`KafkaProducer::send`].
-    pub fn send_with_future(
-        &self,
-        record: ProducerRecord<'_, KS::Input, VS::Input>,
-    ) -> Result<RecordFuture> {
-        self.producer.send(record)
-    }
-
-    /// Sends a record in the transaction, and calls `callback` when it is delivered or not, which is before the commit.
-    ///
-    /// # Errors
-    ///
-    /// As [`KafkaProducer::send_with_callback`].
-    ///
-    /// # Blocking
-    ///
-    /// As [`KafkaProducer::send`].
-    pub fn send_with_callback(
-        &self,
-        record: ProducerRecord<'_, KS::Input, VS::Input>,
-        callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
-    ) -> Result<()> {
-        self.producer.send_with_callback(record, callback)
-    }
-
-    /// Makes the offsets of a consumer group part of the transaction.
-    ///
-    /// # Errors
-    ///
-    /// As [`KafkaProducer::send_offsets_to_transaction`].
-    ///
-    /// # Blocking
-    ///
-    /// At most `max.block.ms`.
-    pub fn send_offsets(
-        &self,
-        offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
-        group: &ConsumerGroupMetadata,
-    ) -> Result<()> {
-        self.producer.send_offsets_to_transaction(offsets, group)
-    }
-}
-
-impl<KS: Serializer, VS: Serializer> fmt::Debug for Transaction<'_, KS, VS> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction")
-            .field("producer", self.producer)
-            .finish()
-    }
-}
-
-/// Aborts the transaction unless it is forgotten: also when a panic goes through.
-struct AbortOnDrop<'p, KS: Serializer, VS: Serializer>(&'p KafkaProducer<KS, VS>);
-
-impl<KS: Serializer, VS: Serializer> Drop for AbortOnDrop<'_, KS, VS> {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.abort_transaction() {
-            self.0.log_failed_abort(&error);
-        }
-    }
+/// A transactional call of a producer without a transactional id.
+pub(crate) fn needs_transactional_id(operation: &str) -> Error {
+    let text =
+        format!("{operation} needs a transactional producer: set transactional.id to have one");
+    Error::new(ErrorKind::IllegalState, text)
 }
 
 #[cfg(test)]

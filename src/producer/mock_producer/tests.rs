@@ -72,26 +72,55 @@ fn partitioner() {
         .get()
         .unwrap();
     assert_eq!((explicit.partition(), explicit.offset()), (1, 2));
-    let unknown = ProducerRecord::new("unknown", "v").partition(7);
-    assert_eq!(
-        producer.send(unknown).unwrap().get().unwrap().partition(),
-        7
-    );
 }
 
-// Java: MockProducerTest.shouldThrowIllegalArgument... for a partition that a known topic does not have.
 #[test]
-fn a_partition_that_a_known_topic_does_not_have() {
+fn keys_go_where_a_real_producer_puts_them() {
+    let producer = MockProducer::new(true).with_topic("topic", 3);
+    for key in ["a", "b", "c", "d"] {
+        let sent = producer.send(ProducerRecord::new("topic", "value").key(key));
+        let expected = partition_of_key(key.as_bytes(), 3);
+        assert_eq!(sent.unwrap().get().unwrap().partition(), expected);
+    }
+}
+
+// Java: MockProducerTest.shouldThrowIllegalArgument... for a partition that a known topic does not have, which a real producer
+// waits for.
+#[test]
+fn a_partition_that_does_not_exist_fails_in_the_future() {
     let producer = MockProducer::new(true).with_topic("topic", 2);
-    for partition in [2, -1] {
-        let error = producer.send(record_1().partition(partition)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::IllegalArgument);
-        assert!(
-            error.to_string().contains(&partition.to_string()),
-            "{error}"
-        );
+    let error = producer.send(record_1().partition(-1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IllegalArgument);
+    assert!(error.to_string().contains("-1"), "{error}");
+    let unknown = ProducerRecord::new("unknown", "v").partition(1);
+    for record in [record_1().partition(2), unknown] {
+        let error = producer.send(record).unwrap().get().unwrap_err();
+        assert_eq!(error.timeout().unwrap().config, Some("max.block.ms"));
     }
     assert!(producer.history().is_empty());
+}
+
+#[test]
+fn records_that_no_producer_sends_fail_in_the_future() {
+    let producer = MockProducer::new(true).with_max_request_size(100);
+    let (callback, seen) = observed();
+    producer
+        .send_with_callback(ProducerRecord::new("a topic", "value"), callback)
+        .unwrap();
+    assert_eq!(seen.lock().len(), 1);
+    for (record, kind) in [
+        (ProducerRecord::new("", "value"), ErrorKind::InvalidTopic),
+        (ProducerRecord::new("a/b", "value"), ErrorKind::InvalidTopic),
+        (
+            ProducerRecord::new("topic", [0; 100]),
+            ErrorKind::RecordTooLarge,
+        ),
+    ] {
+        let error = producer.send(record).unwrap().get().unwrap_err();
+        assert_eq!(error.kind(), kind);
+    }
+    assert!(producer.history().is_empty());
+    producer.send(record_1()).unwrap().get().unwrap();
 }
 
 // Java: MockProducerTest.testManualCompletion.
@@ -152,7 +181,7 @@ fn errors_say_whether_the_record_may_be_in_the_log() {
 // Java: MockProducerTest.shouldThrowOnSendIfProducerIsClosed, shouldThrowOnFlushIfProducerIsClosed,
 // shouldThrowOnPartitionsForIfProducerIsClosed.
 #[test]
-fn everything_but_close_fails_when_closed() {
+fn everything_but_close_and_flush_fails_when_closed() {
     let producer = MockProducer::new(true);
     assert!(!producer.closed());
     producer.close(Duration::ZERO).unwrap();
@@ -161,7 +190,8 @@ fn everything_but_close_fails_when_closed() {
         producer.send(record_1()).unwrap_err().kind(),
         ErrorKind::Closed
     );
-    assert_eq!(producer.flush().unwrap_err().kind(), ErrorKind::Closed);
+    // As with a real producer, which has nothing left to flush.
+    producer.flush().unwrap();
     assert_eq!(
         producer.partitions_for("topic").unwrap_err().kind(),
         ErrorKind::Closed
@@ -191,12 +221,18 @@ fn injected_errors() {
     let producer = MockProducer::new(true).with_topic("topic", 1);
     let injected = || Some(Error::from(ErrorKind::Authorization));
     producer.set_send_error(injected());
+    assert_eq!(
+        producer.send(record_1()).unwrap().get().unwrap_err().kind(),
+        ErrorKind::Authorization,
+        "where a real producer has it"
+    );
+    producer.set_send_error(Some(ErrorKind::Serialization.into()));
     producer.set_flush_error(injected());
     producer.set_partitions_for_error(injected());
     producer.set_close_error(injected());
     assert_eq!(
         producer.send(record_1()).unwrap_err().kind(),
-        ErrorKind::Authorization
+        ErrorKind::Serialization
     );
     assert_eq!(
         producer.flush().unwrap_err().kind(),
@@ -219,6 +255,24 @@ fn injected_errors() {
     producer.send(record_1()).unwrap().get().unwrap();
     producer.flush().unwrap();
     assert_eq!(producer.partitions_for("topic").unwrap().len(), 1);
+    producer.close(Duration::ZERO).unwrap();
+}
+
+#[test]
+fn a_close_fails_what_is_open_and_says_so() {
+    let producer = MockProducer::new(false);
+    let (callback, seen) = observed();
+    let open = producer.send(record_1()).unwrap();
+    producer.send_with_callback(record_2(), callback).unwrap();
+    let error = producer.close(Duration::from_secs(1)).unwrap_err();
+    assert!(
+        error.is_timeout() && error.to_string().contains('2'),
+        "{error}"
+    );
+    let failed = open.get().unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Closed);
+    assert_eq!(failed.delivery(), Delivery::MaybeWritten);
+    assert_eq!(seen.lock().len(), 1);
     producer.close(Duration::ZERO).unwrap();
 }
 
@@ -341,6 +395,6 @@ fn one_send_method_takes_all_that_bytes_can_be_made_of() {
         .send_with_callback(ProducerRecord::new("t", "v"), Box::new(drop))
         .unwrap();
     shared.flush().unwrap();
-    assert!(shared.partitions_for("t").unwrap().is_empty());
+    assert_eq!(shared.partitions_for("t").unwrap().len(), 1);
     shared.close(Duration::ZERO).unwrap();
 }

@@ -1,25 +1,32 @@
 //! The mock's transactions: what was sent in one is kept apart until it is committed. Java: `MockProducer`.
 //!
-//! As in Java, a mock on which `init_transactions` was not called takes records without a transaction.
+//! Differs from Java: the states are those of a real producer, because its own
+//! [`TransactionManager`](crate::producer::internals::transaction_manager::TransactionManager) has them.
 
 use std::collections::HashMap;
 
-use super::{Completion, InjectedErrors, MockProducer, State};
+use super::coordinator::Coordinator;
+use super::{InjectedErrors, Injection, MockProducer, State};
 use crate::common::TopicPartition;
 use crate::error::{Error, ErrorKind, Result};
-use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata, ProducerRecord, Serializer};
+use crate::producer::internals::transaction_manager::{
+    TransactionManager, TransactionalRequestResult,
+};
+use crate::producer::producer::Producer;
+use crate::producer::{
+    ConsumerGroupMetadata, OffsetAndMetadata, ProducerRecord, Serializer, Transaction,
+    is_api_error, needs_transactional_id,
+};
+use crate::sync::Arc;
 
 /// The offsets of groups, by group id.
 type GroupOffsets = HashMap<String, HashMap<TopicPartition, OffsetAndMetadata>>;
 
-/// Where the mock is with its transactions.
+/// What the mock remembers of its transactions.
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
     is_initialized: bool,
-    is_in_flight: bool,
-    is_committed: bool,
-    is_aborted: bool,
-    is_fenced: bool,
+    last_end: Option<End>,
     sent_offsets: bool,
     commit_count: u64,
     pub(super) uncommitted_records: Vec<ProducerRecord<'static>>,
@@ -28,23 +35,14 @@ pub(super) struct Transactions {
     offsets_history: Vec<GroupOffsets>,
 }
 
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Committed,
+    Aborted,
+}
+
 impl Transactions {
-    pub(super) fn check_may_send(&self) -> Result<()> {
-        if self.is_fenced {
-            return Err(fenced());
-        }
-        if self.is_initialized && !self.is_in_flight {
-            let text = "send cannot be called now: call begin_transaction first";
-            return Err(Error::new(ErrorKind::IllegalState, text));
-        }
-        Ok(())
-    }
-
-    /// Whether a record goes into a transaction.
-    pub(super) fn takes_record(&self) -> bool {
-        self.is_in_flight
-    }
-
     pub(super) fn clear(&mut self) {
         self.sent_offsets = false;
         self.uncommitted_records.clear();
@@ -52,54 +50,63 @@ impl Transactions {
         self.offsets_history.clear();
     }
 
-    fn check_initialized(&self, operation: &str) -> Result<()> {
-        if self.is_fenced {
-            return Err(fenced());
+    /// A close aborts the open transaction.
+    pub(super) fn abort_if_any(&mut self) {
+        if !self.uncommitted_records.is_empty() || !self.uncommitted_offsets.is_empty() {
+            self.abort();
         }
-        if !self.is_initialized {
-            return Err(illegal_state(operation, "call init_transactions first"));
-        }
-        Ok(())
     }
 
-    fn check_in_flight(&self, operation: &str) -> Result<()> {
-        self.check_initialized(operation)?;
-        if !self.is_in_flight {
-            return Err(illegal_state(operation, "call begin_transaction first"));
+    pub(super) fn abort(&mut self) {
+        self.uncommitted_records.clear();
+        self.uncommitted_offsets.clear();
+        self.last_end = Some(End::Aborted);
+    }
+
+    fn add_offsets(
+        &mut self,
+        offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
+        group: &ConsumerGroupMetadata,
+    ) {
+        let group_id = group.group_id().to_owned();
+        let of_group = self.uncommitted_offsets.entry(group_id).or_default();
+        for (topic_partition, offset) in offsets {
+            of_group.insert(topic_partition.clone(), offset.clone());
         }
-        Ok(())
+        self.sent_offsets = true;
     }
 }
 
-fn illegal_state(operation: &str, advice: &str) -> Error {
-    let text = format!("{operation} cannot be called now: {advice}");
-    Error::new(ErrorKind::IllegalState, text)
-}
-
-fn fenced() -> Error {
-    Error::new(ErrorKind::Fenced, "the mock producer is fenced")
+impl State {
+    fn commit(&mut self) {
+        let transactions = &mut self.transactions;
+        self.history.append(&mut transactions.uncommitted_records);
+        let offsets = std::mem::take(&mut transactions.uncommitted_offsets);
+        if !offsets.is_empty() {
+            transactions.offsets_history.push(offsets);
+        }
+        transactions.last_end = Some(End::Committed);
+        transactions.commit_count += 1;
+    }
 }
 
 impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
-    /// Begins with transactions.
+    /// Prepares the mock for transactions.
     ///
     /// # Errors
     ///
-    /// `IllegalState` the second time; `Fenced`; the error of
-    /// [`set_init_transactions_error`](Self::set_init_transactions_error).
+    /// `IllegalState` without [`with_transactional_id`](Self::with_transactional_id), and the second time; `Fenced`; the error
+    /// of [`set_init_transactions_error`](Self::set_init_transactions_error).
     pub fn init_transactions(&self) -> Result<()> {
-        self.check_open(|errors| &errors.init_transactions)?;
-        let transactions = &mut self.state.lock().transactions;
-        if transactions.is_fenced {
-            return Err(fenced());
-        }
-        if transactions.is_initialized {
-            return Err(illegal_state("init_transactions", "it was called before"));
-        }
-        *transactions = Transactions {
-            is_initialized: true,
-            ..Transactions::default()
-        };
+        let coordinator = self.open_transactions("init_transactions")?;
+        self.io_thread.check_may_block("init_transactions")?;
+        let result = self.begun(
+            coordinator,
+            |errors| &errors.init_transactions,
+            TransactionManager::initialize_transactions,
+        )?;
+        coordinator.finish(&result)?;
+        self.state.lock().transactions.is_initialized = true;
         Ok(())
     }
 
@@ -107,18 +114,14 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// `IllegalState` before `init_transactions` and inside a transaction; `Fenced`; the error of
-    /// [`set_begin_transaction_error`](Self::set_begin_transaction_error).
+    /// `IllegalState` before `init_transactions` and inside a transaction; `Transaction` after one that failed and was not
+    /// aborted; `Fenced`; the error of [`set_begin_transaction_error`](Self::set_begin_transaction_error).
     pub fn begin_transaction(&self) -> Result<()> {
-        self.check_open(|errors| &errors.begin_transaction)?;
+        let coordinator = self.open_transactions("begin_transaction")?;
+        self.injected(|errors| &errors.begin_transaction)?;
+        coordinator.manager().begin_transaction()?;
         let transactions = &mut self.state.lock().transactions;
-        transactions.check_initialized("begin_transaction")?;
-        if transactions.is_in_flight {
-            return Err(illegal_state("begin_transaction", "a transaction is open"));
-        }
-        transactions.is_in_flight = true;
-        transactions.is_committed = false;
-        transactions.is_aborted = false;
+        transactions.last_end = None;
         transactions.sent_offsets = false;
         Ok(())
     }
@@ -127,51 +130,47 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// `IllegalArgument` for a generation without a member; `IllegalState` outside of a transaction; `Fenced`; the error of
-    /// [`set_send_offsets_to_transaction_error`](Self::set_send_offsets_to_transaction_error).
+    /// `IllegalArgument` for an empty group id and for a generation without a member; `IllegalState` outside of a transaction;
+    /// `Transaction` in one that failed; `Fenced`; the error of
+    /// [`set_send_offsets_to_transaction_error`](Self::set_send_offsets_to_transaction_error), after which the transaction can
+    /// only be aborted, unless it is a timeout.
     pub fn send_offsets_to_transaction(
         &self,
         offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
         group: &ConsumerGroupMetadata,
     ) -> Result<()> {
+        const OPERATION: &str = "send_offsets_to_transaction";
         group.validate()?;
-        self.check_open(|errors| &errors.send_offsets_to_transaction)?;
-        let transactions = &mut self.state.lock().transactions;
-        transactions.check_in_flight("send_offsets_to_transaction")?;
+        let coordinator = self.open_transactions(OPERATION)?;
         if offsets.is_empty() {
             return Ok(());
         }
-        let of_group = transactions
-            .uncommitted_offsets
-            .entry(group.group_id().to_owned())
-            .or_default();
-        for (topic_partition, offset) in offsets {
-            of_group.insert(topic_partition.clone(), offset.clone());
-        }
-        transactions.sent_offsets = true;
+        self.io_thread.check_may_block(OPERATION)?;
+        self.injected_by_coordinator(coordinator, |errors| &errors.send_offsets_to_transaction)?;
+        let all = offsets
+            .iter()
+            .map(|(topic_partition, offset)| (topic_partition.clone(), offset.clone()));
+        let manager = coordinator.manager();
+        let result = manager.send_offsets_to_transaction(all.collect(), group)?;
+        coordinator.finish(&result)?;
+        self.state.lock().transactions.add_offsets(offsets, group);
         Ok(())
     }
 
-    /// Completes every open send, and commits the transaction.
+    /// Completes every open send, and commits the transaction if none of its records failed.
     ///
     /// # Errors
     ///
-    /// `IllegalState` outside of a transaction; `Fenced`; the error of
-    /// [`set_commit_transaction_error`](Self::set_commit_transaction_error).
+    /// `Transaction` if a record failed, after which the transaction must be aborted; `IllegalState` outside of a transaction;
+    /// `Fenced`; the error of [`set_commit_transaction_error`](Self::set_commit_transaction_error), after which the transaction
+    /// can only be aborted, unless it is a timeout.
     pub fn commit_transaction(&self) -> Result<()> {
-        self.check_open(|errors| &errors.commit_transaction)?;
-        self.check_in_flight("commit_transaction")?;
-        self.flush()?;
-        let state = &mut *self.state.lock();
-        let transactions = &mut state.transactions;
-        state.history.append(&mut transactions.uncommitted_records);
-        let offsets = std::mem::take(&mut transactions.uncommitted_offsets);
-        if !offsets.is_empty() {
-            transactions.offsets_history.push(offsets);
-        }
-        transactions.is_in_flight = false;
-        transactions.is_committed = true;
-        transactions.commit_count += 1;
+        let injected: Injection = |errors| &errors.commit_transaction;
+        let begin = TransactionManager::begin_commit;
+        self.end_transaction("commit_transaction", injected, begin, || {
+            while self.complete_next() {}
+        })?;
+        self.state.lock().commit();
         Ok(())
     }
 
@@ -182,42 +181,100 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     /// `IllegalState` outside of a transaction; `Fenced`; the error of
     /// [`set_abort_transaction_error`](Self::set_abort_transaction_error).
     pub fn abort_transaction(&self) -> Result<()> {
-        self.check_open(|errors| &errors.abort_transaction)?;
-        self.check_in_flight("abort_transaction")?;
-        let open = {
-            let State {
-                open, transactions, ..
-            } = &mut *self.state.lock();
-            transactions.uncommitted_records.clear();
-            transactions.uncommitted_offsets.clear();
-            transactions.is_in_flight = false;
-            transactions.is_aborted = true;
-            std::mem::take(open)
-        };
-        for completion in open {
-            let text = "the transaction was aborted before the fate of this send was decided";
-            Completion::complete(completion, Some(Error::new(ErrorKind::Transaction, text)));
-        }
+        let injected: Injection = |errors| &errors.abort_transaction;
+        let begin = TransactionManager::begin_abort;
+        self.end_transaction("abort_transaction", injected, begin, || {
+            let coordinator = self.coordinator.as_ref();
+            let reason = coordinator.and_then(|it| it.manager().reason_to_abort_batches());
+            while self.decide_next(reason.clone()) {}
+        })?;
+        self.state.lock().transactions.abort();
         Ok(())
     }
 
-    fn check_in_flight(&self, operation: &str) -> Result<()> {
-        self.state.lock().transactions.check_in_flight(operation)
+    /// Runs `body` in a transaction; see [`KafkaProducer::transaction`](crate::KafkaProducer::transaction).
+    ///
+    /// # Errors
+    ///
+    /// What `body` returned, or what [`begin_transaction`](Self::begin_transaction) or
+    /// [`commit_transaction`](Self::commit_transaction) did.
+    pub fn transaction<T, E: From<Error>>(
+        &self,
+        body: impl FnOnce(&Transaction<'_, KS::Input, VS::Input>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let producer: &dyn Producer<KS::Input, VS::Input> = self;
+        producer.transaction(body)
+    }
+
+    /// Ends the transaction after `settle` has given every open send its outcome.
+    fn end_transaction(
+        &self,
+        operation: &str,
+        injected: Injection,
+        begin: impl FnOnce(&TransactionManager) -> Result<Arc<TransactionalRequestResult>>,
+        settle: impl FnOnce(),
+    ) -> Result<()> {
+        let coordinator = self.open_transactions(operation)?;
+        self.io_thread.check_may_block(operation)?;
+        let result = self.begun(coordinator, injected, begin)?;
+        settle();
+        coordinator.finish(&result)
+    }
+
+    /// The transactions of an open mock.
+    fn open_transactions(&self, operation: &str) -> Result<&Coordinator> {
+        let coordinator = self.coordinator.as_ref();
+        let coordinator = coordinator.ok_or_else(|| needs_transactional_id(operation))?;
+        self.check_open()?;
+        Ok(coordinator)
+    }
+
+    /// Makes a call that changes the state. After an injected timeout the call is under way, so that nothing but the same call
+    /// may follow, as with a real producer.
+    fn begun(
+        &self,
+        coordinator: &Coordinator,
+        injected: Injection,
+        begin: impl FnOnce(&TransactionManager) -> Result<Arc<TransactionalRequestResult>>,
+    ) -> Result<Arc<TransactionalRequestResult>> {
+        match self.injected_by_coordinator(coordinator, injected) {
+            Ok(()) => begin(coordinator.manager()),
+            Err(error) if error.is_timeout() => begin(coordinator.manager()).and(Err(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The injected error, as if the coordinator had answered with it: an open transaction can only be aborted then. A timeout
+    /// changes nothing.
+    fn injected_by_coordinator(&self, coordinator: &Coordinator, place: Injection) -> Result<()> {
+        self.injected(place)
+            .map_err(|error| match is_api_error(&error) && !error.is_timeout() {
+                true => coordinator.manager().handle_error_in_transaction(error),
+                false => error,
+            })
     }
 }
 
 /// What a test does with the mock's transactions.
 impl<KS, VS> MockProducer<KS, VS> {
-    /// Lets everything fail from now on as if another producer had taken over.
+    /// Fences the mock, as if another producer with its transactional id had been initialized. As with a real producer, the
+    /// next transactional call that needs the coordinator fails as `Fenced`, and so does everything after it; records fail
+    /// with `INVALID_PRODUCER_EPOCH` before that.
     ///
     /// # Errors
     ///
     /// `IllegalState` before `init_transactions`.
     pub fn fence_producer(&self) -> Result<()> {
-        let transactions = &mut self.state.lock().transactions;
-        transactions.check_initialized("fence_producer")?;
-        transactions.is_fenced = true;
-        Ok(())
+        match &self.coordinator {
+            Some(coordinator) if self.transaction_initialized() => {
+                coordinator.fence();
+                Ok(())
+            }
+            _ => {
+                let text = "fence_producer cannot be called before init_transactions: nothing is there to be fenced";
+                Err(Error::new(ErrorKind::IllegalState, text))
+            }
+        }
     }
 
     /// Whether `init_transactions` was called.
@@ -225,19 +282,20 @@ impl<KS, VS> MockProducer<KS, VS> {
         self.state.lock().transactions.is_initialized
     }
 
-    /// Whether a transaction is open.
+    /// Whether a transaction is open, including one that can only be aborted.
     pub fn transaction_in_flight(&self) -> bool {
-        self.state.lock().transactions.is_in_flight
+        let coordinator = self.coordinator.as_ref();
+        coordinator.is_some_and(|it| it.manager().has_ongoing_transaction())
     }
 
     /// Whether the last transaction was committed.
     pub fn transaction_committed(&self) -> bool {
-        self.state.lock().transactions.is_committed
+        self.state.lock().transactions.last_end == Some(End::Committed)
     }
 
     /// Whether the last transaction was aborted.
     pub fn transaction_aborted(&self) -> bool {
-        self.state.lock().transactions.is_aborted
+        self.state.lock().transactions.last_end == Some(End::Aborted)
     }
 
     /// Whether offsets were sent in the open or the last transaction.

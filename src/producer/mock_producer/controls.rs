@@ -1,0 +1,119 @@
+//! What a test does with a mock: decides the outcomes of sends, injects errors, and looks at what was sent.
+
+use super::coordinator::Coordinator;
+use super::{MockProducer, give_up, undecided};
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::producer::ProducerRecord;
+use crate::protocol::ErrorCode;
+
+/// What a test does with the mock.
+impl<KS, VS> MockProducer<KS, VS> {
+    /// Lets the oldest open send succeed. `false` if there is none.
+    pub fn complete_next(&self) -> bool {
+        self.decide_next(None)
+    }
+
+    /// Lets the oldest open send fail. `false` if there is none.
+    ///
+    /// The error is made of an [`ErrorCode`] that a broker could send or of an [`ErrorKind`], with a [`Delivery`] if it is
+    /// another than the code implies, or than [`NotWritten`](Delivery::NotWritten) for a kind.
+    pub fn error_next(&self, error: impl Into<Error>) -> bool {
+        self.decide_next(Some(error.into()))
+    }
+
+    /// Gives the oldest open send its outcome. A failure in a transaction is the transaction's.
+    pub(super) fn decide_next(&self, error: Option<Error>) -> bool {
+        let Some(completion) = self.state.lock().open.pop_front() else {
+            return false;
+        };
+        let coordinator = self.coordinator.as_ref();
+        let error = error.or_else(|| coordinator.and_then(Coordinator::leaders_refusal));
+        completion.complete(
+            self.io_thread,
+            error.map(|error| self.in_transaction(error)),
+        );
+        true
+    }
+
+    /// The error of a record, after the open transaction has heard of it.
+    pub(super) fn in_transaction(&self, error: Error) -> Error {
+        match &self.coordinator {
+            Some(coordinator) => coordinator.manager().handle_error_in_transaction(error),
+            None => error,
+        }
+    }
+
+    /// Every record that was sent since the beginning or the last [`clear`](Self::clear), as bytes, in order; of those sent in
+    /// transactions the committed ones.
+    pub fn history(&self) -> Vec<ProducerRecord<'static>> {
+        self.state.lock().history.clone()
+    }
+
+    /// Forgets the history and the offsets. Sends that are open fail, so that nobody waits for them for ever.
+    pub fn clear(&self) {
+        let open = {
+            let mut state = self.state.lock();
+            state.history.clear();
+            state.next_offsets.clear();
+            state.transactions.clear();
+            std::mem::take(&mut state.open)
+        };
+        give_up(open, self.io_thread, &undecided("cleared"));
+    }
+
+    /// Whether no send is open.
+    pub fn flushed(&self) -> bool {
+        self.state.lock().open.is_empty()
+    }
+
+    /// Whether the mock was closed.
+    pub fn closed(&self) -> bool {
+        self.state.lock().is_closed
+    }
+
+    /// Lets every `send` fail with this error, until it is set to `None`. It comes where a real producer has an error of its
+    /// kind: in the call or, for what has to do with the cluster, such as `Timeout` and `Authorization`, in the future.
+    pub fn set_send_error(&self, error: Option<Error>) {
+        self.state.lock().errors.send = error;
+    }
+
+    /// Lets every `flush` fail with this error, until it is set to `None`.
+    pub fn set_flush_error(&self, error: Option<Error>) {
+        self.state.lock().errors.flush = error;
+    }
+
+    /// Lets every `partitions_for` fail with this error, until it is set to `None`.
+    pub fn set_partitions_for_error(&self, error: Option<Error>) {
+        self.state.lock().errors.partitions_for = error;
+    }
+
+    /// Lets every `close` fail with this error, until it is set to `None`.
+    pub fn set_close_error(&self, error: Option<Error>) {
+        self.state.lock().errors.close = error;
+    }
+}
+
+/// The error that a broker's code makes, for tests of what a program does with it.
+impl From<ErrorCode> for Error {
+    fn from(code: ErrorCode) -> Self {
+        let delivery = match code.is_refusal_before_append() {
+            true => Delivery::NotWritten,
+            false => Delivery::MaybeWritten,
+        };
+        Self::from_code(code, format!("the mock producer answers {code}")).with_delivery(delivery)
+    }
+}
+
+/// An error of this kind, for tests of what a program does with it.
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self::new(kind, format!("the mock producer fails with {kind:?}"))
+    }
+}
+
+/// An error after which the log does, or may, hold the record.
+impl<E: Into<Self>> From<(E, Delivery)> for Error {
+    fn from((error, delivery): (E, Delivery)) -> Self {
+        error.into().with_delivery(delivery)
+    }
+}
