@@ -12,6 +12,7 @@ mod resolved;
 #[cfg(test)]
 mod tests;
 
+use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
@@ -23,7 +24,7 @@ pub use choices::{
 pub(crate) use resolved::ResolvedConfig;
 
 use super::config_def::{ConfigKey, config_error, trim};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use keys::{rule_text, with_producer_keys};
 
 /// The producer's configuration: Java's keys with Java's defaults, by name or by typed setter.
@@ -65,31 +66,50 @@ impl ProducerConfig {
     ///
     /// # Errors
     ///
-    /// As [`set`](Self::set), for the first entry that it refuses.
+    /// As [`set`](Self::set); every entry that it refuses is in the text.
     pub fn from_map<K, V>(entries: impl IntoIterator<Item = (K, V)>) -> Result<Self>
     where
         K: AsRef<str>,
         V: AsRef<str>,
     {
         let entries: Vec<(K, V)> = entries.into_iter().collect();
-        let keys = entries.iter().enumerate();
-        let last: HashMap<_, _> = keys
-            .map(|(index, (key, _))| (key.as_ref(), index))
-            .collect();
+        let entries = entries.iter().map(|(key, value)| Located {
+            place: None,
+            key: key.as_ref(),
+            value: value.as_ref(),
+        });
+        Self::from_located(&entries.collect::<Vec<_>>())
+    }
+
+    /// Sets every key, and refuses all that is wrong at once.
+    fn from_located(entries: &[Located<'_>]) -> Result<Self> {
+        let places = entries.iter().enumerate();
+        let last: HashMap<_, _> = places.map(|(index, entry)| (entry.key, index)).collect();
         let mut config = Self::new();
-        for (index, (key, value)) in entries.iter().enumerate() {
-            if last.get(key.as_ref()) == Some(&index) {
-                config.set(key.as_ref(), value.as_ref())?;
+        let mut refusals = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            if last.get(entry.key) != Some(&index) {
+                continue;
+            }
+            if let Err(refusal) = config.set(entry.key, entry.value) {
+                refusals.push(match &entry.place {
+                    Some(place) => config_error(format!("{place}: {refusal}")),
+                    None => refusal,
+                });
             }
         }
-        Ok(config)
+        match all_refusals(refusals) {
+            Some(refusal) => Err(refusal),
+            None => Ok(config),
+        }
     }
 
     /// Reads a file in Java's `.properties` format, in UTF-8. The last of several values for one key counts.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is not such a file, or has an entry that [`set`](Self::set) refuses.
+    /// When the file cannot be read, is not such a file, or has entries that [`set`](Self::set) refuses. Every such entry is in
+    /// the text, with file and line.
     pub fn from_properties_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -99,18 +119,30 @@ impl ProducerConfig {
             ))
             .caused_by(error)
         })?;
-        Self::from_properties(&text)
+        Self::from_properties_at(&text, |line| format!("{}:{line}", path.display()))
     }
 
     /// Reads text in Java's `.properties` format. The last of several values for one key counts.
     ///
     /// # Errors
     ///
-    /// When the text has a malformed escape, or an entry that [`set`](Self::set) refuses.
+    /// When the text has a malformed escape, or entries that [`set`](Self::set) refuses. Every such entry is in the text, with
+    /// its line.
     pub fn from_properties(text: &str) -> Result<Self> {
-        let entries = properties::parse(text)
-            .map_err(|error| config_error("the properties cannot be read").caused_by(error))?;
-        Self::from_map(entries)
+        Self::from_properties_at(text, |line| format!("line {line}"))
+    }
+
+    fn from_properties_at(text: &str, place: impl Fn(usize) -> String) -> Result<Self> {
+        let entries = properties::parse_entries(text).map_err(|(line, error)| {
+            let place = place(line);
+            config_error(format!("{place}: the properties cannot be read")).caused_by(error)
+        })?;
+        let entries = entries.iter().map(|entry| Located {
+            place: Some(place(entry.line)),
+            key: &entry.key,
+            value: &entry.value,
+        });
+        Self::from_located(&entries.collect::<Vec<_>>())
     }
 
     /// Sets a key by Kafka's name. Blanks around the value, up to U+0020, do not count.
@@ -166,6 +198,30 @@ impl ProducerConfig {
     /// With the keys and what to do, for the first rule that is broken.
     pub fn validate(&self) -> Result<()> {
         self.check().map(drop)
+    }
+
+    /// Compares the serializer that the configuration names with the one that the builder has, by the type of its input.
+    ///
+    /// # Errors
+    ///
+    /// `Config` if the named class makes bytes of another type.
+    pub(crate) fn check_serializer<I: ?Sized + 'static>(
+        &self,
+        key: &ConfigKey,
+        builder_method: &str,
+    ) -> Result<()> {
+        // Only classes of bytes and text can be named.
+        let of_text = [TypeId::of::<[u8]>(), TypeId::of::<str>()];
+        match self.values.get(key.name) {
+            Some(class) if !of_text.contains(&TypeId::of::<I>()) => Err(key.invalid(
+                class,
+                format_args!(
+                    "the serializer that the builder got from .{builder_method}(..) takes {}; remove the key, or the call",
+                    std::any::type_name::<I>()
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The one way in for typed setters, whose values are checked when the producer is built.
@@ -275,6 +331,27 @@ impl<T: ConfigText> ConfigText for Option<T> {
     }
 }
 
+/// An entry, and where it stands.
+struct Located<'a> {
+    place: Option<String>,
+    key: &'a str,
+    value: &'a str,
+}
+
+/// One error for all that is refused, so that a file is mended in one round.
+fn all_refusals(mut refusals: Vec<Error>) -> Option<Error> {
+    if refusals.len() > 1 {
+        let texts: Vec<_> = refusals.iter().map(ToString::to_string).collect();
+        let text = format!(
+            "{} settings are refused:\n  {}",
+            texts.len(),
+            texts.join("\n  ")
+        );
+        return Some(config_error(text));
+    }
+    refusals.pop()
+}
+
 /// Keys whose values are code take only what the library can make of a name.
 fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
     let name = trim(value);
@@ -288,7 +365,7 @@ fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
     Err(key.invalid(
         name,
         format_args!(
-            "a class of Java cannot be loaded; give a Rust value to the builder's method {builder_method}"
+            "a class of Java cannot be loaded; remove the key and call .{builder_method}(..) on the builder with a Rust value"
         ),
     ))
 }

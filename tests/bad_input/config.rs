@@ -153,7 +153,7 @@ fn a_value_that_a_later_line_overrides_is_not_checked() {
     let error = ProducerConfig::from_properties("linger.ms=7\nlinger.ms=soon\n").unwrap_err();
     assert_eq!(
         chain(&error),
-        ["invalid value 'soon' for linger.ms: not a whole number of 64 bits"]
+        ["line 2: invalid value 'soon' for linger.ms: not a whole number of 64 bits"]
     );
     let config = ProducerConfig::from_map([("acks", "2"), ("acks", "1")]).unwrap();
     assert_eq!(config.get("acks"), Some("1"));
@@ -248,6 +248,7 @@ fn a_level_that_a_codec_cannot_honour() {
 /// A program that asks for TLS must not run in the clear, and its password must not be printed.
 #[test]
 fn keys_that_this_version_does_not_honour() {
+    let remedy = "connect to a PLAINTEXT listener on a trusted network, or use another client";
     for (key, value, what) in [
         (
             "security.protocol",
@@ -261,7 +262,7 @@ fn keys_that_this_version_does_not_honour() {
         assert_eq!(
             refused(key, value),
             format!(
-                "{key} is set, but {what} are not supported yet: leave the key out (its value is not shown, as it may be secret)"
+                "{key} is set, but {what} are not supported yet: {remedy} (its value is not shown, as it may be secret)"
             )
         );
     }
@@ -279,18 +280,80 @@ fn a_file_that_is_not_there() {
     assert!(texts[1].starts_with("No such file"), "{texts:?}");
 }
 
+/// A file of a Java producer is mended in one round.
+#[test]
+fn a_file_with_many_mistakes_names_them_all_with_their_lines() {
+    let text = "# of a Java producer\nacks=all\nsecurity.protocol=SASL_SSL\nsasl.jaas.config=hunter2 \\\n  more\n\
+                linger.ms=soon\nvalue.serializer=io.confluent.kafka.serializers.KafkaAvroSerializer\n\
+                interceptor.classes=com.example.Spy\nbatch.size=-5\n";
+    let path = std::env::temp_dir().join(format!("mistakes-{}.properties", std::process::id()));
+    std::fs::write(&path, text).unwrap();
+    let error = ProducerConfig::from_properties_file(&path).unwrap_err();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let shown = error.to_string();
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!(lines.len(), 7, "{shown}");
+    assert_eq!(lines[0], "6 settings are refused:");
+    for (line, number, part) in [
+        (lines[1], 3, "security.protocol is set"),
+        (lines[2], 4, "sasl.jaas.config is set"),
+        (lines[3], 6, "linger.ms"),
+        (
+            lines[4],
+            7,
+            "remove the key and call .value_serializer(..) on the builder",
+        ),
+        (
+            lines[5],
+            8,
+            "remove the key and call .interceptor(..) on the builder",
+        ),
+        (lines[6], 9, "batch.size"),
+    ] {
+        let place = format!("  {}:{number}: ", path.display());
+        assert!(line.starts_with(&place) && line.contains(part), "{line}");
+    }
+    assert!(
+        !shown.contains("leave the key out") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_serializer_in_the_file_and_another_in_the_code_are_a_contradiction() {
+    let text = "bootstrap.servers=127.0.0.1:9092\n\
+                value.serializer=org.apache.kafka.common.serialization.StringSerializer\n";
+    let config = || ProducerConfig::from_properties(text).unwrap();
+    let builder = || KafkaProducer::builder().config(config());
+    let error = builder()
+        .value_serializer(kafka_producer::producer::LongSerializer)
+        .build()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let shown = error.to_string();
+    assert!(
+        shown.contains("StringSerializer") && shown.contains("takes i64"),
+        "{shown}"
+    );
+    assert!(shown.contains(".value_serializer(..)"), "{shown}");
+    drop(builder().build().unwrap());
+    let of_text = kafka_producer::producer::StringSerializer;
+    drop(builder().value_serializer(of_text).build().unwrap());
+}
+
 #[test]
 fn a_file_with_a_mistake() {
     let error = ProducerConfig::from_properties("acks=all\nlinger.ms=soon\n").unwrap_err();
     assert_eq!(
         chain(&error),
-        ["invalid value 'soon' for linger.ms: not a whole number of 64 bits"]
+        ["line 2: invalid value 'soon' for linger.ms: not a whole number of 64 bits"]
     );
     let error = ProducerConfig::from_properties("client.id=\\u12").unwrap_err();
     let texts = chain(&error);
     assert_eq!(
         (texts.len(), &*texts[0]),
-        (2, "the properties cannot be read")
+        (2, "line 1: the properties cannot be read")
     );
     assert!(texts[1].contains("\\u"), "{texts:?}");
 }

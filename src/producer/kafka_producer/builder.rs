@@ -15,7 +15,7 @@ use crate::producer::internals::transaction_manager::{TransactionConfig, Transac
 use crate::producer::internals::{
     AccumulatorConfig, BufferPool, RecordAccumulator, Sender, SenderConfig, SenderParts,
 };
-use crate::producer::producer_config::keys::{rule_text, with_producer_keys};
+use crate::producer::producer_config::keys::{self, rule_text, with_producer_keys};
 use crate::producer::producer_config::{ResolvedConfig, default_text, valid_text};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::{
@@ -145,6 +145,10 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         self,
         selector: impl FnOnce(&ResolvedConfig, &Arc<dyn Time>) -> Result<S>,
     ) -> Result<(KafkaProducer<KS, VS>, NetworkSender<S>)> {
+        self.config
+            .check_serializer::<KS::Input>(&keys::KEY_SERIALIZER, "key_serializer")?;
+        self.config
+            .check_serializer::<VS::Input>(&keys::VALUE_SERIALIZER, "value_serializer")?;
         let config = self.config.resolve()?;
         let log_context = config.log_context();
         let _context = log_context.enter();

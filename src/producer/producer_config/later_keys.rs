@@ -8,6 +8,8 @@ use crate::producer::config_def::{trim, trim_element};
 /// A part of Java's producer that is not there yet.
 struct Later {
     what: &'static str,
+    /// What the user can do.
+    remedy: &'static str,
     /// Also refused are keys that only look like it, such as misspelt ones.
     prefixes: &'static [&'static str],
     /// Each key with the values that ask for nothing more than what happens anyway; Java's default first.
@@ -17,6 +19,7 @@ struct Later {
 static LATER: &[Later] = &[
     Later {
         what: "security protocols other than PLAINTEXT",
+        remedy: NEEDS_PLAINTEXT,
         prefixes: &["security."],
         keys: &[
             ("security.protocol", &["PLAINTEXT"]),
@@ -25,6 +28,7 @@ static LATER: &[Later] = &[
     },
     Later {
         what: "TLS",
+        remedy: NEEDS_PLAINTEXT,
         prefixes: &["ssl."],
         keys: &[
             ("ssl.cipher.suites", &[""]),
@@ -50,6 +54,7 @@ static LATER: &[Later] = &[
     },
     Later {
         what: "SASL",
+        remedy: NEEDS_PLAINTEXT,
         prefixes: &["sasl."],
         keys: &[
             ("sasl.client.callback.handler.class", &[]),
@@ -110,11 +115,13 @@ static LATER: &[Later] = &[
     },
     Later {
         what: "two-phase commits",
+        remedy: REMOVE,
         prefixes: &["transaction.two.phase."],
         keys: &[("transaction.two.phase.commit.enable", &["false"])],
     },
     Later {
         what: "metrics",
+        remedy: REMOVE,
         prefixes: &["metrics.context."],
         keys: &[
             ("enable.metrics.push", &["true", "false"]),
@@ -129,6 +136,7 @@ static LATER: &[Later] = &[
     },
     Later {
         what: "configuration providers",
+        remedy: REMOVE,
         prefixes: &["config.providers."],
         keys: &[("config.providers", &[""])],
     },
@@ -148,12 +156,15 @@ pub(super) fn refusal(key: &str, value: &str) -> Option<String> {
         .flat_map(|(_, harmless)| *harmless)
         .any(|harmless| same(harmless, value));
     (!harmless).then(|| {
-        format!(
-            "{key} is set, but {} are not supported yet: leave the key out (its value is not shown, as it may be secret)",
-            later.what
-        )
+        let (what, remedy) = (later.what, later.remedy);
+        format!("{key} is set, but {what} are not supported yet: {remedy} (its value is not shown, as it may be secret)")
     })
 }
+
+/// Without the keys of security the records would go out in the clear, so removing them is no advice.
+const NEEDS_PLAINTEXT: &str =
+    "connect to a PLAINTEXT listener on a trusted network, or use another client";
+const REMOVE: &str = "remove the key";
 
 /// Every key of Java's producer that is not honoured yet.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {

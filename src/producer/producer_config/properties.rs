@@ -16,20 +16,57 @@ pub(super) enum PropertiesError {
     LoneSurrogate,
 }
 
-/// The entries in the order of the file; a key that occurs twice is here twice.
-pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, PropertiesError> {
-    logical_lines(text).iter().map(|line| entry(line)).collect()
+/// One entry, and the line on which it begins, from 1.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) line: usize,
+    pub(super) key: String,
+    pub(super) value: String,
 }
 
-/// Joins continued lines, and discards blank lines, comments and the blanks that begin a line.
-fn logical_lines(text: &str) -> Vec<String> {
+/// The entries in the order of the file; a key that occurs twice is here twice.
+///
+/// # Errors
+///
+/// The line of the first entry that is malformed, and why.
+pub(super) fn parse_entries(text: &str) -> Result<Vec<Entry>, (usize, PropertiesError)> {
+    let lines = logical_lines(text);
+    let entries = lines.iter().map(|(line, text)| match entry(text) {
+        Ok((key, value)) => Ok(Entry {
+            line: *line,
+            key,
+            value,
+        }),
+        Err(error) => Err((*line, error)),
+    });
+    entries.collect()
+}
+
+#[cfg(test)]
+pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, PropertiesError> {
+    let entries = parse_entries(text).map_err(|(_, error)| error)?;
+    Ok(entries
+        .into_iter()
+        .map(|entry| (entry.key, entry.value))
+        .collect())
+}
+
+/// Joins continued lines, and discards blank lines, comments and the blanks that begin a line. Each line comes with the number
+/// of the natural line on which it begins.
+fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let mut lines = Vec::new();
     let mut rest = text;
+    let mut number = 0;
+    let mut begun = 1;
     // Empty until a line has begun: a lone backslash leaves nothing behind, and a comment may follow it.
     let mut line = String::new();
     while !rest.is_empty() {
         let (natural, after) = split_natural_line(rest);
         rest = after;
+        number += 1;
+        if line.is_empty() {
+            begun = number;
+        }
         let natural = natural.trim_start_matches(is_blank);
         // A comment is never continued, whatever it ends with.
         if line.is_empty() && natural.starts_with(['#', '!']) {
@@ -40,14 +77,14 @@ fn logical_lines(text: &str) -> Vec<String> {
             line.pop();
             // At the end of the text there is nothing to continue with. Even an empty line counts then.
             if rest.is_empty() {
-                lines.push(std::mem::take(&mut line));
+                lines.push((begun, std::mem::take(&mut line)));
             }
         } else if !line.is_empty() {
-            lines.push(std::mem::take(&mut line));
+            lines.push((begun, std::mem::take(&mut line)));
         }
     }
     if !line.is_empty() {
-        lines.push(line);
+        lines.push((begun, line));
     }
     lines
 }
