@@ -244,6 +244,12 @@ impl Metadata {
         state.connection_failures.add(node, kind, cause, version);
     }
 
+    /// Another broker than `node` answers at its address (KIP-1242).
+    pub(crate) fn connection_misrouted(&self, node: &Node, cause: &str) {
+        let mut state = self.state.lock();
+        state.connection_failures.add_misrouted(node, cause);
+    }
+
     /// `node` has answered a request: what was wrong with it is over.
     pub(crate) fn connection_succeeded(&self, node: &Node) {
         self.state.lock().connection_failures.remove(node);

@@ -198,7 +198,7 @@ impl MetadataUpdater {
         }
         if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
             self.warn_of("a broker asks the client to rebootstrap".to_owned(), now);
-            self.is_rebootstrap_required = true;
+            self.require_rebootstrap();
         } else if !response.error_code.is_none() {
             let text = format!("the metadata request failed: {}", response.error_code);
             self.warn_of(text, now);
@@ -222,6 +222,20 @@ impl MetadataUpdater {
             }
             None => log::debug!("{text}"),
         }
+    }
+
+    /// Another broker than `node` answers at its address, so that the client must start again from the bootstrap nodes.
+    pub(crate) fn misrouted(&mut self, node: NodeId, cause: &str, now: Instant) {
+        if let Some(node) = self.metadata.snapshot().node(node) {
+            self.metadata.connection_misrouted(node, cause);
+        }
+        self.warn_of(format!("node {node} cannot be reached: {cause}"), now);
+        self.require_rebootstrap();
+    }
+
+    /// A broker requires the client to start again from the bootstrap nodes.
+    pub(crate) fn require_rebootstrap(&mut self) {
+        self.is_rebootstrap_required = true;
     }
 
     /// Whether updates have failed for too long, or a broker has asked to start again.
@@ -251,7 +265,8 @@ impl MetadataUpdater {
         self.config.rebootstrap_trigger.max(LEAST)
     }
 
-    fn can_rebootstrap(&self) -> bool {
+    /// Returns whether `metadata.recovery.strategy` lets the client start again from the bootstrap nodes.
+    pub(crate) fn can_rebootstrap(&self) -> bool {
         self.config.recovery_strategy == MetadataRecoveryStrategy::Rebootstrap
     }
 }

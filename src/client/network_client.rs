@@ -60,6 +60,8 @@ pub(crate) struct NetworkClientConfig {
     pub(crate) metadata_recovery_strategy: MetadataRecoveryStrategy,
     /// `metadata.recovery.rebootstrap.trigger.ms`
     pub(crate) metadata_recovery_rebootstrap_trigger: Duration,
+    /// `metadata.cluster.check.enable`
+    pub(crate) metadata_cluster_check: bool,
     /// A node that does not speak all of these is of no use.
     pub(crate) required_apis: Vec<ApiKey>,
 }

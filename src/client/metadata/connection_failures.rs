@@ -1,15 +1,21 @@
 //! Why brokers could not be reached, so that a call that waits for one in vain can say it. Java: no counterpart; there
 //! the reason is in the log alone.
 
-use crate::common::Node;
+use crate::common::{Node, NodeId};
 use crate::error::{Error, ErrorKind};
 
 /// What an error tells at most. With more addresses than that, what is wrong with the last ones is enough.
 const MAX_ADDRESSES: usize = 8;
 
-/// The last failure of each address that has not answered since, the newest last.
+/// What is wrong with the brokers, as far as their connections tell.
 #[derive(Debug, Default)]
-pub(super) struct ConnectionFailures(Vec<ConnectionFailure>);
+pub(super) struct ConnectionFailures {
+    /// The last failure of each address that has not answered since, the newest last.
+    failures: Vec<ConnectionFailure>,
+    /// The nodes at whose address another broker answered (KIP-1242), the newest last. That broker may work well, so that
+    /// only a response of the node itself ends this, and no update of the metadata does.
+    misrouted: Vec<(NodeId, String)>,
+}
 
 #[derive(Debug)]
 struct ConnectionFailure {
@@ -24,10 +30,10 @@ struct ConnectionFailure {
 impl ConnectionFailures {
     pub(super) fn add(&mut self, node: &Node, kind: ErrorKind, cause: &str, update_version: u64) {
         self.remove(node);
-        if self.0.len() == MAX_ADDRESSES {
-            self.0.remove(0);
+        if self.failures.len() == MAX_ADDRESSES {
+            self.failures.remove(0);
         }
-        self.0.push(ConnectionFailure {
+        self.failures.push(ConnectionFailure {
             address: node_address(node),
             kind,
             cause: cause.to_owned(),
@@ -35,36 +41,51 @@ impl ConnectionFailures {
         });
     }
 
+    /// Notes that another broker than `node` answers at its address.
+    pub(super) fn add_misrouted(&mut self, node: &Node, cause: &str) {
+        self.misrouted.retain(|(id, _)| *id != node.id());
+        if self.misrouted.len() == MAX_ADDRESSES {
+            self.misrouted.remove(0);
+        }
+        let text = format!("{}: {cause}", node_address(node));
+        self.misrouted.push((node.id(), text));
+    }
+
     /// The node has answered a request.
     pub(super) fn remove(&mut self, node: &Node) {
         let address = node_address(node);
-        self.0.retain(|failure| failure.address != address);
+        self.failures.retain(|failure| failure.address != address);
+        self.misrouted.retain(|(id, _)| *id != node.id());
     }
 
     /// What was wrong with this node when it was last tried.
     pub(super) fn of(&self, node: &Node) -> Option<Error> {
+        if let Some((_, text)) = self.misrouted.iter().find(|(id, _)| *id == node.id()) {
+            return Some(Error::new(ErrorKind::Network, text));
+        }
         let address = node_address(node);
-        let mut failures = self.0.iter();
+        let mut failures = self.failures.iter();
         failures
             .find(|failure| failure.address == address)
             .map(|failure| Error::new(failure.kind, failure.to_string()))
     }
 
-    /// What went wrong since the metadata had this version; of a kind of its own where all of it is of that kind.
+    /// What went wrong since the metadata had this version, and which nodes are misrouted. Its kind is that of all of it, or
+    /// else `Network`.
     pub(super) fn since(&self, update_version: u64) -> Option<Error> {
-        let mut failures = self
-            .0
-            .iter()
-            .filter(|failure| failure.update_version == update_version);
-        let first = failures.next()?;
-        let (mut kind, mut text) = (first.kind, first.to_string());
-        for failure in failures {
-            if failure.kind != kind {
-                kind = ErrorKind::Network;
-            }
-            text = format!("{text}; {failure}");
-        }
-        Some(Error::new(kind, text))
+        let failures = self.failures.iter();
+        let failures = failures
+            .filter(|failure| failure.update_version == update_version)
+            .map(|failure| (failure.kind, failure.to_string()));
+        let misrouted = self.misrouted.iter();
+        let misrouted = misrouted.map(|(_, text)| (ErrorKind::Network, text.clone()));
+        let (kinds, texts): (Vec<_>, Vec<_>) = failures.chain(misrouted).unzip();
+        let first = *kinds.first()?;
+        let kind = match kinds.iter().all(|kind| *kind == first) {
+            true => first,
+            false => ErrorKind::Network,
+        };
+        Some(Error::new(kind, texts.join("; ")))
     }
 }
 
@@ -137,5 +158,25 @@ mod tests {
         failures.add(&node, ErrorKind::Network, "refused", 0);
         let text = failures.since(0).unwrap().to_string();
         assert_eq!(text, "[::1]:9092: refused");
+    }
+
+    #[test]
+    fn only_the_node_itself_ends_what_is_said_of_a_misrouted_one() {
+        let mut failures = ConnectionFailures::default();
+        let (meant, met) = (Node::new(NodeId(2), "host", 1, None), node(1));
+        failures.add_misrouted(&meant, "not node 2");
+        failures.add_misrouted(&meant, "still not node 2");
+        failures.remove(&met);
+        assert_eq!(
+            failures.of(&meant).unwrap().to_string(),
+            "host:1: still not node 2"
+        );
+        assert!(failures.of(&met).is_none());
+        assert_eq!(
+            failures.since(7).unwrap().to_string(),
+            "host:1: still not node 2"
+        );
+        failures.remove(&Node::new(NodeId(2), "host", 2, None));
+        assert!(failures.of(&meant).is_none() && failures.since(7).is_none());
     }
 }

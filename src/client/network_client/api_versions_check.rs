@@ -1,5 +1,5 @@
 //! The first exchange on a connection: what does the node speak, and is it enough? Java:
-//! `NetworkClient.handleInitiateApiVersionRequests`, `handleApiVersionsResponse`; KIP-35, KIP-511.
+//! `NetworkClient.handleInitiateApiVersionRequests`, `handleApiVersionsResponse`; KIP-35, KIP-511, KIP-1242.
 
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use super::disconnections::Ending;
 use crate::client::ClientResponse;
 use crate::client::in_flight_requests::InFlightRequest;
 use crate::client::node_api_versions::NodeApiVersions;
+use crate::client::printable;
 use crate::common::NodeId;
 use crate::error::{Error, ErrorKind};
 use crate::network::Selectable;
@@ -48,6 +49,10 @@ impl<S: Selectable> NetworkClient<S> {
         now: Instant,
     ) {
         let node = request.destination;
+        let is_misrouted = response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED;
+        if is_misrouted && self.updater.can_rebootstrap() {
+            return self.give_up_misrouted_connection(node, responses, now);
+        }
         if !response.error_code.is_none() {
             return match fallback_version(request.api_version, &response) {
                 Some(version) => self.ask_for_versions(node, version),
@@ -76,6 +81,28 @@ impl<S: Selectable> NetworkClient<S> {
             .set_receive_limit(node, receive_max_bytes);
         self.versions.update(node, versions, response);
         self.connections.states.ready(node);
+    }
+
+    /// Another broker than the one that is meant answers at the address. The metadata that gave the address is of no use, so
+    /// the client starts again from the bootstrap nodes.
+    ///
+    /// Differs from Java, which logs this at INFO alone: it is a warning, once a minute, and the source of the error of a
+    /// caller that waits for the node in vain.
+    fn give_up_misrouted_connection(
+        &mut self,
+        node: NodeId,
+        responses: &mut Vec<ClientResponse>,
+        now: Instant,
+    ) {
+        let snapshot = self.updater.metadata().snapshot();
+        let cluster_id = printable(snapshot.cluster_id().unwrap_or_default()).to_string();
+        drop(snapshot);
+        let cause = format!(
+            "the broker at this address says that it is not node {node} of cluster {cluster_id}: the metadata is out of \
+             date, or advertised.listeners is wrong (metadata.cluster.check.enable)"
+        );
+        self.updater.misrouted(node, &cause, now);
+        self.end_connection(node, &Ending::network(cause), responses, now);
     }
 
     /// The node lacks what a producer cannot do without. It may be upgraded, so it is tried again after the backoff,

@@ -90,13 +90,29 @@ impl<S: Selectable> NetworkClient<S> {
         version: i16,
         now: Instant,
     ) -> Result<CorrelationId, SendFailure> {
+        let (cluster_id, node_id) = match self.cluster_to_check(node) {
+            Some(cluster_id) => (Some(cluster_id), node.0),
+            None => (None, -1),
+        };
         let request = ApiVersionsRequest {
             client_software_name: SOFTWARE_NAME.to_owned(),
             client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
-            ..ApiVersionsRequest::default()
+            cluster_id,
+            node_id,
         };
         let request = self.own_request(node, request.into());
         self.do_send(&request, version, Requester::ApiVersions, now)
+    }
+
+    /// Returns the cluster that a connection to the node is meant for, if the broker is to check it (KIP-1242). A bootstrap
+    /// server has no node id, and no cluster is known before the first metadata, nor after a rebootstrap until the next.
+    fn cluster_to_check(&self, node: NodeId) -> Option<String> {
+        let is_checked = self.config.metadata_cluster_check && self.updater.can_rebootstrap();
+        if !is_checked || node.0 < 0 {
+            return None;
+        }
+        let snapshot = self.updater.metadata().snapshot();
+        snapshot.cluster_id().map(str::to_owned)
     }
 
     fn own_request(&self, destination: NodeId, body: RequestBody) -> ClientRequest {

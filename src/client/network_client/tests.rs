@@ -3,6 +3,7 @@
 mod failures;
 mod hostile;
 mod metadata;
+mod misrouted;
 mod moved_nodes;
 mod nodes;
 mod outages;
@@ -100,6 +101,7 @@ fn config() -> NetworkClientConfig {
         receive_max_bytes: 1_000_000,
         metadata_recovery_strategy: MetadataRecoveryStrategy::Rebootstrap,
         metadata_recovery_rebootstrap_trigger: ms(TRIGGER_MS),
+        metadata_cluster_check: true,
         required_apis: vec![ApiKey::Produce, ApiKey::Metadata],
     }
 }

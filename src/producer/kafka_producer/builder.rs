@@ -326,6 +326,7 @@ fn network_client<S: Selectable>(
             receive_max_bytes: config.receive_max_bytes,
             metadata_recovery_strategy: config.metadata_recovery_strategy,
             metadata_recovery_rebootstrap_trigger: config.metadata_recovery_rebootstrap_trigger,
+            metadata_cluster_check: config.metadata_cluster_check_enable,
             required_apis: required_apis(config),
         },
         selector,

@@ -122,6 +122,12 @@ macro_rules! with_producer_keys {
             "metadata.recovery.rebootstrap.trigger.ms" METADATA_RECOVERY_REBOOTSTRAP_TRIGGER_MS: Long, "300000",
                 [at_least 0], Low, metadata_recovery_rebootstrap_trigger(Duration);
 
+            /// Whether each new connection tells the broker which cluster and node it is meant for, so that a broker that is
+            /// not the one refuses it (KIP-1242; brokers from Kafka 4.4). The client then starts again from
+            /// `bootstrap.servers`. Has no effect with `metadata.recovery.strategy=none`.
+            "metadata.cluster.check.enable" METADATA_CLUSTER_CHECK_ENABLE: Boolean, "true", [any], Low,
+                metadata_cluster_check_enable(bool);
+
             /// The first wait, in milliseconds, before a request is sent again. It doubles up to
             /// `retry.backoff.max.ms`, with 20 % of chance in it.
             "retry.backoff.ms" RETRY_BACKOFF_MS: Long, "100", [at_least 0], Low, retry_backoff(Duration);

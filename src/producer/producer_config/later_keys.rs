@@ -75,6 +75,8 @@ static LATER: &[Later] = &[
             ("sasl.login.retry.backoff.max.ms", &["10000"]),
             ("sasl.login.retry.backoff.ms", &["100"]),
             ("sasl.mechanism", &["GSSAPI"]),
+            ("sasl.oauthbearer.allow.unverified.audience", &["false"]),
+            ("sasl.oauthbearer.allow.unverified.issuer", &["false"]),
             ("sasl.oauthbearer.assertion.algorithm", &["RS256"]),
             ("sasl.oauthbearer.assertion.claim.aud", &[]),
             ("sasl.oauthbearer.assertion.claim.exp.seconds", &["300"]),
@@ -118,6 +120,18 @@ static LATER: &[Later] = &[
         remedy: REMOVE,
         prefixes: &["transaction.two.phase."],
         keys: &[("transaction.two.phase.commit.enable", &["false"])],
+    },
+    Later {
+        what: "bootstrap names that are resolved later",
+        remedy: REMOVE,
+        prefixes: &["bootstrap.resolve."],
+        keys: &[("bootstrap.resolve.timeout.ms", &["0"])],
+    },
+    Later {
+        what: "incremental buffers",
+        remedy: REMOVE,
+        prefixes: &["buffer.memory.allocation."],
+        keys: &[("buffer.memory.allocation.strategy", &["full"])],
     },
     Later {
         what: "metrics",

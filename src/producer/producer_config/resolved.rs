@@ -67,6 +67,7 @@ pub(crate) struct ResolvedConfig {
     pub(crate) metadata_max_idle: Duration,
     pub(crate) metadata_recovery_strategy: MetadataRecoveryStrategy,
     pub(crate) metadata_recovery_rebootstrap_trigger: Duration,
+    pub(crate) metadata_cluster_check_enable: bool,
 
     /// Each first wait is at most its maximum.
     pub(crate) retry_backoff: Duration,
@@ -190,6 +191,7 @@ impl ProducerConfig {
             })?,
             metadata_recovery_rebootstrap_trigger: self
                 .millis(&keys::METADATA_RECOVERY_REBOOTSTRAP_TRIGGER_MS)?,
+            metadata_cluster_check_enable: self.flag(&keys::METADATA_CLUSTER_CHECK_ENABLE)?,
             retry_backoff: self.millis(&keys::RETRY_BACKOFF_MS)?,
             retry_backoff_max: self.millis(&keys::RETRY_BACKOFF_MAX_MS)?,
             reconnect_backoff: self.millis(&keys::RECONNECT_BACKOFF_MS)?,
