@@ -23,8 +23,9 @@ const LINGER: Duration = Duration::from_secs(3);
 const TOPIC: &str = "orders";
 const SMALL_RECORDS: usize = 60;
 
-/// The partitioners that remember a choice.
-const STICKY: [Option<PartitionerClass>; 2] = [
+/// The built-in choice, and the partitioners that remember one.
+const STICKY: [Option<PartitionerClass>; 3] = [
+    None,
     Some(PartitionerClass::UniformSticky),
     Some(PartitionerClass::Default),
 ];

@@ -2,6 +2,7 @@
 //!
 //! Threads: built on the I/O thread, then shared and never changed; a newer view replaces it whole.
 
+use std::any::Any;
 use std::fmt;
 
 use hashbrown::HashMap;
@@ -132,31 +133,31 @@ pub struct TopicInfo {
     pub(crate) partitions: Vec<PartitionInfo>,
     /// The numbers of the partitions that have a leader.
     pub(crate) available: Vec<i32>,
-    ordinal: Ordinal,
+    attachment: Attachment,
 }
 
-/// Where a layer above keeps what belongs to one view of a topic. Not part of what the topic is: it is equal to any other,
-/// and a clone starts without.
+/// What a layer above keeps with one view of a topic. Not part of what the topic is: it is equal to any other, and a clone
+/// starts without.
 #[derive(Default)]
-struct Ordinal(OnceLock<usize>);
+struct Attachment(OnceLock<Arc<dyn Any + Send + Sync>>);
 
-impl Clone for Ordinal {
+impl Clone for Attachment {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-impl PartialEq for Ordinal {
+impl PartialEq for Attachment {
     fn eq(&self, _other: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Ordinal {}
+impl Eq for Attachment {}
 
-impl fmt::Debug for Ordinal {
+impl fmt::Debug for Attachment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ordinal")
+        f.write_str("Attachment")
     }
 }
 
@@ -175,7 +176,7 @@ impl TopicInfo {
             is_internal,
             available: available(&partitions),
             partitions,
-            ordinal: Ordinal::default(),
+            attachment: Attachment::default(),
         }
     }
 
@@ -216,11 +217,14 @@ impl TopicInfo {
         }
     }
 
-    /// The number under which the producer keeps what belongs to this view of the topic, so that a send that has looked the
-    /// topic up need not look that up too. `init` chooses it at the first call.
+    /// Returns what the producer keeps with this view of the topic, so that a send that has looked the topic up need not look
+    /// that up too. `init` makes it at the first call. `None` if it is of another type.
     #[inline]
-    pub(crate) fn ordinal(&self, init: impl FnOnce() -> usize) -> usize {
-        *self.ordinal.0.get_or_init(init)
+    pub(crate) fn attachment<T: Any + Send + Sync>(
+        &self,
+        init: impl FnOnce() -> Arc<T>,
+    ) -> Option<&T> {
+        self.attachment.0.get_or_init(|| init()).downcast_ref()
     }
 
     /// The topic's name.

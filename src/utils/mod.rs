@@ -1,6 +1,5 @@
 //! Small parts that know nothing of Kafka's protocol: time, backoff, hashing, threads.
 
-mod append_list;
 mod choice;
 mod count;
 mod exponential_backoff;
@@ -15,7 +14,6 @@ mod time;
 mod wall_clock;
 
 pub(crate) use self::log::LogContext;
-pub(crate) use append_list::AppendList;
 pub(crate) use choice::choice;
 pub(crate) use count::Count;
 pub(crate) use exponential_backoff::ExponentialBackoff;

@@ -10,9 +10,10 @@
 //! records a batch.
 //!
 //! Threads: caller threads read and switch the sticky partitions; the I/O thread publishes the load table.
-//! Locks: none here. A sticky choice is one atomic word, changed only under the lock of the partition that it leaves;
-//! a thread that finds it changed after locking starts over.
-//! Differs from Java: the bytes produced to a sticky partition are counted in that partition's own locked state; threads part.
+//! Locks: none here. A sticky choice is one atomic word; a thread that finds it changed after locking the partition starts
+//! over. A full partition is left under its lock, one without a leader by the first thread that knows.
+//! Differs from Java: the bytes produced to a sticky partition are counted in that partition's own locked state; threads part;
+//! a partition that has no leader is left at once.
 
 use std::cell::Cell;
 use std::num::NonZero;
@@ -32,8 +33,8 @@ pub(crate) struct BuiltInPartitioner {
     sticky: AtomicU64,
     /// Those of the threads that parted.
     more: OnceLock<Box<[AtomicU64]>>,
-    /// The generation of the newest choice.
-    generation: AtomicU32,
+    /// The generation of the newest choice; partitions that remember one count on, so it never starts again.
+    generation: Arc<AtomicU32>,
     load: ArcSwapOption<PartitionLoadStats>,
 }
 
@@ -69,6 +70,9 @@ const UNSET: u64 = u64::MAX;
 const MAX_SLOTS: usize = 16;
 /// A choice is in use for as many draws as this for each slot; one whose threads send as much as others is renewed sooner.
 const RECENT_ROUNDS: usize = 4;
+
+/// How often the load table is asked for a partition that has a leader.
+const LOAD_DRAWS: usize = 8;
 
 thread_local! {
     /// Which choice this thread keeps to, modulo those that a topic has.
@@ -107,8 +111,28 @@ impl BuiltInPartitioner {
             rack,
             sticky: AtomicU64::new(UNSET),
             more: OnceLock::new(),
-            generation: AtomicU32::new(0),
+            generation: Arc::default(),
             load: ArcSwapOption::empty(),
+        }
+    }
+
+    /// A partitioner without choices, for the same topic with other partitions.
+    pub(crate) fn for_other_partitions(&self) -> Self {
+        Self {
+            generation: Arc::clone(&self.generation),
+            ..Self::new(self.sticky_batch_size, self.rack.clone())
+        }
+    }
+
+    /// Moves the choices away from partitions that have no leader, if others have one.
+    pub(crate) fn leave_leaderless(&self, topic: &TopicInfo, cluster: &Cluster) {
+        let more = self.more.get().map_or(0, |more| more.len());
+        for slot in 0..=more {
+            let bits = self.slot(slot).load(Ordering::Acquire);
+            let choice = StickyPartition::from_bits(bits, slot);
+            if bits != UNSET && is_leaderless(topic, choice.partition) {
+                self.switch_partition(choice, topic, cluster);
+            }
         }
     }
 
@@ -188,7 +212,8 @@ impl BuiltInPartitioner {
             || produced_bytes >= self.sticky_batch_size.saturating_mul(2)
     }
 
-    /// Draws the next sticky partition. The caller holds the lock of the one that is left.
+    /// Draws the next sticky partition. The caller holds the lock of the one that is left, unless that has no leader: a
+    /// record of a thread that has looked already may follow it there.
     pub(crate) fn switch_partition(
         &self,
         current: StickyPartition,
@@ -196,8 +221,7 @@ impl BuiltInPartitioner {
         cluster: &Cluster,
     ) {
         let next = self.draw_choice(current.slot, topic, cluster);
-        // Only a holder of the lock of `current` switches away from it, so this fails for nobody but a thread that
-        // peeked before an earlier switch, whose bytes were counted to a partition that is no longer sticky.
+        // This fails if another thread has switched since `current` was peeked.
         let _ = self.slot(current.slot).compare_exchange(
             current.to_bits(),
             next.to_bits(),
@@ -239,7 +263,13 @@ impl BuiltInPartitioner {
     /// Draws a partition: by load where the table knows it, else evenly over those that have a leader, or over all.
     fn next_partition(&self, topic: &TopicInfo, cluster: &Cluster) -> i32 {
         if let Some(load) = &*self.load.load() {
-            return load.draw(fastrand::u64(..));
+            // The table is as old as its last update, and the topic may have lost leaders since.
+            for _ in 0..LOAD_DRAWS {
+                let partition = load.draw(fastrand::u64(..));
+                if has_leader(topic, partition) {
+                    return partition;
+                }
+            }
         }
         if let Some(partition) = self.partition_in_rack(topic, cluster) {
             return partition;
@@ -343,6 +373,16 @@ fn in_rack(rack: &str, topic: &TopicInfo, cluster: &Cluster) -> Vec<i32> {
         .filter(led_here)
         .map(|info| info.partition())
         .collect()
+}
+
+fn has_leader(topic: &TopicInfo, partition: i32) -> bool {
+    let info = topic.partition(partition);
+    info.is_some_and(|info| info.leader().is_some())
+}
+
+/// Returns whether the partition has no leader while others have one.
+pub(crate) fn is_leaderless(topic: &TopicInfo, partition: i32) -> bool {
+    !has_leader(topic, partition) && !topic.available_partitions().is_empty()
 }
 
 fn draw(partitions: &[i32]) -> Option<i32> {

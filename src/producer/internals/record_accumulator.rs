@@ -8,7 +8,7 @@
 //! Locks: one mutex per partition, held for the copy of a record and the counters. Under it, one at a time: the transaction
 //! manager's at drain and, in a transaction, where a batch begins; those of the incomplete batches, the spare thunks, the
 //! compression ratios and the idle codec states where a batch begins. Memory is never asked of the `BufferPool` with it. `io`
-//! is the I/O thread's own state, and is taken by nobody else. The topic table is read without a lock and replaced whole.
+//! is the I/O thread's own state, and is taken by nobody else. The topic table has a lock that a send does not take.
 //! Differs from Java: partitions announce themselves (see [`partition_queue`]) instead of all being visited each round; a
 //! partition that may not send stops nobody else on its node; batches grow where a partition is backlogged.
 
@@ -20,23 +20,21 @@ mod partition_queue;
 mod ready;
 mod retry;
 mod route;
+mod topics;
 
 use std::time::Duration;
-
-use hashbrown::HashMap;
 
 pub(crate) use self::append::{AppendContext, AppendOutcome, Joined};
 pub(crate) use self::partition_queue::{PartitionQueue, ReadySignal};
 use self::ready::IoState;
+use self::topics::{TopicQueues, TopicTable};
 use super::buffer_pool::BufferPool;
-use super::built_in_partitioner::BuiltInPartitioner;
 use super::incomplete_batches::IncompleteBatches;
 use super::io_thread::IoThreadId;
 use super::thunks::SpareThunks;
-use crate::common::{TopicInfo, TopicPartition};
 use crate::record::{Compression, CompressionRatioEstimator};
-use crate::sync::{Arc, ArcSwap, AtomicBool, AtomicUsize, Mutex, Ordering};
-use crate::utils::{AppendList, ExponentialBackoff, Time};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::utils::{ExponentialBackoff, Time};
 
 /// The settings of the accumulator, from the configuration keys that they are named after.
 #[derive(Debug)]
@@ -66,31 +64,12 @@ pub(crate) struct RecordAccumulator {
     incomplete: Arc<IncompleteBatches>,
     spare_thunks: Arc<SpareThunks>,
     ratio: CompressionRatioEstimator,
-    topics: ArcSwap<TopicTable>,
-    /// By ordinal; that of a topic changes when it gets more partitions.
-    queues: AppendList<TopicQueues>,
-    /// Held while the topic table is replaced.
-    topics_change: Mutex<()>,
+    topics: Mutex<TopicTable>,
     flushes_in_progress: AtomicUsize,
     /// Batches in all deques.
     undrained: AtomicUsize,
     closed: AtomicBool,
     io: Mutex<IoState>,
-}
-
-/// The ordinals of the topics' queues.
-type TopicTable = HashMap<Arc<str>, usize>;
-
-/// The partitions of one topic.
-#[derive(Debug)]
-struct TopicQueues {
-    /// The topic's, which it keeps.
-    topic_number: usize,
-    /// By partition number.
-    partitions: Vec<Arc<PartitionQueue>>,
-    partitioner: Arc<BuiltInPartitioner>,
-    /// No batch is opened larger than this: half of what a broker refused as too large.
-    batch_ceiling: Arc<AtomicUsize>,
 }
 
 impl RecordAccumulator {
@@ -109,9 +88,7 @@ impl RecordAccumulator {
             incomplete: Arc::default(),
             spare_thunks: Arc::default(),
             ratio: CompressionRatioEstimator::new(),
-            topics: ArcSwap::default(),
-            queues: AppendList::default(),
-            topics_change: Mutex::default(),
+            topics: Mutex::default(),
             flushes_in_progress: AtomicUsize::new(0),
             undrained: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -130,69 +107,6 @@ impl RecordAccumulator {
     #[cfg(test)]
     pub(crate) fn pool(&self) -> &Arc<BufferPool> {
         &self.free
-    }
-
-    /// The ordinal of the topic's queues, of which there is one for each partition that it has.
-    fn topic_ordinal(&self, topic: &TopicInfo) -> usize {
-        let _change = self.topics_change.lock();
-        let table = self.topics.load_full();
-        let ordinal = table.get(topic.name()).copied();
-        let known = ordinal.and_then(|ordinal| self.queues.get(ordinal));
-        let last = topic.partitions().last();
-        let wanted = last.map_or(0, |last| last.partition().saturating_add(1));
-        let count = known.map_or(0, |queues| queues.partitions.len());
-        let missing = i32::try_from(count).unwrap_or(i32::MAX)..wanted;
-        if let Some(ordinal) = ordinal.filter(|_| missing.is_empty()) {
-            return ordinal;
-        }
-        // A copy, for its count of owners changes with each callback, and is next to the text: senders that compare the
-        // snapshot's name with theirs would wait for the line.
-        let name: Arc<str> = Arc::from(topic.name());
-        let mut partitions = known.map_or_else(Vec::new, |queues| queues.partitions.clone());
-        let topic_number = known.map_or(table.len(), |queues| queues.topic_number);
-        partitions.extend(missing.map(|number| {
-            let topic_partition = TopicPartition::new(Arc::clone(&name), number);
-            PartitionQueue::new(topic_partition, topic_number, Arc::clone(&self.signal))
-        }));
-        let new_partitioner =
-            || BuiltInPartitioner::new(self.config.batch_size, self.config.rack.clone());
-        let ordinal = self.queues.push(TopicQueues {
-            topic_number,
-            partitions,
-            partitioner: known.map_or_else(
-                || Arc::new(new_partitioner()),
-                |queues| Arc::clone(&queues.partitioner),
-            ),
-            batch_ceiling: known.map_or_else(
-                || Arc::new(AtomicUsize::new(usize::MAX)),
-                |queues| Arc::clone(&queues.batch_ceiling),
-            ),
-        });
-        let mut table = TopicTable::clone(&table);
-        table.insert(name, ordinal);
-        self.topics.store(Arc::new(table));
-        ordinal
-    }
-
-    fn queues_of(&self, topic: &str) -> Option<&TopicQueues> {
-        let ordinal = *self.topics.load().get(topic)?;
-        self.queues.get(ordinal)
-    }
-
-    fn queue(&self, topic_partition: &TopicPartition) -> Option<Arc<PartitionQueue>> {
-        let queues = self.queues_of(topic_partition.topic())?;
-        let index = usize::try_from(topic_partition.partition()).ok()?;
-        queues.partitions.get(index).cloned()
-    }
-
-    /// Every partition that was ever appended to. For what happens seldom.
-    fn all_queues(&self) -> Vec<Arc<PartitionQueue>> {
-        let topics = self.topics.load();
-        topics
-            .values()
-            .filter_map(|ordinal| self.queues.get(*ordinal))
-            .flat_map(|queues| queues.partitions.iter().cloned())
-            .collect()
     }
 
     /// Makes every batch sendable until [`Self::end_flush`].
@@ -247,8 +161,7 @@ impl RecordAccumulator {
     /// An append that looked before may still be at work in its partition's lock. Each lock is waited for once; with the
     /// topic table held no queue comes that is not among them.
     fn await_appends(&self) {
-        let _change = self.topics_change.lock();
-        for queue in self.all_queues() {
+        for queue in self.topics.lock().partitions() {
             drop(queue.state.lock());
         }
     }

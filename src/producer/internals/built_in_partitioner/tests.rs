@@ -211,3 +211,29 @@ fn a_choice_that_nobody_uses_keeps_nobody_away() {
     }
     assert!(drawn.iter().all(|count| *count > 100), "{drawn:?}");
 }
+
+/// The table is older than the topic's view.
+#[test]
+fn the_load_table_gives_no_partition_without_a_leader() {
+    let (all, topic) = cluster(&[Some(0); 4], &["a"]);
+    let partitioner = BuiltInPartitioner::new(100, None);
+    partitioner.update_partition_load_stats(&loads(&[9, 9, 9, 0]), &topic, &all);
+    let (now, topic) = cluster(&[Some(0), Some(0), None, None], &["a"]);
+    for _ in 0..200 {
+        let partition = partitioner.next_partition(&topic, &now);
+        assert!(partition < 2, "{partition}");
+    }
+    let (gone, topic) = cluster(&[None], &["a"]);
+    assert_eq!(partitioner.next_partition(&topic, &gone), 0);
+}
+
+#[test]
+fn choices_for_other_partitions_count_their_generations_on() {
+    let (cluster, topic) = cluster(&[Some(0); 4], &["a"]);
+    let partitioner = BuiltInPartitioner::new(100, None);
+    let first = partitioner.peek_current_partition(&topic, &cluster);
+    let other = partitioner.for_other_partitions();
+    assert!(!other.is_in_use());
+    let second = other.peek_current_partition(&topic, &cluster);
+    assert!(second.generation > first.generation);
+}

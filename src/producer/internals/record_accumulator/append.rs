@@ -8,7 +8,9 @@ use crate::common::{Cluster, TopicInfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::Callback;
 use crate::producer::internals::buffer_pool::{PooledBuffer, Wanted};
-use crate::producer::internals::built_in_partitioner::{StickyPartition, thread_number};
+use crate::producer::internals::built_in_partitioner::{
+    StickyPartition, is_leaderless, thread_number,
+};
 use crate::producer::internals::produce_request_result::ProduceRequestResult;
 use crate::producer::internals::producer_batch::{AppendRecord, Appended, NewBatch, ProducerBatch};
 use crate::producer::internals::transaction_manager::TransactionManager;
@@ -77,9 +79,7 @@ impl RecordAccumulator {
         context: &AppendContext<'_>,
     ) -> Result<Option<Joined>> {
         let queues = self.queues_for(context)?;
-        let Some(place) = queues.place(partition, context)? else {
-            return Ok(None);
-        };
+        let place = queues.place(partition, context)?;
         let mut state = match place.queue.state.try_lock() {
             Some(state) => state,
             None => place.wait_for_lock(context)?,
@@ -117,13 +117,33 @@ impl RecordAccumulator {
         callback: &mut Option<Callback>,
         context: &AppendContext<'_>,
     ) -> Result<AppendOutcome> {
-        let mut queues = self.queues_for(context)?;
         let mut memory = None;
+        let queues = self.queues_for(context)?;
+        let mut appended =
+            self.append_to(queues, partition, record, callback, context, &mut memory)?;
         loop {
-            let Some(place) = queues.place(partition, context)? else {
-                queues = self.grown_queues(queues, context)?;
-                continue;
-            };
+            if let Some(outcome) = appended {
+                return Ok(outcome);
+            }
+            // The topic was idle and was given back while the caller had its view.
+            let queues = self.topic_queues(context.topic, context.cluster);
+            appended =
+                self.append_to(&queues, partition, record, callback, context, &mut memory)?;
+        }
+    }
+
+    /// Appends to one of these queues. `None` if it is retired. `memory` keeps what was allocated and not used yet.
+    fn append_to(
+        &self,
+        queues: &TopicQueues,
+        partition: Option<i32>,
+        record: &AppendRecord<'_>,
+        callback: &mut Option<Callback>,
+        context: &AppendContext<'_>,
+        memory: &mut Option<PooledBuffer>,
+    ) -> Result<Option<AppendOutcome>> {
+        loop {
+            let place = queues.place(partition, context)?;
             let mut state = place.queue.state.lock();
             if !self.may_append(&place, &state, context)? {
                 continue;
@@ -131,13 +151,16 @@ impl RecordAccumulator {
             if let Some((appended, joined)) = append_to_tail(&mut state, record, callback, context)?
             {
                 self.after_append(&place, state, &appended, context);
-                return Ok(AppendOutcome::Appended(joined));
+                return Ok(Some(AppendOutcome::Appended(joined)));
+            }
+            if state.is_retired {
+                return Ok(None);
             }
             if context.abort_for_new_batch {
                 let partition = place.queue.topic_partition().partition();
-                return Ok(AppendOutcome::NewBatchNeeded { partition });
+                return Ok(Some(AppendOutcome::NewBatchNeeded { partition }));
             }
-            if let Some(sticky) = place.spent_choice(&state) {
+            if let Some(sticky) = place.choice_to_leave(&state, context) {
                 let partitioner = &queues.partitioner;
                 partitioner.switch_partition(sticky, context.topic, context.cluster);
                 let was_open = close_tail(&mut state)?;
@@ -145,38 +168,24 @@ impl RecordAccumulator {
                 continue;
             }
             let Some(memory) = memory.take() else {
-                let size = self.next_batch_size(queues, &state, record);
+                let most = self.next_batch_size(queues, &state, record);
                 let least = self.config.batch_size.max(record.upper_bound());
                 drop(state);
-                let wanted = Wanted { most: size, least };
-                memory = Some(self.allocate(wanted, context.max_block)?);
+                *memory = Some(self.allocate(Wanted { most, least }, context.max_block)?);
                 continue;
             };
             let (appended, joined) =
                 self.open_batch(&place, &mut state, memory, record, callback, context)?;
             self.after_append(&place, state, &appended, context);
-            return Ok(AppendOutcome::Appended(joined));
+            return Ok(Some(AppendOutcome::Appended(joined)));
         }
     }
 
     #[inline(always)]
-    fn queues_for(&self, context: &AppendContext<'_>) -> Result<&TopicQueues> {
-        let ordinal = context.topic.ordinal(|| self.topic_ordinal(context.topic));
-        self.queues.get(ordinal).ok_or_else(queues_of_another)
-    }
-
-    /// The queues of a topic that has more partitions than the caller has heard of, and whose sticky choice, which all callers
-    /// share, is one of those.
-    #[cold]
-    fn grown_queues(
-        &self,
-        known: &TopicQueues,
-        context: &AppendContext<'_>,
-    ) -> Result<&TopicQueues> {
-        let newest = self.queues_of(context.topic.name());
-        newest
-            .filter(|newest| newest.partitions.len() > known.partitions.len())
-            .ok_or_else(queues_of_another)
+    fn queues_for<'a>(&self, context: &AppendContext<'a>) -> Result<&'a TopicQueues> {
+        let init = || self.topic_queues(context.topic, context.cluster);
+        let queues = context.topic.attachment(init);
+        queues.ok_or_else(no_queues)
     }
 
     /// Whether the record may join this partition now that it is locked, and need not be placed anew.
@@ -375,8 +384,8 @@ fn closed() -> Error {
 }
 
 #[cold]
-fn queues_of_another() -> Error {
-    Error::new(ErrorKind::Internal, "a topic with somebody else's queues")
+fn no_queues() -> Error {
+    Error::new(ErrorKind::Internal, "the topic has no queues")
 }
 
 #[cold]
@@ -386,18 +395,11 @@ fn no_such_partition(topic: &TopicInfo, partition: i32) -> Error {
 }
 
 impl TopicQueues {
-    /// The place of a partition, or of the sticky one. Nothing where the sticky choice is of a later generation of the topic's
-    /// queues, with more partitions.
+    /// The place of a partition, or of the sticky one.
     #[inline(always)]
-    fn place(
-        &self,
-        partition: Option<i32>,
-        context: &AppendContext<'_>,
-    ) -> Result<Option<Place<'_>>> {
-        let (number, sticky) = match partition {
+    fn place(&self, partition: Option<i32>, context: &AppendContext<'_>) -> Result<Place<'_>> {
+        let (number, sticky) = match partition.or(self.only_partition) {
             Some(partition) => (partition, None),
-            // The only one: there is nothing to choose.
-            None if self.partitions.len() == 1 => (0, None),
             None => {
                 let partitioner = &self.partitioner;
                 let sticky = partitioner.peek_current_partition(context.topic, context.cluster);
@@ -406,12 +408,11 @@ impl TopicQueues {
         };
         let index = usize::try_from(number).ok();
         match index.and_then(|index| self.partitions.get(index)) {
-            Some(queue) => Ok(Some(Place {
+            Some(queue) => Ok(Place {
                 queues: self,
                 queue,
                 sticky,
-            })),
-            None if sticky.is_some() => Ok(None),
+            }),
             None => Err(no_such_partition(context.topic, number)),
         }
     }
@@ -447,6 +448,17 @@ impl<'a> Place<'a> {
             return false;
         }
         true
+    }
+
+    /// The sticky choice, if no batch is to be opened there: enough bytes went to it, or it has no leader and others have.
+    fn choice_to_leave(
+        &self,
+        state: &QueueState,
+        context: &AppendContext<'_>,
+    ) -> Option<StickyPartition> {
+        let leaderless = |sticky: &StickyPartition| is_leaderless(context.topic, sticky.partition);
+        let spent = self.spent_choice(state);
+        spent.or_else(|| self.sticky.filter(leaderless))
     }
 
     /// The sticky choice, if enough bytes went to it for another one at the end of a batch.

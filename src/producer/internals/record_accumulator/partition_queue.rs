@@ -64,6 +64,8 @@ pub(super) struct QueueState {
     /// The bytes produced here by the sticky choice of this generation.
     pub(super) sticky_bytes: usize,
     pub(super) sticky_generation: u32,
+    /// The accumulator has given the partition back, and another object has taken its place: no batch is opened here.
+    pub(super) is_retired: bool,
     /// The number of the thread that appended last by a sticky choice; 0 before the first.
     pub(super) appender: usize,
 }
@@ -124,6 +126,13 @@ impl PartitionQueue {
 
     pub(super) fn expiry_register(&self) -> &ExpiryRegister {
         &self.signal.expiries
+    }
+
+    /// Ends the partition's use if nothing waits here and nothing is in flight. Returns whether that is so.
+    pub(super) fn retire(&self) -> bool {
+        let mut state = self.state.lock();
+        state.is_retired = state.batches.is_empty() && !self.has_batch_in_flight();
+        state.is_retired
     }
 
     /// Takes note that the I/O thread looks now.

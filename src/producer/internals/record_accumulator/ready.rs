@@ -105,6 +105,7 @@ impl RecordAccumulator {
             io.cluster = Some(Arc::clone(cluster));
             io.generation += 1;
             io.recheck_places(&mut to_check);
+            self.forget_topics(cluster);
         }
         // Whoever makes it urgent sets the flag after that. Looked at in the other order, what comes between the two looks would
         // be placed as if nothing were urgent, with the flag gone: a flush would wait for the linger.
@@ -219,10 +220,7 @@ impl RecordAccumulator {
         }
         io.load_published = Some(now);
         let mut partitions = 0;
-        for (name, ordinal) in self.topics.load().iter() {
-            let Some(queues) = self.queues.get(*ordinal) else {
-                continue;
-            };
+        for (name, queues) in self.topics.lock().iter() {
             partitions += queues.partitions.len();
             if queues.partitions.len() < 2 || !queues.partitioner.is_in_use() {
                 continue;

@@ -8,12 +8,15 @@ mod pacing;
 mod ready;
 mod retry;
 mod split;
+mod topics;
 
 use std::thread;
 
 use super::ready::ReadyCheckResult;
 use super::*;
-use crate::common::{Cluster, ClusterBuilder, Headers, Node, NodeId, PartitionInfo, Uuid};
+use crate::common::{
+    Cluster, ClusterBuilder, Headers, Node, NodeId, PartitionInfo, TopicInfo, TopicPartition, Uuid,
+};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::producer::Callback;
 use crate::producer::internals::produce_request_result::ProduceRequestResult;

@@ -184,25 +184,96 @@ fn a_topic_of_one_partition_needs_no_sticky_choice() {
     fixture.accumulator.abort_batches(&refused());
 }
 
-/// The sticky choice is shared with those who know of more partitions.
+/// Callers with older metadata have a choice of their own.
 #[test]
-fn a_caller_who_has_not_heard_of_new_partitions_appends_to_them() {
+fn a_sticky_choice_is_among_the_partitions_of_the_callers_metadata() {
     let mut fixture = Fixture::new(AccumulatorConfig {
         linger: Duration::MAX,
         ..config()
     });
     let append = |fixture: &Fixture| fixture.try_append(None, VALUE).unwrap().partition;
     append(&fixture);
-    let before = Arc::clone(&fixture.cluster);
-    fixture.cluster = cluster_of(&[Some(1); 40], 1);
-    let new = loop {
-        let partition = append(&fixture);
-        if partition >= 3 {
-            break partition;
-        }
+    let few = Arc::clone(&fixture.cluster);
+    let many = cluster_of(&[Some(1); 40], 1);
+    fixture.cluster = Arc::clone(&many);
+    while append(&fixture) < 3 {}
+    for _ in 0..200 {
+        fixture.cluster = Arc::clone(&few);
+        assert!(append(&fixture) < 3);
+        fixture.cluster = Arc::clone(&many);
+        append(&fixture);
+    }
+    fixture.cluster = cluster_of(&[Some(1); 2], 2);
+    for _ in 0..200 {
+        assert!(append(&fixture) < 2, "the topic was created anew");
+    }
+    fixture.accumulator.abort_batches(&refused());
+}
+
+#[test]
+fn a_view_with_missing_numbers_has_choices_of_its_own() {
+    let mut fixture = Fixture::new(config());
+    let view = |numbers: &[i32]| {
+        let all = cluster_of(&[Some(1); 8], 0);
+        let partitions = all.topic(TOPIC).unwrap().partitions().iter();
+        let partitions = partitions.filter(|info| numbers.contains(&info.partition()));
+        let topic = TopicInfo::new(
+            TOPIC.into(),
+            Uuid::ZERO,
+            false,
+            partitions.cloned().collect(),
+        );
+        Arc::new(all.to_builder().topic(Arc::new(topic)).build())
     };
-    fixture.cluster = before;
-    assert_eq!(append(&fixture), new);
+    for numbers in [&[0, 7][..], &[0, 1], &[1, 6], &[5], &[2, 6]] {
+        fixture.cluster = view(numbers);
+        for _ in 0..50 {
+            let partition = fixture.try_append(None, &[1; 90]).unwrap().partition;
+            assert!(numbers.contains(&partition), "{partition} of {numbers:?}");
+        }
+    }
+    fixture.accumulator.abort_batches(&refused());
+}
+
+/// The leader of the choice goes while a batch is open there, and the other way round.
+#[test]
+fn a_sticky_choice_without_a_leader_is_left() {
+    let mut fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
+    for _ in 0..20 {
+        fixture.cluster = cluster_of(&[Some(1); 3], 0);
+        let choice = fixture.try_append(None, VALUE).unwrap().partition;
+        let others: Vec<_> = (0..3).map(|n| (n != choice).then_some(1)).collect();
+        fixture.cluster = cluster_of(&others, 0);
+        let next = fixture.try_append(None, VALUE).unwrap().partition;
+        assert_ne!(next, choice);
+        fixture.cluster = cluster_of(&[None; 3], 0);
+        let stays = fixture.try_append(None, VALUE).unwrap().partition;
+        assert_eq!(stays, next, "no other has a leader");
+        fixture.accumulator.abort_batches(&refused());
+    }
+}
+
+/// Another caller, with older metadata, has drawn a partition that has no leader now.
+#[test]
+fn no_batch_is_opened_for_a_sticky_choice_without_a_leader() {
+    let mut fixture = Fixture::new(AccumulatorConfig {
+        linger: Duration::MAX,
+        ..config()
+    });
+    let before = Arc::clone(&fixture.cluster);
+    fixture.cluster = cluster_of(&[Some(1), None, Some(2)], 1);
+    fixture.try_append(None, VALUE).unwrap();
+    let (new, old) = (Arc::clone(&fixture.cluster), before);
+    for _ in 0..50 {
+        fixture.cluster = Arc::clone(&old);
+        let drawn = fixture.try_append(None, &[1; 2048]).unwrap().partition;
+        fixture.cluster = Arc::clone(&new);
+        let partition = fixture.try_append(None, &[1; 2048]).unwrap().partition;
+        assert_ne!(partition, 1, "{drawn} was drawn before");
+    }
     fixture.accumulator.abort_batches(&refused());
 }
 
@@ -256,7 +327,7 @@ fn partitions_of_a_topic_are_together_however_late_they_come() {
             .partitions()
             .to_vec();
         let topic = TopicInfo::new(topic.into(), Uuid::ZERO, false, partitions);
-        fixture.accumulator.topic_ordinal(&topic);
+        fixture.accumulator.topic_queues(&topic, &fixture.cluster);
     };
     grow("b", &[Some(1)]);
     grow("a", &[Some(1)]);
