@@ -38,6 +38,9 @@ struct Inner {
 pub enum ErrorKind {
     /// A configuration value is missing, malformed, out of range, or contradicts another. Java: `ConfigException`.
     Config,
+    /// No name of `bootstrap.servers` was resolved within `bootstrap.resolve.timeout.ms`. Every call fails with this from then
+    /// on: close the producer and build another. Java: `BootstrapResolutionException` (KIP-909).
+    BootstrapResolution,
     /// A wait ended before what was waited for. Where it was ours and not a broker's, [`Error::timeout`] tells what, how long,
     /// and which config bounds it.
     /// Java: `TimeoutException`.

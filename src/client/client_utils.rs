@@ -1,5 +1,7 @@
 //! Reads `bootstrap.servers`. Java: `ClientUtils`, `ClientDnsLookup`.
 
+use std::net::SocketAddr;
+
 use super::broker_address::{literal_address, parse_url};
 use super::host_resolver::{HostLookup, SystemHostLookup};
 use super::metadata::printable;
@@ -47,21 +49,16 @@ pub(crate) fn parse_and_validate_addresses_with(
     names: &dyn HostLookup,
 ) -> Result<Vec<Node>, Error> {
     // Before any name is looked up: an entry that is wrong needs no name service to be refused.
-    let mut parsed = Vec::with_capacity(urls.len());
-    for url in urls {
-        let address = parse_url(url).map_err(|reason| invalid(url, reason))?;
-        if let Some(scheme) = address.scheme {
-            check_scheme(url, scheme, security_protocol)?;
-        }
-        parsed.push((url, address.host, address.port));
-    }
+    let parsed = parse_addresses(urls, security_protocol)?;
     let mut addresses = Vec::new();
     let mut last_failure = None;
-    for (url, host, port) in parsed {
-        match resolve(host, lookup, names) {
+    for BootstrapAddress { host, port } in parsed {
+        match resolve(&host, lookup, names) {
             Ok(hosts) => addresses.extend(hosts.into_iter().map(|host| (host, port))),
             Err(reason) => {
-                log::warn!("{CONFIG}: '{url}' is left out, {host} cannot be resolved: {reason}");
+                log::warn!(
+                    "{CONFIG}: '{host}:{port}' is left out, {host} cannot be resolved: {reason}"
+                );
                 last_failure = Some(format!("{host}: {reason}"));
             }
         }
@@ -73,11 +70,53 @@ pub(crate) fn parse_and_validate_addresses_with(
         };
         return Err(Error::new(ErrorKind::Config, text));
     }
+    Ok(bootstrap_nodes(addresses))
+}
+
+/// An entry of `bootstrap.servers`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BootstrapAddress {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl BootstrapAddress {
+    /// The name to connect to, if no name service is needed to find it.
+    pub(crate) fn without_resolution(&self, lookup: ClientDnsLookup) -> Option<String> {
+        let is_literal = literal_address(&self.host).is_some();
+        (is_literal && lookup == ClientDnsLookup::UseAllDnsIps).then(|| self.host.clone())
+    }
+}
+
+/// Parses `bootstrap.servers` without looking a name up.
+///
+/// # Errors
+///
+/// `Config`: an entry has no host or no port, or its scheme is not `security_protocol`.
+pub(crate) fn parse_addresses(
+    urls: &[String],
+    security_protocol: &str,
+) -> Result<Vec<BootstrapAddress>, Error> {
+    let parse = |url: &String| {
+        let address = parse_url(url).map_err(|reason| invalid(url, reason))?;
+        if let Some(scheme) = address.scheme {
+            check_scheme(url, scheme, security_protocol)?;
+        }
+        Ok(BootstrapAddress {
+            host: address.host.to_owned(),
+            port: address.port,
+        })
+    };
+    urls.iter().map(parse).collect()
+}
+
+/// The bootstrap nodes, with ids -1, -2, ...
+pub(crate) fn bootstrap_nodes(addresses: impl IntoIterator<Item = (String, u16)>) -> Vec<Node> {
     let ids = (i32::MIN..0).rev().map(NodeId);
     let nodes = ids
         .zip(addresses)
         .map(|(id, (host, port))| Node::new(id, &host, port, None));
-    Ok(nodes.collect())
+    nodes.collect()
 }
 
 fn invalid(url: &str, reason: &str) -> Error {
@@ -127,13 +166,23 @@ fn resolve(
     if addresses.is_empty() {
         return Err("it has no addresses".to_owned());
     }
-    Ok(match lookup {
+    Ok(names_of(host, &addresses, lookup, names))
+}
+
+/// The names under which the nodes behind `host` are connected to, which has these addresses.
+pub(crate) fn names_of(
+    host: &str,
+    addresses: &[SocketAddr],
+    lookup: ClientDnsLookup,
+    names: &dyn HostLookup,
+) -> Vec<String> {
+    match lookup {
         ClientDnsLookup::UseAllDnsIps => vec![host.to_owned()],
         ClientDnsLookup::ResolveCanonicalBootstrapServersOnly => addresses
-            .into_iter()
-            .map(|address| names.canonical_host_name(address))
+            .iter()
+            .map(|address| names.canonical_host_name(*address))
             .collect(),
-    })
+    }
 }
 
 #[cfg(test)]

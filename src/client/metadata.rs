@@ -102,6 +102,20 @@ impl Metadata {
         });
     }
 
+    /// The names of the bootstrap nodes were not resolved in time: every waiter fails with this error, now and later.
+    pub(crate) fn fail_bootstrap(&self, error: Error) {
+        self.change(|_, state| state.bootstrap_error = Some(error.into_fatal()));
+        self.updated.notify_all();
+    }
+
+    /// Returns the error of [`fail_bootstrap`](Self::fail_bootstrap). Costs the lock only while no node is known.
+    pub(crate) fn bootstrap_error(&self) -> Option<Error> {
+        if !self.snapshot.load().nodes().is_empty() {
+            return None;
+        }
+        self.state.lock().bootstrap_error.clone()
+    }
+
     /// Forgets the nodes and starts again from those that the user named. KIP-899.
     ///
     /// The topics stay as they were known last, without leaders, until a cluster responds: a send to a topic in use goes on
@@ -197,6 +211,9 @@ impl Metadata {
         let start = time.now();
         let mut state = self.state.lock();
         loop {
+            if let Some(error) = &state.bootstrap_error {
+                return Err(error.clone());
+            }
             if let Some(error) = state.fatal_error.take() {
                 return Err(error);
             }

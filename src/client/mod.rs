@@ -1,6 +1,7 @@
 //! Connections to brokers as the sender sees them: requests in flight, versions, time-outs, cluster metadata.
 
 mod api_versions;
+mod bootstrap;
 mod broker_address;
 mod client_utils;
 mod cluster_connection_states;
@@ -14,8 +15,9 @@ mod mock_client;
 mod network_client;
 mod node_api_versions;
 
+pub(crate) use bootstrap::BootstrapConfig;
 pub use client_utils::ClientDnsLookup;
-pub(crate) use client_utils::parse_and_validate_addresses;
+pub(crate) use client_utils::{parse_addresses, parse_and_validate_addresses};
 pub(crate) use host_resolver::{SystemHostLookup, ThreadedHostResolver};
 pub(crate) use kafka_client::{
     ClientRequest, ClientResponse, CorrelationId, KafkaClient, RequestFailure,

@@ -23,6 +23,7 @@ use connections::Connections;
 use outages::Outages;
 
 use super::api_versions::ApiVersions;
+use super::bootstrap::{BootstrapConfig, BootstrapResolution};
 use super::broker_address::literal_address;
 use super::host_resolver::HostResolver;
 use super::metadata_updater::{MetadataStep, MetadataUpdater, MetadataUpdaterConfig};
@@ -62,6 +63,8 @@ pub(crate) struct NetworkClientConfig {
     pub(crate) metadata_recovery_rebootstrap_trigger: Duration,
     /// `metadata.cluster.check.enable`
     pub(crate) metadata_cluster_check: bool,
+    /// The bootstrap servers, if their names are to be resolved in the background.
+    pub(crate) bootstrap: Option<BootstrapConfig>,
     /// A node that does not speak all of these is of no use.
     pub(crate) required_apis: Vec<ApiKey>,
 }
@@ -75,6 +78,8 @@ pub(crate) struct NetworkClient<S> {
     versions: ApiVersions,
     updater: MetadataUpdater,
     resolver: Box<dyn HostResolver>,
+    /// From the first poll until the bootstrap servers are resolved, or their time is over.
+    bootstrap: Option<BootstrapResolution>,
     /// The view whose nodes were last compared with the connections.
     compared: Arc<Cluster>,
     /// Nodes whose connections are replaced when their last request has a response.
@@ -122,6 +127,7 @@ impl<S: Selectable> NetworkClient<S> {
             versions: ApiVersions::default(),
             updater: MetadataUpdater::new(metadata, updater_config),
             resolver,
+            bootstrap: None,
             compared: Arc::default(),
             draining: Vec::new(),
             resolving: Vec::new(),
@@ -163,6 +169,25 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
+    /// Takes the next step towards the first nodes, if they are not known yet. Its time begins with the first poll.
+    fn maybe_bootstrap(&mut self, now: Instant) {
+        if let Some(config) = self.config.bootstrap.take() {
+            self.bootstrap = Some(BootstrapResolution::new(config, now));
+        }
+        let Some(bootstrap) = &mut self.bootstrap else {
+            return;
+        };
+        match bootstrap.poll(&mut *self.resolver, now) {
+            None => return,
+            Some(Ok(nodes)) => self.updater.metadata().bootstrap(nodes),
+            Some(Err(error)) => {
+                log::error!("{error}");
+                self.updater.metadata().fail_bootstrap(error);
+            }
+        }
+        self.bootstrap = None;
+    }
+
     /// Begins to connect: to the next address that is known, or with resolving the name.
     fn initiate_connect(&mut self, node: &Node, now: Instant) {
         let states = &mut self.connections.states;
@@ -182,6 +207,9 @@ impl<S: Selectable> NetworkClient<S> {
     /// Goes on with the nodes whose names were resolved.
     fn handle_resolved_hosts(&mut self, now: Instant) {
         while let Some(resolved) = self.resolver.poll_resolved(now) {
+            if let Some(bootstrap) = &mut self.bootstrap {
+                bootstrap.handle_resolved(&resolved);
+            }
             let is_waiting = |node: &Node| node.host() == &*resolved.host;
             let resolving = std::mem::take(&mut self.resolving);
             let (nodes, others): (Vec<_>, Vec<_>) = resolving.into_iter().partition(is_waiting);
@@ -261,6 +289,7 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         if !self.aborted_sends.is_empty() {
             return std::mem::take(&mut self.aborted_sends);
         }
+        self.maybe_bootstrap(now);
         let metadata_timeout = self.maybe_update_metadata(now);
         let timeout = self.poll_timeout(timeout.min(metadata_timeout), now);
         let mut responses = Vec::new();
@@ -314,5 +343,6 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         self.draining.clear();
         self.to_ask_for_versions.clear();
         self.aborted_sends.clear();
+        self.bootstrap = None;
     }
 }

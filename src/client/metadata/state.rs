@@ -29,6 +29,8 @@ pub(super) struct MetadataState {
     pub(super) epochs: LeaderEpochs,
     pub(super) errors: TopicErrors,
     pub(super) fatal_error: Option<Error>,
+    /// The bootstrap servers were never resolved. Unlike the fatal error, this is for every caller, and for good.
+    pub(super) bootstrap_error: Option<Error>,
     pub(super) connection_failures: ConnectionFailures,
     /// What is wrong with the addresses of brokers that the last response listed and that cannot be connected to.
     pub(super) unusable_nodes: Option<String>,
@@ -46,6 +48,7 @@ impl MetadataState {
             epochs: LeaderEpochs::default(),
             errors: TopicErrors::default(),
             fatal_error: None,
+            bootstrap_error: None,
             connection_failures: ConnectionFailures::default(),
             unusable_nodes: None,
             closed: false,

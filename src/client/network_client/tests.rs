@@ -1,5 +1,6 @@
 //! Scenarios of Java's NetworkClientTest, on a mock clock and a mock selector.
 
+mod bootstrap;
 mod failures;
 mod hostile;
 mod metadata;
@@ -102,6 +103,7 @@ fn config() -> NetworkClientConfig {
         metadata_recovery_strategy: MetadataRecoveryStrategy::Rebootstrap,
         metadata_recovery_rebootstrap_trigger: ms(TRIGGER_MS),
         metadata_cluster_check: true,
+        bootstrap: None,
         required_apis: vec![ApiKey::Produce, ApiKey::Metadata],
     }
 }

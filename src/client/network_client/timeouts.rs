@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::NetworkClient;
 use super::disconnections::Ending;
 use crate::client::ClientResponse;
+use crate::client::bootstrap::BootstrapResolution;
 use crate::network::Selectable;
 use crate::utils::log;
 
@@ -29,6 +30,9 @@ impl<S: Selectable> NetworkClient<S> {
             self.connections.states.next_setup_timeout(),
             self.updater.rebootstrap_due(),
             self.resolver.next_poll(),
+            self.bootstrap
+                .as_ref()
+                .and_then(BootstrapResolution::next_poll),
         ];
         deadlines.into_iter().flatten().min()
     }

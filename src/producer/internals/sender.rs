@@ -239,6 +239,7 @@ impl<C: KafkaClient> Sender<C> {
         // Before anything that depends on the metadata, because it may bring new metadata.
         self.read_before_expiry(now);
         self.maybe_change_cluster();
+        self.maybe_fail_bootstrap();
         if let Some(error) = self.fatal_error() {
             self.abort_all_batches(&failed_before(&error));
             // Nothing is left that the clock could end. A later record wakes the thread, because its deque was empty.
@@ -257,6 +258,15 @@ impl<C: KafkaClient> Sender<C> {
             timeout = Duration::ZERO;
         }
         self.poll(timeout, now);
+    }
+
+    /// Without a node to begin with no request is ever sent, and a transactional call must not wait for one.
+    fn maybe_fail_bootstrap(&self) {
+        if let (Some(manager), Some(error)) =
+            (&self.transaction_manager, self.metadata.bootstrap_error())
+        {
+            manager.transition_to_fatal_error(error);
+        }
     }
 
     fn fatal_error(&self) -> Option<Error> {

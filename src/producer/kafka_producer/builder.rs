@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::KafkaProducer;
 use super::close::IoThreadHandle;
 use crate::client::{
-    Metadata, MetadataConfig, NetworkClient, NetworkClientConfig, SystemHostLookup,
-    ThreadedHostResolver, parse_and_validate_addresses,
+    BootstrapConfig, Metadata, MetadataConfig, NetworkClient, NetworkClientConfig,
+    SystemHostLookup, ThreadedHostResolver, parse_addresses, parse_and_validate_addresses,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::network::{Selectable, Selector, SelectorConfig, SocketOptions};
@@ -120,7 +120,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
     ///
     /// # Blocking
     ///
-    /// While the names of `bootstrap.servers` are resolved.
+    /// While the names of `bootstrap.servers` are resolved; never with `bootstrap.resolve.timeout.ms` above 0.
     pub fn build(self) -> Result<KafkaProducer<KS, VS>> {
         let (producer, sender) = self.assemble(selector)?;
         let ended = producer.io_thread.clone();
@@ -153,14 +153,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         let log_context = config.log_context();
         let _context = log_context.enter();
         let time: Arc<dyn Time> = Arc::new(SystemTime);
-        let metadata = metadata(&config, &*time)?;
+        let (metadata, bootstrap) = metadata(&config, &*time)?;
         let accumulator = Arc::new(accumulator(&config, &time));
         let selector = selector(&config, &time)?;
         accumulator.signal().set_waker(selector.waker());
         let manager = transaction_manager(&config);
         let sender = Sender::new(SenderParts {
             config: sender_config(&config),
-            client: network_client(&config, selector, &metadata, &time),
+            client: network_client(&config, selector, bootstrap, &metadata, &time),
             metadata: Arc::clone(&metadata),
             accumulator: Arc::clone(&accumulator),
             transaction_manager: manager.clone(),
@@ -228,12 +228,25 @@ impl<KS: Serializer, VS: Serializer> fmt::Debug for KafkaProducerBuilder<KS, VS>
 /// What every connection speaks: the key `security.protocol` is refused with any other value.
 const SECURITY_PROTOCOL: &str = "PLAINTEXT";
 
-fn metadata(config: &ResolvedConfig, time: &dyn Time) -> Result<Arc<Metadata>> {
-    let nodes = parse_and_validate_addresses(
-        &config.bootstrap_servers,
-        SECURITY_PROTOCOL,
-        config.client_dns_lookup,
-    )?;
+/// The metadata, which know the bootstrap nodes, or what to resolve before they do.
+fn metadata(
+    config: &ResolvedConfig,
+    time: &dyn Time,
+) -> Result<(Arc<Metadata>, Option<BootstrapConfig>)> {
+    let servers = &config.bootstrap_servers;
+    let lookup = config.client_dns_lookup;
+    let (nodes, bootstrap) = if config.bootstrap_resolve_timeout.is_zero() {
+        let nodes = parse_and_validate_addresses(servers, SECURITY_PROTOCOL, lookup)?;
+        (nodes, None)
+    } else {
+        let bootstrap = BootstrapConfig {
+            addresses: parse_addresses(servers, SECURITY_PROTOCOL)?,
+            lookup,
+            timeout: config.bootstrap_resolve_timeout,
+            retry_backoff: config.retry_backoff,
+        };
+        (Vec::new(), Some(bootstrap))
+    };
     let metadata = Metadata::new(
         MetadataConfig {
             refresh_backoff: config.retry_backoff,
@@ -244,7 +257,7 @@ fn metadata(config: &ResolvedConfig, time: &dyn Time) -> Result<Arc<Metadata>> {
         time.now(),
     );
     metadata.bootstrap(nodes);
-    Ok(Arc::new(metadata))
+    Ok((Arc::new(metadata), bootstrap))
 }
 
 fn accumulator(config: &ResolvedConfig, time: &Arc<dyn Time>) -> RecordAccumulator {
@@ -304,6 +317,7 @@ fn selector(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Selector> {
 fn network_client<S: Selectable>(
     config: &ResolvedConfig,
     selector: S,
+    bootstrap: Option<BootstrapConfig>,
     metadata: &Arc<Metadata>,
     time: &Arc<dyn Time>,
 ) -> NetworkClient<S> {
@@ -327,6 +341,7 @@ fn network_client<S: Selectable>(
             metadata_recovery_strategy: config.metadata_recovery_strategy,
             metadata_recovery_rebootstrap_trigger: config.metadata_recovery_rebootstrap_trigger,
             metadata_cluster_check: config.metadata_cluster_check_enable,
+            bootstrap,
             required_apis: required_apis(config),
         },
         selector,

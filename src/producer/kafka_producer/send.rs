@@ -233,6 +233,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         self.accumulator.io_thread().check_process()?;
         if wait == Wait::Never {
             self.metadata.add(topic, self.time.now());
+            if let Some(error) = self.metadata.bootstrap_error() {
+                return Err(error);
+            }
             if let Some(error) = self.metadata.topic_error(topic) {
                 if !error.is_retriable() {
                     return Err(error);
@@ -527,6 +530,7 @@ pub(crate) fn is_api_error(error: &Error) -> bool {
         | ErrorKind::Fenced
         | ErrorKind::Protocol => true,
         ErrorKind::Config
+        | ErrorKind::BootstrapResolution
         | ErrorKind::Serialization
         | ErrorKind::IllegalArgument
         | ErrorKind::IllegalState

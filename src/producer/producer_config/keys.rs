@@ -13,6 +13,12 @@ macro_rules! with_producer_keys {
             /// they tell of all the others.
             "bootstrap.servers" BOOTSTRAP_SERVERS: List, required, [any], High, bootstrap_servers(&str);
 
+            /// How long, in milliseconds, the names of `bootstrap.servers` may stay unresolved. 0 resolves them while the
+            /// producer is built, which fails if none resolves. Otherwise the producer is built at once, and the names are
+            /// resolved in the background; after this time every call fails for good (KIP-909).
+            "bootstrap.resolve.timeout.ms" BOOTSTRAP_RESOLVE_TIMEOUT_MS: Long, "0", [at_least 0], High,
+                bootstrap_resolve_timeout(Duration);
+
             /// Whether every address of a host name is tried, or bootstrap names are replaced by their canonical names.
             "client.dns.lookup" CLIENT_DNS_LOOKUP: String, "use_all_dns_ips",
                 [one_of "use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"], Medium,

@@ -122,12 +122,6 @@ static LATER: &[Later] = &[
         keys: &[("transaction.two.phase.commit.enable", &["false"])],
     },
     Later {
-        what: "bootstrap names that are resolved later",
-        remedy: REMOVE,
-        prefixes: &["bootstrap.resolve."],
-        keys: &[("bootstrap.resolve.timeout.ms", &["0"])],
-    },
-    Later {
         what: "incremental buffers",
         remedy: REMOVE,
         prefixes: &["buffer.memory.allocation."],

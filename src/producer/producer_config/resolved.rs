@@ -35,6 +35,7 @@ static NEXT_CLIENT_NUMBER: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct ResolvedConfig {
     /// Not empty; whether they are addresses is not checked here.
     pub(crate) bootstrap_servers: Vec<String>,
+    pub(crate) bootstrap_resolve_timeout: Duration,
     pub(crate) client_dns_lookup: ClientDnsLookup,
     pub(crate) client_id: Arc<str>,
     pub(crate) client_rack: Option<Arc<str>>,
@@ -155,6 +156,7 @@ impl ProducerConfig {
     fn read(&self) -> Result<ResolvedConfig> {
         Ok(ResolvedConfig {
             bootstrap_servers: self.bootstrap_servers_list()?,
+            bootstrap_resolve_timeout: self.millis(&keys::BOOTSTRAP_RESOLVE_TIMEOUT_MS)?,
             client_dns_lookup: self.one_of(&keys::CLIENT_DNS_LOOKUP, ClientDnsLookup::from_name)?,
             client_id: Arc::from(self.text(&keys::CLIENT_ID)),
             client_rack: match self.text(&keys::CLIENT_RACK) {

@@ -123,7 +123,7 @@ fn rules_are_enforced_at_their_bounds() {
             );
         }
     }
-    assert_eq!(bounds, 23);
+    assert_eq!(bounds, 24);
 }
 
 #[test]

@@ -179,7 +179,7 @@ impl Inner {
             return Ok(());
         };
         let kind = match cause.kind() {
-            ErrorKind::Closed => return Err(cause),
+            ErrorKind::Closed | ErrorKind::BootstrapResolution => return Err(cause),
             ErrorKind::Fenced => ErrorKind::Fenced,
             _ => ErrorKind::Transaction,
         };
