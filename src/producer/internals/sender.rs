@@ -240,24 +240,30 @@ impl<C: KafkaClient> Sender<C> {
         self.read_before_expiry(now);
         self.maybe_change_cluster();
         self.maybe_fail_bootstrap();
-        if let Some(error) = self.fatal_error() {
-            self.abort_all_batches(&failed_before(&error));
-            // Nothing is left that the clock could end. A later record wakes the thread, because its deque was empty.
-            self.poll(Duration::MAX, now);
-            return;
+        let mut timeout = match self.fatal_error() {
+            Some(error) => {
+                self.abort_all_batches(&failed_before(&error));
+                // Nothing is left that the clock could end. A later record wakes the thread, because its deque was empty.
+                Duration::MAX
+            }
+            None => self.deliver(now),
+        };
+        if self.control.is_closing() && !self.should_run() {
+            // This round did the last of the work, such as ending a transaction that nothing was sent in: no response comes.
+            timeout = Duration::ZERO;
         }
+        self.poll(timeout, now);
+    }
+
+    /// What a round does before its wait. Returns how long nothing else is to be done.
+    fn deliver(&mut self, now: Instant) -> Duration {
         // Both may be why another producer id is needed, or why a transaction can only be aborted.
         self.expire_batches(now);
         self.maybe_resolve_sequences();
         let request_delay = self
             .maybe_send_init_producer_id(now)
             .min(self.maybe_send_transactional_request(now));
-        let mut timeout = self.send_producer_data(now).min(request_delay);
-        if self.control.is_closing() && !self.should_run() {
-            // This round did the last of the work, such as ending a transaction that nothing was sent in: no response comes.
-            timeout = Duration::ZERO;
-        }
-        self.poll(timeout, now);
+        self.send_producer_data(now).min(request_delay)
     }
 
     /// Without a node to begin with no request is ever sent, and a transactional call must not wait for one.

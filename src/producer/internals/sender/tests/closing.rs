@@ -99,3 +99,22 @@ fn a_batch_that_is_lost_in_flight_by_a_bug_may_be_written() {
     assert_eq!(sent.error().kind(), ErrorKind::Internal);
     assert_eq!(sent.error().delivery(), Delivery::MaybeWritten);
 }
+
+// The wake-up of the close may be consumed by then, and no response is due.
+#[test]
+fn a_close_ends_at_once_if_the_producer_fails_meanwhile() {
+    let mut fixture = Fixture::idempotent();
+    let in_flight = fixture.send(0);
+    fixture.client().backoff(NodeId(1), Duration::from_secs(60));
+    let waiting = fixture.append(1);
+    fixture.accumulator.close();
+    fixture.sender.control().initiate_close();
+    fixture.answer(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, -1);
+    let before = fixture.client().polled_timeouts().len();
+    run_to_end(&mut fixture, |_| ());
+    let waits = &fixture.client().polled_timeouts()[before..];
+    assert_eq!(waits, [Duration::ZERO]);
+    for sent in [in_flight, waiting] {
+        assert!(sent.error().is_fatal());
+    }
+}
