@@ -104,7 +104,13 @@ fn the_earlier_producer_is_fenced_whatever_it_does() {
 }
 
 fn assert_says_so(error: &Error) {
-    let text = error.to_string();
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| {
+        error.source()
+    });
+    let text = causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ");
     assert!(text.contains("fenced off") && text.contains(ID), "{text}");
 }
 
