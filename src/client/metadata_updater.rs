@@ -73,11 +73,20 @@ pub(crate) struct MetadataUpdater {
     attempts_since: Option<Instant>,
     /// A broker has asked for it. KIP-1102.
     is_rebootstrap_required: bool,
-    /// The nodes whose connection was lost since the last update, with the version of the metadata at that time: another
-    /// cluster may answer there.
-    unconfirmed: Vec<(NodeId, u64)>,
+    /// The nodes whose connection was lost since the last update, or made after such a loss: another cluster may answer there.
+    unconfirmed: Vec<Unconfirmed>,
     /// By text: while a topic has no leader, every update says so.
     log_limiter: LogLimiter<String>,
+}
+
+/// A node of which it is not known to which cluster it belongs.
+#[derive(Debug)]
+struct Unconfirmed {
+    node: NodeId,
+    /// The version of the metadata when it came to be.
+    version: u64,
+    /// A metadata request went to the node since.
+    is_asked: bool,
 }
 
 impl MetadataUpdater {
@@ -139,6 +148,7 @@ impl MetadataUpdater {
         if can_send {
             let (request, version) = self.metadata.new_request(now);
             self.is_in_progress = true;
+            self.note_asked(node.id());
             return MetadataStep::Send(node, request, version);
         }
         if is_any_connecting {
@@ -154,17 +164,63 @@ impl MetadataUpdater {
 
     /// The connection to a node was lost. Until the next update it is not known which cluster answers there.
     pub(crate) fn connection_lost(&mut self, node: NodeId) {
-        self.unconfirmed.retain(|(other, _)| *other != node);
-        self.unconfirmed
-            .push((node, self.metadata.update_version()));
+        self.unconfirmed.retain(|other| other.node != node);
+        self.unconfirmed.push(Unconfirmed {
+            node,
+            version: self.metadata.update_version(),
+            is_asked: false,
+        });
     }
 
-    /// Whether an update has come since the connection to the node was lost, if it ever was.
+    /// A connection to a node was made. If another one was lost, a cluster may have been replaced by another one, and this
+    /// may be the first that leads there.
+    pub(crate) fn connection_made(&mut self, node: NodeId) {
+        let mut unconfirmed = self.unconfirmed.iter();
+        let is_listed = unconfirmed.any(|other| other.node == node);
+        let mut unconfirmed = self.unconfirmed.iter();
+        if !is_listed && unconfirmed.any(|other| !self.is_confirmed(other.node)) {
+            self.connection_lost(node);
+        }
+    }
+
+    /// Whether an update has come since the connection to the node was lost, if it ever was. That the client starts again from
+    /// the bootstrap nodes is none: no broker has answered.
     pub(crate) fn is_confirmed(&self, node: NodeId) -> bool {
         let mut unconfirmed = self.unconfirmed.iter();
         unconfirmed
-            .find(|(other, _)| *other == node)
-            .is_none_or(|(_, version)| self.metadata.update_version() > *version)
+            .find(|other| other.node == node)
+            .is_none_or(|other| {
+                self.metadata.update_version() > other.version
+                    && !self.metadata.snapshot().is_bootstrap()
+            })
+    }
+
+    /// Returns a node that `can_send` accepts and that has to confirm its cluster itself, with the request to send to it.
+    ///
+    /// The update that a lost connection requests may have gone to another node, which does not answer, or may wait for a
+    /// backoff. The node that was lost is connected to again meanwhile, and its records do not wait for the other node. Each
+    /// connection is asked once, so the backoff between connections holds here.
+    pub(crate) fn next_to_confirm(
+        &mut self,
+        can_send: impl Fn(NodeId) -> bool,
+        now: Instant,
+    ) -> Option<(NodeId, MetadataRequest, MetadataRequestVersion)> {
+        let index = self.unconfirmed.iter().position(|other| {
+            !other.is_asked && can_send(other.node) && !self.is_confirmed(other.node)
+        })?;
+        let unconfirmed = self.unconfirmed.get_mut(index)?;
+        unconfirmed.is_asked = true;
+        let node = unconfirmed.node;
+        let (request, version) = self.metadata.new_request(now);
+        self.is_in_progress = true;
+        Some((node, request, version))
+    }
+
+    fn note_asked(&mut self, node: NodeId) {
+        let mut unconfirmed = self.unconfirmed.iter_mut();
+        if let Some(unconfirmed) = unconfirmed.find(|other| other.node == node) {
+            unconfirmed.is_asked = true;
+        }
     }
 
     /// A connection was lost or could not be made: the metadata may be out of date.

@@ -160,7 +160,7 @@ impl<S: Selectable> NetworkClient<S> {
                     return wait;
                 }
                 MetadataStep::Send(node, request, version) => {
-                    self.send_metadata_request(&node, request, version, now);
+                    self.send_metadata_request(node.id(), request, version, now);
                     return self.config.request_timeout;
                 }
                 // Comes once: the metadata is that of the bootstrap nodes then.
@@ -186,6 +186,18 @@ impl<S: Selectable> NetworkClient<S> {
             }
         }
         self.bootstrap = None;
+    }
+
+    /// Requests metadata from each node that has to tell its cluster before it is sent anything else.
+    fn confirm_clusters(&mut self, now: Instant) {
+        loop {
+            let connections = &self.connections;
+            let can_send = |node| connections.can_send_request(node, now);
+            let Some((node, request, version)) = self.updater.next_to_confirm(can_send, now) else {
+                return;
+            };
+            self.send_metadata_request(node, request, version, now);
+        }
     }
 
     /// Begins to connect: to the next address that is known, or with resolving the name.
@@ -291,6 +303,7 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         }
         self.maybe_bootstrap(now);
         let metadata_timeout = self.maybe_update_metadata(now);
+        self.confirm_clusters(now);
         let timeout = self.poll_timeout(timeout.min(metadata_timeout), now);
         let mut responses = Vec::new();
         self.poll_selector(timeout, &mut responses);

@@ -201,6 +201,7 @@ impl<S: Selectable> NetworkClient<S> {
         for node in &connected {
             if self.connections.states.is_connecting(*node) {
                 log::debug!("connected to node {node}");
+                self.updater.connection_made(*node);
                 self.ask_for_versions(*node, super::send::latest_api_versions_version());
             }
         }

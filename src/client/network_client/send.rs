@@ -8,7 +8,7 @@ use crate::client::in_flight_requests::{InFlightRequest, Requester};
 use crate::client::{
     ClientRequest, ClientResponse, CorrelationId, MetadataRequestVersion, RequestFailure,
 };
-use crate::common::{Node, NodeId};
+use crate::common::NodeId;
 use crate::error::{Error, ErrorKind};
 use crate::network::{NetworkSend, Selectable};
 use crate::protocol::messages::{ApiVersionsRequest, MetadataRequest, ProduceRequest};
@@ -65,19 +65,20 @@ impl<S: Selectable> NetworkClient<S> {
 
     pub(super) fn send_metadata_request(
         &mut self,
-        node: &Node,
+        node: NodeId,
         request: MetadataRequest,
         version: MetadataRequestVersion,
         now: Instant,
     ) {
-        let request = self.own_request(node.id(), request.into());
+        let request = self.own_request(node, request.into());
         let requester = Requester::MetadataUpdater(version);
-        log::debug!("asking node {node} for metadata");
+        log::debug!("asking {} for metadata", self.describe(node));
         let fatal = match self.send_in_usable_version(&request, requester, now) {
             Ok(_) => return,
             Err(SendFailure::NotReady) => None,
             Err(SendFailure::UnsupportedVersion(message)) => {
-                let text = format!("node {node} cannot be asked for metadata: {message}");
+                let name = self.describe(node);
+                let text = format!("{name} cannot be asked for metadata: {message}");
                 Some(Error::new(ErrorKind::UnsupportedVersion, text))
             }
         };

@@ -193,3 +193,73 @@ fn nothing_is_sent_to_a_lost_node_before_new_metadata() {
     f.update_metadata();
     assert!(f.client.is_ready(NODE, f.now()));
 }
+
+// Otherwise the records of a node that is back wait up to request.timeout.ms for one that is not.
+#[test]
+fn a_node_that_is_back_does_not_wait_for_another_that_is_asked_for_metadata() {
+    let mut f = Fixture::new();
+    f.make_ready(0);
+    f.make_ready(1);
+    f.selector.server_disconnect(NODE);
+    f.poll();
+    f.time.advance_ms(RECONNECT_MS);
+    f.poll();
+    let asked = f.selector.take_sent();
+    assert_eq!(asked[0].destination(), NodeId(1), "and never answers");
+    let header = f.connect(0);
+    f.answer(NODE, &header, all_versions());
+    f.poll();
+    assert!(!f.client.is_ready(NODE, f.now()));
+    f.poll();
+    let (header, body) = f.sent();
+    assert!(matches!(body, RequestBody::Metadata(_)), "{body:?}");
+    f.answer(NODE, &header, metadata_response());
+    f.poll();
+    assert!(f.client.is_ready(NODE, f.now()));
+    assert!(f.selector.take_sent().is_empty(), "it is asked once");
+}
+
+// The first connection that leads to the other cluster may be one to a node that was not connected to before.
+#[test]
+fn nothing_is_sent_to_a_node_that_is_connected_to_after_a_loss_before_new_metadata() {
+    let mut f = Fixture::new();
+    f.make_ready(0);
+    f.selector.server_disconnect(NODE);
+    f.poll();
+    let header = f.connect(1);
+    f.answer(NodeId(1), &header, all_versions());
+    f.poll();
+    f.time.advance_ms(RECONNECT_MS);
+    f.poll();
+    let (header, body) = f.sent();
+    assert!(matches!(body, RequestBody::Metadata(_)), "{body:?}");
+    assert!(!f.client.is_ready(NodeId(1), f.now()));
+    f.answer(NodeId(1), &header, metadata_response());
+    f.poll();
+    assert!(f.client.is_ready(NodeId(1), f.now()));
+}
+
+// A coordinator is known without the metadata.
+#[test]
+fn a_rebootstrap_is_no_new_metadata() {
+    let mut f = Fixture::new();
+    f.make_ready(0);
+    let coordinator = f.node(0);
+    f.selector.server_disconnect(NODE);
+    f.poll();
+    f.client.rebootstrap(f.now());
+    f.time.advance_ms(RECONNECT_MS);
+    f.client.ready(&coordinator, f.now());
+    f.selector.take_sent();
+    for _ in 0..4 {
+        f.poll();
+        for sent in f.selector.take_sent() {
+            let (header, body) = decode_request(&sent.message().to_vec()).unwrap();
+            if matches!(body, RequestBody::ApiVersions(_)) {
+                f.answer(sent.destination(), &header, all_versions());
+            }
+        }
+    }
+    assert!(f.client.connections.can_send_request(NODE, f.now()));
+    assert!(!f.client.is_ready(NODE, f.now()));
+}

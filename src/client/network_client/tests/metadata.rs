@@ -273,7 +273,9 @@ fn another_cluster_id_replaces_the_finalized_features() {
     }
     f.selector.server_disconnect(NODE);
     f.poll();
-    f.make_ready_with(1, &versions_with_feature(3, 1));
+    let header = f.connect(1);
+    f.answer(NodeId(1), &header, versions_with_feature(3, 1));
+    assert!(f.poll().is_empty());
     assert_eq!(f.client.finalized_feature_level("transaction.version"), 2);
     f.time.advance_ms(100);
     let (node, header, _) = f.metadata_request();

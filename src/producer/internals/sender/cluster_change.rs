@@ -4,8 +4,9 @@
 //! taken for a duplicate of another producer's batch, and be acknowledged without being in the log. So nothing of the old
 //! cluster is sent to the new one: the producer gets another id first.
 //!
-//! The metadata tell the cluster's id. [`NetworkClient`](crate::client::NetworkClient) sends nothing to a node whose
-//! connection was lost before it has new metadata, so the change is known before the first batch leaves.
+//! The metadata tell the cluster's id. Once a connection was lost, [`NetworkClient`](crate::client::NetworkClient) sends
+//! nothing on connections that are made later before it has new metadata, so the change is known before the first batch
+//! leaves.
 
 use super::Sender;
 use super::in_flight::InFlightRequest;
