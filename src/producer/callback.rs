@@ -11,9 +11,21 @@ use crate::utils::log;
 /// captures nothing does not allocate.
 pub(crate) struct Callback(Box<dyn FnOnce(Result<RecordMetadata>) + Send>);
 
+/// What an allocator adds to a small allocation, at most: its header, and the padding to its smallest size class.
+const ALLOCATION_OVERHEAD: usize = 24;
+
 impl Callback {
     pub(crate) fn new(callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static) -> Self {
         Self(Box::new(callback))
+    }
+
+    /// Returns the memory that the closure takes on the heap. What its captures own is unknown.
+    #[inline(always)]
+    pub(crate) fn heap_size(&self) -> usize {
+        match size_of_val(&*self.0) {
+            0 => 0,
+            captures => captures + ALLOCATION_OVERHEAD,
+        }
     }
 
     /// Runs the closure. A panic in it, or in dropping what it holds, goes to the log and no further.
@@ -62,7 +74,7 @@ mod tests {
     #[test]
     fn a_closure_without_captures_is_boxed_without_an_allocation() {
         let callback = Callback::new(drop);
-        assert_eq!(size_of_val(&*callback.0), 0);
+        assert_eq!(callback.heap_size(), 0);
         callback.call(Ok(RecordMetadata::undelivered("t", None)));
     }
 }

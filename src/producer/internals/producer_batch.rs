@@ -35,6 +35,8 @@ pub(crate) struct ProducerBatch {
     result: Arc<ProduceRequestResult>,
     incomplete: Arc<IncompleteBatches>,
     thunks: Thunks,
+    /// The bytes that the callbacks may take: what the batch has of the buffer memory. No limit for what is not of the pool.
+    callback_limit: usize,
     /// Where the list of thunks is from and goes to.
     spare_thunks: Arc<SpareThunks>,
     records: Records,
@@ -183,11 +185,16 @@ impl ProducerBatch {
         );
         let result = ProduceRequestResult::new(Arc::clone(&new.partition));
         new.incomplete.add(&result);
+        let callback_limit = match new.memory.reserved() {
+            0 => usize::MAX,
+            reserved => reserved,
+        };
         Self {
             partition: new.partition,
             result,
             incomplete: Arc::clone(new.incomplete),
-            thunks: new.spare_thunks.take(),
+            thunks: new.spare_thunks.take(callback_limit),
+            callback_limit,
             spare_thunks: Arc::clone(new.spare_thunks),
             records: Records::Open {
                 builder,
@@ -210,7 +217,7 @@ impl ProducerBatch {
         }
     }
 
-    /// Appends the record if there is room, and takes its callback then.
+    /// Appends the record if there is room for it and for its callback, and takes the callback then.
     ///
     /// # Errors
     ///
@@ -224,13 +231,19 @@ impl ProducerBatch {
         let Records::Open { builder, .. } = &mut self.records else {
             return Ok(None);
         };
+        let index = self.record_count;
+        if let Some(callback) = callback {
+            // Callbacks wait as long as the records. Small records would fill the memory with theirs.
+            if index > 0 && self.thunks.size_with(index, callback) > self.callback_limit {
+                return Ok(None);
+            }
+        }
         let estimated_before = builder.estimated_size_in_bytes();
         let appended = builder.try_append(record.timestamp, &record.record);
         let Some(size) = appended.map_err(refused_record)? else {
             return Ok(None);
         };
         self.max_record_size = self.max_record_size.max(size);
-        let index = self.record_count;
         self.record_count += 1;
         if let Some(callback) = callback.take() {
             self.thunks.push(index, record.facts(), callback);

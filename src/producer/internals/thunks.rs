@@ -30,15 +30,27 @@ pub(super) struct Thunks {
     callbacks: Vec<Option<Callback>>,
     /// As long; the timestamps, and the sizes of key and value in one number.
     facts: Vec<(i64, u64)>,
+    /// The bytes that the closures have on the heap.
+    heap_size: usize,
 }
 
+/// The bytes that the lists have for each record.
+pub(super) const ENTRY_SIZE: usize = size_of::<Option<Callback>>() + size_of::<(i64, u64)>();
+
 impl Thunks {
+    /// Returns how many bytes all callbacks take if the record at `index` brings this one.
+    #[inline(always)]
+    pub(super) fn size_with(&self, index: u32, callback: &Callback) -> usize {
+        (index as usize + 1) * ENTRY_SIZE + self.heap_size + callback.heap_size()
+    }
+
     /// Adds the callback of a record behind those that are here.
     #[inline(always)]
     pub(super) fn push(&mut self, index: u32, facts: RecordFacts, callback: Callback) {
         if self.callbacks.len() < index as usize {
             self.pass_over(index as usize);
         }
+        self.heap_size += callback.heap_size();
         self.callbacks.push(Some(callback));
         self.facts.push(facts.to_words());
     }
@@ -74,6 +86,7 @@ impl Thunks {
     fn clear(&mut self) {
         self.callbacks.clear();
         self.facts.clear();
+        self.heap_size = 0;
     }
 
     /// Takes them out, one by one and in order.
@@ -104,8 +117,14 @@ struct Lists {
 const MAX_CAPACITY: usize = 100_000;
 
 impl SpareThunks {
-    pub(super) fn take(&self) -> Thunks {
+    /// Returns the list that was kept last, or a new one if that has room for more bytes than `limit`: a small batch would
+    /// keep memory that its reservation does not cover.
+    pub(super) fn take(&self, limit: usize) -> Thunks {
         let mut spare = self.0.lock();
+        let last = spare.lists.last();
+        if last.is_some_and(|list| list.capacity() > limit / ENTRY_SIZE) {
+            return Thunks::default();
+        }
         let list = spare.lists.pop().unwrap_or_default();
         spare.capacity -= list.capacity();
         list
@@ -136,18 +155,27 @@ mod tests {
         Thunks {
             callbacks: Vec::with_capacity(capacity),
             facts: Vec::with_capacity(capacity),
+            heap_size: 0,
         }
     }
 
     #[test]
     fn the_last_list_is_the_next_one() {
         let spare = SpareThunks::default();
-        assert_eq!(spare.take().capacity(), 0);
+        assert_eq!(spare.take(usize::MAX).capacity(), 0);
         for capacity in [10, 20] {
             spare.put(with_capacity(capacity));
         }
-        let capacities = [(); 3].map(|()| spare.take().capacity());
+        let capacities = [(); 3].map(|()| spare.take(usize::MAX).capacity());
         assert_eq!(capacities, [20, 10, 0]);
+    }
+
+    #[test]
+    fn a_list_with_more_room_than_the_limit_stays() {
+        let spare = SpareThunks::default();
+        spare.put(with_capacity(10));
+        assert_eq!(spare.take(10 * ENTRY_SIZE - 1).capacity(), 0);
+        assert_eq!(spare.take(10 * ENTRY_SIZE).capacity(), 10);
     }
 
     #[test]
@@ -157,7 +185,7 @@ mod tests {
         for capacity in sizes {
             spare.put(with_capacity(capacity));
         }
-        let capacities = [(); 3].map(|()| spare.take().capacity());
+        let capacities = [(); 3].map(|()| spare.take(usize::MAX).capacity());
         assert_eq!(capacities, [10, MAX_CAPACITY - 10, 0]);
     }
 

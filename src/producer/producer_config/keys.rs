@@ -57,7 +57,7 @@ macro_rules! with_producer_keys {
             "linger.ms" LINGER_MS: Long, "5", [at_least 0], Medium, linger(Duration);
 
             /// How many bytes of records may wait to be sent. When they are used up, `send` blocks for at most
-            /// `max.block.ms`.
+            /// `max.block.ms`. The callbacks of these records take at most as much again.
             "buffer.memory" BUFFER_MEMORY: Long, "33554432", [at_least 0], High, buffer_memory(usize);
 
             /// How long, in milliseconds, `send` and `partitions_for` may wait for metadata and for buffer memory,

@@ -346,3 +346,68 @@ fn partitions_of_a_topic_are_together_however_late_they_come() {
         .collect();
     assert_eq!(places.len(), 3);
 }
+
+/// Appends to partition 0 until a second batch is opened. Returns how many records the first one has.
+fn records_of_a_full_batch(
+    fixture: &Fixture,
+    mut callback: impl FnMut() -> Option<Callback>,
+) -> usize {
+    let mut append = || {
+        fixture
+            .append_with(Some(0), None, b"", &Headers::new(), callback())
+            .unwrap()
+            .result
+    };
+    let first = append();
+    let mut count = 1;
+    while Arc::ptr_eq(&first, &append()) {
+        count += 1;
+    }
+    fixture.accumulator.abort_batches(&refused());
+    count
+}
+
+#[test]
+fn callbacks_take_no_more_memory_than_the_buffer_of_their_batch() {
+    let fixture = Fixture::new(config());
+    let batch_size = config().batch_size;
+    let without = records_of_a_full_batch(&fixture, || None);
+    assert!(without > 100);
+    let plain = records_of_a_full_batch(&fixture, || Some(Callback::new(drop)));
+    assert_eq!(plain, batch_size / 32);
+    let captured = [7_u64; 5];
+    let capturing = || Callback::new(move |result| drop((result, captured)));
+    let counted = records_of_a_full_batch(&fixture, || Some(capturing()));
+    assert_eq!(counted, batch_size / (32 + size_of_val(&captured) + 24));
+    // A record always finds a batch.
+    let large = [7_u8; 5000];
+    let large = || Callback::new(move |result| drop((result, large)));
+    assert_eq!(records_of_a_full_batch(&fixture, || Some(large())), 1);
+    // The list of callbacks has a place for each record before the last one that has any.
+    let mut index = 0;
+    let mixed = records_of_a_full_batch(&fixture, || {
+        index += 1;
+        (index % 50 == 0).then(|| Callback::new(drop))
+    });
+    assert_eq!(mixed, 49);
+}
+
+#[test]
+fn a_batch_that_is_full_of_callbacks_does_not_wait_for_the_linger() {
+    for partition in [Some(0), None] {
+        let fixture = Fixture::new(AccumulatorConfig {
+            linger: Duration::MAX,
+            ..config()
+        });
+        let append = || {
+            let callback = Some(Callback::new(drop));
+            let appended = fixture.append_with(partition, None, b"", &Headers::new(), callback);
+            appended.unwrap().result
+        };
+        let first = append();
+        assert_eq!(fixture.ready_ids(), [0_i32; 0]);
+        while Arc::ptr_eq(&first, &append()) {}
+        assert_eq!(fixture.ready_ids().len(), 1, "{partition:?}");
+        fixture.accumulator.abort_batches(&refused());
+    }
+}
