@@ -86,6 +86,8 @@ pub(crate) struct ClusterConnectionStates {
     connection_setup_timeout: ExponentialBackoff,
     nodes: HashMap<NodeId, NodeConnectionState>,
     connecting: HashSet<NodeId>,
+    /// No attempt to connect times out before this. It is too early if the attempt that it is for has ended.
+    next_setup_timeout: Option<Instant>,
 }
 
 impl ClusterConnectionStates {
@@ -100,6 +102,7 @@ impl ClusterConnectionStates {
             connection_setup_timeout,
             nodes: HashMap::new(),
             connecting: HashSet::new(),
+            next_setup_timeout: None,
         }
     }
 
@@ -135,6 +138,12 @@ impl ClusterConnectionStates {
 
     /// An attempt to connect begins. With the same host as before it goes to the next of its addresses.
     pub(crate) fn connecting(&mut self, node: &Node, now: Instant) {
+        self.begin_attempt(node, now);
+        let timeouts = [self.next_setup_timeout, self.setup_expires(node.id())];
+        self.next_setup_timeout = timeouts.into_iter().flatten().min();
+    }
+
+    fn begin_attempt(&mut self, node: &Node, now: Instant) {
         let id = node.id();
         self.connecting.insert(id);
         match self.nodes.get_mut(&id) {
@@ -348,7 +357,13 @@ impl ClusterConnectionStates {
     }
 
     /// The nodes to which no connection was made in time, in order.
-    pub(crate) fn nodes_with_connection_setup_timeout(&self, now: Instant) -> Vec<NodeId> {
+    pub(crate) fn nodes_with_connection_setup_timeout(&mut self, now: Instant) -> Vec<NodeId> {
+        if self
+            .next_setup_timeout(now)
+            .is_none_or(|timeout| timeout > now)
+        {
+            return Vec::new();
+        }
         let is_late = |id: &&NodeId| {
             let expires = self.setup_expires(**id);
             expires.is_some_and(|expires| expires <= now)
@@ -358,10 +373,19 @@ impl ClusterConnectionStates {
         nodes
     }
 
-    /// When the next attempt to connect is given up.
-    pub(crate) fn next_setup_timeout(&self) -> Option<Instant> {
-        let connecting = self.connecting.iter();
-        connecting.filter_map(|id| self.setup_expires(*id)).min()
+    /// Returns a time before which no attempt to connect times out. If that is due, one does time out.
+    ///
+    /// Looks at the attempts only if the time is due: each poll calls this.
+    pub(crate) fn next_setup_timeout(&mut self, now: Instant) -> Option<Instant> {
+        if self
+            .next_setup_timeout
+            .is_some_and(|timeout| timeout <= now)
+        {
+            let connecting = self.connecting.iter();
+            self.next_setup_timeout = connecting.filter_map(|id| self.setup_expires(*id)).min();
+        }
+        self.next_setup_timeout
+            .filter(|_| !self.connecting.is_empty())
     }
 
     /// The nodes with a connection, made or in the making, in order.

@@ -60,6 +60,8 @@ pub(crate) struct InFlightRequests {
     /// The oldest request of a node is at the front. Queues stay when they are empty, so that sending allocates nothing.
     nodes: HashMap<NodeId, VecDeque<InFlightRequest>>,
     count: usize,
+    /// No request times out before this. It is too early if the request that it is for has ended.
+    next_timeout: Option<Instant>,
 }
 
 impl InFlightRequests {
@@ -68,10 +70,13 @@ impl InFlightRequests {
             max_per_connection,
             nodes: HashMap::new(),
             count: 0,
+            next_timeout: None,
         }
     }
 
     pub(crate) fn add(&mut self, request: InFlightRequest) {
+        let expires = request.expires();
+        self.next_timeout = [self.next_timeout, expires].into_iter().flatten().min();
         let queue = self.nodes.entry(request.destination).or_default();
         queue.push_back(request);
         self.count += 1;
@@ -85,7 +90,7 @@ impl InFlightRequests {
     /// Takes the request that the node has answered.
     pub(crate) fn complete_next(&mut self, node: NodeId) -> Option<InFlightRequest> {
         let request = self.nodes.get_mut(&node)?.pop_front()?;
-        self.count -= 1;
+        self.removed(1);
         Some(request)
     }
 
@@ -97,8 +102,9 @@ impl InFlightRequests {
         if newest.expect_response {
             return None;
         }
-        self.count -= 1;
-        queue.pop_back()
+        let completed = queue.pop_back();
+        self.removed(1);
+        completed
     }
 
     /// Whether the node takes another request: the last is written, and there are not too many.
@@ -130,13 +136,20 @@ impl InFlightRequests {
     /// Takes every request of a node, oldest first.
     pub(crate) fn clear_all(&mut self, node: NodeId) -> VecDeque<InFlightRequest> {
         let requests = self.nodes.remove(&node).unwrap_or_default();
-        self.count -= requests.len();
+        self.removed(requests.len());
         requests
+    }
+
+    fn removed(&mut self, count: usize) {
+        self.count -= count;
+        if self.count == 0 {
+            self.next_timeout = None;
+        }
     }
 
     pub(crate) fn clear(&mut self) {
         self.nodes.clear();
-        self.count = 0;
+        self.removed(self.count);
     }
 
     /// The node was asked to be left alone for a while: its requests may take that much longer.
@@ -147,7 +160,10 @@ impl InFlightRequests {
     }
 
     /// The nodes with a request that has waited too long, in order.
-    pub(crate) fn nodes_with_timed_out_requests(&self, now: Instant) -> Vec<NodeId> {
+    pub(crate) fn nodes_with_timed_out_requests(&mut self, now: Instant) -> Vec<NodeId> {
+        if self.next_timeout(now).is_none_or(|timeout| timeout > now) {
+            return Vec::new();
+        }
         let has_timed_out =
             |request: &InFlightRequest| request.expires().is_some_and(|expires| expires <= now);
         let timed_out = self
@@ -159,10 +175,15 @@ impl InFlightRequests {
         nodes
     }
 
-    /// When the next request times out.
-    pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        let requests = self.nodes.values().flatten();
-        requests.filter_map(InFlightRequest::expires).min()
+    /// Returns a time before which no request times out. If that is due, one does time out.
+    ///
+    /// Looks at the requests only if the time is due: each poll calls this, even with a thousand nodes.
+    pub(crate) fn next_timeout(&mut self, now: Instant) -> Option<Instant> {
+        if self.next_timeout.is_some_and(|timeout| timeout <= now) {
+            let requests = self.nodes.values().flatten();
+            self.next_timeout = requests.filter_map(InFlightRequest::expires).min();
+        }
+        self.next_timeout
     }
 }
 
@@ -251,7 +272,7 @@ mod tests {
         in_flight.add(request(1, b, &time, 200));
         in_flight.add(request(2, b, &time, 100));
         assert_eq!(
-            in_flight.next_timeout(),
+            in_flight.next_timeout(time.now()),
             Some(time.now() + Duration::from_millis(50))
         );
 
@@ -265,6 +286,45 @@ mod tests {
         assert_eq!(in_flight.nodes_with_timed_out_requests(time.now()), [a]);
         time.advance_ms(50);
         assert_eq!(in_flight.nodes_with_timed_out_requests(time.now()), [a, b]);
+    }
+
+    #[test]
+    fn the_next_timeout_is_exact_once_it_is_due() {
+        let time = MockTime::new();
+        let start = time.now();
+        let at = |millis| Some(start + Duration::from_millis(millis));
+        let (a, b) = (NodeId(1), NodeId(2));
+        let mut in_flight = InFlightRequests::new(MAX);
+        in_flight.add(request(0, a, &time, 50));
+        in_flight.add(request(1, b, &time, 200));
+        in_flight.complete_next(a);
+        assert_eq!(in_flight.next_timeout(time.now()), at(50), "early");
+        time.advance_ms(50);
+        assert_eq!(in_flight.next_timeout(time.now()), at(200));
+        assert_eq!(in_flight.nodes_with_timed_out_requests(time.now()), []);
+        time.advance_ms(150);
+        assert_eq!(in_flight.nodes_with_timed_out_requests(time.now()), [b]);
+        assert_eq!(in_flight.next_timeout(time.now()), at(200), "still open");
+        in_flight.complete_next(b);
+        assert_eq!(in_flight.next_timeout(time.now()), None);
+    }
+
+    #[test]
+    fn a_poll_looks_at_the_requests_of_a_thousand_nodes_only_when_one_is_due() {
+        let time = MockTime::new();
+        let mut in_flight = InFlightRequests::new(MAX);
+        for node in 0..1000 {
+            in_flight.add(request(node, NodeId(node), &time, 50));
+        }
+        time.advance_ms(49);
+        // Requests that are not looked at are not missed.
+        let nodes = std::mem::take(&mut in_flight.nodes);
+        assert!(in_flight.next_timeout(time.now()).is_some());
+        assert_eq!(in_flight.nodes_with_timed_out_requests(time.now()), []);
+        in_flight.nodes = nodes;
+        time.advance_ms(1);
+        let timed_out = in_flight.nodes_with_timed_out_requests(time.now());
+        assert_eq!(timed_out.len(), 1000);
     }
 
     // Java: NetworkClientTest.testThrottledRequest..., the part about time-outs.

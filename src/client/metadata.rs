@@ -346,21 +346,18 @@ impl Metadata {
             if nodes.is_empty() {
                 return false;
             }
+            let expired = metadata.remove_idle_topics(state, millis);
             let topics = metadata.topics.load_full();
-            let (kept, expired) = topics.without_idle(millis, |topic| state.is_new_topic(topic));
             let snapshot = metadata.snapshot.load_full();
             let update = update::Update {
                 request,
                 response,
                 nodes,
                 has_reliable_epochs: api_version >= update::FIRST_VERSION_WITH_RELIABLE_EPOCHS,
-                topics: kept.as_ref().unwrap_or(&topics),
+                topics: &topics,
                 expired: &expired,
             };
             let cluster = state.apply(&update, &snapshot, now);
-            if let Some(kept) = kept {
-                metadata.topics.store(Arc::new(kept));
-            }
             metadata.snapshot.store(Arc::new(cluster));
             true
         });
@@ -368,6 +365,21 @@ impl Metadata {
             self.updated.notify_all();
         }
         taken
+    }
+
+    /// Removes the topics that were not used for too long, and returns them. It looks at the topics only if one may be
+    /// idle, so that the cost of an update does not grow with the topics that it is not about.
+    fn remove_idle_topics(&self, state: &mut MetadataState, millis: u64) -> Vec<Arc<str>> {
+        if millis < state.next_idle_check_millis {
+            return Vec::new();
+        }
+        let topics = self.topics.load_full();
+        let idle = topics.idle(millis, |topic| state.is_new_topic(topic));
+        state.next_idle_check_millis = idle.next_check_millis;
+        if !idle.topics.is_empty() {
+            self.topics.store(Arc::new(topics.without(&idle.topics)));
+        }
+        idle.topics
     }
 
     /// An update was due and did not come: the next one waits for a backoff that grows.

@@ -5,10 +5,9 @@
 use std::any::Any;
 use std::fmt;
 
-use hashbrown::HashMap;
-
 use super::{Node, NodeId, Uuid};
 use crate::sync::{Arc, OnceLock};
+use crate::utils::CopyOnWriteMap;
 
 /// What is known of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -276,7 +275,7 @@ pub struct Cluster {
     cluster_id: Option<Arc<str>>,
     nodes: Vec<Node>,
     controller: Option<NodeId>,
-    topics: HashMap<Arc<str>, Arc<TopicInfo>>,
+    topics: CopyOnWriteMap<Arc<TopicInfo>>,
     is_bootstrap: bool,
 }
 
@@ -356,16 +355,10 @@ impl ClusterBuilder {
     /// The view after the cluster was lost: the bootstrap addresses, and the topics of `last` without their leaders, which
     /// are not among those. KIP-899.
     pub(crate) fn rebootstrap(nodes: Vec<Node>, last: &Cluster) -> Cluster {
-        let without_leaders = |topic: &Arc<TopicInfo>| {
-            let mut topic = TopicInfo::clone(topic);
-            topic.resolve_leaders(&[]);
-            Arc::new(topic)
-        };
-        let topics = last.topics.iter();
+        let mut topics = last.to_builder();
+        topics.resolve_leaders(&[]);
         Cluster {
-            topics: topics
-                .map(|(name, topic)| (Arc::clone(name), without_leaders(topic)))
-                .collect(),
+            topics: topics.cluster.topics,
             ..Self::bootstrap(nodes)
         }
     }
@@ -403,13 +396,14 @@ impl ClusterBuilder {
     /// leader by that.
     pub(crate) fn resolve_leaders(&mut self, nodes: &[Node]) -> bool {
         let mut has_lost_leader = false;
-        for topic in self.cluster.topics.values_mut() {
-            if !topic.is_resolved(nodes) {
+        self.cluster.topics.change_values(
+            |topic| !topic.is_resolved(nodes),
+            |topic| {
                 let mut resolved = TopicInfo::clone(topic);
                 has_lost_leader |= resolved.resolve_leaders(nodes);
                 *topic = Arc::new(resolved);
-            }
-        }
+            },
+        );
         has_lost_leader
     }
 

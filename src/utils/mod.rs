@@ -1,6 +1,7 @@
 //! Small parts that know nothing of Kafka's protocol: time, backoff, hashing, threads.
 
 mod choice;
+mod copy_on_write_map;
 mod count;
 mod exponential_backoff;
 mod kafka_thread;
@@ -15,6 +16,7 @@ mod wall_clock;
 
 pub(crate) use self::log::LogContext;
 pub(crate) use choice::choice;
+pub(crate) use copy_on_write_map::CopyOnWriteMap;
 pub(crate) use count::Count;
 pub(crate) use exponential_backoff::ExponentialBackoff;
 pub(crate) use kafka_thread::KafkaThread;

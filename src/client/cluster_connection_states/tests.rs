@@ -320,7 +320,7 @@ fn timed_out_connections() {
     states.connecting(&node(NODE, HOST), time.now());
     time.advance_ms(SETUP_MS * 3 / 10);
     states.connecting(&node(OTHER, HOST), time.now());
-    let first = states.next_setup_timeout().unwrap();
+    let first = states.next_setup_timeout(time.now()).unwrap();
     assert!(
         states
             .nodes_with_connection_setup_timeout(first - ms(1))
@@ -337,7 +337,7 @@ fn timed_out_connections() {
     assert_eq!(states.nodes_with_connection_setup_timeout(late), [OTHER]);
     states.disconnected(OTHER, late);
     assert!(states.nodes_with_connection_setup_timeout(late).is_empty());
-    assert_eq!(states.next_setup_timeout(), None);
+    assert_eq!(states.next_setup_timeout(late), None);
 }
 
 #[test]

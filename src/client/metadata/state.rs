@@ -36,6 +36,8 @@ pub(super) struct MetadataState {
     pub(super) unusable_nodes: Option<String>,
     pub(super) closed: bool,
     pub(super) bootstrap_nodes: Vec<Node>,
+    /// No topic is idle before this time.
+    pub(super) next_idle_check_millis: u64,
 }
 
 impl MetadataState {
@@ -53,6 +55,7 @@ impl MetadataState {
             unusable_nodes: None,
             closed: false,
             bootstrap_nodes: Vec::new(),
+            next_idle_check_millis: 0,
         }
     }
 

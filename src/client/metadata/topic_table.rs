@@ -4,22 +4,21 @@
 
 use std::time::Duration;
 
-use hashbrown::HashMap;
-
 use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::utils::CopyOnWriteMap;
 
 /// Topic names with the time of their last use, in milliseconds since the metadata was made.
 #[derive(Debug)]
 pub(super) struct TopicTable {
     /// The uses are shared by successive tables, so that a touch of an old table counts in the next one.
-    topics: HashMap<Arc<str>, Arc<AtomicU64>>,
+    topics: CopyOnWriteMap<Arc<AtomicU64>>,
     idle_millis: u64,
 }
 
 impl TopicTable {
     pub(super) fn new(topic_idle: Duration) -> Self {
         Self {
-            topics: HashMap::new(),
+            topics: CopyOnWriteMap::default(),
             idle_millis: u64::try_from(topic_idle.as_millis()).unwrap_or(u64::MAX),
         }
     }
@@ -30,7 +29,11 @@ impl TopicTable {
 
     /// The topics in order, so that a run with the same seed sends the same bytes.
     pub(super) fn sorted(&self) -> Vec<Arc<str>> {
-        let mut names: Vec<_> = self.topics.keys().cloned().collect();
+        let mut names: Vec<_> = self
+            .topics
+            .iter()
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
         names.sort_unstable();
         names
     }
@@ -54,32 +57,42 @@ impl TopicTable {
         Self { topics, ..*self }
     }
 
-    /// The table without the topics that were not used for too long, unless nothing is known of them yet, and those
-    /// topics. `None` if there are none.
-    pub(super) fn without_idle(
-        &self,
-        now_millis: u64,
-        is_new: impl Fn(&str) -> bool,
-    ) -> (Option<Self>, Vec<Arc<str>>) {
-        let is_idle = |topic: &str, last_used: &AtomicU64| {
-            let expires = last_used
-                .load(Ordering::Relaxed)
-                .saturating_add(self.idle_millis);
-            expires <= now_millis && !is_new(topic)
-        };
-        let idle: Vec<_> = self
-            .topics
-            .iter()
-            .filter(|(topic, last_used)| is_idle(topic, last_used))
-            .map(|(topic, _)| Arc::clone(topic))
-            .collect();
-        if idle.is_empty() {
-            return (None, idle);
+    /// Finds the topics that were not used for too long, unless nothing is known of them yet.
+    ///
+    /// It looks at every topic, so the result says before when there is no other.
+    pub(super) fn idle(&self, now_millis: u64, is_new: impl Fn(&str) -> bool) -> IdleTopics {
+        // A topic that is added later expires later than this.
+        let mut next_check_millis = now_millis.saturating_add(self.idle_millis);
+        let mut topics = Vec::new();
+        for (topic, last_used) in self.topics.iter() {
+            let last_used = last_used.load(Ordering::Relaxed);
+            let expires = last_used.saturating_add(self.idle_millis);
+            if expires <= now_millis && !is_new(topic) {
+                topics.push(Arc::clone(topic));
+            } else {
+                next_check_millis = next_check_millis.min(expires);
+            }
         }
-        let mut topics = self.topics.clone();
-        for topic in &idle {
-            topics.remove(topic);
+        IdleTopics {
+            topics,
+            next_check_millis,
         }
-        (Some(Self { topics, ..*self }), idle)
     }
+
+    /// The table without these topics.
+    pub(super) fn without(&self, names: &[Arc<str>]) -> Self {
+        let mut topics = self.topics.clone();
+        for name in names {
+            topics.remove(name);
+        }
+        Self { topics, ..*self }
+    }
+}
+
+/// What [`TopicTable::idle`] found.
+#[derive(Debug)]
+pub(super) struct IdleTopics {
+    pub(super) topics: Vec<Arc<str>>,
+    /// No topic becomes idle before this time.
+    pub(super) next_check_millis: u64,
 }

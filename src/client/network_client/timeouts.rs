@@ -15,19 +15,19 @@ use crate::utils::log;
 
 impl<S: Selectable> NetworkClient<S> {
     /// How long the selector may wait, so that nothing is given up late.
-    pub(super) fn poll_timeout(&self, timeout: Duration, now: Instant) -> Duration {
+    pub(super) fn poll_timeout(&mut self, timeout: Duration, now: Instant) -> Duration {
         let timeout = timeout.min(self.config.request_timeout);
-        match self.next_deadline() {
+        match self.next_deadline(now) {
             Some(deadline) => timeout.min(deadline.saturating_duration_since(now)),
             None => timeout,
         }
     }
 
     /// Returns when the next request, connection attempt or set of brokers is given up.
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&mut self, now: Instant) -> Option<Instant> {
         let deadlines = [
-            self.connections.in_flight.next_timeout(),
-            self.connections.states.next_setup_timeout(),
+            self.connections.in_flight.next_timeout(now),
+            self.connections.states.next_setup_timeout(now),
             self.updater.rebootstrap_due(),
             self.resolver.next_poll(),
             self.bootstrap
@@ -47,7 +47,10 @@ impl<S: Selectable> NetworkClient<S> {
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
-        while self.next_deadline().is_some_and(|deadline| deadline <= now) {
+        while self
+            .next_deadline(now)
+            .is_some_and(|deadline| deadline <= now)
+        {
             if !self.poll_selector(Duration::ZERO, responses) {
                 return;
             }
@@ -77,7 +80,7 @@ impl<S: Selectable> NetworkClient<S> {
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
-        let states = &self.connections.states;
+        let states = &mut self.connections.states;
         for node in states.nodes_with_connection_setup_timeout(now) {
             let timeout = self.connections.states.connection_setup_timeout(node);
             let cause = format!(
@@ -93,7 +96,7 @@ impl<S: Selectable> NetworkClient<S> {
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
-        let in_flight = &self.connections.in_flight;
+        let in_flight = &mut self.connections.in_flight;
         for node in in_flight.nodes_with_timed_out_requests(now) {
             let ending = Ending::timed_out("a request was not answered within request.timeout.ms");
             self.close_connection(node, &ending, responses, now);

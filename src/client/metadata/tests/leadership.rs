@@ -84,3 +84,23 @@ fn of_two_answers_about_one_partition_the_newer_counts() {
     assert_eq!(changed, [tp(0), tp(0)]);
     assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(2), Some(13)));
 }
+
+/// A search of the hints before each hint takes 800 million comparisons, half a minute in a test. The bound is generous.
+#[test]
+fn forty_thousand_leaders_are_taken_over_in_one_pass() {
+    const PARTITIONS: i32 = 40_000;
+    let f = Fixture::new();
+    f.add(&["t"]);
+    let partitions = (0..PARTITIONS).map(|index| partition(index, 0, 10));
+    f.update_all(&response(vec![topic("t", partitions.collect())]));
+    let leaders: Vec<_> = (0..PARTITIONS).map(|index| (tp(index), 1, 11)).collect();
+    let start = SystemTime.now();
+    let changed = f.metadata.update_partition_leadership(&leaders, &[]);
+    let elapsed = SystemTime.now() - start;
+    assert!(elapsed.as_secs() < 5, "{elapsed:?}");
+    assert_eq!(changed.len(), leaders.len());
+    assert_eq!(
+        (f.leader("t", 39_999), f.epoch("t", 39_999)),
+        (Some(1), Some(11))
+    );
+}
