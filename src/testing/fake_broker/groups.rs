@@ -43,6 +43,9 @@ pub(super) struct Group {
     committed: Offsets,
     /// What transactions wrote, by producer id.
     pending: BTreeMap<i64, Offsets>,
+    /// The newest epoch of each producer that wrote offsets or ended a transaction with them. Java (broker): the
+    /// `ProducerStateManager` of the partition of `__consumer_offsets`.
+    epochs: BTreeMap<i64, i16>,
 }
 
 impl Group {
@@ -81,10 +84,30 @@ impl Group {
         offsets.cloned().collect()
     }
 
+    /// Ends a transaction that has the group, even if it wrote no offsets.
     pub(super) fn end_transaction(&mut self, marker: Marker) {
+        self.note_epoch(marker.producer);
         let pending = self.pending.remove(&marker.producer.producer_id);
         if marker.is_commit {
             self.committed.extend(pending.unwrap_or_default());
+        }
+    }
+
+    fn note_epoch(&mut self, producer: ProducerIdAndEpoch) {
+        let known = self.epochs.entry(producer.producer_id);
+        let known = known.or_insert(producer.epoch);
+        *known = producer.epoch.max(*known);
+    }
+
+    /// Returns whether the producer has written offsets in a transaction that is open. Such a producer may write more
+    /// without the coordinator, as in a partition. A producer with an old epoch may not write.
+    fn has_open_transaction(&self, producer: ProducerIdAndEpoch) -> Result<bool, ErrorCode> {
+        match self.epochs.get(&producer.producer_id) {
+            Some(known) if producer.epoch < *known => Err(ErrorCode::INVALID_PRODUCER_EPOCH),
+            Some(known) => {
+                Ok(producer.epoch == *known && self.pending.contains_key(&producer.producer_id))
+            }
+            None => Ok(false),
         }
     }
 
@@ -204,19 +227,26 @@ fn accept(
         return Err(ErrorCode::INVALID_GROUP_ID);
     }
     cluster.check_coordinator(CoordinatorType::Group, group_id, context.node)?;
+    let producer = ProducerIdAndEpoch::new(request.producer_id, request.producer_epoch);
     let write = TransactionalWrite {
         transactional_id: &request.transactional_id,
-        producer: ProducerIdAndEpoch::new(request.producer_id, request.producer_epoch),
+        producer,
         adds: context.version >= FIRST_VERSION_THAT_ADDS,
         knows_abortable: context.version >= FIRST_VERSION_WITH_ABORTABLE,
     };
-    cluster.check_transactional_write(
-        write,
-        |transaction| transaction.groups.contains(group_id),
-        |transaction| {
-            transaction.groups.insert(Arc::clone(group_id));
-        },
-    )?;
+    let is_open = match cluster.groups.get(group_id) {
+        Some(group) => group.has_open_transaction(producer)?,
+        None => false,
+    };
+    if !is_open {
+        cluster.check_transactional_write(
+            write,
+            |transaction| transaction.groups.contains(group_id),
+            |transaction| {
+                transaction.groups.insert(Arc::clone(group_id));
+            },
+        )?;
+    }
     match cluster.groups.get(group_id) {
         Some(group) => group.check_member(request),
         None => Ok(()),
@@ -246,8 +276,10 @@ fn write_pending(
         metadata: partition.committed_metadata.as_deref().map(str::to_owned),
     };
     let group = cluster.groups.entry(Arc::clone(&request.group_id));
-    let pending = &mut group.or_default().pending;
-    let of_producer = pending.entry(request.producer_id).or_default();
+    let group = group.or_default();
+    let producer = ProducerIdAndEpoch::new(request.producer_id, request.producer_epoch);
+    group.note_epoch(producer);
+    let of_producer = group.pending.entry(request.producer_id).or_default();
     of_producer.insert(topic_partition, offset);
     match scripted {
         Some(failure) => Err(failure.code),

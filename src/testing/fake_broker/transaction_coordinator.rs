@@ -277,9 +277,10 @@ impl Cluster {
                 .partitions
                 .retain(|partition| !write_marker(topics, partition, marker));
             for group in std::mem::take(&mut transaction.groups) {
-                if let Some(group) = self.groups.get_mut(&group) {
-                    group.end_transaction(marker);
-                }
+                self.groups
+                    .entry(group)
+                    .or_default()
+                    .end_transaction(marker);
             }
             if transaction.partitions.is_empty() {
                 transaction.complete();

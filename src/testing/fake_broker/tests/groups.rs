@@ -221,3 +221,35 @@ fn an_id_that_no_topic_has_is_refused() {
     );
     assert_eq!(broker.pending_offsets("g")[0].offset, 5);
 }
+
+// Java (broker): `UnifiedLog.maybeStartTransactionVerification`, for a partition of __consumer_offsets.
+#[test]
+fn a_group_knows_the_producer_of_an_open_transaction() {
+    let broker = transactional_broker(2);
+    let mut producer = TransactionalClient::start(&broker, "x", true);
+    let own = producer.offsets("g", &[(0, 5)]);
+    let mut others = own.clone();
+    others.transactional_id = Arc::from("nobody");
+    let unknown = ErrorCode::INVALID_PRODUCER_ID_MAPPING;
+    assert_eq!(producer.commit_offsets(5, others.clone()), [unknown]);
+    assert_eq!(producer.commit_offsets(5, own), [ErrorCode::NONE]);
+    // The coordinator is not asked again.
+    let codes = producer.commit_offsets(5, others.clone());
+    assert_eq!(codes, [ErrorCode::NONE]);
+    assert_eq!(producer.end(true), ErrorCode::NONE);
+    // The marker has a newer epoch.
+    let old = ErrorCode::INVALID_PRODUCER_EPOCH;
+    assert_eq!(producer.commit_offsets(5, others), [old]);
+}
+
+#[test]
+fn a_group_without_offsets_knows_the_epoch_of_the_marker() {
+    let broker = transactional_broker(2);
+    let mut producer = TransactionalClient::start(&broker, "x", true);
+    let mut old = producer.offsets("g", &[(0, 5)]);
+    old.transactional_id = Arc::from("nobody");
+    assert_eq!(producer.add_offsets(4, "g"), ErrorCode::NONE);
+    assert_eq!(producer.end(false), ErrorCode::NONE);
+    let code = ErrorCode::INVALID_PRODUCER_EPOCH;
+    assert_eq!(producer.commit_offsets(5, old), [code]);
+}
