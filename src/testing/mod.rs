@@ -6,8 +6,8 @@
 //!
 //! # Where the test broker differs from Kafka
 //!
-//! Tests send the same requests to a real Kafka 4.3 and to a test broker, in fixed lists and orders, and compare
-//! error codes, offsets and logs. These differences stay, each for a reason:
+//! Tests send the same requests to a real Kafka 4.3 and to a test broker, in fixed lists and in random sequences. They
+//! compare error codes and offsets, and after each random sequence the logs and the offsets of the group. These differences stay, each for a reason:
 //!
 //! | Kafka | the test broker | reason |
 //! |---|---|---|

@@ -18,6 +18,7 @@
 //! | the same while nodes and the client are killed | `transactions_under_faults.rs` |
 //! | transactional requests of every version, at Kafka and at the test broker | `transaction_apis.rs` |
 //! | timestamps, topics, ids and metadata of offsets, at Kafka and at the test broker | `broker_checks.rs` |
+//! | random sequences of requests, at Kafka and at the test broker: codes, offsets and logs | `random_requests.rs`, `random_requests/` |
 //! | Kafka 2.8 | `legacy.rs` |
 //! | the examples | `examples.rs` |
 
@@ -40,6 +41,7 @@ mod history;
 mod legacy;
 mod load;
 mod million;
+mod random_requests;
 mod refusals;
 mod round_trip;
 mod self_test;

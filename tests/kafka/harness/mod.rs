@@ -12,6 +12,7 @@
 //! | write as Java writes | [`console_produce`] |
 //! | a test of this program as a client to be killed | [`TestProcess`] |
 //! | send what no client of ours sends | [`RawProducer`], [`RawBatch`] |
+//! | read the batches of a log, markers too | [`fetch_log`] |
 //! | read what Metadata says of a topic | [`topic_in_metadata`] |
 //! | a program that may be killed | [`Process`](process::Process) |
 //!
@@ -27,6 +28,7 @@ mod legacy;
 mod ports;
 pub(crate) mod process;
 mod raw_batch;
+mod raw_log;
 mod raw_metadata;
 mod raw_producer;
 mod tools;
@@ -45,8 +47,9 @@ pub(crate) use coordinators::GroupOffset;
 pub(crate) use judges::{ConsoleConsumer, console_produce, dump_log};
 pub(crate) use legacy::LegacyKafka;
 pub(crate) use raw_batch::RawBatch;
+pub(crate) use raw_log::{LoggedContent, fetch_log};
 pub(crate) use raw_metadata::topic_in_metadata;
-pub(crate) use raw_producer::{Answer, Identity, NOBODY, RawOffset, RawProducer};
+pub(crate) use raw_producer::{Answer, Identity, NOBODY, Produced, RawOffset, RawProducer};
 pub(crate) use tools::{downgrade_feature, group_offsets, upgrade_feature};
 
 /// Held by a test for as long as it runs: real-Kafka tests take turns, because two of them at once

@@ -256,6 +256,14 @@ impl RawProducer {
         });
     }
 
+    /// Waits until no decided transaction of this id lacks markers; an open one may stay open.
+    pub(crate) fn await_markers(&self) {
+        wait_until("markers of the transaction", ANSWER_LIMIT, || {
+            let (_, state) = self.describe();
+            (!state.starts_with("Prepare")).then_some(())
+        });
+    }
+
     /// Waits until the coordinator does not know this id any more.
     pub(crate) fn await_forgotten(&self) {
         const TRANSACTIONAL_ID_NOT_FOUND: i16 = 105;

@@ -200,6 +200,19 @@ impl<'a> Cursor<'a> {
         None
     }
 
+    /// Reads a signed number with its sign in the lowest bit.
+    pub(super) fn varint(&mut self) -> Option<i64> {
+        let mut value = 0_u64;
+        for shift in (0..70).step_by(7) {
+            let byte = self.i8()? as u8;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some((value >> 1) as i64 ^ -((value & 1) as i64));
+            }
+        }
+        None
+    }
+
     /// Empty for null.
     pub(super) fn compact_string(&mut self) -> Option<String> {
         let length = self.unsigned_varint()?;
