@@ -41,6 +41,8 @@ impl Subject {
         let broker = FakeBroker::builder()
             .topic("t", 3)
             .topic("in", 1)
+            // A mock has no broker whose first refusal leaves a record's fate open.
+            .instant_auto_creation(true)
             .start()
             .unwrap();
         let mut builder = quick(&broker).max_block(max_block);

@@ -144,7 +144,7 @@ fn an_advertised_name_that_cannot_be_resolved() {
     assert_eq!(error.delivery(), Delivery::NotWritten);
     let texts = chain(&error);
     assert!(
-        texts[0].starts_with("expired 1 record(s) for orders-0: "),
+        texts[0].starts_with("expired 1 record for orders-0: "),
         "{texts:?}"
     );
     let expected = "no-such-host.invalid:9092: its name cannot be resolved: failed to lookup";

@@ -87,7 +87,7 @@ fn a_close_that_comes_before_the_deliveries() {
     assert_eq!(closed.kind(), ErrorKind::Timeout);
     assert_eq!(
         chain(&closed),
-        ["the producer was closed, and 1 records had not been delivered after 1 ms"]
+        ["the producer was closed, and 1 record had not been delivered after 1 ms"]
     );
     let error = in_flight.get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);

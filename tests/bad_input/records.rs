@@ -283,12 +283,11 @@ fn a_broker_that_never_acknowledges() {
     assert_eq!(error.timeout().unwrap().config, Some("delivery.timeout.ms"));
     let text = error.to_string();
     assert!(
-        text.starts_with("expired 1 record(s) for orders-0: ")
-            && text.contains("delivery.timeout.ms"),
+        text.starts_with("expired 1 record for orders-0: ") && text.contains("delivery.timeout.ms"),
         "{text}"
     );
     let expected = format!(
-        "{}: a request was not answered within request.timeout.ms",
+        "a produce request timed out: node {} (id: 1): a request was not answered within request.timeout.ms",
         broker.bootstrap_servers()
     );
     assert_eq!(cause(&error), expected);

@@ -129,7 +129,12 @@ fn a_forbidden_topic() {
         assert_eq!(error.kind(), ErrorKind::Authorization);
         assert_eq!(error.code(), Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
         assert!(!error.is_retriable());
-        assert_eq!(chain(&error), ["not authorized for topic 'secret'"]);
+        assert_eq!(
+            chain(&error),
+            [
+                "not authorized for topic 'secret'; the principal needs the rights Describe and Write on the topic"
+            ]
+        );
     }
     assert_works(&producer, &broker, "orders");
 }

@@ -69,7 +69,7 @@ impl PartitionOutcome {
             waited,
             config: Some("request.timeout.ms"),
         };
-        let text = format!("a produce request was not answered in time: {cause}");
+        let text = format!("a produce request timed out: {cause}");
         Self::local(
             ErrorCode::REQUEST_TIMED_OUT,
             Error::timed_out(text, reason),

@@ -184,8 +184,9 @@ impl Inner {
             _ => ErrorKind::Transaction,
         };
         // The cause says its text itself.
-        let text = match self.state {
-            State::FatalError => "the producer failed before and can only be closed",
+        let text = match (self.state, kind) {
+            (_, ErrorKind::Fenced) => "this producer is fenced off and can only be closed",
+            (State::FatalError, _) => "the producer failed before and can only be closed",
             _ => "the transaction failed before and must be aborted",
         };
         let error = Error::new(kind, text).caused_by(cause);
