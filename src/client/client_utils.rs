@@ -41,6 +41,12 @@ pub(crate) fn parse_and_validate_addresses(
     parse_and_validate_addresses_with(urls, security_protocol, lookup, &SystemHostLookup)
 }
 
+/// Returns what is wrong with each entry that is not a host and a port, or whose scheme is another protocol. Looks up no name.
+pub(crate) fn address_refusals(urls: &[String], security_protocol: &str) -> Vec<Error> {
+    let parsed = urls.iter().map(|url| parse(url, security_protocol));
+    parsed.filter_map(Result::err).collect()
+}
+
 /// As [`parse_and_validate_addresses`], with another name service.
 pub(crate) fn parse_and_validate_addresses_with(
     urls: &[String],
@@ -97,17 +103,8 @@ pub(crate) fn parse_addresses(
     urls: &[String],
     security_protocol: &str,
 ) -> Result<Vec<BootstrapAddress>, Error> {
-    let parse = |url: &String| {
-        let address = parse_url(url).map_err(|reason| invalid(url, reason))?;
-        if let Some(scheme) = address.scheme {
-            check_scheme(url, scheme, security_protocol)?;
-        }
-        Ok(BootstrapAddress {
-            host: address.host.to_owned(),
-            port: address.port,
-        })
-    };
-    urls.iter().map(parse).collect()
+    let parsed = urls.iter().map(|url| parse(url, security_protocol));
+    parsed.collect()
 }
 
 /// The bootstrap nodes, with ids -1, -2, ...
@@ -117,6 +114,17 @@ pub(crate) fn bootstrap_nodes(addresses: impl IntoIterator<Item = (String, u16)>
         .zip(addresses)
         .map(|(id, (host, port))| Node::new(id, &host, port, None));
     nodes.collect()
+}
+
+fn parse(url: &str, security_protocol: &str) -> Result<BootstrapAddress, Error> {
+    let address = parse_url(url).map_err(|reason| invalid(url, reason))?;
+    if let Some(scheme) = address.scheme {
+        check_scheme(url, scheme, security_protocol)?;
+    }
+    Ok(BootstrapAddress {
+        host: address.host.to_owned(),
+        port: address.port,
+    })
 }
 
 fn invalid(url: &str, reason: &str) -> Error {

@@ -17,7 +17,7 @@ mod node_api_versions;
 
 pub(crate) use bootstrap::BootstrapConfig;
 pub use client_utils::ClientDnsLookup;
-pub(crate) use client_utils::{parse_addresses, parse_and_validate_addresses};
+pub(crate) use client_utils::{address_refusals, parse_addresses, parse_and_validate_addresses};
 pub(crate) use host_resolver::{SystemHostLookup, ThreadedHostResolver};
 pub(crate) use kafka_client::{
     ClientRequest, ClientResponse, CorrelationId, KafkaClient, RequestFailure,

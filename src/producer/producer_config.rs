@@ -8,11 +8,13 @@ pub(crate) mod keys;
 mod later_keys;
 mod nearest_key;
 mod properties;
+mod reader;
+mod refusals;
 mod resolved;
+mod serializer_class;
 #[cfg(test)]
 mod tests;
 
-use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
@@ -21,10 +23,12 @@ use std::time::Duration;
 pub use choices::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
 };
-pub(crate) use resolved::ResolvedConfig;
+pub(crate) use refusals::Refusals;
+pub(crate) use resolved::{ResolvedConfig, SECURITY_PROTOCOL};
 
+use super::Serializer;
 use super::config_def::{ConfigKey, config_error, trim};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use keys::{rule_text, with_producer_keys};
 
 /// The producer's configuration: Java's keys with Java's defaults, by name or by typed setter.
@@ -86,22 +90,28 @@ impl ProducerConfig {
         let places = entries.iter().enumerate();
         let last: HashMap<_, _> = places.map(|(index, entry)| (entry.key, index)).collect();
         let mut config = Self::new();
-        let mut refusals = Vec::new();
+        let mut refusals = Refusals::default();
         for (index, entry) in entries.iter().enumerate() {
             if last.get(entry.key) != Some(&index) {
                 continue;
             }
             if let Err(refusal) = config.set(entry.key, entry.value) {
-                refusals.push(match &entry.place {
+                let refusal = match &entry.place {
                     Some(place) => config_error(format!("{place}: {refusal}")),
                     None => refusal,
-                });
+                };
+                refusals.refuse_key(entry.key, refusal);
             }
         }
-        match all_refusals(refusals) {
-            Some(refusal) => Err(refusal),
-            None => Ok(config),
+        if refusals.is_empty() {
+            // Code may still set what is missing or in contradiction.
+            return Ok(config);
         }
+        // It is refused in any case, and the contradictions between its entries are told in the same round.
+        if !config.is_set(keys::BOOTSTRAP_SERVERS.name) {
+            refusals.leave_out(keys::BOOTSTRAP_SERVERS.name);
+        }
+        config.check(refusals).map(|_| config)
     }
 
     /// Reads a file in Java's `.properties` format, in UTF-8. The last of several values for one key counts.
@@ -190,37 +200,28 @@ impl ProducerConfig {
         keys::all()
     }
 
-    /// Checks every value, and the values against each other, as building a producer does. Whether `bootstrap.servers` are
-    /// addresses, and can be resolved, only the building tells.
+    /// Checks every value, and the values against each other, as building a producer does. Only the building resolves the
+    /// names of `bootstrap.servers` and knows the serializers.
     ///
     /// # Errors
     ///
-    /// With the keys and what to do, for the first rule that is broken.
+    /// `Config`: the text has every value that is refused and every rule that is broken, with the keys and what to do.
     pub fn validate(&self) -> Result<()> {
-        self.check().map(drop)
+        self.check(Refusals::default()).map(drop)
     }
 
-    /// Compares the serializer that the configuration names with the one that the builder has, by the type of its input.
-    ///
-    /// # Errors
-    ///
-    /// `Config` if the named class makes bytes of another type.
-    pub(crate) fn check_serializer<I: ?Sized + 'static>(
+    /// Compares the serializer class that the configuration names with the serializer that the builder has.
+    pub(crate) fn check_serializer<S: Serializer>(
         &self,
         key: &ConfigKey,
         builder_method: &str,
-    ) -> Result<()> {
-        // Only classes of bytes and text can be named.
-        let of_text = [TypeId::of::<[u8]>(), TypeId::of::<str>()];
-        match self.values.get(key.name) {
-            Some(class) if !of_text.contains(&TypeId::of::<I>()) => Err(key.invalid(
-                class,
-                format_args!(
-                    "the serializer that the builder got from .{builder_method}(..) takes {}; remove the key, or the call",
-                    std::any::type_name::<I>()
-                ),
-            )),
-            _ => Ok(()),
+        refusals: &mut Refusals,
+    ) {
+        let Some(class) = self.values.get(key.name) else {
+            return;
+        };
+        if let Err(reason) = serializer_class::compare::<S>(trim(class), builder_method) {
+            refusals.refuse_key(key.name, key.invalid(class, reason));
         }
     }
 
@@ -338,26 +339,12 @@ struct Located<'a> {
     value: &'a str,
 }
 
-/// One error for all that is refused, so that a file is mended in one round.
-fn all_refusals(mut refusals: Vec<Error>) -> Option<Error> {
-    if refusals.len() > 1 {
-        let texts: Vec<_> = refusals.iter().map(ToString::to_string).collect();
-        let text = format!(
-            "{} settings are refused:\n  {}",
-            texts.len(),
-            texts.join("\n  ")
-        );
-        return Some(config_error(text));
-    }
-    refusals.pop()
-}
-
 /// Keys whose values are code take only what the library can make of a name.
 fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
     let name = trim(value);
     let builder_method = match key.name {
-        "key.serializer" if !is_plain_serializer(name) => "key_serializer",
-        "value.serializer" if !is_plain_serializer(name) => "value_serializer",
+        "key.serializer" if !serializer_class::is_known(name) => "key_serializer",
+        "value.serializer" if !serializer_class::is_known(name) => "value_serializer",
         "interceptor.classes" if !name.is_empty() => "interceptor",
         "partitioner.class" if partitioner_class(name).is_none() => "partitioner",
         _ => return Ok(()),
@@ -368,16 +355,6 @@ fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
             "a class of Java cannot be loaded; remove the key and call .{builder_method}(..) on the builder with a Rust value"
         ),
     ))
-}
-
-/// Serializers of Java that do what the producer does with bytes and text unless it is told otherwise.
-fn is_plain_serializer(class: &str) -> bool {
-    matches!(
-        class.strip_prefix("org.apache.kafka.common.serialization."),
-        Some(
-            "StringSerializer" | "ByteArraySerializer" | "BytesSerializer" | "ByteBufferSerializer"
-        )
-    )
 }
 
 /// The partitioner of this name, with Java's package or without.

@@ -343,6 +343,48 @@ fn a_serializer_in_the_file_and_another_in_the_code_are_a_contradiction() {
 }
 
 #[test]
+fn the_same_serializer_in_the_file_and_in_the_code_is_accepted() {
+    use kafka_producer::producer::{IntegerSerializer, ListSerializer, LongSerializer};
+    let config = |class: &str| {
+        let class = format!("org.apache.kafka.common.serialization.{class}");
+        let entries = [
+            ("bootstrap.servers", "127.0.0.1:9092"),
+            ("key.serializer", &class),
+        ];
+        ProducerConfig::from_map(entries).unwrap()
+    };
+    let builder = |class| KafkaProducer::builder().config(config(class));
+    let long = builder("LongSerializer").key_serializer(LongSerializer);
+    drop(long.build().unwrap());
+    let list = ListSerializer::new(LongSerializer);
+    drop(
+        builder("ListSerializer")
+            .key_serializer(list)
+            .build()
+            .unwrap(),
+    );
+
+    let other = builder("LongSerializer").key_serializer(IntegerSerializer);
+    let shown = other.build().unwrap_err().to_string();
+    assert!(
+        shown.contains("takes i32") && shown.contains("LongSerializer"),
+        "{shown}"
+    );
+    let shown = builder("LongSerializer").build().unwrap_err().to_string();
+    assert!(
+        shown.contains("call .key_serializer(LongSerializer)"),
+        "{shown}"
+    );
+    // What else is wrong is in the same error.
+    let also = builder("LongSerializer").delivery_timeout(std::time::Duration::ZERO);
+    let shown = also.build().unwrap_err().to_string();
+    assert!(
+        shown.starts_with("2 settings are refused:") && shown.contains("delivery.timeout.ms is 0"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn a_file_with_a_mistake() {
     let error = ProducerConfig::from_properties("acks=all\nlinger.ms=soon\n").unwrap_err();
     assert_eq!(

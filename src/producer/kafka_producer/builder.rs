@@ -16,7 +16,9 @@ use crate::producer::internals::{
     AccumulatorConfig, BufferPool, RecordAccumulator, Sender, SenderConfig, SenderParts,
 };
 use crate::producer::producer_config::keys::{self, rule_text, with_producer_keys};
-use crate::producer::producer_config::{ResolvedConfig, default_text, valid_text};
+use crate::producer::producer_config::{
+    Refusals, ResolvedConfig, SECURITY_PROTOCOL, default_text, valid_text,
+};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::{
     Acks, BytesSerializer, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, Partitioner,
@@ -115,7 +117,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
     ///
     /// # Errors
     ///
-    /// `Config` for a configuration that contradicts itself or whose `bootstrap.servers` are not addresses or cannot be
+    /// `Config` for a configuration with mistakes, all of which are in the text, and if no name of `bootstrap.servers` can be
     /// resolved; `Internal` when the operating system refuses the I/O thread or its selector.
     ///
     /// # Blocking
@@ -145,11 +147,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         self,
         selector: impl FnOnce(&ResolvedConfig, &Arc<dyn Time>) -> Result<S>,
     ) -> Result<(KafkaProducer<KS, VS>, NetworkSender<S>)> {
+        let mut refusals = Refusals::default();
+        let key = &keys::KEY_SERIALIZER;
         self.config
-            .check_serializer::<KS::Input>(&keys::KEY_SERIALIZER, "key_serializer")?;
+            .check_serializer::<KS>(key, "key_serializer", &mut refusals);
+        let key = &keys::VALUE_SERIALIZER;
         self.config
-            .check_serializer::<VS::Input>(&keys::VALUE_SERIALIZER, "value_serializer")?;
-        let config = self.config.resolve()?;
+            .check_serializer::<VS>(key, "value_serializer", &mut refusals);
+        let config = self.config.resolve(refusals)?;
         let log_context = config.log_context();
         let _context = log_context.enter();
         let time: Arc<dyn Time> = Arc::new(SystemTime);
@@ -224,9 +229,6 @@ impl<KS: Serializer, VS: Serializer> fmt::Debug for KafkaProducerBuilder<KS, VS>
             .finish_non_exhaustive()
     }
 }
-
-/// What every connection speaks: the key `security.protocol` is refused with any other value.
-const SECURITY_PROTOCOL: &str = "PLAINTEXT";
 
 /// The metadata, which know the bootstrap nodes, or what to resolve before they do.
 fn metadata(

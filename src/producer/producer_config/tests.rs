@@ -4,6 +4,7 @@ mod blanks;
 
 use std::collections::BTreeSet;
 
+use super::resolved::MAX_STRING_LENGTH;
 use super::*;
 use crate::error::{Error, ErrorKind};
 use crate::producer::config_def::Rule;
@@ -15,12 +16,12 @@ fn config(entries: &[(&str, &str)]) -> ProducerConfig {
 }
 
 fn resolved(entries: &[(&str, &str)]) -> ResolvedConfig {
-    config(entries).resolve().unwrap()
+    config(entries).resolve(Refusals::default()).unwrap()
 }
 
 /// The error of building with these entries. It names every one of `names`.
 fn refused(entries: &[(&str, &str)], names: &[&str]) -> Error {
-    let error = config(entries).resolve().unwrap_err();
+    let error = config(entries).resolve(Refusals::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     let text = error.to_string();
     for name in names {
@@ -30,7 +31,7 @@ fn refused(entries: &[(&str, &str)], names: &[&str]) -> Error {
 }
 
 fn notes(entries: &[(&str, &str)]) -> Vec<String> {
-    let (_, notes) = config(entries).check().unwrap();
+    let (_, notes) = config(entries).check(Refusals::default()).unwrap();
     notes.into_iter().map(|note| note.text).collect()
 }
 
@@ -468,13 +469,13 @@ fn keys_of_later_versions_that_ask_for_nothing_are_accepted() {
         }
     }
     config.validate().unwrap();
-    assert!(config.check().unwrap().1.is_empty());
+    assert!(config.check(Refusals::default()).unwrap().1.is_empty());
 }
 
 #[test]
 fn unknown_keys_are_warned_of_and_their_values_are_forgotten() {
     let config = config(&[("liger.ms", "hunter2"), ("my.plugin.token", "hunter2")]);
-    let (_, notes) = config.check().unwrap();
+    let (_, notes) = config.check(Refusals::default()).unwrap();
     let texts: Vec<_> = notes.iter().map(|note| note.text.as_str()).collect();
     assert!(
         texts[0].contains("liger.ms") && texts[0].contains("linger.ms?"),
@@ -493,7 +494,7 @@ fn code_is_given_to_the_builder() {
         ("key.serializer", "org.example.AvroSerializer"),
         (
             "value.serializer",
-            "org.apache.kafka.common.serialization.LongSerializer",
+            "io.confluent.kafka.serializers.KafkaAvroSerializer",
         ),
         ("interceptor.classes", "org.example.Tracing"),
         ("partitioner.class", "org.example.Mine"),
@@ -515,6 +516,83 @@ fn code_is_given_to_the_builder() {
         ("interceptor.classes", " "),
     ]);
     assert_eq!(config.partitioner_class, None);
+}
+
+#[test]
+fn every_mistake_is_in_one_error() {
+    let mut config = ProducerConfig::new();
+    config
+        .bootstrap_servers("a,SSL://b:1")
+        .receive_max_bytes(1)
+        .socket_connection_setup_timeout(Duration::MAX)
+        .metadata_max_idle(Duration::ZERO)
+        .delivery_timeout(Duration::from_secs(1))
+        .enable_idempotence(true)
+        .acks(Acks::None)
+        .retries(0)
+        .max_in_flight_requests_per_connection(6)
+        .compression_gzip_level(77)
+        .transactional_id("")
+        .partitioner_rack_aware(true)
+        .client_id(&"c".repeat(MAX_STRING_LENGTH + 1));
+    let text = config.validate().unwrap_err().to_string();
+    let lines: Vec<_> = text.lines().collect();
+    let parts = [
+        "12 settings are refused:",
+        "value '77' for compression.gzip.level",
+        "value '0' for metadata.max.idle.ms",
+        "value '1' for receive.max.bytes",
+        "value '' for transactional.id",
+        "'a' is not a host:port",
+        "'SSL://b:1' asks for SSL",
+        "client.id has 32768 bytes",
+        "partitioner.rack.aware=true",
+        "possible: retries is 0",
+        "possible: acks is not all",
+        "max.in.flight.requests.per.connection is 6",
+        "delivery.timeout.ms is 1000",
+    ];
+    assert_eq!(lines.len(), parts.len(), "{text}");
+    for (line, part) in lines.iter().zip(parts) {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+}
+
+/// A rule says nothing about a value that is refused, whatever stands in for it.
+#[test]
+fn a_refused_value_breaks_no_rule() {
+    for entries in [
+        ["delivery.timeout.ms=1000", "request.timeout.ms=soon"],
+        ["delivery.timeout.ms=soon", "request.timeout.ms=500000"],
+        ["acks=1", "enable.idempotence=perhaps"],
+        ["enable.idempotence=true", "retries=none"],
+        ["transactional.id=t", "enable.idempotence=perhaps"],
+        ["compression.type=gzip", "compression.gzip.level=high"],
+    ] {
+        let error = ProducerConfig::from_properties(&entries.join("\n")).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("invalid value"), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+    // Typed setters leave the refusal to the check.
+    let mut config = config(&[("delivery.timeout.ms", "1")]);
+    config.metadata_max_idle(Duration::ZERO);
+    config.receive_max_bytes(1);
+    assert_eq!(
+        config.validate().unwrap_err().to_string().lines().count(),
+        4
+    );
+}
+
+#[test]
+fn a_refused_file_names_its_contradictions_too() {
+    let text = "acks=1\nenable.idempotence=true\nsecurity.protocol=SSL\n";
+    let error = ProducerConfig::from_properties(text).unwrap_err();
+    let text = error.to_string();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[1].contains("line 3: security.protocol"), "{text}");
+    assert!(lines[2].contains("acks is not all"), "{text}");
 }
 
 #[test]
@@ -605,7 +683,13 @@ fn typed_setters_write_what_a_file_would() {
 fn properties_become_a_configuration() {
     let text = "# of the order service\nbootstrap.servers = a:1,\\\n   b:2\nlinger.ms:20\n";
     let config = ProducerConfig::from_properties(text).unwrap();
-    assert_eq!(config.resolve().unwrap().bootstrap_servers, ["a:1", "b:2"]);
+    assert_eq!(
+        config
+            .resolve(Refusals::default())
+            .unwrap()
+            .bootstrap_servers,
+        ["a:1", "b:2"]
+    );
     assert_eq!(config.get("linger.ms"), Some("20"));
     let error = ProducerConfig::from_properties("a=\\u12").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -648,7 +732,7 @@ fn a_transactional_producer_is_named_after_its_transactions() {
         ("transactional.id", "orders"),
         ("transaction.timeout.ms", "5000"),
     ];
-    let resolved = config(&entries).resolve().unwrap();
+    let resolved = config(&entries).resolve(Refusals::default()).unwrap();
     assert_eq!(&*resolved.client_id, "producer-orders");
     assert_eq!(resolved.transactional_id.as_deref(), Some("orders"));
     assert_eq!(resolved.transaction_timeout_ms, 5000);

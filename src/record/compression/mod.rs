@@ -140,7 +140,6 @@ const MAX_FREE: usize = 4;
 
 impl Compression {
     /// No compression.
-    #[cfg(test)]
     pub(crate) fn none() -> Self {
         Self {
             kind: CompressionType::None,
