@@ -147,6 +147,34 @@ fn every_line_names_the_client_and_its_transactions() {
     assert!(own.iter().any(|line| line.level == Level::Warn));
 }
 
+#[test]
+fn a_warning_that_every_update_repeats_is_logged_once() {
+    capture();
+    let broker = FakeBroker::builder()
+        .nodes(2)
+        .topic(TOPIC, 1)
+        .start()
+        .unwrap();
+    broker.advertise(NodeId(2), "", 9092).unwrap();
+    let producer = producer(&broker, "repeated")
+        .metadata_max_age(Duration::from_millis(5))
+        .build()
+        .unwrap();
+    assert!(broker.await_requests(Api::Metadata, 6, SOON));
+    producer.close(SOON).unwrap();
+    let warnings: Vec<_> = lines_of("[Producer clientId=repeated] ")
+        .into_iter()
+        .filter(|line| line.level <= Level::Warn)
+        .filter(|line| line.text.contains("in the metadata"))
+        .collect();
+    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    let text = &warnings.first().unwrap().text;
+    assert!(
+        text.contains("ignored 1 broker in the metadata: node 2"),
+        "{text}"
+    );
+}
+
 /// At WARN and above, so that it is seen in production.
 #[test]
 fn an_expiry_is_one_warning_for_its_partition_that_names_the_cause() {

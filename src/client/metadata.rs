@@ -341,7 +341,7 @@ impl Metadata {
             if state.closed {
                 return false;
             }
-            let (nodes, unusable_nodes) = nodes::nodes_of(response);
+            let (nodes, unusable_nodes) = nodes::nodes_of(response, &mut state.warnings, now);
             state.unusable_nodes = unusable_nodes;
             if nodes.is_empty() {
                 return false;
@@ -354,6 +354,7 @@ impl Metadata {
                 response,
                 nodes,
                 has_reliable_epochs: api_version >= update::FIRST_VERSION_WITH_RELIABLE_EPOCHS,
+                now,
                 topics: &topics,
                 expired: &expired,
             };

@@ -250,34 +250,25 @@ impl MetadataUpdater {
     ) {
         self.is_in_progress = false;
         if let Some(errors) = describe_errors(response) {
-            self.warn_of(format!("the metadata has errors: {errors}"), now);
+            self.log_limiter
+                .warn(format!("the metadata has errors: {errors}"), now);
         }
         if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
-            self.warn_of("a broker asks the client to rebootstrap".to_owned(), now);
+            self.log_limiter
+                .warn("a broker asks the client to rebootstrap".to_owned(), now);
             self.require_rebootstrap();
         } else if !response.error_code.is_none() {
             let text = format!("the metadata request failed: {}", response.error_code);
-            self.warn_of(text, now);
+            self.log_limiter.warn(text, now);
         } else if self.metadata.update(request, response, api_version, now) {
             self.attempts_since = None;
             self.unconfirmed.clear();
             return;
         } else {
             let text = "a metadata response without a usable broker is ignored";
-            self.warn_of(text.to_owned(), now);
+            self.log_limiter.warn(text.to_owned(), now);
         }
         self.metadata.failed_update(now);
-    }
-
-    /// Logs a warning that the next update may repeat, once a minute.
-    fn warn_of(&mut self, text: String, now: Instant) {
-        match self.log_limiter.admit(&text, now) {
-            Some(0) => log::warn!("{text}"),
-            Some(suppressed) => {
-                log::warn!("{text} ({suppressed} times since this was last logged)")
-            }
-            None => log::debug!("{text}"),
-        }
     }
 
     /// Another broker than `node` answers at its address, so that the client must start again from the bootstrap nodes.
@@ -285,7 +276,8 @@ impl MetadataUpdater {
         if let Some(node) = self.metadata.snapshot().node(node) {
             self.metadata.connection_misrouted(node, cause);
         }
-        self.warn_of(format!("node {node} cannot be reached: {cause}"), now);
+        self.log_limiter
+            .warn(format!("node {node} cannot be reached: {cause}"), now);
         self.require_rebootstrap();
     }
 

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use super::user_code::{contain, user_error};
 use crate::common::{Cluster, TopicInfo};
 use crate::error::{Error, ErrorKind, Result};
+use crate::utils::Count;
 
 /// Chooses the partition of each record that names none, in place of the hash of the key and the sticky choice for records
 /// without one.
@@ -99,9 +100,9 @@ fn ask(
 #[cold]
 fn no_such_partition(chosen: i32, topic: &TopicInfo) -> Error {
     let text = format!(
-        "the partitioner chose partition {chosen} of topic {}, which has {} partitions",
+        "the partitioner chose partition {chosen} of topic {}, which has {}",
         topic.name(),
-        topic.partition_count()
+        Count(topic.partition_count(), "partition")
     );
     Error::new(ErrorKind::IllegalArgument, text)
 }

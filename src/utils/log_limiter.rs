@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
+use super::log;
+
 /// A line with the same key is logged once in this time.
 pub(crate) const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -58,6 +60,19 @@ impl<K: Clone + Eq + Hash> LogLimiter<K> {
         };
         self.lines.insert(key.clone(), line);
         Some(0)
+    }
+}
+
+impl LogLimiter<String> {
+    /// Logs a warning that may recur at once, once a minute by its text.
+    pub(crate) fn warn(&mut self, text: String, now: Instant) {
+        match self.admit(&text, now) {
+            Some(0) => log::warn!("{text}"),
+            Some(suppressed) => {
+                log::warn!("{text} ({suppressed} times since this was last logged)");
+            }
+            None => log::debug!("{text}"),
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Broker addresses that came from the wire, and how text from there is printed.
 
 use std::fmt;
+use std::time::Instant;
 
 use crate::client::broker_address::parse_host;
 use crate::common::{Node, NodeId};
 use crate::protocol::messages::MetadataResponse;
-use crate::utils::log;
+use crate::utils::{Count, LogLimiter};
 
 /// What is printed of a text that a broker sent.
 const MAX_PRINTED_CHARS: usize = 255;
@@ -39,7 +40,11 @@ pub(crate) fn node_from_wire(
 }
 
 /// Returns the brokers of a response that can be connected to, by id, and what is wrong with the others.
-pub(super) fn nodes_of(response: &MetadataResponse) -> (Vec<Node>, Option<String>) {
+pub(super) fn nodes_of(
+    response: &MetadataResponse,
+    warnings: &mut LogLimiter<String>,
+    now: Instant,
+) -> (Vec<Node>, Option<String>) {
     let mut nodes = Vec::new();
     let mut unusable = Vec::new();
     for broker in &response.brokers {
@@ -53,9 +58,10 @@ pub(super) fn nodes_of(response: &MetadataResponse) -> (Vec<Node>, Option<String
             Err(reason) => unusable.push(reason),
         }
     }
+    let count = Count(unusable.len(), "broker");
     let unusable = describe_unusable(&unusable);
     if let Some(unusable) = &unusable {
-        log::warn!("brokers in the metadata are ignored: {unusable}");
+        warnings.warn(format!("ignored {count} in the metadata: {unusable}"), now);
     }
     nodes.sort_by_key(Node::id);
     nodes.dedup_by_key(|node| node.id());

@@ -15,7 +15,7 @@ use crate::common::{Cluster, Node, Uuid};
 use crate::error::Error;
 use crate::protocol::messages::{MetadataRequest, MetadataRequestTopic};
 use crate::sync::Arc;
-use crate::utils::log;
+use crate::utils::{LogLimiter, log};
 
 #[derive(Debug)]
 pub(super) struct MetadataState {
@@ -34,6 +34,8 @@ pub(super) struct MetadataState {
     pub(super) connection_failures: ConnectionFailures,
     /// What is wrong with the addresses of brokers that the last response listed and that cannot be connected to.
     pub(super) unusable_nodes: Option<String>,
+    /// What every update may say again.
+    pub(super) warnings: LogLimiter<String>,
     pub(super) closed: bool,
     pub(super) bootstrap_nodes: Vec<Node>,
     /// No topic is idle before this time.
@@ -53,6 +55,7 @@ impl MetadataState {
             bootstrap_error: None,
             connection_failures: ConnectionFailures::default(),
             unusable_nodes: None,
+            warnings: LogLimiter::new(16),
             closed: false,
             bootstrap_nodes: Vec::new(),
             next_idle_check_millis: 0,

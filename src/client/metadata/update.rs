@@ -5,6 +5,8 @@
 //! Nothing in a response is trusted: topics that were not asked for, partitions with impossible or repeated numbers and
 //! brokers without an address are left out, and what is kept is in proportion to the bytes that carried it.
 
+use std::time::Instant;
+
 use hashbrown::HashMap;
 
 use super::leader_epochs::{LeaderEpochs, Verdict};
@@ -42,6 +44,7 @@ pub(super) struct Update<'a> {
     /// The response's brokers that can be connected to, by id.
     pub(super) nodes: Vec<Node>,
     pub(super) has_reliable_epochs: bool,
+    pub(super) now: Instant,
     /// The topics that the producer still sends to.
     pub(super) topics: &'a TopicTable,
     /// The topics that it no longer sends to, and did before.
@@ -158,11 +161,12 @@ impl Update<'_> {
             state.refresh.request_full();
         }
         if impossible > 0 {
-            log::warn!(
+            let text = format!(
                 "ignored {} of topic '{}' with an impossible number",
                 Count(impossible, "partition"),
                 printable(name)
             );
+            state.warnings.warn(text, self.now);
         }
         let info = TopicInfo::new(
             Arc::clone(name),

@@ -135,6 +135,8 @@ pub(crate) struct Sender<C> {
     /// Of the cluster that the metadata told of last.
     cluster_id: Option<Arc<str>>,
     log_limiter: RefCell<LogLimiter<(TopicPartition, Trouble)>>,
+    /// By text: what the responses of a broker may repeat.
+    warnings: RefCell<LogLimiter<String>>,
 }
 
 impl<C: KafkaClient> Sender<C> {
@@ -153,6 +155,7 @@ impl<C: KafkaClient> Sender<C> {
             transactional_request: None,
             cluster_id: None,
             log_limiter: RefCell::new(LogLimiter::new(MAX_LOGGED_PARTITIONS)),
+            warnings: RefCell::new(LogLimiter::new(16)),
         }
     }
 

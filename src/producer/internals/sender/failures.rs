@@ -19,6 +19,9 @@ use crate::utils::{Count, log};
 pub(super) enum Trouble {
     Retried,
     Failed,
+    /// A response leaves it out.
+    LeftOut,
+    Split,
 }
 
 /// The partitions that the log names within a minute: an outage of a large cluster must not flood it.
@@ -121,6 +124,26 @@ impl<C: KafkaClient> Sender<C> {
             }
             None => log::log!(level, "{records} for {topic_partition} failed: {error}"),
         }
+    }
+
+    /// Logs a warning of a partition, once a minute.
+    pub(super) fn warn_of_partition(
+        &self,
+        topic_partition: &TopicPartition,
+        trouble: Trouble,
+        text: &str,
+        now: Instant,
+    ) {
+        let level = match self.may_log(topic_partition, trouble, now) {
+            true => log::Level::Warn,
+            false => log::Level::Debug,
+        };
+        log::log!(level, "{topic_partition}: {text}");
+    }
+
+    /// Logs a warning that the next response may repeat, once a minute.
+    pub(super) fn warn_once(&self, text: String, now: Instant) {
+        self.warnings.borrow_mut().warn(text, now);
     }
 
     fn may_log(&self, topic_partition: &TopicPartition, trouble: Trouble, now: Instant) -> bool {

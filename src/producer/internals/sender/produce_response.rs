@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 
 use super::decision::{BatchFacts, Decision, PartitionOutcome, classify};
+use super::failures::Trouble;
 use super::in_flight::{InFlightBatch, InFlightRequest};
 use super::{FIRST_VERSION_WITH_TOPIC_IDS, Sender};
 use crate::client::{ClientResponse, KafkaClient, RequestFailure, node_from_wire};
@@ -53,7 +54,7 @@ impl<C: KafkaClient> Sender<C> {
                 });
             }
             Err(RequestFailure::UnsupportedVersion { message, node }) => {
-                log::warn!("cannot produce to node {node}: {message}");
+                self.warn_once(format!("cannot produce to node {node}: {message}"), now);
                 self.settle_all(request, now, || {
                     PartitionOutcome::unsupported_version(&message)
                 });
@@ -89,7 +90,10 @@ impl<C: KafkaClient> Sender<C> {
         version: i16,
         now: Instant,
     ) {
-        let endpoints = nodes(&body.node_endpoints);
+        let (endpoints, unusable) = nodes(&body.node_endpoints);
+        for reason in unusable {
+            self.warn_once(format!("ignored a leader's address: {reason}"), now);
+        }
         let mut answers = Answers::new(body, version);
         let mut leaders = Vec::new();
         let mut refresh_metadata = false;
@@ -105,10 +109,8 @@ impl<C: KafkaClient> Sender<C> {
                     PartitionOutcome::from(answer)
                 }
                 None => {
-                    log::warn!(
-                        "the answer to a produce request leaves out {}",
-                        slot.topic_partition()
-                    );
+                    let text = "the response to a produce request leaves the partition out";
+                    self.warn_of_partition(slot.topic_partition(), Trouble::LeftOut, text, now);
                     PartitionOutcome::unintelligible("the broker's answer leaves out the partition")
                 }
             };
@@ -171,7 +173,7 @@ impl<C: KafkaClient> Sender<C> {
         let decision = self.decide(&batch, &outcome, now);
         match decision {
             Decision::Complete => self.acknowledge(batch, &outcome, now),
-            Decision::Split => self.split(batch, &outcome),
+            Decision::Split => self.split(batch, &outcome, now),
             Decision::Retry => self.retry(batch, &outcome, now),
             Decision::Fail => {
                 let error = self.last_error(&batch, &outcome, now);
@@ -255,13 +257,11 @@ impl<C: KafkaClient> Sender<C> {
         self.accumulator.reenqueue(batch, now, limit);
     }
 
-    fn split(&self, batch: ProducerBatch, outcome: &PartitionOutcome) {
-        log::warn!(
-            "{} refused a batch of {} as too large, it is split",
-            batch.topic_partition(),
-            Count(batch.record_count(), "record")
-        );
+    fn split(&self, batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
         let topic_partition = batch.topic_partition().clone();
+        let records = Count(batch.record_count(), "record");
+        let text = format!("the broker refused a batch of {records} as too large; it is split");
+        self.warn_of_partition(&topic_partition, Trouble::Split, &text, now);
         let manager = self.transaction_manager.as_deref();
         let split = self
             .accumulator
@@ -376,13 +376,15 @@ fn leader_hint(
     })
 }
 
-/// The nodes that an answer introduces; those with impossible addresses are left out.
-fn nodes(endpoints: &[NodeEndpoint]) -> Vec<Node> {
-    let nodes = endpoints.iter().filter_map(|endpoint| {
+/// The nodes that a response introduces, and why others have impossible addresses.
+fn nodes(endpoints: &[NodeEndpoint]) -> (Vec<Node>, Vec<String>) {
+    let (mut nodes, mut unusable) = (Vec::new(), Vec::new());
+    for endpoint in endpoints {
         let rack = endpoint.rack.as_deref();
-        let node = node_from_wire(endpoint.node_id, &endpoint.host, endpoint.port, rack);
-        node.map_err(|reason| log::warn!("ignored a leader's address: {reason}"))
-            .ok()
-    });
-    nodes.collect()
+        match node_from_wire(endpoint.node_id, &endpoint.host, endpoint.port, rack) {
+            Ok(node) => nodes.push(node),
+            Err(reason) => unusable.push(reason),
+        }
+    }
+    (nodes, unusable)
 }

@@ -10,6 +10,7 @@ mod lost_state;
 mod other_cluster;
 mod simulation;
 mod transactions;
+mod warnings;
 
 use super::*;
 use crate::client::{MetadataConfig, MockClient};

@@ -118,7 +118,8 @@ impl<C: KafkaClient> Sender<C> {
                 manager.handle_disconnect(request, was_written, now);
             }
             Err(RequestFailure::InvalidResponse { message }) => {
-                log::warn!("{:?} was not answered: {message}", request.kind);
+                let text = format!("{:?} has no usable response: {message}", request.kind);
+                self.warn_once(text, now);
                 manager.handle_disconnect(request, true, now);
             }
             Err(RequestFailure::UnsupportedVersion { message, node }) => {

@@ -303,7 +303,8 @@ impl Inner {
                 request.result.complete();
             }
             (Err(reason), _) => {
-                log::warn!("the coordinator of {key:?} has no address: {reason}");
+                let text = format!("the coordinator of {key:?} has no address: {reason}");
+                self.warnings.warn(text, facts.now);
                 self.retry(request, backoff, facts.now);
             }
             (_, Err(_)) => {}
@@ -428,9 +429,10 @@ impl Inner {
                 request.result.complete();
             }
             None => {
-                log::warn!(
-                    "the answer to an offset commit of group {group_id} leaves out partitions"
+                let text = format!(
+                    "the response to an offset commit of group {group_id} leaves partitions out"
                 );
+                self.warnings.warn(text, facts.now);
                 self.retry(request, backoff, facts.now);
             }
         }

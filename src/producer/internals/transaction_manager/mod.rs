@@ -56,7 +56,7 @@ use crate::common::TopicPartition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::ErrorCode;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering};
-use crate::utils::{ExponentialBackoff, log};
+use crate::utils::{ExponentialBackoff, LogLimiter, log};
 
 pub(crate) use self::batches::{NextBatch, Resolved, ResolvedOutcome};
 pub(crate) use self::bodies::{usable_versions, usable_versions_of};
@@ -112,6 +112,8 @@ struct Inner {
     partitions: HashMap<TopicPartition, PartitionEntry>,
     /// The partitions that await resolution, so that looking for them costs nothing when there is none.
     unresolved: Vec<TopicPartition>,
+    /// What each retry may say again.
+    warnings: LogLimiter<String>,
     /// There for a transactional producer.
     transaction: Option<Box<Transaction>>,
 }
@@ -141,6 +143,7 @@ impl TransactionManager {
                 init_attempts: 0,
                 partitions: HashMap::new(),
                 unresolved: Vec::new(),
+                warnings: LogLimiter::new(16),
                 transaction: transaction.map(|config| Box::new(Transaction::new(config))),
             }),
         }
