@@ -294,7 +294,9 @@ impl BuiltInPartitioner {
 
     /// Publishes how long the queues are, or that it does not matter: fewer than two partitions, or all alike.
     ///
-    /// A partition's weight is the longest queue plus one, less its own: queues of 0, 3 and 1 are drawn 4:1:3.
+    /// A partition's weight is the longest queue plus one, less its own: queues of 0, 3 and 1 are drawn 4:1:3. Whether the load
+    /// matters is decided on all partitions; the weights are those of the own rack's partitions, if it has usable ones
+    /// (KIP-1123).
     pub(crate) fn update_partition_load_stats(
         &self,
         loads: &[PartitionLoad],
@@ -317,25 +319,20 @@ impl BuiltInPartitioner {
         if topic.partition_count() < 2 {
             return None;
         }
-        let local = self
-            .rack
-            .as_deref()
-            .map(|rack| in_rack(rack, topic, cluster));
-        let usable = |load: &&PartitionLoad| !load.excluded;
-        let is_local = |load: &&PartitionLoad| {
-            local
-                .as_ref()
-                .is_some_and(|local| local.contains(&load.partition))
-        };
-        let mut drawn: Vec<_> = loads.iter().filter(usable).filter(is_local).collect();
-        if drawn.is_empty() {
-            drawn = loads.iter().filter(usable).collect();
-        }
-        let longest = drawn.iter().map(|load| load.queue_len).max()?;
-        let all_alike = drawn.iter().all(|load| load.queue_len == longest);
-        if all_alike && drawn.len() == loads.len() {
+        let usable: Vec<_> = loads.iter().filter(|load| !load.excluded).collect();
+        let first = usable.first()?;
+        let all_alike = usable.iter().all(|load| load.queue_len == first.queue_len);
+        if all_alike && usable.len() == loads.len() {
             return None;
         }
+        let local = self.rack.as_deref();
+        let local = local.map_or_else(Vec::new, |rack| in_rack(rack, topic, cluster));
+        let is_local = |load: &&PartitionLoad| local.contains(&load.partition);
+        let mut drawn: Vec<_> = usable.iter().copied().filter(is_local).collect();
+        if drawn.is_empty() {
+            drawn = usable;
+        }
+        let longest = drawn.iter().map(|load| load.queue_len).max()?;
         let mut sum = 0;
         let cumulative_weights = drawn
             .iter()

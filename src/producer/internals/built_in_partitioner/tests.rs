@@ -150,6 +150,37 @@ fn rack_aware_partitioning_prefers_the_own_rack() {
     );
 }
 
+// Java: BuiltInPartitionerTest (4.4), on the example of KIP-1123.
+#[test]
+fn the_load_decides_among_the_partitions_of_the_own_rack() {
+    let leaders = [Some(0), Some(1), Some(0), Some(1), Some(0)];
+    let (cluster, topic) = cluster(&leaders, &["a", "b"]);
+    let stats = |rack: &str, loads: &[PartitionLoad]| {
+        let partitioner = BuiltInPartitioner::new(1, Some(Arc::from(rack)));
+        let stats = partitioner.load_stats(loads, &topic, &cluster)?;
+        Some((stats.partitions, stats.cumulative_weights))
+    };
+    let queues = loads(&[5, 0, 3, 0, 1]);
+    let expected = |partitions: &[i32], sums: &[u64]| Some((partitions.to_vec(), sums.to_vec()));
+    assert_eq!(stats("a", &queues), expected(&[0, 2, 4], &[1, 4, 9]));
+    assert_eq!(stats("b", &queues), expected(&[1, 3], &[1, 2]));
+    assert_eq!(
+        stats("c", &queues),
+        expected(&[0, 1, 2, 3, 4], &[1, 7, 10, 16, 21])
+    );
+    // All alike: no load to look at, and the current leaders decide which partitions are local.
+    assert_eq!(stats("a", &loads(&[2; 5])), None);
+    // Only the other rack is busy: the own partitions weigh the same.
+    let other_is_busy = loads(&[0, 9, 0, 9, 0]);
+    assert_eq!(stats("a", &other_is_busy), expected(&[0, 2, 4], &[1, 2, 3]));
+    // No usable partition in the own rack.
+    let mut own_is_away = loads(&[0; 5]);
+    for index in [1, 3] {
+        own_is_away[index].excluded = true;
+    }
+    assert_eq!(stats("b", &own_is_away), expected(&[0, 2, 4], &[1, 2, 3]));
+}
+
 /// The second thread of these tests, which begins with the first choice as every thread does.
 fn in_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| scope.spawn(work).join().unwrap())
