@@ -116,11 +116,6 @@ fn metadata_with_an_older_leader_epoch_are_not_believed() {
         .node(NodeId(3))
         .then(Action::apply().hold(&stale));
     assert!(broker.wait_for(SOON, |broker| broker.unspent_rules() == 0));
-    broker
-        .on(Api::Metadata)
-        .node(NodeId(2))
-        .always()
-        .then(Action::skip().disconnect());
     broker.on(Api::Metadata).always().then(Action::skip());
     let before = metadata_requests(&broker);
     broker.move_leader(TOPIC, 0, NodeId(2)).unwrap();

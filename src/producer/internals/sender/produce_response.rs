@@ -214,6 +214,10 @@ impl<C: KafkaClient> Sender<C> {
     }
 
     fn decide(&self, batch: &ProducerBatch, outcome: &PartitionOutcome, now: Instant) -> Decision {
+        if outcome.code.is_none() {
+            // An acknowledgement needs nothing of the sequences, whose lock it would take.
+            return Decision::Complete;
+        }
         let sequence = self.transaction_manager.as_ref().zip(batch.sequence());
         let facts = BatchFacts {
             record_count: batch.record_count(),
