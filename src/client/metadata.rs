@@ -140,25 +140,27 @@ impl Metadata {
         });
     }
 
-    /// Keeps `topic` for `metadata.max.idle.ms` from now. A topic that is new asks for an update at once.
-    pub(crate) fn add(&self, topic: &str, now: Instant) {
+    /// Keeps `topic` for `metadata.max.idle.ms` from now. A topic that is new asks for an update at once. Returns whether it
+    /// is new.
+    pub(crate) fn add(&self, topic: &str, now: Instant) -> bool {
         let millis = self.millis(now);
         // Every send that begins a batch comes here, so a known topic must not cost the lock. If an update drops the topic as
         // idle at this very moment, the touch is lost; the sender then finds the topic missing and adds it again.
         if self.topics.load().touch(topic, millis) {
-            return;
+            return false;
         }
         self.change(|metadata, state| {
             // Another thread may have added it while this one waited for the lock.
             let table = metadata.topics.load();
             if table.touch(topic, millis) {
-                return;
+                return false;
             }
             let name = Arc::from(topic);
             let with_topic = table.with_topic(Arc::clone(&name), millis);
             metadata.topics.store(Arc::new(with_topic));
             state.add_new_topic(name);
-        });
+            true
+        })
     }
 
     /// Whether [`add`](Self::add) was called for `topic` and it was not forgotten since.
@@ -186,6 +188,14 @@ impl Metadata {
             }
             state.update_version
         })
+    }
+
+    /// Returns the version that [`await_update`](Self::await_update) must exceed while a topic of `topics` is in no response
+    /// yet, or `None` if responses cover all of them.
+    pub(crate) fn version_before_response(&self, topics: &[&str]) -> Option<u64> {
+        let state = self.state.lock();
+        let is_new = topics.iter().any(|topic| state.is_new_topic(topic));
+        is_new.then_some(state.update_version)
     }
 
     /// Grows with each update.

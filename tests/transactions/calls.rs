@@ -11,11 +11,13 @@ use kafka_producer::{
 use crate::producing::*;
 use crate::support::*;
 
-/// A producer whose calls give up soon, and that knows the topic.
+/// A producer whose calls give up soon, and that knows the topics.
 fn impatient(broker: &FakeBroker) -> KafkaProducer {
     let producer = transactional(broker).max_block(millis(200));
     let producer = producer.build().unwrap();
-    until_done(|| producer.partitions_for("t")).unwrap();
+    for topic in ["t", "input"] {
+        until_done(|| producer.partitions_for(topic)).unwrap();
+    }
     producer
 }
 
@@ -171,7 +173,8 @@ fn calls_without_a_coordinator_time_out_and_may_be_made_again() {
 #[test]
 fn offsets_of_a_topic_that_is_not_there_time_out_with_the_reason() {
     for version in VERSIONS {
-        let broker = broker(version);
+        let broker = cluster(version).auto_create_topics(false);
+        let broker = broker.start().unwrap();
         let producer = impatient(&broker);
         until_done(|| producer.init_transactions()).unwrap();
         producer.begin_transaction().unwrap();

@@ -20,6 +20,7 @@ mod epochs;
 mod fencing;
 mod late_requests;
 mod matrix;
+mod offsets_by_id;
 mod support;
 mod threads;
 mod throttling;

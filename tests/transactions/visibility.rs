@@ -183,7 +183,7 @@ fn each_version_asks_for_what_is_its_own() {
         ];
         match version {
             1 => assert_eq!(asked, [Some(3), Some(4), Some(4), Some(4)]),
-            _ => assert_eq!(asked, [None, None, Some(5), Some(5)]),
+            _ => assert_eq!(asked, [None, None, Some(5), Some(6)]),
         }
         assert!(newest(Api::Produce).is_some_and(|produce| (produce >= 12) == (version == 2)));
         let (first, second) = (epoch_of(&broker, "a0"), epoch_of(&broker, "works0"));

@@ -3,17 +3,18 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::time::Duration;
 
 use super::KafkaProducer;
 use crate::common::TopicPartition;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::producer::internals::transaction_manager::{
     TransactionManager, TransactionalRequestResult,
 };
 use crate::producer::producer::Producer;
 use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata, Serializer, Transaction};
 use crate::sync::Arc;
-use crate::utils::log;
+use crate::utils::{Time, log};
 
 /// # Transactions
 ///
@@ -110,43 +111,117 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// the member id that the consumer has (KIP-447): by them a consumer that has lost its partitions is refused. Without
     /// them only the `transactional.id` keeps two copies of the program apart.
     ///
+    /// The offsets belong to the topics by id (KIP-1319), if the transaction is of version 2, the group's coordinator is Kafka
+    /// 4.4 or newer, and the metadata has the id of each topic; else by name. A topic that was deleted and created again gets
+    /// its new id from a metadata update within the same call.
+    ///
     /// # Errors
     ///
-    /// - `Timeout`: the offsets are still on their way. Call it again, or end the transaction: a commit waits for them, and
-    ///   is refused if they are.
+    /// - `Timeout`: the offsets are still on their way, or the metadata of their topics did not come, which leaves the
+    ///   transaction as it was. Call it again, or end the transaction: a commit waits for offsets on their way, and is refused
+    ///   if they are.
     /// - `Broker`, `Authorization` or `Transaction`: the group refused the offsets, such as those of a member that has lost
-    ///   its partitions (`ILLEGAL_GENERATION`, `UNKNOWN_MEMBER_ID`, `FENCED_INSTANCE_ID`), or the transaction failed before.
-    ///   Abortable.
+    ///   its partitions (`ILLEGAL_GENERATION`, `STALE_MEMBER_EPOCH`, `GROUP_ID_NOT_FOUND`, `UNKNOWN_MEMBER_ID`,
+    ///   `FENCED_INSTANCE_ID`), or the transaction failed before. Abortable.
     /// - `UnsupportedVersion`: a broker before Kafka 2.5, which cannot carry a generation. Fatal.
     /// - `Fenced`, or what else ended the producer. Fatal.
     /// - `IllegalArgument`: a group without a name, or a generation without a member. `IllegalState`: no transaction is open.
-    /// - `Closed`, `WouldDeadlock` inside a callback.
+    /// - `Authentication`: no metadata, because the brokers refuse the producer. `Closed`, `WouldDeadlock` inside a callback.
     ///
     /// # Blocking
     ///
-    /// Until the group's coordinator has the offsets, at most `max.block.ms`.
+    /// Until the group's coordinator has the offsets, at most `max.block.ms`. Part of that time goes to the metadata of
+    /// topics that the producer does not know yet. That request creates a missing topic where the brokers have
+    /// `auto.create.topics.enable`.
     pub fn send_offsets_to_transaction(
         &self,
         offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
         group: &ConsumerGroupMetadata,
     ) -> Result<()> {
+        let _context = self.log_context.enter();
         group.validate()?;
         let name = "send_offsets_to_transaction";
+        let transactions = self.open_transactions(name)?;
         if offsets.is_empty() {
-            return self.open_transactions(name).map(drop);
+            return Ok(());
         }
+        self.accumulator.io_thread().check_may_block(name)?;
         let offsets: Vec<_> = offsets
             .iter()
             .map(|(topic_partition, offset)| (topic_partition.clone(), offset.clone()))
             .collect();
-        let sent = self.make_call(name, |transactions| {
-            transactions.send_offsets_to_transaction(offsets, group)
+        // Before the state is looked at, as in Java: the transaction stays as it is if the metadata does not come.
+        let sent = self.wait_on_topics(&offsets).and_then(|waited| {
+            self.make_call_after(waited, name, |transactions| {
+                let cluster = self.metadata.snapshot();
+                transactions.send_offsets_to_transaction(offsets, group, &cluster)
+            })
         });
-        sent.map_err(|error| match &self.transactions {
+        sent.map_err(|error| {
             // A program that aborts instead of calling this again looks at the error afterwards.
-            Some(transactions) if error.is_timeout() => transactions.in_transaction(error),
-            _ => error,
+            let is_open = error.is_timeout() && transactions.has_ongoing_transaction();
+            match is_open {
+                true => transactions.in_transaction(error),
+                false => error,
+            }
         })
+    }
+
+    /// Waits until a response covers the topics that the metadata does not track yet, so that the offsets can go by topic id
+    /// (KIP-1319). What the response says about the topics is no matter: without an id the offsets go by name. Returns the
+    /// time that it took.
+    ///
+    /// Differs from Java, which takes the next update for a response about the topics.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` after `max.block.ms`, `Authentication`, `Closed`.
+    fn wait_on_topics(&self, offsets: &[(TopicPartition, OffsetAndMetadata)]) -> Result<Duration> {
+        let start = self.time.now();
+        let mut topics: Vec<&str> = offsets
+            .iter()
+            .map(|(partition, _)| partition.topic())
+            .collect();
+        topics.sort_unstable();
+        topics.dedup();
+        // Each topic is kept for metadata.max.idle.ms from now, whether or not it is new.
+        topics.retain(|topic| self.metadata.add(topic, start));
+        if topics.is_empty() {
+            return Ok(Duration::ZERO);
+        }
+        self.accumulator.signal().wake();
+        loop {
+            let elapsed = self.time.now().saturating_duration_since(start);
+            let Some(version) = self.metadata.version_before_response(&topics) else {
+                return Ok(elapsed);
+            };
+            let remaining = self.max_block.saturating_sub(elapsed);
+            match self.metadata.await_update(version, remaining, &self.time) {
+                Ok(()) => {}
+                Err(error) if error.is_timeout() => {
+                    return Err(self.offset_topics_timed_out(&topics));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn offset_topics_timed_out(&self, topics: &[&str]) -> Error {
+        let text = format!(
+            "timed out after {} ms waiting for the metadata of {} (max.block.ms); the transaction is unchanged: call it again, or go on without the offsets",
+            self.max_block.as_millis(),
+            topics.join(", ")
+        );
+        let reason = TimeoutReason {
+            waiting_for: "the metadata of the topics of the offsets",
+            waited: self.max_block,
+            config: Some("max.block.ms"),
+        };
+        let error = Error::timed_out(text, reason);
+        match self.metadata.connection_failure() {
+            Some(cause) => error.caused_by(cause),
+            None => error,
+        }
     }
 
     /// Sends what is left of the transaction without waiting for `linger.ms`, and commits it when all of it is acknowledged.
@@ -269,12 +344,22 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         operation: &str,
         call: impl FnOnce(&TransactionManager) -> Result<Arc<TransactionalRequestResult>>,
     ) -> Result<()> {
+        self.make_call_after(Duration::ZERO, operation, call)
+    }
+
+    /// As [`make_call`](Self::make_call), after `spent` of `max.block.ms`.
+    fn make_call_after(
+        &self,
+        spent: Duration,
+        operation: &str,
+        call: impl FnOnce(&TransactionManager) -> Result<Arc<TransactionalRequestResult>>,
+    ) -> Result<()> {
         let _context = self.log_context.enter();
         let transactions = self.open_transactions(operation)?;
         self.accumulator.io_thread().check_may_block(operation)?;
         let result = call(transactions)?;
         self.accumulator.signal().wake();
-        let waited = result.wait(self.max_block);
+        let waited = result.wait_after(spent, self.max_block);
         waited.map_err(|error| match self.metadata.connection_failure() {
             Some(cause) if error.is_timeout() && error.source().is_none() => error.caused_by(cause),
             _ => error,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::coordinator::Coordinator;
 use super::{InjectedErrors, Injection, MockProducer, State};
-use crate::common::TopicPartition;
+use crate::common::{Cluster, TopicPartition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::internals::transaction_manager::{
     TransactionManager, TransactionalRequestResult,
@@ -151,7 +151,8 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
             .iter()
             .map(|(topic_partition, offset)| (topic_partition.clone(), offset.clone()));
         let manager = coordinator.manager();
-        let result = manager.send_offsets_to_transaction(all.collect(), group)?;
+        let result =
+            manager.send_offsets_to_transaction(all.collect(), group, &Cluster::default())?;
         coordinator.finish(&result)?;
         self.state.lock().transactions.add_offsets(offsets, group);
         Ok(())

@@ -55,7 +55,7 @@ impl<C: KafkaClient> Sender<C> {
     fn send_to_coordinator(
         &mut self,
         manager: &TransactionManager,
-        request: TxnRequest,
+        mut request: TxnRequest,
         coordinator: Option<Node>,
         now: Instant,
     ) -> Duration {
@@ -74,6 +74,7 @@ impl<C: KafkaClient> Sender<C> {
             manager.put_back(request);
             return delay.min(self.pause());
         }
+        request.renew_topic_ids(&self.metadata.snapshot());
         let Some(body) = manager.request_body(&request) else {
             return Duration::MAX;
         };
@@ -101,7 +102,7 @@ impl<C: KafkaClient> Sender<C> {
 
     pub(super) fn handle_transactional_response(
         &self,
-        request: TxnRequest,
+        mut request: TxnRequest,
         outcome: Result<Option<ResponseBody>, RequestFailure>,
         now: Instant,
     ) {
@@ -109,7 +110,14 @@ impl<C: KafkaClient> Sender<C> {
             return;
         };
         match outcome {
-            Ok(Some(body)) => manager.handle_response(request, body, self.cluster_facts(now)),
+            Ok(Some(body)) => {
+                // The topic was deleted, and may have been created again: the retry needs its new id.
+                for topic in request.refuse_unknown_topic_ids(&body) {
+                    self.metadata.add(&topic, now);
+                    self.metadata.request_update_for_topic(&topic);
+                }
+                manager.handle_response(request, body, self.cluster_facts(now));
+            }
             Ok(None) => manager.handle_disconnect(request, true, now),
             Err(RequestFailure::Disconnected {
                 was_written, cause, ..

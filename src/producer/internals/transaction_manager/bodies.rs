@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::requests::{CoordinatorKey, GroupOffsets, RequestKind};
 use super::sequence::ProducerIdAndEpoch;
 use super::transaction::{TransactionConfig, TransactionVersion};
-use crate::common::{TopicPartition, Uuid};
+use crate::common::TopicPartition;
 use crate::protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AddPartitionsToTxnTopic, EndTxnRequest,
     FindCoordinatorRequest, InitProducerIdRequest, TxnOffsetCommitPartition,
@@ -142,9 +142,10 @@ fn offset_commit_topics(commit: &GroupOffsets) -> Vec<TxnOffsetCommitTopic> {
                         committed_leader_epoch: offset.known_leader_epoch().unwrap_or(-1),
                         committed_metadata: Some(Arc::clone(offset.text())),
                     });
+            let name = of_topic.first()?.0.shared_topic();
             Some(TxnOffsetCommitTopic {
-                name: Arc::clone(of_topic.first()?.0.shared_topic()),
-                topic_id: Uuid::ZERO,
+                name: Arc::clone(name),
+                topic_id: commit.topic_ids.id(name),
                 partitions: partitions.collect(),
             })
         })
@@ -154,6 +155,7 @@ fn offset_commit_topics(commit: &GroupOffsets) -> Vec<TxnOffsetCommitTopic> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::Uuid;
 
     #[test]
     fn versions_tell_the_protocols_apart() {

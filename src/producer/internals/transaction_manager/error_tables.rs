@@ -1,5 +1,5 @@
 //! What each error code of a transactional response means. Java: the `handleResponse` of the `TxnRequestHandler`s, as
-//! tables. Versions: where Java's own changed its mind, what 4.0 does.
+//! tables. Versions: where Java's own changed its mind, what 4.4 does.
 //!
 //! A code that a table does not name is tried again if it is retriable, and is what the table's last line says otherwise.
 
@@ -100,6 +100,8 @@ static TXN_OFFSET_COMMIT: ErrorTable = ErrorTable {
         (ErrorCode::FENCED_INSTANCE_ID, Abortable),
         (ErrorCode::UNKNOWN_MEMBER_ID, Abortable),
         (ErrorCode::ILLEGAL_GENERATION, Abortable),
+        (ErrorCode::GROUP_ID_NOT_FOUND, Abortable),
+        (ErrorCode::STALE_MEMBER_EPOCH, Abortable),
         (ErrorCode::TRANSACTION_ABORTABLE, Abortable),
         (ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, Fatal),
         (ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT, Fatal),

@@ -413,13 +413,10 @@ impl Inner {
         let RequestKind::TxnOffsetCommit(commit) = &mut request.kind else {
             return;
         };
-        let worst = remove_committed(commit, body);
-        let group_id = &commit.group_id;
+        let worst = commit.remove_committed(body, &mut self.warnings, facts.now);
         match worst {
             Some(code) => {
-                let text = format!(
-                    "the offsets of group {group_id} cannot be committed with the transaction: {code}"
-                );
+                let text = offsets_refused(commit, code);
                 self.react(request, code, Error::from_code(code, text), backoff, facts);
             }
             None if commit.offsets.is_empty() => {
@@ -430,7 +427,8 @@ impl Inner {
             }
             None => {
                 let text = format!(
-                    "the response to an offset commit of group {group_id} leaves partitions out"
+                    "the response to an offset commit of group {} leaves partitions out",
+                    commit.group_id
                 );
                 self.warnings.warn(text, facts.now);
                 self.retry(request, backoff, facts.now);
@@ -552,25 +550,21 @@ fn add_partitions_error(
     Some((code, error.for_partition(topic_partition)))
 }
 
-/// Takes the offsets that were committed out. Gives the code that decides about the others.
-fn remove_committed(
-    commit: &mut GroupOffsets,
-    body: &TxnOffsetCommitResponse,
-) -> Option<ErrorCode> {
-    let mut worst = None;
-    for topic in &body.topics {
-        for result in &topic.partitions {
-            let code = result.error_code;
-            if code.is_none() {
-                commit.offsets.retain(|(topic_partition, _)| {
-                    topic_partition.topic() != &*topic.name
-                        || topic_partition.partition() != result.partition_index
-                });
-            } else {
-                let known = worst.filter(|known: &ErrorCode| !known.is_retriable());
-                worst = known.or(Some(code));
-            }
-        }
+/// Says why the group's coordinator does not commit the offsets.
+fn offsets_refused(commit: &GroupOffsets, code: ErrorCode) -> String {
+    let group_id = &commit.group_id;
+    match code {
+        ErrorCode::UNKNOWN_MEMBER_ID
+        | ErrorCode::ILLEGAL_GENERATION
+        | ErrorCode::GROUP_ID_NOT_FOUND
+        | ErrorCode::STALE_MEMBER_EPOCH => format!(
+            "the offsets of group {group_id} cannot be committed with the transaction, because the consumer group metadata \
+             (generation {}, member '{}') does not match the group: {code}",
+            commit.group.generation_id(),
+            commit.group.member_id()
+        ),
+        _ => format!(
+            "the offsets of group {group_id} cannot be committed with the transaction: {code}"
+        ),
     }
-    worst
 }

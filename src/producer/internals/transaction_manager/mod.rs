@@ -5,6 +5,7 @@
 //!   that a reader can hold against Kafka's documents.
 //! - [`operations`] are the program's calls; [`next_request`] and [`bodies`] are what goes out for them, [`handlers`] what
 //!   comes back.
+//! - [`topic_ids`] has the ids by which an offset commit identifies its topics.
 //! - [`batches`], [`partition_entry`] and [`sequence`] are the sequences of batches, which an idempotent producer has too; [`producer_id`] is for one
 //!   without transactions.
 //!
@@ -40,6 +41,7 @@ mod requests;
 mod result;
 mod sequence;
 mod states;
+mod topic_ids;
 mod transaction;
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use super::requests::{GroupOffsets, RequestKind, TxnRequest};
 use super::result::TransactionalRequestResult;
 use super::sequence::ProducerIdAndEpoch;
 use super::states::State;
+use super::topic_ids::TopicIds;
 use super::transaction::{Transaction, TransactionVersion};
 use super::{Inner, TransactionManager};
-use crate::common::TopicPartition;
+use crate::common::{Cluster, TopicPartition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata};
 use crate::sync::{Arc, Ordering};
@@ -37,10 +38,12 @@ impl TransactionManager {
         inner.transition_to(State::InTransaction, "begin_transaction")
     }
 
+    /// Enqueues the offsets of a consumer group. In a transaction of version 2 the topic ids of `cluster` go with them.
     pub(crate) fn send_offsets_to_transaction(
         &self,
         mut offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
         group: &ConsumerGroupMetadata,
+        cluster: &Cluster,
     ) -> Result<Arc<TransactionalRequestResult>> {
         const OPERATION: &str = "send_offsets_to_transaction";
         let mut inner = self.lock();
@@ -50,13 +53,20 @@ impl TransactionManager {
             return Err(illegal_state(OPERATION, inner.state));
         }
         offsets.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let result = TransactionalRequestResult::new(OPERATION);
+        let transaction = inner.transaction()?;
+        let topic_ids = match transaction.version {
+            TransactionVersion::V1 => TopicIds::default(),
+            TransactionVersion::V2 => {
+                TopicIds::new(offsets.iter().map(|(partition, _)| partition), cluster)
+            }
+        };
         let offsets = GroupOffsets {
             group_id: Arc::clone(group.shared_group_id()),
             group: group.clone(),
             offsets,
+            topic_ids,
         };
-        let result = TransactionalRequestResult::new(OPERATION);
-        let transaction = inner.transaction()?;
         let kind = match transaction.version {
             TransactionVersion::V1 => RequestKind::AddOffsetsToTxn(offsets),
             TransactionVersion::V2 => {

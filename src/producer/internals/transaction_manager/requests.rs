@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::result::TransactionalRequestResult;
+use super::topic_ids::TopicIds;
 use crate::common::TopicPartition;
 use crate::error::Error;
 use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata};
@@ -28,6 +29,8 @@ pub(crate) struct GroupOffsets {
     pub(super) group: ConsumerGroupMetadata,
     /// Those that are not committed yet, sorted.
     pub(super) offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
+    /// Frozen when the commit is enqueued. Empty in transactions of version 1, which identify topics by name.
+    pub(super) topic_ids: TopicIds,
 }
 
 #[derive(Clone, Debug)]

@@ -100,8 +100,13 @@ impl TransactionalRequestResult {
     ///
     /// As said.
     pub(crate) fn wait(&self, max_block: Duration) -> Result<()> {
+        self.wait_after(Duration::ZERO, max_block)
+    }
+
+    /// As [`wait`](Self::wait), in a call that has spent `spent` of `max_block` already.
+    pub(crate) fn wait_after(&self, spent: Duration, max_block: Duration) -> Result<()> {
         let time = SystemTime;
-        let deadline = time.now().checked_add(max_block);
+        let deadline = time.now().checked_add(max_block.saturating_sub(spent));
         let mut state = self.state.lock();
         loop {
             if let Some(outcome) = state.outcome.clone() {
@@ -166,6 +171,17 @@ mod tests {
         assert!(!result.is_acked(), "nobody has seen it");
         result.wait(Duration::ZERO).unwrap();
         assert!(result.is_acked());
+    }
+
+    // Java: KafkaProducerTest (4.4): the wait for metadata and the wait for the result share max.block.ms.
+    #[test]
+    fn a_wait_lasts_for_what_is_left_of_max_block() {
+        let result = TransactionalRequestResult::new("send_offsets_to_transaction");
+        let max_block = Duration::from_secs(3600);
+        let error = result.wait_after(max_block, max_block).unwrap_err();
+        assert_eq!(error.timeout().map(|reason| reason.waited), Some(max_block));
+        result.complete();
+        result.wait_after(max_block, max_block).unwrap();
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod coordinators;
 mod defence;
 mod errors;
 mod recovery;
+mod topic_ids;
 mod version_two;
 
 use super::*;
@@ -217,8 +218,9 @@ impl Fixture {
         let offsets = offsets
             .iter()
             .map(|(partition, offset)| (tp(*partition), OffsetAndMetadata::new(*offset)));
+        let cluster = self.metadata.snapshot();
         self.manager()
-            .send_offsets_to_transaction(offsets.collect(), group)
+            .send_offsets_to_transaction(offsets.collect(), group, &cluster)
             .unwrap()
     }
 

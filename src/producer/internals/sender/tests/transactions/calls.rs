@@ -1,6 +1,7 @@
 //! Calls that do not fit the state, and calls that time out.
 
 use super::*;
+use crate::common::Cluster;
 
 // Java: TransactionManagerTest.testFailIfNotReadyForSendNoProducerId, ...NoOngoingTransaction, ...AfterAbortableError,
 // ...AfterFatalError.
@@ -39,7 +40,8 @@ fn calls_out_of_turn_are_refused_and_change_nothing() {
     is_illegal(manager.begin_commit().map(drop));
     is_illegal(manager.begin_abort().map(drop));
     let group = ConsumerGroupMetadata::new(GROUP);
-    let send_offsets = || manager.send_offsets_to_transaction(Vec::new(), &group);
+    let send_offsets =
+        || manager.send_offsets_to_transaction(Vec::new(), &group, &Cluster::default());
     is_illegal(send_offsets().map(drop));
     fixture.begin();
     is_illegal(manager.begin_transaction());

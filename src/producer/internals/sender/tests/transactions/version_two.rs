@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn version_of(fixture: &Fixture, key: ApiKey) -> i16 {
+pub(super) fn version_of(fixture: &Fixture, key: ApiKey) -> i16 {
     let mut requests = fixture.sender.client.requests().iter();
     let sent = requests.find(|sent| sent.request.body.api_key() == key);
     sent.expect("not in flight").api_version
@@ -25,7 +25,7 @@ fn transaction_v2_add_partition_and_offsets() {
     let offsets = fixture.send_offsets(&[(0, 1)]);
     fixture.serve_coordinator();
     fixture.request(ApiKey::TxnOffsetCommit);
-    assert_eq!(version_of(&fixture, ApiKey::TxnOffsetCommit), 5);
+    assert_eq!(version_of(&fixture, ApiKey::TxnOffsetCommit), 6);
     fixture.serve(ApiKey::TxnOffsetCommit, offsets_committed(&[(0, NONE)]));
     outcome(&offsets).unwrap().unwrap();
     let result = fixture.manager().begin_commit().unwrap();

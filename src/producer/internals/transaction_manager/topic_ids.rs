@@ -1,0 +1,163 @@
+//! The topic ids of an offset commit (KIP-1319). Java: `TxnOffsetCommitHandler.topicIds`, `topicNames`.
+//!
+//! The ids are those that the metadata has when the commit is enqueued. A response that identifies topics by id is read with
+//! the same ids.
+//!
+//! Differs from Java: an id that the coordinator does not know is never sent again. Before the next attempt the topic gets
+//! the id that newer metadata has, or the commit names its topics. Java repeats the stale id until `max.block.ms` ends the
+//! call.
+
+use std::time::Instant;
+
+use super::requests::{GroupOffsets, RequestKind, TxnRequest};
+use crate::common::{Cluster, TopicPartition, Uuid};
+use crate::protocol::messages::TxnOffsetCommitResponse;
+use crate::protocol::{ErrorCode, ResponseBody};
+use crate::sync::Arc;
+use crate::utils::LogLimiter;
+
+/// The ids of the topics of one offset commit.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TopicIds(Vec<TopicId>);
+
+#[derive(Clone, Debug)]
+struct TopicId {
+    name: Arc<str>,
+    /// Zero if it is unknown.
+    id: Uuid,
+    /// The ids of the topic that a coordinator did not know.
+    refused: Vec<Uuid>,
+}
+
+impl TopicId {
+    /// Takes the id that the metadata has, unless a coordinator refused it.
+    fn look_up(&mut self, cluster: &Cluster) {
+        let id = cluster.topic(&self.name).map(|topic| topic.id());
+        self.id = id
+            .filter(|id| !self.refused.contains(id))
+            .unwrap_or(Uuid::ZERO);
+    }
+}
+
+impl TopicIds {
+    /// The ids of the topics of `partitions`, which are sorted.
+    pub(super) fn new<'a>(
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+        cluster: &Cluster,
+    ) -> Self {
+        let mut ids: Vec<TopicId> = Vec::new();
+        for partition in partitions {
+            if ids
+                .last()
+                .is_none_or(|last| *last.name != *partition.topic())
+            {
+                let mut id = TopicId {
+                    name: Arc::clone(partition.shared_topic()),
+                    id: Uuid::ZERO,
+                    refused: Vec::new(),
+                };
+                id.look_up(cluster);
+                ids.push(id);
+            }
+        }
+        Self(ids)
+    }
+
+    /// Returns the topic's id, or zero if it is unknown.
+    pub(super) fn id(&self, topic: &str) -> Uuid {
+        let known = self.0.iter().find(|known| *known.name == *topic);
+        known.map_or(Uuid::ZERO, |known| known.id)
+    }
+
+    /// Returns the name of a topic that a response identifies by `id`, or `None` if the commit has no such topic.
+    pub(super) fn name(&self, id: Uuid) -> Option<&Arc<str>> {
+        if id.is_zero() {
+            return None;
+        }
+        let known = self.0.iter().find(|known| known.id == id);
+        known.map(|known| &known.name)
+    }
+
+    /// Forgets the ids that the coordinator does not know. Returns the names of their topics.
+    fn refuse_unknown(&mut self, response: &TxnOffsetCommitResponse) -> Vec<Arc<str>> {
+        let mut refused = Vec::new();
+        for topic in &response.topics {
+            let mut results = topic.partitions.iter();
+            let is_unknown = results.any(|result| result.error_code == ErrorCode::UNKNOWN_TOPIC_ID);
+            let mut known = self.0.iter_mut();
+            let known = known.find(|known| !known.id.is_zero() && known.id == topic.topic_id);
+            if let Some(known) = known.filter(|_| is_unknown) {
+                known.refused.push(known.id);
+                known.id = Uuid::ZERO;
+                refused.push(Arc::clone(&known.name));
+            }
+        }
+        refused
+    }
+
+    /// Looks the topics up again whose ids were refused.
+    fn renew(&mut self, cluster: &Cluster) {
+        for topic in self.0.iter_mut().filter(|topic| !topic.refused.is_empty()) {
+            topic.look_up(cluster);
+        }
+    }
+}
+
+impl GroupOffsets {
+    /// Takes the offsets that were committed out. Returns the code that decides about the others.
+    pub(super) fn remove_committed(
+        &mut self,
+        response: &TxnOffsetCommitResponse,
+        warnings: &mut LogLimiter<String>,
+        now: Instant,
+    ) -> Option<ErrorCode> {
+        let mut worst = None;
+        for topic in &response.topics {
+            let name = match topic.name.is_empty() {
+                true => self.topic_ids.name(topic.topic_id).cloned(),
+                false => Some(Arc::clone(&topic.name)),
+            };
+            let Some(name) = name else {
+                let text = format!(
+                    "the response to an offset commit of group {} has the topic id {}, which is not in the request",
+                    self.group_id, topic.topic_id
+                );
+                warnings.warn(text, now);
+                continue;
+            };
+            for result in &topic.partitions {
+                let code = result.error_code;
+                if code.is_none() {
+                    self.offsets.retain(|(topic_partition, _)| {
+                        topic_partition.topic() != &*name
+                            || topic_partition.partition() != result.partition_index
+                    });
+                } else {
+                    let known = worst.filter(|known: &ErrorCode| !known.is_retriable());
+                    worst = known.or(Some(code));
+                }
+            }
+        }
+        worst
+    }
+}
+
+impl TxnRequest {
+    /// Forgets the topic ids that the response refuses as unknown. Returns the names of their topics, whose metadata is out
+    /// of date.
+    pub(crate) fn refuse_unknown_topic_ids(&mut self, response: &ResponseBody) -> Vec<Arc<str>> {
+        match (&mut self.kind, response) {
+            (RequestKind::TxnOffsetCommit(commit), ResponseBody::TxnOffsetCommit(response)) => {
+                commit.topic_ids.refuse_unknown(response)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Replaces the topic ids that a coordinator refused by those that the metadata has now.
+    pub(crate) fn renew_topic_ids(&mut self, cluster: &Cluster) {
+        if let RequestKind::TxnOffsetCommit(commit) = &mut self.kind {
+            commit.topic_ids.renew(cluster);
+        }
+    }
+}
