@@ -1,7 +1,7 @@
 //! The mock's transactions: what was sent in one is kept apart until it is committed. Java: `MockProducer`.
 //!
-//! Differs from Java: the states are those of a real producer, because its own
-//! [`TransactionManager`](crate::producer::internals::transaction_manager::TransactionManager) has them.
+//! Differs from Java: the states are those of a real producer, because its own [`TransactionManager`] has
+//! them.
 
 use std::collections::HashMap;
 
