@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kafka_producer::common::NodeId;
-use kafka_producer::testing::{Action, Api, FakeBroker, StoredRecord};
+use kafka_producer::testing::{Action, Api, FakeBroker, StoredRecord, TopicConfig};
 
 use crate::brokers::{BROKERS, PARTITIONS, TOPIC};
 use crate::history::{History, ReadRecord, Verdict};
@@ -22,7 +22,9 @@ const IDEMPOTENT: [(&str, &str); 3] = [
 
 fn start() -> FakeBroker {
     let builder = FakeBroker::builder().nodes(BROKERS);
-    let broker = builder.topic(TOPIC, PARTITIONS).start();
+    // The shapes have times up to the year 9999, which a topic refuses by default.
+    let any_time = TopicConfig::new(PARTITIONS).message_timestamp_after_max_ms(i64::MAX);
+    let broker = builder.topic_with(TOPIC, any_time).start();
     let broker = broker.expect("loopback has free ports");
     broker.on_request(|_, request| {
         let is_theirs = request.api == Api::ApiVersions && request.version == 3;
