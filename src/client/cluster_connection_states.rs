@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use hashbrown::{HashMap, HashSet};
 
 use crate::common::{Node, NodeId};
-use crate::utils::{ExponentialBackoff, log};
+use crate::utils::{ExponentialBackoff, NextDue, log};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionState {
@@ -86,8 +86,7 @@ pub(crate) struct ClusterConnectionStates {
     connection_setup_timeout: ExponentialBackoff,
     nodes: HashMap<NodeId, NodeConnectionState>,
     connecting: HashSet<NodeId>,
-    /// No attempt to connect times out before this. It is too early if the attempt that it is for has ended.
-    next_setup_timeout: Option<Instant>,
+    next_setup_timeout: NextDue,
 }
 
 impl ClusterConnectionStates {
@@ -102,7 +101,7 @@ impl ClusterConnectionStates {
             connection_setup_timeout,
             nodes: HashMap::new(),
             connecting: HashSet::new(),
-            next_setup_timeout: None,
+            next_setup_timeout: NextDue::default(),
         }
     }
 
@@ -139,8 +138,8 @@ impl ClusterConnectionStates {
     /// An attempt to connect begins. With the same host as before it goes to the next of its addresses.
     pub(crate) fn connecting(&mut self, node: &Node, now: Instant) {
         self.begin_attempt(node, now);
-        let timeouts = [self.next_setup_timeout, self.setup_expires(node.id())];
-        self.next_setup_timeout = timeouts.into_iter().flatten().min();
+        let expires = self.setup_expires(node.id());
+        self.next_setup_timeout.note(expires);
     }
 
     fn begin_attempt(&mut self, node: &Node, now: Instant) {
@@ -377,15 +376,12 @@ impl ClusterConnectionStates {
     ///
     /// Looks at the attempts only if the time is due: each poll calls this.
     pub(crate) fn next_setup_timeout(&mut self, now: Instant) -> Option<Instant> {
-        if self
-            .next_setup_timeout
-            .is_some_and(|timeout| timeout <= now)
-        {
-            let connecting = self.connecting.iter();
-            self.next_setup_timeout = connecting.filter_map(|id| self.setup_expires(*id)).min();
-        }
-        self.next_setup_timeout
-            .filter(|_| !self.connecting.is_empty())
+        let (nodes, connecting) = (&self.nodes, &self.connecting);
+        let next = self.next_setup_timeout.get(now, || {
+            let expires = connecting.iter().map(|id| nodes.get(id)?.setup_expires());
+            expires.flatten().min()
+        });
+        next.filter(|_| !connecting.is_empty())
     }
 
     /// The nodes with a connection, made or in the making, in order.

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use super::{ClientResponse, CorrelationId, MetadataRequestVersion, RequestFailure};
 use crate::common::NodeId;
 use crate::protocol::{ApiKey, ResponseBody};
+use crate::utils::NextDue;
 
 /// Who waits for a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +61,7 @@ pub(crate) struct InFlightRequests {
     /// The oldest request of a node is at the front. Queues stay when they are empty, so that sending allocates nothing.
     nodes: HashMap<NodeId, VecDeque<InFlightRequest>>,
     count: usize,
-    /// No request times out before this. It is too early if the request that it is for has ended.
-    next_timeout: Option<Instant>,
+    next_timeout: NextDue,
 }
 
 impl InFlightRequests {
@@ -70,13 +70,12 @@ impl InFlightRequests {
             max_per_connection,
             nodes: HashMap::new(),
             count: 0,
-            next_timeout: None,
+            next_timeout: NextDue::default(),
         }
     }
 
     pub(crate) fn add(&mut self, request: InFlightRequest) {
-        let expires = request.expires();
-        self.next_timeout = [self.next_timeout, expires].into_iter().flatten().min();
+        self.next_timeout.note(request.expires());
         let queue = self.nodes.entry(request.destination).or_default();
         queue.push_back(request);
         self.count += 1;
@@ -143,7 +142,7 @@ impl InFlightRequests {
     fn removed(&mut self, count: usize) {
         self.count -= count;
         if self.count == 0 {
-            self.next_timeout = None;
+            self.next_timeout.clear();
         }
     }
 
@@ -179,11 +178,10 @@ impl InFlightRequests {
     ///
     /// Looks at the requests only if the time is due: each poll calls this, even with a thousand nodes.
     pub(crate) fn next_timeout(&mut self, now: Instant) -> Option<Instant> {
-        if self.next_timeout.is_some_and(|timeout| timeout <= now) {
+        self.next_timeout.get(now, || {
             let requests = self.nodes.values().flatten();
-            self.next_timeout = requests.filter_map(InFlightRequest::expires).min();
-        }
-        self.next_timeout
+            requests.filter_map(InFlightRequest::expires).min()
+        })
     }
 }
 
