@@ -38,7 +38,6 @@ enum Phase {
     Waiting(Instant),
     /// One entry for each address.
     Resolving(Vec<Entry>),
-    Ended,
 }
 
 /// See the module.
@@ -88,7 +87,7 @@ impl BootstrapResolution {
         }
     }
 
-    /// Takes the next step. Returns the nodes to begin with, or the final error, once.
+    /// Takes the next step. Returns the nodes to begin with, or the final error; the resolution is over then.
     pub(crate) fn poll(
         &mut self,
         resolver: &mut dyn HostResolver,
@@ -96,15 +95,12 @@ impl BootstrapResolution {
     ) -> Option<Result<Vec<Node>, Error>> {
         // A result counts even if the time is over meanwhile.
         if let Some(nodes) = self.nodes(now) {
-            self.phase = Phase::Ended;
             return Some(Ok(nodes));
         }
+        if now >= self.deadline {
+            return Some(Err(self.timed_out()));
+        }
         match &self.phase {
-            Phase::Ended => return None,
-            _ if now >= self.deadline => {
-                self.phase = Phase::Ended;
-                return Some(Err(self.timed_out()));
-            }
             Phase::Resolving(entries) if entries.iter().all(Entry::has_failed) => {
                 self.phase = Phase::Waiting(now + self.config.retry_backoff);
             }
@@ -115,11 +111,10 @@ impl BootstrapResolution {
     }
 
     /// When [`poll`](Self::poll) must be called even if no name is resolved before.
-    pub(crate) fn next_poll(&self) -> Option<Instant> {
+    pub(crate) fn next_poll(&self) -> Instant {
         match self.phase {
-            Phase::Waiting(begin) => Some(begin.min(self.deadline)),
-            Phase::Resolving(_) => Some(self.deadline),
-            Phase::Ended => None,
+            Phase::Waiting(begin) => begin.min(self.deadline),
+            Phase::Resolving(_) => self.deadline,
         }
     }
 
@@ -163,8 +158,8 @@ impl BootstrapResolution {
             None => String::new(),
         };
         let text = format!(
-            "no name of bootstrap.servers was resolved within {millis} ms (bootstrap.resolve.timeout.ms){why}: close this \
-             producer and build another"
+            "no name of bootstrap.servers was resolved within {millis} ms (bootstrap.resolve.timeout.ms); close this producer and \
+             build another{why}"
         );
         Error::new(ErrorKind::BootstrapResolution, text)
     }

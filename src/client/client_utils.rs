@@ -58,8 +58,10 @@ pub(crate) fn parse_and_validate_addresses_with(
     let parsed = parse_addresses(urls, security_protocol)?;
     let mut addresses = Vec::new();
     let mut last_failure = None;
-    for BootstrapAddress { host, port } in parsed {
-        match resolve(&host, lookup, names) {
+    for entry in parsed {
+        let resolved = resolve(&entry, lookup, names);
+        let BootstrapAddress { host, port } = entry;
+        match resolved {
             Ok(hosts) => addresses.extend(hosts.into_iter().map(|host| (host, port))),
             Err(reason) => {
                 log::warn!(
@@ -158,15 +160,16 @@ fn check_scheme(url: &str, scheme: &str, security_protocol: &str) -> Result<(), 
     Err(Error::new(ErrorKind::Config, text))
 }
 
-/// The names under which the nodes behind `host` are connected to.
+/// The names under which the nodes behind the entry's host are connected to.
 fn resolve(
-    host: &str,
+    entry: &BootstrapAddress,
     lookup: ClientDnsLookup,
     names: &dyn HostLookup,
 ) -> Result<Vec<String>, String> {
-    if literal_address(host).is_some() && lookup == ClientDnsLookup::UseAllDnsIps {
-        return Ok(vec![host.to_owned()]);
+    if let Some(name) = entry.without_resolution(lookup) {
+        return Ok(vec![name]);
     }
+    let host = &entry.host;
     let addresses = match literal_address(host) {
         Some(address) => vec![address],
         None => names.addresses(host).map_err(|error| error.to_string())?,

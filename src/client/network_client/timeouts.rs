@@ -30,9 +30,7 @@ impl<S: Selectable> NetworkClient<S> {
             self.connections.states.next_setup_timeout(now),
             self.updater.rebootstrap_due(),
             self.resolver.next_poll(),
-            self.bootstrap
-                .as_ref()
-                .and_then(BootstrapResolution::next_poll),
+            self.bootstrap.as_ref().map(BootstrapResolution::next_poll),
         ];
         deadlines.into_iter().flatten().min()
     }

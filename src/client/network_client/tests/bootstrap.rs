@@ -60,7 +60,7 @@ fn the_servers_are_resolved_in_the_background() {
 }
 
 #[test]
-fn numbers_need_no_name_service() {
+fn numeric_addresses_need_no_name_service() {
     let mut f = fixture(&["10.0.0.7:9092"], |_| {});
     assert!(f.poll().is_empty());
     assert!(f.poll().is_empty());
