@@ -94,11 +94,9 @@ impl<C: KafkaClient> Sender<C> {
         let topic_partition = batch.topic_partition();
         let attempt = batch.attempts().saturating_add(1);
         let error = outcome.error();
-        let is_news = outcome.local.is_none()
-            && outcome.code != ErrorCode::CONCURRENT_TRANSACTIONS
-            && self.may_log(topic_partition, Trouble::Retried, now);
+        let is_news = outcome.local.is_none() && outcome.code != ErrorCode::CONCURRENT_TRANSACTIONS;
         let level = match is_news {
-            true => log::Level::Warn,
+            true => self.level_of(topic_partition, Trouble::Retried, now),
             false => log::Level::Debug,
         };
         log::log!(
@@ -110,10 +108,7 @@ impl<C: KafkaClient> Sender<C> {
     /// Logs that records were not delivered, and why.
     pub(super) fn log_failure(&self, batch: &ProducerBatch, error: &Error, now: Instant) {
         let topic_partition = batch.topic_partition();
-        let level = match self.may_log(topic_partition, Trouble::Failed, now) {
-            true => log::Level::Warn,
-            false => log::Level::Debug,
-        };
+        let level = self.level_of(topic_partition, Trouble::Failed, now);
         let records = Count(batch.record_count(), "record");
         match std::error::Error::source(error) {
             Some(cause) => {
@@ -134,10 +129,7 @@ impl<C: KafkaClient> Sender<C> {
         text: &str,
         now: Instant,
     ) {
-        let level = match self.may_log(topic_partition, trouble, now) {
-            true => log::Level::Warn,
-            false => log::Level::Debug,
-        };
+        let level = self.level_of(topic_partition, trouble, now);
         log::log!(level, "{topic_partition}: {text}");
     }
 
@@ -146,9 +138,18 @@ impl<C: KafkaClient> Sender<C> {
         self.warnings.borrow_mut().warn(text, now);
     }
 
-    fn may_log(&self, topic_partition: &TopicPartition, trouble: Trouble, now: Instant) -> bool {
+    /// Returns the level of a line about a partition's trouble: a warning once a minute, else for debugging.
+    fn level_of(
+        &self,
+        topic_partition: &TopicPartition,
+        trouble: Trouble,
+        now: Instant,
+    ) -> log::Level {
         let key = (topic_partition.clone(), trouble);
-        self.log_limiter.borrow_mut().admit(&key, now).is_some()
+        match self.log_limiter.borrow_mut().admit(&key, now) {
+            Some(_) => log::Level::Warn,
+            None => log::Level::Debug,
+        }
     }
 }
 
