@@ -5,11 +5,10 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use kafka_producer::ErrorCode;
 use kafka_producer::testing::FakeBroker;
 
 use crate::harness::{
-    Answer, Identity, KafkaCluster, NOBODY, RawOffset, RawProducer, upgrade_feature, wait_until,
+    Answer, Identity, KafkaCluster, NOBODY, RawOffset, RawProducer, settled, upgrade_feature,
 };
 use crate::kafka_or_skip;
 
@@ -33,7 +32,6 @@ const HALF: Identity = Identity {
     producer_id: -1,
     epoch: 0,
 };
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// `add 3` is AddPartitionsToTxn v3. What comes before a colon is in whose name it is asked, or which
 /// batch it is.
@@ -284,21 +282,4 @@ impl<'a> Asking<'a> {
         };
         write!(text, ", {id} id, epoch {}", next.epoch).unwrap();
     }
-}
-
-/// Asks until nothing is under way that the answer waits for.
-fn settled(ask: impl Fn() -> Answer) -> (ErrorCode, Option<Identity>) {
-    wait_until("settled answer", ANSWER_LIMIT, || {
-        let (code, next) = ask();
-        let code = ErrorCode::from_i16(code);
-        let is_passing = [
-            ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
-            ErrorCode::COORDINATOR_NOT_AVAILABLE,
-            ErrorCode::NOT_COORDINATOR,
-            ErrorCode::CONCURRENT_TRANSACTIONS,
-            ErrorCode::NOT_ENOUGH_REPLICAS,
-        ]
-        .contains(&code);
-        (!is_passing).then_some((code, next))
-    })
 }

@@ -49,7 +49,9 @@ pub(crate) use legacy::LegacyKafka;
 pub(crate) use raw_batch::RawBatch;
 pub(crate) use raw_log::{LoggedContent, fetch_log};
 pub(crate) use raw_metadata::topic_in_metadata;
-pub(crate) use raw_producer::{Answer, Identity, NOBODY, Produced, RawOffset, RawProducer};
+pub(crate) use raw_producer::{
+    Answer, Identity, NOBODY, Produced, RawOffset, RawProducer, settled,
+};
 pub(crate) use tools::{downgrade_feature, group_offsets, upgrade_feature};
 
 /// Held by a test for as long as it runs: real-Kafka tests take turns, because two of them at once

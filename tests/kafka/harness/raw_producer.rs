@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use kafka_producer::ErrorCode;
+
 use super::raw_batch::RawBatch;
 use super::wait_until;
 use super::wire::{Api, Body, Cursor, exchange};
@@ -34,6 +36,23 @@ pub(crate) const NOBODY: Identity = Identity {
 
 /// The error code, and the identity that some answers have.
 pub(crate) type Answer = (i16, Option<Identity>);
+
+/// Asks until nothing is under way that the response waits for.
+pub(crate) fn settled(mut ask: impl FnMut() -> Answer) -> (ErrorCode, Option<Identity>) {
+    wait_until("settled response", ANSWER_LIMIT, || {
+        let (code, identity) = ask();
+        let code = ErrorCode::from_i16(code);
+        let is_passing = [
+            ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+            ErrorCode::COORDINATOR_NOT_AVAILABLE,
+            ErrorCode::NOT_COORDINATOR,
+            ErrorCode::CONCURRENT_TRANSACTIONS,
+            ErrorCode::NOT_ENOUGH_REPLICAS,
+        ]
+        .contains(&code);
+        (!is_passing).then_some((code, identity))
+    })
+}
 
 /// What a broker says of one batch of a Produce request.
 #[derive(Clone, PartialEq, Eq, Debug)]

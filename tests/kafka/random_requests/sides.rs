@@ -11,11 +11,10 @@ use super::steps::{Call, PARTITIONS, PRODUCERS, Step};
 use super::{TOPIC, Written};
 use crate::harness::{
     Answer, Identity, KafkaCluster, LoggedContent, NOBODY, Produced, RawBatch, RawOffset,
-    RawProducer, fetch_log, wait_until,
+    RawProducer, fetch_log, settled,
 };
 
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(600);
-const RESPONSE_LIMIT: Duration = Duration::from_secs(60);
 const START_MS: i64 = 1_700_000_000_000;
 const MINUTE_MS: i64 = 60_000;
 
@@ -379,21 +378,4 @@ fn raw_batch(identity: Identity, written: Written, is_transactional: bool) -> Ra
         has_keys: written.count == 1,
         value_size: written.step + 1,
     }
-}
-
-/// Asks until nothing is under way that the response waits for.
-fn settled(mut ask: impl FnMut() -> Answer) -> (ErrorCode, Option<Identity>) {
-    wait_until("settled response", RESPONSE_LIMIT, || {
-        let (code, identity) = ask();
-        let code = ErrorCode::from_i16(code);
-        let is_passing = [
-            ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
-            ErrorCode::COORDINATOR_NOT_AVAILABLE,
-            ErrorCode::NOT_COORDINATOR,
-            ErrorCode::CONCURRENT_TRANSACTIONS,
-            ErrorCode::NOT_ENOUGH_REPLICAS,
-        ]
-        .contains(&code);
-        (!is_passing).then_some((code, identity))
-    })
 }
