@@ -290,8 +290,9 @@ impl Error {
 
     /// Whether the producer can do no more work: close it, and open another one if need be.
     ///
-    /// So it is when the producer is closed, when it belongs to another process, when another one took over, and when a broker's answer leaves an idempotent
-    /// producer no way to go on, such as missing rights in the answer to a Produce request.
+    /// This is true if the producer is closed, if it belongs to another process, if another producer took over, and if a
+    /// broker's response leaves an idempotent producer no way to go on, such as missing rights in the response to a Produce
+    /// request.
     pub fn is_fatal(&self) -> bool {
         self.0.ends_producer
             || matches!(

@@ -128,9 +128,9 @@ macro_rules! with_producer_keys {
             "metadata.recovery.rebootstrap.trigger.ms" METADATA_RECOVERY_REBOOTSTRAP_TRIGGER_MS: Long, "300000",
                 [at_least 0], Low, metadata_recovery_rebootstrap_trigger(Duration);
 
-            /// Whether each new connection tells the broker which cluster and node it is meant for, so that a broker that is
-            /// not the one refuses it (KIP-1242; brokers from Kafka 4.4). The client then starts again from
-            /// `bootstrap.servers`. Has no effect with `metadata.recovery.strategy=none`.
+            /// Whether each new connection names the cluster and the node that it is meant for, so that any other broker
+            /// refuses it (KIP-1242; brokers from Kafka 4.4). The client then starts again from `bootstrap.servers`. Has no
+            /// effect with `metadata.recovery.strategy=none`.
             "metadata.cluster.check.enable" METADATA_CLUSTER_CHECK_ENABLE: Boolean, "true", [any], Low,
                 metadata_cluster_check_enable(bool);
 

@@ -237,7 +237,7 @@ pub(super) fn illegal_state(operation: &str, state: State) -> Error {
     let advice = match state {
         State::Uninitialized => ": call init_transactions first",
         State::Ready if operation != "init_transactions" => ": call begin_transaction first",
-        _ if operation == "init_transactions" => ": it was called before, and is called once",
+        _ if operation == "init_transactions" => ": it was called before, and one call is enough",
         _ => "",
     };
     let text = format!("{operation} cannot be called now, because the producer is {state}{advice}");
