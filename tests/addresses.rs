@@ -10,6 +10,7 @@
 #[allow(dead_code, reason = "another test uses the rest")]
 mod proxy;
 
+#[cfg(target_os = "linux")]
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6, TcpListener};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use kafka_producer::common::NodeId;
 use kafka_producer::testing::{Action, Api, FakeBroker};
 use kafka_producer::{ErrorCode, ErrorKind, KafkaProducer, KafkaProducerBuilder, ProducerRecord};
 
+#[cfg(target_os = "linux")]
 use proxy::Proxy;
 
 const SOON: Duration = Duration::from_secs(20);

@@ -22,6 +22,8 @@
 //! | Kafka 2.8 | `legacy.rs` |
 //! | the examples | `examples.rs` |
 
+// The harness ends process groups by signals.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
