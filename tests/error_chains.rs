@@ -6,10 +6,14 @@
     reason = "a test broker or producer that fails is to fail the test"
 )]
 
+#[path = "support/chain.rs"]
+mod chain;
+
 use std::error::Error as StdError;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use chain::chain;
 use kafka_producer::common::{Headers, NodeId};
 use kafka_producer::producer::{Serialized, Serializer};
 use kafka_producer::testing::{Action, Api, Failure, FakeBroker};
@@ -43,13 +47,8 @@ fn record() -> ProducerRecord<'static> {
 
 /// The texts of an error and of its causes, none of which repeats what comes after it.
 #[track_caller]
-fn chain(error: &Error) -> Vec<String> {
-    let mut texts = Vec::new();
-    let mut next: Option<&dyn StdError> = Some(error);
-    while let Some(error) = next {
-        texts.push(error.to_string());
-        next = error.source();
-    }
+fn texts_of(error: &Error) -> Vec<String> {
+    let texts = chain(error);
     for (index, text) in texts.iter().enumerate() {
         for cause in &texts[index + 1..] {
             assert!(!text.contains(cause.as_str()), "{texts:#?}");
@@ -69,7 +68,7 @@ fn an_expired_record_has_the_last_response_as_its_cause() {
     assert_eq!(error.code(), Some(ErrorCode::NOT_ENOUGH_REPLICAS));
     assert_eq!(error.delivery(), Delivery::NotWritten);
     assert!(error.is_retriable());
-    let texts = chain(&error);
+    let texts = texts_of(&error);
     assert!(
         texts[0].starts_with("expired 1 record for orders-0"),
         "{texts:?}"
@@ -91,7 +90,7 @@ fn an_expired_record_has_the_last_connection_failure_as_its_cause() {
     broker.stop_node(NodeId(1)).unwrap();
     let error = producer.send(record()).unwrap().get().unwrap_err();
     assert_eq!(error.code(), None);
-    let texts = chain(&error);
+    let texts = texts_of(&error);
     assert!(
         texts[1].contains(
             &broker
@@ -113,7 +112,7 @@ fn an_expired_record_without_a_leader_says_so() {
     producer.send(record()).unwrap().get().unwrap();
     broker.remove_leader(TOPIC, 0).unwrap();
     let error = producer.send(record()).unwrap().get().unwrap_err();
-    let texts = chain(&error);
+    let texts = texts_of(&error);
     assert!(texts.len() > 1, "{texts:?}");
     assert_eq!(error.kind(), ErrorKind::Timeout);
 }
@@ -132,7 +131,7 @@ fn a_record_after_a_fatal_error_does_not_claim_to_be_answered() {
     assert!(later.is_fatal());
     assert_eq!(later.kind(), ErrorKind::Authorization);
     assert_eq!(later.code(), None);
-    let texts = chain(&later);
+    let texts = texts_of(&later);
     assert!(!texts[0].contains("answered"), "{texts:?}");
     assert!(
         texts[1].contains("CLUSTER_AUTHORIZATION_FAILED"),
@@ -159,7 +158,7 @@ fn broker_errors_name_the_limit_or_the_right() {
     ] {
         broker.on(Api::Produce).then(Action::fail(code));
         let error = producer.send(record()).unwrap().get().unwrap_err();
-        let texts = chain(&error);
+        let texts = texts_of(&error);
         assert!(texts[0].contains(part), "{texts:?}");
     }
 }
@@ -173,12 +172,12 @@ fn a_transaction_that_failed_says_why_once() {
     let refusal = Action::fail(ErrorCode::INVALID_TIMESTAMP);
     broker.on(Api::Produce).then(refusal);
     let refused = producer.send(record()).unwrap().get().unwrap_err();
-    chain(&refused);
+    texts_of(&refused);
     for error in [
         producer.send(record()).unwrap_err(),
         producer.commit_transaction().unwrap_err(),
     ] {
-        let texts = chain(&error);
+        let texts = texts_of(&error);
         assert!(
             texts.last().unwrap().contains("INVALID_TIMESTAMP"),
             "{texts:?}"
@@ -220,11 +219,11 @@ fn errors_before_the_send_repeat_nothing() {
     let broker = start(1);
     let failing = producer(&broker).value_serializer(Failing).build().unwrap();
     let unserialized = failing.send(ProducerRecord::<[u8], str>::new(TOPIC, "x"));
-    assert_eq!(chain(&unserialized.unwrap_err()).len(), 2);
+    assert_eq!(texts_of(&unserialized.unwrap_err()).len(), 2);
 
     let late = producer(&broker).build().unwrap();
     let negative = late.send(record().timestamp(-1)).unwrap_err();
-    chain(&negative);
+    texts_of(&negative);
 
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap().to_string();
@@ -235,8 +234,8 @@ fn errors_before_the_send_repeat_nothing() {
         .build()
         .unwrap();
     let unknown = lonely.send(record()).unwrap().get().unwrap_err();
-    assert!(chain(&unknown).len() > 1);
+    assert!(texts_of(&unknown).len() > 1);
 
     let missing = ProducerConfig::from_properties_file("/no/such/file").unwrap_err();
-    assert_eq!(chain(&missing).len(), 2);
+    assert_eq!(texts_of(&missing).len(), 2);
 }

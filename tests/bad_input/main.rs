@@ -10,15 +10,17 @@
 )]
 
 mod brokers;
+#[path = "../support/chain.rs"]
+mod chain;
 mod closed;
 mod config;
 mod peer;
 mod records;
 mod topics;
 
-use std::error::Error as StdError;
 use std::time::Duration;
 
+use chain::chain;
 use kafka_producer::testing::FakeBroker;
 use kafka_producer::{Error, KafkaProducer, KafkaProducerBuilder, ProducerRecord, RecordMetadata};
 
@@ -46,17 +48,6 @@ fn producer_for(broker: &FakeBroker) -> KafkaProducer {
 /// Sends one record and waits for what becomes of it, wherever `send` tells it.
 fn deliver(producer: &KafkaProducer, record: ProducerRecord<'_>) -> Result<RecordMetadata, Error> {
     producer.send(record)?.get_timeout(PATIENCE)
-}
-
-/// The text of an error and of what caused it, as a program prints it for its user.
-fn chain(error: &Error) -> Vec<String> {
-    let mut texts = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        texts.push(error.to_string());
-        cause = error.source();
-    }
-    texts
 }
 
 /// The one cause of an error.

@@ -35,6 +35,8 @@
 )]
 
 mod broker_checks;
+#[path = "../support/chain.rs"]
+mod chain;
 mod examples;
 mod faults;
 mod harness;

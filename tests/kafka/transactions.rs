@@ -17,6 +17,7 @@ use kafka_producer::{
     OffsetAndMetadata, ProducerRecord, Result,
 };
 
+use crate::chain::chain;
 use crate::harness::{Admin, ConsoleConsumer, LegacyKafka, dump_log};
 use crate::kafka_or_skip;
 
@@ -159,22 +160,11 @@ fn epochs(segments: &[PathBuf]) -> BTreeSet<i16> {
     batches.map(|batch| batch.producer_epoch).collect()
 }
 
-/// The text of the error and of its causes.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 #[track_caller]
 fn assert_fenced(error: &Error) {
     assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
     assert!(error.is_fatal(), "{error}");
-    let text = chain(error);
+    let text = chain(error).join(": ");
     let is_clear = text.contains("fenced off") && text.contains("with transactional id");
     assert!(is_clear, "{text}");
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use kafka_producer::{ErrorCode, KafkaProducer};
 
 use super::{
-    PARTITIONS, assert_fenced, chain, commit, read_committed, ready, send, send_all, transactional,
-    values,
+    PARTITIONS, assert_fenced, commit, read_committed, ready, send, send_all, transactional, values,
 };
+use crate::chain::chain;
 use crate::harness::{KafkaCluster, RawProducer, dump_log, upgrade_feature, wait_until};
 use crate::kafka_or_skip;
 
@@ -135,7 +135,7 @@ fn after_its_transactional_id_expires(cluster: &KafkaCluster, topic: &str) {
     producer.begin_transaction().unwrap();
     let error = send(&producer, (topic, 0), "refused").unwrap_err();
     assert!(error.is_fatal(), "{error:?}");
-    let text = chain(&error);
+    let text = chain(&error).join(": ");
     assert!(text.contains("INVALID_PRODUCER_ID_MAPPING"), "{text}");
     assert!(producer.abort_transaction().unwrap_err().is_fatal());
     drop(producer);
