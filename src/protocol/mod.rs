@@ -22,7 +22,7 @@ mod readable;
 mod request_header;
 mod response_header;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writable;
 
 pub use error_code::ErrorCode;

@@ -229,7 +229,7 @@ fn header(key: ApiKey, api_version: i16) -> RequestHeader {
     }
 }
 
-fn default_request(key: ApiKey) -> RequestBody {
+pub(crate) fn default_request(key: ApiKey) -> RequestBody {
     match key {
         ApiKey::Produce => ProduceRequest::default().into(),
         ApiKey::Metadata => MetadataRequest::default().into(),

@@ -2,24 +2,15 @@
 
 use super::*;
 use crate::protocol::messages::*;
+use crate::protocol::tests::default_request;
 
 const MAX_THROTTLE: Duration = Duration::from_secs(60);
 
+/// The default of a produce request is `acks=0`, which nobody answers.
 fn request_of(key: ApiKey) -> RequestBody {
     match key {
         ApiKey::Produce => produce_request(Uuid::ZERO).into(),
-        ApiKey::Metadata => MetadataRequest::default().into(),
-        ApiKey::FindCoordinator => FindCoordinatorRequest {
-            coordinator_keys: vec![Arc::from("k")],
-            ..FindCoordinatorRequest::default()
-        }
-        .into(),
-        ApiKey::ApiVersions => ApiVersionsRequest::default().into(),
-        ApiKey::InitProducerId => InitProducerIdRequest::default().into(),
-        ApiKey::AddPartitionsToTxn => AddPartitionsToTxnRequest::default().into(),
-        ApiKey::AddOffsetsToTxn => AddOffsetsToTxnRequest::default().into(),
-        ApiKey::EndTxn => EndTxnRequest::default().into(),
-        ApiKey::TxnOffsetCommit => TxnOffsetCommitRequest::default().into(),
+        key => default_request(key),
     }
 }
 
