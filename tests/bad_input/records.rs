@@ -268,7 +268,9 @@ fn a_broker_that_never_acknowledges() {
     let hold = broker.new_hold();
     let producer = impatient(&broker.bootstrap_servers())
         .linger(Duration::ZERO)
-        .request_timeout(Duration::from_millis(400))
+        // More than half of the delivery timeout: one request times out before the record does, and no second one,
+        // nor the setup of the connection after it.
+        .request_timeout(Duration::from_millis(600))
         .delivery_timeout(Duration::from_secs(1))
         .build()
         .unwrap();
