@@ -531,8 +531,9 @@ impl ProducerBatch {
         self.attempts > 0
     }
 
-    pub(crate) fn is_split(&self) -> bool {
-        self.is_split
+    /// Returns whether the batch was in flight, or is a part of one that was.
+    pub(crate) fn is_back(&self) -> bool {
+        self.in_retry() || self.is_split
     }
 
     /// The batch's place among its producer's batches; `None` before the first drain, and without idempotence.

@@ -16,6 +16,7 @@ mod append;
 mod drain;
 mod expiry;
 mod pacing;
+mod parked;
 mod partition_queue;
 mod ready;
 mod retry;

@@ -107,7 +107,7 @@ impl RecordAccumulator {
         while let Some(batch) = state.batches.get(index) {
             if self.expiry_of(batch) <= now {
                 taken.extend(state.batches.remove(index));
-            } else if is_back(batch) {
+            } else if batch.is_back() {
                 index += 1;
             } else {
                 break;
@@ -124,7 +124,7 @@ impl RecordAccumulator {
         let came_back = state
             .batches
             .iter()
-            .take_while(|batch| is_back(batch))
+            .take_while(|batch| batch.is_back())
             .count();
         let candidates = state.batches.iter().take(came_back + 1);
         candidates.map(|batch| self.expiry_of(batch)).min()
@@ -141,11 +141,6 @@ impl RecordAccumulator {
         let mut entries = self.signal.expiry_register().entries.lock();
         io.expiries.heap.extend(entries.drain(..).map(Reverse));
     }
-}
-
-/// Returns whether the batch was in flight, or is a part of one that was.
-fn is_back(batch: &ProducerBatch) -> bool {
-    batch.in_retry() || batch.is_split()
 }
 
 impl Expiries {

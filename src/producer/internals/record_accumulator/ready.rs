@@ -17,6 +17,7 @@ use hashbrown::HashMap;
 
 use super::expiry::Expiries;
 use super::pacing::Pace;
+use super::parked::{HeadFacts, Parked, next_place};
 use super::{PartitionQueue, RecordAccumulator};
 use crate::common::{Cluster, Node, NodeId};
 use crate::producer::internals::built_in_partitioner::PartitionLoad;
@@ -83,12 +84,7 @@ const LOAD_INTERVAL: Duration = Duration::from_millis(5);
 impl RecordAccumulator {
     /// Looks at the partitions where something changed, and says which nodes have something to send.
     ///
-    /// A head can be sent when its batch is full or another one waits behind it, when it lingered for long enough, when a
-    /// caller waits for it and no batch of the partition is in flight, and whenever memory is short, a flush is under way,
-    /// or the accumulator is closed; but not before its backoff ends.
-    ///
-    /// What a caller waits for stays behind what is in flight, for at most `linger.ms`, because the answer frees the callers
-    /// whose next records belong into the same batch: many blocking callers form two groups that take turns.
+    /// [`next_place`] says when a head can be sent.
     pub(crate) fn ready(&self, cluster: &Arc<Cluster>, now: Instant) -> ReadyCheckResult {
         let mut io = self.io.lock();
         let io = &mut *io;
@@ -153,35 +149,37 @@ impl RecordAccumulator {
             return;
         }
         io.update_route(&mut state.route, partition.topic_partition());
-        let Some(leader) = state.route.leader else {
-            if !std::mem::replace(&mut state.in_unknown, true) {
-                drop(guard);
-                io.unknown.push(partition);
-            }
-            return;
+        let leader = state.route.leader;
+        if let Some(leader) = leader {
+            head.maybe_update_leader_epoch(leader.epoch);
+        }
+        let facts = HeadFacts {
+            leader: leader.map(|leader| leader.id),
+            lingered: later(head.created(), self.config.linger),
+            backing_off_until: head.backing_off_until(now),
+            is_full: len > 1 || head.is_full(),
+            is_back: head.is_back(),
+            is_expedited: head.result().is_expedited(),
+            has_batch_in_flight: partition.has_batch_in_flight(),
         };
-        head.maybe_update_leader_epoch(leader.epoch);
-        let lingered = later(head.created(), self.config.linger);
-        let is_full = len > 1 || head.is_full();
-        let in_flight = partition.has_batch_in_flight();
-        let is_hurried = urgent
-            || lingered <= now
-            || head.in_retry()
-            || head.is_split()
-            || (head.result().is_expedited() && !in_flight);
-        let backing_off = head.backing_off_until(now);
-        let due = backing_off.or_else(|| Some(lingered).filter(|_| !is_full && !is_hurried));
-        match due {
-            None => {
-                let gathers = self.is_paced() && !is_hurried && !in_flight;
+        match next_place(&facts, urgent, now) {
+            Parked::NoLeader => {
+                if !std::mem::replace(&mut state.in_unknown, true) {
+                    drop(guard);
+                    io.unknown.push(partition);
+                }
+            }
+            Parked::Ready(node) => {
+                let is_alone = !facts.has_batch_in_flight && !facts.is_hurried(urgent, now);
+                let gathers = self.is_paced() && is_alone;
                 let bytes = head.estimated_size_in_bytes();
-                state.queued_on = Some(leader.id);
+                state.queued_on = Some(node);
                 drop(guard);
-                let queue = io.nodes.entry(leader.id).or_default();
+                let queue = io.nodes.entry(node).or_default();
                 queue.pace.ready(gathers, bytes);
                 queue.partitions.push_back(partition);
             }
-            Some(due) => {
+            Parked::Until(due) => {
                 if state.timer.is_none_or(|timer| due < timer) {
                     state.timer = Some(due);
                     drop(guard);
