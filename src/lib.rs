@@ -79,7 +79,7 @@ pub use producer::{
     Acks, ClientDnsLookup, CompressionType, ConfigKey, ConsumerGroupMetadata, KafkaProducer,
     KafkaProducerBuilder, MetadataRecoveryStrategy, MockProducer, OffsetAndMetadata, Partitioner,
     PartitionerClass, Producer, ProducerConfig, ProducerInterceptor, ProducerRecord, RecordFuture,
-    RecordMetadata, Serialized, Serializer, Transaction, TrySendError,
+    RecordMetadata, SecurityProtocol, Serialized, Serializer, Transaction, TrySendError,
 };
 pub use protocol::ErrorCode;
 

@@ -58,7 +58,13 @@ impl Loopback {
 }
 
 impl Selectable for Loopback {
-    fn connect(&mut self, id: NodeId, _address: SocketAddr, _now: Instant) -> io::Result<()> {
+    fn connect(
+        &mut self,
+        id: NodeId,
+        _host: &str,
+        _address: SocketAddr,
+        _now: Instant,
+    ) -> io::Result<()> {
         self.connected.push(id);
         self.newly_connected.push(id);
         Ok(())

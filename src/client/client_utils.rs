@@ -7,11 +7,10 @@ use super::host_resolver::{HostLookup, SystemHostLookup};
 use super::metadata::printable;
 use crate::common::{Node, NodeId};
 use crate::error::{Error, ErrorKind};
+use crate::network::SecurityProtocol;
 use crate::utils::{choice, log};
 
 const CONFIG: &str = "bootstrap.servers";
-/// What a scheme may name. Java: `SecurityProtocol`.
-const SECURITY_PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
 
 choice! {
     /// What is done with a host name that has more than one address (`client.dns.lookup`).
@@ -35,14 +34,14 @@ choice! {
 /// On the name service.
 pub(crate) fn parse_and_validate_addresses(
     urls: &[String],
-    security_protocol: &str,
+    security_protocol: SecurityProtocol,
     lookup: ClientDnsLookup,
 ) -> Result<Vec<Node>, Error> {
     parse_and_validate_addresses_with(urls, security_protocol, lookup, &SystemHostLookup)
 }
 
 /// Returns what is wrong with each entry that is not a host and a port, or whose scheme is another protocol. Looks up no name.
-pub(crate) fn address_refusals(urls: &[String], security_protocol: &str) -> Vec<Error> {
+pub(crate) fn address_refusals(urls: &[String], security_protocol: SecurityProtocol) -> Vec<Error> {
     let parsed = urls.iter().map(|url| parse(url, security_protocol));
     parsed.filter_map(Result::err).collect()
 }
@@ -50,7 +49,7 @@ pub(crate) fn address_refusals(urls: &[String], security_protocol: &str) -> Vec<
 /// As [`parse_and_validate_addresses`], with another name service.
 pub(crate) fn parse_and_validate_addresses_with(
     urls: &[String],
-    security_protocol: &str,
+    security_protocol: SecurityProtocol,
     lookup: ClientDnsLookup,
     names: &dyn HostLookup,
 ) -> Result<Vec<Node>, Error> {
@@ -103,7 +102,7 @@ impl BootstrapAddress {
 /// `Config`: an entry has no host or no port, or its scheme is not `security_protocol`.
 pub(crate) fn parse_addresses(
     urls: &[String],
-    security_protocol: &str,
+    security_protocol: SecurityProtocol,
 ) -> Result<Vec<BootstrapAddress>, Error> {
     let parsed = urls.iter().map(|url| parse(url, security_protocol));
     parsed.collect()
@@ -118,7 +117,7 @@ pub(crate) fn bootstrap_nodes(addresses: impl IntoIterator<Item = (String, u16)>
     nodes.collect()
 }
 
-fn parse(url: &str, security_protocol: &str) -> Result<BootstrapAddress, Error> {
+fn parse(url: &str, security_protocol: SecurityProtocol) -> Result<BootstrapAddress, Error> {
     let address = parse_url(url).map_err(|reason| invalid(url, reason))?;
     if let Some(scheme) = address.scheme {
         check_scheme(url, scheme, security_protocol)?;
@@ -139,22 +138,21 @@ fn invalid(url: &str, reason: &str) -> Error {
 
 /// Refuses a scheme that asks for another protocol than the connections speak. A program that asks for TLS must never run
 /// in the clear.
-fn check_scheme(url: &str, scheme: &str, security_protocol: &str) -> Result<(), Error> {
-    if scheme.eq_ignore_ascii_case(security_protocol) {
+fn check_scheme(url: &str, scheme: &str, security_protocol: SecurityProtocol) -> Result<(), Error> {
+    if scheme.eq_ignore_ascii_case(security_protocol.as_str()) {
         return Ok(());
     }
     let url = printable(url);
-    let is_protocol = SECURITY_PROTOCOLS
-        .iter()
-        .any(|protocol| scheme.eq_ignore_ascii_case(protocol));
-    let text = match is_protocol {
-        true => format!(
-            "{CONFIG}: '{url}' asks for {scheme}, but security.protocol is {security_protocol}, \
-             and security protocols other than PLAINTEXT are not supported yet"
+    let names = SecurityProtocol::ALL.map(SecurityProtocol::as_str);
+    let asked_for = names.iter().find(|name| scheme.eq_ignore_ascii_case(name));
+    let text = match asked_for {
+        Some(name) => format!(
+            "{CONFIG}: '{url}' asks for {scheme}, but security.protocol is {security_protocol}: \
+             set security.protocol={name}, or write host:port"
         ),
-        false => format!(
+        None => format!(
             "{CONFIG}: '{url}' has the scheme '{scheme}', which is not a security protocol ({}): write host:port",
-            SECURITY_PROTOCOLS.join(", ")
+            names.join(", ")
         ),
     };
     Err(Error::new(ErrorKind::Config, text))

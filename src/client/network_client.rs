@@ -249,7 +249,7 @@ impl<S: Selectable> NetworkClient<S> {
             return self.handle_failed_connect(node, "it has no address", now);
         };
         log::debug!("connecting to node {node} at {address}");
-        if let Err(error) = selector.connect(node.id(), address, now) {
+        if let Err(error) = selector.connect(node.id(), node.host(), address, now) {
             self.handle_failed_connect(node, &error.to_string(), now);
         }
     }

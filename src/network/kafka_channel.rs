@@ -95,14 +95,17 @@ impl<T: TransportLayer> KafkaChannel<T> {
         Ok(())
     }
 
-    /// Writes what the socket takes of the send in progress, up to the channel's share.
+    /// Writes what the socket takes of the send in progress and of the bytes that the transport holds, up to the channel's
+    /// share.
     pub(super) fn write(&mut self) {
         let mut budget = BYTES_PER_TURN;
         while budget > 0 && self.writable && self.is_ready() {
-            let Some(send) = self.send.as_mut().filter(|send| !send.is_completed()) else {
-                return;
+            let written = match self.send.as_mut().filter(|send| !send.is_completed()) {
+                Some(send) => send.write_to(&mut self.transport),
+                None if self.transport.has_pending_writes() => self.transport.flush().map(|()| 0),
+                None => return,
             };
-            match send.write_to(&mut self.transport) {
+            match written {
                 Ok(written) => budget = budget.saturating_sub(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -152,7 +155,12 @@ impl<T: TransportLayer> KafkaChannel<T> {
     }
 
     fn end_of_stream(&mut self, why: Disconnect) {
-        self.failure.get_or_insert(why);
+        if matches!(why, Disconnect::AuthenticationFailed { .. }) {
+            // As above: the peer said why before it hung up.
+            self.failure = Some(why);
+        } else {
+            self.failure.get_or_insert(why);
+        }
         self.readable = false;
     }
 
@@ -163,9 +171,13 @@ impl<T: TransportLayer> KafkaChannel<T> {
         self.readable = true;
     }
 
-    /// Whether the send in progress was written in full. True once for each send, which makes room for the next.
+    /// Whether the send in progress was written in full, down to the socket. True once for each send, which makes room for
+    /// the next.
     pub(super) fn take_completed_send(&mut self) -> bool {
-        self.send.take_if(|send| send.is_completed()).is_some()
+        let is_flushed = !self.transport.has_pending_writes();
+        self.send
+            .take_if(|send| is_flushed && send.is_completed())
+            .is_some()
     }
 
     /// Why the connection has ended, once there is nothing left to read.
@@ -175,11 +187,11 @@ impl<T: TransportLayer> KafkaChannel<T> {
 
     /// Whether there is something to do or to report without another event.
     pub(super) fn has_work(&self) -> bool {
-        let can_send = match &self.send {
-            Some(send) => send.is_completed() || (self.writable && self.is_ready()),
-            None => false,
-        };
-        can_send || self.can_read() || self.failure.is_some()
+        let is_flushed = !self.transport.has_pending_writes();
+        let is_completed = is_flushed && self.send.as_ref().is_some_and(NetworkSend::is_completed);
+        let has_bytes = !is_flushed || self.send.is_some();
+        let can_write = has_bytes && self.writable && self.is_ready();
+        is_completed || can_write || self.can_read() || self.failure.is_some()
     }
 }
 

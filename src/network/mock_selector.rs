@@ -209,7 +209,13 @@ impl State {
 }
 
 impl Selectable for MockSelector {
-    fn connect(&mut self, id: NodeId, address: SocketAddr, _now: Instant) -> io::Result<()> {
+    fn connect(
+        &mut self,
+        id: NodeId,
+        _host: &str,
+        address: SocketAddr,
+        _now: Instant,
+    ) -> io::Result<()> {
         let mut state = self.state.lock();
         state.connects.push((id, address));
         if let Some(kind) = state.refusals.get(&id) {

@@ -2,22 +2,26 @@
 //!
 //! Nothing above this layer names a socket, and nothing in it knows what a frame holds.
 
+mod channel_builder;
 mod kafka_channel;
 #[cfg(test)]
 mod mock_selector;
 mod network_receive;
 mod network_send;
 mod plaintext_transport_layer;
+mod security_protocol;
 mod selectable;
 mod selector;
 mod transport_layer;
 mod waker;
 
+pub(crate) use channel_builder::ChannelBuilder;
 #[cfg(test)]
 pub(crate) use mock_selector::MockSelector;
 pub(crate) use network_receive::NetworkReceive;
 pub(crate) use network_send::NetworkSend;
 pub(crate) use plaintext_transport_layer::SocketOptions;
+pub use security_protocol::SecurityProtocol;
 pub(crate) use selectable::{Disconnect, Selectable};
 pub(crate) use selector::{Selector, SelectorConfig};
 pub(crate) use waker::Waker;

@@ -82,7 +82,11 @@ impl TransportLayer for PlaintextTransportLayer {
         }
     }
 
-    fn deregister(&mut self, registry: &Registry) {
+    fn has_pending_writes(&self) -> bool {
+        false
+    }
+
+    fn close(&mut self, registry: &Registry) {
         if let Err(error) = registry.deregister(&mut self.stream) {
             log::debug!("a socket that is being closed could not be deregistered: {error}");
         }

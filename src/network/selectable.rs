@@ -13,13 +13,20 @@ use crate::common::NodeId;
 
 /// Connections to many nodes, one per node, each with at most one send in progress.
 pub(crate) trait Selectable {
-    /// Starts to connect. The outcome comes with a later poll, in `connected` or `disconnected`.
+    /// Starts to connect to an address of `host`, the name that the peer has to prove where it has to prove one. The
+    /// outcome comes with a later poll, in `connected` or `disconnected`.
     ///
     /// # Errors
     ///
     /// There is a connection with this id already (`AlreadyExists`), or the operating system refused at once. Nothing
     /// is kept then, and no disconnect will be reported.
-    fn connect(&mut self, id: NodeId, address: SocketAddr, now: Instant) -> io::Result<()>;
+    fn connect(
+        &mut self,
+        id: NodeId,
+        host: &str,
+        address: SocketAddr,
+        now: Instant,
+    ) -> io::Result<()>;
 
     /// Hands a send to the channel of its destination, which writes what the socket takes at once. The end of the
     /// send, or the loss of the connection, is reported by a later poll and never here.
@@ -97,6 +104,14 @@ pub(crate) enum Disconnect {
     /// The peer sent what cannot be a frame.
     #[error("{0}")]
     InvalidReceive(String),
+    /// The peer could not prove who it is, or it refused this client's identity. Another attempt with the same
+    /// credentials would fail too. Java: `AuthenticationException`.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "no transport authenticates anybody yet")
+    )]
+    #[error("authentication failed: {message}")]
+    AuthenticationFailed { message: String },
     /// Nothing happened on the connection for `connections.max.idle.ms`.
     #[error("the connection was idle for longer than connections.max.idle.ms")]
     Expired,
@@ -111,11 +126,13 @@ impl Disconnect {
         }
     }
 
-    /// Reading or writing failed, for this reason.
+    /// Reading or writing failed, for this reason. A transport that knows more than an `io::Error` can say puts a
+    /// `Disconnect` into it.
     pub(super) fn failed(error: &io::Error) -> Self {
-        Self::Failed {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        inner.cloned().unwrap_or_else(|| Self::Failed {
             kind: error.kind(),
             message: error.to_string(),
-        }
+        })
     }
 }

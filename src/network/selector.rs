@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use mio::{Events, Poll, Token};
 
+use super::channel_builder::{ChannelBuilder, Transport};
 use super::kafka_channel::KafkaChannel;
-use super::plaintext_transport_layer::PlaintextTransportLayer;
 use super::transport_layer::TransportLayer;
 use super::{Disconnect, NetworkReceive, NetworkSend, Selectable, SocketOptions, Waker};
 use crate::common::NodeId;
@@ -33,6 +33,8 @@ const READ_BUFFER_SIZE: usize = 64 * 1024;
 /// How a [`Selector`] behaves.
 #[derive(Clone, Debug)]
 pub(crate) struct SelectorConfig {
+    /// How connections are protected.
+    pub(crate) channel_builder: ChannelBuilder,
     pub(crate) socket_options: SocketOptions,
     /// `connections.max.idle.ms`; `Duration::MAX` keeps idle connections.
     pub(crate) connections_max_idle: Duration,
@@ -76,7 +78,7 @@ pub(crate) struct Selector {
 }
 
 struct Connection {
-    channel: KafkaChannel<PlaintextTransportLayer>,
+    channel: KafkaChannel<Transport>,
     last_active: Instant,
     is_queued: bool,
 }
@@ -119,7 +121,7 @@ impl Selector {
         })
     }
 
-    fn channel(&self, id: NodeId) -> Option<&KafkaChannel<PlaintextTransportLayer>> {
+    fn channel(&self, id: NodeId) -> Option<&KafkaChannel<Transport>> {
         let connection = self.connections.get(self.tokens.get(&id)?)?;
         Some(&connection.channel)
     }
@@ -223,7 +225,7 @@ impl Selector {
         connection
             .channel
             .transport_mut()
-            .deregister(self.poll.registry());
+            .close(self.poll.registry());
         Some(connection)
     }
 
@@ -256,7 +258,13 @@ impl Selector {
 }
 
 impl Selectable for Selector {
-    fn connect(&mut self, id: NodeId, address: SocketAddr, now: Instant) -> io::Result<()> {
+    fn connect(
+        &mut self,
+        id: NodeId,
+        _host: &str,
+        address: SocketAddr,
+        now: Instant,
+    ) -> io::Result<()> {
         if self.tokens.contains_key(&id) {
             let text = format!("there is already a connection to node {id}");
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
@@ -264,7 +272,8 @@ impl Selectable for Selector {
         let token = Token(self.next_token);
         let registry = self.poll.registry();
         let options = self.config.socket_options;
-        let transport = PlaintextTransportLayer::connect(address, options, registry, token)?;
+        let builder = &self.config.channel_builder;
+        let transport = builder.connect(address, options, registry, token)?;
 
         self.next_token = self.next_token.wrapping_add(1);
         self.tokens.insert(id, token);

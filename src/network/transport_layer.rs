@@ -11,13 +11,19 @@ use super::Disconnect;
 /// The registration is edge triggered, so an event is only a hint, and the next one comes only after a read or a write
 /// has failed with `WouldBlock`.
 pub(super) trait TransportLayer: Read + Write {
-    /// Whether the connection can carry bytes; to be asked again after the next event if not.
+    /// Continues to set the connection up. Returns whether application bytes may pass: the peer is there and, where the
+    /// transport verifies it, verified. To be called again after the next event if not.
     ///
     /// # Errors
     ///
     /// The connection cannot be made.
     fn finish_connect(&mut self) -> Result<bool, Disconnect>;
 
-    /// Ends the registration, which has to happen before the transport is dropped.
-    fn deregister(&mut self, registry: &Registry);
+    /// Returns whether the transport accepted bytes that the socket has not taken yet. A `flush`
+    /// writes them, or fails with `WouldBlock`. Java: `hasPendingWrites`.
+    fn has_pending_writes(&self) -> bool;
+
+    /// Tells the peer that the connection ends, if the protocol has a message for it, and ends the registration. Must be
+    /// called before the transport is dropped.
+    fn close(&mut self, registry: &Registry);
 }

@@ -36,7 +36,7 @@ pub use partitioners::{DefaultPartitioner, RoundRobinPartitioner, UniformStickyP
 pub use producer::Producer;
 pub use producer_config::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
-    ProducerConfig,
+    ProducerConfig, SecurityProtocol,
 };
 pub use producer_interceptor::ProducerInterceptor;
 pub(crate) use producer_record::check_topic;

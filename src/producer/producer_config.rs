@@ -22,9 +22,10 @@ use std::time::Duration;
 
 pub use choices::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
+    SecurityProtocol,
 };
 pub(crate) use refusals::Refusals;
-pub(crate) use resolved::{ResolvedConfig, SECURITY_PROTOCOL};
+pub(crate) use resolved::ResolvedConfig;
 
 use super::Serializer;
 use super::config_def::{ConfigKey, config_error, trim};
@@ -165,15 +166,14 @@ impl ProducerConfig {
     /// When the value is not of the key's type or out of its range, and when the key asks for something that this
     /// version does not have, such as TLS.
     pub fn set(&mut self, key: &str, value: &str) -> Result<&mut Self> {
-        if let Some(refusal) = later_keys::refusal(key, value) {
-            return Err(config_error(refusal));
+        if let Some(key) = keys::find(key) {
+            check_plugin(key, value)?;
+            key.check(value)?;
+            self.put(key, value);
+            return Ok(self);
         }
-        match keys::find(key) {
-            Some(key) => {
-                check_plugin(key, value)?;
-                key.check(value)?;
-                self.put(key, value);
-            }
+        match later_keys::refusal(key, value) {
+            Some(refusal) => return Err(config_error(refusal)),
             None if later_keys::names().any(|name| name == key) => {}
             None => {
                 self.unknown.insert(key.to_owned());
@@ -314,7 +314,8 @@ config_text_by_display!(
     Acks,
     CompressionType,
     ClientDnsLookup,
-    MetadataRecoveryStrategy
+    MetadataRecoveryStrategy,
+    SecurityProtocol
 );
 
 impl ConfigText for Duration {

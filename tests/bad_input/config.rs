@@ -147,7 +147,7 @@ fn an_empty_element_of_bootstrap_servers_is_refused() {
 /// Java: `Properties` keeps the last value of a key, and `ProducerConfig` checks that one.
 #[test]
 fn a_value_that_a_later_line_overrides_is_not_checked() {
-    let text = "linger.ms=soon\nsecurity.protocol=SSL\nlinger.ms=7\nsecurity.protocol=PLAINTEXT\n";
+    let text = "linger.ms=soon\nsecurity.protocol=TLS\nlinger.ms=7\nsecurity.protocol=PLAINTEXT\n";
     let config = ProducerConfig::from_properties(text).unwrap();
     assert_eq!(config.get("linger.ms"), Some("7"));
     let error = ProducerConfig::from_properties("linger.ms=7\nlinger.ms=soon\n").unwrap_err();
@@ -245,16 +245,21 @@ fn a_level_that_a_codec_cannot_honour() {
     assert!(text.contains("lz4") && text.contains("level"), "{text}");
 }
 
+/// A misspelt key must not leave the connections in the clear.
+#[test]
+fn a_security_key_that_is_unknown_is_refused() {
+    let text = refused("security.protcol", "SSL");
+    assert!(
+        text.starts_with("security.protcol is set, but security keys other than security.protocol are not supported"),
+        "{text}"
+    );
+}
+
 /// A program that asks for TLS must not run in the clear, and its password must not be printed.
 #[test]
 fn keys_that_this_version_does_not_honour() {
     let remedy = "connect to a PLAINTEXT listener on a trusted network, or use another client";
     for (key, value, what) in [
-        (
-            "security.protocol",
-            "SSL",
-            "security protocols other than PLAINTEXT",
-        ),
         ("ssl.keystore.password", "hunter2", "TLS"),
         ("sasl.jaas.config", "hunter2", "SASL"),
         ("ssl.truststore.lokation", "hunter2", "TLS"),
@@ -283,7 +288,7 @@ fn a_file_that_is_not_there() {
 /// A file of a Java producer is mended in one round.
 #[test]
 fn a_file_with_many_mistakes_names_them_all_with_their_lines() {
-    let text = "# of a Java producer\nacks=all\nsecurity.protocol=SASL_SSL\nsasl.jaas.config=hunter2 \\\n  more\n\
+    let text = "# of a Java producer\nacks=all\nsecurity.protcol=SASL_SSL\nsasl.jaas.config=hunter2 \\\n  more\n\
                 linger.ms=soon\nvalue.serializer=io.confluent.kafka.serializers.KafkaAvroSerializer\n\
                 interceptor.classes=com.example.Spy\nbatch.size=-5\n";
     let path = std::env::temp_dir().join(format!("mistakes-{}.properties", std::process::id()));
@@ -296,7 +301,7 @@ fn a_file_with_many_mistakes_names_them_all_with_their_lines() {
     assert_eq!(lines.len(), 7, "{shown}");
     assert_eq!(lines[0], "6 settings are refused:");
     for (line, number, part) in [
-        (lines[1], 3, "security.protocol is set"),
+        (lines[1], 3, "security.protcol is set"),
         (lines[2], 4, "sasl.jaas.config is set"),
         (lines[3], 6, "linger.ms"),
         (

@@ -31,7 +31,8 @@ impl HostLookup for FakeLookup {
 
 fn check(urls: &[&str], lookup: ClientDnsLookup) -> Result<Vec<(i32, String, u16)>, Error> {
     let urls: Vec<_> = urls.iter().map(|url| (*url).to_owned()).collect();
-    let nodes = parse_and_validate_addresses_with(&urls, "PLAINTEXT", lookup, &FakeLookup)?;
+    let nodes =
+        parse_and_validate_addresses_with(&urls, SecurityProtocol::Plaintext, lookup, &FakeLookup)?;
     let parts = |node: &Node| (node.id().0, node.host().to_owned(), node.port());
     Ok(nodes.iter().map(parts).collect())
 }
@@ -117,15 +118,20 @@ fn a_scheme_is_the_security_protocol() {
     for url in ["PLAINTEXT://one:1", "plaintext://one:1", "one:1"] {
         assert_eq!(check_default(&[url]).unwrap(), [(-1, "one".to_owned(), 1)]);
     }
-    for protocol in ["SSL", "SASL_PLAINTEXT", "SASL_SSL", "sasl_ssl"] {
-        let url = format!("{protocol}://one:1");
+    for (scheme, protocol) in [
+        ("SSL", SecurityProtocol::Ssl),
+        ("SASL_PLAINTEXT", SecurityProtocol::SaslPlaintext),
+        ("SASL_SSL", SecurityProtocol::SaslSsl),
+        ("sasl_ssl", SecurityProtocol::SaslSsl),
+    ] {
+        let url = format!("{scheme}://one:1");
         let error = check_default(&["one:1", &url]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert_eq!(
             error.to_string(),
             format!(
-                "bootstrap.servers: '{url}' asks for {protocol}, but security.protocol is PLAINTEXT, \
-                 and security protocols other than PLAINTEXT are not supported yet"
+                "bootstrap.servers: '{url}' asks for {scheme}, but security.protocol is PLAINTEXT: \
+                 set security.protocol={protocol}, or write host:port"
             )
         );
         // The check compares: what is refused here is right where the connections speak it.
@@ -136,7 +142,8 @@ fn a_scheme_is_the_security_protocol() {
     }
     let urls = ["PLAINTEXT://one:1".to_owned()];
     let lookup = ClientDnsLookup::UseAllDnsIps;
-    parse_and_validate_addresses_with(&urls, "SSL", lookup, &FakeLookup).unwrap_err();
+    parse_and_validate_addresses_with(&urls, SecurityProtocol::Ssl, lookup, &FakeLookup)
+        .unwrap_err();
 }
 
 #[test]
@@ -160,7 +167,7 @@ fn a_scope_is_kept() {
     assert_eq!(nodes, [(-1, "fe80::1%4".to_owned(), 1)]);
     let lookup = ClientDnsLookup::ResolveCanonicalBootstrapServersOnly;
     let urls = ["[fe80::1%4]:1".to_owned()];
-    let nodes = parse_and_validate_addresses(&urls, "PLAINTEXT", lookup).unwrap();
+    let nodes = parse_and_validate_addresses(&urls, SecurityProtocol::Plaintext, lookup).unwrap();
     assert_eq!(nodes[0].host(), "fe80::1%4");
 }
 
@@ -179,7 +186,7 @@ fn names_of_the_lookups() {
 fn the_system_looks_up_literals() {
     let nodes = parse_and_validate_addresses(
         &["127.0.0.1:9092".to_owned()],
-        "PLAINTEXT",
+        SecurityProtocol::Plaintext,
         ClientDnsLookup::ResolveCanonicalBootstrapServersOnly,
     );
     assert_eq!(nodes.unwrap()[0].host(), "127.0.0.1");

@@ -21,6 +21,8 @@ struct ScriptedTransport {
     /// How many bytes a write takes.
     writes: VecDeque<io::Result<usize>>,
     taken: Vec<u8>,
+    /// What a flush comes to. Until they are used up, the transport holds bytes.
+    flushes: VecDeque<io::Result<()>>,
     read_calls: usize,
 }
 
@@ -29,7 +31,11 @@ impl TransportLayer for ScriptedTransport {
         self.connects.pop_front().unwrap_or(Ok(true))
     }
 
-    fn deregister(&mut self, _registry: &Registry) {}
+    fn has_pending_writes(&self) -> bool {
+        !self.flushes.is_empty()
+    }
+
+    fn close(&mut self, _registry: &Registry) {}
 }
 
 impl Read for ScriptedTransport {
@@ -56,7 +62,7 @@ impl Write for ScriptedTransport {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.flushes.pop_front().unwrap_or(Ok(()))
     }
 }
 
@@ -100,6 +106,57 @@ fn read(channel: &mut KafkaChannel<ScriptedTransport>) -> Vec<Vec<u8>> {
 
 fn reset() -> Disconnect {
     Disconnect::failed(&io::ErrorKind::ConnectionReset.into())
+}
+
+// Java: SslTransportLayerTest.testSelectorPollReadSize, KafkaChannel.maybeCompleteSend
+#[test]
+fn a_send_is_complete_once_the_transport_is_flushed() {
+    let mut channel = connected();
+    let blocks = fails(io::ErrorKind::WouldBlock);
+    channel.transport.flushes = [blocks, Ok(())].into();
+    channel.set_send(small_send()).unwrap();
+    channel.write();
+    assert!(!channel.transport.taken.is_empty());
+    assert!(!channel.take_completed_send());
+    assert!(
+        !channel.has_work(),
+        "the socket is full: no work before an event"
+    );
+
+    channel.note_readiness(false, true);
+    assert!(channel.has_work());
+    channel.write();
+    assert!(channel.has_work() && channel.take_completed_send());
+    assert!(!channel.has_work());
+}
+
+/// Such as the response to a key update.
+#[test]
+fn bytes_of_the_transport_itself_are_written_without_a_send() {
+    let mut channel = connected();
+    channel.transport.flushes = [Ok(())].into();
+    assert!(channel.has_work());
+    channel.write();
+    assert!(channel.transport.flushes.is_empty() && !channel.has_work());
+}
+
+/// Such as an alert that refuses the client's certificate, read after a write has failed.
+#[test]
+fn a_failed_authentication_says_more_than_a_failed_write() {
+    let mut channel = connected();
+    let why = Disconnect::AuthenticationFailed {
+        message: "no certificate".to_owned(),
+    };
+    let error = io::Error::new(io::ErrorKind::InvalidData, why.clone());
+    channel.transport.reads.push_back(Err(error));
+    channel
+        .transport
+        .writes
+        .push_back(fails(io::ErrorKind::BrokenPipe));
+    channel.set_send(small_send()).unwrap();
+    channel.write();
+    assert!(read(&mut channel).is_empty());
+    assert_eq!(channel.disconnect(), Some(&why));
 }
 
 // Java: SelectorTest.testSendWithoutConnecting

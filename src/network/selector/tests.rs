@@ -11,10 +11,14 @@ use std::thread::{self, JoinHandle};
 
 use super::*;
 use crate::network::network_send::tests::{framed, spliced};
+use crate::network::plaintext_transport_layer::PlaintextTransportLayer;
 use crate::protocol::MessageBytes;
 use crate::utils::{MockTime, SystemTime};
 
 const NODE: NodeId = NodeId(0);
+
+/// The name behind the addresses.
+const HOST: &str = "localhost";
 
 /// Longer than any peer takes to do its next step.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,6 +43,7 @@ impl Harness {
     fn with(change: impl FnOnce(&mut SelectorConfig)) -> Self {
         let time = MockTime::new();
         let mut config = SelectorConfig {
+            channel_builder: ChannelBuilder::Plaintext,
             socket_options: SocketOptions::default(),
             connections_max_idle: MAX_IDLE,
             initial_receive_limit: 100 << 20,
@@ -56,7 +61,9 @@ impl Harness {
     }
 
     fn connect(&mut self, id: NodeId, address: SocketAddr) {
-        self.selector.connect(id, address, self.time.now()).unwrap();
+        self.selector
+            .connect(id, HOST, address, self.time.now())
+            .unwrap();
     }
 
     /// Connects and waits for it.
@@ -209,7 +216,7 @@ fn existing_connection_id() {
     let now = harness.time.now();
     let error = harness
         .selector
-        .connect(NODE, address_of(&listener), now)
+        .connect(NODE, HOST, address_of(&listener), now)
         .unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
 
@@ -436,7 +443,7 @@ fn the_socket_is_configured() {
     assert!(socket.tcp_nodelay().unwrap());
     assert!(socket.send_buffer_size().unwrap() >= 50_000);
     assert!(socket.recv_buffer_size().unwrap() >= 60_000);
-    transport.deregister(harness.selector.poll.registry());
+    transport.close(harness.selector.poll.registry());
     harness.poll_until_quiet();
 }
 

@@ -10,19 +10,17 @@ use crate::client::{
     SystemHostLookup, ThreadedHostResolver, parse_addresses, parse_and_validate_addresses,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::network::{Selectable, Selector, SelectorConfig, SocketOptions};
+use crate::network::{ChannelBuilder, Selectable, Selector, SelectorConfig, SocketOptions};
 use crate::producer::internals::transaction_manager::{TransactionConfig, TransactionManager};
 use crate::producer::internals::{
     AccumulatorConfig, BufferPool, RecordAccumulator, Sender, SenderConfig, SenderParts,
 };
 use crate::producer::producer_config::keys::{self, rule_text, with_producer_keys};
-use crate::producer::producer_config::{
-    Refusals, ResolvedConfig, SECURITY_PROTOCOL, default_text, valid_text,
-};
+use crate::producer::producer_config::{Refusals, ResolvedConfig, default_text, valid_text};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::{
     Acks, BytesSerializer, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, Partitioner,
-    PartitionerClass, ProducerConfig, ProducerInterceptor, Serializer,
+    PartitionerClass, ProducerConfig, ProducerInterceptor, SecurityProtocol, Serializer,
 };
 use crate::protocol::ApiKey;
 use crate::sync::Arc;
@@ -237,12 +235,13 @@ fn metadata(
 ) -> Result<(Arc<Metadata>, Option<BootstrapConfig>)> {
     let servers = &config.bootstrap_servers;
     let lookup = config.client_dns_lookup;
+    let protocol = config.security_protocol;
     let (nodes, bootstrap) = if config.bootstrap_resolve_timeout.is_zero() {
-        let nodes = parse_and_validate_addresses(servers, SECURITY_PROTOCOL, lookup)?;
+        let nodes = parse_and_validate_addresses(servers, protocol, lookup)?;
         (nodes, None)
     } else {
         let bootstrap = BootstrapConfig {
-            addresses: parse_addresses(servers, SECURITY_PROTOCOL)?,
+            addresses: parse_addresses(servers, protocol)?,
             lookup,
             timeout: config.bootstrap_resolve_timeout,
             retry_backoff: config.retry_backoff,
@@ -302,6 +301,7 @@ fn transaction_manager(config: &ResolvedConfig) -> Option<Arc<TransactionManager
 
 fn selector(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Selector> {
     let selector = Selector::new(SelectorConfig {
+        channel_builder: ChannelBuilder::Plaintext,
         socket_options: SocketOptions {
             send_buffer: config.send_buffer_bytes,
             receive_buffer: config.receive_buffer_bytes,

@@ -2,6 +2,7 @@
 //! `MetadataRecoveryStrategy`, and the strings that `acks` takes.
 
 pub use crate::client::{ClientDnsLookup, MetadataRecoveryStrategy};
+pub use crate::network::SecurityProtocol;
 pub use crate::record::CompressionType;
 use crate::utils::choice;
 

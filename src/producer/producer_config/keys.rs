@@ -150,6 +150,11 @@ macro_rules! with_producer_keys {
             "reconnect.backoff.max.ms" RECONNECT_BACKOFF_MAX_MS: Long, "1000", [at_least 0], Low,
                 reconnect_backoff_max(Duration);
 
+            /// How the connections to the brokers are protected; `SSL` is TLS.
+            "security.protocol" SECURITY_PROTOCOL: String, "PLAINTEXT",
+                [one_of_ignoring_case "SASL_SSL", "PLAINTEXT", "SSL", "SASL_PLAINTEXT"], Medium,
+                security_protocol(SecurityProtocol);
+
             /// How long, in milliseconds, the first attempt to open a connection may take. It doubles with each failure
             /// up to `socket.connection.setup.timeout.max.ms`.
             "socket.connection.setup.timeout.ms" SOCKET_CONNECTION_SETUP_TIMEOUT_MS: Long, "10000", [any], Medium,

@@ -18,13 +18,10 @@ struct Later {
 
 static LATER: &[Later] = &[
     Later {
-        what: "security protocols other than PLAINTEXT",
-        remedy: NEEDS_PLAINTEXT,
+        what: "security keys other than security.protocol",
+        remedy: REMOVE,
         prefixes: &["security."],
-        keys: &[
-            ("security.protocol", &["PLAINTEXT"]),
-            ("security.providers", &[]),
-        ],
+        keys: &[("security.providers", &[])],
     },
     Later {
         what: "TLS",
@@ -170,7 +167,7 @@ pub(super) fn refusal(key: &str, value: &str) -> Option<String> {
 }
 
 /// Without the keys of security the records would go out in the clear, so removing them is no advice.
-const NEEDS_PLAINTEXT: &str =
+pub(super) const NEEDS_PLAINTEXT: &str =
     "connect to a PLAINTEXT listener on a trusted network, or use another client";
 const REMOVE: &str = "remove the key";
 

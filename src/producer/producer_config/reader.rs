@@ -7,7 +7,7 @@ use super::refusals::Refusals;
 use super::resolved::{MAX_INT_MILLIS, ResolvedConfig};
 use super::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, ProducerConfig,
-    partitioner_class,
+    SecurityProtocol, partitioner_class,
 };
 use crate::error::Result;
 use crate::producer::config_def::{ConfigKey, config_error, trim};
@@ -40,6 +40,11 @@ impl<'a> Reader<'a> {
                 "" => None,
                 rack => Some(Arc::from(rack)),
             },
+            security_protocol: self.one_of(
+                &keys::SECURITY_PROTOCOL,
+                SecurityProtocol::Plaintext,
+                |name| SecurityProtocol::from_name(&name.to_ascii_uppercase()),
+            ),
             acks: self.one_of(&keys::ACKS, Acks::All, |name| match name {
                 "-1" => Some(Acks::All),
                 name => Acks::from_name(name),

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::keys;
+use super::later_keys::NEEDS_PLAINTEXT;
 use super::reader::Reader;
 use super::refusals::Refusals;
 use super::{
-    Acks, ClientDnsLookup, MetadataRecoveryStrategy, PartitionerClass, ProducerConfig, nearest_key,
+    Acks, ClientDnsLookup, MetadataRecoveryStrategy, PartitionerClass, ProducerConfig,
+    SecurityProtocol, nearest_key,
 };
 use crate::client::address_refusals;
 use crate::error::Result;
@@ -29,9 +31,6 @@ const CLIENT_ID_PREFIX: &str = "producer-";
 /// The longest time that Java's `int` milliseconds can say.
 pub(super) const MAX_INT_MILLIS: Duration = Duration::from_millis(i32::MAX.unsigned_abs() as u64);
 
-/// What every connection speaks: the key `security.protocol` is refused with any other value.
-pub(crate) const SECURITY_PROTOCOL: &str = "PLAINTEXT";
-
 /// Numbers the producers of this process that have no `client.id` of their own.
 static NEXT_CLIENT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
@@ -44,6 +43,7 @@ pub(crate) struct ResolvedConfig {
     pub(crate) client_dns_lookup: ClientDnsLookup,
     pub(crate) client_id: Arc<str>,
     pub(crate) client_rack: Option<Arc<str>>,
+    pub(crate) security_protocol: SecurityProtocol,
 
     pub(crate) acks: Acks,
     pub(crate) retries: u32,
@@ -154,9 +154,7 @@ impl ProducerConfig {
         let mut resolved = Reader::new(self, &mut refusals).read();
         let mut notes: Vec<Note> = self.unknown.iter().map(|key| unknown(key)).collect();
         remove_duplicates(&mut resolved.bootstrap_servers, &mut notes);
-        for refusal in address_refusals(&resolved.bootstrap_servers, SECURITY_PROTOCOL) {
-            refusals.refuse(refusal);
-        }
+        check_security(&resolved, &mut refusals);
         self.check_names(&resolved, &mut refusals);
         check_rack(&resolved, &mut refusals);
         self.check_idempotence(&mut resolved, &mut notes, &mut refusals);
@@ -338,6 +336,26 @@ fn remove_duplicates(servers: &mut Vec<String>, notes: &mut Vec<Note>) {
         }
         is_new
     });
+}
+
+/// The connections must be able to speak what the configuration asks for.
+fn check_security(resolved: &ResolvedConfig, refusals: &mut Refusals) {
+    let key = &keys::SECURITY_PROTOCOL;
+    if refusals.concern(&[key]) {
+        return;
+    }
+    let protocol = resolved.security_protocol;
+    for refusal in address_refusals(&resolved.bootstrap_servers, protocol) {
+        refusals.refuse(refusal);
+    }
+    for (is_missing, what) in [(protocol.uses_tls(), "TLS"), (protocol.uses_sasl(), "SASL")] {
+        if is_missing {
+            refusals.refuse(key.invalid(
+                protocol.as_str(),
+                format_args!("{what} is not supported yet; {NEEDS_PLAINTEXT}"),
+            ));
+        }
+    }
 }
 
 fn check_rack(resolved: &ResolvedConfig, refusals: &mut Refusals) {

@@ -432,7 +432,6 @@ fn a_codec_that_is_not_compiled_in_is_an_error() {
 #[test]
 fn keys_of_later_versions_are_refused_and_their_values_are_not_shown() {
     for (key, value, what) in [
-        ("security.protocol", "SASL_SSL", "PLAINTEXT"),
         ("ssl.keystore.password", "hunter2", "TLS"),
         ("ssl.truststore.locatoin", "hunter2", "TLS"),
         ("sasl.jaas.config", "password=\"hunter2\"", "SASL"),
@@ -455,11 +454,9 @@ fn keys_of_later_versions_are_refused_and_their_values_are_not_shown() {
     }
 }
 
-// Java: ProducerConfigTest.testCaseInsensitiveSecurityProtocol.
 #[test]
 fn keys_of_later_versions_that_ask_for_nothing_are_accepted() {
     let mut config = config(&[
-        ("security.protocol", "Plaintext"),
         ("ssl.enabled.protocols", "TLSv1.2, TLSv1.3"),
         ("enable.metrics.push", "false"),
         ("metric.reporters", ""),
@@ -471,6 +468,31 @@ fn keys_of_later_versions_that_ask_for_nothing_are_accepted() {
     }
     config.validate().unwrap();
     assert!(config.check(Refusals::default()).unwrap().1.is_empty());
+}
+
+// Java: ProducerConfigTest.testCaseInsensitiveSecurityProtocol.
+#[test]
+fn the_security_protocol_is_read_in_any_case() {
+    let config = resolved(&[("security.protocol", "Plaintext")]);
+    assert_eq!(config.security_protocol, SecurityProtocol::Plaintext);
+    for (value, protocol) in [
+        ("ssl", "'SSL'"),
+        ("SASL_PLAINTEXT", "'SASL_PLAINTEXT'"),
+        ("Sasl_Ssl", "'SASL_SSL'"),
+    ] {
+        refused(
+            &[("security.protocol", value)],
+            &["security.protocol", protocol, "not supported yet"],
+        );
+    }
+    // Java: ProducerConfigTest.testInvalidSecurityProtocol.
+    let mut config = ProducerConfig::new();
+    let error = config.set("security.protocol", "abc").unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("must be one of SASL_SSL, PLAINTEXT"),
+        "{text}"
+    );
 }
 
 #[test]

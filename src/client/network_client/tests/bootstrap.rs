@@ -13,7 +13,7 @@ fn fixture(servers: &[&str], change: impl FnOnce(&mut NetworkClientConfig)) -> F
     let servers: Vec<_> = servers.iter().map(|url| (*url).to_owned()).collect();
     let mut config = config();
     config.bootstrap = Some(BootstrapConfig {
-        addresses: parse_addresses(&servers, "PLAINTEXT").unwrap(),
+        addresses: parse_addresses(&servers, crate::network::SecurityProtocol::Plaintext).unwrap(),
         lookup: ClientDnsLookup::UseAllDnsIps,
         timeout: ms(TIMEOUT_MS),
         retry_backoff: ms(BACKOFF_MS),

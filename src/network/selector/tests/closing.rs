@@ -60,7 +60,10 @@ fn a_connect_that_fails_at_once_leaks_nothing() {
     // TCP connects to no broadcast address.
     let nowhere = SocketAddr::from(([255, 255, 255, 255], 9));
     let now = harness.time.now();
-    harness.selector.connect(NODE, nowhere, now).unwrap_err();
+    harness
+        .selector
+        .connect(NODE, HOST, nowhere, now)
+        .unwrap_err();
     assert!(harness.selector.connections.is_empty());
     assert!(harness.selector.tokens.is_empty());
     harness.poll_until_quiet();

@@ -70,11 +70,11 @@ fn a_refused_value_breaks_no_rule() {
 
 #[test]
 fn a_refused_file_names_its_contradictions_too() {
-    let text = "acks=1\nenable.idempotence=true\nsecurity.protocol=SSL\n";
+    let text = "acks=1\nenable.idempotence=true\nsecurity.providers=SSL\n";
     let error = ProducerConfig::from_properties(text).unwrap_err();
     let text = error.to_string();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 3, "{text}");
-    assert!(lines[1].contains("line 3: security.protocol"), "{text}");
+    assert!(lines[1].contains("line 3: security.providers"), "{text}");
     assert!(lines[2].contains("acks is not all"), "{text}");
 }
