@@ -1,5 +1,7 @@
 //! A child of `fork` has the producer's memory and not its I/O thread: every call there fails at once, dropping the producer
 //! does nothing, and the parent goes on as if nothing had happened.
+//!
+//! A program of its own: a fork copies the whole process, with the locks that threads of other tests hold.
 
 #![cfg(unix)]
 #![allow(
@@ -8,7 +10,7 @@
     reason = "what goes wrong here is to fail the test"
 )]
 
-#[path = "support/producing.rs"]
+#[path = "it/support/producing.rs"]
 #[allow(dead_code, reason = "shared by the tests")]
 mod producing;
 

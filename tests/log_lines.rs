@@ -1,4 +1,6 @@
 //! What the log says: every line names its producer.
+//!
+//! A program of its own: the logger belongs to the whole process.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,7 @@
 //! Threads, descriptors, memory and processor time: all come back when a producer ends, however it ends, and none are
-//! spent on waiting. Reads what Linux tells of the process in /proc.
+//! spent on waiting.
+//!
+//! A program of its own: it reads what Linux tells of the whole process in /proc.
 
 #![cfg(target_os = "linux")]
 #![allow(

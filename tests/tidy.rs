@@ -1,5 +1,7 @@
 //! The shape of this repository, enforced: layers, owners of dependencies, lock types, file sizes, headers, and what may
 //! stand at the top. Each rule is tested against text that breaks it.
+//!
+//! A program of its own: it reads the tree and needs nothing of the library.
 
 #![allow(
     clippy::unwrap_used,

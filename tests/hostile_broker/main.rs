@@ -1,5 +1,7 @@
 //! Brokers that send what no broker means to send. Whatever it is, no thread of the library panics, no call hangs, each
 //! record completes once, what was acknowledged is in the log once, and the producer works when the broker does again.
+//!
+//! A program of its own: its panic hook sees the panics of every thread of the library, and other tests cause some.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +16,7 @@ mod bodies;
 mod frames;
 mod mutations;
 mod panics;
+#[path = "../it/support/proxy.rs"]
 mod proxy;
 
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! Answers that a broker did send, and that something on the way has chopped or changed.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -17,7 +17,7 @@ use super::{PATIENCE, RECORDS, assert_in_log_once, panics, quick, recovers, send
 fn behind_proxy(builder: FakeBrokerBuilder, change: Box<Change>) -> (FakeBroker, Proxy) {
     let broker = builder.topic("orders", 1).start().unwrap();
     let address: SocketAddr = broker.bootstrap_servers().parse().unwrap();
-    let proxy = Proxy::start(address, change);
+    let proxy = Proxy::listen(TcpListener::bind("127.0.0.1:0").unwrap(), address, change);
     broker
         .advertise(NodeId(1), "127.0.0.1", proxy.address.port())
         .unwrap();

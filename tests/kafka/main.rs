@@ -1,5 +1,7 @@
 //! The producer against real Apache Kafka: one and three nodes of 4.3, one of 2.8, on loopback.
 //!
+//! A program of its own: CI runs it apart, and its brokers need the machine for themselves.
+//!
 //! A test that needs Kafka starts with `let _turn = kafka_or_skip!();`. It runs only with
 //! `KAFKA_PRODUCER_REQUIRE_KAFKA=1`, which `.ci/run` sets, and then fails if `java` or `mvn` is
 //! missing. Otherwise it prints `ignored: ...` and passes, even where a JDK is installed.
@@ -35,12 +37,12 @@
 )]
 
 mod broker_checks;
-#[path = "../support/chain.rs"]
+#[path = "../it/support/chain.rs"]
 mod chain;
 mod examples;
 mod faults;
 mod harness;
-#[path = "../support/history.rs"]
+#[path = "../it/support/history.rs"]
 mod history;
 mod legacy;
 mod load;

@@ -18,7 +18,7 @@ mod copier;
 #[cfg(test)]
 mod fake_broker;
 #[cfg(test)]
-#[path = "../../support/history.rs"]
+#[path = "../../it/support/history.rs"]
 mod history;
 #[cfg(test)]
 mod librdkafka;

@@ -1,0 +1,58 @@
+//! Bad input of every kind: each has an error of its own kind, whose text and causes say what was wrong, where, and what
+//! bounds it or helps; and nothing else is lost by it.
+
+#![allow(clippy::disallowed_methods, reason = "tests may read the clock")]
+
+mod brokers;
+mod closed;
+mod config;
+mod peer;
+mod records;
+mod topics;
+
+use std::time::Duration;
+
+use kafka_producer::testing::FakeBroker;
+use kafka_producer::{Error, KafkaProducer, KafkaProducerBuilder, ProducerRecord, RecordMetadata};
+
+use crate::support::chain::chain;
+
+/// Long enough for a machine that is busy; nothing waits for so long when all is well.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a send waits that is to fail. In texts: 300 ms.
+const MAX_BLOCK: Duration = Duration::from_millis(300);
+
+/// A producer that waits for a short time only.
+fn impatient(servers: &str) -> KafkaProducerBuilder {
+    KafkaProducer::builder()
+        .bootstrap_servers(servers)
+        .max_block(MAX_BLOCK)
+        .reconnect_backoff(Duration::from_millis(5))
+        .reconnect_backoff_max(Duration::from_millis(20))
+        .retry_backoff(Duration::from_millis(5))
+        .retry_backoff_max(Duration::from_millis(20))
+}
+
+fn producer_for(broker: &FakeBroker) -> KafkaProducer {
+    impatient(&broker.bootstrap_servers()).build().unwrap()
+}
+
+/// Sends one record and waits for what becomes of it, wherever `send` tells it.
+fn deliver(producer: &KafkaProducer, record: ProducerRecord<'_>) -> Result<RecordMetadata, Error> {
+    producer.send(record)?.get_timeout(PATIENCE)
+}
+
+/// The one cause of an error.
+fn cause(error: &Error) -> String {
+    let texts = chain(error);
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    texts[1].clone()
+}
+
+/// The producer works: a record to `topic` comes through.
+fn assert_works(producer: &KafkaProducer, broker: &FakeBroker, topic: &str) {
+    let before = broker.record_count(topic);
+    deliver(producer, ProducerRecord::new(topic, "all is well")).unwrap();
+    assert_eq!(broker.record_count(topic), before + 1);
+}

@@ -1,0 +1,153 @@
+//! What the pages say of keys and tests is so.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kafka_producer::{ConfigKey, ProducerConfig};
+
+const BEGIN: &str = "<!-- keys: tests/it/docs.rs writes this table -->\n";
+const END: &str = "<!-- /keys -->";
+
+/// Set to write the tables instead of comparing them.
+const WRITE: &str = "KAFKA_PRODUCER_WRITE_DOCS";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Keys whose values are code have no setter, and are described in the text.
+fn settable_keys() -> impl Iterator<Item = &'static ConfigKey> {
+    ProducerConfig::keys()
+        .filter(|key| key.type_name() != "CLASS" && key.name() != "interceptor.classes")
+}
+
+fn default_of(key: &ConfigKey) -> String {
+    match key.default_value() {
+        Some("") => "none".to_owned(),
+        Some(default) => format!("`{default}`"),
+        None if key.is_required() => "required".to_owned(),
+        None => "none".to_owned(),
+    }
+}
+
+/// The documentation in one line.
+fn meaning_of(key: &ConfigKey) -> String {
+    let words: Vec<_> = key.documentation().split_whitespace().collect();
+    words.join(" ")
+}
+
+fn first_sentence(text: &str) -> &str {
+    text.find(". ").map_or(text, |end| &text[..=end])
+}
+
+fn short_table() -> String {
+    let mut table = "| key | default | meaning |\n|---|---|---|\n".to_owned();
+    for key in settable_keys() {
+        let (name, default, meaning) = (key.name(), default_of(key), meaning_of(key));
+        table += &format!("| `{name}` | {default} | {} |\n", first_sentence(&meaning));
+    }
+    table
+}
+
+fn long_table() -> String {
+    let mut table =
+        "| key | type | default | valid | meaning |\n|---|---|---|---|---|\n".to_owned();
+    for key in settable_keys() {
+        let (name, kind, default) = (key.name(), key.type_name(), default_of(key));
+        let valid = match key.valid_values() {
+            "" => String::new(),
+            valid => format!("`{valid}`"),
+        };
+        table += &format!(
+            "| `{name}` | {kind} | {default} | {valid} | {} |\n",
+            meaning_of(key)
+        );
+    }
+    table
+}
+
+#[track_caller]
+fn check_table(page: &str, table: &str) {
+    let path = root().join(page);
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(BEGIN).unwrap();
+    let (written, after) = rest.split_once(END).unwrap();
+    if std::env::var_os(WRITE).is_some() {
+        fs::write(path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    } else {
+        assert!(
+            written == table,
+            "{page} is behind the table of keys: run this test with {WRITE}=1\n{table}"
+        );
+    }
+}
+
+#[test]
+fn the_readme_has_every_key() {
+    check_table("README.md", &short_table());
+}
+
+#[test]
+fn the_manual_has_every_key() {
+    check_table("src/manual/configuration.md", &long_table());
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The names of all functions of these sources.
+fn functions(texts: &[String]) -> BTreeSet<&str> {
+    let after_fn = texts.iter().flat_map(|text| text.split("fn ").skip(1));
+    after_fn
+        .filter_map(|rest| {
+            rest.split(|c: char| !c.is_alphanumeric() && c != '_')
+                .next()
+        })
+        .collect()
+}
+
+#[test]
+fn every_test_that_the_scenarios_name_exists() {
+    let mut files = Vec::new();
+    rust_files(&root().join("src"), &mut files);
+    rust_files(&root().join("tests"), &mut files);
+    let texts: Vec<String> = files
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let functions = functions(&texts);
+
+    let page = fs::read_to_string(root().join("src/manual/java_scenarios.md")).unwrap();
+    // | Java's scenarios | `our_test` |
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let named: Vec<&str> = rows
+        .filter_map(|row| row.split('|').nth(2))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(named.len() > 100, "{} tests are named", named.len());
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|name| !functions.contains(**name))
+        .collect();
+    assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
+
+#[test]
+fn the_readme_names_the_rust_version_of_the_manifest() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let line = manifest
+        .lines()
+        .find(|line| line.starts_with("rust-version"));
+    let version = line.unwrap().split('"').nth(1).unwrap();
+    assert!(readme.contains(&format!("Rust {version} or later")));
+}

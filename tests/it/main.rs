@@ -1,0 +1,49 @@
+//! The producer on the test broker: one module for each promise, whose header says which. One program, because linking the
+//! crate takes longer than most of these tests.
+//!
+//! The tests share a process, and run at the same time. A test that looks at the process itself or changes it for all
+//! (threads, descriptors, the logger, the panic hook, forks) is a program of its own beside this folder.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a panic fails the test, and test data are small"
+)]
+
+mod support;
+
+mod acks;
+mod addresses;
+mod bad_input;
+mod blocking_calls;
+mod bootstrap_resolution;
+mod callbacks;
+mod compression;
+mod connections;
+mod delivery_timeout;
+mod docs;
+mod end_to_end;
+mod epoch_bump;
+mod error_chains;
+mod exactly_once;
+mod examples;
+mod flush_and_close;
+mod futures;
+mod idempotence_off;
+mod interceptors_and_serializers;
+mod late_responses;
+mod lost_state;
+mod memory;
+mod metadata_changes;
+mod misrouted_connections;
+mod mock_and_real;
+mod old_brokers;
+mod ordering;
+mod partitioning;
+mod splitting;
+mod sticky_partitions;
+mod total_outage;
+mod transactions;
+mod try_send;

@@ -1,0 +1,9 @@
+//! What the modules share. Programs beside this folder include single files of it.
+
+pub(crate) mod chain;
+pub(crate) mod history;
+pub(crate) mod producing;
+// Only Linux has the addresses with a scope that the tests stand a proxy before.
+#[cfg(target_os = "linux")]
+pub(crate) mod proxy;
+pub(crate) mod transactions;
