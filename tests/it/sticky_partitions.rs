@@ -101,7 +101,12 @@ fn sticking_beyond(
 fn a_choice_is_dropped_with_its_partition() {
     for class in STICKY {
         for partitions in [1, 2] {
-            let broker = FakeBroker::builder().topic(TOPIC, 16).start().unwrap();
+            // A producer's request for metadata must not create the topic before the test does.
+            let broker = FakeBroker::builder()
+                .topic(TOPIC, 16)
+                .auto_create_topics(false)
+                .start()
+                .unwrap();
             let producer = sticking_beyond(&broker, partitions, class);
             recreate(&broker, &producer, partitions);
             let used = partitions_of_small_records(&producer);
