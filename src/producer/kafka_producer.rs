@@ -20,7 +20,7 @@ pub use self::send::TrySendError;
 use self::send::Wait;
 pub(crate) use self::send::{check_size, is_api_error, no_such_partition, partition_of_key};
 pub(crate) use self::transactions::needs_transactional_id;
-use super::internals::transaction_manager::TransactionManager;
+use super::internals::transactions::TransactionManager;
 use super::internals::{RecordAccumulator, SenderControl};
 use super::producer_interceptors::ProducerInterceptors;
 use super::{

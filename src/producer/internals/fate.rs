@@ -5,8 +5,35 @@
 //!
 //! Threads: the I/O thread changes it. Locks: none.
 
+use std::fmt;
+
 use crate::error::Delivery;
+#[cfg(test)]
+use crate::sync::Arc;
 use crate::sync::{AtomicU32, Ordering};
+
+/// What is known about a batch that nothing has acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Certainty {
+    /// The log does not hold it: no attempt was made, or each was refused before the append.
+    NotWritten,
+    /// The log may hold it.
+    Maybe,
+}
+
+impl From<Certainty> for Delivery {
+    fn from(certainty: Certainty) -> Self {
+        match certainty {
+            Certainty::NotWritten => Self::NotWritten,
+            Certainty::Maybe => Self::MaybeWritten,
+        }
+    }
+}
+
+/// Something that the log may hold. The sequences know a batch as this alone.
+pub(crate) trait HasFate: fmt::Debug + Send + Sync {
+    fn fate(&self) -> &Fate;
+}
 
 /// No attempt was made, or each was refused before the append.
 const NOT_WRITTEN: u32 = 0;
@@ -27,16 +54,15 @@ impl Fate {
         }
     }
 
-    /// The attempt has an outcome. `is_indefinite` if the log may hold the batch because of it.
+    /// The attempt has an outcome, after which the log may hold the batch, or not because of this attempt.
     ///
     /// One indefinite attempt decides: a later refusal proves nothing about the earlier request, which may even be handled
     /// after the refusal.
-    pub(crate) fn end_attempt(&self, is_indefinite: bool) {
+    pub(crate) fn end_attempt(&self, certainty: Certainty) {
         if self.load() != MAYBE_WRITTEN {
-            let fate = if is_indefinite {
-                MAYBE_WRITTEN
-            } else {
-                NOT_WRITTEN
+            let fate = match certainty {
+                Certainty::NotWritten => NOT_WRITTEN,
+                Certainty::Maybe => MAYBE_WRITTEN,
             };
             self.0.store(fate, Ordering::Relaxed);
         }
@@ -48,22 +74,34 @@ impl Fate {
     }
 
     /// Returns whether the log may hold the batch. An attempt without an outcome counts.
-    pub(crate) fn may_be_written(&self) -> bool {
-        self.load() != NOT_WRITTEN
+    pub(crate) fn certainty(&self) -> Certainty {
+        match self.load() {
+            NOT_WRITTEN => Certainty::NotWritten,
+            _ => Certainty::Maybe,
+        }
     }
 
     /// The same, as the errors of the batch's records say it.
     pub(crate) fn delivery(&self) -> Delivery {
-        if self.may_be_written() {
-            Delivery::MaybeWritten
-        } else {
-            Delivery::NotWritten
-        }
+        self.certainty().into()
     }
 
     fn load(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+#[cfg(test)]
+impl HasFate for Fate {
+    fn fate(&self) -> &Fate {
+        self
+    }
+}
+
+/// The fate of a batch that nothing else knows.
+#[cfg(test)]
+pub(crate) fn detached() -> Arc<dyn HasFate> {
+    Arc::new(Fate::default())
 }
 
 #[cfg(test)]
@@ -76,12 +114,12 @@ mod tests {
         assert_eq!(fate.delivery(), Delivery::NotWritten);
         fate.begin_attempt();
         assert_eq!(fate.delivery(), Delivery::MaybeWritten);
-        fate.end_attempt(false);
+        fate.end_attempt(Certainty::NotWritten);
         assert_eq!(fate.delivery(), Delivery::NotWritten);
         fate.begin_attempt();
-        fate.end_attempt(true);
+        fate.end_attempt(Certainty::Maybe);
         fate.begin_attempt();
-        fate.end_attempt(false);
+        fate.end_attempt(Certainty::NotWritten);
         assert_eq!(fate.delivery(), Delivery::MaybeWritten);
     }
 }

@@ -9,8 +9,9 @@ mod produce_request_result;
 mod producer_batch;
 mod record_accumulator;
 mod sender;
+pub(crate) mod sequences;
 mod thunks;
-pub(crate) mod transaction_manager;
+pub(crate) mod transactions;
 
 pub(crate) use buffer_pool::BufferPool;
 #[cfg(feature = "_internals")]
@@ -21,4 +22,4 @@ pub(crate) use producer_batch::{AppendRecord, ProducerBatch};
 pub(crate) use record_accumulator::{
     AccumulatorConfig, AppendContext, AppendOutcome, Joined, RecordAccumulator,
 };
-pub(crate) use sender::{Sender, SenderConfig, SenderControl, SenderParts};
+pub(crate) use sender::{Ledger, Sender, SenderConfig, SenderControl, SenderParts};

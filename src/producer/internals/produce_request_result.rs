@@ -9,11 +9,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::fate::Fate;
+use super::fate::{Fate, HasFate};
 use super::io_thread::IoThreadId;
 use super::record_accumulator::PartitionQueue;
-#[cfg(test)]
-use super::record_accumulator::ReadySignal;
 use crate::common::TopicPartition;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::sync::{Arc, AtomicBool, Latch, Ordering};
@@ -172,15 +170,6 @@ impl ProduceRequestResult {
     }
 }
 
-#[cfg(test)]
-impl ProduceRequestResult {
-    /// The result of a batch that is in no accumulator.
-    pub(crate) fn detached() -> Arc<Self> {
-        let signal = ReadySignal::new(IoThreadId::next());
-        Self::new(PartitionQueue::new(TopicPartition::new("t", 0), 0, signal))
-    }
-}
-
 fn remaining(deadline: Option<Instant>) -> Option<Duration> {
     deadline.map(|deadline| deadline.saturating_duration_since(SystemTime.now()))
 }
@@ -189,6 +178,12 @@ fn remaining(deadline: Option<Instant>) -> Option<Duration> {
 fn part_of(parts: &[SplitPart], index: u32) -> Option<(&SplitPart, u32)> {
     let part = parts.iter().rev().find(|part| part.first_index <= index)?;
     Some((part, index - part.first_index))
+}
+
+impl HasFate for ProduceRequestResult {
+    fn fate(&self) -> &Fate {
+        &self.fate
+    }
 }
 
 impl fmt::Debug for ProduceRequestResult {

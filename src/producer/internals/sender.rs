@@ -20,6 +20,7 @@ mod expiry;
 mod failures;
 mod in_flight;
 mod init_producer_id;
+mod ledger;
 mod produce_response;
 mod resolution;
 mod transactional;
@@ -36,7 +37,9 @@ use hashbrown::HashMap;
 use self::decision::PartitionOutcome;
 use self::failures::{MAX_LOGGED_PARTITIONS, Trouble, failed_before};
 use self::in_flight::{InFlightBatch, InFlightRequest};
-use super::transaction_manager::{TransactionManager, TxnRequest, usable_versions};
+pub(crate) use self::ledger::Ledger;
+use super::fate::Certainty;
+use super::transactions::{TxnRequest, usable_versions};
 use super::{ProducerBatch, RecordAccumulator};
 use crate::client::{ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata};
 use crate::common::{NodeId, TopicPartition};
@@ -110,8 +113,7 @@ pub(crate) struct SenderParts<C> {
     pub(crate) client: C,
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) accumulator: Arc<RecordAccumulator>,
-    /// There for an idempotent producer.
-    pub(crate) transaction_manager: Option<Arc<TransactionManager>>,
+    pub(crate) ledger: Ledger,
     pub(crate) time: Arc<dyn Time>,
 }
 
@@ -122,7 +124,7 @@ pub(crate) struct Sender<C> {
     client: C,
     metadata: Arc<Metadata>,
     accumulator: Arc<RecordAccumulator>,
-    transaction_manager: Option<Arc<TransactionManager>>,
+    ledger: Ledger,
     time: Arc<dyn Time>,
     control: Arc<SenderControl>,
     in_flight: HashMap<CorrelationId, InFlightRequest>,
@@ -146,7 +148,7 @@ impl<C: KafkaClient> Sender<C> {
             client: parts.client,
             metadata: parts.metadata,
             accumulator: parts.accumulator,
-            transaction_manager: parts.transaction_manager,
+            ledger: parts.ledger,
             time: parts.time,
             control: Arc::default(),
             in_flight: HashMap::new(),
@@ -186,9 +188,7 @@ impl<C: KafkaClient> Sender<C> {
             );
             let text = "the producer failed by a bug of this library and is closed";
             let error = Error::new(ErrorKind::Internal, text);
-            if let Some(manager) = &self.transaction_manager {
-                manager.transition_to_fatal_error(error.clone());
-            }
+            self.ledger.transition_to_fatal_error(error.clone());
             // The client may be what is broken, so it is not asked.
             self.shut_down(&error, |_, _, _| true);
         }
@@ -243,7 +243,7 @@ impl<C: KafkaClient> Sender<C> {
         self.read_before_expiry(now);
         self.maybe_change_cluster();
         self.maybe_fail_bootstrap();
-        let mut timeout = match self.fatal_error() {
+        let mut timeout = match self.ledger.fatal_error() {
             Some(error) => {
                 self.abort_all_batches(&failed_before(&error));
                 // Nothing is left that the clock could end. A later record wakes the thread, because its deque was empty.
@@ -271,15 +271,9 @@ impl<C: KafkaClient> Sender<C> {
 
     /// Without a node to begin with no request is ever sent, and a transactional call must not wait for one.
     fn maybe_fail_bootstrap(&self) {
-        if let (Some(manager), Some(error)) =
-            (&self.transaction_manager, self.metadata.bootstrap_error())
-        {
-            manager.transition_to_fatal_error(error);
+        if let Some(error) = self.metadata.bootstrap_error() {
+            self.ledger.transition_to_fatal_error(error);
         }
-    }
-
-    fn fatal_error(&self) -> Option<Error> {
-        self.transaction_manager.as_ref()?.fatal_error()
     }
 
     /// Sends what is ready, and says how long nothing else is to be done. Java: `sendProducerData`.
@@ -317,7 +311,7 @@ impl<C: KafkaClient> Sender<C> {
             &ready.ready_nodes,
             self.config.max_request_size,
             now,
-            self.transaction_manager.as_deref(),
+            self.ledger.gate(),
         );
         // What was taken may leave more behind, and a batch that came back to the head of a ready partition has to wait for
         // its backoff: the next round looks again before it waits.
@@ -360,10 +354,8 @@ impl<C: KafkaClient> Sender<C> {
         // The request names each topic once. Batches are long, so their places are sorted and then each is moved once.
         batches.sort_by_cached_key(|batch| batch.partition().place_in_request());
         let topics = produce_topics(&batches);
-        let transaction = self
-            .transaction_manager
-            .as_ref()
-            .and_then(|manager| manager.transactional_id());
+        let transactions = self.ledger.transactions();
+        let transaction = transactions.map(|manager| manager.transactional_id());
         let versions = match transaction {
             Some((_, version)) => usable_versions(ApiKey::Produce, version),
             None => ApiKey::Produce.versions(),
@@ -461,14 +453,13 @@ impl<C: KafkaClient> Sender<C> {
 impl<C: KafkaClient> Sender<C> {
     /// Fails a batch that is not in flight, and with it the transaction that it is in.
     fn fail_batch(&self, batch: ProducerBatch, error: Error, by_index: Vec<(u32, Error)>) {
-        let error = self.in_transaction(error);
+        let error = self.ledger.in_transaction(error);
         let by_index = by_index
             .into_iter()
             .map(|(index, of_record)| (index, of_record.abortable_like(&error)))
             .collect();
-        if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
-            manager.handle_failed_batch(batch.topic_partition(), &sequence);
-        }
+        self.ledger
+            .failed(batch.topic_partition(), batch.sequence());
         self.accumulator.recheck(batch.partition());
         batch.complete_exceptionally(error, by_index);
     }
@@ -496,7 +487,7 @@ impl<C: KafkaClient> Sender<C> {
             let may_be_written = was_written(&self.client, *correlation_id, request.node());
             for batch in request.take_batches() {
                 if !may_be_written {
-                    batch.result().fate().end_attempt(false);
+                    batch.result().fate().end_attempt(Certainty::NotWritten);
                 }
                 taken.push(batch);
             }
@@ -504,9 +495,8 @@ impl<C: KafkaClient> Sender<C> {
         taken.sort_by_key(ProducerBatch::age_order);
         let mut records = 0;
         for batch in taken {
-            if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
-                manager.handle_expired_in_flight(batch.topic_partition(), &sequence);
-            }
+            self.ledger
+                .expired(batch.topic_partition(), batch.sequence());
             records += batch.record_count() as usize;
             batch.complete_exceptionally(error.clone(), Vec::new());
         }

@@ -11,9 +11,10 @@ use crate::client::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::network::{ChannelBuilder, Selectable, Selector, SelectorConfig, SocketOptions};
-use crate::producer::internals::transaction_manager::{TransactionConfig, TransactionManager};
+use crate::producer::internals::sequences::IdempotentProducer;
+use crate::producer::internals::transactions::{TransactionConfig, TransactionManager};
 use crate::producer::internals::{
-    AccumulatorConfig, BufferPool, RecordAccumulator, Sender, SenderConfig, SenderParts,
+    AccumulatorConfig, BufferPool, Ledger, RecordAccumulator, Sender, SenderConfig, SenderParts,
 };
 use crate::producer::producer_config::keys::{self, rule_text, with_producer_keys};
 use crate::producer::producer_config::{Refusals, ResolvedConfig, default_text, valid_text};
@@ -160,13 +161,13 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         let accumulator = Arc::new(accumulator(&config, &time));
         let selector = selector(&config, &time)?;
         accumulator.signal().set_waker(selector.waker());
-        let manager = transaction_manager(&config);
+        let ledger = ledger(&config);
         let sender = Sender::new(SenderParts {
             config: sender_config(&config),
             client: network_client(&config, selector, bootstrap, &metadata, &time),
             metadata: Arc::clone(&metadata),
             accumulator: Arc::clone(&accumulator),
-            transaction_manager: manager.clone(),
+            ledger: ledger.clone(),
             time,
         });
         let producer = KafkaProducer {
@@ -186,7 +187,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             metadata,
             process: accumulator.io_thread().process(),
             accumulator,
-            transactions: manager.filter(|manager| manager.is_transactional()),
+            transactions: ledger.into_transactions(),
             control: sender.control(),
             io_thread: IoThreadHandle::default(),
             time: SystemTime,
@@ -281,22 +282,23 @@ fn accumulator(config: &ResolvedConfig, time: &Arc<dyn Time>) -> RecordAccumulat
     RecordAccumulator::new(settings, pool, Arc::clone(time))
 }
 
-fn transaction_manager(config: &ResolvedConfig) -> Option<Arc<TransactionManager>> {
+fn ledger(config: &ResolvedConfig) -> Ledger {
     if !config.enable_idempotence {
-        return None;
+        return Ledger::Plain;
     }
-    let id = config.transactional_id.clone();
-    let transaction = id.map(|transactional_id| TransactionConfig {
-        transactional_id,
-        transaction_timeout_ms: config.transaction_timeout_ms,
-    });
     let backoff = ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max);
     let max_in_flight = config.max_in_flight_requests_per_connection;
-    Some(Arc::new(TransactionManager::new(
-        max_in_flight,
-        backoff,
-        transaction,
-    )))
+    match config.transactional_id.clone() {
+        None => Ledger::Idempotent(Arc::new(IdempotentProducer::new(max_in_flight, backoff))),
+        Some(transactional_id) => {
+            let settings = TransactionConfig {
+                transactional_id,
+                transaction_timeout_ms: config.transaction_timeout_ms,
+            };
+            let manager = TransactionManager::new(max_in_flight, backoff, settings);
+            Ledger::Transactional(Arc::new(manager))
+        }
+    }
 }
 
 fn selector(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Selector> {

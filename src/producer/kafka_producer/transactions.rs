@@ -8,9 +8,7 @@ use std::time::Duration;
 use super::KafkaProducer;
 use crate::common::TopicPartition;
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
-use crate::producer::internals::transaction_manager::{
-    TransactionManager, TransactionalRequestResult,
-};
+use crate::producer::internals::transactions::{TransactionManager, TransactionalRequestResult};
 use crate::producer::producer::Producer;
 use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata, Serializer, Transaction};
 use crate::sync::Arc;
@@ -385,6 +383,25 @@ mod tests {
     use crate::producer::ProducerRecord;
     use crate::protocol::ErrorCode;
     use crate::testing::{Action, Api, FakeBroker};
+
+    #[test]
+    fn a_producer_without_a_transactional_id_refuses_transactional_calls() {
+        let broker = FakeBroker::builder().start().unwrap();
+        let producer = KafkaProducer::builder()
+            .bootstrap_servers(&broker.bootstrap_servers())
+            .build()
+            .unwrap();
+        for refused in [
+            producer.init_transactions(),
+            producer.begin_transaction(),
+            producer.commit_transaction(),
+            producer.abort_transaction(),
+        ] {
+            let error = refused.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::IllegalState);
+            assert!(error.to_string().contains("transactional.id"), "{error}");
+        }
+    }
 
     /// The leader's refusal alone would have the caller try again, and again.
     #[test]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::producer::internals::transaction_manager::{
+use crate::producer::internals::transactions::{
     ClusterFacts, NextRequest, TransactionConfig, TransactionManager, TransactionalRequestResult,
 };
 use crate::protocol::messages::{
@@ -37,7 +37,7 @@ impl Coordinator {
         // Nothing is retried, so the settings for that do not matter.
         let backoff = ExponentialBackoff::new(Duration::ZERO, Duration::ZERO);
         Self {
-            manager: TransactionManager::new(1, backoff, Some(config)),
+            manager: TransactionManager::new(1, backoff, config),
             is_fenced: AtomicBool::new(false),
         }
     }
@@ -68,9 +68,9 @@ impl Coordinator {
             transaction_version: TRANSACTION_VERSION,
         };
         while let NextRequest::Send(request) = self.manager.next_request(true, facts) {
-            let response = self.manager.request_body(&request);
+            let body = self.manager.request_body(&request);
             self.manager.request_sent(&request, true);
-            match response.and_then(|body| self.answer(&body)) {
+            match self.answer(&body) {
                 Some(response) => self.manager.handle_response(request, response, facts),
                 None => {
                     let text = "the mock has no answer to this request";

@@ -9,9 +9,7 @@ use super::coordinator::Coordinator;
 use super::{InjectedErrors, Injection, MockProducer, State};
 use crate::common::{Cluster, TopicPartition};
 use crate::error::{Error, ErrorKind, Result};
-use crate::producer::internals::transaction_manager::{
-    TransactionManager, TransactionalRequestResult,
-};
+use crate::producer::internals::transactions::{TransactionManager, TransactionalRequestResult};
 use crate::producer::producer::Producer;
 use crate::producer::{
     ConsumerGroupMetadata, OffsetAndMetadata, ProducerRecord, Serializer, Transaction,

@@ -13,7 +13,7 @@ use crate::producer::internals::built_in_partitioner::{
 };
 use crate::producer::internals::produce_request_result::ProduceRequestResult;
 use crate::producer::internals::producer_batch::{AppendRecord, Appended, NewBatch, ProducerBatch};
-use crate::producer::internals::transaction_manager::TransactionManager;
+use crate::producer::internals::transactions::TransactionManager;
 use crate::sync::{Arc, MutexGuard, Ordering};
 
 /// How an append is to be done.

@@ -9,10 +9,8 @@ use std::time::Instant;
 use super::{PartitionQueue, RecordAccumulator};
 use crate::common::{Node, NodeId};
 use crate::error::{Error, Result};
-use crate::producer::internals::ProducerBatch;
-use crate::producer::internals::transaction_manager::{
-    BatchSequence, NextBatch, TransactionManager,
-};
+use crate::producer::internals::sequences::{BatchSequence, DrainGate, NextBatch};
+use crate::producer::internals::{ProduceRequestResult, ProducerBatch};
 use crate::record::CompressionType;
 use crate::sync::{Arc, Ordering};
 use crate::utils::log;
@@ -52,13 +50,12 @@ impl RecordAccumulator {
         nodes: &[Node],
         max_size: usize,
         now: Instant,
-        transaction_manager: Option<&TransactionManager>,
+        gate: Option<&dyn DrainGate>,
     ) -> Drained {
         let mut drained = Drained::default();
         let mut again = Vec::new();
         for node in nodes {
-            let batches =
-                self.drain_node(node.id(), max_size, now, transaction_manager, &mut again);
+            let batches = self.drain_node(node.id(), max_size, now, gate, &mut again);
             self.freeze(node.id(), batches, &mut drained);
         }
         let mut io = self.io.lock();
@@ -75,7 +72,7 @@ impl RecordAccumulator {
         node: NodeId,
         max_size: usize,
         now: Instant,
-        transaction_manager: Option<&TransactionManager>,
+        gate: Option<&dyn DrainGate>,
         again: &mut Vec<Arc<PartitionQueue>>,
     ) -> Vec<ProducerBatch> {
         let mut io = self.io.lock();
@@ -91,7 +88,7 @@ impl RecordAccumulator {
             } else {
                 max_size.saturating_sub(size)
             };
-            match self.take_head(&partition, node, room, now, transaction_manager) {
+            match self.take_head(&partition, node, room, now, gate) {
                 Head::Taken(mut batch) => {
                     has_full |= batch.is_full();
                     size += self.real_size(&mut batch);
@@ -141,7 +138,7 @@ impl RecordAccumulator {
         node: NodeId,
         room: usize,
         now: Instant,
-        transaction_manager: Option<&TransactionManager>,
+        gate: Option<&dyn DrainGate>,
     ) -> Head {
         let mut state = partition.state.lock();
         state.queued_on = None;
@@ -157,10 +154,10 @@ impl RecordAccumulator {
         }
         let topic_partition = partition.topic_partition();
         let log = state.route.log_view();
-        let next = match transaction_manager {
-            Some(manager) => {
+        let next = match gate {
+            Some(gate) => {
                 let has_sequence = head.sequence().is_some();
-                manager.next_to_drain(topic_partition, has_sequence, log, now)
+                gate.next_to_drain(topic_partition, has_sequence, log, now)
             }
             None => NextBatch::Head,
         };
@@ -173,14 +170,15 @@ impl RecordAccumulator {
             state.is_blocked = true;
             return Head::NotNow;
         };
-        match (transaction_manager, next) {
-            (Some(manager), NextBatch::Head) => {
+        match (gate, next) {
+            (Some(gate), NextBatch::Head) => {
                 let count = batch.record_count();
-                let sequence = manager.assign_sequence(topic_partition, count, batch.result(), log);
+                let result = Arc::<ProduceRequestResult>::clone(batch.result());
+                let sequence = gate.assign_sequence(topic_partition, count, result, log);
                 batch.set_sequence(sequence);
             }
-            (Some(manager), NextBatch::Retry(sequence)) => {
-                manager.add_in_flight(topic_partition, &sequence);
+            (Some(gate), NextBatch::Retry(sequence)) => {
+                gate.add_in_flight(topic_partition, &sequence);
             }
             (None, _) | (_, NextBatch::None) => {}
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{PartitionQueue, RecordAccumulator};
 use crate::common::TopicPartition;
 use crate::error::{Error, Result};
-use crate::producer::internals::transaction_manager::{BatchSequence, compare_sequences};
+use crate::producer::internals::sequences::{BatchSequence, compare_sequences};
 use crate::producer::internals::{ProduceRequestResult, ProducerBatch};
 use crate::sync::{Arc, Ordering};
 

@@ -5,7 +5,7 @@
 
 use super::ready::IoState;
 use crate::common::{Cluster, NodeId, PartitionInfo, TopicInfo, TopicPartition, Uuid};
-use crate::producer::internals::transaction_manager::LogView;
+use crate::producer::internals::sequences::LogView;
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug)]

@@ -21,7 +21,7 @@ use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::producer::Callback;
 use crate::producer::internals::produce_request_result::ProduceRequestResult;
 use crate::producer::internals::producer_batch::{AppendRecord, ProducerBatch};
-use crate::producer::internals::transaction_manager::{ProducerIdAndEpoch, TransactionManager};
+use crate::producer::internals::sequences::{IdempotentProducer, ProducerIdAndEpoch};
 use crate::protocol::ErrorCode;
 use crate::record::{CompressionType, DecodedRecord, RecordBatch};
 use crate::utils::MockTime;

@@ -8,8 +8,8 @@
 //! nothing on connections that are made later before it has new metadata, so the change is known before the first batch
 //! leaves.
 
-use super::Sender;
 use super::in_flight::InFlightRequest;
+use super::{Ledger, Sender};
 use crate::client::{KafkaClient, printable};
 use crate::error::{Error, ErrorKind};
 use crate::producer::internals::ProducerBatch;
@@ -41,15 +41,13 @@ impl<C: KafkaClient> Sender<C> {
             printable(old)
         );
         log::warn!("{text}; records that are on their way may be in either, or in none");
-        let Some(manager) = self.transaction_manager.clone() else {
-            return;
-        };
-        if manager.is_transactional() {
-            return manager.fail_for_other_cluster(text);
+        match &self.ledger {
+            Ledger::Plain => return,
+            Ledger::Transactional(manager) => return manager.fail_for_other_cluster(text),
+            Ledger::Idempotent(producer) => producer.forget_producer_id(&text),
         }
-        // What the old cluster answers is for nobody.
+        // A response of the old cluster is discarded.
         self.init_producer_id = None;
-        manager.forget_producer_id(&text);
         let mut batches: Vec<_> = self
             .in_flight
             .values_mut()

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::client::printable;
 use crate::error::{Error, ErrorKind, TimeoutReason};
-use crate::producer::internals::transaction_manager::Attempt;
+use crate::producer::internals::fate::Certainty;
+use crate::producer::internals::sequences::Attempt;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::PartitionProduceResponse;
 
@@ -98,6 +99,14 @@ impl PartitionOutcome {
     /// replicated. What a former leader has appended is in the log of the next one by now, or never.
     pub(super) fn may_take_effect_later(&self) -> bool {
         self.is_indefinite && self.code != ErrorCode::NOT_LEADER_OR_FOLLOWER
+    }
+
+    /// Returns whether the log may hold the batch because of this attempt, if the attempt is not acknowledged.
+    pub(super) fn certainty(&self) -> Certainty {
+        match self.is_indefinite {
+            true => Certainty::Maybe,
+            false => Certainty::NotWritten,
+        }
     }
 
     pub(super) fn attempt(&self) -> Attempt {

@@ -50,10 +50,9 @@ impl<C: KafkaClient> Sender<C> {
             }
             // Its attempt has no outcome. Even if none of its bytes have left yet, they may leave at any time from now on,
             // because the request is queued. So the record may be written.
-            if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
-                manager.handle_expired_in_flight(batch.topic_partition(), &sequence);
-            }
-            let error = self.in_transaction(error);
+            self.ledger
+                .expired(batch.topic_partition(), batch.sequence());
+            let error = self.ledger.in_transaction(error);
             batch.complete_exceptionally(error, Vec::new());
         }
     }

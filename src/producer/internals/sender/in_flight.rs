@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{NodeId, TopicPartition, Uuid};
 use crate::producer::internals::record_accumulator::PartitionQueue;
-use crate::producer::internals::transaction_manager::BatchSequence;
+use crate::producer::internals::sequences::BatchSequence;
 use crate::producer::internals::{ProduceRequestResult, ProducerBatch};
 use crate::sync::Arc;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Sender;
 use crate::client::{ClientRequest, KafkaClient, RequestFailure};
 use crate::error::{Error, ErrorKind};
-use crate::producer::internals::transaction_manager::{InitOutcome, ProducerIdAndEpoch};
+use crate::producer::internals::sequences::{InitOutcome, ProducerIdAndEpoch};
 use crate::protocol::messages::InitProducerIdRequest;
 use crate::protocol::{RequestBody, ResponseBody};
 use crate::utils::log;
@@ -16,10 +16,10 @@ use crate::utils::log;
 impl<C: KafkaClient> Sender<C> {
     /// Asks any node for a producer id if there is none, and says how long until the next try makes sense.
     pub(super) fn maybe_send_init_producer_id(&mut self, now: Instant) -> Duration {
-        let Some(manager) = self.transaction_manager.clone() else {
+        let Some(producer) = self.ledger.idempotent().cloned() else {
             return Duration::MAX;
         };
-        match manager.init_producer_id_delay(now) {
+        match producer.init_producer_id_delay(now) {
             None => return Duration::MAX,
             Some(Duration::ZERO) => {}
             Some(delay) => return delay,
@@ -47,7 +47,7 @@ impl<C: KafkaClient> Sender<C> {
         match sent {
             Ok(correlation_id) => {
                 self.init_producer_id = Some(correlation_id);
-                manager.init_producer_id_sent();
+                producer.init_producer_id_sent();
                 Duration::MAX
             }
             Err(_) => self.pause(),
@@ -59,31 +59,32 @@ impl<C: KafkaClient> Sender<C> {
         outcome: Result<Option<ResponseBody>, RequestFailure>,
         now: Instant,
     ) {
-        let Some(manager) = self.transaction_manager.clone() else {
+        let Some(producer) = self.ledger.idempotent().cloned() else {
             return;
         };
         let outcome = match outcome {
             Ok(Some(ResponseBody::InitProducerId(response))) => {
-                let producer = ProducerIdAndEpoch {
+                let id = ProducerIdAndEpoch {
                     producer_id: response.producer_id,
                     epoch: response.producer_epoch,
                 };
-                manager.handle_init_producer_id_response(response.error_code, producer, now)
+                producer.handle_init_producer_id_response(response.error_code, id, now)
             }
             Err(RequestFailure::UnsupportedVersion { message, node }) => {
                 let text = format!("node {node} cannot give out producer ids: {message}");
-                InitOutcome::Fatal(Error::new(ErrorKind::UnsupportedVersion, text))
+                let error = Error::new(ErrorKind::UnsupportedVersion, text);
+                producer.transition_to_fatal_error(error);
+                InitOutcome::Fatal
             }
             other => {
                 log::debug!("InitProducerId was not answered, will be retried: {other:?}");
-                manager.init_producer_id_failed(now)
+                producer.init_producer_id_failed(now)
             }
         };
         match outcome {
             InitOutcome::Ready => self.accumulator.recheck_all(),
-            InitOutcome::Retry => {}
+            InitOutcome::Retry | InitOutcome::Fatal => {}
             InitOutcome::AbortBatches(error) => self.abort_all_batches(&error),
-            InitOutcome::Fatal(error) => manager.transition_to_fatal_error(error),
         }
     }
 }

@@ -13,9 +13,7 @@ use crate::client::{ClientResponse, KafkaClient, RequestFailure, node_from_wire}
 use crate::common::{Node, TopicPartition, Uuid};
 use crate::error::Error;
 use crate::producer::internals::ProducerBatch;
-use crate::producer::internals::transaction_manager::{
-    BatchSequence, CONCURRENT_TRANSACTIONS_BACKOFF,
-};
+use crate::producer::internals::transactions::CONCURRENT_TRANSACTIONS_BACKOFF;
 use crate::protocol::messages::{NodeEndpoint, PartitionProduceResponse, ProduceResponse};
 use crate::protocol::{ErrorCode, ResponseBody};
 use crate::sync::Arc;
@@ -137,9 +135,10 @@ impl<C: KafkaClient> Sender<C> {
         match slot.batch {
             Some(batch) => self.complete_batch(batch, outcome, now),
             None => {
-                slot.result.fate().end_attempt(outcome.is_indefinite);
-                let topic_partition = slot.partition.topic_partition();
-                self.settle_sequences(topic_partition, slot.sequence, &outcome, now);
+                slot.result.fate().end_attempt(outcome.certainty());
+                let attempt = (!outcome.is_acknowledged()).then(|| outcome.attempt());
+                self.ledger
+                    .settled_late(slot.topic_partition(), slot.sequence, attempt, now);
             }
         }
         if self.config.max_in_flight_requests_per_connection == 1 {
@@ -148,28 +147,8 @@ impl<C: KafkaClient> Sender<C> {
         self.accumulator.end_flight(&slot.partition);
     }
 
-    /// The late answer to a batch that has been failed already.
-    fn settle_sequences(
-        &self,
-        topic_partition: &TopicPartition,
-        sequence: Option<BatchSequence>,
-        outcome: &PartitionOutcome,
-        now: Instant,
-    ) {
-        let (Some(manager), Some(sequence)) = (&self.transaction_manager, sequence) else {
-            return;
-        };
-        if outcome.is_acknowledged() {
-            log::debug!("{topic_partition} acknowledged a batch after its delivery timeout");
-            manager.handle_completed_batch(topic_partition, &sequence, now);
-        } else {
-            manager.handle_last_attempt(topic_partition, &sequence, outcome.attempt());
-            manager.handle_failed_batch(topic_partition, &sequence);
-        }
-    }
-
     fn complete_batch(&self, batch: ProducerBatch, outcome: PartitionOutcome, now: Instant) {
-        batch.result().fate().end_attempt(outcome.is_indefinite);
+        batch.result().fate().end_attempt(outcome.certainty());
         let decision = self.decide(&batch, &outcome, now);
         match decision {
             Decision::Complete => self.acknowledge(batch, &outcome, now),
@@ -178,22 +157,15 @@ impl<C: KafkaClient> Sender<C> {
             Decision::Fail => {
                 let error = self.last_error(&batch, &outcome, now);
                 let topic_partition = batch.topic_partition().clone();
-                if let (Some(manager), Some(sequence)) =
-                    (&self.transaction_manager, batch.sequence())
-                {
-                    manager.handle_last_attempt(&topic_partition, &sequence, outcome.attempt());
-                }
+                self.ledger
+                    .gave_up(&topic_partition, batch.sequence(), outcome.attempt());
                 self.log_failure(&batch, &error, now);
                 self.fail_batch(batch, error, outcome.errors_by_index());
-                if let Some(manager) = &self.transaction_manager {
-                    manager.batch_refused(&topic_partition, outcome.code);
-                }
+                self.ledger.refused(&topic_partition, outcome.code);
             }
             Decision::FailProducer => {
                 let error = outcome.error().into_fatal();
-                if let Some(manager) = &self.transaction_manager {
-                    manager.transition_to_fatal_error(error.clone());
-                }
+                self.ledger.transition_to_fatal_error(error.clone());
                 self.fail_batch(batch, error, outcome.errors_by_index());
             }
         }
@@ -218,28 +190,27 @@ impl<C: KafkaClient> Sender<C> {
             // An acknowledgement needs nothing of the sequences, whose lock it would take.
             return Decision::Complete;
         }
-        let sequence = self.transaction_manager.as_ref().zip(batch.sequence());
+        let sequence = batch.sequence();
         let facts = BatchFacts {
             record_count: batch.record_count(),
             attempts: batch.attempts(),
             has_reached_delivery_timeout: batch
                 .has_reached_delivery_timeout(self.config.delivery_timeout, now),
             is_idempotent: sequence.is_some(),
-            can_retry_out_of_sequence: sequence.is_some_and(|(manager, sequence)| {
-                let attempt = outcome.attempt();
-                manager.can_retry_out_of_sequence(batch.topic_partition(), &sequence, attempt)
+            can_retry_out_of_sequence: sequence.is_some_and(|sequence| {
+                let (topic_partition, attempt) = (batch.topic_partition(), outcome.attempt());
+                self.ledger
+                    .can_retry_out_of_sequence(topic_partition, &sequence, attempt)
             }),
-            ends_producer: sequence.is_some_and(|(manager, sequence)| {
-                manager.ends_producer(&sequence, outcome.attempt())
-            }),
+            ends_producer: sequence
+                .is_some_and(|sequence| self.ledger.ends_producer(&sequence, outcome.attempt())),
         };
         classify(outcome.code, facts, self.config.retries)
     }
 
     fn acknowledge(&self, batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
-        if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
-            manager.handle_completed_batch(batch.topic_partition(), &sequence, now);
-        }
+        self.ledger
+            .completed(batch.topic_partition(), batch.sequence(), now);
         batch.complete(outcome.base_offset, outcome.log_append_time);
     }
 
@@ -247,12 +218,12 @@ impl<C: KafkaClient> Sender<C> {
     fn retry(&self, mut batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
         self.log_retry(&batch, outcome, now);
         batch.set_last_failure(outcome.error());
-        if let (Some(manager), Some(sequence)) = (&self.transaction_manager, batch.sequence()) {
-            manager.handle_retry(batch.topic_partition(), &sequence, outcome.attempt());
-            if outcome.may_take_effect_later() {
-                manager.note_indefinite_batch();
-            }
-        }
+        self.ledger.retried(
+            batch.topic_partition(),
+            batch.sequence(),
+            outcome.attempt(),
+            outcome.may_take_effect_later(),
+        );
         // Brokers of version 2 hold back a transaction until the one before it has ended, which is nearly over.
         let limit = match outcome.code {
             ErrorCode::CONCURRENT_TRANSACTIONS => CONCURRENT_TRANSACTIONS_BACKOFF,
@@ -266,13 +237,10 @@ impl<C: KafkaClient> Sender<C> {
         let records = Count(batch.record_count(), "record");
         let text = format!("the broker refused a batch of {records} as too large; it is split");
         self.warn_of_partition(&topic_partition, Trouble::Split, &text, now);
-        let manager = self.transaction_manager.as_deref();
         let split = self
             .accumulator
-            .split_and_reenqueue(batch, |sequence, counts| {
-                manager.map_or_else(Vec::new, |manager| {
-                    manager.replace_split_batch(&topic_partition, sequence, counts)
-                })
+            .split_and_reenqueue(batch, |sequence, parts| {
+                self.ledger.split(&topic_partition, sequence, parts)
             });
         if let Err(unreadable) = split {
             let (batch, error) = *unreadable;

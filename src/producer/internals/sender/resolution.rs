@@ -4,26 +4,23 @@
 use super::Sender;
 use crate::client::KafkaClient;
 use crate::error::Error;
-use crate::producer::internals::transaction_manager::{Resolved, ResolvedOutcome};
+use crate::producer::internals::sequences::{Resolved, ResolvedOutcome, Restart};
 use crate::protocol::ErrorCode;
 
 impl<C: KafkaClient> Sender<C> {
     /// Lets partitions go on whose sequences were in doubt. Java: `maybeResolveSequences`.
     pub(super) fn maybe_resolve_sequences(&self) {
-        let Some(manager) = &self.transaction_manager else {
-            return;
-        };
         for Resolved {
             topic_partition,
             outcome,
-        } in manager.maybe_resolve_sequences()
+        } in self.ledger.maybe_resolve_sequences()
         {
             match outcome {
                 ResolvedOutcome::Unchanged => self.accumulator.announce(&topic_partition),
-                ResolvedOutcome::Restarted {
+                ResolvedOutcome::Restarted(Restart {
                     overtaken,
                     renumbered,
-                } => {
+                }) => {
                     let batches = self
                         .accumulator
                         .take_sequenced(&topic_partition, &overtaken);
@@ -32,7 +29,7 @@ impl<C: KafkaClient> Sender<C> {
                     }
                     let renumbered = self.accumulator.renumber(&topic_partition, &renumbered);
                     if let Err(error) = renumbered {
-                        manager.transition_to_fatal_error(error);
+                        self.ledger.transition_to_fatal_error(error);
                     }
                 }
                 ResolvedOutcome::Abandoned(error) => {

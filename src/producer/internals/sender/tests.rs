@@ -17,9 +17,10 @@ use crate::client::{MetadataConfig, MockClient};
 use crate::common::{Headers, TopicPartition, Uuid};
 use crate::error::Delivery;
 use crate::producer::Callback;
-use crate::producer::internals::transaction_manager::{
-    BatchSequence, ProducerIdAndEpoch, TransactionConfig,
+use crate::producer::internals::sequences::{
+    BatchSequence, IdempotentProducer, ProducerIdAndEpoch,
 };
+use crate::producer::internals::transactions::{TransactionConfig, TransactionManager};
 use crate::producer::internals::{
     AccumulatorConfig, AppendContext, AppendOutcome, AppendRecord, BufferPool, Joined,
     ProduceRequestResult, record_result,
@@ -81,7 +82,7 @@ struct Fixture {
     metadata: Arc<Metadata>,
     pool: Arc<BufferPool>,
     accumulator: Arc<RecordAccumulator>,
-    manager: Option<Arc<TransactionManager>>,
+    ledger: Ledger,
     sender: Sender<MockClient>,
 }
 
@@ -133,18 +134,7 @@ impl Fixture {
             Arc::clone(&pool),
             Arc::clone(&clock),
         ));
-        let manager = setup.idempotent.then(|| {
-            let backoff = ExponentialBackoff::new(RETRY_BACKOFF, RETRY_BACKOFF);
-            let transaction = setup.transactional.then(|| TransactionConfig {
-                transactional_id: "transactional-id".into(),
-                transaction_timeout_ms: 60_000,
-            });
-            Arc::new(TransactionManager::new(
-                setup.max_in_flight,
-                backoff,
-                transaction,
-            ))
-        });
+        let ledger = ledger(setup);
         let sender = Sender::new(SenderParts {
             config: SenderConfig {
                 acks: setup.acks,
@@ -159,7 +149,7 @@ impl Fixture {
             client,
             metadata: Arc::clone(&metadata),
             accumulator: Arc::clone(&accumulator),
-            transaction_manager: manager.clone(),
+            ledger: ledger.clone(),
             time: clock,
         });
         Self {
@@ -167,7 +157,7 @@ impl Fixture {
             metadata,
             pool,
             accumulator,
-            manager,
+            ledger,
             sender,
         }
     }
@@ -194,7 +184,7 @@ impl Fixture {
         self.client()
             .prepare_response(init_response(ErrorCode::NONE, producer));
         self.run_once();
-        assert_eq!(self.manager().producer_id_and_epoch(), producer);
+        assert_eq!(self.ledger.producer_id_and_epoch(), producer);
     }
 
     fn client(&mut self) -> &mut MockClient {
@@ -202,7 +192,7 @@ impl Fixture {
     }
 
     fn manager(&self) -> &TransactionManager {
-        self.manager.as_deref().unwrap()
+        self.ledger.transactions().unwrap()
     }
 
     fn append(&self, partition: i32) -> Sent {
@@ -223,11 +213,10 @@ impl Fixture {
         value: &[u8],
         callback: Option<Callback>,
     ) -> Result<Sent, Error> {
-        let manager = self.manager.as_deref();
         append(
             &self.accumulator,
             &self.metadata,
-            manager.filter(|manager| manager.is_transactional()),
+            self.ledger.transactions().map(|manager| &**manager),
             partition,
             value,
             callback,
@@ -312,6 +301,25 @@ fn append(
             index,
         }),
         AppendOutcome::NewBatchNeeded { .. } => unreachable!("not asked for"),
+    }
+}
+
+fn ledger(setup: &Setup) -> Ledger {
+    let backoff = ExponentialBackoff::new(RETRY_BACKOFF, RETRY_BACKOFF);
+    let max_in_flight = setup.max_in_flight;
+    match (setup.idempotent, setup.transactional) {
+        (false, _) => Ledger::Plain,
+        (true, false) => {
+            Ledger::Idempotent(Arc::new(IdempotentProducer::new(max_in_flight, backoff)))
+        }
+        (true, true) => {
+            let config = TransactionConfig {
+                transactional_id: "transactional-id".into(),
+                transaction_timeout_ms: 60_000,
+            };
+            let manager = TransactionManager::new(max_in_flight, backoff, config);
+            Ledger::Transactional(Arc::new(manager))
+        }
     }
 }
 

@@ -12,11 +12,10 @@ use super::Sender;
 use crate::client::{ClientRequest, KafkaClient, RequestFailure};
 use crate::common::Node;
 use crate::error::Error;
-use crate::producer::internals::transaction_manager::{
+use crate::producer::internals::transactions::{
     ClusterFacts, NextRequest, TransactionManager, TxnRequest, usable_versions_of,
 };
 use crate::protocol::{ApiKey, ResponseBody};
-use crate::sync::Arc;
 use crate::utils::log;
 
 /// The feature that says which protocol transactions follow (KIP-890).
@@ -27,7 +26,7 @@ const FIRST_VERSION_THAT_BUMPS: i16 = 3;
 impl<C: KafkaClient> Sender<C> {
     /// Sends the next request of the transaction manager if there is one, and says how long until the next try makes sense.
     pub(super) fn maybe_send_transactional_request(&mut self, now: Instant) -> Duration {
-        let Some(manager) = self.transactions() else {
+        let Some(manager) = self.ledger.transactions().cloned() else {
             return Duration::MAX;
         };
         self.abort_undrained_batches(&manager);
@@ -75,13 +74,9 @@ impl<C: KafkaClient> Sender<C> {
             return delay.min(self.pause());
         }
         request.renew_topic_ids(&self.metadata.snapshot());
-        let Some(body) = manager.request_body(&request) else {
-            return Duration::MAX;
-        };
-        let versions = match manager.transactional_id() {
-            Some((_, version)) => usable_versions_of(&body, version),
-            None => body.api_key().versions(),
-        };
+        let body = manager.request_body(&request);
+        let (_, version) = manager.transactional_id();
+        let versions = usable_versions_of(&body, version);
         let can_bump = self
             .client
             .api_version(node.id(), ApiKey::InitProducerId)
@@ -106,7 +101,7 @@ impl<C: KafkaClient> Sender<C> {
         outcome: Result<Option<ResponseBody>, RequestFailure>,
         now: Instant,
     ) {
-        let Some(manager) = self.transactions() else {
+        let Some(manager) = self.ledger.transactions() else {
             return;
         };
         match outcome {
@@ -139,13 +134,6 @@ impl<C: KafkaClient> Sender<C> {
         self.accumulator.recheck_all();
     }
 
-    fn transactions(&self) -> Option<Arc<TransactionManager>> {
-        let manager = self.transaction_manager.as_ref();
-        manager
-            .filter(|manager| manager.is_transactional())
-            .cloned()
-    }
-
     fn cluster_facts(&self, now: Instant) -> ClusterFacts {
         ClusterFacts {
             now,
@@ -166,17 +154,9 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    /// What a failed batch means for the transaction that it is in.
-    pub(super) fn in_transaction(&self, error: Error) -> Error {
-        match &self.transaction_manager {
-            Some(manager) => manager.handle_error_in_transaction(error),
-            None => error,
-        }
-    }
-
     /// Whether there is a transaction to be ended before the producer closes. One that is open is aborted.
     pub(super) fn ends_open_transaction(&self) -> bool {
-        let Some(manager) = self.transactions() else {
+        let Some(manager) = self.ledger.transactions() else {
             return false;
         };
         if !manager.has_ongoing_transaction() {
@@ -190,7 +170,7 @@ impl<C: KafkaClient> Sender<C> {
         if let Some((_, request)) = self.transactional_request.take() {
             request.fail(reason);
         }
-        if let Some(manager) = self.transactions() {
+        if let Some(manager) = self.ledger.transactions() {
             manager.close(reason);
         }
     }

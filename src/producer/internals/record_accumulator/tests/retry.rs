@@ -69,27 +69,24 @@ fn a_new_leader_ends_the_backoff() {
     fixture.accumulator.abort_batches(&refused());
 }
 
-fn ready_manager(fixture: &Fixture) -> TransactionManager {
-    let manager = TransactionManager::new(
-        5,
-        ExponentialBackoff::new(Duration::from_millis(100), Duration::from_millis(100)),
-        None,
-    );
-    manager.init_producer_id_sent();
-    let producer = ProducerIdAndEpoch {
+fn ready_producer(fixture: &Fixture) -> IdempotentProducer {
+    let backoff = ExponentialBackoff::new(Duration::from_millis(100), Duration::from_millis(100));
+    let producer = IdempotentProducer::new(5, backoff);
+    producer.init_producer_id_sent();
+    let id = ProducerIdAndEpoch {
         producer_id: 7,
         epoch: 0,
     };
-    manager.handle_init_producer_id_response(ErrorCode::NONE, producer, fixture.time.now());
-    manager
+    producer.handle_init_producer_id_response(ErrorCode::NONE, id, fixture.time.now());
+    producer
 }
 
-fn drain_idempotent(fixture: &Fixture, manager: &TransactionManager) -> Vec<ProducerBatch> {
+fn drain_idempotent(fixture: &Fixture, producer: &IdempotentProducer) -> Vec<ProducerBatch> {
     fixture.ready();
     let drained =
         fixture
             .accumulator
-            .drain(&[node(1)], usize::MAX, fixture.time.now(), Some(manager));
+            .drain(&[node(1)], usize::MAX, fixture.time.now(), Some(producer));
     drained
         .batches
         .into_iter()
@@ -103,23 +100,25 @@ fn one_batch_is_in_flight_until_the_first_ack_and_then_more() {
         linger: Duration::ZERO,
         ..config()
     });
-    let manager = ready_manager(&fixture);
+    let producer = ready_producer(&fixture);
     for _ in 0..8 {
         fixture.fill_batch(0);
     }
-    let first = drain_idempotent(&fixture, &manager).pop().unwrap();
+    let first = drain_idempotent(&fixture, &producer).pop().unwrap();
     assert!(
-        drain_idempotent(&fixture, &manager).is_empty(),
+        drain_idempotent(&fixture, &producer).is_empty(),
         "nothing before the first ack"
     );
     let partition = Arc::clone(first.partition());
     let sequence = first.sequence().unwrap();
-    manager.handle_completed_batch(first.topic_partition(), &sequence, fixture.time.now());
+    producer.with_sequences(|sequences| {
+        sequences.completed(first.topic_partition(), &sequence, fixture.time.now())
+    });
     first.complete(0, -1);
     fixture.accumulator.recheck(&partition);
     let mut in_flight = Vec::new();
     loop {
-        let batches = drain_idempotent(&fixture, &manager);
+        let batches = drain_idempotent(&fixture, &producer);
         if batches.is_empty() {
             break;
         }
@@ -144,18 +143,20 @@ fn retried_batches_come_back_in_sequence_order() {
         retry_backoff_max: Duration::ZERO,
         ..config()
     });
-    let manager = ready_manager(&fixture);
+    let producer = ready_producer(&fixture);
     for _ in 0..6 {
         fixture.fill_batch(0);
     }
-    let first = drain_idempotent(&fixture, &manager).pop().unwrap();
+    let first = drain_idempotent(&fixture, &producer).pop().unwrap();
     let partition = Arc::clone(first.partition());
     let sequence = first.sequence().unwrap();
-    manager.handle_completed_batch(first.topic_partition(), &sequence, fixture.time.now());
+    producer.with_sequences(|sequences| {
+        sequences.completed(first.topic_partition(), &sequence, fixture.time.now())
+    });
     first.complete(0, -1);
     fixture.accumulator.recheck(&partition);
     let mut batches: Vec<_> = (0..3)
-        .flat_map(|_| drain_idempotent(&fixture, &manager))
+        .flat_map(|_| drain_idempotent(&fixture, &producer))
         .collect();
     let sent: Vec<_> = batches
         .iter()
@@ -164,20 +165,24 @@ fn retried_batches_come_back_in_sequence_order() {
     batches.swap(0, 2);
     for batch in batches {
         let sequence = batch.sequence().unwrap();
-        let attempt = crate::producer::internals::transaction_manager::Attempt::Refused;
-        manager.handle_retry(batch.topic_partition(), &sequence, attempt);
+        let attempt = crate::producer::internals::sequences::Attempt::Refused;
+        producer.with_sequences(|sequences| {
+            sequences.retried(batch.topic_partition(), &sequence, attempt);
+        });
         fixture
             .accumulator
             .reenqueue(batch, fixture.time.now(), Duration::MAX);
     }
     let mut again = Vec::new();
     while again.len() < 3 {
-        let batch = drain_idempotent(&fixture, &manager)
+        let batch = drain_idempotent(&fixture, &producer)
             .pop()
             .expect("one at a time, in order");
         again.push(batch.record_set().as_bytes().to_vec());
         let sequence = batch.sequence().unwrap();
-        manager.handle_completed_batch(batch.topic_partition(), &sequence, fixture.time.now());
+        producer.with_sequences(|sequences| {
+            sequences.completed(batch.topic_partition(), &sequence, fixture.time.now())
+        });
         fixture.accumulator.recheck(&partition);
         batch.complete(0, -1);
     }

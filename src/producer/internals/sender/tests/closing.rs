@@ -73,7 +73,7 @@ fn a_panic_ends_the_producer_with_an_outcome_for_everything() {
     fixture
         .client()
         .prepare_response_matching(|_| panic!("a bug"), ok(1, 0));
-    let (waiting, manager) = (fixture.append(1), fixture.manager.clone().unwrap());
+    let (waiting, manager) = (fixture.append(1), fixture.ledger.clone());
     let (accumulator, metadata) = (
         Arc::clone(&fixture.accumulator),
         Arc::clone(&fixture.metadata),

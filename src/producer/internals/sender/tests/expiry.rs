@@ -115,7 +115,7 @@ impl Fixture {
 fn a_fatal_error_without_a_retry_backoff_does_not_spin() {
     let mut fixture = Fixture::idempotent().without_retry_backoff();
     let error = Error::new(ErrorKind::Fenced, "fenced").into_fatal();
-    fixture.manager().transition_to_fatal_error(error);
+    fixture.ledger.transition_to_fatal_error(error);
     fixture.run_once();
     fixture.assert_waits();
     assert_eq!(

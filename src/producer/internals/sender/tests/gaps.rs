@@ -11,7 +11,7 @@ fn epoch_bump_on_out_of_order_sequence_for_next_batch() {
     fixture.back_off();
     assert_eq!(fixture.sent_sequences(), [sequence(1, 0, 1)]);
     assert_eq!(
-        fixture.manager().producer_id_and_epoch(),
+        fixture.ledger.producer_id_and_epoch(),
         sequence(1, 0, 1).producer
     );
     let (batch, rest) = (fixture.bytes(), 0);
@@ -77,7 +77,7 @@ fn an_epoch_bump_does_not_touch_an_unanswered_batch_of_another_partition() {
         .respond_from(NodeId(0), produce_response(0, OUT_OF_ORDER, -1));
     fixture.run();
     fixture.back_off();
-    assert_eq!(fixture.manager().producer_id_and_epoch().epoch, 1);
+    assert_eq!(fixture.ledger.producer_id_and_epoch().epoch, 1);
     fixture.client().lose(NodeId(1));
     fixture.run();
     fixture.back_off();
@@ -182,7 +182,7 @@ fn a_late_success_of_an_expired_batch_moves_last_acked() {
     assert_eq!(later.offset(), 2);
     fixture.send(0);
     assert_eq!(fixture.sent_sequences(), [sequence(0, 3, 1)], "no bump");
-    assert_eq!(fixture.manager().producer_id_and_epoch(), PRODUCER);
+    assert_eq!(fixture.ledger.producer_id_and_epoch(), PRODUCER);
 }
 
 // Java: SenderTest.testExpiryOfAllSentBatchesShouldCauseUnresolvedSequences.
@@ -222,7 +222,7 @@ fn a_new_producer_id_does_not_change_what_may_be_written() {
     );
     fixture.run();
     assert!(
-        failed.is_done() && !fixture.manager().has_producer_id(),
+        failed.is_done() && !fixture.ledger.has_producer_id(),
         "epochs are used up"
     );
     fixture.client().lose(NodeId(1));

@@ -59,7 +59,7 @@ fn init_producer_id_is_asked_for_again_after_errors() {
         .client()
         .respond(init_response(ErrorCode::NONE, PRODUCER));
     fixture.run();
-    assert_eq!(fixture.manager().producer_id_and_epoch(), PRODUCER);
+    assert_eq!(fixture.ledger.producer_id_and_epoch(), PRODUCER);
 }
 
 // Batches expire while no producer id is to be had: nothing blocks the thread.
@@ -170,11 +170,7 @@ fn idempotence_with_multiple_inflights_retried_in_order() {
     }
     fixture.send(0);
     assert_eq!(fixture.base_sequences(), [4]);
-    assert_eq!(
-        fixture.manager().producer_id_and_epoch(),
-        PRODUCER,
-        "no bump"
-    );
+    assert_eq!(fixture.ledger.producer_id_and_epoch(), PRODUCER, "no bump");
 }
 
 // B12: librdkafka #4736. B11: the same epoch and sequence.
@@ -227,7 +223,7 @@ fn correct_handling_of_out_of_order_responses() {
     assert_eq!(fixture.base_sequences(), [2]);
     fixture.answer(ErrorCode::NONE, 2);
     assert_eq!((first.offset(), second.offset()), (1, 2));
-    assert_eq!(fixture.manager().producer_id_and_epoch(), PRODUCER);
+    assert_eq!(fixture.ledger.producer_id_and_epoch(), PRODUCER);
 }
 
 // Java: SenderTest.testCorrectHandlingOfOutOfOrderResponsesWhenSecondSucceeds.
@@ -301,7 +297,7 @@ fn a_fatal_error_fails_what_is_in_flight_too() {
     }
     assert_eq!(refused.error().delivery(), Delivery::NotWritten);
     assert_eq!(in_flight.error().delivery(), Delivery::MaybeWritten);
-    assert!(fixture.manager().fatal_error().is_some());
+    assert!(fixture.ledger.fatal_error().is_some());
     fixture.client().respond(ok(1, 0));
     fixture.run();
     assert!(refused.error().code().is_some());
@@ -321,7 +317,7 @@ fn unsupported_for_message_format_is_not_fatal() {
         sent.error().code(),
         Some(ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT)
     );
-    assert!(fixture.manager().fatal_error().is_none());
+    assert!(fixture.ledger.fatal_error().is_none());
     fixture.run();
     fixture.send(0);
     assert_eq!(
@@ -367,7 +363,7 @@ fn idempotent_split_batch_and_send() {
 #[test]
 fn parts_and_batches_wrap_at_the_last_sequence() {
     let mut fixture = warm();
-    fixture.manager().set_next_sequence(&tp(0), i32::MAX);
+    fixture.ledger.set_next_sequence(&tp(0), i32::MAX);
     let sent = [fixture.append(0), fixture.append(0)];
     fixture.run_once();
     fixture.send(0);
@@ -383,7 +379,7 @@ fn parts_and_batches_wrap_at_the_last_sequence() {
         fixture.answer(ErrorCode::NONE, offset);
     }
     assert_eq!(sent.map(|sent| sent.offset()), [10, 11]);
-    assert_eq!(fixture.manager().producer_id_and_epoch(), PRODUCER);
+    assert_eq!(fixture.ledger.producer_id_and_epoch(), PRODUCER);
 }
 
 // A partition that may not send does not keep the thread busy.

@@ -182,7 +182,7 @@ fn a_producer_id_that_no_broker_knows_is_replaced() {
     let mut fixture = warm();
     let [a, b] = fixture.send_two();
     fixture.answer_sequence(1, ErrorCode::INVALID_PRODUCER_ID_MAPPING, -1);
-    assert!(fixture.manager().has_producer_id(), "b is open");
+    assert!(fixture.ledger.has_producer_id(), "b is open");
     fixture.answer_sequence(2, ErrorCode::INVALID_PRODUCER_ID_MAPPING, -1);
     let fresh = assert_asks_for_producer_id(&mut fixture);
     for (sent, base_sequence) in [(a, 0), (b, 1)] {

@@ -65,12 +65,12 @@ fn a_producer_id_of_the_old_cluster_is_not_taken() {
         .client()
         .respond_to(old_request, init_response(ErrorCode::NONE, PRODUCER));
     fixture.run();
-    assert!(!fixture.manager().has_producer_id());
+    assert!(!fixture.ledger.has_producer_id());
     fixture
         .client()
         .respond(init_response(ErrorCode::NONE, PRODUCER));
     fixture.run();
-    assert!(fixture.manager().has_producer_id());
+    assert!(fixture.ledger.has_producer_id());
 }
 
 #[test]
@@ -94,11 +94,11 @@ fn another_cluster_ends_a_transactional_producer() {
     });
     fixture.enter_cluster("old");
     fixture.enter_cluster("new");
-    assert!(fixture.manager().fatal_error().is_none(), "nothing is lost");
+    assert!(fixture.ledger.fatal_error().is_none(), "nothing is lost");
     fixture.manager().initialize_transactions().unwrap();
     fixture.run();
     fixture.enter_cluster("newer");
-    let error = fixture.manager().fatal_error().unwrap();
+    let error = fixture.ledger.fatal_error().unwrap();
     assert!(error.is_fatal());
     assert!(error.to_string().contains("newer"), "{error}");
 }

@@ -387,7 +387,7 @@ impl Simulation {
             self.fixture.run_once();
             self.fixture.advance(10);
         }
-        panic!("no progress after the faults: {:?}", self.fixture.manager());
+        panic!("no progress after the faults: {:?}", self.fixture.ledger);
     }
 
     /// Counts acknowledged, surely not written, and perhaps written records.

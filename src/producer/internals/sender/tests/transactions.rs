@@ -12,7 +12,7 @@ mod topic_ids;
 mod version_two;
 
 use super::*;
-use crate::producer::internals::transaction_manager::TransactionalRequestResult;
+use crate::producer::internals::transactions::TransactionalRequestResult;
 use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata};
 use crate::protocol::ResponseBody;
 use crate::protocol::messages::{
@@ -278,7 +278,7 @@ impl Fixture {
             match key {
                 ApiKey::EndTxn => self.serve(*key, ended(NONE)),
                 ApiKey::InitProducerId => {
-                    let next = self.manager().producer_id_and_epoch().epoch + 1;
+                    let next = self.ledger.producer_id_and_epoch().epoch + 1;
                     self.serve_producer_id(epoch(next));
                 }
                 other => panic!("{other} is not part of an abort"),

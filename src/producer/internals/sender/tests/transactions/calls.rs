@@ -30,7 +30,7 @@ fn calls_out_of_turn_are_refused_and_change_nothing() {
         assert_eq!(error.kind(), ErrorKind::IllegalState, "{error}");
         assert!(!error.is_fatal() && !error.is_abortable());
     };
-    let manager = Arc::clone(fixture.manager.as_ref().unwrap());
+    let manager = Arc::clone(fixture.ledger.transactions().unwrap());
     is_illegal(manager.begin_transaction());
     is_illegal(manager.begin_commit().map(drop));
     is_illegal(manager.begin_abort().map(drop));
@@ -48,15 +48,6 @@ fn calls_out_of_turn_are_refused_and_change_nothing() {
     is_illegal(manager.initialize_transactions().map(drop));
     fixture.assert_state("InTransaction");
     fixture.abort(&[]);
-}
-
-#[test]
-fn without_a_transactional_id_there_are_no_transactions() {
-    let fixture = Fixture::idempotent();
-    let error = fixture.manager().initialize_transactions().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::IllegalState);
-    assert!(error.to_string().contains("transactional.id"));
-    assert!(fixture.manager().begin_transaction().is_err());
 }
 
 fn times_out(result: &TransactionalRequestResult) {

@@ -8,7 +8,7 @@ fn refuse(
     key: ApiKey,
     code: ErrorCode,
 ) -> Option<Arc<TransactionalRequestResult>> {
-    let manager = Arc::clone(fixture.manager.as_ref().unwrap());
+    let manager = Arc::clone(fixture.ledger.transactions().unwrap());
     match key {
         ApiKey::InitProducerId => {
             let result = manager.initialize_transactions().unwrap();
@@ -325,6 +325,6 @@ fn a_producer_id_that_no_broker_knows_ends_the_producer() {
         fixture.answer(code, -1);
         assert!(sent.error().is_fatal(), "{code}");
         assert_eq!(sent.error().delivery(), Delivery::NotWritten);
-        assert_eq!(fixture.manager().fatal_error().unwrap().code(), Some(code));
+        assert_eq!(fixture.ledger.fatal_error().unwrap().code(), Some(code));
     }
 }

@@ -272,7 +272,7 @@ fn a_bump_may_bring_another_producer_id() {
     };
     fixture.serve_producer_id(next);
     outcome(&result).unwrap().unwrap();
-    assert_eq!(fixture.manager().producer_id_and_epoch(), next);
+    assert_eq!(fixture.ledger.producer_id_and_epoch(), next);
     fixture.begin();
     let sent = fixture.send_added(0);
     let expected = BatchSequence {

@@ -33,7 +33,7 @@ fn transaction_v2_add_partition_and_offsets() {
     assert_eq!(version_of(&fixture, ApiKey::EndTxn), 5);
     fixture.serve(ApiKey::EndTxn, ended_with(epoch(1)));
     outcome(&result).unwrap().unwrap();
-    assert_eq!(fixture.manager().producer_id_and_epoch(), epoch(1));
+    assert_eq!(fixture.ledger.producer_id_and_epoch(), epoch(1));
     fixture.begin();
     fixture.send(0);
     assert_eq!(fixture.sent_sequences(), [sequence(1, 0, 1)]);
@@ -52,7 +52,7 @@ fn a_new_producer_id_is_taken_over() {
     };
     fixture.manager().begin_commit().unwrap();
     fixture.serve(ApiKey::EndTxn, ended_with(next));
-    assert_eq!(fixture.manager().producer_id_and_epoch(), next);
+    assert_eq!(fixture.ledger.producer_id_and_epoch(), next);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::producer::internals::fate::detached;
 use crate::utils::{MockTime, Time};
 
 const PRODUCER: ProducerIdAndEpoch = ProducerIdAndEpoch {
@@ -84,7 +85,7 @@ proptest! {
             let producer = entry.producer();
             match step {
                 Step::Assign(count) => {
-                    let sequence = entry.assign(count, &ProduceRequestResult::detached());
+                    let sequence = entry.assign(count, detached());
                     prop_assert_eq!(sequence, model.sequence(producer, model.assigned, count));
                     model.batches.insert(model.assigned, count);
                     model.assigned += i64::from(count);
@@ -105,7 +106,7 @@ proptest! {
                 },
                 Step::Split(n) => if let Some((at, count)) = model.nth(n).filter(|b| b.1 > 1) {
                     let counts = [count / 2, count - count / 2];
-                    let parts = counts.map(|count| (count, ProduceRequestResult::detached()));
+                    let parts = counts.map(|count| (count, detached()));
                     entry.split(&model.sequence(producer, at, count), &parts);
                     model.batches.insert(at, counts[0]);
                     model.batches.insert(at + i64::from(counts[0]), counts[1]);

@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::result::TransactionalRequestResult;
+use super::state::End;
 use super::topic_ids::TopicIds;
 use crate::common::TopicPartition;
 use crate::error::Error;
@@ -41,9 +42,7 @@ pub(crate) enum RequestKind {
     AddPartitionsToTxn(Vec<TopicPartition>),
     AddOffsetsToTxn(GroupOffsets),
     TxnOffsetCommit(GroupOffsets),
-    EndTxn {
-        committed: bool,
-    },
+    EndTxn(End),
 }
 
 impl RequestKind {
@@ -53,7 +52,7 @@ impl RequestKind {
             Self::FindCoordinator(_) => 0,
             Self::InitProducerId => 1,
             Self::AddPartitionsToTxn(_) | Self::AddOffsetsToTxn(_) | Self::TxnOffsetCommit(_) => 2,
-            Self::EndTxn { .. } => 3,
+            Self::EndTxn(_) => 3,
         }
     }
 
@@ -67,7 +66,7 @@ impl RequestKind {
             Self::InitProducerId
             | Self::AddPartitionsToTxn(_)
             | Self::AddOffsetsToTxn(_)
-            | Self::EndTxn { .. } => Some(CoordinatorKey::Transaction),
+            | Self::EndTxn(_) => Some(CoordinatorKey::Transaction),
         }
     }
 
@@ -78,7 +77,7 @@ impl RequestKind {
             Self::AddPartitionsToTxn(_)
             | Self::AddOffsetsToTxn(_)
             | Self::TxnOffsetCommit(_)
-            | Self::EndTxn { .. } => true,
+            | Self::EndTxn(_) => true,
         }
     }
 }
@@ -109,7 +108,7 @@ impl TxnRequest {
         }
     }
 
-    /// Whether the coordinator may have begun the transaction for an attempt that we did not hear of.
+    /// Returns whether the coordinator may have begun the transaction for an attempt that we did not hear of.
     pub(super) fn may_have_begun(&self) -> bool {
         let begins = matches!(
             self.kind,
@@ -118,13 +117,21 @@ impl TxnRequest {
         begins && self.may_be_done
     }
 
-    /// Ends it without success, where nobody will look at it again.
+    /// Lets the caller that waits for a commit know whether it may have happened, after a response that says that it did not,
+    /// or none.
+    pub(super) fn note_delivery(&self) {
+        if matches!(self.kind, RequestKind::EndTxn(End::Commit)) {
+            self.result.set_may_be_done(self.may_be_done);
+        }
+    }
+
+    /// Ends it without success.
     pub(crate) fn fail(&self, error: &Error) {
         self.result.fail(error.clone());
     }
 
     /// How long until it may be sent.
-    fn delay(&self, now: Instant) -> Duration {
+    pub(super) fn delay(&self, now: Instant) -> Duration {
         self.not_before
             .map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
     }
@@ -159,11 +166,6 @@ impl RequestQueue {
 
     pub(super) fn peek(&self) -> Option<&TxnRequest> {
         self.requests.first()
-    }
-
-    /// How long the first request has still to wait.
-    pub(super) fn delay(&self, now: Instant) -> Option<Duration> {
-        self.peek().map(|request| request.delay(now))
     }
 
     pub(super) fn pop(&mut self) -> Option<TxnRequest> {
@@ -206,7 +208,7 @@ mod tests {
     #[test]
     fn priorities_first_and_then_the_order_of_the_calls() {
         let mut queue = RequestQueue::default();
-        queue.push(request(RequestKind::EndTxn { committed: true }));
+        queue.push(request(RequestKind::EndTxn(End::Commit)));
         for number in 0..3 {
             queue.push(add_partition(number));
         }
@@ -254,10 +256,8 @@ mod tests {
         first.wait_until(now + Duration::from_millis(20));
         queue.push(first);
         queue.push(add_partition(1));
-        assert_eq!(queue.delay(now), Some(Duration::from_millis(20)));
-        assert_eq!(
-            queue.delay(now + Duration::from_secs(1)),
-            Some(Duration::ZERO)
-        );
+        let delay = |now| queue.peek().map(|first| first.delay(now));
+        assert_eq!(delay(now), Some(Duration::from_millis(20)));
+        assert_eq!(delay(now + Duration::from_secs(1)), Some(Duration::ZERO));
     }
 }

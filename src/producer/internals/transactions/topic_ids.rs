@@ -7,14 +7,11 @@
 //! the id that newer metadata has, or the commit names its topics. Java repeats the stale id until `max.block.ms` ends the
 //! call.
 
-use std::time::Instant;
-
-use super::requests::{GroupOffsets, RequestKind, TxnRequest};
+use super::queue::{GroupOffsets, RequestKind, TxnRequest};
 use crate::common::{Cluster, TopicPartition, Uuid};
 use crate::protocol::messages::TxnOffsetCommitResponse;
 use crate::protocol::{ErrorCode, ResponseBody};
 use crate::sync::Arc;
-use crate::utils::LogLimiter;
 
 /// The ids of the topics of one offset commit.
 #[derive(Clone, Debug, Default)]
@@ -108,8 +105,7 @@ impl GroupOffsets {
     pub(super) fn remove_committed(
         &mut self,
         response: &TxnOffsetCommitResponse,
-        warnings: &mut LogLimiter<String>,
-        now: Instant,
+        warn: &mut dyn FnMut(String),
     ) -> Option<ErrorCode> {
         let mut worst = None;
         for topic in &response.topics {
@@ -122,7 +118,7 @@ impl GroupOffsets {
                     "the response to an offset commit of group {} has the topic id {}, which is not in the request",
                     self.group_id, topic.topic_id
                 );
-                warnings.warn(text, now);
+                warn(text);
                 continue;
             };
             for result in &topic.partitions {

@@ -19,9 +19,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::sequence::{BatchSequence, ProducerIdAndEpoch, compare, increment};
+use super::number::{BatchSequence, ProducerIdAndEpoch, compare, increment};
 use crate::common::{NodeId, Uuid};
-use crate::producer::internals::ProduceRequestResult;
+use crate::producer::internals::fate::{Certainty, HasFate};
 use crate::sync::Arc;
 
 /// "No batch was acknowledged yet": the sequence before the first one.
@@ -79,9 +79,9 @@ enum Sequences {
 #[derive(Clone, Debug)]
 struct Unsettled {
     sequence: BatchSequence,
-    /// Holds the batch's fate.
-    result: Arc<ProduceRequestResult>,
-    /// Its request has not been answered yet. Otherwise the batch waits in the accumulator for its next attempt.
+    /// Knows whether the log may hold it.
+    batch: Arc<dyn HasFate>,
+    /// Its request has no response yet. Otherwise the batch waits in the accumulator for its next attempt.
     on_wire: bool,
     /// A later batch was acknowledged.
     overtaken: bool,
@@ -91,19 +91,35 @@ struct Unsettled {
     ordinal: u64,
 }
 
+/// Where an unsettled batch is, and whether the log may hold it: what [`Error::delivery`](crate::Error::delivery) would say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Its request has no response yet.
+    OnWire(Certainty),
+    /// It waits in the accumulator for its next attempt.
+    Waiting(Certainty),
+}
+
 impl Unsettled {
-    fn may_be_written(&self) -> bool {
-        self.result.fate().may_be_written()
+    fn certainty(&self) -> Certainty {
+        self.batch.fate().certainty()
+    }
+
+    fn standing(&self) -> Standing {
+        match self.on_wire {
+            true => Standing::OnWire(self.certainty()),
+            false => Standing::Waiting(self.certainty()),
+        }
     }
 
     /// Whether it is known not to be in the log.
     fn is_refused(&self) -> bool {
-        !self.on_wire && !self.may_be_written()
+        self.standing() == Standing::Waiting(Certainty::NotWritten)
     }
 
     /// Whether an attempt may have written it, and another one can tell.
     fn is_in_doubt(&self) -> bool {
-        !self.on_wire && self.may_be_written()
+        self.standing() == Standing::Waiting(Certainty::Maybe)
     }
 }
 
@@ -119,12 +135,12 @@ pub(super) enum Resolution {
 }
 
 /// What became of the batches that waited for another attempt when a partition started anew.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Restart {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Restart {
     /// The old sequences of those that later batches have overtaken: they are first, and can only fail.
-    pub(super) overtaken: Vec<BatchSequence>,
+    pub(crate) overtaken: Vec<BatchSequence>,
     /// The new sequences of the others, in order.
-    pub(super) renumbered: Vec<BatchSequence>,
+    pub(crate) renumbered: Vec<BatchSequence>,
 }
 
 /// The state of one partition.
@@ -191,7 +207,7 @@ impl PartitionEntry {
     /// Whether an earlier attempt may have written this batch, which then keeps its sequence.
     pub(super) fn may_be_written(&self, sequence: &BatchSequence) -> bool {
         let mut unsettled = self.unsettled.iter();
-        unsettled.any(|batch| batch.sequence == *sequence && batch.may_be_written())
+        unsettled.any(|batch| batch.sequence == *sequence && batch.certainty() == Certainty::Maybe)
     }
 
     /// Takes note of where the next batch goes. Another log may know nothing of the producer.
@@ -251,11 +267,7 @@ impl PartitionEntry {
     }
 
     /// Gives the next sequences to a batch that is about to be sent.
-    pub(super) fn assign(
-        &mut self,
-        record_count: u32,
-        result: &Arc<ProduceRequestResult>,
-    ) -> BatchSequence {
+    pub(super) fn assign(&mut self, record_count: u32, batch: Arc<dyn HasFate>) -> BatchSequence {
         let sequence = BatchSequence {
             producer: self.producer,
             base_sequence: self.next_sequence,
@@ -264,7 +276,7 @@ impl PartitionEntry {
         self.next_sequence = sequence.next_sequence();
         self.insert(Unsettled {
             sequence,
-            result: Arc::clone(result),
+            batch,
             on_wire: true,
             overtaken: false,
             view: self.view,
@@ -352,7 +364,7 @@ impl PartitionEntry {
     pub(super) fn give_up(&mut self, sequence: &BatchSequence) {
         if let Some(index) = self.position(sequence) {
             let batch = self.unsettled.remove(index);
-            self.gave_up_unknown |= batch.may_be_written();
+            self.gave_up_unknown |= batch.certainty() == Certainty::Maybe;
             self.raise(Sequences::Unresolved);
         }
     }
@@ -368,7 +380,7 @@ impl PartitionEntry {
     pub(super) fn split(
         &mut self,
         original: &BatchSequence,
-        parts: &[(u32, Arc<ProduceRequestResult>)],
+        parts: &[(u32, Arc<dyn HasFate>)],
     ) -> Vec<BatchSequence> {
         let index = self.position(original);
         let whole = index.map(|index| self.unsettled.remove(index));
@@ -377,7 +389,7 @@ impl PartitionEntry {
         });
         let mut base_sequence = original.base_sequence;
         let mut sequences = Vec::with_capacity(parts.len());
-        for (record_count, result) in parts {
+        for (record_count, batch) in parts {
             let sequence = BatchSequence {
                 producer: original.producer,
                 base_sequence,
@@ -386,7 +398,7 @@ impl PartitionEntry {
             base_sequence = sequence.next_sequence();
             self.insert(Unsettled {
                 sequence,
-                result: Arc::clone(result),
+                batch: Arc::clone(batch),
                 on_wire: false,
                 overtaken,
                 view: self.view,
@@ -400,8 +412,7 @@ impl PartitionEntry {
     /// Looks whether a partition that awaits resolution can go on.
     pub(super) fn resolution(&self) -> Resolution {
         // A batch that may be in the log is sent again under its old sequence until it is acknowledged or fails.
-        let is_open = |batch: &Unsettled| batch.on_wire || batch.may_be_written();
-        if self.unsettled.iter().any(is_open) {
+        if !self.unsettled.iter().all(Unsettled::is_refused) {
             return Resolution::Pending;
         }
         if self.sequences <= Sequences::Unresolved && self.is_contiguous() {
@@ -445,7 +456,7 @@ impl PartitionEntry {
                 restart.overtaken.push(batch.sequence);
                 continue;
             }
-            let sequence = self.assign(batch.sequence.record_count, &batch.result);
+            let sequence = self.assign(batch.sequence.record_count, batch.batch);
             if let Some(batch) = self.find_mut(&sequence) {
                 batch.on_wire = false;
             }
@@ -509,9 +520,9 @@ impl PartitionEntry {
         self.unsettled.iter().map(|batch| batch.sequence).collect()
     }
 
-    pub(super) fn result(&self, sequence: &BatchSequence) -> Arc<ProduceRequestResult> {
+    pub(super) fn batch(&self, sequence: &BatchSequence) -> Arc<dyn HasFate> {
         let batch = self.unsettled.iter().find(|b| b.sequence == *sequence);
-        Arc::clone(&batch.expect("settled already").result)
+        Arc::clone(&batch.expect("settled already").batch)
     }
 }
 

@@ -3,39 +3,42 @@
 //!
 //! A call that does not fit the state is refused and changes nothing.
 
-use super::requests::{GroupOffsets, RequestKind, TxnRequest};
+use super::api::TransactionVersion;
+use super::queue::{GroupOffsets, RequestKind, TxnRequest};
 use super::result::TransactionalRequestResult;
-use super::sequence::ProducerIdAndEpoch;
-use super::states::State;
+use super::state::{End, Ending, State, TxnState};
 use super::topic_ids::TopicIds;
-use super::transaction::{Transaction, TransactionVersion};
-use super::{Inner, TransactionManager};
+use super::{TransactionManager, Transactions};
 use crate::common::{Cluster, TopicPartition};
 use crate::error::{Error, ErrorKind, Result};
+use crate::producer::internals::sequences::ProducerIdAndEpoch;
 use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata};
 use crate::sync::{Arc, Ordering};
 
 impl TransactionManager {
-    /// Asks for a producer id and epoch, which ends what earlier producers of the transactional id left open.
+    /// Requests a producer id and epoch, which ends what earlier producers of the transactional id left open.
     pub(crate) fn initialize_transactions(&self) -> Result<Arc<TransactionalRequestResult>> {
-        let target = State::Initializing;
         self.lock()
-            .take_up_or("init_transactions", |inner, result| {
+            .take_up_or("init_transactions", |inner, operation, result| {
                 inner.check_no_error()?;
-                inner.transition_to(target, "init_transactions")?;
-                inner.set_producer(ProducerIdAndEpoch::NONE);
-                let transaction = inner.transaction()?;
+                inner.check_may_become(State::Initializing, operation)?;
+                inner.set_state(TxnState::Initializing);
+                inner.sequences.take_over(ProducerIdAndEpoch::NONE);
                 let request = TxnRequest::new(RequestKind::InitProducerId, result);
-                transaction.queue.push(request);
+                inner.queue.push(request);
                 Ok(())
             })
     }
 
     pub(crate) fn begin_transaction(&self) -> Result<()> {
+        const OPERATION: &str = "begin_transaction";
         let mut inner = self.lock();
-        inner.check_not_pending("begin_transaction")?;
+        inner.check_not_pending(OPERATION)?;
         inner.check_no_error()?;
-        inner.transition_to(State::InTransaction, "begin_transaction")
+        inner.check_may_become(State::InTransaction, OPERATION)?;
+        let transaction = inner.state.take_transaction();
+        inner.set_state(TxnState::Open(transaction));
+        Ok(())
     }
 
     /// Enqueues the offsets of a consumer group. In a transaction of version 2 the topic ids of `cluster` go with them.
@@ -49,13 +52,13 @@ impl TransactionManager {
         let mut inner = self.lock();
         inner.check_not_pending(OPERATION)?;
         inner.check_no_error()?;
-        if inner.state != State::InTransaction {
-            return Err(illegal_state(OPERATION, inner.state));
-        }
+        let inner = &mut *inner;
+        let TxnState::Open(transaction) = &mut inner.state else {
+            return Err(illegal_state(OPERATION, inner.state.name()));
+        };
         offsets.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let result = TransactionalRequestResult::new(OPERATION);
-        let transaction = inner.transaction()?;
-        let topic_ids = match transaction.version {
+        let topic_ids = match inner.version {
             TransactionVersion::V1 => TopicIds::default(),
             TransactionVersion::V2 => {
                 TopicIds::new(offsets.iter().map(|(partition, _)| partition), cluster)
@@ -67,52 +70,44 @@ impl TransactionManager {
             offsets,
             topic_ids,
         };
-        let kind = match transaction.version {
+        let kind = match inner.version {
             TransactionVersion::V1 => RequestKind::AddOffsetsToTxn(offsets),
             TransactionVersion::V2 => {
-                transaction.is_started = true;
+                transaction.set_started();
                 RequestKind::TxnOffsetCommit(offsets)
             }
         };
         let request = TxnRequest::new(kind, Arc::clone(&result));
-        transaction.queue.push(request);
+        inner.queue.push(request);
         Ok(result)
     }
 
     pub(crate) fn begin_commit(&self) -> Result<Arc<TransactionalRequestResult>> {
-        let target = State::CommittingTransaction;
         self.lock()
-            .take_up_or("commit_transaction", |inner, result| {
+            .take_up_or("commit_transaction", |inner, operation, result| {
                 inner.check_no_error()?;
-                inner.transition_to(target, "commit_transaction")?;
-                inner.enqueue_end_txn(true, result)
+                inner.begin_end(End::Commit, operation, result)
             })
     }
 
     pub(crate) fn begin_abort(&self) -> Result<Arc<TransactionalRequestResult>> {
-        let target = State::AbortingTransaction;
         self.lock()
-            .take_up_or("abort_transaction", |inner, result| {
-                if inner.state != State::AbortableError {
+            .take_up_or("abort_transaction", |inner, operation, result| {
+                if !matches!(inner.state, TxnState::Abortable(..)) {
                     inner.check_no_error()?;
                 }
-                inner.transition_to(target, "abort_transaction")?;
-                let aborted = transaction_aborted();
-                let transaction = inner.transaction()?;
-                transaction.is_aborting = true;
-                transaction.drop_unsent(&aborted);
-                inner.enqueue_end_txn(false, result)
+                inner.begin_end(End::Abort, operation, result)
             })
     }
 
-    /// Whether a record may be appended now. Costs one load while a transaction is open.
+    /// Checks that a record may be appended now. Costs one load while a transaction is open.
     ///
     /// # Errors
     ///
     /// `IllegalState` outside of a transaction, `Transaction` or `Fenced` in one that failed.
     #[inline]
     pub(crate) fn check_may_send(&self) -> Result<()> {
-        // Relaxed is enough. Whoever asks with the lock of a partition's deque held sees a change that was made before the
+        // Relaxed is enough. A caller that asks with the lock of a partition's deque held sees a change that was made before the
         // sender last held that lock, and the sender takes all of them between the end of a transaction's records and the
         // request that ends it.
         if self.accepts_records.load(Ordering::Relaxed) {
@@ -126,45 +121,39 @@ impl TransactionManager {
     pub(crate) fn maybe_add_partition(&self, topic_partition: &TopicPartition) -> Result<()> {
         let mut inner = self.lock();
         inner.check_takes_records()?;
-        inner.transaction()?.add_partition(topic_partition);
+        let version = inner.version;
+        if let TxnState::Open(transaction) = &mut inner.state {
+            match version {
+                TransactionVersion::V1 => transaction.join_by_request(topic_partition),
+                TransactionVersion::V2 => transaction.join(topic_partition),
+            }
+        }
         Ok(())
     }
 }
 
-impl Inner {
-    /// # Errors
-    ///
-    /// `IllegalState` where the producer has no transactional id.
-    pub(super) fn transaction(&mut self) -> Result<&mut Transaction> {
-        self.transaction.as_deref_mut().ok_or_else(|| {
-            let text =
-                "the producer has no transactional id: set transactional.id to use transactions";
-            Error::new(ErrorKind::IllegalState, text)
-        })
-    }
-
+impl Transactions {
     /// Takes up the call that timed out, or makes it. Java: `handleCachedTransactionRequestResult`.
     fn take_up_or(
         &mut self,
         operation: &'static str,
-        call: impl FnOnce(&mut Self, Arc<TransactionalRequestResult>) -> Result<()>,
+        call: impl FnOnce(&mut Self, &str, Arc<TransactionalRequestResult>) -> Result<()>,
     ) -> Result<Arc<TransactionalRequestResult>> {
-        if let Some(pending) = &self.transaction()?.pending {
+        if let Some(pending) = &self.pending {
             if pending.operation() == operation && !pending.is_acked() {
                 return Ok(Arc::clone(pending));
             }
         }
         self.check_not_pending(operation)?;
         let result = TransactionalRequestResult::new(operation);
-        call(self, Arc::clone(&result))?;
-        self.transaction()?.pending = Some(Arc::clone(&result));
+        call(self, operation, Arc::clone(&result))?;
+        self.pending = Some(Arc::clone(&result));
         Ok(result)
     }
 
     /// Java: `throwIfPendingState`.
     fn check_not_pending(&mut self, operation: &str) -> Result<()> {
-        let transaction = self.transaction()?;
-        match &transaction.pending {
+        match &self.pending {
             Some(pending) if !pending.is_acked() => {
                 let earlier = pending.operation();
                 let text = format!(
@@ -173,7 +162,7 @@ impl Inner {
                 Err(Error::new(ErrorKind::IllegalState, text))
             }
             Some(_) => {
-                transaction.pending = None;
+                self.pending = None;
                 Ok(())
             }
             None => Ok(()),
@@ -181,11 +170,8 @@ impl Inner {
     }
 
     /// Java: `maybeFailWithError`.
-    pub(super) fn check_no_error(&self) -> Result<()> {
-        if !self.state.is_error() {
-            return Ok(());
-        }
-        let Some(cause) = self.last_error.clone() else {
+    fn check_no_error(&self) -> Result<()> {
+        let Some(cause) = self.state.error().cloned() else {
             return Ok(());
         };
         let kind = match cause.kind() {
@@ -193,40 +179,61 @@ impl Inner {
             ErrorKind::Fenced => ErrorKind::Fenced,
             _ => ErrorKind::Transaction,
         };
+        let is_fatal = self.fatal_error().is_some();
         // The cause says its text itself.
-        let text = match (self.state, kind) {
-            (_, ErrorKind::Fenced) => "this producer is fenced off and can only be closed",
-            (State::FatalError, _) => "the producer failed before and can only be closed",
+        let text = match kind {
+            ErrorKind::Fenced => "this producer is fenced off and can only be closed",
+            _ if is_fatal => "the producer failed before and can only be closed",
             _ => "the transaction failed before and must be aborted",
         };
         let error = Error::new(kind, text).caused_by(cause);
-        Err(match self.state {
-            State::FatalError => error.into_fatal(),
-            _ => self.abortable(error),
+        Err(match is_fatal {
+            true => error.into_fatal(),
+            false => self.abortable(error),
         })
     }
 
     fn check_takes_records(&mut self) -> Result<()> {
         self.check_no_error()?;
-        if self.state == State::InTransaction {
+        if matches!(self.state, TxnState::Open(_)) {
             return Ok(());
         }
         self.check_not_pending("send")?;
-        Err(illegal_state("send", self.state))
+        Err(illegal_state("send", self.state.name()))
     }
 
-    fn enqueue_end_txn(
+    /// # Errors
+    ///
+    /// `IllegalState` if the state does not allow it.
+    fn check_may_become(&self, target: State, operation: &str) -> Result<()> {
+        match target.may_follow(self.state.name()) {
+            true => Ok(()),
+            false => Err(illegal_state(operation, self.state.name())),
+        }
+    }
+
+    /// Ends the transaction as soon as everything that was sent in it is settled.
+    fn begin_end(
         &mut self,
-        committed: bool,
+        end: End,
+        operation: &str,
         result: Arc<TransactionalRequestResult>,
     ) -> Result<()> {
-        let request = TxnRequest::new(RequestKind::EndTxn { committed }, result);
-        self.transaction()?.queue.push(request);
+        self.check_may_become(end.state(), operation)?;
+        let transaction = self.state.take_transaction();
+        let is_requested = false;
+        self.set_state(TxnState::Ending(transaction, Ending { end, is_requested }));
+        if end == End::Abort {
+            self.aborting = Some(self.mark.clone());
+            self.drop_unsent();
+        }
+        let request = TxnRequest::new(RequestKind::EndTxn(end), result);
+        self.queue.push(request);
         Ok(())
     }
 }
 
-/// Why records and requests of an aborted transaction fail that no broker has seen. Java: `TransactionAbortedException`.
+/// The error of records and requests of an aborted transaction that no broker has seen. Java: `TransactionAbortedException`.
 pub(crate) fn transaction_aborted() -> Error {
     let text = "the transaction was aborted before this was sent";
     Error::new(ErrorKind::Transaction, text)

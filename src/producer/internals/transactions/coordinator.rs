@@ -1,0 +1,70 @@
+//! Which nodes coordinate the transactions and the consumer group. Java: `transactionCoordinator`,
+//! `consumerGroupCoordinator`, `lookupCoordinator`.
+
+use std::time::Instant;
+
+use super::queue::{CoordinatorKey, RequestKind, RequestQueue, TxnRequest};
+use super::result::TransactionalRequestResult;
+use crate::common::Node;
+use crate::sync::Arc;
+use crate::utils::ExponentialBackoff;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct Coordinators {
+    transaction: Option<Node>,
+    group: Option<(Arc<str>, Node)>,
+    /// Whether the transaction coordinator bumps the epoch of a producer that requests it (KIP-360, Kafka 2.5).
+    pub(super) can_bump: bool,
+    /// How often a coordinator was looked for since one did its work.
+    lookups: u32,
+}
+
+impl Coordinators {
+    pub(super) fn get(&self, key: &CoordinatorKey) -> Option<&Node> {
+        match (key, &self.group) {
+            (CoordinatorKey::Transaction, _) => self.transaction.as_ref(),
+            (CoordinatorKey::Group(id), Some((of, node))) if id == of => Some(node),
+            (CoordinatorKey::Group(_), _) => None,
+        }
+    }
+
+    pub(super) fn set(&mut self, key: CoordinatorKey, node: Node) {
+        match key {
+            CoordinatorKey::Transaction => self.transaction = Some(node),
+            CoordinatorKey::Group(id) => self.group = Some((id, node)),
+        }
+    }
+
+    /// A coordinator did what was requested.
+    pub(super) fn did_work(&mut self) {
+        self.lookups = 0;
+    }
+
+    /// Forgets the coordinator and requests who it is. The first time at once; again only after waits that grow until a
+    /// coordinator does some work.
+    pub(super) fn look_up(
+        &mut self,
+        key: CoordinatorKey,
+        queue: &mut RequestQueue,
+        backoff: &ExponentialBackoff,
+        now: Instant,
+    ) {
+        match &key {
+            CoordinatorKey::Transaction => self.transaction = None,
+            CoordinatorKey::Group(_) => self.group = None,
+        }
+        let is_looking = queue
+            .contains(|kind| matches!(kind, RequestKind::FindCoordinator(other) if *other == key));
+        if is_looking {
+            return;
+        }
+        let result = TransactionalRequestResult::new("FindCoordinator");
+        let mut request = TxnRequest::new(RequestKind::FindCoordinator(key), result);
+        if let Some(earlier) = self.lookups.checked_sub(1) {
+            request.wait_until(now + backoff.backoff(earlier));
+        }
+        self.lookups = self.lookups.saturating_add(1);
+        queue.push(request);
+    }
+}

@@ -1,0 +1,315 @@
+//! What the responses to the requests of a transactional producer change. Java: the `TxnRequestHandler`s.
+//!
+//! [`api`] judges a response, and [`Transactions::apply`] carries the verdict out.
+//!
+//! Differs from Java:
+//! - A request without a response, or with one that leaves open what the coordinator did, may reach the coordinator late. The
+//!   protocol of version 1 cannot tell it from one of the next transaction, so none begins before the epoch is bumped.
+//! - An abort that the coordinator refuses to carry out is made by bumping the epoch, instead of leaving the producer where
+//!   no call helps.
+
+use std::time::{Duration, Instant};
+
+use super::api::{self, Done, Reaction, Refusal, TransactionVersion, Verdict};
+use super::next_request::ClusterFacts;
+use super::queue::{RequestKind, TxnRequest};
+use super::state::{End, TxnState};
+use super::{TransactionManager, Transactions};
+use crate::error::{Error, ErrorKind};
+use crate::producer::internals::sequences::{Bump, ProducerIdAndEpoch};
+use crate::protocol::{ErrorCode, ResponseBody};
+use crate::utils::log;
+
+/// The longest wait for the end of the transaction before, where that is all that the first partition or offset of this one
+/// waits for: it is nearly over. Java: `ADD_PARTITIONS_RETRY_BACKOFF_MS`.
+pub(crate) const CONCURRENT_TRANSACTIONS_BACKOFF: Duration = Duration::from_millis(20);
+
+impl TransactionManager {
+    /// The request has no response. `was_written` says whether a broker may have seen it.
+    pub(crate) fn handle_disconnect(
+        &self,
+        mut request: TxnRequest,
+        was_written: bool,
+        now: Instant,
+    ) {
+        let mut inner = self.lock();
+        inner.note_attempt(&mut request, was_written);
+        inner.find_coordinator_of(&request, now);
+        inner.retry(request, now);
+    }
+
+    /// The node speaks no version that can carry the request.
+    pub(crate) fn handle_unsupported_version(&self, request: &TxnRequest, message: &str) {
+        let error = Error::new(ErrorKind::UnsupportedVersion, message);
+        request.note_delivery();
+        self.lock().fail_fatally(request, error);
+    }
+
+    pub(crate) fn handle_response(
+        &self,
+        mut request: TxnRequest,
+        body: ResponseBody,
+        facts: ClusterFacts,
+    ) {
+        let mut inner = self.lock();
+        if let Some(error) = inner.fatal_error().cloned() {
+            return inner.fail(&request, &error);
+        }
+        let warnings = &mut inner.warnings;
+        let verdict = api::judge(&mut request.kind, body, &mut |text| {
+            warnings.warn(text, facts.now);
+        });
+        inner.apply(request, verdict, facts);
+    }
+}
+
+impl Transactions {
+    /// Carries out what a response means.
+    fn apply(&mut self, request: TxnRequest, verdict: Verdict, facts: ClusterFacts) {
+        match verdict {
+            Verdict::Done(done) => self.done(request, done, facts),
+            Verdict::Refused(refusal) => self.refused(request, refusal, facts),
+            Verdict::Unusable(text) => {
+                self.warnings.warn(text, facts.now);
+                self.retry(request, facts.now);
+            }
+            Verdict::Broken(error) => self.fail_fatally(&request, error),
+        }
+    }
+
+    fn done(&mut self, request: TxnRequest, done: Done, facts: ClusterFacts) {
+        if !matches!(done, Done::CoordinatorFound(..)) {
+            self.coordinators.did_work();
+        }
+        match done {
+            Done::CoordinatorFound(key, node) => {
+                log::debug!("the coordinator of {key:?} is node {node}");
+                self.coordinators.set(key, node);
+                request.result.complete();
+            }
+            Done::Initialized(producer) => self.initialized(&request, producer, facts),
+            Done::PartitionsAdded(partitions) => {
+                if let Some(transaction) = self.state.transaction_mut() {
+                    transaction.partitions_added(&partitions);
+                }
+                request.result.complete();
+            }
+            Done::GroupAdded(offsets) => {
+                if let Some(transaction) = self.state.transaction_mut() {
+                    transaction.set_started();
+                }
+                let commit = RequestKind::TxnOffsetCommit(offsets);
+                self.queue.push(TxnRequest::new(commit, request.result));
+                self.drop_what_an_abort_does_without();
+            }
+            Done::OffsetsCommitted => request.result.complete(),
+            Done::Ended(next) => {
+                if self.version == TransactionVersion::V2 && next.is_none() {
+                    // Without the epoch that it was bumped to the next transaction would be fenced.
+                    self.sequences.require_bump(Bump::IfPossible);
+                }
+                self.finish_transaction(request, next, facts);
+            }
+        }
+    }
+
+    fn initialized(
+        &mut self,
+        request: &TxnRequest,
+        producer: ProducerIdAndEpoch,
+        facts: ClusterFacts,
+    ) {
+        log::info!("producer id set to {producer}");
+        self.sequences.take_over(producer);
+        self.version = TransactionVersion::from_feature_level(facts.transaction_version);
+        self.transition_or_fail(TxnState::Ready);
+        request.result.complete();
+    }
+
+    /// The transaction has ended. The next one may begin at once, or when the epoch is bumped. Java: `completeTransaction`,
+    /// and the second half of `beginCompletingTransaction`.
+    pub(super) fn finish_transaction(
+        &mut self,
+        request: TxnRequest,
+        next: Option<ProducerIdAndEpoch>,
+        facts: ClusterFacts,
+    ) {
+        if let Some(producer) = next {
+            self.sequences.take_over(producer);
+        }
+        if matches!(request.kind, RequestKind::EndTxn(End::Commit)) {
+            request.result.settle();
+        }
+        let has_producer_id = self.sequences.producer().is_valid();
+        let bump = self.sequences.bump();
+        let ended = self.version;
+        self.version = TransactionVersion::from_feature_level(facts.transaction_version);
+        let is_upgrade = ended != self.version && self.version == TransactionVersion::V2;
+        let wants_bump = bump != Bump::NotNeeded || is_upgrade;
+        if !has_producer_id || (wants_bump && self.coordinators.can_bump) {
+            let bump = TxnRequest::new(RequestKind::InitProducerId, request.result);
+            self.queue.push(bump);
+            self.transition_or_fail(TxnState::Initializing);
+        } else if bump == Bump::Required {
+            let text = "a request of the last transaction may still be under way, and these brokers (before Kafka 2.5) \
+                        cannot keep it out of the next one: close this producer and open another";
+            request.result.complete();
+            self.transition_to_fatal_error(Error::new(ErrorKind::Transaction, text));
+        } else {
+            self.transition_or_fail(TxnState::Ready);
+            request.result.complete();
+        }
+    }
+}
+
+/// Refusals.
+impl Transactions {
+    /// Does what the API's table says about an error code.
+    fn refused(&mut self, mut request: TxnRequest, refusal: Refusal, facts: ClusterFacts) {
+        let Refusal {
+            code,
+            reaction,
+            error,
+        } = refusal;
+        log::debug!("{:?} was answered {code}: {reaction:?}", request.kind);
+        request.may_be_done |= may_be_ended(&request.kind, code);
+        self.note_attempt(&mut request, leaves_open(code));
+        match reaction {
+            Reaction::FindCoordinator => {
+                request.result.set_refusal(error);
+                self.find_coordinator_of(&request, facts.now);
+                self.retry(request, facts.now);
+            }
+            Reaction::Retry => {
+                request.result.set_refusal(error);
+                if code == ErrorCode::CONCURRENT_TRANSACTIONS && self.follows_an_end(&request) {
+                    let wait = self.retry_backoff.backoff(request.attempts);
+                    let wait = wait.min(CONCURRENT_TRANSACTIONS_BACKOFF);
+                    return self.retry_after(request, facts.now + wait);
+                }
+                self.retry(request, facts.now);
+            }
+            Reaction::Fenced => {
+                let error = self.fenced(code);
+                self.fail_fatally(&request, error);
+            }
+            Reaction::AbortableIfBump if !self.can_handle_abortable_error() => {
+                self.fail_fatally(&request, error);
+            }
+            Reaction::Abortable | Reaction::AbortableIfBump => {
+                self.fail_abortably(request, error, facts);
+            }
+            Reaction::Uninitialized => self.fail_initialization(&request, &error),
+            Reaction::Fatal => self.fail_fatally(&request, error),
+        }
+    }
+
+    /// Remembers an attempt that may have done its work.
+    fn note_attempt(&mut self, request: &mut TxnRequest, may_be_done: bool) {
+        request.may_be_done |= may_be_done;
+        request.note_delivery();
+        if may_be_done && request.kind.changes_transaction() {
+            self.require_bump();
+        }
+    }
+
+    /// Sends the request again after a wait; unless the transaction is aborted and will do without it.
+    fn retry(&mut self, mut request: TxnRequest, now: Instant) {
+        let wait = self.retry_backoff.backoff(request.attempts);
+        request.attempts = request.attempts.saturating_add(1);
+        self.retry_after(request, now + wait);
+    }
+
+    fn retry_after(&mut self, mut request: TxnRequest, at: Instant) {
+        request.wait_until(at);
+        match self.fatal_error().cloned() {
+            Some(error) => self.fail(&request, &error),
+            None => self.queue.put_back(request),
+        }
+        self.drop_what_an_abort_does_without();
+    }
+
+    /// Nothing more is requested for a transaction that is being aborted.
+    fn drop_what_an_abort_does_without(&mut self) {
+        if self.state.is_aborting() {
+            self.drop_unsent();
+        }
+    }
+
+    /// Returns whether the request is what lets the coordinator know of the transaction: what it is concurrent with is the
+    /// end of the one before.
+    fn follows_an_end(&self, request: &TxnRequest) -> bool {
+        match request.kind {
+            RequestKind::AddPartitionsToTxn(_) => {
+                let transaction = self.state.transaction();
+                !transaction.is_some_and(|transaction| transaction.has_partitions())
+            }
+            RequestKind::TxnOffsetCommit(_) => self.version == TransactionVersion::V2,
+            _ => false,
+        }
+    }
+
+    fn fenced(&self, code: ErrorCode) -> Error {
+        let text = format!(
+            "this producer ({}) is fenced off: another one with transactional id {} has taken over, or a transaction took \
+             longer than transaction.timeout.ms; the coordinator answered {code}",
+            self.sequences.producer(),
+            self.config.transactional_id
+        );
+        Error::from_code(ErrorCode::PRODUCER_FENCED, text)
+    }
+
+    /// Java: `abortableError`.
+    fn fail_abortably(&mut self, request: TxnRequest, error: Error, facts: ClusterFacts) {
+        if self.state.is_aborting() && matches!(request.kind, RequestKind::EndTxn(_)) {
+            return self.abort_by_bump(request, error, facts);
+        }
+        let error = self.abortable(error);
+        self.fail(&request, &error);
+        self.require_bump_if_possible();
+        self.transition_to_abortable_error(error);
+    }
+
+    /// The coordinator does not carry the abort out. A new epoch aborts whatever it has under the old one.
+    fn abort_by_bump(&mut self, request: TxnRequest, error: Error, facts: ClusterFacts) {
+        match self.coordinators.can_bump {
+            true => {
+                self.sequences.require_bump(Bump::IfPossible);
+                self.finish_transaction(request, None, facts);
+            }
+            false => self.fail_fatally(&request, error),
+        }
+    }
+
+    fn fail_fatally(&mut self, request: &TxnRequest, error: Error) {
+        let error = error.into_fatal();
+        self.fail(request, &error);
+        self.transition_to_fatal_error(error);
+    }
+
+    /// There is no producer id because rights are missing. They may be given, so the producer can be initialized again.
+    fn fail_initialization(&mut self, request: &TxnRequest, error: &Error) {
+        self.sequences.take_over(ProducerIdAndEpoch::NONE);
+        self.fail(request, error);
+        self.fail_all(error);
+        self.transition_or_fail(TxnState::Uninitialized);
+    }
+}
+
+/// Returns whether a coordinator that answers so may have done what was requested.
+fn leaves_open(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::UNKNOWN_SERVER_ERROR | ErrorCode::REQUEST_TIMED_OUT
+    ) || code.name().is_none()
+}
+
+/// Returns whether a coordinator that answers so may have written the end of the transaction all the same: its log says one
+/// of these where the followers do not follow, or it has lost its place meanwhile.
+fn may_be_ended(kind: &RequestKind, code: ErrorCode) -> bool {
+    matches!(kind, RequestKind::EndTxn(_))
+        && matches!(
+            code,
+            ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR
+        )
+}
