@@ -29,4 +29,4 @@ pub(crate) use process::Process;
 pub(crate) use spin::{AdaptiveSpin, SpinTurn, spin_limit, spin_until};
 #[cfg(test)]
 pub(crate) use time::MockTime;
-pub(crate) use time::{SystemTime, Time};
+pub(crate) use time::{SystemTime, Time, later};

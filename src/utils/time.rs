@@ -4,7 +4,7 @@
 //! stepped clock moves no deadline.
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::wall_clock;
 
@@ -33,6 +33,12 @@ impl Time for SystemTime {
     fn unix_millis(&self) -> i64 {
         wall_clock::unix_millis()
     }
+}
+
+/// Returns the instant `by` after another, or one so late that nothing waits for it if the sum would overflow.
+pub(crate) fn later(instant: Instant, by: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    instant.checked_add(by).unwrap_or(instant + YEAR)
 }
 
 #[cfg(test)]

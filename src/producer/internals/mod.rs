@@ -7,6 +7,7 @@ mod incomplete_batches;
 mod io_thread;
 mod produce_request_result;
 mod producer_batch;
+mod ready_signal;
 mod record_accumulator;
 mod sender;
 pub(crate) mod sequences;
@@ -20,6 +21,6 @@ pub(crate) use io_thread::IoThreadId;
 pub(crate) use produce_request_result::{Outcome, ProduceRequestResult, record_result};
 pub(crate) use producer_batch::{AppendRecord, ProducerBatch};
 pub(crate) use record_accumulator::{
-    AccumulatorConfig, AppendContext, AppendOutcome, Joined, RecordAccumulator,
+    AccumulatorConfig, AppendContext, AppendOutcome, Joined, RecordAccumulator, Scheduler,
 };
 pub(crate) use sender::{Ledger, Sender, SenderConfig, SenderControl, SenderParts};

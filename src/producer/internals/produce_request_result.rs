@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::fate::{Fate, HasFate};
 use super::io_thread::IoThreadId;
-use super::record_accumulator::PartitionQueue;
+use super::ready_signal::PartitionHandle;
 use crate::common::TopicPartition;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::sync::{Arc, AtomicBool, Latch, Ordering};
@@ -19,7 +19,7 @@ use crate::utils::{SystemTime, Time, spin_limit};
 
 /// See the module's documentation.
 pub(crate) struct ProduceRequestResult {
-    partition: Arc<PartitionQueue>,
+    partition: Arc<PartitionHandle>,
     /// Somebody waits for a record of this batch, so it is to be sent without waiting for `linger.ms`.
     expedited: AtomicBool,
     fate: Fate,
@@ -65,13 +65,17 @@ pub(crate) struct SplitPart {
 }
 
 impl ProduceRequestResult {
-    pub(crate) fn new(partition: Arc<PartitionQueue>) -> Arc<Self> {
+    pub(crate) fn new(partition: Arc<PartitionHandle>) -> Arc<Self> {
         Arc::new(Self {
             partition,
             expedited: AtomicBool::new(false),
             fate: Fate::default(),
             outcome: Latch::default(),
         })
+    }
+
+    pub(crate) fn partition(&self) -> &Arc<PartitionHandle> {
+        &self.partition
     }
 
     pub(crate) fn topic_partition(&self) -> &TopicPartition {

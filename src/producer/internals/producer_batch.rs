@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::buffer_pool::PooledBuffer;
 use super::incomplete_batches::IncompleteBatches;
 use super::produce_request_result::{Outcome, ProduceRequestResult, RecordErrors, record_result};
-use super::record_accumulator::PartitionQueue;
+use super::ready_signal::PartitionHandle;
 use super::sequences::BatchSequence;
 use super::thunks::{SpareThunks, Thunks};
 use crate::common::{Headers, TopicPartition, Uuid};
@@ -31,7 +31,6 @@ use crate::utils::log;
 
 /// See the module's documentation.
 pub(crate) struct ProducerBatch {
-    partition: Arc<PartitionQueue>,
     result: Arc<ProduceRequestResult>,
     incomplete: Arc<IncompleteBatches>,
     thunks: Thunks,
@@ -45,9 +44,6 @@ pub(crate) struct ProducerBatch {
     sequence: Option<BatchSequence>,
     is_transactional: bool,
     created: Instant,
-    /// When the batch was created, or last put back for another attempt.
-    last_attempt: Instant,
-    drained: Option<Instant>,
     /// As the metadata had it when the batch was drained; zero where the brokers had told none.
     topic_id: Uuid,
     attempts: u32,
@@ -98,7 +94,7 @@ impl Drop for FrozenRecords {
 
 /// What a batch starts with.
 pub(crate) struct NewBatch<'a> {
-    pub(crate) partition: Arc<PartitionQueue>,
+    pub(crate) partition: Arc<PartitionHandle>,
     pub(crate) incomplete: &'a Arc<IncompleteBatches>,
     pub(crate) spare_thunks: &'a Arc<SpareThunks>,
     pub(crate) memory: PooledBuffer,
@@ -183,14 +179,13 @@ impl ProducerBatch {
             new.write_limit,
             new.compression_ratio,
         );
-        let result = ProduceRequestResult::new(Arc::clone(&new.partition));
+        let result = ProduceRequestResult::new(new.partition);
         new.incomplete.add(&result);
         let callback_limit = match new.memory.reserved() {
             0 => usize::MAX,
             reserved => reserved,
         };
         Self {
-            partition: new.partition,
             result,
             incomplete: Arc::clone(new.incomplete),
             thunks: new.spare_thunks.take(callback_limit),
@@ -205,8 +200,6 @@ impl ProducerBatch {
             sequence: None,
             is_transactional: new.is_transactional,
             created: new.now,
-            last_attempt: new.now,
-            drained: None,
             topic_id: Uuid::ZERO,
             attempts: 0,
             backoff_until: None,
@@ -395,7 +388,7 @@ impl ProducerBatch {
         while let Err(panic) = contain("a callback", || {
             for thunk in waiting.by_ref() {
                 let result = record_result(&outcome, thunk.index).map(|place| {
-                    let partition = self.partition.topic_partition();
+                    let partition = self.result.topic_partition();
                     thunk.facts.metadata(partition, thunk.index, place)
                 });
                 thunk.callback.call_uncontained(result);
@@ -412,7 +405,6 @@ impl ProducerBatch {
     /// Puts the batch up for another attempt.
     pub(crate) fn reenqueued(&mut self, now: Instant, backoff: Duration) {
         self.attempts += 1;
-        self.last_attempt = self.last_attempt.max(now);
         self.backoff_until = now.checked_add(backoff);
     }
 
@@ -473,11 +465,11 @@ impl ProducerBatch {
     }
 
     pub(crate) fn topic_partition(&self) -> &TopicPartition {
-        self.partition.topic_partition()
+        self.result.topic_partition()
     }
 
-    pub(crate) fn partition(&self) -> &Arc<PartitionQueue> {
-        &self.partition
+    pub(crate) fn partition(&self) -> &Arc<PartitionHandle> {
+        self.result.partition()
     }
 
     pub(crate) fn result(&self) -> &Arc<ProduceRequestResult> {
@@ -502,9 +494,8 @@ impl ProducerBatch {
     }
 
     /// The batch is taken for a request, which may name the topic by this id.
-    pub(crate) fn mark_drained(&mut self, topic_id: Uuid, now: Instant) {
+    pub(crate) fn mark_drained(&mut self, topic_id: Uuid) {
         self.topic_id = topic_id;
-        self.drained = Some(now);
         self.result.mark_drained();
     }
 

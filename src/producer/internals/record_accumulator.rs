@@ -1,37 +1,44 @@
 //! Collects records into batches, partition by partition, until they are sent. Java: `RecordAccumulator`.
 //!
-//! The callers' half is in [`append`], and in this file: flush and close. The I/O thread's half is in [`ready`] (which nodes
-//! have something to send), [`pacing`] (whether it waits for more), [`drain`] (take it), [`retry`] (put back, split, abort) and
-//! [`expiry`].
+//! It has two halves. Callers share [`RecordAccumulator`]: topics, deques, [`append`], flush and close. The I/O thread owns
+//! the [`Scheduler`], which knows where each partition waits ([`parked`], [`parking`]): [`ready`] says which nodes have
+//! something to send and [`pacing`] whether they wait for more, [`drain`] takes it, [`retry`] puts back, splits and aborts,
+//! [`expiry`] finds what has waited too long. Java has all of these in one class, under the same names.
 //!
 //! Threads: callers append; the I/O thread does the rest. Both use the partitions' deques.
 //! Locks: one mutex per partition, held for the copy of a record and the counters. Under it, one at a time: the transaction
 //! manager's at drain and, in a transaction, where a batch begins; those of the incomplete batches, the spare thunks, the
-//! compression ratios and the idle codec states where a batch begins. Memory is never asked of the `BufferPool` with it. `io`
-//! is the I/O thread's own state, and is taken by nobody else. The topic table has a lock that a send does not take.
-//! Differs from Java: partitions announce themselves (see [`partition_queue`]) instead of all being visited each round; a
-//! partition that may not send stops nobody else on its node; batches grow where a partition is backlogged.
+//! compression ratios, the idle codec states and the expiry register where a batch begins. Memory is never asked of the
+//! `BufferPool` with it. The topic table has a lock that a send does not take. The scheduler has none.
+//! Differs from Java: partitions announce themselves (see [`ready_signal`](super::ready_signal)) instead of all being
+//! visited each round; a partition that may not send stops nobody else on its node; batches grow where a partition is
+//! backlogged.
 
 mod append;
 mod drain;
 mod expiry;
+mod load;
 mod pacing;
 mod parked;
+mod parking;
 mod partition_queue;
 mod ready;
 mod retry;
 mod route;
 mod topics;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use self::append::{AppendContext, AppendOutcome, Joined};
-pub(crate) use self::partition_queue::{PartitionQueue, ReadySignal};
-use self::ready::IoState;
+use self::expiry::{Expiries, ExpiryRegister};
+use self::load::LoadReports;
+use self::parking::{Parking, SlotId};
+use self::route::Routes;
 use self::topics::{TopicQueues, TopicTable};
 use super::buffer_pool::BufferPool;
 use super::incomplete_batches::IncompleteBatches;
 use super::io_thread::IoThreadId;
+use super::ready_signal::{PartitionHandle, ReadySignal};
 use super::thunks::SpareThunks;
 use crate::record::{Compression, CompressionRatioEstimator};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
@@ -54,46 +61,78 @@ pub(crate) struct AccumulatorConfig {
     pub(crate) rack: Option<Arc<str>>,
 }
 
-/// See the module's documentation.
+/// The callers' half; see the module's documentation.
 #[derive(Debug)]
 pub(crate) struct RecordAccumulator {
     config: AccumulatorConfig,
     time: Arc<dyn Time>,
-    backoff: ExponentialBackoff,
     signal: Arc<ReadySignal>,
     free: Arc<BufferPool>,
     incomplete: Arc<IncompleteBatches>,
     spare_thunks: Arc<SpareThunks>,
     ratio: CompressionRatioEstimator,
     topics: Mutex<TopicTable>,
+    expiries: ExpiryRegister,
     flushes_in_progress: AtomicUsize,
     /// Batches in all deques.
     undrained: AtomicUsize,
     closed: AtomicBool,
-    io: Mutex<IoState>,
+}
+
+/// The I/O thread's half: where each partition waits, and what follows from it. See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Scheduler {
+    accumulator: Arc<RecordAccumulator>,
+    backoff: ExponentialBackoff,
+    routes: Routes,
+    parking: Parking,
+    expiries: Expiries,
+    load: LoadReports,
+    /// When a request was last filled.
+    drained: Option<Instant>,
+    /// Emptied and refilled in each round.
+    announcements: Vec<Arc<PartitionHandle>>,
+    /// As above: the partitions to look at.
+    to_look_at: Vec<SlotId>,
 }
 
 impl RecordAccumulator {
+    /// Makes both halves.
     pub(crate) fn new(
         config: AccumulatorConfig,
         free: Arc<BufferPool>,
         time: Arc<dyn Time>,
-    ) -> Self {
+    ) -> (Arc<Self>, Scheduler) {
         let backoff = ExponentialBackoff::new(config.retry_backoff, config.retry_backoff_max);
+        let accumulator = Arc::new(Self::callers_half(config, free, time));
+        let scheduler = Scheduler {
+            accumulator: Arc::clone(&accumulator),
+            backoff,
+            routes: Routes::default(),
+            parking: Parking::default(),
+            expiries: Expiries::default(),
+            load: LoadReports::default(),
+            drained: None,
+            announcements: Vec::new(),
+            to_look_at: Vec::new(),
+        };
+        (accumulator, scheduler)
+    }
+
+    fn callers_half(config: AccumulatorConfig, free: Arc<BufferPool>, time: Arc<dyn Time>) -> Self {
         Self {
             config,
             time,
-            backoff,
             signal: ReadySignal::new(IoThreadId::next()),
             free,
             incomplete: Arc::default(),
             spare_thunks: Arc::default(),
             ratio: CompressionRatioEstimator::new(),
             topics: Mutex::default(),
+            expiries: ExpiryRegister::default(),
             flushes_in_progress: AtomicUsize::new(0),
             undrained: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
-            io: Mutex::default(),
         }
     }
 
@@ -169,6 +208,27 @@ impl RecordAccumulator {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether every batch goes out at once. Threads that wait for memory show here before they are asleep.
+    fn is_urgent(&self) -> bool {
+        self.free.queued() > 0 || self.is_closed() || self.is_flush_in_progress()
+    }
+
+    /// Whether a record that was appended has no outcome yet. Waits for appends that are under way: whoever made the producer
+    /// refuse records before sees every one that it did not refuse.
+    pub(crate) fn has_incomplete_batches(&self) -> bool {
+        // The locks of all partitions are taken only where the answer depends on them.
+        !self.incomplete.is_empty() || {
+            self.await_appends();
+            !self.incomplete.is_empty()
+        }
+    }
+}
+
+impl Scheduler {
+    pub(crate) fn accumulator(&self) -> &Arc<RecordAccumulator> {
+        &self.accumulator
     }
 }
 

@@ -40,7 +40,7 @@ use self::in_flight::{InFlightBatch, InFlightRequest};
 pub(crate) use self::ledger::Ledger;
 use super::fate::Certainty;
 use super::transactions::{TxnRequest, usable_versions};
-use super::{ProducerBatch, RecordAccumulator};
+use super::{ProducerBatch, RecordAccumulator, Scheduler};
 use crate::client::{ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata};
 use crate::common::{NodeId, TopicPartition};
 use crate::error::{Error, ErrorKind};
@@ -112,7 +112,7 @@ pub(crate) struct SenderParts<C> {
     pub(crate) config: SenderConfig,
     pub(crate) client: C,
     pub(crate) metadata: Arc<Metadata>,
-    pub(crate) accumulator: Arc<RecordAccumulator>,
+    pub(crate) scheduler: Scheduler,
     pub(crate) ledger: Ledger,
     pub(crate) time: Arc<dyn Time>,
 }
@@ -123,7 +123,7 @@ pub(crate) struct Sender<C> {
     config: SenderConfig,
     client: C,
     metadata: Arc<Metadata>,
-    accumulator: Arc<RecordAccumulator>,
+    scheduler: Scheduler,
     ledger: Ledger,
     time: Arc<dyn Time>,
     control: Arc<SenderControl>,
@@ -147,7 +147,7 @@ impl<C: KafkaClient> Sender<C> {
             config: parts.config,
             client: parts.client,
             metadata: parts.metadata,
-            accumulator: parts.accumulator,
+            scheduler: parts.scheduler,
             ledger: parts.ledger,
             time: parts.time,
             control: Arc::default(),
@@ -165,12 +165,16 @@ impl<C: KafkaClient> Sender<C> {
         Arc::clone(&self.control)
     }
 
+    fn accumulator(&self) -> &RecordAccumulator {
+        self.scheduler.accumulator()
+    }
+
     /// The whole life of the I/O thread.
     ///
     /// A panic in here is a bug of this library, and what it left half done is unknown: the producer ends, and everything
     /// that it still had gets an outcome.
     pub(crate) fn run(mut self) {
-        self.accumulator.io_thread().enter();
+        self.accumulator().io_thread().enter();
         log::debug!("started the producer's I/O thread");
         let ended = catch_unwind(AssertUnwindSafe(|| {
             while self.should_run() {
@@ -208,7 +212,7 @@ impl<C: KafkaClient> Sender<C> {
         if self.control.is_forced() {
             return false;
         }
-        self.accumulator.has_undrained()
+        self.accumulator().has_undrained()
             || self.has_batches_in_flight()
             || self.ends_open_transaction()
     }
@@ -223,11 +227,11 @@ impl<C: KafkaClient> Sender<C> {
         reason: &Error,
         was_written: impl Fn(&C, CorrelationId, NodeId) -> bool,
     ) {
-        self.accumulator.close();
+        self.accumulator().close();
         self.metadata.close();
         self.fail_transactional_requests(reason);
         let in_flight = self.fail_in_flight(reason, was_written);
-        let undelivered = in_flight + self.accumulator.abort_batches(reason);
+        let undelivered = in_flight + self.scheduler.abort_batches(reason);
         self.control
             .undelivered
             .store(undelivered, Ordering::Release);
@@ -281,7 +285,7 @@ impl<C: KafkaClient> Sender<C> {
         let timeout = self.drain_and_send(now);
         // A batch that is opened during the wait expires no earlier than its end.
         let timeout = timeout.min(self.config.delivery_timeout);
-        let expiries = [self.accumulator.next_expiry(), self.next_in_flight_expiry];
+        let expiries = [self.scheduler.next_expiry(), self.next_in_flight_expiry];
         let waits = expiries.into_iter().flatten();
         waits.fold(timeout, |timeout, expiry| {
             timeout.min(expiry.saturating_duration_since(now))
@@ -290,7 +294,7 @@ impl<C: KafkaClient> Sender<C> {
 
     fn drain_and_send(&mut self, now: Instant) -> Duration {
         let cluster = self.metadata.load();
-        let mut ready = self.accumulator.ready(&cluster, now);
+        let mut ready = self.scheduler.ready(&cluster, now);
         if !ready.unknown_leader_topics.is_empty() {
             for topic in &ready.unknown_leader_topics {
                 self.metadata.add(topic, now);
@@ -300,28 +304,26 @@ impl<C: KafkaClient> Sender<C> {
         let mut timeout = ready.next_ready_check_delay;
         ready.ready_nodes.retain(|node| {
             let is_ready = self.client.ready(node, now);
-            self.accumulator
+            self.scheduler
                 .update_node_latency_stats(node.id(), now, is_ready);
             if !is_ready {
                 timeout = timeout.min(self.client.poll_delay(node.id(), now));
             }
             is_ready
         });
-        let drained = self.accumulator.drain(
+        let drained = self.scheduler.drain(
             &ready.ready_nodes,
             self.config.max_request_size,
             now,
             self.ledger.gate(),
         );
-        // What was taken may leave more behind, and a batch that came back to the head of a ready partition has to wait for
-        // its backoff: the next round looks again before it waits.
-        if drained.placed_again {
+        if drained.is_check_due {
             timeout = Duration::ZERO;
         }
         // The transactional step of this round did not see a batch that ends here, so the next round follows at once.
         let mut all_sent = drained.failed.is_empty();
         for (batch, error) in drained.failed {
-            self.accumulator.end_flight(batch.partition());
+            self.scheduler.end_flight(batch.partition());
             self.fail_batch(batch, error, Vec::new());
         }
         for (node, batches) in drained.batches {
@@ -342,7 +344,7 @@ impl<C: KafkaClient> Sender<C> {
             for batch in batches {
                 let text =
                     format!("node {node} does not know zstd, which needs Kafka 2.1 or later");
-                self.accumulator.end_flight(batch.partition());
+                self.scheduler.end_flight(batch.partition());
                 self.fail_batch(
                     batch,
                     Error::new(ErrorKind::UnsupportedVersion, text),
@@ -352,7 +354,7 @@ impl<C: KafkaClient> Sender<C> {
             return false;
         }
         // The request names each topic once. Batches are long, so their places are sorted and then each is moved once.
-        batches.sort_by_cached_key(|batch| batch.partition().place_in_request());
+        batches.sort_by_cached_key(|batch| batch.partition().order_in_request());
         let topics = produce_topics(&batches);
         let transactions = self.ledger.transactions();
         let transaction = transactions.map(|manager| manager.transactional_id());
@@ -370,7 +372,7 @@ impl<C: KafkaClient> Sender<C> {
             .into_iter()
             .map(|batch| {
                 if self.config.max_in_flight_requests_per_connection == 1 {
-                    self.accumulator.mute_partition(batch.partition());
+                    self.scheduler.mute_partition(batch.partition());
                 }
                 InFlightBatch::new(batch)
             })
@@ -412,7 +414,7 @@ impl<C: KafkaClient> Sender<C> {
 
     /// Waits for the network, and settles what it brings.
     fn poll(&mut self, timeout: Duration, now: Instant) {
-        let timeout = timeout.min(self.accumulator.begin_wait(!self.in_flight.is_empty(), now));
+        let timeout = timeout.min(self.scheduler.begin_wait(!self.in_flight.is_empty(), now));
         self.poll_client(timeout, now);
     }
 
@@ -460,7 +462,7 @@ impl<C: KafkaClient> Sender<C> {
             .collect();
         self.ledger
             .failed(batch.topic_partition(), batch.sequence());
-        self.accumulator.recheck(batch.partition());
+        batch.partition().announce();
         batch.complete_exceptionally(error, by_index);
     }
 
@@ -468,10 +470,10 @@ impl<C: KafkaClient> Sender<C> {
     fn abort_all_batches(&mut self, error: &Error) {
         // A request that is still queued leaves later.
         self.fail_in_flight(error, |_, _, _| true);
-        if !self.accumulator.has_undrained() {
+        if !self.accumulator().has_undrained() {
             return;
         }
-        for batch in self.accumulator.take_all() {
+        for batch in self.scheduler.take_all() {
             self.fail_batch(batch, error.clone(), Vec::new());
         }
     }

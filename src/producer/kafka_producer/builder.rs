@@ -14,7 +14,8 @@ use crate::network::{ChannelBuilder, Selectable, Selector, SelectorConfig, Socke
 use crate::producer::internals::sequences::IdempotentProducer;
 use crate::producer::internals::transactions::{TransactionConfig, TransactionManager};
 use crate::producer::internals::{
-    AccumulatorConfig, BufferPool, Ledger, RecordAccumulator, Sender, SenderConfig, SenderParts,
+    AccumulatorConfig, BufferPool, Ledger, RecordAccumulator, Scheduler, Sender, SenderConfig,
+    SenderParts,
 };
 use crate::producer::producer_config::keys::{self, rule_text, with_producer_keys};
 use crate::producer::producer_config::{Refusals, ResolvedConfig, default_text, valid_text};
@@ -158,7 +159,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         let _context = log_context.enter();
         let time: Arc<dyn Time> = Arc::new(SystemTime);
         let (metadata, bootstrap) = metadata(&config, &*time)?;
-        let accumulator = Arc::new(accumulator(&config, &time));
+        let (accumulator, scheduler) = accumulator(&config, &time);
         let selector = selector(&config, &time)?;
         accumulator.signal().set_waker(selector.waker());
         let ledger = ledger(&config);
@@ -166,7 +167,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             config: sender_config(&config),
             client: network_client(&config, selector, bootstrap, &metadata, &time),
             metadata: Arc::clone(&metadata),
-            accumulator: Arc::clone(&accumulator),
+            scheduler,
             ledger: ledger.clone(),
             time,
         });
@@ -262,7 +263,10 @@ fn metadata(
     Ok((Arc::new(metadata), bootstrap))
 }
 
-fn accumulator(config: &ResolvedConfig, time: &Arc<dyn Time>) -> RecordAccumulator {
+fn accumulator(
+    config: &ResolvedConfig,
+    time: &Arc<dyn Time>,
+) -> (Arc<RecordAccumulator>, Scheduler) {
     let pool = BufferPool::new(config.buffer_memory, config.batch_size, Arc::clone(time));
     let settings = AccumulatorConfig {
         batch_size: config.batch_size.max(1),

@@ -79,7 +79,7 @@ impl ProducerBatch {
         // A part takes its first record whatever its limit, and no other one where that is larger: what is between a record's
         // size and its bound would let in the small one that it is to part from.
         let mut part = Self::new(NewBatch {
-            partition: Arc::clone(&self.partition),
+            partition: Arc::clone(self.partition()),
             incomplete: &self.incomplete,
             spare_thunks: &self.spare_thunks,
             memory: PooledBuffer::unpooled(size.max(record.upper_bound())),

@@ -79,24 +79,24 @@ impl RecordAccumulator {
         context: &AppendContext<'_>,
     ) -> Result<Option<Joined>> {
         let queues = self.queues_for(context)?;
-        let place = queues.place(partition, context)?;
-        let mut state = match place.queue.state.try_lock() {
+        let target = queues.target(partition, context)?;
+        let mut state = match target.queue.state.try_lock() {
             Some(state) => state,
-            None => place.wait_for_lock(context)?,
+            None => target.wait_for_lock(context)?,
         };
-        if !self.may_append(&place, &state, context)? {
+        if !self.may_append(&target, &state, context)? {
             return Ok(None);
         }
         let Some((appended, joined)) = append_to_tail(&mut state, record, callback, context)?
         else {
             return Ok(None);
         };
-        if place.queue.is_returned_to() {
+        if target.queue.is_returned_to() {
             if let Some(tail) = state.batches.back() {
                 tail.prefetch(appended.growth);
             }
         }
-        self.after_append(&place, state, &appended, context);
+        self.after_append(&target, state, &appended, context);
         Ok(Some(joined))
     }
 
@@ -143,28 +143,28 @@ impl RecordAccumulator {
         memory: &mut Option<PooledBuffer>,
     ) -> Result<Option<AppendOutcome>> {
         loop {
-            let place = queues.place(partition, context)?;
-            let mut state = place.queue.state.lock();
-            if !self.may_append(&place, &state, context)? {
+            let target = queues.target(partition, context)?;
+            let mut state = target.queue.state.lock();
+            if !self.may_append(&target, &state, context)? {
                 continue;
             }
             if let Some((appended, joined)) = append_to_tail(&mut state, record, callback, context)?
             {
-                self.after_append(&place, state, &appended, context);
+                self.after_append(&target, state, &appended, context);
                 return Ok(Some(AppendOutcome::Appended(joined)));
             }
             if state.is_retired {
                 return Ok(None);
             }
             if context.abort_for_new_batch {
-                let partition = place.queue.topic_partition().partition();
+                let partition = target.queue.topic_partition().partition();
                 return Ok(Some(AppendOutcome::NewBatchNeeded { partition }));
             }
-            if let Some(sticky) = place.choice_to_leave(&state, context) {
+            if let Some(sticky) = target.choice_to_leave(&state, context) {
                 let partitioner = &queues.partitioner;
                 partitioner.switch_partition(sticky, context.topic, context.cluster);
                 let was_open = close_tail(&mut state)?;
-                self.unlock_and_announce(&place, state, was_open, true);
+                self.unlock_and_announce(&target, state, was_open, true);
                 continue;
             }
             let Some(memory) = memory.take() else {
@@ -175,8 +175,8 @@ impl RecordAccumulator {
                 continue;
             };
             let (appended, joined) =
-                self.open_batch(&place, &mut state, memory, record, callback, context)?;
-            self.after_append(&place, state, &appended, context);
+                self.open_batch(&target, &mut state, memory, record, callback, context)?;
+            self.after_append(&target, state, &appended, context);
             return Ok(Some(AppendOutcome::Appended(joined)));
         }
     }
@@ -188,11 +188,11 @@ impl RecordAccumulator {
         queues.ok_or_else(no_queues)
     }
 
-    /// Whether the record may join this partition now that it is locked, and need not be placed anew.
+    /// Whether the record may join this partition now that it is locked, and need not choose another.
     #[inline(always)]
     fn may_append(
         &self,
-        place: &Place<'_>,
+        target: &Target<'_>,
         state: &QueueState,
         context: &AppendContext<'_>,
     ) -> Result<bool> {
@@ -204,13 +204,13 @@ impl RecordAccumulator {
         if let Some(transactions) = context.transactions {
             transactions.check_may_send()?;
         }
-        Ok(place.is_sticky_choice_current(state, context))
+        Ok(target.is_sticky_choice_current(state, context))
     }
 
     /// Ends the batch at the back, and opens one with the record.
     fn open_batch(
         &self,
-        place: &Place<'_>,
+        target: &Target<'_>,
         state: &mut QueueState,
         memory: PooledBuffer,
         record: &AppendRecord<'_>,
@@ -219,18 +219,18 @@ impl RecordAccumulator {
     ) -> Result<(Appended, Joined)> {
         close_tail(state)?;
         if let Some(transactions) = context.transactions {
-            transactions.maybe_add_partition(place.queue.topic_partition())?;
+            transactions.maybe_add_partition(target.queue.topic_partition())?;
         }
-        let mut batch = self.new_batch(place, memory, record, context);
+        let mut batch = self.new_batch(target, memory, record, context);
         let mut appended = batch.try_append(record, callback)?.unwrap_or_default();
         // The batch's header counts too.
         appended.growth = batch.estimated_size_in_bytes();
         let joined = Joined::new(&batch, &appended, context);
         let expiry = self.expiry_of(&batch);
-        place.queue.register_expiry(state, expiry);
+        self.expiries.register(target.queue, state, expiry);
         state.batches.push_back(batch);
         self.undrained.fetch_add(1, Ordering::AcqRel);
-        place.queue.publish_len(state);
+        target.queue.publish_len(state);
         Ok((appended, joined))
     }
 
@@ -238,15 +238,15 @@ impl RecordAccumulator {
     #[inline(always)]
     fn after_append(
         &self,
-        place: &Place<'_>,
+        target: &Target<'_>,
         mut state: MutexGuard<'_, QueueState>,
         appended: &Appended,
         context: &AppendContext<'_>,
     ) {
-        if let Some(sticky) = place.sticky {
+        if let Some(sticky) = target.sticky {
             state.appender = thread_number();
             let produced = state.add_sticky_bytes(sticky.generation, appended.growth);
-            let partitioner = &place.queues.partitioner;
+            let partitioner = &target.queues.partitioner;
             if partitioner.should_switch(produced, appended.is_full) {
                 partitioner.switch_partition(sticky, context.topic, context.cluster);
             }
@@ -254,25 +254,22 @@ impl RecordAccumulator {
         let is_news = appended.index == 0 || appended.is_full;
         // The one in front of it is full where this is not the only batch.
         let is_full = appended.is_full || state.batches.len() > 1;
-        self.unlock_and_announce(place, state, is_news, is_full);
+        self.unlock_and_announce(target, state, is_news, is_full);
     }
 
     #[inline(always)]
     fn unlock_and_announce(
         &self,
-        place: &Place<'_>,
+        target: &Target<'_>,
         state: MutexGuard<'_, QueueState>,
         is_news: bool,
         is_full: bool,
     ) {
-        // A partition that stands in a ready queue, or is looked at again when a request in flight is answered, has a batch
-        // to send, and more of them change nothing. If its batches expired or were aborted since, this is the only one.
-        let is_known = state.queued_on.is_some() || state.is_blocked;
-        let is_news = is_news && (!is_known || state.batches.len() == 1);
         drop(state);
-        if is_news {
-            place.queue.announce();
-            if !self.may_go_unseen(place.queue, is_full) {
+        let partition = target.queue.handle();
+        if is_news && partition.wants_news() {
+            partition.announce();
+            if !self.may_go_unseen(partition, is_full) {
                 self.signal.wake();
             }
         }
@@ -280,14 +277,14 @@ impl RecordAccumulator {
 
     fn new_batch(
         &self,
-        place: &Place<'_>,
+        target: &Target<'_>,
         memory: PooledBuffer,
         record: &AppendRecord<'_>,
         context: &AppendContext<'_>,
     ) -> ProducerBatch {
-        let topic = place.queue.topic_partition().topic();
+        let topic = target.queue.topic_partition().topic();
         ProducerBatch::new(NewBatch {
-            partition: Arc::clone(place.queue),
+            partition: Arc::clone(target.queue.handle()),
             incomplete: &self.incomplete,
             spare_thunks: &self.spare_thunks,
             write_limit: memory.reserved().max(record.upper_bound()),
@@ -344,7 +341,7 @@ const BACKLOGGED: usize = 2;
 const SHARE_OF_MEMORY: usize = 16;
 
 /// Where an append goes.
-struct Place<'a> {
+struct Target<'a> {
     queues: &'a TopicQueues,
     queue: &'a Arc<PartitionQueue>,
     sticky: Option<StickyPartition>,
@@ -395,9 +392,9 @@ fn no_such_partition(topic: &TopicInfo, partition: i32) -> Error {
 }
 
 impl TopicQueues {
-    /// The place of a partition, or of the sticky one.
+    /// The partition of this number, or the sticky one.
     #[inline(always)]
-    fn place(&self, partition: Option<i32>, context: &AppendContext<'_>) -> Result<Place<'_>> {
+    fn target(&self, partition: Option<i32>, context: &AppendContext<'_>) -> Result<Target<'_>> {
         let (number, sticky) = match partition.or(self.only_partition) {
             Some(partition) => (partition, None),
             None => {
@@ -408,7 +405,7 @@ impl TopicQueues {
         };
         let index = usize::try_from(number).ok();
         match index.and_then(|index| self.partitions.get(index)) {
-            Some(queue) => Ok(Place {
+            Some(queue) => Ok(Target {
                 queues: self,
                 queue,
                 sticky,
@@ -418,12 +415,12 @@ impl TopicQueues {
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> Target<'a> {
     /// Locks a partition that somebody else has locked. Who that was is seen by who appended last: if it was this thread, the
     /// I/O thread has looked at the partition, which it does now and then. In a forked child it may be locked for ever.
     #[cold]
     fn wait_for_lock(&self, context: &AppendContext<'_>) -> Result<MutexGuard<'a, QueueState>> {
-        self.queue.io_thread().check_process()?;
+        self.queue.handle().io_thread().check_process()?;
         let state = self.queue.state.lock();
         let by_another = state.appender != 0 && state.appender != thread_number();
         if self.sticky.is_some() && by_another {

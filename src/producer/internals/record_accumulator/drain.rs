@@ -6,7 +6,9 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{PartitionQueue, RecordAccumulator};
+use super::Scheduler;
+use super::parked::Parked;
+use super::parking::SlotId;
 use crate::common::{Node, NodeId};
 use crate::error::{Error, Result};
 use crate::producer::internals::sequences::{BatchSequence, DrainGate, NextBatch};
@@ -15,106 +17,111 @@ use crate::record::CompressionType;
 use crate::sync::{Arc, Ordering};
 use crate::utils::log;
 
-/// What [`RecordAccumulator::drain`] took.
+/// What [`Scheduler::drain`] took.
 #[derive(Debug, Default)]
 pub(crate) struct Drained {
     /// Frozen batches, at most one of each partition, by the node that they go to.
     pub(crate) batches: Vec<(NodeId, Vec<ProducerBatch>)>,
     /// Batches that could not be frozen because their codec failed. Their sequences are given out.
     pub(crate) failed: Vec<(ProducerBatch, Error)>,
-    /// Whether a partition was given another place, so that the next ready check is due at another time than the last one
-    /// said.
-    pub(crate) placed_again: bool,
+    /// Whether a head was taken or found to have changed: the next ready check may find more to send. Java polls for no
+    /// time then.
+    pub(crate) is_check_due: bool,
 }
 
-/// What a look at the head of a ready partition came to.
+/// What came of taking the head of a ready partition.
 #[expect(
     clippy::large_enum_variant,
     reason = "it is matched where it is made, and never kept"
 )]
-enum Head {
-    Taken(ProducerBatch),
+enum Take {
+    Batch {
+        batch: ProducerBatch,
+        /// Others wait behind it.
+        leaves_more: bool,
+    },
     /// The request is full without it.
     DoesNotFit,
-    /// There is none, or it may not be sent before the partition is announced again.
-    NotNow,
-    /// It is another one than when the partition was queued, and has to wait.
-    PlaceAgain,
+    /// There is none.
+    Gone,
+    /// The sequences do not allow it.
+    Blocked,
+    /// It is another one than when the partition became ready, and has to wait.
+    BackingOff,
 }
 
-impl RecordAccumulator {
+impl Scheduler {
     /// Takes, for each node, the heads of its ready partitions while they fit in `max_size` bytes. A first batch that is
     /// larger than that is sent alone. Each batch counts as in flight until [`Self::end_flight`], whatever becomes of it.
     pub(crate) fn drain(
-        &self,
+        &mut self,
         nodes: &[Node],
         max_size: usize,
         now: Instant,
         gate: Option<&dyn DrainGate>,
     ) -> Drained {
         let mut drained = Drained::default();
-        let mut again = Vec::new();
+        let mut again = std::mem::take(&mut self.to_look_at);
         for node in nodes {
             let batches = self.drain_node(node.id(), max_size, now, gate, &mut again);
             self.freeze(node.id(), batches, &mut drained);
         }
-        let mut io = self.io.lock();
-        let urgent = self.is_urgent();
-        drained.placed_again = !again.is_empty();
-        for partition in again {
-            self.place(&mut io, partition, urgent, now);
+        let urgent = self.accumulator.is_urgent();
+        let took_any = !drained.batches.is_empty() || !drained.failed.is_empty();
+        drained.is_check_due = took_any || !again.is_empty();
+        for partition in again.drain(..) {
+            self.look_at(partition, urgent, now);
         }
+        self.to_look_at = again;
         drained
     }
 
     fn drain_node(
-        &self,
+        &mut self,
         node: NodeId,
         max_size: usize,
         now: Instant,
         gate: Option<&dyn DrainGate>,
-        again: &mut Vec<Arc<PartitionQueue>>,
+        again: &mut Vec<SlotId>,
     ) -> Vec<ProducerBatch> {
-        let mut io = self.io.lock();
         let mut batches = Vec::new();
         let mut size = 0;
         let mut has_full = false;
-        while let Some(queue) = io.nodes.get_mut(&node) {
-            let Some(partition) = queue.partitions.pop_front() else {
-                break;
-            };
+        while let Some(partition) = self.parking.first_ready(node) {
             let room = if batches.is_empty() {
                 usize::MAX
             } else {
                 max_size.saturating_sub(size)
             };
-            match self.take_head(&partition, node, room, now, gate) {
-                Head::Taken(mut batch) => {
+            let place = match self.take_head(partition, room, now, gate) {
+                Take::Batch {
+                    mut batch,
+                    leaves_more,
+                } => {
                     has_full |= batch.is_full();
                     size += self.real_size(&mut batch);
                     batches.push(batch);
-                    again.push(partition);
-                }
-                Head::DoesNotFit => {
-                    queue.partitions.push_front(partition);
-                    break;
-                }
-                Head::PlaceAgain => again.push(partition),
-                Head::NotNow => {
-                    let mut state = partition.state.lock();
-                    if state.is_blocked && !std::mem::replace(&mut state.in_blocked, true) {
-                        drop(state);
-                        io.blocked.push(partition);
+                    if leaves_more {
+                        again.push(partition);
                     }
+                    Parked::Nowhere
                 }
-            }
+                Take::DoesNotFit => break,
+                Take::BackingOff => {
+                    again.push(partition);
+                    Parked::Nowhere
+                }
+                Take::Blocked => Parked::Blocked,
+                Take::Gone => Parked::Nowhere,
+            };
+            self.parking.park(partition, place);
         }
-        if let Some(queue) = io.nodes.get_mut(&node) {
-            let left = !queue.partitions.is_empty();
-            queue.pace.drained(has_full, left, now);
+        let left = self.parking.first_ready(node).is_some();
+        if let Some(pace) = self.parking.pace(node) {
+            pace.drained(has_full, left, now);
         }
         if !batches.is_empty() {
-            io.drained = Some(now);
+            self.drained = Some(now);
         }
         batches
     }
@@ -122,7 +129,7 @@ impl RecordAccumulator {
     /// The bytes that the batch is going to take. A batch that compresses is finished for that: were requests filled by
     /// estimates, data that compress less than those before would make one that no broker takes.
     fn real_size(&self, batch: &mut ProducerBatch) -> usize {
-        if self.config.compression.kind != CompressionType::None {
+        if self.accumulator.config.compression.kind != CompressionType::None {
             if let Err(error) = batch.close_for_record_appends() {
                 // The freezing fails for the same reason, and fails the batch.
                 log::debug!("{error}");
@@ -131,29 +138,33 @@ impl RecordAccumulator {
         batch.estimated_size_in_bytes()
     }
 
-    /// Takes the head of a partition that has just been popped from its ready queue, and gives it its sequences.
+    /// Takes the head of a ready partition, and gives it its sequences. The partition is parked elsewhere next, unless the
+    /// head does not fit.
     fn take_head(
         &self,
-        partition: &PartitionQueue,
-        node: NodeId,
+        id: SlotId,
         room: usize,
         now: Instant,
         gate: Option<&dyn DrainGate>,
-    ) -> Head {
-        let mut state = partition.state.lock();
-        state.queued_on = None;
-        let Some(head) = state.batches.front().filter(|_| !state.muted) else {
-            return Head::NotNow;
+    ) -> Take {
+        let Some(slot) = self.parking.slot(id) else {
+            return Take::Gone;
         };
-        if head.estimated_size_in_bytes() > room {
-            state.queued_on = Some(node);
-            return Head::DoesNotFit;
+        let (queue, partition) = (&slot.queue, slot.queue.handle());
+        let mut state = queue.state.lock();
+        let head = state.batches.front();
+        if head.is_some_and(|head| head.estimated_size_in_bytes() > room) {
+            return Take::DoesNotFit;
         }
+        partition.want_news();
+        let Some(head) = head else {
+            return Take::Gone;
+        };
         if head.backing_off_until(now).is_some() {
-            return Head::PlaceAgain;
+            return Take::BackingOff;
         }
         let topic_partition = partition.topic_partition();
-        let log = state.route.log_view();
+        let log = slot.route.log_view();
         let next = match gate {
             Some(gate) => {
                 let has_sequence = head.sequence().is_some();
@@ -167,8 +178,7 @@ impl RecordAccumulator {
             NextBatch::Retry(sequence) => take_sequenced(&mut state.batches, &sequence),
         };
         let Some(mut batch) = taken else {
-            state.is_blocked = true;
-            return Head::NotNow;
+            return Take::Blocked;
         };
         match (gate, next) {
             (Some(gate), NextBatch::Head) => {
@@ -182,14 +192,14 @@ impl RecordAccumulator {
             }
             (None, _) | (_, NextBatch::None) => {}
         }
-        let topic_id = state.route.topic_id;
-        partition.publish_len(&state);
-        // Counted here, before the partition is placed again: what follows this batch does not wait for company.
+        let leaves_more = !state.batches.is_empty();
+        queue.publish_len(&state);
+        // Counted here, before the partition is looked at again: what follows this batch does not wait for company.
         partition.begin_flight();
         drop(state);
-        self.undrained.fetch_sub(1, Ordering::AcqRel);
-        batch.mark_drained(topic_id, now);
-        Head::Taken(batch)
+        self.accumulator.undrained.fetch_sub(1, Ordering::AcqRel);
+        batch.mark_drained(slot.route.topic_id);
+        Take::Batch { batch, leaves_more }
     }
 
     /// Freezes what was taken, with no lock held: the end of the compressed stream, the header, the CRC.
@@ -212,9 +222,10 @@ impl RecordAccumulator {
     fn freeze_batch(&self, batch: &mut ProducerBatch) -> Result<()> {
         batch.close()?;
         if !batch.in_retry() {
-            self.ratio.update_estimation(
+            let accumulator = &self.accumulator;
+            accumulator.ratio.update_estimation(
                 batch.topic_partition().topic(),
-                self.config.compression.kind,
+                accumulator.config.compression.kind,
                 batch.compression_ratio(),
             );
         }

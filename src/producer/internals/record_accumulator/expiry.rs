@@ -19,11 +19,11 @@ use std::cmp::{Ordering as CmpOrdering, Reverse};
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-use super::partition_queue::QueueState;
-use super::ready::{IoState, later};
-use super::{PartitionQueue, RecordAccumulator};
+use super::partition_queue::{PartitionQueue, QueueState};
+use super::{RecordAccumulator, Scheduler};
 use crate::producer::internals::ProducerBatch;
-use crate::sync::{Arc, Mutex, Ordering};
+use crate::sync::{Arc, Mutex};
+use crate::utils::later;
 
 /// The entries that the I/O thread has not collected yet.
 #[derive(Debug, Default)]
@@ -32,9 +32,19 @@ pub(super) struct ExpiryRegister {
 }
 
 impl ExpiryRegister {
-    /// Drops the entries, which keep their partitions alive.
-    pub(super) fn clear(&self) {
-        self.entries.lock().clear();
+    /// Registers that a batch of the deque expires at `due`. Called under the partition's lock.
+    pub(super) fn register(
+        &self,
+        partition: &Arc<PartitionQueue>,
+        state: &mut QueueState,
+        due: Instant,
+    ) {
+        if state.expiry.is_some_and(|known| known <= due) {
+            return;
+        }
+        state.expiry = Some(due);
+        let partition = Arc::clone(partition);
+        self.entries.lock().push(Expiry { due, partition });
     }
 }
 
@@ -53,51 +63,10 @@ struct Expiry {
     partition: Arc<PartitionQueue>,
 }
 
-impl PartitionQueue {
-    /// Registers that a batch of the deque expires at `due`. Called under the partition's lock.
-    pub(super) fn register_expiry(self: &Arc<Self>, state: &mut QueueState, due: Instant) {
-        if state.expiry.is_some_and(|known| known <= due) {
-            return;
-        }
-        state.expiry = Some(due);
-        let partition = Arc::clone(self);
-        let mut entries = self.expiry_register().entries.lock();
-        entries.push(Expiry { due, partition });
-    }
-}
-
 impl RecordAccumulator {
     /// Returns when the batch reaches `delivery.timeout.ms`.
     pub(super) fn expiry_of(&self, batch: &ProducerBatch) -> Instant {
         later(batch.created(), self.config.delivery_timeout)
-    }
-
-    /// Takes the batches that have been waiting for longer than `delivery.timeout.ms`.
-    pub(crate) fn expired_batches(&self, now: Instant) -> Vec<ProducerBatch> {
-        let mut io = self.io.lock();
-        self.collect_expiries(&mut io);
-        let mut expired = Vec::new();
-        while let Some(entry) = io.expiries.take_due(now) {
-            let mut state = entry.partition.state.lock();
-            if state.expiry != Some(entry.due) {
-                continue;
-            }
-            #[cfg(test)]
-            {
-                io.expiries.visits += 1;
-            }
-            let taken = self.take_expired(&mut state, now);
-            entry.partition.publish_len(&state);
-            self.undrained.fetch_sub(taken.len(), Ordering::AcqRel);
-            expired.extend(taken);
-            state.expiry = self.next_expiry_in(&state);
-            if let Some(due) = state.expiry {
-                drop(state);
-                let partition = entry.partition;
-                io.expiries.heap.push(Reverse(Expiry { due, partition }));
-            }
-        }
-        expired
     }
 
     /// Takes the expired batches of one partition. The search ends where [`next_expiry_in`](Self::next_expiry_in) ends.
@@ -129,17 +98,46 @@ impl RecordAccumulator {
         let candidates = state.batches.iter().take(came_back + 1);
         candidates.map(|batch| self.expiry_of(batch)).min()
     }
+}
 
-    /// Returns when the next batch that waits here expires, at the earliest.
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        let mut io = self.io.lock();
-        self.collect_expiries(&mut io);
-        io.expiries.heap.peek().map(|Reverse(entry)| entry.due)
+impl Scheduler {
+    /// Takes the batches that have been waiting for longer than `delivery.timeout.ms`.
+    pub(crate) fn expired_batches(&mut self, now: Instant) -> Vec<ProducerBatch> {
+        self.collect_expiries();
+        let mut expired = Vec::new();
+        while let Some(Expiry { due, partition }) = self.expiries.take_due(now) {
+            if partition.state.lock().expiry != Some(due) {
+                continue;
+            }
+            #[cfg(test)]
+            {
+                self.expiries.visits += 1;
+            }
+            let accumulator = Arc::clone(&self.accumulator);
+            let mut next = None;
+            expired.extend(self.take_from(&partition, |state| {
+                let taken = accumulator.take_expired(state, now);
+                next = accumulator.next_expiry_in(state);
+                state.expiry = next;
+                taken
+            }));
+            if let Some(due) = next {
+                self.expiries.heap.push(Reverse(Expiry { due, partition }));
+            }
+        }
+        expired
     }
 
-    fn collect_expiries(&self, io: &mut IoState) {
-        let mut entries = self.signal.expiry_register().entries.lock();
-        io.expiries.heap.extend(entries.drain(..).map(Reverse));
+    /// Returns when the next batch that waits here expires, at the earliest.
+    pub(crate) fn next_expiry(&mut self) -> Option<Instant> {
+        self.collect_expiries();
+        let next = self.expiries.heap.peek();
+        next.map(|Reverse(entry)| entry.due)
+    }
+
+    fn collect_expiries(&mut self) {
+        let mut entries = self.accumulator.expiries.entries.lock();
+        self.expiries.heap.extend(entries.drain(..).map(Reverse));
     }
 }
 

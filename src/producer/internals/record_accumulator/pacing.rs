@@ -12,8 +12,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::RecordAccumulator;
-use super::partition_queue::PartitionQueue;
+use super::{RecordAccumulator, Scheduler};
+use crate::producer::internals::ready_signal::{PartitionHandle, Watch};
 
 /// How long full batches gather after a request with full batches.
 const PACE: Duration = Duration::from_millis(1);
@@ -26,17 +26,6 @@ const ANSWERS_SOON: Duration = Duration::from_millis(50);
 
 /// The bytes in full batches that are enough for a request.
 const MUCH: usize = 128 << 10;
-
-/// How soon the I/O thread looks at the announcements without being woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Watch {
-    /// Not before something else ends its wait.
-    Asleep = 0,
-    /// Within [`PATIENCE`].
-    Patient = 1,
-    /// Within [`PACE`].
-    Pacing = 2,
-}
 
 /// What of a node's ready partitions may wait for company.
 #[derive(Debug, Default)]
@@ -75,6 +64,12 @@ impl Pace {
         self.hurried = left;
     }
 
+    /// Nothing of the node is ready.
+    pub(super) fn nothing_waits(&mut self) {
+        self.gathered = 0;
+        self.hurried = false;
+    }
+
     fn is_on(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| until > now)
     }
@@ -86,22 +81,24 @@ impl RecordAccumulator {
     }
 
     /// Whether the I/O thread need not be woken for news of this partition that were just announced.
-    pub(super) fn may_go_unseen(&self, queue: &PartitionQueue, is_full: bool) -> bool {
+    pub(super) fn may_go_unseen(&self, partition: &PartitionHandle, is_full: bool) -> bool {
         match self.signal.watch() {
             Watch::Asleep => false,
             _ if !is_full => true,
             Watch::Patient => false,
             Watch::Pacing => {
                 let waiting = self.signal.add_waiting(self.config.batch_size);
-                waiting < MUCH && !queue.has_batch_in_flight()
+                waiting < MUCH && !partition.has_batch_in_flight()
             }
         }
     }
+}
 
-    /// To be called by the I/O thread before each wait, with whether answers are due. Gives the longest that it may be.
-    pub(crate) fn begin_wait(&self, answers_due: bool, now: Instant) -> Duration {
-        let watch = self.next_watch(answers_due, now);
-        if self.signal.begin_watch(watch) {
+impl Scheduler {
+    /// To be called before each wait, with whether responses are due. Returns the longest that it may be.
+    pub(crate) fn begin_wait(&self, responses_due: bool, now: Instant) -> Duration {
+        let watch = self.next_watch(responses_due, now);
+        if self.accumulator.signal.begin_watch(watch) {
             return Duration::ZERO;
         }
         match watch {
@@ -111,15 +108,14 @@ impl RecordAccumulator {
         }
     }
 
-    fn next_watch(&self, answers_due: bool, now: Instant) -> Watch {
-        if !self.is_paced() {
+    fn next_watch(&self, responses_due: bool, now: Instant) -> Watch {
+        if !self.accumulator.is_paced() {
             return Watch::Asleep;
         }
-        let io = self.io.lock();
         let is_recent = |drained| now.saturating_duration_since(drained) < ANSWERS_SOON;
-        if io.nodes.values().any(|queue| queue.pace.is_on(now)) {
+        if self.parking.paces().any(|pace| pace.is_on(now)) {
             Watch::Pacing
-        } else if answers_due && io.drained.is_some_and(is_recent) {
+        } else if responses_due && self.drained.is_some_and(is_recent) {
             Watch::Patient
         } else {
             Watch::Asleep

@@ -9,12 +9,29 @@ use crate::common::NodeId;
 /// Where a partition waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Parked {
+    /// For a batch, or for the look that follows the one under way.
+    Nowhere,
     /// In the ready queue of its leader: the head can be sent.
     Ready(NodeId),
     /// Until its linger or its backoff ends.
     Until(Instant),
     /// Until the metadata know a leader.
     NoLeader,
+    /// Until the sequences allow the head: the next response, or a new producer id.
+    Blocked,
+    /// Until its batch in flight is settled (`max.in.flight.requests.per.connection` is 1).
+    Muted,
+}
+
+impl Parked {
+    /// Returns whether the I/O thread is sure to look at the partition again without an announcement of a caller.
+    pub(super) fn is_looked_at_again(self) -> bool {
+        match self {
+            Self::Ready(_) | Self::Blocked | Self::Muted => true,
+            // Later batches change where the partition waits.
+            Self::Nowhere | Self::Until(_) | Self::NoLeader => false,
+        }
+    }
 }
 
 /// What decides where a partition with batches waits. The head is the batch that is sent next.

@@ -3,9 +3,9 @@
 //! Each batch is asked for it several times, and to find a topic by its name means to compute a hash and to compare texts that
 //! nobody touched for a while. So each partition keeps the answer for as long as the metadata stay the same.
 
-use super::ready::IoState;
 use crate::common::{Cluster, NodeId, PartitionInfo, TopicInfo, TopicPartition, Uuid};
 use crate::producer::internals::sequences::LogView;
+use crate::sync::Arc;
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug)]
@@ -45,9 +45,28 @@ impl Route {
     }
 }
 
-impl IoState {
+/// The metadata that routes follow from.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    cluster: Option<Arc<Cluster>>,
+    /// How many different metadata these are the latest of.
+    generation: u64,
+}
+
+impl Routes {
+    /// Returns whether these are other metadata than before.
+    pub(super) fn change_to(&mut self, cluster: &Arc<Cluster>) -> bool {
+        let known = self.cluster.as_ref();
+        let is_change = !known.is_some_and(|known| Arc::ptr_eq(known, cluster));
+        if is_change {
+            self.cluster = Some(Arc::clone(cluster));
+            self.generation += 1;
+        }
+        is_change
+    }
+
     /// Brings what a partition keeps up to date.
-    pub(super) fn update_route(&self, route: &mut Route, topic_partition: &TopicPartition) {
+    pub(super) fn update(&self, route: &mut Route, topic_partition: &TopicPartition) {
         let Some(cluster) = &self.cluster else {
             return;
         };

@@ -24,6 +24,7 @@ use crate::producer::internals::producer_batch::{AppendRecord, ProducerBatch};
 use crate::producer::internals::sequences::{IdempotentProducer, ProducerIdAndEpoch};
 use crate::protocol::ErrorCode;
 use crate::record::{CompressionType, DecodedRecord, RecordBatch};
+use crate::sync::MutexGuard;
 use crate::utils::MockTime;
 
 const TOPIC: &str = "test";
@@ -33,6 +34,8 @@ const MB: usize = 1024 * 1024;
 /// An accumulator on a mock clock, and a cluster of two nodes: node 1 leads partitions 0 and 1, node 2 partition 2.
 struct Fixture {
     accumulator: Arc<RecordAccumulator>,
+    /// Locked, because callers of some tests are other threads.
+    scheduler: Mutex<Scheduler>,
     time: MockTime,
     cluster: Arc<Cluster>,
 }
@@ -80,13 +83,20 @@ impl Fixture {
     fn with_memory(config: AccumulatorConfig, total: usize) -> Self {
         let time = MockTime::new();
         let pool = BufferPool::new(total, config.batch_size, Arc::new(time.clone()));
-        let accumulator = Arc::new(RecordAccumulator::new(config, pool, Arc::new(time.clone())));
+        let clock = Arc::new(time.clone());
+        let (accumulator, scheduler) = RecordAccumulator::new(config, pool, clock);
         let cluster = cluster_of(&[Some(1), Some(1), Some(2)], 0);
         Self {
             accumulator,
+            scheduler: Mutex::new(scheduler),
             time,
             cluster,
         }
+    }
+
+    /// The I/O thread's half.
+    fn io(&self) -> MutexGuard<'_, Scheduler> {
+        self.scheduler.lock()
     }
 
     fn try_append(&self, partition: Option<i32>, value: &[u8]) -> Result<RecordAppend> {
@@ -146,7 +156,7 @@ impl Fixture {
     }
 
     fn ready(&self) -> ReadyCheckResult {
-        self.accumulator.ready(&self.cluster, self.time.now())
+        self.io().ready(&self.cluster, self.time.now())
     }
 
     fn ready_ids(&self) -> Vec<i32> {
@@ -162,9 +172,7 @@ impl Fixture {
 
     fn drain_max(&self, nodes: &[i32], max_size: usize) -> Vec<ProducerBatch> {
         let nodes: Vec<_> = nodes.iter().map(|id| node(*id)).collect();
-        let drained = self
-            .accumulator
-            .drain(&nodes, max_size, self.time.now(), None);
+        let drained = self.io().drain(&nodes, max_size, self.time.now(), None);
         assert!(drained.failed.is_empty());
         drained
             .batches
@@ -178,8 +186,10 @@ impl Fixture {
     }
 
     fn queue_len(&self, partition: i32) -> usize {
-        self.accumulator
-            .queue_len(&TopicPartition::new(TOPIC, partition))
+        let queue = self
+            .accumulator
+            .queue(&TopicPartition::new(TOPIC, partition));
+        queue.map_or(0, |queue| queue.state.lock().batches.len())
     }
 
     /// Fills a batch of the partition to its end: the next append opens another one.

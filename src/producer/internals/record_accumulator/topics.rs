@@ -160,19 +160,25 @@ impl RecordAccumulator {
     /// Called on the I/O thread with each change of the metadata.
     ///
     /// A caller may still have a view of the topic, and be about to open a batch. It finds the partition retired under the
-    /// partition's lock, and looks the topic up again.
-    pub(super) fn forget_topics(&self, cluster: &Cluster) {
+    /// partition's lock, and looks the topic up again. Returns the partitions that are retired.
+    pub(super) fn forget_topics(&self, cluster: &Cluster) -> Vec<Arc<PartitionQueue>> {
+        let mut retired = Vec::new();
         // The metadata know nothing until a broker responds.
         if cluster.is_bootstrap() {
-            return;
+            return retired;
         }
         let mut table = self.topics.lock();
-        table
-            .topics
-            .retain(|name, queues| cluster.topic(name).is_some() || !queues.retire());
+        table.topics.retain(|name, queues| {
+            let is_kept = cluster.topic(name).is_some() || !queues.retire();
+            if !is_kept {
+                retired.extend(queues.partitions.iter().cloned());
+            }
+            is_kept
+        });
         if table.topics.capacity() / 4 > table.topics.len() {
             table.topics.shrink_to_fit();
         }
+        retired
     }
 }
 

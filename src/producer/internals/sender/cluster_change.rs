@@ -55,11 +55,11 @@ impl<C: KafkaClient> Sender<C> {
             .collect();
         self.next_in_flight_expiry = None;
         // Records that were never sent stay, and go to the new cluster.
-        batches.extend(self.accumulator.take_all_sequenced());
+        batches.extend(self.scheduler.take_all_sequenced());
         batches.sort_by_key(ProducerBatch::age_order);
         let error = Error::new(ErrorKind::Network, text);
         for batch in batches {
-            self.accumulator.recheck(batch.partition());
+            batch.partition().announce();
             batch.complete_exceptionally(error.clone(), Vec::new());
         }
     }

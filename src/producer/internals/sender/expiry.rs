@@ -33,7 +33,7 @@ impl<C: KafkaClient> Sender<C> {
     /// of a partition run in the order of its records.
     pub(super) fn expire_batches(&mut self, now: Instant) {
         let in_flight = self.take_expired_in_flight(now);
-        let waiting = self.accumulator.expired_batches(now);
+        let waiting = self.scheduler.expired_batches(now);
         let mut expired: Vec<_> = in_flight
             .into_iter()
             .map(|batch| (batch, true))

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{NodeId, TopicPartition, Uuid};
-use crate::producer::internals::record_accumulator::PartitionQueue;
+use crate::producer::internals::ready_signal::PartitionHandle;
 use crate::producer::internals::sequences::BatchSequence;
 use crate::producer::internals::{ProduceRequestResult, ProducerBatch};
 use crate::sync::Arc;
@@ -22,7 +22,7 @@ pub(super) struct InFlightRequest {
 /// The place of one batch in a request. It stays when the batch is gone, because the answer settles more than the batch.
 #[derive(Debug)]
 pub(super) struct InFlightBatch {
-    pub(super) partition: Arc<PartitionQueue>,
+    pub(super) partition: Arc<PartitionHandle>,
     /// As the request named the topic: a version that has ids is answered with them, even if the topic has another id by
     /// then.
     pub(super) topic_id: Uuid,

@@ -82,7 +82,7 @@ impl<C: KafkaClient> Sender<C> {
             }
         };
         match outcome {
-            InitOutcome::Ready => self.accumulator.recheck_all(),
+            InitOutcome::Ready => self.scheduler.recheck_all(),
             InitOutcome::Retry | InitOutcome::Fatal => {}
             InitOutcome::AbortBatches(error) => self.abort_all_batches(&error),
         }

@@ -21,7 +21,7 @@ use crate::utils::{Count, log};
 
 impl<C: KafkaClient> Sender<C> {
     pub(super) fn handle_produce_response(
-        &self,
+        &mut self,
         request: InFlightRequest,
         response: ClientResponse,
         now: Instant,
@@ -65,7 +65,7 @@ impl<C: KafkaClient> Sender<C> {
 
     /// The same for every batch of the request.
     pub(super) fn settle_all(
-        &self,
+        &mut self,
         request: InFlightRequest,
         now: Instant,
         outcome: impl Fn() -> PartitionOutcome,
@@ -82,7 +82,7 @@ impl<C: KafkaClient> Sender<C> {
     }
 
     fn settle_by_answer(
-        &self,
+        &mut self,
         request: InFlightRequest,
         body: ProduceResponse,
         version: i16,
@@ -131,7 +131,7 @@ impl<C: KafkaClient> Sender<C> {
     }
 
     /// Carries out what the outcome means for one place of a request.
-    fn settle(&self, slot: InFlightBatch, outcome: PartitionOutcome, now: Instant) {
+    fn settle(&mut self, slot: InFlightBatch, outcome: PartitionOutcome, now: Instant) {
         match slot.batch {
             Some(batch) => self.complete_batch(batch, outcome, now),
             None => {
@@ -142,12 +142,12 @@ impl<C: KafkaClient> Sender<C> {
             }
         }
         if self.config.max_in_flight_requests_per_connection == 1 {
-            self.accumulator.unmute_partition(&slot.partition);
+            self.scheduler.unmute_partition(&slot.partition);
         }
-        self.accumulator.end_flight(&slot.partition);
+        self.scheduler.end_flight(&slot.partition);
     }
 
-    fn complete_batch(&self, batch: ProducerBatch, outcome: PartitionOutcome, now: Instant) {
+    fn complete_batch(&mut self, batch: ProducerBatch, outcome: PartitionOutcome, now: Instant) {
         batch.result().fate().end_attempt(outcome.certainty());
         let decision = self.decide(&batch, &outcome, now);
         match decision {
@@ -215,7 +215,7 @@ impl<C: KafkaClient> Sender<C> {
     }
 
     /// The same bytes go out again, with the same sequences.
-    fn retry(&self, mut batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
+    fn retry(&mut self, mut batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
         self.log_retry(&batch, outcome, now);
         batch.set_last_failure(outcome.error());
         self.ledger.retried(
@@ -229,18 +229,19 @@ impl<C: KafkaClient> Sender<C> {
             ErrorCode::CONCURRENT_TRANSACTIONS => CONCURRENT_TRANSACTIONS_BACKOFF,
             _ => Duration::MAX,
         };
-        self.accumulator.reenqueue(batch, now, limit);
+        self.scheduler.reenqueue(batch, now, limit);
     }
 
-    fn split(&self, batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
+    fn split(&mut self, batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
         let topic_partition = batch.topic_partition().clone();
         let records = Count(batch.record_count(), "record");
         let text = format!("the broker refused a batch of {records} as too large; it is split");
         self.warn_of_partition(&topic_partition, Trouble::Split, &text, now);
+        let ledger = &self.ledger;
         let split = self
-            .accumulator
+            .scheduler
             .split_and_reenqueue(batch, |sequence, parts| {
-                self.ledger.split(&topic_partition, sequence, parts)
+                ledger.split(&topic_partition, sequence, parts)
             });
         if let Err(unreadable) = split {
             let (batch, error) = *unreadable;

@@ -9,31 +9,29 @@ use crate::protocol::ErrorCode;
 
 impl<C: KafkaClient> Sender<C> {
     /// Lets partitions go on whose sequences were in doubt. Java: `maybeResolveSequences`.
-    pub(super) fn maybe_resolve_sequences(&self) {
+    pub(super) fn maybe_resolve_sequences(&mut self) {
         for Resolved {
             topic_partition,
             outcome,
         } in self.ledger.maybe_resolve_sequences()
         {
             match outcome {
-                ResolvedOutcome::Unchanged => self.accumulator.announce(&topic_partition),
+                ResolvedOutcome::Unchanged => self.scheduler.announce(&topic_partition),
                 ResolvedOutcome::Restarted(Restart {
                     overtaken,
                     renumbered,
                 }) => {
-                    let batches = self
-                        .accumulator
-                        .take_sequenced(&topic_partition, &overtaken);
+                    let batches = self.scheduler.take_sequenced(&topic_partition, &overtaken);
                     for batch in batches {
                         self.fail_batch(batch, overtaken_error(), Vec::new());
                     }
-                    let renumbered = self.accumulator.renumber(&topic_partition, &renumbered);
+                    let renumbered = self.scheduler.renumber(&topic_partition, &renumbered);
                     if let Err(error) = renumbered {
                         self.ledger.transition_to_fatal_error(error);
                     }
                 }
                 ResolvedOutcome::Abandoned(error) => {
-                    for batch in self.accumulator.take_partition(&topic_partition) {
+                    for batch in self.scheduler.take_partition(&topic_partition) {
                         self.fail_batch(batch, error.clone(), Vec::new());
                     }
                 }

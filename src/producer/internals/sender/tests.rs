@@ -129,11 +129,11 @@ impl Fixture {
         let client = MockClient::new(time.clone(), Arc::clone(&metadata));
         client.update_metadata(&metadata_response([0, 1], 0, setup.topic_id));
         let pool = BufferPool::new(MEMORY, BATCH_SIZE, Arc::clone(&clock));
-        let accumulator = Arc::new(RecordAccumulator::new(
+        let (accumulator, scheduler) = RecordAccumulator::new(
             accumulator_config(setup),
             Arc::clone(&pool),
             Arc::clone(&clock),
-        ));
+        );
         let ledger = ledger(setup);
         let sender = Sender::new(SenderParts {
             config: SenderConfig {
@@ -148,7 +148,7 @@ impl Fixture {
             },
             client,
             metadata: Arc::clone(&metadata),
-            accumulator: Arc::clone(&accumulator),
+            scheduler,
             ledger: ledger.clone(),
             time: clock,
         });

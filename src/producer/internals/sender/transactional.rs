@@ -36,7 +36,7 @@ impl<C: KafkaClient> Sender<C> {
             }
             // In this order: once a transaction is being ended no record is added to it.
             let is_drained = manager.is_completing()
-                && !self.accumulator.has_incomplete_batches()
+                && !self.accumulator().has_incomplete_batches()
                 && self.in_flight.is_empty();
             let request = match manager.next_request(is_drained, self.cluster_facts(now)) {
                 NextRequest::Nothing => return Duration::MAX,
@@ -131,7 +131,7 @@ impl<C: KafkaClient> Sender<C> {
             }
         }
         // Partitions may have joined the transaction, or have another epoch.
-        self.accumulator.recheck_all();
+        self.scheduler.recheck_all();
     }
 
     fn cluster_facts(&self, now: Instant) -> ClusterFacts {
@@ -143,12 +143,12 @@ impl<C: KafkaClient> Sender<C> {
 
     /// Fails what was never sent of a transaction that can only be aborted. What was sent once is sent again until its fate
     /// is known: if it is in the log without our knowing, the sequences would not fit any more.
-    fn abort_undrained_batches(&self, manager: &TransactionManager) {
+    fn abort_undrained_batches(&mut self, manager: &TransactionManager) {
         let Some(reason) = manager.reason_to_abort_batches() else {
             return;
         };
-        if self.accumulator.has_undrained() {
-            for batch in self.accumulator.take_unsequenced() {
+        if self.accumulator().has_undrained() {
+            for batch in self.scheduler.take_unsequenced() {
                 batch.complete_exceptionally(reason.clone(), Vec::new());
             }
         }

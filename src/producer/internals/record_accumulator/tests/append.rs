@@ -33,7 +33,7 @@ fn full() {
     }
     assert!(batches[0].record_set().len() <= 1024);
     complete(batches);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 // Java: testAppendLargeCompressed, testAppendLargeNonCompressed
@@ -81,7 +81,7 @@ fn sticky_records_fill_a_batch_before_the_partition_switches() {
         runs.iter().all(|(_, count)| *count >= 9),
         "no tiny batches: {runs:?}"
     );
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 /// Where records do not fill a batch to the last byte, its end is where the next record finds no room.
@@ -102,7 +102,7 @@ fn a_sticky_partition_is_left_at_the_end_of_a_batch() {
             break (fixture, left, appended);
         }
         // The same partition was drawn again, and is backlogged now.
-        fixture.accumulator.abort_batches(&refused());
+        fixture.io().abort_batches(&refused());
     };
     assert_eq!(appended, 18);
     let leader = if left == 2 { 2 } else { 1 };
@@ -115,7 +115,7 @@ fn a_sticky_partition_is_left_at_the_end_of_a_batch() {
         // The next full batch gathers with others until then.
         fixture.time.advance_ms(1);
     }
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_topic_of_one_partition_needs_no_sticky_choice() {
         is_in_use(&fixture) && partitions.len() > 1,
         "{partitions:?}"
     );
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 /// Callers with older metadata have a choice of their own.
@@ -207,7 +207,7 @@ fn a_sticky_choice_is_among_the_partitions_of_the_callers_metadata() {
     for _ in 0..200 {
         assert!(append(&fixture) < 2, "the topic was created anew");
     }
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn a_view_with_missing_numbers_has_choices_of_its_own() {
             assert!(numbers.contains(&partition), "{partition} of {numbers:?}");
         }
     }
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 /// The leader of the choice goes while a batch is open there, and the other way round.
@@ -252,7 +252,7 @@ fn a_sticky_choice_without_a_leader_is_left() {
         fixture.cluster = cluster_of(&[None; 3], 0);
         let stays = fixture.try_append(None, VALUE).unwrap().partition;
         assert_eq!(stays, next, "no other has a leader");
-        fixture.accumulator.abort_batches(&refused());
+        fixture.io().abort_batches(&refused());
     }
 }
 
@@ -274,7 +274,7 @@ fn no_batch_is_opened_for_a_sticky_choice_without_a_leader() {
         let partition = fixture.try_append(None, &[1; 2048]).unwrap().partition;
         assert_ne!(partition, 1, "{drawn} was drawn before");
     }
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 /// There is memory for a batch of the usual size, and not for a larger one.
@@ -292,7 +292,7 @@ fn a_backlogged_partition_takes_a_batch_of_the_usual_size_before_it_waits() {
         while append().is_ok() {}
         let unused = fixture.accumulator.pool().available_memory();
         assert!(unused < 1024, "{unused} with {max_block:?}");
-        fixture.accumulator.abort_batches(&refused());
+        fixture.io().abort_batches(&refused());
     }
 }
 
@@ -313,7 +313,7 @@ fn a_thread_returns_to_a_partition_from_another_one() {
     let elsewhere = thread::scope(|scope| scope.spawn(|| first.is_returned_to()).join());
     assert!(elsewhere.unwrap(), "another thread");
     assert!(!first.is_returned_to());
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 /// The order of a request, which names each topic once.
@@ -334,7 +334,7 @@ fn partitions_of_a_topic_are_together_however_late_they_come() {
     grow("b", &[Some(1), Some(2)]);
     grow("c", &[Some(1)]);
     let mut queues = fixture.accumulator.all_queues();
-    queues.sort_by_key(|queue| queue.place_in_request());
+    queues.sort_by_key(|queue| queue.handle().order_in_request());
     let order: Vec<_> = queues
         .iter()
         .map(|queue| queue.topic_partition().to_string())
@@ -342,7 +342,7 @@ fn partitions_of_a_topic_are_together_however_late_they_come() {
     assert_eq!(order, ["b-0", "b-1", "a-0", "c-0"]);
     let places: std::collections::BTreeSet<_> = queues
         .iter()
-        .map(|queue| queue.place_in_request().0)
+        .map(|queue| queue.handle().order_in_request().0)
         .collect();
     assert_eq!(places.len(), 3);
 }
@@ -363,7 +363,7 @@ fn records_of_a_full_batch(
     while Arc::ptr_eq(&first, &append()) {
         count += 1;
     }
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
     count
 }
 
@@ -408,6 +408,6 @@ fn a_batch_that_is_full_of_callbacks_does_not_wait_for_the_linger() {
         assert_eq!(fixture.ready_ids(), [0_i32; 0]);
         while Arc::ptr_eq(&first, &append()) {}
         assert_eq!(fixture.ready_ids().len(), 1, "{partition:?}");
-        fixture.accumulator.abort_batches(&refused());
+        fixture.io().abort_batches(&refused());
     }
 }

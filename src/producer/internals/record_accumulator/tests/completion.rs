@@ -26,7 +26,7 @@ fn flush() {
     assert!(!fixture.accumulator.is_flush_in_progress() && !fixture.accumulator.has_incomplete());
     fixture.append(0, VALUE);
     assert_eq!(fixture.ready_ids(), [0_i32; 0], "linger counts again");
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 // B5: KAFKA-9312, KAFKA-19479
@@ -42,7 +42,7 @@ fn flush_waits_for_the_parts_of_a_split_batch() {
     let result = Arc::clone(original.result());
     assert_eq!(
         fixture
-            .accumulator
+            .io()
             .split_and_reenqueue(original, |_, _| Vec::new())
             .unwrap(),
         2
@@ -86,7 +86,7 @@ fn abort_incomplete_batches() {
             )
             .unwrap();
     }
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
     assert_eq!(failed.load(Ordering::Relaxed), 100);
     assert!(!fixture.accumulator.has_undrained() && !fixture.accumulator.has_incomplete());
     assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
@@ -103,34 +103,29 @@ fn expired_batches() {
     fixture.ready();
     let queue = fixture
         .accumulator
-        .partition_queue(&TopicPartition::new(TOPIC, 0))
+        .queue(&TopicPartition::new(TOPIC, 0))
         .unwrap();
-    fixture.accumulator.mute_partition(&queue);
+    fixture.io().mute_partition(queue.handle());
     fixture.time.advance_ms(1000);
     fixture.append(1, VALUE);
     fixture.ready();
-    assert!(
-        fixture
-            .accumulator
-            .expired_batches(fixture.time.now())
-            .is_empty()
-    );
+    assert!(fixture.io().expired_batches(fixture.time.now()).is_empty());
     fixture.time.advance_ms(2200);
-    let expired = fixture.accumulator.expired_batches(fixture.time.now());
+    let expired = fixture.io().expired_batches(fixture.time.now());
     assert_eq!(expired.len(), 1, "muted or not");
     assert_eq!(expired[0].topic_partition().partition(), 0);
     assert_eq!(
-        fixture.accumulator.next_expiry(),
+        fixture.io().next_expiry(),
         Some(fixture.time.now() + Duration::from_millis(1000)),
         "the other partition's turn"
     );
     fixture.time.advance_ms(1000);
-    let rest = fixture.accumulator.expired_batches(fixture.time.now());
+    let rest = fixture.io().expired_batches(fixture.time.now());
     assert_eq!(rest.len(), 1);
     for batch in expired.into_iter().chain(rest) {
         batch.complete_exceptionally(refused(), Vec::new());
     }
-    assert_eq!(fixture.accumulator.next_expiry(), None);
+    assert_eq!(fixture.io().next_expiry(), None);
 }
 
 // Java: testExpiredBatchesRetry
@@ -145,11 +140,11 @@ fn a_retried_batch_expires_by_its_creation() {
     let batch = fixture.drain(1).pop().unwrap();
     fixture.time.advance_ms(3100);
     fixture
-        .accumulator
+        .io()
         .reenqueue(batch, fixture.time.now(), Duration::MAX);
     fixture.ready();
     fixture.time.advance_ms(100);
-    let expired = fixture.accumulator.expired_batches(fixture.time.now());
+    let expired = fixture.io().expired_batches(fixture.time.now());
     assert_eq!(expired.len(), 1);
     for batch in expired {
         batch.complete_exceptionally(refused(), Vec::new());
@@ -205,7 +200,7 @@ fn memory_returns_only_when_the_last_owner_of_the_bytes_is_gone() {
         fixture.accumulator.pool().available_memory(),
         10 * MB - 1024
     );
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
     assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
 }
 
@@ -219,9 +214,9 @@ fn a_dropped_accumulator_frees_its_partitions() {
         .accumulator
         .queue(&TopicPartition::new(TOPIC, 0))
         .unwrap();
-    fixture.accumulator.abort_batches(&refused());
-    queue.announce();
-    let freed = Arc::downgrade(&queue);
+    fixture.io().abort_batches(&refused());
+    queue.handle().announce();
+    let freed = (Arc::downgrade(&queue), Arc::downgrade(queue.handle()));
     drop((queue, fixture));
-    assert!(freed.upgrade().is_none());
+    assert!(freed.0.upgrade().is_none() && freed.1.upgrade().is_none());
 }

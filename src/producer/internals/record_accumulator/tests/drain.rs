@@ -21,7 +21,7 @@ fn partial_drain() {
     assert_eq!(rest[0].topic_partition().partition(), 1);
     complete(batches);
     complete(rest);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 /// A request is filled by what batches take, not by what data like those before would have taken.
@@ -74,7 +74,7 @@ fn drain_goes_around_the_partitions() {
         fixture.drain(2).is_empty(),
         "a node that leads nothing with batches"
     );
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 // Java: testStressfulSituation

@@ -14,7 +14,7 @@ fn without_linger() -> AccumulatorConfig {
 
 impl Fixture {
     fn expire(&self) -> usize {
-        let expired = self.accumulator.expired_batches(self.time.now());
+        let expired = self.io().expired_batches(self.time.now());
         let count = expired.len();
         for batch in expired {
             batch.complete_exceptionally(refused(), Vec::new());
@@ -23,7 +23,7 @@ impl Fixture {
     }
 
     fn visits(&self) -> usize {
-        self.accumulator.io.lock().expiries.visits
+        self.io().expiries.visits
     }
 }
 
@@ -34,10 +34,10 @@ fn a_batch_expires_that_was_never_placed() {
     for _ in 0..3 {
         fixture.append(0, VALUE);
         let due = fixture.time.now() + TIMEOUT;
-        assert_eq!(fixture.accumulator.next_expiry(), Some(due));
+        assert_eq!(fixture.io().next_expiry(), Some(due));
         fixture.time.advance(TIMEOUT);
         assert_eq!(fixture.expire(), 1);
-        assert_eq!(fixture.accumulator.next_expiry(), None);
+        assert_eq!(fixture.io().next_expiry(), None);
     }
 }
 
@@ -58,7 +58,7 @@ fn batches_expire_after_an_abort_emptied_their_deque() {
     let fixture = Fixture::new(without_linger());
     fixture.append(0, VALUE);
     assert_eq!(fixture.ready_ids(), [1]);
-    for batch in fixture.accumulator.take_unsequenced() {
+    for batch in fixture.io().take_unsequenced() {
         batch.complete_exceptionally(refused(), Vec::new());
     }
     fixture.time.advance_ms(1);
@@ -81,11 +81,11 @@ fn a_batch_that_comes_back_registers_again() {
     assert_eq!(fixture.expire(), 0, "the first is in flight");
     let now = fixture.time.now();
     assert_eq!(
-        fixture.accumulator.next_expiry(),
+        fixture.io().next_expiry(),
         Some(now + Duration::from_millis(1))
     );
-    fixture.accumulator.reenqueue(first, now, Duration::MAX);
-    assert_eq!(fixture.accumulator.next_expiry(), Some(now));
+    fixture.io().reenqueue(first, now, Duration::MAX);
+    assert_eq!(fixture.io().next_expiry(), Some(now));
     assert_eq!(fixture.expire(), 1);
     fixture.time.advance_ms(1);
     assert_eq!(fixture.expire(), 1);
@@ -104,7 +104,7 @@ fn an_old_batch_expires_behind_a_younger_one() {
     }
     for batch in in_flight {
         let now = fixture.time.now();
-        fixture.accumulator.reenqueue(batch, now, Duration::MAX);
+        fixture.io().reenqueue(batch, now, Duration::MAX);
     }
     fixture.time.advance(TIMEOUT - Duration::from_millis(2000));
     assert_eq!(fixture.expire(), 1);
@@ -132,7 +132,7 @@ fn expiry_visits_only_the_partitions_that_are_due() {
         assert_eq!(fixture.visits() - before, expired, "round {round}");
         fixture.time.advance_ms(1);
     }
-    assert_eq!(fixture.accumulator.next_expiry(), None);
+    assert_eq!(fixture.io().next_expiry(), None);
 }
 
 /// The partition stands in a ready queue with an empty deque: the I/O thread does not expect a batch there.
@@ -146,5 +146,5 @@ fn the_first_batch_after_an_expiry_is_news() {
     let wakes = Wakes::of(&fixture);
     fixture.append(0, VALUE);
     assert_eq!(wakes.take(), 1);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }

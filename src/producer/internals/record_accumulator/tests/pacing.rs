@@ -31,7 +31,7 @@ fn full_batches_gather_for_a_millisecond_after_a_full_one() {
     let batches = fixture.drain(1);
     assert_eq!(batches.len(), 2, "in one request");
     complete(batches);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn much_does_not_wait() {
     assert_eq!(fixture.ready_ids(), [0_i32; 0]);
     fixture.fill_batch(1);
     assert_eq!(fixture.ready_ids(), [1]);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn what_a_caller_waits_for_takes_the_others_along() {
     let batches = fixture.drain(1);
     assert_eq!(batches.len(), 2);
     complete(batches);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_full_batch_that_a_caller_waits_for_does_not_wait() {
     assert_eq!(fixture.ready_ids(), [0_i32; 0]);
     result.expedite();
     assert_eq!(fixture.ready_ids(), [1]);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_flush_ends_the_wait() {
     fixture.accumulator.begin_flush();
     assert_eq!(fixture.ready_ids(), [1]);
     fixture.accumulator.end_flush();
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 /// The first batch of the partition is in flight when its partition is placed again: in the same drain.
@@ -93,7 +93,7 @@ fn a_batch_behind_one_just_taken_does_not_gather() {
     let first = fixture.drain(1);
     assert_eq!(fixture.ready_ids(), [1]);
     complete(first);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_batch_behind_one_in_flight_does_not_wait() {
     fixture.fill_batch(1);
     assert_eq!(fixture.ready_ids(), [1]);
     complete(first);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn nothing_gathers_where_linger_is_short_or_nothing_was_full() {
     });
     fixture.fill_batch(0);
     assert_eq!(fixture.ready_ids(), [1]);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 
     let fixture = Fixture::new(config());
     fixture.append(0, VALUE);
@@ -126,7 +126,7 @@ fn nothing_gathers_where_linger_is_short_or_nothing_was_full() {
     complete(fixture.drain(1));
     fixture.fill_batch(0);
     assert_eq!(fixture.ready_ids(), [1]);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 /// How often the I/O thread was woken.
@@ -157,9 +157,7 @@ impl Wakes {
 }
 
 fn begin_wait(fixture: &Fixture, answers_due: bool) -> Duration {
-    fixture
-        .accumulator
-        .begin_wait(answers_due, fixture.time.now())
+    fixture.io().begin_wait(answers_due, fixture.time.now())
 }
 
 #[test]
@@ -173,7 +171,7 @@ fn the_io_thread_is_woken_for_first_and_full_batches_while_it_sleeps() {
     assert_eq!(wakes.take(), 0);
     fixture.fill_batch(0);
     assert_eq!(wakes.take(), 1);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 #[test]
@@ -196,7 +194,7 @@ fn the_io_thread_is_not_woken_for_first_batches_while_answers_are_due() {
         Duration::MAX,
         "a broker that does not answer is waited for in one sleep"
     );
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 #[test]
@@ -212,7 +210,7 @@ fn the_io_thread_is_woken_for_much_while_it_paces() {
     assert_eq!(wakes.take(), 0);
     fixture.fill_batch(1);
     assert_eq!(wakes.take(), 1);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 #[test]
@@ -228,7 +226,7 @@ fn a_get_keeps_the_io_thread_awake_unless_that_was_in_vain() {
     assert!(!wakes.waker.stays_awake(), "the last one was in vain");
     get_in_vain();
     assert!(wakes.waker.stays_awake(), "now and then it is tried again");
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 /// Whoever announced something while the I/O thread paced did not wake it.
@@ -242,5 +240,5 @@ fn the_io_thread_does_not_sleep_over_what_was_announced_meanwhile() {
     assert_eq!(begin_wait(&fixture, false), Duration::ZERO);
     fixture.ready();
     assert_eq!(begin_wait(&fixture, false), Duration::MAX);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }

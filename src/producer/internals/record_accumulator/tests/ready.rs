@@ -42,7 +42,7 @@ fn next_ready_check_delay_is_that_of_the_earliest() {
         Duration::from_millis(5),
         "node 1 still lingers"
     );
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn memory_pressure_makes_every_batch_sendable() {
         let outcome = blocked.join().unwrap();
         assert!(sendable == [1] || outcome.is_err());
     });
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 // Java: testMutedPartitions
@@ -99,12 +99,12 @@ fn muted_partitions_are_neither_ready_nor_drained() {
     assert_eq!(fixture.ready_ids(), [2]);
     let queue = fixture
         .accumulator
-        .partition_queue(&TopicPartition::new(TOPIC, 2))
+        .queue(&TopicPartition::new(TOPIC, 2))
         .unwrap();
-    fixture.accumulator.mute_partition(&queue);
+    fixture.io().mute_partition(queue.handle());
     assert!(fixture.drain(2).is_empty());
     assert_eq!(fixture.ready_ids(), [0_i32; 0]);
-    fixture.accumulator.unmute_partition(&queue);
+    fixture.io().unmute_partition(queue.handle());
     assert_eq!(fixture.ready_ids(), [2]);
     complete(fixture.drain(2));
 }
@@ -163,9 +163,7 @@ fn a_node_that_nothing_waits_for_is_not_left_out() {
     for can_drain in [true, false] {
         fixture.time.advance_ms(200);
         let now = fixture.time.now();
-        fixture
-            .accumulator
-            .update_node_latency_stats(late, now, can_drain);
+        fixture.io().update_node_latency_stats(late, now, can_drain);
     }
     fixture.ready();
     let append = |_| fixture.try_append(None, &[1; 90]).unwrap().partition;
@@ -175,5 +173,5 @@ fn a_node_that_nothing_waits_for_is_not_left_out() {
         .iter()
         .skip_while(|partition| **partition == chosen[0]);
     assert!(drawn.any(|partition| *partition == 2));
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }

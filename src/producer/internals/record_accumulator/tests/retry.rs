@@ -14,7 +14,7 @@ fn retry_backoff() {
     let mut batch = fixture.drain(1).pop().unwrap();
     for (attempt, backoff) in [(1, 100.0), (2, 200.0), (3, 400.0), (4, 800.0), (5, 1000.0)] {
         fixture
-            .accumulator
+            .io()
             .reenqueue(batch, fixture.time.now(), Duration::MAX);
         fixture.append(1, VALUE);
         let result = fixture.ready();
@@ -51,14 +51,14 @@ fn a_new_leader_ends_the_backoff() {
     fixture.ready();
     let batch = fixture.drain(1).pop().unwrap();
     fixture
-        .accumulator
+        .io()
         .reenqueue(batch, fixture.time.now(), Duration::MAX);
     assert_eq!(fixture.ready_ids(), [0_i32; 0]);
     fixture.cluster = cluster_of(&[Some(2), Some(1), Some(2)], 1);
     assert_eq!(fixture.ready_ids(), [2], "the epoch rose during this retry");
     let batch = fixture.drain(2).pop().unwrap();
     fixture
-        .accumulator
+        .io()
         .reenqueue(batch, fixture.time.now(), Duration::MAX);
     fixture.cluster = cluster_of(&[Some(2), Some(1), Some(2)], 1);
     assert_eq!(
@@ -66,7 +66,7 @@ fn a_new_leader_ends_the_backoff() {
         [0_i32; 0],
         "and not during the next one"
     );
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 fn ready_producer(fixture: &Fixture) -> IdempotentProducer {
@@ -83,10 +83,9 @@ fn ready_producer(fixture: &Fixture) -> IdempotentProducer {
 
 fn drain_idempotent(fixture: &Fixture, producer: &IdempotentProducer) -> Vec<ProducerBatch> {
     fixture.ready();
-    let drained =
-        fixture
-            .accumulator
-            .drain(&[node(1)], usize::MAX, fixture.time.now(), Some(producer));
+    let drained = fixture
+        .io()
+        .drain(&[node(1)], usize::MAX, fixture.time.now(), Some(producer));
     drained
         .batches
         .into_iter()
@@ -115,7 +114,7 @@ fn one_batch_is_in_flight_until_the_first_ack_and_then_more() {
         sequences.completed(first.topic_partition(), &sequence, fixture.time.now())
     });
     first.complete(0, -1);
-    fixture.accumulator.recheck(&partition);
+    partition.announce();
     let mut in_flight = Vec::new();
     loop {
         let batches = drain_idempotent(&fixture, &producer);
@@ -131,7 +130,7 @@ fn one_batch_is_in_flight_until_the_first_ack_and_then_more() {
         .collect();
     assert!(bases.windows(2).all(|pair| pair[0] < pair[1]), "{bases:?}");
     complete(in_flight);
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }
 
 // Java: testReenqueue in sequence order; B7
@@ -154,7 +153,7 @@ fn retried_batches_come_back_in_sequence_order() {
         sequences.completed(first.topic_partition(), &sequence, fixture.time.now())
     });
     first.complete(0, -1);
-    fixture.accumulator.recheck(&partition);
+    partition.announce();
     let mut batches: Vec<_> = (0..3)
         .flat_map(|_| drain_idempotent(&fixture, &producer))
         .collect();
@@ -170,7 +169,7 @@ fn retried_batches_come_back_in_sequence_order() {
             sequences.retried(batch.topic_partition(), &sequence, attempt);
         });
         fixture
-            .accumulator
+            .io()
             .reenqueue(batch, fixture.time.now(), Duration::MAX);
     }
     let mut again = Vec::new();
@@ -183,12 +182,12 @@ fn retried_batches_come_back_in_sequence_order() {
         producer.with_sequences(|sequences| {
             sequences.completed(batch.topic_partition(), &sequence, fixture.time.now())
         });
-        fixture.accumulator.recheck(&partition);
+        partition.announce();
         batch.complete(0, -1);
     }
     assert_eq!(
         again, sent,
         "B12: in order, and byte for byte what was sent before"
     );
-    fixture.accumulator.abort_batches(&refused());
+    fixture.io().abort_batches(&refused());
 }

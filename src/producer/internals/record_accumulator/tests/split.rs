@@ -31,7 +31,7 @@ fn split_and_reenqueue() {
     fixture.ready();
     let original = fixture.drain(1).pop().unwrap();
     let parts = fixture
-        .accumulator
+        .io()
         .split_and_reenqueue(original, |_, _| Vec::new())
         .unwrap();
     assert!(parts >= 2);
@@ -97,7 +97,7 @@ fn a_batch_is_halved_until_one_record_is_left() {
             splits += 1;
             assert!(
                 fixture
-                    .accumulator
+                    .io()
                     .split_and_reenqueue(batch, |_, _| Vec::new())
                     .unwrap()
                     >= 2
@@ -121,7 +121,7 @@ fn parts_of(config: AccumulatorConfig, values: &[&[u8]]) -> Vec<u32> {
     let whole = fixture.drain(1).pop().unwrap();
     assert_eq!(whole.record_count() as usize, values.len(), "one batch");
     fixture
-        .accumulator
+        .io()
         .split_and_reenqueue(whole, |_, _| Vec::new())
         .unwrap();
     let mut counts = Vec::new();

@@ -11,7 +11,7 @@ fn without_topics() -> Arc<Cluster> {
 /// Lets the I/O thread see metadata that no longer have the topic.
 fn expire_topic(fixture: &Fixture) {
     let cluster = without_topics();
-    fixture.accumulator.ready(&cluster, fixture.time.now());
+    fixture.io().ready(&cluster, fixture.time.now());
 }
 
 fn topic_count(fixture: &Fixture) -> usize {
@@ -38,7 +38,7 @@ fn an_idle_topic_that_expires_gives_its_queues_back() {
     fixture
         .time
         .advance(fixture.accumulator.config.delivery_timeout);
-    let expired = fixture.accumulator.expired_batches(fixture.time.now());
+    let expired = fixture.io().expired_batches(fixture.time.now());
     assert!(expired.is_empty());
     assert!(queue.upgrade().is_none(), "somebody keeps the queue");
 }
@@ -56,10 +56,10 @@ fn a_topic_keeps_its_queues_while_a_batch_waits_or_is_in_flight() {
     expire_topic(&fixture);
     assert_eq!(topic_count(&fixture), 1, "a batch is in flight");
     // The attempt failed, and the batch goes back.
-    fixture.accumulator.end_flight(&queue);
+    fixture.io().end_flight(&queue);
     for batch in batches {
         let now = fixture.time.now();
-        fixture.accumulator.reenqueue(batch, now, Duration::ZERO);
+        fixture.io().reenqueue(batch, now, Duration::ZERO);
     }
     expire_topic(&fixture);
     assert_eq!(topic_count(&fixture), 1, "a batch waits again");
@@ -115,16 +115,14 @@ fn topics_that_come_after_others_expired_have_places_of_their_own() {
         let queues = fixture
             .accumulator
             .topic_queues(&topic(name), &fixture.cluster);
-        queues.partitions[0].place_in_request().0
+        queues.partitions[0].handle().order_in_request().0
     };
     let before = ["a", "b"].map(add);
     let with_b = without_topics()
         .to_builder()
         .topic(Arc::new(topic("b")))
         .build();
-    fixture
-        .accumulator
-        .ready(&Arc::new(with_b), fixture.time.now());
+    fixture.io().ready(&Arc::new(with_b), fixture.time.now());
     let after = ["b", "c"].map(add);
     assert_eq!(after[0], before[1]);
     assert_ne!(after[0], after[1]);
