@@ -2,11 +2,13 @@
 
 use std::ops::RangeInclusive;
 
-use super::cluster::{Broker, Cluster, Settings};
-use super::core::Core;
-use super::producer_state::SequenceRules;
-use super::server::NodeServer;
-use super::{Api, FakeBroker, TopicConfig};
+use super::FakeBroker;
+use super::model::api::Api;
+use super::model::cluster::{Broker, Cluster, Settings};
+use super::model::producer_state::SequenceRules;
+use super::model::topic_config::TopicConfig;
+use super::wire::core::Core;
+use super::wire::server::NodeServer;
 use crate::common::NodeId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::ErrorCode;
@@ -21,6 +23,13 @@ pub struct FakeBrokerBuilder {
     topics: Vec<(String, TopicConfig)>,
     versions: Vec<(Option<NodeId>, Api, Option<RangeInclusive<i16>>)>,
     settings: Settings,
+}
+
+impl FakeBroker {
+    /// A builder for a cluster of one node that creates topics on demand, with Kafka's defaults.
+    pub fn builder() -> FakeBrokerBuilder {
+        FakeBrokerBuilder::new()
+    }
 }
 
 impl FakeBrokerBuilder {
@@ -170,7 +179,8 @@ impl FakeBrokerBuilder {
         let cluster = self.build_cluster(&servers)?;
         // From here on it is stopped by its drop, should the rest fail.
         let broker = FakeBroker {
-            core: Arc::new(Core::new(cluster, servers)),
+            core: Arc::new(Core::new(cluster)),
+            servers: Arc::new(servers),
             is_owner: true,
         };
         for node in broker.nodes() {

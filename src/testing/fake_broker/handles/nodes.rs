@@ -1,0 +1,153 @@
+//! Nodes, their addresses and their connections.
+
+use std::ops::RangeInclusive;
+
+use super::illegal;
+use crate::common::NodeId;
+use crate::error::{Error, ErrorKind, Result};
+use crate::testing::fake_broker::FakeBroker;
+use crate::testing::fake_broker::model::api::Api;
+use crate::testing::fake_broker::model::cluster::Broker;
+use crate::testing::fake_broker::wire::server::NodeServer;
+
+/// Nodes, their addresses and their connections.
+impl FakeBroker {
+    /// The addresses of all nodes, as `bootstrap.servers` takes them.
+    pub fn bootstrap_servers(&self) -> String {
+        let servers = self.servers.iter();
+        let addresses: Vec<_> = servers.map(|server| server.address().to_string()).collect();
+        addresses.join(",")
+    }
+
+    /// The ids of all nodes: 1, 2, ...
+    pub fn nodes(&self) -> Vec<NodeId> {
+        self.servers.iter().map(|server| server.node).collect()
+    }
+
+    /// The port of a node, which it keeps while it is stopped.
+    pub fn port(&self, node: NodeId) -> Option<u16> {
+        Some(self.find_server(node)?.address().port())
+    }
+
+    /// Stops a node: its connections end, new ones are refused, and replicas on other nodes take over what it led. Once this
+    /// returns the node handles nothing, not even a request that it has read.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such node.
+    pub fn stop_node(&self, node: NodeId) -> Result<()> {
+        let server = self.server(node)?;
+        self.core.stop_node(node);
+        server.close();
+        Ok(())
+    }
+
+    /// Starts a stopped node, on the port that it had.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such node, or it cannot have its port.
+    pub fn start_node(&self, node: NodeId) -> Result<()> {
+        self.server(node)?;
+        let mut cluster = self.core.cluster.lock();
+        if !cluster.is_up(node) {
+            cluster.broker_started(node);
+        }
+        drop(cluster);
+        self.open_listener(node)
+    }
+
+    /// Refuses new connections of a node, and keeps those that are open.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such node.
+    pub fn close_listener(&self, node: NodeId) -> Result<()> {
+        self.server(node)?.close();
+        Ok(())
+    }
+
+    /// Takes new connections again.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such node, or it cannot have its port.
+    pub fn open_listener(&self, node: NodeId) -> Result<()> {
+        self.server(node)?.open(&self.core).map_err(|error| {
+            let text = format!("node {node} cannot listen on its port");
+            Error::new(ErrorKind::Internal, text).caused_by(error)
+        })
+    }
+
+    /// Whether a node closes every new connection as soon as it has accepted it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such node.
+    pub fn accept_then_close(&self, node: NodeId, closes_at_once: bool) -> Result<()> {
+        self.server(node)?.close_at_once(closes_at_once);
+        Ok(())
+    }
+
+    /// Ends all connections of a node now. Requests that it has read are still handled.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such node.
+    pub fn disconnect(&self, node: NodeId) -> Result<()> {
+        self.server(node)?;
+        self.core.disconnect(node);
+        Ok(())
+    }
+
+    /// Changes the address that Metadata gives for a node, which may be one where nobody or somebody else listens.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such node.
+    pub fn advertise(&self, node: NodeId, host: &str, port: u16) -> Result<()> {
+        self.change_broker(node, |broker| {
+            host.clone_into(&mut broker.host);
+            broker.port = port;
+        })
+    }
+
+    /// Changes the versions of an API that a node speaks; connections learn of it by the next ApiVersions.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such node.
+    pub fn set_versions(
+        &self,
+        node: NodeId,
+        api: Api,
+        versions: RangeInclusive<i16>,
+    ) -> Result<()> {
+        self.change_broker(node, |broker| broker.set_versions(api, Some(versions)))
+    }
+
+    /// Takes an API from a node, as if it were too old to have it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such node.
+    pub fn remove_api(&self, node: NodeId, api: Api) -> Result<()> {
+        self.change_broker(node, |broker| broker.set_versions(api, None))
+    }
+
+    fn find_server(&self, node: NodeId) -> Option<&NodeServer> {
+        self.servers.iter().find(|server| server.node == node)
+    }
+
+    fn server(&self, node: NodeId) -> Result<&NodeServer> {
+        let server = self.find_server(node);
+        server.ok_or_else(|| illegal(format!("there is no node {node}")))
+    }
+
+    fn change_broker(&self, node: NodeId, change: impl FnOnce(&mut Broker)) -> Result<()> {
+        let mut cluster = self.core.cluster.lock();
+        let broker = cluster.broker_mut(node);
+        change(broker.ok_or_else(|| illegal(format!("there is no node {node}")))?);
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! The requests that a test broker answers.
+
+use crate::protocol::ApiKey;
+
+/// The requests that a test broker answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Api {
+    /// Versions 3 to 13.
+    Produce,
+    /// Versions 4 to 13.
+    Metadata,
+    /// Versions 1 to 6.
+    FindCoordinator,
+    /// Versions 0 to 4.
+    ApiVersions,
+    /// Versions 0 to 5.
+    InitProducerId,
+    /// Versions 0 to 3.
+    AddPartitionsToTxn,
+    /// Versions 0 to 4.
+    AddOffsetsToTxn,
+    /// Versions 0 to 5.
+    EndTxn,
+    /// Versions 0 to 5.
+    TxnOffsetCommit,
+}
+
+impl Api {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Produce,
+        Self::Metadata,
+        Self::FindCoordinator,
+        Self::ApiVersions,
+        Self::InitProducerId,
+        Self::AddPartitionsToTxn,
+        Self::AddOffsetsToTxn,
+        Self::EndTxn,
+        Self::TxnOffsetCommit,
+    ];
+
+    pub(crate) fn key(self) -> ApiKey {
+        match self {
+            Self::Produce => ApiKey::Produce,
+            Self::Metadata => ApiKey::Metadata,
+            Self::FindCoordinator => ApiKey::FindCoordinator,
+            Self::ApiVersions => ApiKey::ApiVersions,
+            Self::InitProducerId => ApiKey::InitProducerId,
+            Self::AddPartitionsToTxn => ApiKey::AddPartitionsToTxn,
+            Self::AddOffsetsToTxn => ApiKey::AddOffsetsToTxn,
+            Self::EndTxn => ApiKey::EndTxn,
+            Self::TxnOffsetCommit => ApiKey::TxnOffsetCommit,
+        }
+    }
+
+    pub(crate) fn from_id(id: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|api| api.key().id() == id)
+    }
+}

@@ -1,0 +1,15 @@
+//! What a cluster is and what its parts do with a request's contents: no sockets, no threads, no clock.
+
+pub(crate) mod api;
+pub(crate) mod cluster;
+pub(crate) mod coordinators;
+pub(crate) mod facts;
+pub(crate) mod failure;
+pub(crate) mod groups;
+pub(crate) mod log;
+pub(crate) mod producer_state;
+pub(crate) mod topic;
+pub(crate) mod topic_config;
+pub(crate) mod transaction_index;
+pub(crate) mod transaction_metadata;
+pub(crate) mod transactions;

@@ -1,0 +1,83 @@
+//! The one condition variable of a test broker: whatever happens is announced here, and whoever waits looks again.
+//!
+//! Threads: announced by connection threads and by tests; waited on by `await_*`, by held requests and held replies.
+//! Locks: `version` is a leaf; nothing else is taken while it is held.
+
+use std::time::Instant;
+
+use crate::sync::{Condvar, Mutex};
+
+/// Counts the things that happened, so that a waiter cannot miss one between its look and its sleep.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    version: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl Activity {
+    /// Makes every waiter look again.
+    pub(crate) fn announce(&self) {
+        let mut version = self.version.lock();
+        *version = version.wrapping_add(1);
+        drop(version);
+        self.changed.notify_all();
+    }
+
+    /// Waits until `is_done` holds; false when `deadline` passed first. No deadline is "for as long as it takes".
+    ///
+    /// `is_done` runs without the lock. The version is read before it: what is announced while it runs makes the version
+    /// differ, so the wait below does not begin and `is_done` runs again.
+    pub(crate) fn wait_until(
+        &self,
+        deadline: Option<Instant>,
+        mut is_done: impl FnMut() -> bool,
+    ) -> bool {
+        loop {
+            let seen = *self.version.lock();
+            if is_done() {
+                return true;
+            }
+            let mut version = self.version.lock();
+            while *version == seen {
+                let Some(deadline) = deadline else {
+                    self.changed.wait(&mut version);
+                    continue;
+                };
+                if self.changed.wait_until(&mut version, deadline).timed_out() {
+                    drop(version);
+                    return is_done();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sync::{Arc, AtomicBool, Ordering};
+    use crate::utils::{SystemTime, Time};
+
+    #[test]
+    fn wakes_a_waiter_when_its_condition_became_true() {
+        let activity = Arc::new(Activity::default());
+        let flag = Arc::new(AtomicBool::new(false));
+        let setter = {
+            let (activity, flag) = (Arc::clone(&activity), Arc::clone(&flag));
+            std::thread::spawn(move || {
+                flag.store(true, Ordering::SeqCst);
+                activity.announce();
+            })
+        };
+        assert!(activity.wait_until(None, || flag.load(Ordering::SeqCst)));
+        setter.join().unwrap();
+    }
+
+    #[test]
+    fn gives_up_at_the_deadline() {
+        let deadline = SystemTime.now() + Duration::from_millis(1);
+        assert!(!Activity::default().wait_until(Some(deadline), || false));
+    }
+}

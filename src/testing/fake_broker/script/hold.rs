@@ -1,0 +1,48 @@
+//! Gates that a test opens.
+//!
+//! Threads: connection threads wait at a gate, through `Activity`; tests open it.
+
+use super::activity::Activity;
+use crate::sync::{Arc, AtomicBool, Ordering};
+
+/// A gate that requests or replies wait at until it is [`release`](Self::release)d or dropped.
+#[derive(Debug)]
+pub struct Hold {
+    flag: HoldFlag,
+    activity: Arc<Activity>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HoldFlag(Arc<AtomicBool>);
+
+impl HoldFlag {
+    pub(crate) fn is_released(&self) -> bool {
+        // Acquire pairs with the release in `Hold::release`: who goes on sees what the releaser did before.
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Hold {
+    pub(crate) fn new(activity: Arc<Activity>) -> Self {
+        Self {
+            flag: HoldFlag::default(),
+            activity,
+        }
+    }
+
+    pub(crate) fn flag(&self) -> HoldFlag {
+        self.flag.clone()
+    }
+
+    /// Lets go whatever waits, and whatever comes later.
+    pub fn release(&self) {
+        self.flag.0.store(true, Ordering::Release);
+        self.activity.announce();
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

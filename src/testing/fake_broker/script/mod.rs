@@ -1,0 +1,13 @@
+//! What a test tells the broker to do wrong: [`Action`](action::Action)s, the [`Rule`](rule::Rule)s that say when, and
+//! [`Hold`](hold::Hold)s.
+//!
+//! Threads: tests add rules, connection threads spend them. Locks: the rules are behind one lock of `Core`, which is not
+//! held while an action is carried out.
+
+pub(crate) mod action;
+mod active_rule;
+pub(crate) mod activity;
+pub(crate) mod hold;
+pub(crate) mod plan;
+pub(crate) mod rule;
+pub(crate) mod rules;

@@ -1,0 +1,160 @@
+//! One client connection: sends replies in order, and ends.
+//!
+//! Threads: the connection's reader (`reader.rs`) writes the replies that may go at once. The first reply that must wait
+//! starts a writer, through which all later ones go while anything is queued; the reader joins it at its end.
+//! Locks: `outbox`, held for queue operations alone, never while writing, handling or waiting.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use crate::common::NodeId;
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::testing::fake_broker::script::activity::Activity;
+use crate::testing::fake_broker::script::hold::HoldFlag;
+use crate::utils::KafkaThread;
+
+/// Bytes on their way to the client.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) not_before: Option<Instant>,
+    pub(crate) hold: Option<HoldFlag>,
+    /// Whether the connection ends with them.
+    pub(crate) is_last: bool,
+}
+
+#[derive(Debug, Default)]
+struct Outbox {
+    /// The front stays here while it is written, so that an empty queue means that nobody writes.
+    queue: VecDeque<Outgoing>,
+    writer: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: u64,
+    pub(crate) node: NodeId,
+    stream: TcpStream,
+    is_closed: AtomicBool,
+    /// Its node stopped: what was not handled yet must not be.
+    is_abandoned: AtomicBool,
+    outbox: Mutex<Outbox>,
+    activity: Arc<Activity>,
+}
+
+impl Connection {
+    pub(crate) fn new(id: u64, node: NodeId, stream: TcpStream, activity: Arc<Activity>) -> Self {
+        Self {
+            id,
+            node,
+            stream,
+            is_closed: AtomicBool::new(false),
+            is_abandoned: AtomicBool::new(false),
+            outbox: Mutex::default(),
+            activity,
+        }
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.is_abandoned.load(Ordering::Acquire)
+    }
+
+    /// Ends the connection. Requests that were read already are handled all the same.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        // The peer may have ended it already, which is just as well. This ends a blocked read or write, too.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Ends the connection as the end of its node does.
+    pub(crate) fn abandon(&self) {
+        self.is_abandoned.store(true, Ordering::Release);
+        // Otherwise each connection would keep its port for a minute more, and a day's tests could use up all ports.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        self.close();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Sends now what may go now and has nothing before it, and queues the rest. Called by the reader alone, so that
+    /// nobody else can queue between the look at the queue and the write.
+    pub(crate) fn send(self: &Arc<Self>, outgoing: Outgoing) {
+        let mut outbox = self.outbox.lock();
+        let must_wait = outgoing.not_before.is_some() || outgoing.hold.is_some();
+        if outbox.queue.is_empty() && !must_wait {
+            drop(outbox);
+            self.write(&outgoing);
+            return;
+        }
+        outbox.queue.push_back(outgoing);
+        if outbox.writer.is_none() {
+            let connection = Arc::clone(self);
+            let name = format!("fake-broker-{}-writer-{}", self.node, self.id);
+            match KafkaThread::spawn(name, move || connection.write_queued()) {
+                Ok(writer) => outbox.writer = Some(writer),
+                Err(error) => {
+                    log::error!("no thread for delayed replies: {error}");
+                    self.close();
+                }
+            }
+        }
+        drop(outbox);
+        self.activity.announce();
+    }
+
+    /// The client's side of the connection, to read from.
+    pub(crate) fn input(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Waits for the writer, which ends because the connection is closed.
+    pub(crate) fn join_writer(&self) {
+        let writer = self.outbox.lock().writer.take();
+        if let Some(writer) = writer {
+            // It only logs when it panics, and then it has ended as well.
+            let _ = writer.join();
+        }
+    }
+
+    fn write(&self, outgoing: &Outgoing) {
+        let written = (&self.stream).write_all(&outgoing.bytes);
+        if outgoing.is_last || written.is_err() {
+            self.close();
+        }
+    }
+
+    /// The writer's loop: the front of the queue, when its time has come.
+    fn write_queued(&self) {
+        loop {
+            self.activity.wait_until(None, || {
+                self.is_closed() || !self.outbox.lock().queue.is_empty()
+            });
+            let (hold, not_before) = match self.outbox.lock().queue.front() {
+                Some(next) => (next.hold.clone(), next.not_before),
+                None => (None, None),
+            };
+            if let Some(hold) = hold {
+                self.activity
+                    .wait_until(None, || self.is_closed() || hold.is_released());
+            }
+            if not_before.is_some() {
+                self.activity.wait_until(not_before, || self.is_closed());
+            }
+            if self.is_closed() {
+                return;
+            }
+            let Some(next) = self.outbox.lock().queue.front_mut().map(std::mem::take) else {
+                continue;
+            };
+            self.write(&next);
+            self.outbox.lock().queue.pop_front();
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! From the bytes of a request to the bytes of a reply: parses, writes the journal, asks the script, lets the API's file
+//! answer, and sends.
+
+use std::time::Duration;
+
+use super::connection::{Connection, Outgoing};
+use super::core::Core;
+use super::describe::{describe, request_of};
+use crate::protocol::{
+    ApiKey, Reader, RequestBody, RequestHeader, ResponseBody, decode_request, encode_response,
+};
+use crate::sync::Arc;
+use crate::testing::fake_broker::api::{
+    RequestContext, add_offsets_to_txn, add_partitions_to_txn, api_versions, end_txn,
+    find_coordinator, init_producer_id, metadata, produce, txn_offset_commit,
+};
+use crate::testing::fake_broker::model::api::Api;
+use crate::testing::fake_broker::model::facts::Request;
+use crate::testing::fake_broker::script::action::{Action, Handling, Pace, ReplyWith};
+use crate::testing::fake_broker::script::plan::Plan;
+use crate::utils::{SystemTime, Time};
+
+/// What becomes of a request that was handled.
+enum Outcome {
+    Answer(ResponseBody),
+    /// acks=0: the producer waits for nothing.
+    NoAnswer,
+    /// acks=0 with an error, which can be told in no other way.
+    Close,
+}
+
+pub(crate) fn handle(core: &Core, connection: &Arc<Connection>, payload: &[u8]) {
+    match parse(core, connection, payload) {
+        Ok(Parsed::Request(header, body)) => handle_request(core, connection, &header, &body),
+        Ok(Parsed::UnsupportedApiVersions(header)) => {
+            answer_unsupported_version(core, connection, &header);
+        }
+        Err(violation) => {
+            core.record_violation(connection.node, &violation);
+            connection.close();
+        }
+    }
+}
+
+enum Parsed {
+    Request(RequestHeader, RequestBody),
+    UnsupportedApiVersions(RequestHeader),
+}
+
+/// Reads a request, or says what a broker would close the connection for.
+fn parse(core: &Core, connection: &Connection, payload: &[u8]) -> Result<Parsed, String> {
+    let header = RequestHeader::decode(&mut Reader::new(payload))
+        .map_err(|error| format!("unreadable request header: {error}"))?;
+    let (api, version) = (Api::from_id(header.api_key), header.api_version);
+    let api = api.ok_or_else(|| format!("unknown API key {}", header.api_key))?;
+    let versions = {
+        let cluster = core.cluster.lock();
+        let broker = cluster.broker(connection.node);
+        broker.and_then(|broker| broker.versions(api))
+    };
+    if !versions.is_some_and(|versions| versions.contains(&version)) {
+        if api == Api::ApiVersions {
+            return Ok(Parsed::UnsupportedApiVersions(header));
+        }
+        return Err(format!("{api:?} v{version} is not supported"));
+    }
+    decode_request(payload)
+        .map(|(header, body)| Parsed::Request(header, body))
+        .map_err(|error| format!("unreadable {api:?} v{version} request: {error}"))
+}
+
+fn answer_unsupported_version(core: &Core, connection: &Arc<Connection>, header: &RequestHeader) {
+    core.record_request(request_of(connection, header, Api::ApiVersions));
+    let body = {
+        let cluster = core.cluster.lock();
+        cluster
+            .broker(connection.node)
+            .map(api_versions::unsupported_version)
+    };
+    let Some(body) = body else {
+        return connection.close();
+    };
+    let frame = frame(ApiKey::ApiVersions, 0, header.correlation_id, &body.into());
+    send(connection, frame, &Pace::default(), false);
+}
+
+fn handle_request(
+    core: &Core,
+    connection: &Arc<Connection>,
+    header: &RequestHeader,
+    body: &RequestBody,
+) {
+    let request = describe(core, connection, header, body);
+    let plan = decide(core, &request);
+    // Not before it is decided: a test that awaits the request and then breaks the connection must not find the request's
+    // rule unspent, and spent on the retry.
+    core.record_request(request);
+    if !wait_before(core, connection, &plan.action.before) {
+        return connection.close();
+    }
+    let outcome = match plan.action.handling {
+        Handling::Skip => None,
+        Handling::Apply | Handling::Fail(_) => {
+            let Some(outcome) = apply(core, connection, header.api_version, body, &plan) else {
+                return connection.close();
+            };
+            Some(outcome)
+        }
+    };
+    core.activity.announce();
+    reply(connection, header, outcome, &plan.action);
+}
+
+/// Hooks come before rules, and run without a lock, so that they may use the broker.
+fn decide(core: &Core, request: &Request) -> Plan {
+    let hooks = core.script.lock().hooks.clone();
+    let hooked = hooks.iter().find_map(|hook| hook(request));
+    core.script.lock().decide(request, hooked)
+}
+
+/// Waits as the script says; false when the node stopped meanwhile.
+fn wait_before(core: &Core, connection: &Connection, pace: &Pace) -> bool {
+    if let Some(hold) = &pace.hold {
+        core.activity
+            .wait_until(None, || connection.is_abandoned() || hold.is_released());
+    }
+    if let Some(delay) = pace.delay {
+        let deadline = SystemTime.now().checked_add(delay);
+        core.activity
+            .wait_until(deadline, || connection.is_abandoned());
+    }
+    !connection.is_abandoned()
+}
+
+/// Has the request answered by the model; `None` when the node stopped in between.
+fn apply(
+    core: &Core,
+    connection: &Connection,
+    version: i16,
+    body: &RequestBody,
+    plan: &Plan,
+) -> Option<Outcome> {
+    let mut cluster = core.cluster.lock();
+    // A node is stopped under this lock: whatever comes after that is not handled.
+    if connection.is_abandoned() {
+        return None;
+    }
+    let context = RequestContext {
+        node: connection.node,
+        version,
+        now_ms: SystemTime.unix_millis(),
+        plan,
+    };
+    let answer = match body {
+        RequestBody::ApiVersions(request) => {
+            api_versions::handle(&cluster, context, request)?.into()
+        }
+        RequestBody::Metadata(request) => {
+            metadata::handle(&mut cluster, plan, version, request).into()
+        }
+        RequestBody::Produce(request) => {
+            let response = produce::handle(&mut cluster, context, request);
+            match request.acks {
+                0 if produce::is_success(&response) => return Some(Outcome::NoAnswer),
+                0 => return Some(Outcome::Close),
+                _ => response.into(),
+            }
+        }
+        RequestBody::FindCoordinator(request) => {
+            find_coordinator::handle(&cluster, request, plan.whole_failure()).into()
+        }
+        RequestBody::InitProducerId(request) => {
+            init_producer_id::handle(&mut cluster, context, request).into()
+        }
+        RequestBody::AddPartitionsToTxn(request) => {
+            add_partitions_to_txn::handle(&mut cluster, context, request).into()
+        }
+        RequestBody::AddOffsetsToTxn(request) => {
+            add_offsets_to_txn::handle(&mut cluster, context, request).into()
+        }
+        RequestBody::EndTxn(request) => end_txn::handle(&mut cluster, context, request).into(),
+        RequestBody::TxnOffsetCommit(request) => {
+            txn_offset_commit::handle(&mut cluster, context, request).into()
+        }
+    };
+    Some(Outcome::Answer(answer))
+}
+
+fn reply(
+    connection: &Arc<Connection>,
+    header: &RequestHeader,
+    outcome: Option<Outcome>,
+    action: &Action,
+) {
+    let correlation_id = header.correlation_id;
+    let send = |bytes, is_last| send(connection, bytes, &action.after, is_last);
+    // What a script sends in place of an answer is sent for acks=0, too.
+    match &action.reply {
+        ReplyWith::Bytes(bytes) => return send(bytes.clone(), false),
+        ReplyWith::Body(body) => {
+            let payload = [&correlation_id.to_be_bytes()[..], body].concat();
+            return send(with_size(&payload), false);
+        }
+        ReplyWith::Disconnect => return send(Vec::new(), true),
+        ReplyWith::Nothing => return,
+        _ => {}
+    }
+    let mut body = match outcome {
+        Some(Outcome::Answer(body)) => body,
+        Some(Outcome::Close) => return send(Vec::new(), true),
+        Some(Outcome::NoAnswer) | None => return,
+    };
+    set_throttle_time(&mut body, action.throttle);
+    let key = body.api_key();
+    let frame = |correlation_id| frame(key, header.api_version, correlation_id, &body);
+    match &action.reply {
+        ReplyWith::Twice => send(frame(correlation_id).repeat(2), false),
+        // Far away from those in use, which count up.
+        ReplyWith::WrongCorrelationId => send(frame(correlation_id ^ 0x4000_0000), false),
+        ReplyWith::Cut(length) => {
+            let mut bytes = frame(correlation_id);
+            bytes.truncate(*length);
+            send(bytes, true);
+        }
+        _ => send(frame(correlation_id), false),
+    }
+}
+
+fn send(connection: &Arc<Connection>, bytes: Vec<u8>, pace: &Pace, is_last: bool) {
+    let outgoing = Outgoing {
+        bytes,
+        not_before: pace
+            .delay
+            .and_then(|delay| SystemTime.now().checked_add(delay)),
+        hold: pace.hold.clone(),
+        is_last,
+    };
+    connection.send(outgoing);
+}
+
+/// The whole frame of an answer; nothing when it cannot be encoded, which would be a mistake of the model.
+fn frame(key: ApiKey, version: i16, correlation_id: i32, body: &ResponseBody) -> Vec<u8> {
+    match encode_response(key, version, correlation_id, body) {
+        Ok(payload) => with_size(&payload),
+        Err(error) => {
+            log::error!(
+                "cannot encode a {} v{version} response: {error}",
+                key.name()
+            );
+            Vec::new()
+        }
+    }
+}
+
+fn with_size(payload: &[u8]) -> Vec<u8> {
+    let size = i32::try_from(payload.len()).unwrap_or(i32::MAX);
+    [&size.to_be_bytes()[..], payload].concat()
+}
+
+fn set_throttle_time(body: &mut ResponseBody, throttle: Duration) {
+    let throttle_time_ms = i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX);
+    match body {
+        ResponseBody::Produce(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::Metadata(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::ApiVersions(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::InitProducerId(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::FindCoordinator(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::AddPartitionsToTxn(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::AddOffsetsToTxn(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::EndTxn(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::TxnOffsetCommit(body) => body.throttle_time_ms = throttle_time_ms,
+    }
+}

@@ -1,0 +1,8 @@
+//! Sockets and threads: takes connections, reads requests, has them answered, and sends the replies.
+
+pub(crate) mod connection;
+pub(crate) mod core;
+mod describe;
+mod dispatch;
+mod reader;
+pub(crate) mod server;
