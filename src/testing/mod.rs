@@ -6,7 +6,7 @@
 //!
 //! # Where the test broker differs from Kafka
 //!
-//! Tests send the same requests to a real Kafka 4.3 and to a test broker, in fixed lists and in random sequences. They
+//! Tests send the same requests to a real Kafka 4.4 and to a test broker, in fixed lists and in random sequences. They
 //! compare error codes and offsets, and after each random sequence the logs and the offsets of the group. These differences stay, each for a reason:
 //!
 //! | Kafka | the test broker | reason |

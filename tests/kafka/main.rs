@@ -1,4 +1,4 @@
-//! The producer against real Apache Kafka: one and three nodes of 4.3, one of 2.8, on loopback.
+//! The producer against real Apache Kafka on loopback: one and three nodes of 4.4, one of each release beside it.
 //!
 //! A program of its own: CI runs it apart, and its brokers need the machine for themselves.
 //!
@@ -21,7 +21,7 @@
 //! | transactional requests of every version, at Kafka and at the test broker | `transaction_apis.rs` |
 //! | timestamps, topics, ids and metadata of offsets, at Kafka and at the test broker | `broker_checks.rs` |
 //! | random sequences of requests, at Kafka and at the test broker: codes, offsets and logs | `random_requests.rs`, `random_requests/` |
-//! | Kafka 2.8 | `legacy.rs` |
+//! | the releases beside it: 2.8 and 4.3, 3.9 and 4.0 with the long switch | `releases.rs` |
 //! | the examples | `examples.rs` |
 
 // The harness ends process groups by signals.
@@ -44,11 +44,11 @@ mod faults;
 mod harness;
 #[path = "../it/support/history.rs"]
 mod history;
-mod legacy;
 mod load;
 mod million;
 mod random_requests;
 mod refusals;
+mod releases;
 mod round_trip;
 mod self_test;
 mod stalled;

@@ -1,4 +1,4 @@
-//! Transactions on real brokers: of the two versions of Kafka 4.3, and of 2.8.
+//! Transactions on real brokers: of both versions, and of Kafka 2.8.
 
 mod copying;
 mod expiry;
@@ -7,6 +7,8 @@ mod offsets;
 mod switching;
 mod timeouts;
 mod visibility;
+
+pub(crate) use visibility::commit_abort_commit;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -74,7 +76,7 @@ in_both_versions! {
 fn kafka_2_8_has_transactions() {
     let _turn = kafka_or_skip!();
     let kafka = LegacyKafka::start();
-    visibility::commit_abort_commit(kafka.admin(), "old");
+    commit_abort_commit(kafka.admin(), "old");
     assert_eq!(epochs(&kafka.segments("old")).len(), 1);
     fencing::each_way_to_find_out(kafka.admin(), "old-fenced");
 }

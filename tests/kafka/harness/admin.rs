@@ -2,7 +2,7 @@
 //!
 //! Kafka's admin tools take a second of CPU each; fault tests look at leaders many times a second.
 //! Each question here is one request on a connection of its own. Versions are ones that both 2.8
-//! and 4.3 speak.
+//! and 4.4 speak.
 
 use std::io;
 use std::net::SocketAddr;

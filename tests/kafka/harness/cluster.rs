@@ -1,4 +1,4 @@
-//! Kafka 4.3 in KRaft mode, every node broker and controller.
+//! Kafka in KRaft mode, every node broker and controller.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,8 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::admin::Admin;
+use super::jars::{self, Release};
 use super::process::{self, Output, Process};
-use super::{jars, poll_until, ports};
+use super::{poll_until, ports};
 
 const START_ATTEMPTS: u32 = 3;
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -34,6 +35,7 @@ pub(crate) struct KafkaCluster {
 #[derive(Debug)]
 struct Node {
     id: i32,
+    release: Release,
     directory: PathBuf,
     process: Mutex<NodeProcess>,
 }
@@ -62,23 +64,33 @@ impl KafkaCluster {
 
     /// [`start`](Self::start), with lines of `server.properties` that win over the usual ones.
     pub(crate) fn start_with(count: usize, properties: &[(&str, &str)]) -> Self {
-        Self::start_at(count, properties, &[])
+        Self::start_at(Release::CURRENT, count, properties, &[])
+    }
+
+    /// One node of a release.
+    pub(crate) fn start_release(release: Release) -> Self {
+        Self::start_at(release, 1, &[], &[])
     }
 
     /// [`start`](Self::start), on lower features than the release's own: `transaction.version=1`.
     pub(crate) fn start_with_feature(count: usize, feature: &str) -> Self {
-        Self::start_at(count, &[], &[feature])
+        Self::start_at(Release::CURRENT, count, &[], &[feature])
     }
 
-    fn start_at(count: usize, properties: &[(&str, &str)], features: &[&str]) -> Self {
+    fn start_at(
+        release: Release,
+        count: usize,
+        properties: &[(&str, &str)],
+        features: &[&str],
+    ) -> Self {
         for _ in 1..START_ATTEMPTS {
-            match Self::try_start(count, properties, features) {
+            match Self::try_start(release, count, properties, features) {
                 Ok(cluster) => return cluster,
                 Err(StartError::PortTaken) => {}
                 Err(StartError::Failed(reason)) => panic!("{reason}"),
             }
         }
-        let last = Self::try_start(count, properties, features);
+        let last = Self::try_start(release, count, properties, features);
         last.unwrap_or_else(|error| panic!("after {START_ATTEMPTS} attempts: {error:?}"))
     }
 
@@ -93,6 +105,7 @@ impl KafkaCluster {
     }
 
     fn try_start(
+        release: Release,
         count: usize,
         properties: &[(&str, &str)],
         features: &[&str],
@@ -124,6 +137,7 @@ impl KafkaCluster {
             });
             nodes.push(Node {
                 id,
+                release,
                 directory: node_directory,
                 process,
             });
@@ -296,9 +310,9 @@ impl Lease {
         let waiting = spare()
             .take()
             .filter(|cluster| cluster.features == features);
-        Self(Some(
-            waiting.unwrap_or_else(|| KafkaCluster::start_at(3, &[], features)),
-        ))
+        Self(Some(waiting.unwrap_or_else(|| {
+            KafkaCluster::start_at(Release::CURRENT, 3, &[], features)
+        })))
     }
 }
 
@@ -350,7 +364,7 @@ impl Node {
     }
 
     fn format(&self, cluster_id: &str, features: &[String]) {
-        let jars = jars::kafka_4_3().expect("a test begins with kafka_or_skip!");
+        let jars = self.release.jars();
         let log = self.directory.join("format.log");
         let mut program = jars::java(jars, &jars::TOOL_FLAGS, &log, "kafka.tools.StorageTool");
         program.extend(["format", "-t", cluster_id, "-c"].map(str::to_owned));
@@ -369,7 +383,7 @@ impl Node {
     }
 
     fn start(&self) {
-        let jars = jars::kafka_4_3().expect("a test begins with kafka_or_skip!");
+        let jars = self.release.jars();
         let mut process = self.process();
         process.starts += 1;
         let log = self.log(process.starts);

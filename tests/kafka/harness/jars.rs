@@ -15,46 +15,75 @@ use super::process::{self, Output, Process};
 
 const FETCH_LIMIT: Duration = Duration::from_secs(300);
 
-/// The directory with the jars of the current release, or why it cannot be had.
-pub(super) fn kafka_4_3() -> Result<&'static Path, &'static str> {
-    static JARS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    const ARTIFACTS: [&str; 3] = [
-        "org.apache.kafka:kafka_2.13:4.3.1",
-        "org.apache.kafka:kafka-tools:4.3.1",
-        "org.slf4j:slf4j-simple:1.7.36",
-    ];
-    cached(&JARS, "kafka-4.3.1", &ARTIFACTS)
+/// A release of Kafka, from the artifacts of Maven Central.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// The last 2.8: ZooKeeper, Produce up to v9, no topic ids in Produce.
+    V2_8,
+    V3_9,
+    V4_0,
+    V4_3,
+    V4_4,
 }
 
-/// The last 2.8: ZooKeeper, Produce up to v9, no topic ids in Produce.
-pub(super) fn kafka_2_8() -> Result<&'static Path, &'static str> {
-    static JARS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    const ARTIFACTS: [&str; 3] = [
-        "org.apache.kafka:kafka_2.13:2.8.2",
-        "log4j:log4j:1.2.17",
-        "org.slf4j:slf4j-simple:1.7.30",
-    ];
-    cached(&JARS, "kafka-2.8.2", &ARTIFACTS)
-}
+impl Release {
+    /// What runs where a test names no release. The judges are of it.
+    pub(crate) const CURRENT: Self = Self::V4_4;
 
-fn cached(
-    jars: &'static OnceLock<Result<PathBuf, String>>,
-    name: &str,
-    artifacts: &[&str],
-) -> Result<&'static Path, &'static str> {
-    let jars = jars.get_or_init(|| {
-        java_is_recent()?;
-        let cache = std::env::var_os("KAFKA_JARS_DIR").map_or_else(
-            || Path::new(env!("CARGO_TARGET_TMPDIR")).join("kafka-jars"),
-            PathBuf::from,
-        );
-        let directory = cache.join(name);
-        if !directory.is_dir() {
-            fetch(&cache, &directory, artifacts)?;
+    fn version(self) -> &'static str {
+        match self {
+            Self::V2_8 => "2.8.2",
+            Self::V3_9 => "3.9.1",
+            Self::V4_0 => "4.0.1",
+            Self::V4_3 => "4.3.1",
+            Self::V4_4 => "4.4.0",
         }
-        Ok(directory)
-    });
-    jars.as_ref().map(PathBuf::as_path).map_err(String::as_str)
+    }
+
+    fn artifacts(self) -> Vec<String> {
+        let version = self.version();
+        let mut artifacts = vec![format!("org.apache.kafka:kafka_2.13:{version}")];
+        if self == Self::CURRENT {
+            artifacts.push(format!("org.apache.kafka:kafka-tools:{version}"));
+        }
+        if self == Self::V2_8 {
+            artifacts.push("log4j:log4j:1.2.17".to_owned());
+        }
+        let binding = if self == Self::V2_8 {
+            "1.7.30"
+        } else {
+            "1.7.36"
+        };
+        artifacts.push(format!("org.slf4j:slf4j-simple:{binding}"));
+        artifacts
+    }
+
+    /// The directory with the jars.
+    ///
+    /// # Panics
+    /// If they cannot be had.
+    pub(super) fn jars(self) -> &'static Path {
+        let jars = self.try_jars();
+        jars.unwrap_or_else(|reason| panic!("no jars of Kafka {}: {reason}", self.version()))
+    }
+
+    /// The directory with the jars, or why it cannot be had.
+    pub(super) fn try_jars(self) -> Result<&'static Path, &'static str> {
+        static JARS: [OnceLock<Result<PathBuf, String>>; 5] = [const { OnceLock::new() }; 5];
+        let jars = JARS[self as usize].get_or_init(|| {
+            java_is_recent()?;
+            let cache = std::env::var_os("KAFKA_JARS_DIR").map_or_else(
+                || Path::new(env!("CARGO_TARGET_TMPDIR")).join("kafka-jars"),
+                PathBuf::from,
+            );
+            let directory = cache.join(format!("kafka-{}", self.version()));
+            if !directory.is_dir() {
+                fetch(&cache, &directory, &self.artifacts())?;
+            }
+            Ok(directory)
+        });
+        jars.as_ref().map(PathBuf::as_path).map_err(String::as_str)
+    }
 }
 
 fn java_is_recent() -> Result<(), String> {
@@ -78,7 +107,7 @@ fn java_is_recent() -> Result<(), String> {
     }
 }
 
-fn fetch(cache: &Path, directory: &Path, artifacts: &[&str]) -> Result<(), String> {
+fn fetch(cache: &Path, directory: &Path, artifacts: &[String]) -> Result<(), String> {
     let maven = Command::new("mvn")
         .arg("-version")
         .stdin(Stdio::null())
@@ -131,7 +160,7 @@ fn adopt(fetched: &Path, directory: &Path) -> std::io::Result<()> {
     renamed
 }
 
-fn pom_with(artifacts: &[&str]) -> String {
+fn pom_with(artifacts: &[String]) -> String {
     let mut dependencies = String::new();
     for artifact in artifacts {
         let parts: Vec<&str> = artifact.split(':').collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ChildStdout;
 use std::time::Duration;
 
-use super::jars;
+use super::jars::{self, Release};
 use super::process::{self, Output, Process, Unhurried};
 
 /// Time for a JVM and a group to start, whatever there is to read.
@@ -344,8 +344,7 @@ fn parse_batch(file: &Path, line: &str) -> Option<DumpedBatch> {
 }
 
 pub(super) fn tool(log: &Path, main_class: &str) -> Vec<String> {
-    let jars = jars::kafka_4_3().expect("a test begins with kafka_or_skip!");
-    jars::java(jars, &jars::TOOL_FLAGS, log, main_class)
+    jars::java(Release::CURRENT.jars(), &jars::TOOL_FLAGS, log, main_class)
 }
 
 /// Removes a tool's files after it went well; after a failure they stay until the test process

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::admin::Admin;
+use super::jars::{self, Release};
 use super::process::{self, Output, Process};
-use super::{cluster, jars, poll_until, ports};
+use super::{cluster, poll_until, ports};
 
 const START_ATTEMPTS: u32 = 3;
 const START_LIMIT: Duration = Duration::from_secs(90);
 const NODE: i32 = 0;
 
-/// A broker of 2.8.2 on loopback; dropping it kills it and removes its files. The judges of 4.3
-/// read it too.
+/// A broker of 2.8.2 on loopback; dropping it kills it and removes its files. The judges of
+/// the current release read it too.
 #[derive(Debug)]
 pub(crate) struct LegacyKafka {
     /// The broker, then ZooKeeper.
@@ -27,7 +28,7 @@ impl LegacyKafka {
     /// Waits until topics can be created. Replication factors are 1, ids of topics are not used in
     /// Produce.
     pub(crate) fn start() -> Self {
-        let jars = jars::kafka_2_8().unwrap_or_else(|reason| panic!("no jars of 2.8: {reason}"));
+        let jars = Release::V2_8.jars();
         let mut failure = String::new();
         for _ in 0..START_ATTEMPTS {
             match Self::try_start(jars) {

@@ -44,6 +44,7 @@ pub(crate) use admin::{Admin, NewTopic};
 pub(crate) use clients::TestProcess;
 pub(crate) use cluster::{KafkaCluster, Lease};
 pub(crate) use coordinators::GroupOffset;
+pub(crate) use jars::Release;
 pub(crate) use judges::{ConsoleConsumer, console_produce, dump_log};
 pub(crate) use legacy::LegacyKafka;
 pub(crate) use raw_batch::RawBatch;
@@ -85,7 +86,7 @@ pub(crate) fn turn() -> Option<Turn> {
         return None;
     }
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Err(reason) = jars::kafka_4_3() {
+    if let Err(reason) = Release::CURRENT.try_jars() {
         panic!("{REQUIRE}=1 needs a JDK and Maven: {reason}");
     }
     Some(turn)

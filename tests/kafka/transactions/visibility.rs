@@ -25,7 +25,7 @@ pub(super) fn a_transaction_is_seen_whole_or_not_at_all(cluster: &KafkaCluster, 
 
 /// Transactions that end in each way, seen by Kafka's own tools; gives the producer, which is
 /// ready for the next one.
-pub(super) fn commit_abort_commit(admin: &Admin, topic: &str) -> KafkaProducer {
+pub(crate) fn commit_abort_commit(admin: &Admin, topic: &str) -> KafkaProducer {
     let servers = admin.bootstrap_servers();
     admin.create_topic(topic, PARTITIONS);
     let producer = ready(&servers, topic);

@@ -1,10 +1,11 @@
-//! Kafka 2.8 with ZooKeeper: older versions of every message, and no topic ids in Produce.
+//! The releases beside the current one. 2.8 has ZooKeeper, older versions of every message, and no topic ids in Produce.
 
 use kafka_producer::{KafkaProducer, ProducerRecord};
 
-use crate::harness::{LegacyKafka, dump_log};
+use crate::harness::{KafkaCluster, LegacyKafka, Release, dump_log, is_long_run};
 use crate::kafka_or_skip;
 use crate::load::Load;
+use crate::transactions::commit_abort_commit;
 
 const RECORDS: u64 = 50_000;
 
@@ -44,4 +45,32 @@ fn kafka_2_8_takes_idempotent_records_in_every_codec() {
             assert_eq!(i64::from(batch.base_sequence), batch.base_offset);
         }
     }
+}
+
+#[test]
+fn kafka_4_3_takes_records_and_transactions() {
+    let _turn = kafka_or_skip!();
+    check(Release::V4_3);
+}
+
+#[test]
+fn kafka_4_0_and_3_9_take_records_and_transactions() {
+    let _turn = kafka_or_skip!();
+    if !is_long_run() {
+        eprintln!("ignored: runs with KAFKA_PRODUCER_LONG=1");
+        return;
+    }
+    check(Release::V4_0);
+    check(Release::V3_9);
+}
+
+fn check(release: Release) {
+    let cluster = KafkaCluster::start_release(release);
+    let admin = cluster.admin();
+    admin.create_topic("records", 3);
+    let sent = Load::new("records", RECORDS).send(&cluster.bootstrap_servers());
+    sent.check(admin).assert_all_acked();
+    let dump = dump_log(&cluster.segments(1, "records"));
+    assert_eq!((dump.records, dump.anomalies), (RECORDS, Vec::new()));
+    drop(commit_abort_commit(admin, "transactions"));
 }
