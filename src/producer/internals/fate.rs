@@ -13,7 +13,7 @@ use crate::sync::Arc;
 use crate::sync::{AtomicU32, Ordering};
 
 /// What is known about a batch that nothing has acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Certainty {
     /// The log does not hold it: no attempt was made, or each was refused before the append.
     NotWritten,
@@ -35,22 +35,26 @@ pub(crate) trait HasFate: fmt::Debug + Send + Sync {
     fn fate(&self) -> &Fate;
 }
 
-/// No attempt was made, or each was refused before the append.
-const NOT_WRITTEN: u32 = 0;
-/// A request with the batch was handed to the client and has no outcome yet.
-const ATTEMPTED: u32 = 1;
-/// An attempt ended without an outcome that excludes the append. Nothing but an acknowledgement changes that.
-const MAYBE_WRITTEN: u32 = 2;
+/// What came of the attempts to write a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempts {
+    /// None was made, or each was refused before the append.
+    Refused = 0,
+    /// A request with the batch was handed to the client and has no outcome yet.
+    UnderWay = 1,
+    /// One ended without an outcome that excludes the append. Nothing but an acknowledgement changes that.
+    Indefinite = 2,
+}
 
-/// See the module's documentation.
-#[derive(Debug, Default)]
+/// See the module's documentation. Holds [`Attempts`].
+#[derive(Default)]
 pub(crate) struct Fate(AtomicU32);
 
 impl Fate {
     /// A request with the batch is handed to the client.
     pub(crate) fn begin_attempt(&self) {
-        if self.load() == NOT_WRITTEN {
-            self.0.store(ATTEMPTED, Ordering::Relaxed);
+        if self.attempts() == Attempts::Refused {
+            self.set(Attempts::UnderWay);
         }
     }
 
@@ -59,25 +63,24 @@ impl Fate {
     /// One indefinite attempt decides: a later refusal proves nothing about the earlier request, which may even be handled
     /// after the refusal.
     pub(crate) fn end_attempt(&self, certainty: Certainty) {
-        if self.load() != MAYBE_WRITTEN {
-            let fate = match certainty {
-                Certainty::NotWritten => NOT_WRITTEN,
-                Certainty::Maybe => MAYBE_WRITTEN,
-            };
-            self.0.store(fate, Ordering::Relaxed);
+        if self.attempts() != Attempts::Indefinite {
+            self.set(match certainty {
+                Certainty::NotWritten => Attempts::Refused,
+                Certainty::Maybe => Attempts::Indefinite,
+            });
         }
     }
 
     /// Takes over the fate of the batch that this one is a part of.
     pub(crate) fn inherit(&self, whole: &Self) {
-        self.0.store(whole.load(), Ordering::Relaxed);
+        self.set(whole.attempts());
     }
 
     /// Returns whether the log may hold the batch. An attempt without an outcome counts.
     pub(crate) fn certainty(&self) -> Certainty {
-        match self.load() {
-            NOT_WRITTEN => Certainty::NotWritten,
-            _ => Certainty::Maybe,
+        match self.attempts() {
+            Attempts::Refused => Certainty::NotWritten,
+            Attempts::UnderWay | Attempts::Indefinite => Certainty::Maybe,
         }
     }
 
@@ -86,8 +89,24 @@ impl Fate {
         self.certainty().into()
     }
 
-    fn load(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+    fn attempts(&self) -> Attempts {
+        const REFUSED: u32 = Attempts::Refused as u32;
+        const UNDER_WAY: u32 = Attempts::UnderWay as u32;
+        match self.0.load(Ordering::Relaxed) {
+            REFUSED => Attempts::Refused,
+            UNDER_WAY => Attempts::UnderWay,
+            _ => Attempts::Indefinite,
+        }
+    }
+
+    fn set(&self, attempts: Attempts) {
+        self.0.store(attempts as u32, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.attempts().fmt(f)
     }
 }
 

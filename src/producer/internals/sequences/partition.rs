@@ -62,17 +62,61 @@ impl LogView {
     };
 }
 
-/// What is known about the sequences that were given out. Grows until the partition is resolved or restarted.
+/// What a partition may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    /// The broker may have no state of the producer and take whatever comes first, so that a second batch in flight could pass
+    /// a refused first one: one batch is in flight.
+    Probing,
+    /// The broker showed at this time that it checks sequences of this producer id and epoch: several batches are in flight.
+    Open { since: Instant },
+    /// No new sequences are given out before it is known whether those that were given out have a gap.
+    Resolving(Resolving),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Resolving {
+    gap: Gap,
+    /// Whether the log may hold a batch that was given up, so that the sequences after the last acknowledged one may be used.
+    gave_up: Certainty,
+    /// See [`Flow::Open`]. `None` for [`Flow::Probing`].
+    since: Option<Instant>,
+}
+
+/// Why a partition awaits resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Sequences {
-    /// Each is acknowledged or belongs to an unsettled batch.
-    Sound,
+enum Gap {
     /// A batch was given up without an acknowledgement. There is a gap unless a later one is acknowledged.
-    Unresolved,
-    /// There is a gap: the broker's log or its state is not what it was.
-    Broken,
-    /// There is a gap, and the brokers do not know the producer id any more.
+    Possible,
+    /// The broker's log or its state is not what it was.
+    Certain,
+    /// The brokers do not know the producer id any more.
     ProducerLost,
+}
+
+impl Flow {
+    fn probing_or_open(since: Option<Instant>) -> Self {
+        match since {
+            None => Self::Probing,
+            Some(since) => Self::Open { since },
+        }
+    }
+
+    /// Returns when the broker showed that it checks sequences; `None` if it may have forgotten the producer.
+    fn since(&self) -> Option<Instant> {
+        match *self {
+            Self::Probing => None,
+            Self::Open { since } => Some(since),
+            Self::Resolving(resolving) => resolving.since,
+        }
+    }
+
+    fn set_since(&mut self, since: Option<Instant>) {
+        match self {
+            Self::Probing | Self::Open { .. } => *self = Self::probing_or_open(since),
+            Self::Resolving(resolving) => resolving.since = since,
+        }
+    }
 }
 
 /// A batch that has sequences and is neither acknowledged nor given up.
@@ -154,12 +198,7 @@ pub(super) struct PartitionEntry {
     log: LogView,
     /// Grows with each change of `log`.
     view: u32,
-    /// When the broker last showed that it checks sequences of this producer id and epoch; `None` if it may have no state
-    /// and take whatever comes first, so that a second batch in flight could pass a refused first one.
-    known_at: Option<Instant>,
-    sequences: Sequences,
-    /// A batch was given up that may be in the log: the sequences after the last acknowledged one may be used.
-    gave_up_unknown: bool,
+    flow: Flow,
     /// In sequence order.
     unsettled: Vec<Unsettled>,
 }
@@ -173,9 +212,7 @@ impl PartitionEntry {
             last_acked_sequence: NO_LAST_ACKED_SEQUENCE,
             log,
             view: 0,
-            known_at: None,
-            sequences: Sequences::Sound,
-            gave_up_unknown: false,
+            flow: Flow::Probing,
             unsettled: Vec::new(),
         }
     }
@@ -186,12 +223,12 @@ impl PartitionEntry {
 
     /// Whether no new sequences are given out until the old ones are resolved.
     pub(super) fn awaits_resolution(&self) -> bool {
-        self.sequences != Sequences::Sound
+        self.gap().is_some()
     }
 
     /// Whether the brokers do not know the producer id any more, so that another epoch of it is of no use.
     pub(super) fn has_lost_producer(&self) -> bool {
-        self.sequences == Sequences::ProducerLost
+        self.gap() == Some(Gap::ProducerLost)
     }
 
     pub(super) fn has_unsettled(&self) -> bool {
@@ -215,7 +252,7 @@ impl PartitionEntry {
         if self.log != log {
             self.log = log;
             self.view = self.view.wrapping_add(1);
-            self.known_at = None;
+            self.flow.set_since(None);
         }
     }
 
@@ -230,12 +267,11 @@ impl PartitionEntry {
         max_in_flight: u64,
         now: Instant,
     ) -> bool {
-        if self.awaits_resolution() {
-            return false;
-        }
-        let is_remembered = self
-            .known_at
-            .is_some_and(|at| now.saturating_duration_since(at) < REMEMBERED_FOR);
+        let is_remembered = match self.flow {
+            Flow::Probing => false,
+            Flow::Open { since } => now.saturating_duration_since(since) < REMEMBERED_FOR,
+            Flow::Resolving(_) => return false,
+        };
         let limit = if self.producer == current && is_remembered {
             max_in_flight
         } else {
@@ -248,22 +284,19 @@ impl PartitionEntry {
     /// The batch that may be sent again now, if any: in order and one at a time. Of a partition that awaits resolution only
     /// to learn the fate of batches in doubt; if there is a gap, those that were refused before them wait for a new epoch.
     pub(super) fn next_retry(&self) -> Option<BatchSequence> {
-        let is_broken = self.sequences >= Sequences::Broken;
-        let next = match self.sequences {
-            Sequences::Sound => self.unsettled.first(),
-            Sequences::Unresolved => self
-                .unsettled
-                .first()
-                .filter(|_| self.unsettled.iter().any(Unsettled::is_in_doubt)),
-            Sequences::Broken | Sequences::ProducerLost => {
-                self.unsettled.iter().find(|batch| batch.is_in_doubt())
+        let first = self.unsettled.first().filter(|first| !first.on_wire);
+        let next = match self.gap() {
+            None => first,
+            Some(Gap::Possible) => {
+                first.filter(|_| self.unsettled.iter().any(Unsettled::is_in_doubt))
             }
-        }?;
-        let is_waiting = match is_broken {
-            true => self.unsettled.iter().all(|batch| !batch.on_wire),
-            false => !next.on_wire,
+            Some(Gap::Certain | Gap::ProducerLost) => {
+                let on_wire = self.unsettled.iter().any(|batch| batch.on_wire);
+                let mut in_doubt = self.unsettled.iter().filter(|batch| batch.is_in_doubt());
+                in_doubt.next().filter(|_| !on_wire)
+            }
         };
-        is_waiting.then_some(next.sequence)
+        next.map(|batch| batch.sequence)
     }
 
     /// Gives the next sequences to a batch that is about to be sent.
@@ -308,7 +341,7 @@ impl PartitionEntry {
             self.last_acked_sequence = last;
         }
         if batch.view == self.view {
-            self.known_at = Some(now);
+            self.flow.set_since(Some(now));
         }
         let mut is_gap = false;
         for earlier in self.unsettled.iter_mut().take(index) {
@@ -316,7 +349,7 @@ impl PartitionEntry {
             is_gap |= earlier.is_refused();
         }
         if is_gap {
-            self.raise(Sequences::Broken);
+            self.raise(Gap::Certain);
         }
         true
     }
@@ -330,10 +363,10 @@ impl PartitionEntry {
         batch.on_wire = false;
         let is_gap = batch.overtaken && batch.is_refused();
         if attempt != Attempt::Refused {
-            self.known_at = None;
+            self.flow.set_since(None);
         }
         if is_gap {
-            self.raise(Sequences::Broken);
+            self.raise(Gap::Certain);
         }
         // Behind an unsettled batch "out of sequence" is what a broker must answer, and means nothing. For the first one
         // everything before it was settled, so the log is not what we know of it.
@@ -342,19 +375,19 @@ impl PartitionEntry {
 
     /// The outcome of the attempt after which the batch is given up.
     pub(super) fn last_attempt_failed(&mut self, sequence: &BatchSequence, attempt: Attempt) {
-        let is_next = self.is_first(sequence) && self.sequences == Sequences::Sound;
+        let is_next = self.is_first(sequence) && !self.awaits_resolution();
         self.note_lost_state(sequence, attempt, is_next);
     }
 
     fn note_lost_state(&mut self, sequence: &BatchSequence, attempt: Attempt, is_next: bool) {
         match attempt {
-            Attempt::ProducerRefused => self.raise(Sequences::ProducerLost),
+            Attempt::ProducerRefused => self.raise(Gap::ProducerLost),
             // A broker takes sequence 0 of any producer id that it knows.
             Attempt::UnknownProducer if is_next && sequence.base_sequence == 0 => {
-                self.raise(Sequences::ProducerLost);
+                self.raise(Gap::ProducerLost);
             }
             Attempt::OutOfSequence | Attempt::UnknownProducer if is_next => {
-                self.raise(Sequences::Broken);
+                self.raise(Gap::Certain);
             }
             _ => {}
         }
@@ -364,15 +397,14 @@ impl PartitionEntry {
     pub(super) fn give_up(&mut self, sequence: &BatchSequence) {
         if let Some(index) = self.position(sequence) {
             let batch = self.unsettled.remove(index);
-            self.gave_up_unknown |= batch.certainty() == Certainty::Maybe;
-            self.raise(Sequences::Unresolved);
+            self.raise_after(Gap::Possible, batch.certainty());
         }
     }
 
     /// The batch was completed while its request is on the wire; the answer still settles its sequences.
     pub(super) fn give_up_on_wire(&mut self, sequence: &BatchSequence) {
         if self.position(sequence).is_some() {
-            self.raise(Sequences::Unresolved);
+            self.raise(Gap::Possible);
         }
     }
 
@@ -415,26 +447,28 @@ impl PartitionEntry {
         if !self.unsettled.iter().all(Unsettled::is_refused) {
             return Resolution::Pending;
         }
-        if self.sequences <= Sequences::Unresolved && self.is_contiguous() {
-            return Resolution::Resolved;
+        match self.gap() {
+            None | Some(Gap::Possible) if self.is_contiguous() => Resolution::Resolved,
+            _ => Resolution::Gap,
         }
-        Resolution::Gap
     }
 
     /// Goes on where it stopped.
     pub(super) fn resolve(&mut self) {
-        self.sequences = Sequences::Sound;
+        self.flow = Flow::probing_or_open(self.flow.since());
     }
 
     /// After a gap: gives up every batch that is left, all of which are known not to be in the log, and goes on after the
     /// last one that is. Says whether that is possible: not if the log is not known to end there.
     pub(super) fn rewind(&mut self) -> bool {
-        if self.sequences > Sequences::Unresolved || self.gave_up_unknown {
-            return false;
+        if let Flow::Resolving(resolving) = self.flow {
+            if resolving.gap > Gap::Possible || resolving.gave_up == Certainty::Maybe {
+                return false;
+            }
         }
         self.unsettled.clear();
         self.next_sequence = increment(self.last_acked_sequence, 1);
-        self.sequences = Sequences::Sound;
+        self.resolve();
         true
     }
 
@@ -476,8 +510,29 @@ impl PartitionEntry {
         expected == self.next_sequence
     }
 
-    fn raise(&mut self, sequences: Sequences) {
-        self.sequences = self.sequences.max(sequences);
+    fn gap(&self) -> Option<Gap> {
+        match self.flow {
+            Flow::Probing | Flow::Open { .. } => None,
+            Flow::Resolving(resolving) => Some(resolving.gap),
+        }
+    }
+
+    /// Gives out no sequences until this gap, or a worse one that is known, is resolved.
+    fn raise(&mut self, gap: Gap) {
+        self.raise_after(gap, Certainty::NotWritten);
+    }
+
+    /// As [`raise`](Self::raise), after a batch was given up that the log may hold or not.
+    fn raise_after(&mut self, gap: Gap, gave_up: Certainty) {
+        let known = match self.flow {
+            Flow::Probing | Flow::Open { .. } => None,
+            Flow::Resolving(resolving) => Some(resolving),
+        };
+        self.flow = Flow::Resolving(Resolving {
+            gap: known.map_or(gap, |known| known.gap.max(gap)),
+            gave_up: known.map_or(gave_up, |known| known.gave_up.max(gave_up)),
+            since: self.flow.since(),
+        });
     }
 
     fn insert(&mut self, batch: Unsettled) {

@@ -133,3 +133,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_gap_that_was_none_does_not_keep_a_later_one_from_being_rewound() {
+    let mut entry = PartitionEntry::new(PRODUCER, LogView::UNKNOWN);
+    let now = MockTime::new().now();
+    let [unknown, later, refused] = [(); 3].map(|()| {
+        let batch = detached();
+        (entry.assign(1, Arc::clone(&batch)), batch)
+    });
+    unknown.1.fate().end_attempt(Certainty::Maybe);
+    entry.give_up(&unknown.0);
+    assert!(entry.awaits_resolution());
+    entry.acknowledge(&later.0, now);
+    entry.attempt_failed(&refused.0, Attempt::Refused);
+    assert_eq!(entry.resolution(), Resolution::Resolved);
+    entry.resolve();
+
+    entry.give_up(&refused.0);
+    assert_eq!(entry.resolution(), Resolution::Gap);
+    assert!(entry.rewind(), "the log ends with the acknowledged batch");
+    assert_eq!(entry.next_sequence(), 2);
+}
