@@ -15,48 +15,59 @@ use crate::protocol::messages::PartitionProduceResponse;
 
 /// What one attempt to write one batch came to. Java: `ProduceResponse.PartitionResponse`.
 #[derive(Debug)]
-pub(super) struct PartitionOutcome {
-    /// `NONE` for success. Where no broker answered, the code that Java puts in its place.
-    pub(super) code: ErrorCode,
-    pub(super) base_offset: i64,
-    pub(super) log_append_time: i64,
-    /// The records that the broker named as the reason of the refusal, by index in the batch (KIP-467).
-    pub(super) record_errors: Vec<(u32, Option<String>)>,
-    pub(super) message: Option<String>,
-    /// Whether the attempt may be in the log, where it is not acknowledged.
-    pub(super) is_indefinite: bool,
-    /// The error, where it was not a broker that sent the code.
-    pub(super) local: Option<Error>,
+pub(super) enum PartitionOutcome {
+    /// The log has the batch. `base_offset` is -1 if the broker did not tell it: without acknowledgements, and for a duplicate,
+    /// which an attempt before this one has written. `log_append_time` is -1 where record timestamps are the creator's.
+    Acked {
+        base_offset: i64,
+        log_append_time: i64,
+    },
+    Failed(FailedAttempt),
+}
+
+/// An attempt without an acknowledgement.
+#[derive(Debug)]
+pub(super) enum FailedAttempt {
+    /// The broker answered with an error.
+    Refused {
+        code: ErrorCode,
+        /// The records that the broker named as the reason of the refusal, by index in the batch (KIP-467).
+        record_errors: Vec<(u32, Option<String>)>,
+        message: Option<String>,
+    },
+    /// No broker answered, or with nothing of use.
+    Lost {
+        /// The code that Java puts in the place of the response's.
+        code: ErrorCode,
+        error: Error,
+        certainty: Certainty,
+    },
 }
 
 impl PartitionOutcome {
-    pub(super) fn success(base_offset: i64, log_append_time: i64) -> Self {
-        Self {
-            code: ErrorCode::NONE,
-            base_offset,
-            log_append_time,
-            record_errors: Vec::new(),
-            message: None,
-            is_indefinite: false,
-            local: None,
-        }
-    }
+    /// The request is written, and `acks=0` asks for no response.
+    pub(super) const UNCONFIRMED: Self = Self::Acked {
+        base_offset: -1,
+        log_append_time: -1,
+    };
 
-    /// The outcome of an attempt that no broker answered.
-    pub(super) fn local(code: ErrorCode, error: Error, is_indefinite: bool) -> Self {
-        Self {
+    fn lost(code: ErrorCode, error: Error, may_be_written: bool) -> Self {
+        let certainty = match may_be_written {
+            true => Certainty::Maybe,
+            false => Certainty::NotWritten,
+        };
+        Self::Failed(FailedAttempt::Lost {
             code,
-            is_indefinite,
-            local: Some(error),
-            ..Self::success(-1, -1)
-        }
+            error,
+            certainty,
+        })
     }
 
-    /// The connection ended before the answer.
+    /// The connection ended before the response.
     pub(super) fn disconnected(cause: &str, was_written: bool) -> Self {
         let text =
             format!("the connection was lost before the answer to a produce request: {cause}");
-        Self::local(
+        Self::lost(
             ErrorCode::NETWORK_EXCEPTION,
             Error::new(ErrorKind::Network, text),
             was_written,
@@ -71,7 +82,7 @@ impl PartitionOutcome {
             config: Some("request.timeout.ms"),
         };
         let text = format!("a produce request timed out: {cause}");
-        Self::local(
+        Self::lost(
             ErrorCode::REQUEST_TIMED_OUT,
             Error::timed_out(text, reason),
             was_written,
@@ -81,37 +92,50 @@ impl PartitionOutcome {
     /// The node cannot be asked in a version that carries the batch.
     pub(super) fn unsupported_version(message: &str) -> Self {
         let error = Error::new(ErrorKind::UnsupportedVersion, message);
-        Self::local(ErrorCode::UNSUPPORTED_VERSION, error, false)
+        Self::lost(ErrorCode::UNSUPPORTED_VERSION, error, false)
     }
 
     /// The broker answered, but with nothing that can be understood, or not for this partition.
     pub(super) fn unintelligible(message: &str) -> Self {
         let error = Error::new(ErrorKind::Protocol, message);
-        Self::local(ErrorCode::NETWORK_EXCEPTION, error, true)
+        Self::lost(ErrorCode::NETWORK_EXCEPTION, error, true)
     }
 
-    /// A duplicate is in the log too: an attempt before this one put it there.
-    pub(super) fn is_acknowledged(&self) -> bool {
-        self.code.is_none() || self.code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER
+    /// Returns the error code, or `NONE` for an acknowledgement.
+    pub(super) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Acked { .. } => ErrorCode::NONE,
+            Self::Failed(failed) => failed.code(),
+        }
     }
+}
 
-    /// Whether the attempt may have its effect later: the request may be under way still, or what was appended is still being
-    /// replicated. What a former leader has appended is in the log of the next one by now, or never.
-    pub(super) fn may_take_effect_later(&self) -> bool {
-        self.is_indefinite && self.code != ErrorCode::NOT_LEADER_OR_FOLLOWER
-    }
-
-    /// Returns whether the log may hold the batch because of this attempt, if the attempt is not acknowledged.
-    pub(super) fn certainty(&self) -> Certainty {
-        match self.is_indefinite {
-            true => Certainty::Maybe,
-            false => Certainty::NotWritten,
+impl FailedAttempt {
+    pub(super) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused { code, .. } | Self::Lost { code, .. } => *code,
         }
     }
 
+    /// Returns whether the log may hold the batch because of this attempt.
+    pub(super) fn certainty(&self) -> Certainty {
+        match self {
+            Self::Refused { code, .. } if code.is_refusal_before_append() => Certainty::NotWritten,
+            Self::Refused { .. } => Certainty::Maybe,
+            Self::Lost { certainty, .. } => *certainty,
+        }
+    }
+
+    /// Returns whether the attempt may have its effect later: the request may be under way still, or what was appended is
+    /// still being replicated. What a former leader has appended is in the log of the next one by now, or never.
+    pub(super) fn may_take_effect_later(&self) -> bool {
+        self.certainty() == Certainty::Maybe && self.code() != ErrorCode::NOT_LEADER_OR_FOLLOWER
+    }
+
+    /// Returns the attempt as the sequences see it.
     pub(super) fn attempt(&self) -> Attempt {
-        match self.code {
-            _ if self.is_indefinite => Attempt::Indefinite,
+        match self.code() {
+            _ if self.certainty() == Certainty::Maybe => Attempt::Indefinite,
             ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => Attempt::OutOfSequence,
             ErrorCode::UNKNOWN_PRODUCER_ID => Attempt::UnknownProducer,
             ErrorCode::INVALID_PRODUCER_ID_MAPPING => Attempt::ProducerRefused,
@@ -119,30 +143,40 @@ impl PartitionOutcome {
         }
     }
 
-    /// The error of every record that the broker did not name.
+    /// Returns the error of every record that the broker did not name.
     pub(super) fn error(&self) -> Error {
-        if let Some(error) = &self.local {
-            return error.clone();
+        match self {
+            Self::Lost { error, .. } => error.clone(),
+            Self::Refused { record_errors, .. } if !record_errors.is_empty() => {
+                let text = "the batch was refused because of other records in it";
+                Error::new(ErrorKind::Broker, text)
+            }
+            Self::Refused { code, message, .. } => {
+                Error::from_code(*code, refusal(*code, message.as_deref()))
+            }
         }
-        if !self.record_errors.is_empty() {
-            let text = "the batch was refused because of other records in it";
-            return Error::new(ErrorKind::Broker, text);
-        }
-        Error::from_code(self.code, refusal(self.code, self.message.as_deref()))
     }
 
-    /// The errors of the records that the broker named: with the partition's code where it named one, and otherwise
+    /// Returns the errors of the records that the broker named: with the partition's code if it named one, and otherwise
     /// INVALID_RECORD.
     pub(super) fn errors_by_index(&self) -> Vec<(u32, Error)> {
-        let code = match self.record_errors.as_slice() {
-            [_] => self.code,
+        let Self::Refused {
+            code,
+            record_errors,
+            message: of_partition,
+        } = self
+        else {
+            return Vec::new();
+        };
+        let code = match record_errors.as_slice() {
+            [_] => *code,
             _ => ErrorCode::INVALID_RECORD,
         };
         let error = |message: &Option<String>| {
-            let message = message.as_deref().or(self.message.as_deref());
+            let message = message.as_deref().or(of_partition.as_deref());
             Error::from_code(code, refusal(code, message))
         };
-        let errors = self.record_errors.iter();
+        let errors = record_errors.iter();
         errors
             .map(|(index, message)| (*index, error(message)))
             .collect()
@@ -151,20 +185,22 @@ impl PartitionOutcome {
 
 impl From<PartitionProduceResponse> for PartitionOutcome {
     fn from(response: PartitionProduceResponse) -> Self {
+        let code = response.error_code;
+        if code.is_none() || code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
+            return Self::Acked {
+                base_offset: response.base_offset,
+                log_append_time: response.log_append_time_ms,
+            };
+        }
         let record_errors = response.record_errors.into_iter().filter_map(|record| {
             let index = u32::try_from(record.batch_index).ok()?;
             Some((index, record.batch_index_error_message))
         });
-        Self {
-            code: response.error_code,
-            base_offset: response.base_offset,
-            log_append_time: response.log_append_time_ms,
+        Self::Failed(FailedAttempt::Refused {
+            code,
             record_errors: record_errors.collect(),
             message: response.error_message,
-            is_indefinite: !response.error_code.is_none()
-                && !response.error_code.is_refusal_before_append(),
-            local: None,
-        }
+        })
     }
 }
 
@@ -183,8 +219,6 @@ pub(super) struct BatchFacts {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// The batch is in the log; a duplicate without an offset.
-    Complete,
     /// The batch is taken apart, and its parts are sent.
     Split,
     /// The same bytes are sent again.
@@ -194,11 +228,8 @@ pub(super) enum Decision {
     FailProducer,
 }
 
-/// Java: the order of tests in `Sender.completeBatch`.
+/// Decides about a batch whose attempt failed. Java: the order of tests in `Sender.completeBatch`.
 pub(super) fn classify(code: ErrorCode, batch: BatchFacts, retries: u32) -> Decision {
-    if code.is_none() || code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
-        return Decision::Complete;
-    }
     if !batch.has_reached_delivery_timeout {
         if code == ErrorCode::MESSAGE_TOO_LARGE && batch.record_count > 1 {
             return Decision::Split;
@@ -261,6 +292,13 @@ mod tests {
         ..BATCH
     };
 
+    fn failure(outcome: PartitionOutcome) -> FailedAttempt {
+        match outcome {
+            PartitionOutcome::Failed(failed) => failed,
+            acked @ PartitionOutcome::Acked { .. } => panic!("{acked:?}"),
+        }
+    }
+
     fn decide(code: ErrorCode, batch: BatchFacts) -> Decision {
         classify(code, batch, 3)
     }
@@ -306,17 +344,15 @@ mod tests {
     }
 
     #[test]
-    fn success_counts_even_when_it_is_late() {
-        let late = BatchFacts {
-            has_reached_delivery_timeout: true,
-            attempts: 9,
-            ..BATCH
-        };
-        assert_eq!(decide(ErrorCode::NONE, late), Decision::Complete);
-        assert_eq!(
-            decide(ErrorCode::DUPLICATE_SEQUENCE_NUMBER, late),
-            Decision::Complete
-        );
+    fn a_duplicate_is_an_acknowledgement() {
+        for code in [ErrorCode::NONE, ErrorCode::DUPLICATE_SEQUENCE_NUMBER] {
+            let outcome = PartitionOutcome::from(PartitionProduceResponse {
+                error_code: code,
+                ..Default::default()
+            });
+            assert!(matches!(outcome, PartitionOutcome::Acked { .. }), "{code}");
+            assert!(outcome.code().is_none());
+        }
     }
 
     #[test]
@@ -356,11 +392,11 @@ mod tests {
     // Positive control of reliability.md 4.4: "treat Maybe as NotWritten".
     #[test]
     fn only_a_refusal_before_the_append_is_definite() {
-        let outcome = |code| {
-            PartitionOutcome::from(PartitionProduceResponse {
+        let failed = |code| {
+            failure(PartitionOutcome::from(PartitionProduceResponse {
                 error_code: code,
                 ..Default::default()
-            })
+            }))
         };
         // KAFKA-13574 keeps 6 out, and 64 is what an outside trial made of 0 by flipping a bit: no broker sends it here.
         let definite = [
@@ -369,23 +405,29 @@ mod tests {
         ];
         for number in i16::MIN..=i16::MAX {
             let code = ErrorCode::from_i16(number);
-            let expected = number != 0 && !definite.contains(&number);
-            assert_eq!(outcome(code).is_indefinite, expected, "{code}");
+            if [ErrorCode::NONE, ErrorCode::DUPLICATE_SEQUENCE_NUMBER].contains(&code) {
+                continue;
+            }
+            let expected = match definite.contains(&number) {
+                true => Certainty::NotWritten,
+                false => Certainty::Maybe,
+            };
+            assert_eq!(failed(code).certainty(), expected, "{code}");
         }
         assert_eq!(
-            outcome(ErrorCode::UNKNOWN_PRODUCER_ID).attempt(),
+            failed(ErrorCode::UNKNOWN_PRODUCER_ID).attempt(),
             Attempt::UnknownProducer
         );
         assert_eq!(
-            outcome(ErrorCode::NOT_ENOUGH_REPLICAS).attempt(),
+            failed(ErrorCode::NOT_ENOUGH_REPLICAS).attempt(),
             Attempt::Refused
         );
         assert_eq!(
-            outcome(ErrorCode::REQUEST_TIMED_OUT).attempt(),
+            failed(ErrorCode::REQUEST_TIMED_OUT).attempt(),
             Attempt::Indefinite
         );
         assert_eq!(
-            PartitionOutcome::disconnected("", false).attempt(),
+            failure(PartitionOutcome::disconnected("", false)).attempt(),
             Attempt::Refused
         );
     }
@@ -393,16 +435,17 @@ mod tests {
     // Java: SenderTest.testRecordErrorPropagatedToApplication, testDefaultErrorMessage, testCustomErrorMessage.
     #[test]
     fn errors_of_records_name_their_own_reason() {
-        let mut outcome = PartitionOutcome {
+        let refused = |message: Option<&str>, record_errors: Vec<_>| FailedAttempt::Refused {
             code: ErrorCode::INVALID_TIMESTAMP,
-            ..PartitionOutcome::success(-1, -1)
+            record_errors,
+            message: message.map(str::to_owned),
         };
+        let outcome = refused(None, Vec::new());
         assert!(outcome.errors_by_index().is_empty());
         assert_eq!(outcome.error().code(), Some(ErrorCode::INVALID_TIMESTAMP));
         assert!(outcome.error().to_string().contains("INVALID_TIMESTAMP"));
 
-        outcome.message = Some("of the partition".to_owned());
-        outcome.record_errors = vec![(3, None)];
+        let outcome = refused(Some("of the partition"), vec![(3, None)]);
         let errors = outcome.errors_by_index();
         assert_eq!(errors[0].0, 3);
         assert_eq!(errors[0].1.code(), Some(ErrorCode::INVALID_TIMESTAMP));
@@ -414,7 +457,8 @@ mod tests {
         );
         assert_eq!(outcome.error().code(), None);
 
-        outcome.record_errors = vec![(0, Some("of the record".to_owned())), (1, None)];
+        let of_record = Some("of the record".to_owned());
+        let outcome = refused(Some("of the partition"), vec![(0, of_record), (1, None)]);
         let errors = outcome.errors_by_index();
         assert_eq!(errors[0].1.code(), Some(ErrorCode::INVALID_RECORD));
         let text = |index: usize| errors[index].1.to_string();

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use super::Sender;
-use super::decision::PartitionOutcome;
+use super::decision::FailedAttempt;
 use crate::client::KafkaClient;
 use crate::common::TopicPartition;
 use crate::error::{Error, TimeoutReason};
@@ -85,16 +85,14 @@ impl<C: KafkaClient> Sender<C> {
     }
 
     /// Logs that a batch is retried. What is wrong with connections is logged for each node.
-    pub(super) fn log_retry(
-        &self,
-        batch: &ProducerBatch,
-        outcome: &PartitionOutcome,
-        now: Instant,
-    ) {
+    pub(super) fn log_retry(&self, batch: &ProducerBatch, failed: &FailedAttempt, now: Instant) {
         let topic_partition = batch.topic_partition();
         let attempt = batch.attempts().saturating_add(1);
-        let error = outcome.error();
-        let is_news = outcome.local.is_none() && outcome.code != ErrorCode::CONCURRENT_TRANSACTIONS;
+        let error = failed.error();
+        let is_news = match failed {
+            FailedAttempt::Refused { code, .. } => *code != ErrorCode::CONCURRENT_TRANSACTIONS,
+            FailedAttempt::Lost { .. } => false,
+        };
         let level = match is_news {
             true => self.level_of(topic_partition, Trouble::Retried, now),
             false => log::Level::Debug,

@@ -17,7 +17,6 @@ use crate::producer::internals::sequences::{
 use crate::producer::internals::transactions::TransactionManager;
 use crate::protocol::ErrorCode;
 use crate::sync::Arc;
-use crate::utils::log;
 
 /// See the module's documentation.
 #[derive(Clone, Debug)]
@@ -164,8 +163,7 @@ impl Ledger {
         }
     }
 
-    /// The batch was failed while its request has no response. The response will be reported to
-    /// [`settled_late`](Self::settled_late).
+    /// The batch was failed while its request has no response. The response will be reported as for any batch.
     pub(super) fn expired(
         &self,
         topic_partition: &TopicPartition,
@@ -174,22 +172,6 @@ impl Ledger {
         if let Some(sequence) = sequence {
             self.sequences(|sequences| sequences.expired_in_flight(topic_partition, &sequence));
         }
-    }
-
-    /// The request of a batch that expired has ended: with an acknowledgement, or with this attempt.
-    pub(super) fn settled_late(
-        &self,
-        topic_partition: &TopicPartition,
-        sequence: Option<BatchSequence>,
-        attempt: Option<Attempt>,
-        now: Instant,
-    ) {
-        let Some(attempt) = attempt else {
-            log::debug!("{topic_partition} acknowledged a batch after its delivery timeout");
-            return self.completed(topic_partition, sequence, now);
-        };
-        self.gave_up(topic_partition, sequence, attempt);
-        self.failed(topic_partition, sequence);
     }
 
     /// The batch was split into parts, given as record counts and results in order. Returns the parts' sequences.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
-use super::decision::{BatchFacts, Decision, PartitionOutcome, classify};
+use super::decision::{BatchFacts, Decision, FailedAttempt, PartitionOutcome, classify};
 use super::failures::Trouble;
 use super::in_flight::{InFlightBatch, InFlightRequest};
 use super::{FIRST_VERSION_WITH_TOPIC_IDS, Sender};
@@ -31,7 +31,7 @@ impl<C: KafkaClient> Sender<C> {
             Ok(Some(ResponseBody::Produce(body))) => {
                 self.settle_by_answer(request, body, response.api_version, now);
             }
-            Ok(None) => self.settle_all(request, now, || PartitionOutcome::success(-1, -1)),
+            Ok(None) => self.settle_all(request, now, || PartitionOutcome::UNCONFIRMED),
             Ok(Some(_)) => self.settle_all(request, now, || {
                 PartitionOutcome::unintelligible(
                     "a produce request was answered with something else",
@@ -73,7 +73,7 @@ impl<C: KafkaClient> Sender<C> {
         let mut refresh_metadata = false;
         for slot in request.into_slots() {
             let outcome = outcome();
-            refresh_metadata |= outcome.code.refreshes_metadata();
+            refresh_metadata |= outcome.code().refreshes_metadata();
             self.settle(slot, outcome, now);
         }
         if refresh_metadata {
@@ -112,9 +112,9 @@ impl<C: KafkaClient> Sender<C> {
                     PartitionOutcome::unintelligible("the broker's answer leaves out the partition")
                 }
             };
-            refresh_metadata |= outcome.code.refreshes_metadata();
+            refresh_metadata |= outcome.code().refreshes_metadata();
             if matches!(
-                outcome.code,
+                outcome.code(),
                 ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
             ) {
                 self.metadata.leader_refused(slot.topic_partition());
@@ -133,13 +133,18 @@ impl<C: KafkaClient> Sender<C> {
     /// Carries out what the outcome means for one place of a request.
     fn settle(&mut self, slot: InFlightBatch, outcome: PartitionOutcome, now: Instant) {
         match slot.batch {
-            Some(batch) => self.complete_batch(batch, outcome, now),
-            None => {
-                slot.result.fate().end_attempt(outcome.certainty());
-                let attempt = (!outcome.is_acknowledged()).then(|| outcome.attempt());
-                self.ledger
-                    .settled_late(slot.topic_partition(), slot.sequence, attempt, now);
-            }
+            Some(batch) => match outcome {
+                PartitionOutcome::Acked {
+                    base_offset,
+                    log_append_time,
+                } => {
+                    self.ledger
+                        .completed(batch.topic_partition(), batch.sequence(), now);
+                    batch.complete(base_offset, log_append_time);
+                }
+                PartitionOutcome::Failed(failed) => self.attempt_failed(batch, &failed, now),
+            },
+            None => self.settle_late(&slot, &outcome, now),
         }
         if self.config.max_in_flight_requests_per_connection == 1 {
             self.scheduler.unmute_partition(&slot.partition);
@@ -147,49 +152,61 @@ impl<C: KafkaClient> Sender<C> {
         self.scheduler.end_flight(&slot.partition);
     }
 
-    fn complete_batch(&mut self, batch: ProducerBatch, outcome: PartitionOutcome, now: Instant) {
-        batch.result().fate().end_attempt(outcome.certainty());
-        let decision = self.decide(&batch, &outcome, now);
-        match decision {
-            Decision::Complete => self.acknowledge(batch, &outcome, now),
-            Decision::Split => self.split(batch, &outcome, now),
-            Decision::Retry => self.retry(batch, &outcome, now),
+    /// Notes the outcome of a batch that was failed while it was in flight.
+    fn settle_late(&self, slot: &InFlightBatch, outcome: &PartitionOutcome, now: Instant) {
+        let (topic_partition, sequence) = (slot.topic_partition(), slot.sequence);
+        match outcome {
+            PartitionOutcome::Acked { .. } => {
+                log::debug!("{topic_partition} acknowledged a batch after its delivery timeout");
+                self.ledger.completed(topic_partition, sequence, now);
+            }
+            PartitionOutcome::Failed(failed) => {
+                slot.result.fate().end_attempt(failed.certainty());
+                let attempt = failed.attempt();
+                self.ledger.gave_up(topic_partition, sequence, attempt);
+                self.ledger.failed(topic_partition, sequence);
+            }
+        }
+    }
+
+    fn attempt_failed(&mut self, batch: ProducerBatch, failed: &FailedAttempt, now: Instant) {
+        batch.result().fate().end_attempt(failed.certainty());
+        match self.decide(&batch, failed, now) {
+            Decision::Split => self.split(batch, failed, now),
+            Decision::Retry => self.retry(batch, failed, now),
             Decision::Fail => {
-                let error = self.last_error(&batch, &outcome, now);
+                let error = self.last_error(&batch, failed, now);
                 let topic_partition = batch.topic_partition().clone();
                 self.ledger
-                    .gave_up(&topic_partition, batch.sequence(), outcome.attempt());
+                    .gave_up(&topic_partition, batch.sequence(), failed.attempt());
                 self.log_failure(&batch, &error, now);
-                self.fail_batch(batch, error, outcome.errors_by_index());
-                self.ledger.refused(&topic_partition, outcome.code);
+                self.fail_batch(batch, error, failed.errors_by_index());
+                self.ledger.refused(&topic_partition, failed.code());
             }
             Decision::FailProducer => {
-                let error = outcome.error().into_fatal();
+                let error = failed.error().into_fatal();
                 self.ledger.transition_to_fatal_error(error.clone());
-                self.fail_batch(batch, error, outcome.errors_by_index());
+                self.fail_batch(batch, error, failed.errors_by_index());
             }
         }
     }
 
     /// Why the batch is not tried again. What a broker answered is the reason whenever it comes; but a request that got no
     /// answer would be sent again if there were time, be it that the request's own time-out ended in the same moment.
-    fn last_error(&self, batch: &ProducerBatch, outcome: &PartitionOutcome, now: Instant) -> Error {
-        match &outcome.local {
-            Some(cause)
-                if outcome.code.is_retriable()
-                    && batch.has_reached_delivery_timeout(self.config.delivery_timeout, now) =>
+    fn last_error(&self, batch: &ProducerBatch, failed: &FailedAttempt, now: Instant) -> Error {
+        match failed {
+            FailedAttempt::Lost {
+                code, error: cause, ..
+            } if code.is_retriable()
+                && batch.has_reached_delivery_timeout(self.config.delivery_timeout, now) =>
             {
                 self.expiry_error(batch, Some(cause.clone()), now)
             }
-            _ => outcome.error(),
+            _ => failed.error(),
         }
     }
 
-    fn decide(&self, batch: &ProducerBatch, outcome: &PartitionOutcome, now: Instant) -> Decision {
-        if outcome.code.is_none() {
-            // An acknowledgement needs nothing of the sequences, whose lock it would take.
-            return Decision::Complete;
-        }
+    fn decide(&self, batch: &ProducerBatch, failed: &FailedAttempt, now: Instant) -> Decision {
         let sequence = batch.sequence();
         let facts = BatchFacts {
             record_count: batch.record_count(),
@@ -198,41 +215,35 @@ impl<C: KafkaClient> Sender<C> {
                 .has_reached_delivery_timeout(self.config.delivery_timeout, now),
             is_idempotent: sequence.is_some(),
             can_retry_out_of_sequence: sequence.is_some_and(|sequence| {
-                let (topic_partition, attempt) = (batch.topic_partition(), outcome.attempt());
+                let (topic_partition, attempt) = (batch.topic_partition(), failed.attempt());
                 self.ledger
                     .can_retry_out_of_sequence(topic_partition, &sequence, attempt)
             }),
             ends_producer: sequence
-                .is_some_and(|sequence| self.ledger.ends_producer(&sequence, outcome.attempt())),
+                .is_some_and(|sequence| self.ledger.ends_producer(&sequence, failed.attempt())),
         };
-        classify(outcome.code, facts, self.config.retries)
-    }
-
-    fn acknowledge(&self, batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
-        self.ledger
-            .completed(batch.topic_partition(), batch.sequence(), now);
-        batch.complete(outcome.base_offset, outcome.log_append_time);
+        classify(failed.code(), facts, self.config.retries)
     }
 
     /// The same bytes go out again, with the same sequences.
-    fn retry(&mut self, mut batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
-        self.log_retry(&batch, outcome, now);
-        batch.set_last_failure(outcome.error());
+    fn retry(&mut self, mut batch: ProducerBatch, failed: &FailedAttempt, now: Instant) {
+        self.log_retry(&batch, failed, now);
+        batch.set_last_failure(failed.error());
         self.ledger.retried(
             batch.topic_partition(),
             batch.sequence(),
-            outcome.attempt(),
-            outcome.may_take_effect_later(),
+            failed.attempt(),
+            failed.may_take_effect_later(),
         );
         // Brokers of version 2 hold back a transaction until the one before it has ended, which is nearly over.
-        let limit = match outcome.code {
+        let limit = match failed.code() {
             ErrorCode::CONCURRENT_TRANSACTIONS => CONCURRENT_TRANSACTIONS_BACKOFF,
             _ => Duration::MAX,
         };
         self.scheduler.reenqueue(batch, now, limit);
     }
 
-    fn split(&mut self, batch: ProducerBatch, outcome: &PartitionOutcome, now: Instant) {
+    fn split(&mut self, batch: ProducerBatch, failed: &FailedAttempt, now: Instant) {
         let topic_partition = batch.topic_partition().clone();
         let records = Count(batch.record_count(), "record");
         let text = format!("the broker refused a batch of {records} as too large; it is split");
@@ -246,7 +257,7 @@ impl<C: KafkaClient> Sender<C> {
         if let Err(unreadable) = split {
             let (batch, error) = *unreadable;
             log::error!("a batch that is too large cannot be split: {error}");
-            self.fail_batch(batch, outcome.error(), Vec::new());
+            self.fail_batch(batch, failed.error(), Vec::new());
         }
     }
 }
