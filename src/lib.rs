@@ -55,7 +55,8 @@
 //! | `zstd` | no | the codec of the reference library, which needs a C compiler |
 //! | `testing` | no | the module `testing` with its `FakeBroker` |
 //!
-//! TLS, SASL and metrics are not there yet; a configuration that asks for one of them is refused.
+//! SASL is there with the feature `sasl` (PLAIN, SCRAM, OAUTHBEARER). TLS and metrics are not there yet; a configuration that
+//! asks for one of them is refused.
 
 #[cfg(feature = "_internals")]
 #[doc(hidden)]
@@ -75,6 +76,8 @@ mod utils;
 
 pub use common::TopicPartition;
 pub use error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
+#[cfg(feature = "sasl")]
+pub use network::{OAuthBearerToken, SaslCredentials};
 pub use producer::{
     Acks, ClientDnsLookup, CompressionType, ConfigKey, ConsumerGroupMetadata, KafkaProducer,
     KafkaProducerBuilder, MetadataRecoveryStrategy, MockProducer, OffsetAndMetadata, Partitioner,

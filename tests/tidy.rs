@@ -88,6 +88,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         &[
             "src/common/uuid",
             "src/utils/exponential_backoff",
+            "src/network/sasl",
             "src/client",
             "src/producer/internals/built_in_partitioner",
             "src/producer/partitioners",
@@ -102,6 +103,24 @@ const OWNERS: &[(&str, &[&str])] = &[
             "src/producer/producer_config",
         ],
     ),
+    (
+        "zeroize",
+        &[
+            "src/utils/secret",
+            "src/utils/scram_formatter",
+            "src/network",
+            "src/producer/producer_config",
+        ],
+    ),
+    ("sha2", &["src/utils/scram_formatter"]),
+    ("hmac", &["src/utils/scram_formatter"]),
+    ("pbkdf2", &["src/utils/scram_formatter"]),
+    ("subtle", &["src/utils/scram_formatter"]),
+    (
+        "base64",
+        &["src/utils/scram_formatter", "src/network", "src/testing"],
+    ),
+    ("getrandom", &["src/network/sasl"]),
     ("flate2", &["src/record/compression/gzip"]),
     ("snap", &["src/record/compression/snappy"]),
     ("lz4_flex", &["src/record/compression/lz4"]),

@@ -15,6 +15,8 @@ use crate::utils::{ExponentialBackoff, NextDue, log};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionState {
     Disconnected,
+    /// Disconnected, because the node or the client did not accept the other's identity.
+    AuthenticationFailed,
     /// Its name is being resolved, or the connection is being made.
     Connecting,
     /// The node was asked for the versions that it speaks.
@@ -26,6 +28,10 @@ pub(crate) enum ConnectionState {
 }
 
 impl ConnectionState {
+    fn is_disconnected(self) -> bool {
+        matches!(self, Self::Disconnected | Self::AuthenticationFailed)
+    }
+
     fn is_connected(self) -> bool {
         matches!(
             self,
@@ -106,9 +112,9 @@ impl ClusterConnectionStates {
     }
 
     pub(crate) fn can_connect(&self, id: NodeId, now: Instant) -> bool {
-        self.nodes.get(&id).is_none_or(|node| {
-            node.state == ConnectionState::Disconnected && node.backoff_left(now).is_zero()
-        })
+        self.nodes
+            .get(&id)
+            .is_none_or(|node| node.state.is_disconnected() && node.backoff_left(now).is_zero())
     }
 
     /// How long until it makes sense to look at the connection again; `Duration::MAX` while it is connected.
@@ -118,7 +124,9 @@ impl ClusterConnectionStates {
         };
         match node.state {
             ConnectionState::Connecting => node.connection_setup_timeout,
-            ConnectionState::Disconnected => node.backoff_left(now),
+            ConnectionState::Disconnected | ConnectionState::AuthenticationFailed => {
+                node.backoff_left(now)
+            }
             ConnectionState::CheckingApiVersions
             | ConnectionState::Ready
             | ConnectionState::Draining => Duration::MAX,
@@ -232,6 +240,16 @@ impl ClusterConnectionStates {
         node.state = ConnectionState::Disconnected;
     }
 
+    /// The connection that was [lost](Self::disconnected) could not be authenticated. The backoff grows once more for it.
+    pub(crate) fn authentication_failed(&mut self, id: NodeId, now: Instant) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.state = ConnectionState::AuthenticationFailed;
+            node.last_attempt = now;
+            node.reconnect_backoff = self.reconnect_backoff.backoff(node.failed_attempts);
+            node.failed_attempts = node.failed_attempts.saturating_add(1);
+        }
+    }
+
     /// The connection is made, and the node was asked for its versions.
     pub(crate) fn checking_api_versions(&mut self, id: NodeId) {
         if let Some(node) = self.nodes.get_mut(&id) {
@@ -256,8 +274,7 @@ impl ClusterConnectionStates {
     /// The node as it was when its connection was begun, if it has one and it was begun to another host or port.
     pub(crate) fn moved_from(&self, node: &Node) -> Option<Node> {
         let known = self.nodes.get(&node.id())?;
-        let is_moved =
-            known.state != ConnectionState::Disconnected && !known.node.has_address_of(node);
+        let is_moved = !known.state.is_disconnected() && !known.node.has_address_of(node);
         is_moved.then(|| known.node.clone())
     }
 
@@ -327,7 +344,7 @@ impl ClusterConnectionStates {
     pub(crate) fn has_connection(&self, id: NodeId) -> bool {
         self.nodes
             .get(&id)
-            .is_some_and(|node| node.state != ConnectionState::Disconnected)
+            .is_some_and(|node| !node.state.is_disconnected())
     }
 
     /// Whether the connection is being made, or was made and cannot be used yet.
@@ -342,7 +359,7 @@ impl ClusterConnectionStates {
     /// Whether the node is known and there is no connection, nor one in the making.
     pub(crate) fn is_disconnected(&self, id: NodeId) -> bool {
         let state = self.nodes.get(&id).map(|node| node.state);
-        state == Some(ConnectionState::Disconnected)
+        state.is_some_and(ConnectionState::is_disconnected)
     }
 
     pub(crate) fn last_attempt(&self, id: NodeId) -> Option<Instant> {
@@ -389,7 +406,7 @@ impl ClusterConnectionStates {
         let connected = self
             .nodes
             .iter()
-            .filter(|(_, node)| node.state != ConnectionState::Disconnected);
+            .filter(|(_, node)| !node.state.is_disconnected());
         let mut nodes: Vec<_> = connected.map(|(id, _)| *id).collect();
         nodes.sort_unstable();
         nodes

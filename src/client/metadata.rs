@@ -27,8 +27,9 @@ use crate::protocol::messages::{MetadataRequest, MetadataResponse};
 use crate::sync::{Arc, ArcSwap, AtomicU64, Condvar, Mutex, Ordering, Snapshot};
 use crate::utils::{Count, Time, log};
 
+pub(crate) use crate::utils::printable;
 pub(crate) use connection_failures::node_address;
-pub(crate) use nodes::{node_from_wire, printable};
+pub(crate) use nodes::node_from_wire;
 use state::MetadataState;
 use topic_table::TopicTable;
 pub(crate) use update::describe_errors;

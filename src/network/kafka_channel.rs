@@ -2,10 +2,15 @@
 //! Java: `KafkaChannel`, and the parts of `Selector` that remember what a channel has left to do.
 //!
 //! Differs from Java: readiness is remembered until a read or a write fails with `WouldBlock`, because the selector is
-//! edge triggered and does not say it twice; and a failed write does not discard what the peer answered before.
+//! edge triggered and does not say it twice; and a failed write does not discard what the peer answered before. Responses
+//! that arrive during a re-authentication are delivered at once, and not after it.
 
 use std::io;
+use std::time::Instant;
 
+use zeroize::Zeroizing;
+
+use super::authenticator::{Authenticator, Received};
 use super::network_receive::FrameReader;
 use super::transport_layer::TransportLayer;
 use super::{Disconnect, NetworkReceive, NetworkSend};
@@ -14,12 +19,71 @@ use crate::common::NodeId;
 /// About how much one channel may read, and as much again write, before the other channels have their turn.
 const BYTES_PER_TURN: usize = 1024 * 1024;
 
+/// Where a connection stands. Java: `KafkaChannel.state`, `Authenticator.complete`, `ChannelState`.
+///
+/// ```text
+/// Connecting -> Authenticating -> Ready <-> Reauthenticating
+///      `----------------------------^        (only when a request is about to be written)
+/// any -> Failed
+/// ```
+#[derive(Debug)]
+enum ChannelState {
+    /// The socket connects; with TLS, the handshake runs and the peer is verified.
+    Connecting,
+    /// The [`Authenticator`] exchanges its frames. No request leaves, and no frame is delivered.
+    Authenticating,
+    /// Requests leave and responses are delivered.
+    Ready {
+        /// When the next request must wait for a re-authentication (KIP-368).
+        reauthenticate_at: Option<Instant>,
+    },
+    /// The [`Authenticator`] runs again. The send in progress waits for its end; responses to earlier requests are
+    /// delivered.
+    Reauthenticating,
+    /// The connection has to end. What the peer sent before that is read first.
+    Failed { why: Disconnect, phase: Phase },
+}
+
+/// What frames of the peer mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// There are none.
+    Closed,
+    /// They belong to the authenticator, or answer earlier requests.
+    Authentication,
+    /// They are responses.
+    Open,
+}
+
+impl ChannelState {
+    fn phase(&self) -> Phase {
+        match self {
+            Self::Connecting => Phase::Closed,
+            Self::Authenticating | Self::Reauthenticating => Phase::Authentication,
+            Self::Ready { .. } => Phase::Open,
+            Self::Failed { phase, .. } => *phase,
+        }
+    }
+}
+
+/// A frame of the authenticator, with its size, on its way to the socket.
+#[derive(Debug)]
+struct AuthenticationSend {
+    frame: Zeroizing<Vec<u8>>,
+    written: usize,
+}
+
 /// A connection to a node.
 #[derive(Debug)]
 pub(super) struct KafkaChannel<T> {
     id: NodeId,
     transport: T,
-    is_connected: bool,
+    state: ChannelState,
+    /// `None` if the connection needs no authentication, or TLS does it.
+    authenticator: Option<Box<dyn Authenticator>>,
+    authentication_send: Option<AuthenticationSend>,
+    /// The connection became ready, and nobody was told.
+    is_newly_ready: bool,
     /// The last read did not fail with `WouldBlock`, or an event came since.
     readable: bool,
     /// The same of writes.
@@ -27,22 +91,27 @@ pub(super) struct KafkaChannel<T> {
     /// Stays here until its completion was taken.
     send: Option<NetworkSend>,
     frames: FrameReader,
-    /// Why the connection ends, once it has to. What can still be read is read before it does.
-    failure: Option<Disconnect>,
 }
 
 impl<T: TransportLayer> KafkaChannel<T> {
-    /// A connection that is being made over `transport`.
-    pub(super) fn new(id: NodeId, transport: T, receive_limit: usize) -> Self {
+    /// A connection that is being made over `transport`. With an authenticator it is ready only when that has succeeded.
+    pub(super) fn new(
+        id: NodeId,
+        transport: T,
+        authenticator: Option<Box<dyn Authenticator>>,
+        receive_limit: usize,
+    ) -> Self {
         Self {
             id,
             transport,
-            is_connected: false,
+            state: ChannelState::Connecting,
+            authenticator,
+            authentication_send: None,
+            is_newly_ready: false,
             readable: false,
             writable: false,
             send: None,
             frames: FrameReader::new(receive_limit),
-            failure: None,
         }
     }
 
@@ -58,9 +127,17 @@ impl<T: TransportLayer> KafkaChannel<T> {
         self.frames.set_limit(limit);
     }
 
-    /// Connected, and not about to end.
+    /// Connected, authenticated at least once, and not about to end.
     pub(super) fn is_ready(&self) -> bool {
-        self.is_connected && self.failure.is_none()
+        matches!(
+            self.state,
+            ChannelState::Ready { .. } | ChannelState::Reauthenticating
+        )
+    }
+
+    /// Returns whether the connection became ready since the last call.
+    pub(super) fn take_newly_ready(&mut self) -> bool {
+        std::mem::take(&mut self.is_newly_ready)
     }
 
     /// Bytes of the send in progress that were handed to the socket.
@@ -74,16 +151,36 @@ impl<T: TransportLayer> KafkaChannel<T> {
         self.writable |= writable;
     }
 
-    /// Goes on with the connecting, if it is not done. True if this call brought it to its end.
+    /// Goes on with the connecting, if it is not done. Returns whether this call brought it to its end; after that comes
+    /// the authentication, if there is one.
     pub(super) fn finish_connect(&mut self) -> bool {
-        if self.is_connected || self.failure.is_some() {
+        if !matches!(self.state, ChannelState::Connecting) {
             return false;
         }
         match self.transport.finish_connect() {
-            Ok(connected) => self.is_connected = connected,
-            Err(why) => self.failure = Some(why),
+            Ok(false) => return false,
+            Ok(true) => {}
+            Err(why) => {
+                self.set_failed(why);
+                return false;
+            }
         }
-        self.is_connected
+        match &mut self.authenticator {
+            None => self.set_ready(),
+            Some(authenticator) => match authenticator.begin() {
+                Ok(()) => self.state = ChannelState::Authenticating,
+                Err(why) => self.set_failed(why),
+            },
+        }
+        true
+    }
+
+    fn set_ready(&mut self) {
+        self.is_newly_ready |= !self.is_ready();
+        let authenticator = self.authenticator.as_ref();
+        self.state = ChannelState::Ready {
+            reauthenticate_at: authenticator.and_then(|done| done.reauthenticate_at()),
+        };
     }
 
     /// Takes a send, if there is none and the channel is ready for one.
@@ -95,13 +192,50 @@ impl<T: TransportLayer> KafkaChannel<T> {
         Ok(())
     }
 
+    /// Whether the session of this connection ends at some time, so that the clock has to be read for each send.
+    pub(super) fn has_session_lifetime(&self) -> bool {
+        matches!(
+            self.state,
+            ChannelState::Ready {
+                reauthenticate_at: Some(_)
+            }
+        )
+    }
+
+    /// Authenticates again before the send in progress, if that is due and no byte of the send has left.
+    pub(super) fn maybe_reauthenticate(&mut self, now: Instant) {
+        let is_due = match self.state {
+            ChannelState::Ready { reauthenticate_at } => {
+                reauthenticate_at.is_some_and(|at| at <= now)
+            }
+            _ => false,
+        };
+        if !is_due || self.send.is_none() || self.bytes_written() > 0 {
+            return;
+        }
+        let Some(authenticator) = &mut self.authenticator else {
+            return;
+        };
+        match authenticator.begin() {
+            Ok(()) => self.state = ChannelState::Reauthenticating,
+            Err(why) => self.fail(why),
+        }
+    }
+
     /// Writes what the socket takes of the send in progress and of the bytes that the transport holds, up to the channel's
-    /// share.
+    /// share. Frames of the authenticator come first.
     pub(super) fn write(&mut self) {
         let mut budget = BYTES_PER_TURN;
-        while budget > 0 && self.writable && self.is_ready() {
-            let written = match self.send.as_mut().filter(|send| !send.is_completed()) {
-                Some(send) => send.write_to(&mut self.transport),
+        while budget > 0 && self.writable {
+            let written = match self.state {
+                ChannelState::Authenticating | ChannelState::Reauthenticating => {
+                    self.write_authentication()
+                }
+                ChannelState::Ready { .. } => self.write_send(),
+                ChannelState::Connecting | ChannelState::Failed { .. } => return,
+            };
+            let written = match written {
+                Some(written) => written,
                 None if self.transport.has_pending_writes() => self.transport.flush().map(|()| 0),
                 None => return,
             };
@@ -114,16 +248,47 @@ impl<T: TransportLayer> KafkaChannel<T> {
         }
     }
 
+    /// One write of the send in progress; `None` if there is nothing to write.
+    fn write_send(&mut self) -> Option<io::Result<usize>> {
+        let send = self.send.as_mut().filter(|send| !send.is_completed())?;
+        Some(send.write_to(&mut self.transport))
+    }
+
+    /// One write of the authenticator's frame; `None` if there is none.
+    fn write_authentication(&mut self) -> Option<io::Result<usize>> {
+        if self.authentication_send.is_none() {
+            let frame = self.authenticator.as_mut()?.next_frame()?;
+            self.authentication_send = Some(AuthenticationSend { frame, written: 0 });
+        }
+        let send = self.authentication_send.as_mut()?;
+        let left = send.frame.get(send.written..).unwrap_or_default();
+        let written = self.transport.write(left);
+        match written {
+            Ok(0) => return Some(Err(io::ErrorKind::WriteZero.into())),
+            Ok(count) => send.written += count,
+            Err(_) => {}
+        }
+        if send.written == send.frame.len() {
+            self.authentication_send = None;
+        }
+        Some(written)
+    }
+
     /// Appends the frames that can be read to `receives`, up to the channel's share. `buffer` is where bytes pass
     /// through, so that many small frames cost one read.
-    pub(super) fn read(&mut self, buffer: &mut [u8], receives: &mut Vec<NetworkReceive>) {
+    pub(super) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        receives: &mut Vec<NetworkReceive>,
+        now: Instant,
+    ) {
         let mut budget = BYTES_PER_TURN;
         while budget > 0 && self.can_read() {
             match self.transport.read(buffer) {
                 Ok(0) => self.end_of_stream(Disconnect::PeerClosed),
                 Ok(count) => {
                     budget = budget.saturating_sub(count);
-                    self.receive(buffer.get(..count).unwrap_or_default(), receives);
+                    self.receive(buffer.get(..count).unwrap_or_default(), receives, now);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -132,42 +297,82 @@ impl<T: TransportLayer> KafkaChannel<T> {
         }
     }
 
-    fn receive(&mut self, mut bytes: &[u8], receives: &mut Vec<NetworkReceive>) {
+    fn receive(&mut self, mut bytes: &[u8], receives: &mut Vec<NetworkReceive>, now: Instant) {
         loop {
             match self.frames.advance(&mut bytes) {
                 Ok(None) => return,
-                Ok(Some(payload)) => receives.push(NetworkReceive {
-                    source: self.id,
-                    payload,
-                }),
-                Err(invalid) => {
-                    // It says more than a write that failed because the peer had hung up by then.
-                    self.failure = Some(Disconnect::InvalidReceive(invalid.0));
-                    self.readable = false;
-                    return;
+                Ok(Some(payload)) => {
+                    if let Err(why) = self.deliver(payload, receives, now) {
+                        return self.end_with(why);
+                    }
                 }
+                // It says more than a write that failed because the peer had hung up by then.
+                Err(invalid) => return self.end_with(Disconnect::InvalidReceive(invalid.0)),
             }
         }
     }
 
+    /// Gives a frame to the authenticator while that runs, unless it answers an earlier request.
+    fn deliver(
+        &mut self,
+        payload: Vec<u8>,
+        receives: &mut Vec<NetworkReceive>,
+        now: Instant,
+    ) -> Result<(), Disconnect> {
+        let is_authenticating = self.state.phase() == Phase::Authentication;
+        let authenticator = self.authenticator.as_mut().filter(|_| is_authenticating);
+        let received = match authenticator {
+            Some(authenticator) => authenticator.receive(&payload, now)?,
+            None => Received::Response,
+        };
+        match received {
+            // A write that failed meanwhile ends the connection all the same.
+            Received::Complete if self.is_failed() => {}
+            Received::Complete => self.set_ready(),
+            Received::Token => {}
+            Received::Response => receives.push(NetworkReceive {
+                source: self.id,
+                payload,
+            }),
+        }
+        Ok(())
+    }
+
+    fn is_failed(&self) -> bool {
+        matches!(self.state, ChannelState::Failed { .. })
+    }
+
     fn can_read(&self) -> bool {
-        self.is_connected && self.readable
+        self.readable && self.state.phase() != Phase::Closed
     }
 
     fn end_of_stream(&mut self, why: Disconnect) {
         if matches!(why, Disconnect::AuthenticationFailed { .. }) {
             // As above: the peer said why before it hung up.
-            self.failure = Some(why);
-        } else {
-            self.failure.get_or_insert(why);
+            return self.end_with(why);
         }
+        self.set_failed(why);
         self.readable = false;
+    }
+
+    /// The connection ends for this reason, whatever was wrong with it before, and nothing more is read.
+    fn end_with(&mut self, why: Disconnect) {
+        let phase = Phase::Closed;
+        self.state = ChannelState::Failed { why, phase };
+    }
+
+    /// Keeps the first reason.
+    fn set_failed(&mut self, why: Disconnect) {
+        if !self.is_failed() {
+            let phase = self.state.phase();
+            self.state = ChannelState::Failed { why, phase };
+        }
     }
 
     /// The connection has to end. What the peer sent before is still there to be read, and nobody may announce it
     /// again, so reading is tried once more.
     pub(super) fn fail(&mut self, why: Disconnect) {
-        self.failure.get_or_insert(why);
+        self.set_failed(why);
         self.readable = true;
     }
 
@@ -182,16 +387,28 @@ impl<T: TransportLayer> KafkaChannel<T> {
 
     /// Why the connection has ended, once there is nothing left to read.
     pub(super) fn disconnect(&self) -> Option<&Disconnect> {
-        self.failure.as_ref().filter(|_| !self.can_read())
+        match &self.state {
+            ChannelState::Failed { why, .. } if !self.can_read() => Some(why),
+            _ => None,
+        }
     }
 
     /// Whether there is something to do or to report without another event.
     pub(super) fn has_work(&self) -> bool {
         let is_flushed = !self.transport.has_pending_writes();
+        let has_output = match self.state {
+            ChannelState::Connecting => return false,
+            ChannelState::Failed { .. } => return true,
+            ChannelState::Authenticating | ChannelState::Reauthenticating => {
+                let authenticator = self.authenticator.as_ref();
+                self.authentication_send.is_some()
+                    || authenticator.is_some_and(|running| running.has_frame())
+            }
+            ChannelState::Ready { .. } => self.send.is_some(),
+        };
+        let can_write = self.writable && (has_output || !is_flushed);
         let is_completed = is_flushed && self.send.as_ref().is_some_and(NetworkSend::is_completed);
-        let has_bytes = !is_flushed || self.send.is_some();
-        let can_write = has_bytes && self.writable && self.is_ready();
-        is_completed || can_write || self.can_read() || self.failure.is_some()
+        is_completed || can_write || self.can_read()
     }
 }
 

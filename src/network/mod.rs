@@ -2,6 +2,7 @@
 //!
 //! Nothing above this layer names a socket, and nothing in it knows what a frame holds.
 
+mod authenticator;
 mod channel_builder;
 mod kafka_channel;
 #[cfg(test)]
@@ -9,18 +10,23 @@ mod mock_selector;
 mod network_receive;
 mod network_send;
 mod plaintext_transport_layer;
+#[cfg(feature = "sasl")]
+pub(crate) mod sasl;
 mod security_protocol;
 mod selectable;
 mod selector;
 mod transport_layer;
 mod waker;
 
+pub(crate) use authenticator::Authentication;
 pub(crate) use channel_builder::ChannelBuilder;
 #[cfg(test)]
 pub(crate) use mock_selector::MockSelector;
 pub(crate) use network_receive::NetworkReceive;
 pub(crate) use network_send::NetworkSend;
 pub(crate) use plaintext_transport_layer::SocketOptions;
+#[cfg(feature = "sasl")]
+pub use sasl::{OAuthBearerToken, SaslCredentials};
 pub use security_protocol::SecurityProtocol;
 pub(crate) use selectable::{Disconnect, Selectable};
 pub(crate) use selector::{Selector, SelectorConfig};

@@ -106,11 +106,11 @@ pub(crate) enum Disconnect {
     InvalidReceive(String),
     /// The peer could not prove who it is, or it refused this client's identity. Another attempt with the same
     /// credentials would fail too. Java: `AuthenticationException`.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "no transport authenticates anybody yet")
-    )]
     #[error("authentication failed: {message}")]
+    #[cfg_attr(
+        not(any(test, feature = "sasl")),
+        allow(dead_code, reason = "without TLS and SASL nothing is authenticated")
+    )]
     AuthenticationFailed { message: String },
     /// Nothing happened on the connection for `connections.max.idle.ms`.
     #[error("the connection was idle for longer than connections.max.idle.ms")]

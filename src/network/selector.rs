@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use mio::{Events, Poll, Token};
 
+use super::authenticator::Authentication;
 use super::channel_builder::{ChannelBuilder, Transport};
 use super::kafka_channel::KafkaChannel;
 use super::transport_layer::TransportLayer;
@@ -35,13 +36,15 @@ const READ_BUFFER_SIZE: usize = 64 * 1024;
 pub(crate) struct SelectorConfig {
     /// How connections are protected.
     pub(crate) channel_builder: ChannelBuilder,
+    /// How connections are authenticated, once they are open.
+    pub(crate) authentication: Authentication,
     pub(crate) socket_options: SocketOptions,
     /// `connections.max.idle.ms`; `Duration::MAX` keeps idle connections.
     pub(crate) connections_max_idle: Duration,
     /// The largest frame that a connection accepts until it is told otherwise: small, because who answers is not
     /// known to be a broker yet.
     pub(crate) initial_receive_limit: usize,
-    /// Read for idle expiry alone.
+    /// Read for idle expiry and the lifetime of sessions.
     pub(crate) time: Arc<dyn Time>,
 }
 
@@ -193,12 +196,13 @@ impl Selector {
         connection.is_queued = false;
         connection.last_active = now;
         let channel = &mut connection.channel;
-        if channel.finish_connect() {
-            self.connected.push(channel.id());
-        }
+        channel.finish_connect();
         // Writes first: if one fails, the read that follows still delivers what the peer had answered.
         channel.write();
-        channel.read(&mut self.read_buffer, &mut self.completed_receives);
+        channel.read(&mut self.read_buffer, &mut self.completed_receives, now);
+        if channel.take_newly_ready() {
+            self.connected.push(channel.id());
+        }
         if channel.take_completed_send() {
             self.completed_sends.push(channel.id());
         }
@@ -277,7 +281,12 @@ impl Selectable for Selector {
 
         self.next_token = self.next_token.wrapping_add(1);
         self.tokens.insert(id, token);
-        let channel = KafkaChannel::new(id, transport, self.config.initial_receive_limit);
+        let channel = KafkaChannel::new(
+            id,
+            transport,
+            self.config.authentication.authenticator(),
+            self.config.initial_receive_limit,
+        );
         let connection = Connection {
             channel,
             last_active: now,
@@ -298,10 +307,14 @@ impl Selectable for Selector {
         let Some(connection) = self.connections.get_mut(&token) else {
             return Err(send);
         };
-        connection.channel.set_send(send)?;
-        connection.channel.write();
+        let channel = &mut connection.channel;
+        channel.set_send(send)?;
+        if channel.has_session_lifetime() {
+            channel.maybe_reauthenticate(self.config.time.now());
+        }
+        channel.write();
         // Whatever came of it, a completed send or a failure included, is reported by the next poll.
-        if connection.channel.has_work() {
+        if channel.has_work() {
             connection.enqueue(token, &mut self.ready);
         }
         Ok(())

@@ -19,15 +19,22 @@ pub struct ConfigKey {
     pub(crate) doc: &'static str,
 }
 
+/// What is printed of a password. Java: `Password.HIDDEN`.
+pub(crate) const HIDDEN: &str = "[hidden]";
+
 /// The type of a key's value. Java: `ConfigDef.Type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Boolean,
+    Short,
     Int,
     Long,
+    Double,
     String,
     List,
     Class,
+    /// A text that is never printed.
+    Password,
 }
 
 /// What a key is where nobody sets it.
@@ -48,6 +55,8 @@ pub(crate) enum Rule {
     Between(i64, i64),
     /// A range, or one value outside of it.
     BetweenOr(i64, i64, i64),
+    /// A range of hundredths, for numbers with a point.
+    Hundredths(i32, i32),
     OneOf(&'static [&'static str]),
     OneOfIgnoringCase(&'static [&'static str]),
 }
@@ -66,15 +75,19 @@ impl ConfigKey {
         self.name
     }
 
-    /// The type as Kafka's documentation has it: `BOOLEAN`, `INT`, `LONG`, `STRING`, `LIST` or `CLASS`.
+    /// The type as Kafka's documentation has it: `BOOLEAN`, `SHORT`, `INT`, `LONG`, `DOUBLE`, `STRING`, `LIST`, `CLASS` or
+    /// `PASSWORD`.
     pub fn type_name(&self) -> &'static str {
         match self.kind {
             Kind::Boolean => "BOOLEAN",
+            Kind::Short => "SHORT",
             Kind::Int => "INT",
             Kind::Long => "LONG",
+            Kind::Double => "DOUBLE",
             Kind::String => "STRING",
             Kind::List => "LIST",
             Kind::Class => "CLASS",
+            Kind::Password => "PASSWORD",
         }
     }
 
@@ -119,7 +132,9 @@ impl ConfigKey {
     pub(crate) fn check(&self, text: &str) -> Result<()> {
         match self.kind {
             Kind::Boolean => self.boolean(text).map(drop),
-            Kind::Int | Kind::Long => self.number(text).map(drop),
+            Kind::Short | Kind::Int | Kind::Long => self.number(text).map(drop),
+            Kind::Double => self.decimal(text).map(drop),
+            Kind::Password => Ok(()),
             Kind::String | Kind::Class => self.choice(text).map(drop),
             Kind::List => self.list(text).map(drop),
         }
@@ -138,10 +153,10 @@ impl ConfigKey {
 
     pub(crate) fn number(&self, text: &str) -> Result<i64> {
         let text = trim(text);
-        let bits = if self.kind == Kind::Int { 32 } else { 64 };
-        let number: Option<i64> = match self.kind {
-            Kind::Int => text.parse::<i32>().ok().map(i64::from),
-            _ => text.parse().ok(),
+        let (bits, number): (_, Option<i64>) = match self.kind {
+            Kind::Short => (16, text.parse::<i16>().ok().map(i64::from)),
+            Kind::Int => (32, text.parse::<i32>().ok().map(i64::from)),
+            _ => (64, text.parse().ok()),
         };
         let Some(number) = number else {
             return Err(self.invalid(text, format_args!("not a whole number of {bits} bits")));
@@ -160,6 +175,24 @@ impl ConfigKey {
                     text,
                     format_args!("must be from {min} to {max}, or {other}"),
                 ))
+            }
+            _ => Ok(number),
+        }
+    }
+
+    pub(crate) fn decimal(&self, text: &str) -> Result<f64> {
+        let text = trim(text);
+        let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+        let Some(number) = number else {
+            return Err(self.invalid(text, "not a number"));
+        };
+        match self.rule {
+            Rule::Hundredths(min, max) => {
+                let (min, max) = (f64::from(min) / 100.0, f64::from(max) / 100.0);
+                match (min..=max).contains(&number) {
+                    true => Ok(number),
+                    false => Err(self.invalid(text, format_args!("must be from {min} to {max}"))),
+                }
             }
             _ => Ok(number),
         }
@@ -209,6 +242,10 @@ impl ConfigKey {
 
     /// An error that names this key, the value, and what is wrong with it.
     pub(crate) fn invalid(&self, value: &str, reason: impl fmt::Display) -> Error {
+        let value = match self.kind {
+            Kind::Password => HIDDEN,
+            _ => value,
+        };
         config_error(format!(
             "invalid value '{value}' for {}: {reason}",
             self.name

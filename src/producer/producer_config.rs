@@ -4,6 +4,8 @@
 //! keys were set at all is known, because several rules depend on it; those rules are in [`resolved`].
 
 mod choices;
+#[cfg(feature = "sasl")]
+mod jaas_config;
 pub(crate) mod keys;
 mod later_keys;
 mod nearest_key;
@@ -11,6 +13,11 @@ mod properties;
 mod reader;
 mod refusals;
 mod resolved;
+#[cfg(feature = "sasl")]
+mod sasl_config;
+mod sasl_keys;
+#[cfg(feature = "sasl")]
+mod sasl_setters;
 mod serializer_class;
 #[cfg(test)]
 mod tests;
@@ -20,6 +27,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 pub use choices::{
     Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
     SecurityProtocol,
@@ -28,7 +37,7 @@ pub(crate) use refusals::Refusals;
 pub(crate) use resolved::ResolvedConfig;
 
 use super::Serializer;
-use super::config_def::{ConfigKey, config_error, trim};
+use super::config_def::{ConfigKey, HIDDEN, Kind, config_error, trim};
 use crate::error::Result;
 use keys::{rule_text, with_producer_keys};
 
@@ -56,9 +65,12 @@ use keys::{rule_text, with_producer_keys};
 #[derive(Clone, Default)]
 pub struct ProducerConfig {
     /// What the user set. A key that is not here has its default.
-    values: BTreeMap<&'static str, String>,
+    values: BTreeMap<&'static str, Zeroizing<String>>,
     /// Keys that nobody knows. Their values are not kept, so that they can be printed nowhere.
     unknown: BTreeSet<String>,
+    /// Closures that provide credentials.
+    #[cfg(feature = "sasl")]
+    sasl_provider: Option<sasl_config::SaslProvider>,
 }
 
 impl ProducerConfig {
@@ -183,10 +195,11 @@ impl ProducerConfig {
     }
 
     /// The value of a key as text: what was set, or else the default. `None` for keys without a value and for those
-    /// that nobody knows.
+    /// that nobody knows. A password that was set is `[hidden]`.
     pub fn get(&self, key: &str) -> Option<&str> {
         let key = keys::find(key)?;
-        let set = self.values.get(key.name).map(String::as_str);
+        let set = self.values.get(key.name);
+        let set = set.map(|value| shown(key, value));
         set.or_else(|| key.default_value())
     }
 
@@ -227,18 +240,33 @@ impl ProducerConfig {
 
     /// The one way in for typed setters, whose values are checked when the producer is built.
     fn put(&mut self, key: &ConfigKey, value: impl ConfigText) -> &mut Self {
-        self.values.insert(key.name, value.config_text());
+        self.values
+            .insert(key.name, Zeroizing::new(value.config_text()));
         self
     }
 }
 
-/// What is set does not hold secrets: keys that may are refused, and values of unknown keys are not kept.
+/// Passwords are not shown, and values of unknown keys are not kept.
 impl fmt::Debug for ProducerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut values: BTreeMap<&str, &str> = BTreeMap::new();
+        for (name, value) in &self.values {
+            values.insert(
+                name,
+                keys::find(name).map_or(HIDDEN, |key| shown(key, value)),
+            );
+        }
         f.debug_struct("ProducerConfig")
-            .field("values", &self.values)
+            .field("values", &values)
             .field("unknown", &self.unknown)
-            .finish()
+            .finish_non_exhaustive()
+    }
+}
+
+fn shown<'a>(key: &ConfigKey, value: &'a str) -> &'a str {
+    match key.kind {
+        Kind::Password => HIDDEN,
+        _ => value,
     }
 }
 
@@ -343,7 +371,29 @@ struct Located<'a> {
 /// Keys whose values are code take only what the library can make of a name.
 fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
     let name = trim(value);
+    let class = name.rsplit('.').next().unwrap_or(name);
     let builder_method = match key.name {
+        "sasl.client.callback.handler.class" | "sasl.login.class" if !name.is_empty() => {
+            "sasl_credentials"
+        }
+        "sasl.login.callback.handler.class"
+            if !matches!(
+                class,
+                "" | "OAuthBearerLoginCallbackHandler" | "OAuthBearerUnsecuredLoginCallbackHandler"
+            ) =>
+        {
+            "sasl_oauthbearer"
+        }
+        "sasl.oauthbearer.jwt.retriever.class"
+            if !matches!(class, "DefaultJwtRetriever" | "FileJwtRetriever") =>
+        {
+            "sasl_oauthbearer"
+        }
+        "sasl.oauthbearer.jwt.validator.class"
+            if !matches!(class, "DefaultJwtValidator" | "ClientJwtValidator") =>
+        {
+            "sasl_oauthbearer"
+        }
         "key.serializer" if !serializer_class::is_known(name) => "key_serializer",
         "value.serializer" if !serializer_class::is_known(name) => "value_serializer",
         "interceptor.classes" if !name.is_empty() => "interceptor",

@@ -12,6 +12,8 @@ pub(crate) enum ApiKey {
     Metadata,
     /// Asks which broker coordinates a group or a transactional id.
     FindCoordinator,
+    /// Chooses the mechanism of an authentication by SASL.
+    SaslHandshake,
     /// Asks which APIs and versions a broker speaks.
     ApiVersions,
     /// Asks for a producer id and epoch.
@@ -24,20 +26,24 @@ pub(crate) enum ApiKey {
     EndTxn,
     /// Writes offsets of a consumer group in a transaction.
     TxnOffsetCommit,
+    /// Carries the messages of a SASL mechanism.
+    SaslAuthenticate,
 }
 
 impl ApiKey {
     /// Every API, by number.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Produce,
         Self::Metadata,
         Self::FindCoordinator,
+        Self::SaslHandshake,
         Self::ApiVersions,
         Self::InitProducerId,
         Self::AddPartitionsToTxn,
         Self::AddOffsetsToTxn,
         Self::EndTxn,
         Self::TxnOffsetCommit,
+        Self::SaslAuthenticate,
     ];
 
     /// The number on the wire.
@@ -46,12 +52,14 @@ impl ApiKey {
             Self::Produce => 0,
             Self::Metadata => 3,
             Self::FindCoordinator => 10,
+            Self::SaslHandshake => 17,
             Self::ApiVersions => 18,
             Self::InitProducerId => 22,
             Self::AddPartitionsToTxn => 24,
             Self::AddOffsetsToTxn => 25,
             Self::EndTxn => 26,
             Self::TxnOffsetCommit => 28,
+            Self::SaslAuthenticate => 36,
         }
     }
 
@@ -66,12 +74,14 @@ impl ApiKey {
             Self::Produce => "Produce",
             Self::Metadata => "Metadata",
             Self::FindCoordinator => "FindCoordinator",
+            Self::SaslHandshake => "SaslHandshake",
             Self::ApiVersions => "ApiVersions",
             Self::InitProducerId => "InitProducerId",
             Self::AddPartitionsToTxn => "AddPartitionsToTxn",
             Self::AddOffsetsToTxn => "AddOffsetsToTxn",
             Self::EndTxn => "EndTxn",
             Self::TxnOffsetCommit => "TxnOffsetCommit",
+            Self::SaslAuthenticate => "SaslAuthenticate",
         }
     }
 
@@ -86,6 +96,8 @@ impl ApiKey {
             Self::AddPartitionsToTxn => 0..=3,
             Self::ApiVersions | Self::InitProducerId | Self::EndTxn => 0..=5,
             Self::TxnOffsetCommit => 0..=6,
+            Self::SaslHandshake => 0..=1,
+            Self::SaslAuthenticate => 0..=2,
         }
     }
 
@@ -100,7 +112,9 @@ impl ApiKey {
             | Self::AddOffsetsToTxn
             | Self::EndTxn
             | Self::TxnOffsetCommit => 3,
-            Self::InitProducerId => 2,
+            Self::InitProducerId | Self::SaslAuthenticate => 2,
+            // No version has them.
+            Self::SaslHandshake => i16::MAX,
         };
         version >= first_flexible
     }

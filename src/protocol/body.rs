@@ -5,6 +5,7 @@ use crate::protocol::messages::{
     AddPartitionsToTxnResponse, ApiVersionsRequest, ApiVersionsResponse, EndTxnRequest,
     EndTxnResponse, FindCoordinatorRequest, FindCoordinatorResponse, InitProducerIdRequest,
     InitProducerIdResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
     TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use crate::protocol::{
@@ -66,12 +67,14 @@ bodies! {
         Produce(ProduceRequest),
         Metadata(MetadataRequest),
         FindCoordinator(FindCoordinatorRequest),
+        SaslHandshake(SaslHandshakeRequest),
         ApiVersions(ApiVersionsRequest),
         InitProducerId(InitProducerIdRequest),
         AddPartitionsToTxn(AddPartitionsToTxnRequest),
         AddOffsetsToTxn(AddOffsetsToTxnRequest),
         EndTxn(EndTxnRequest),
         TxnOffsetCommit(TxnOffsetCommitRequest),
+        SaslAuthenticate(SaslAuthenticateRequest),
     }
 }
 
@@ -81,12 +84,14 @@ bodies! {
         Produce(ProduceResponse),
         Metadata(MetadataResponse),
         FindCoordinator(FindCoordinatorResponse),
+        SaslHandshake(SaslHandshakeResponse),
         ApiVersions(ApiVersionsResponse),
         InitProducerId(InitProducerIdResponse),
         AddPartitionsToTxn(AddPartitionsToTxnResponse),
         AddOffsetsToTxn(AddOffsetsToTxnResponse),
         EndTxn(EndTxnResponse),
         TxnOffsetCommit(TxnOffsetCommitResponse),
+        SaslAuthenticate(SaslAuthenticateResponse),
     }
 }
 
@@ -103,6 +108,7 @@ impl ResponseBody {
             Self::AddOffsetsToTxn(response) => response.throttle_time_ms,
             Self::EndTxn(response) => response.throttle_time_ms,
             Self::TxnOffsetCommit(response) => response.throttle_time_ms,
+            Self::SaslHandshake(_) | Self::SaslAuthenticate(_) => 0,
         }
     }
 }

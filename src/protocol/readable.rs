@@ -178,6 +178,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(crate) fn bytes(&mut self, flexible: bool) -> Result<&'a [u8], DecodeError> {
+        let offset = self.offset;
+        self.nullable_bytes(flexible)?
+            .ok_or(DecodeError::UnexpectedNull { offset })
+    }
+
     pub(crate) fn nullable_bytes(
         &mut self,
         flexible: bool,

@@ -244,6 +244,8 @@ pub(crate) fn default_request(key: ApiKey) -> RequestBody {
         ApiKey::AddOffsetsToTxn => AddOffsetsToTxnRequest::default().into(),
         ApiKey::EndTxn => EndTxnRequest::default().into(),
         ApiKey::TxnOffsetCommit => TxnOffsetCommitRequest::default().into(),
+        ApiKey::SaslHandshake => SaslHandshakeRequest::default().into(),
+        ApiKey::SaslAuthenticate => SaslAuthenticateRequest::default().into(),
     }
 }
 
@@ -262,6 +264,8 @@ fn default_response(key: ApiKey) -> ResponseBody {
         ApiKey::AddOffsetsToTxn => AddOffsetsToTxnResponse::default().into(),
         ApiKey::EndTxn => EndTxnResponse::default().into(),
         ApiKey::TxnOffsetCommit => TxnOffsetCommitResponse::default().into(),
+        ApiKey::SaslHandshake => SaslHandshakeResponse::default().into(),
+        ApiKey::SaslAuthenticate => SaslAuthenticateResponse::default().into(),
     }
 }
 

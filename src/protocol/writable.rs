@@ -124,6 +124,12 @@ impl Writer {
         Ok(())
     }
 
+    pub(crate) fn bytes(&mut self, value: &[u8], flexible: bool) -> Result<(), EncodeError> {
+        self.length(checked_length(value.len())?, flexible);
+        self.bytes.extend_from_slice(value);
+        Ok(())
+    }
+
     /// Bytes of records, which stay where they are.
     pub(crate) fn nullable_records(
         &mut self,

@@ -38,7 +38,8 @@ use crate::sync::Arc;
 /// producers too, with the 5 batches that a broker remembers of each; `acks=0` is not answered; partitions have one leader,
 /// and other nodes refuse and say who it is. Transactions have a coordinator, which fences, adds, commits and aborts, in both
 /// versions that Kafka has ([`transaction_version`](FakeBrokerBuilder::transaction_version)). There are no consumers: a test
-/// reads what one would see ([`committed_records`](Self::committed_records)). There is no security. The
+/// reads what one would see ([`committed_records`](Self::committed_records)). With the feature `sasl` it can require SASL
+/// ([`sasl_plain`](FakeBrokerBuilder::sasl_plain) and others). The
 /// [module](crate::testing) lists what differs from Kafka, and why.
 ///
 /// What goes wrong is up to the test: [`on`](Self::on) scripts the next requests, [`on_request`](Self::on_request) looks at

@@ -10,7 +10,11 @@ mod log_limiter;
 mod murmur2;
 mod next_due;
 mod prefetch;
+mod printable;
 mod process;
+#[cfg(feature = "sasl")]
+mod scram_formatter;
+mod secret;
 mod spin;
 mod time;
 mod wall_clock;
@@ -25,7 +29,11 @@ pub(crate) use log_limiter::{LOG_INTERVAL, LogLimiter};
 pub(crate) use murmur2::{murmur2, to_positive};
 pub(crate) use next_due::NextDue;
 pub(crate) use prefetch::prefetch;
+pub(crate) use printable::printable;
 pub(crate) use process::Process;
+#[cfg(feature = "sasl")]
+pub(crate) use scram_formatter::{ScramMechanism, SecretBytes, is_same, sasl_name};
+pub(crate) use secret::Secret;
 pub(crate) use spin::{AdaptiveSpin, SpinTurn, spin_limit, spin_until};
 #[cfg(test)]
 pub(crate) use time::MockTime;

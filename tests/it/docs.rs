@@ -16,10 +16,22 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// How the documentation of keys begins that are accepted for Java's sake.
+const WITHOUT_EFFECT: [&str; 3] = [
+    "For GSSAPI",
+    "For tokens that come by HTTP",
+    "Brokers use this alone",
+];
+
 /// Keys whose values are code have no setter, and are described in the text.
 fn settable_keys() -> impl Iterator<Item = &'static ConfigKey> {
     ProducerConfig::keys()
         .filter(|key| key.type_name() != "CLASS" && key.name() != "interceptor.classes")
+        .filter(|key| {
+            !WITHOUT_EFFECT
+                .iter()
+                .any(|why| key.documentation().starts_with(why))
+        })
 }
 
 fn default_of(key: &ConfigKey) -> String {

@@ -42,6 +42,8 @@ mod mock_and_real;
 mod old_brokers;
 mod ordering;
 mod partitioning;
+#[cfg(feature = "sasl")]
+mod sasl;
 mod splitting;
 mod sticky_partitions;
 mod total_outage;

@@ -1,15 +1,11 @@
-//! Broker addresses that came from the wire, and how text from there is printed.
+//! Broker addresses that came from the wire.
 
-use std::fmt;
 use std::time::Instant;
 
 use crate::client::broker_address::parse_host;
 use crate::common::{Node, NodeId};
 use crate::protocol::messages::MetadataResponse;
-use crate::utils::{Count, LogLimiter};
-
-/// What is printed of a text that a broker sent.
-const MAX_PRINTED_CHARS: usize = 255;
+use crate::utils::{Count, LogLimiter, printable};
 
 /// Makes a node of what a broker said of another.
 ///
@@ -76,29 +72,5 @@ fn describe_unusable(reasons: &[String]) -> Option<String> {
         (0, _) => None,
         (_, 0) => Some(shown),
         (_, more) => Some(format!("{shown}; and {more} more")),
-    }
-}
-
-/// Text from the wire as it may stand in a log or an error: control characters escaped, and not too long.
-pub(crate) fn printable(text: &str) -> impl fmt::Display + '_ {
-    Printable(text)
-}
-
-struct Printable<'a>(&'a str);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut characters = self.0.chars();
-        for character in characters.by_ref().take(MAX_PRINTED_CHARS) {
-            if character.is_control() {
-                write!(f, "{}", character.escape_default())?;
-            } else {
-                write!(f, "{character}")?;
-            }
-        }
-        if characters.next().is_some() {
-            f.write_str("...")?;
-        }
-        Ok(())
     }
 }

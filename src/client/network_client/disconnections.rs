@@ -7,7 +7,7 @@ use super::NetworkClient;
 use crate::client::in_flight_requests::Requester;
 use crate::client::{ClientResponse, RequestFailure};
 use crate::common::NodeId;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::network::{Disconnect, Selectable};
 use crate::utils::log;
 
@@ -71,14 +71,30 @@ impl<S: Selectable> NetworkClient<S> {
                 self.note_failure(node, &ending, now);
             }
             self.process_disconnection(node, &ending, responses, now);
+            if matches!(why, Disconnect::AuthenticationFailed { .. }) {
+                self.handle_authentication_failure(node, &why, now);
+            }
         }
         any
     }
 
+    /// Tells a waiting caller at once: only a person can mend this, so a wait for the next attempt is of no use. The node is
+    /// tried again after the backoff, because credentials may change while the producer runs.
+    fn handle_authentication_failure(&mut self, node: NodeId, why: &Disconnect, now: Instant) {
+        self.connections.states.authentication_failed(node, now);
+        let text = format!("{}: {why}", self.describe(node));
+        let error = Error::new(ErrorKind::Authentication, text);
+        self.updater.metadata().fatal_error(error);
+    }
+
     /// Why the selector lost a connection, with what is likely behind it where the node hung up before it answered.
     fn explain(&self, node: NodeId, why: &Disconnect) -> Ending {
-        if matches!(why, Disconnect::InvalidReceive(_)) {
-            return Ending::protocol(why.to_string());
+        match why {
+            Disconnect::InvalidReceive(_) => return Ending::protocol(why.to_string()),
+            Disconnect::AuthenticationFailed { .. } => {
+                return Ending::new(ErrorKind::Authentication, why.to_string());
+            }
+            _ => {}
         }
         let states = &self.connections.states;
         let hung_up = matches!(why, Disconnect::PeerClosed | Disconnect::Failed { .. });

@@ -49,7 +49,13 @@ impl Outages {
         outage.last_failure = now;
         let level = match outage.is_due(kind, now) {
             false => Level::Debug,
-            true if kind == ErrorKind::UnsupportedVersion => Level::Error,
+            true if matches!(
+                kind,
+                ErrorKind::UnsupportedVersion | ErrorKind::Authentication
+            ) =>
+            {
+                Level::Error
+            }
             true => Level::Warn,
         };
         let node = Described(node);

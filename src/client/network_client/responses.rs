@@ -223,6 +223,8 @@ const fn first_version_that_throttles(key: ApiKey) -> i16 {
         | ApiKey::AddOffsetsToTxn
         | ApiKey::EndTxn
         | ApiKey::TxnOffsetCommit => 1,
+        // These carry no throttle time.
+        ApiKey::SaslHandshake | ApiKey::SaslAuthenticate => i16::MAX,
     }
 }
 

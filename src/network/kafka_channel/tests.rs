@@ -8,6 +8,9 @@ use mio::Registry;
 use super::*;
 use crate::network::network_send::tests::{framed, spliced};
 use crate::protocol::MessageBytes;
+use crate::utils::{SystemTime, Time};
+
+mod authentication;
 
 const NODE: NodeId = NodeId(7);
 const LIMIT: usize = 1 << 20;
@@ -71,7 +74,7 @@ fn fails<V>(kind: io::ErrorKind) -> io::Result<V> {
 }
 
 fn connecting() -> KafkaChannel<ScriptedTransport> {
-    KafkaChannel::new(NODE, ScriptedTransport::default(), LIMIT)
+    KafkaChannel::new(NODE, ScriptedTransport::default(), None, LIMIT)
 }
 
 /// As after the event that says that the connection is made.
@@ -96,7 +99,7 @@ fn frame(payload: &[u8]) -> Vec<u8> {
 
 fn read(channel: &mut KafkaChannel<ScriptedTransport>) -> Vec<Vec<u8>> {
     let mut receives = Vec::new();
-    channel.read(&mut vec![0; 1 << 16], &mut receives);
+    channel.read(&mut vec![0; 1 << 16], &mut receives, SystemTime.now());
     assert!(receives.iter().all(|receive| receive.source == NODE));
     receives
         .into_iter()

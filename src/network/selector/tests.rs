@@ -44,6 +44,7 @@ impl Harness {
         let time = MockTime::new();
         let mut config = SelectorConfig {
             channel_builder: ChannelBuilder::Plaintext,
+            authentication: Authentication::None,
             socket_options: SocketOptions::default(),
             connections_max_idle: MAX_IDLE,
             initial_receive_limit: 100 << 20,

@@ -10,7 +10,9 @@ use crate::client::{
     SystemHostLookup, ThreadedHostResolver, parse_addresses, parse_and_validate_addresses,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::network::{ChannelBuilder, Selectable, Selector, SelectorConfig, SocketOptions};
+use crate::network::{
+    Authentication, ChannelBuilder, Selectable, Selector, SelectorConfig, SocketOptions,
+};
 use crate::producer::internals::sequences::IdempotentProducer;
 use crate::producer::internals::transactions::{TransactionConfig, TransactionManager};
 use crate::producer::internals::{
@@ -58,6 +60,16 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
     #[must_use]
     pub fn config(mut self, config: ProducerConfig) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Changes the configuration.
+    #[cfg(feature = "sasl")]
+    pub(in crate::producer) fn configured(
+        mut self,
+        change: impl FnOnce(&mut ProducerConfig) -> &mut ProducerConfig,
+    ) -> Self {
+        change(&mut self.config);
         self
     }
 
@@ -308,6 +320,7 @@ fn ledger(config: &ResolvedConfig) -> Ledger {
 fn selector(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Selector> {
     let selector = Selector::new(SelectorConfig {
         channel_builder: ChannelBuilder::Plaintext,
+        authentication: authentication(config, time)?,
         socket_options: SocketOptions {
             send_buffer: config.send_buffer_bytes,
             receive_buffer: config.receive_buffer_bytes,
@@ -320,6 +333,23 @@ fn selector(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Selector> {
         let text = "the operating system refuses a selector for the producer's connections";
         Error::new(ErrorKind::Internal, text).caused_by(error)
     })
+}
+
+/// How the connections authenticate. Gets the first token of OAUTHBEARER.
+#[cfg(feature = "sasl")]
+fn authentication(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Authentication> {
+    let Some(settings) = config.sasl.clone() else {
+        return Ok(Authentication::None);
+    };
+    Ok(Authentication::Sasl {
+        login: Arc::new(settings.log_in(&config.client_id, time)?),
+        client_id: Arc::clone(&config.client_id),
+    })
+}
+
+#[cfg(not(feature = "sasl"))]
+fn authentication(_config: &ResolvedConfig, _time: &Arc<dyn Time>) -> Result<Authentication> {
+    Ok(Authentication::None)
 }
 
 fn network_client<S: Selectable>(

@@ -309,7 +309,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static ConfigKey> {
         &INTERCEPTOR_CLASSES,
         &PARTITIONER_CLASS,
     ];
-    SETTABLE.iter().copied().chain(plugins)
+    let sasl = super::sasl_keys::ALL.iter().copied();
+    SETTABLE.iter().copied().chain(plugins).chain(sasl)
 }
 
 pub(crate) fn find(name: &str) -> Option<&'static ConfigKey> {

@@ -36,10 +36,7 @@ impl<'a> Reader<'a> {
                 ClientDnsLookup::from_name,
             ),
             client_id: Arc::from(self.text(&keys::CLIENT_ID)),
-            client_rack: match self.text(&keys::CLIENT_RACK) {
-                "" => None,
-                rack => Some(Arc::from(rack)),
-            },
+            client_rack: self.client_rack(),
             security_protocol: self.one_of(
                 &keys::SECURITY_PROTOCOL,
                 SecurityProtocol::Plaintext,
@@ -93,6 +90,8 @@ impl<'a> Reader<'a> {
                 .unless_negative(&keys::RECEIVE_BUFFER_BYTES)
                 .map(to_usize),
             receive_max_bytes: self.unsigned(&keys::RECEIVE_MAX_BYTES),
+            #[cfg(feature = "sasl")]
+            sasl: None,
             transactional_id: self.transactional_id(),
             transaction_timeout_ms: self.unsigned(&keys::TRANSACTION_TIMEOUT_MS),
         }
@@ -112,6 +111,13 @@ impl<'a> Reader<'a> {
         };
         let servers = self.refusals.value_or(key, servers, Vec::new());
         servers.into_iter().map(str::to_owned).collect()
+    }
+
+    fn client_rack(&self) -> Option<Arc<str>> {
+        match self.text(&keys::CLIENT_RACK) {
+            "" => None,
+            rack => Some(Arc::from(rack)),
+        }
     }
 
     fn transactional_id(&mut self) -> Option<Arc<str>> {

@@ -8,12 +8,17 @@ use super::keys;
 use super::later_keys::NEEDS_PLAINTEXT;
 use super::reader::Reader;
 use super::refusals::Refusals;
+#[cfg(feature = "sasl")]
+use super::sasl_config;
+use super::sasl_keys;
 use super::{
     Acks, ClientDnsLookup, MetadataRecoveryStrategy, PartitionerClass, ProducerConfig,
     SecurityProtocol, nearest_key,
 };
 use crate::client::address_refusals;
 use crate::error::Result;
+#[cfg(feature = "sasl")]
+use crate::network::sasl::SaslMechanism;
 use crate::producer::config_def::config_error;
 use crate::record::Compression;
 use crate::sync::{Arc, AtomicU64, Ordering};
@@ -89,6 +94,10 @@ pub(crate) struct ResolvedConfig {
     pub(crate) receive_buffer_bytes: Option<usize>,
     pub(crate) receive_max_bytes: usize,
 
+    /// With a security protocol that uses SASL.
+    #[cfg(feature = "sasl")]
+    pub(crate) sasl: Option<sasl_config::SaslSettings>,
+
     /// Only with idempotence.
     pub(crate) transactional_id: Option<Arc<str>>,
     pub(crate) transaction_timeout_ms: i32,
@@ -155,6 +164,12 @@ impl ProducerConfig {
         let mut notes: Vec<Note> = self.unknown.iter().map(|key| unknown(key)).collect();
         remove_duplicates(&mut resolved.bootstrap_servers, &mut notes);
         check_security(&resolved, &mut refusals);
+        #[cfg(feature = "sasl")]
+        {
+            let protocol = resolved.security_protocol;
+            resolved.sasl = sasl_config::read(self, protocol, &mut refusals);
+        }
+        note_unprotected(self, &resolved, &mut notes);
         self.check_names(&resolved, &mut refusals);
         check_rack(&resolved, &mut refusals);
         self.check_idempotence(&mut resolved, &mut notes, &mut refusals);
@@ -348,13 +363,39 @@ fn check_security(resolved: &ResolvedConfig, refusals: &mut Refusals) {
     for refusal in address_refusals(&resolved.bootstrap_servers, protocol) {
         refusals.refuse(refusal);
     }
-    for (is_missing, what) in [(protocol.uses_tls(), "TLS"), (protocol.uses_sasl(), "SASL")] {
-        if is_missing {
-            refusals.refuse(key.invalid(
-                protocol.as_str(),
-                format_args!("{what} is not supported yet; {NEEDS_PLAINTEXT}"),
-            ));
-        }
+    if protocol.uses_tls() {
+        refusals.refuse(key.invalid(
+            protocol.as_str(),
+            format_args!("TLS is not supported yet; {NEEDS_PLAINTEXT}"),
+        ));
+    }
+    if protocol.uses_sasl() && !cfg!(feature = "sasl") {
+        refusals.refuse(key.invalid(
+            protocol.as_str(),
+            "SASL needs the Cargo feature `sasl` of kafka-producer, which is off",
+        ));
+    }
+}
+
+/// What goes over the network unprotected, and what is set in vain.
+fn note_unprotected(config: &ProducerConfig, resolved: &ResolvedConfig, notes: &mut Vec<Note>) {
+    let protocol = resolved.security_protocol;
+    let jaas = sasl_keys::JAAS_CONFIG.name;
+    if config.is_set(jaas) && !protocol.uses_sasl() {
+        notes.push(Note::warning(format!(
+            "{jaas} is set, but security.protocol={protocol} authenticates nobody: set SASL_SSL to use it"
+        )));
+    }
+    #[cfg(feature = "sasl")]
+    if let (Some(sasl), false) = (&resolved.sasl, protocol.uses_tls()) {
+        let exposed = match sasl.mechanism {
+            SaslMechanism::Plain => "the password of PLAIN",
+            SaslMechanism::OAuthBearer => "the token of OAUTHBEARER",
+            SaslMechanism::Scram(_) => "all records, and what an attack on a weak password needs,",
+        };
+        notes.push(Note::warning(format!(
+            "security.protocol={protocol} sends {exposed} over the network in the clear: use SASL_SSL outside of a trusted network"
+        )));
     }
 }
 

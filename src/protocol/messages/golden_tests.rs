@@ -123,6 +123,16 @@ impl Row {
             (ApiKey::TxnOffsetCommit, false) => {
                 Body::Response(txn_offset_commit_response(fields).into())
             }
+            (ApiKey::SaslHandshake, true) => Body::Request(sasl_handshake_request(fields).into()),
+            (ApiKey::SaslHandshake, false) => {
+                Body::Response(sasl_handshake_response(fields).into())
+            }
+            (ApiKey::SaslAuthenticate, true) => {
+                Body::Request(sasl_authenticate_request(fields).into())
+            }
+            (ApiKey::SaslAuthenticate, false) => {
+                Body::Response(sasl_authenticate_response(fields).into())
+            }
         }
     }
 }
@@ -132,7 +142,7 @@ pub(super) fn rows() -> Vec<Row> {
     let rows: Vec<_> = table.lines().filter_map(Row::parse).collect();
     // Two rows for each request and each response of each version, and four for the two versions that Kafka 4.4 added.
     let versions: usize = ApiKey::ALL.iter().map(|key| key.versions().count()).sum();
-    assert_eq!((versions, rows.len()), (61, 59 * 4 + 2 * 8));
+    assert_eq!((versions, rows.len()), (66, 64 * 4 + 2 * 8));
     rows
 }
 
@@ -248,8 +258,10 @@ macro_rules! read_all {
     }};
 }
 
+mod sasl;
 mod transactions;
 
+use sasl::*;
 use transactions::*;
 
 fn produce_request(f: Fields) -> ProduceRequest {

@@ -22,6 +22,8 @@ mod hostile_tests;
 mod init_producer_id;
 mod metadata;
 mod produce;
+mod sasl_authenticate;
+mod sasl_handshake;
 mod txn_offset_commit;
 mod txn_results;
 
@@ -46,6 +48,8 @@ pub(crate) use produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
     ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic, TopicProduceResponse,
 };
+pub(crate) use sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
+pub(crate) use sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 pub(crate) use txn_offset_commit::{
     TxnOffsetCommitPartition, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
     TxnOffsetCommitTopic, TxnOffsetCommitTopicResult,

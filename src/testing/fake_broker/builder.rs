@@ -1,11 +1,14 @@
 //! How a test broker is set up.
 
 use std::ops::RangeInclusive;
+#[cfg(feature = "sasl")]
+use std::time::Duration;
 
 use super::FakeBroker;
 use super::model::api::Api;
 use super::model::cluster::{Broker, Cluster, Settings};
 use super::model::producer_state::SequenceRules;
+use super::model::sasl::SaslServer;
 use super::model::topic_config::TopicConfig;
 use super::wire::core::Core;
 use super::wire::server::NodeServer;
@@ -13,6 +16,8 @@ use crate::common::NodeId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::ErrorCode;
 use crate::sync::Arc;
+#[cfg(feature = "sasl")]
+use crate::utils::ScramMechanism;
 
 /// Sets up a [`FakeBroker`].
 #[must_use = "nothing runs before `start`"]
@@ -48,6 +53,7 @@ impl FakeBrokerBuilder {
                 offset_metadata_max_bytes: 4096,
                 sequence_rules: SequenceRules::default(),
                 transaction_version: 2,
+                sasl: SaslServer::default(),
             },
         }
     }
@@ -157,6 +163,58 @@ impl FakeBrokerBuilder {
     /// Like Kafka, the brokers go by the versions of the requests that come, whatever the level is.
     pub fn transaction_version(mut self, level: i16) -> Self {
         self.settings.transaction_version = level;
+        self
+    }
+
+    /// Requires SASL, and lets this user in by PLAIN. Any number of users and mechanisms can be added.
+    #[cfg(feature = "sasl")]
+    pub fn sasl_plain(mut self, username: &str, password: &str) -> Self {
+        self.settings.sasl.add_plain_user(username, password);
+        self
+    }
+
+    /// Requires SASL, and lets this user in by SCRAM-SHA-256.
+    #[cfg(feature = "sasl")]
+    pub fn sasl_scram_sha_256(mut self, username: &str, password: &str) -> Self {
+        let mechanism = ScramMechanism::Sha256;
+        self.settings
+            .sasl
+            .add_scram_user(mechanism, username, password);
+        self
+    }
+
+    /// Requires SASL, and lets this user in by SCRAM-SHA-512.
+    #[cfg(feature = "sasl")]
+    pub fn sasl_scram_sha_512(mut self, username: &str, password: &str) -> Self {
+        let mechanism = ScramMechanism::Sha512;
+        self.settings
+            .sasl
+            .add_scram_user(mechanism, username, password);
+        self
+    }
+
+    /// How many iterations the broker asks of clients with SCRAM. Default: 4096.
+    #[cfg(feature = "sasl")]
+    pub fn sasl_scram_iterations(mut self, iterations: u32) -> Self {
+        self.settings.sasl.scram_iterations = iterations;
+        self
+    }
+
+    /// Requires SASL, and lets in by OAUTHBEARER who has a token that `is_token` accepts.
+    #[cfg(feature = "sasl")]
+    pub fn sasl_oauthbearer(
+        mut self,
+        is_token: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.sasl.accept_tokens(Arc::new(is_token));
+        self
+    }
+
+    /// `connections.max.reauth.ms`: clients must authenticate again before this time has passed. A request that comes later
+    /// ends its connection. Default: never.
+    #[cfg(feature = "sasl")]
+    pub fn sasl_max_reauth(mut self, max_reauth: Duration) -> Self {
+        self.settings.sasl.max_reauth = Some(max_reauth);
         self
     }
 

@@ -261,7 +261,6 @@ fn keys_that_this_version_does_not_honour() {
     let remedy = "connect to a PLAINTEXT listener on a trusted network, or use another client";
     for (key, value, what) in [
         ("ssl.keystore.password", "hunter2", "TLS"),
-        ("sasl.jaas.config", "hunter2", "SASL"),
         ("ssl.truststore.lokation", "hunter2", "TLS"),
     ] {
         assert_eq!(
@@ -288,7 +287,7 @@ fn a_file_that_is_not_there() {
 /// A file of a Java producer is mended in one round.
 #[test]
 fn a_file_with_many_mistakes_names_them_all_with_their_lines() {
-    let text = "# of a Java producer\nacks=all\nsecurity.protcol=SASL_SSL\nsasl.jaas.config=hunter2 \\\n  more\n\
+    let text = "# of a Java producer\nacks=all\nsecurity.protcol=SASL_SSL\nsasl.jaas.confg=hunter2 \\\n  more\n\
                 linger.ms=soon\nvalue.serializer=io.confluent.kafka.serializers.KafkaAvroSerializer\n\
                 interceptor.classes=com.example.Spy\nbatch.size=-5\n";
     let path = std::env::temp_dir().join(format!("mistakes-{}.properties", std::process::id()));
@@ -302,7 +301,7 @@ fn a_file_with_many_mistakes_names_them_all_with_their_lines() {
     assert_eq!(lines[0], "6 settings are refused:");
     for (line, number, part) in [
         (lines[1], 3, "security.protcol is set"),
-        (lines[2], 4, "sasl.jaas.config is set"),
+        (lines[2], 4, "sasl.jaas.confg is set"),
         (lines[3], 6, "linger.ms"),
         (
             lines[4],

@@ -38,6 +38,7 @@ fn response_of(key: ApiKey, throttle_time_ms: i32) -> ResponseBody {
         ApiKey::AddOffsetsToTxn => throttled!(AddOffsetsToTxnResponse),
         ApiKey::EndTxn => throttled!(EndTxnResponse),
         ApiKey::TxnOffsetCommit => throttled!(TxnOffsetCommitResponse),
+        ApiKey::SaslHandshake | ApiKey::SaslAuthenticate => panic!("{key} is never throttled"),
     }
 }
 
@@ -54,7 +55,8 @@ fn exchange(f: &mut Fixture, key: ApiKey, throttle_time_ms: i32) {
 /// One damaged bit in a response of any kind does not silence a node.
 #[test]
 fn an_implausible_throttle_time_is_cut_and_counted_in_every_response() {
-    for key in ApiKey::ALL {
+    let is_sasl = |key: &ApiKey| matches!(key, ApiKey::SaslHandshake | ApiKey::SaslAuthenticate);
+    for key in ApiKey::ALL.into_iter().filter(|key| !is_sasl(key)) {
         let mut f = Fixture::new();
         f.make_ready(0);
         for (throttle_time_ms, expected, count) in [

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::Sender;
 use crate::client::{ClientRequest, KafkaClient, RequestFailure};
 use crate::common::Node;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::producer::internals::transactions::{
     ClusterFacts, NextRequest, TransactionManager, TxnRequest, usable_versions_of,
 };
@@ -62,9 +62,16 @@ impl<C: KafkaClient> Sender<C> {
         let Some(node) = coordinator.or_else(|| self.client.least_loaded_node(now)) else {
             self.metadata.request_update();
             manager.put_back(request);
+            fail_if_unauthenticated(manager, self.metadata.connection_failure());
             return self.pause();
         };
         if !self.client.ready(&node, now) {
+            let failure = self.metadata.connection_failure_of(&node);
+            if is_unauthenticated(failure.as_ref()) {
+                manager.put_back(request);
+                fail_if_unauthenticated(manager, failure);
+                return Duration::ZERO;
+            }
             let delay = self.client.poll_delay(node.id(), now);
             if is_for_coordinator && self.client.connection_failed(node.id()) {
                 manager.look_for_coordinator(request, now);
@@ -173,5 +180,17 @@ impl<C: KafkaClient> Sender<C> {
         if let Some(manager) = self.ledger.transactions() {
             manager.close(reason);
         }
+    }
+}
+
+fn is_unauthenticated(failure: Option<&Error>) -> bool {
+    failure.is_some_and(|error| error.kind() == ErrorKind::Authentication)
+}
+
+/// Ends the producer if no broker accepts who it is, so that the call that waits hears of it at once. Java:
+/// `TransactionManager.authenticationFailed`.
+fn fail_if_unauthenticated(manager: &TransactionManager, failure: Option<Error>) {
+    if let Some(error) = failure.filter(|error| is_unauthenticated(Some(error))) {
+        manager.transition_to_fatal_error(error);
     }
 }

@@ -24,10 +24,14 @@ pub enum Api {
     EndTxn,
     /// Versions 0 to 5.
     TxnOffsetCommit,
+    /// Versions 0 and 1.
+    SaslHandshake,
+    /// Versions 0 to 2.
+    SaslAuthenticate,
 }
 
 impl Api {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Produce,
         Self::Metadata,
         Self::FindCoordinator,
@@ -37,6 +41,8 @@ impl Api {
         Self::AddOffsetsToTxn,
         Self::EndTxn,
         Self::TxnOffsetCommit,
+        Self::SaslHandshake,
+        Self::SaslAuthenticate,
     ];
 
     pub(crate) fn key(self) -> ApiKey {
@@ -50,6 +56,8 @@ impl Api {
             Self::AddOffsetsToTxn => ApiKey::AddOffsetsToTxn,
             Self::EndTxn => ApiKey::EndTxn,
             Self::TxnOffsetCommit => ApiKey::TxnOffsetCommit,
+            Self::SaslHandshake => ApiKey::SaslHandshake,
+            Self::SaslAuthenticate => ApiKey::SaslAuthenticate,
         }
     }
 

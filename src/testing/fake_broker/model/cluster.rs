@@ -10,6 +10,7 @@ use super::coordinators::{CoordinatorType, Coordinators};
 use super::groups::Group;
 use super::log::PartitionLog;
 use super::producer_state::SequenceRules;
+use super::sasl::SaslServer;
 use super::topic::{Hosting, Partition, Topic, collide, is_legal_name};
 use super::topic_config::TopicConfig;
 use super::transaction_metadata::{ProducerIds, TransactionMetadata};
@@ -31,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) sequence_rules: SequenceRules,
     /// The finalized level of the feature `transaction.version`.
     pub(crate) transaction_version: i16,
+    pub(crate) sasl: SaslServer,
 }
 
 /// What the nodes have agreed on.
@@ -322,6 +324,7 @@ mod tests {
             offset_metadata_max_bytes: 4096,
             sequence_rules: SequenceRules::default(),
             transaction_version: 2,
+            sasl: SaslServer::default(),
         };
         let brokers = (1..=nodes)
             .map(|id| Broker::new(NodeId(id), "h".into(), 9092, None))

@@ -8,6 +8,11 @@ pub(crate) mod failure;
 pub(crate) mod groups;
 pub(crate) mod log;
 pub(crate) mod producer_state;
+#[cfg(feature = "sasl")]
+pub(crate) mod sasl;
+#[cfg(not(feature = "sasl"))]
+#[path = "no_sasl.rs"]
+pub(crate) mod sasl;
 pub(crate) mod topic;
 pub(crate) mod topic_config;
 pub(crate) mod transaction_index;

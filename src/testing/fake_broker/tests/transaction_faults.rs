@@ -66,7 +66,9 @@ impl TransactionalClient {
             }
             Api::TxnOffsetCommit => (3, self.offsets("g", &[(0, 5)]).into()),
             Api::EndTxn => (4, self.end_request(true).into()),
-            Api::Metadata | Api::ApiVersions => panic!("{api:?} is not of a transaction"),
+            Api::Metadata | Api::ApiVersions | Api::SaslHandshake | Api::SaslAuthenticate => {
+                panic!("{api:?} is not of a transaction")
+            }
         }
     }
 
@@ -94,7 +96,7 @@ fn code_of(body: &ResponseBody) -> ErrorCode {
         ResponseBody::AddOffsetsToTxn(body) => body.error_code,
         ResponseBody::TxnOffsetCommit(body) => body.topics[0].partitions[0].error_code,
         ResponseBody::EndTxn(body) => body.error_code,
-        ResponseBody::Metadata(_) | ResponseBody::ApiVersions(_) => panic!("{body:?}"),
+        _ => panic!("{body:?}"),
     }
 }
 

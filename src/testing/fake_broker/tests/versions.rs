@@ -42,6 +42,8 @@ fn every_version_of_api_versions_tells_the_ranges() {
         range(ApiKey::AddOffsetsToTxn, 0, 4),
         range(ApiKey::EndTxn, 0, 5),
         range(ApiKey::TxnOffsetCommit, 0, 6),
+        range(ApiKey::SaslHandshake, 0, 1),
+        range(ApiKey::SaslAuthenticate, 0, 2),
     ];
     for version in 0..=5 {
         assert_eq!(

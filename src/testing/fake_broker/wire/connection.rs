@@ -14,6 +14,7 @@ use socket2::SockRef;
 
 use crate::common::NodeId;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::testing::fake_broker::model::sasl::SaslSession;
 use crate::testing::fake_broker::script::activity::Activity;
 use crate::testing::fake_broker::script::hold::HoldFlag;
 use crate::utils::KafkaThread;
@@ -45,6 +46,8 @@ pub(crate) struct Connection {
     is_abandoned: AtomicBool,
     outbox: Mutex<Outbox>,
     activity: Arc<Activity>,
+    /// The reader alone uses it.
+    pub(crate) sasl: Mutex<SaslSession>,
 }
 
 impl Connection {
@@ -57,6 +60,7 @@ impl Connection {
             is_abandoned: AtomicBool::new(false),
             outbox: Mutex::default(),
             activity,
+            sasl: Mutex::default(),
         }
     }
 

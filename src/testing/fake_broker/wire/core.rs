@@ -1,7 +1,7 @@
 //! What all threads of a test broker share.
 //!
-//! Locks, in the order in which they may nest: `cluster`, then `connections`. `script`, `journal` and `Activity` are
-//! leaves. No lock is held while a hook runs, while a socket is read or written, or while anything is waited for.
+//! Locks, in the order in which they may nest: `cluster`, then `connections` or a connection's `sasl`. `script`, `journal`
+//! and `Activity` are leaves. No lock is held while a hook runs, while a socket is read or written, or while anything is waited for.
 
 use std::thread::JoinHandle;
 

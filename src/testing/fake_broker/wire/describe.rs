@@ -82,6 +82,8 @@ pub(crate) fn describe(
             partitions: committed_partitions(core, body),
             ..in_transaction(Api::TxnOffsetCommit, committed_group(body))
         },
+        RequestBody::SaslHandshake(_) => of(Api::SaslHandshake),
+        RequestBody::SaslAuthenticate(_) => of(Api::SaslAuthenticate),
     }
 }
 

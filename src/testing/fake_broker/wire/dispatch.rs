@@ -15,6 +15,7 @@ use crate::testing::fake_broker::api::{
     find_coordinator, init_producer_id, metadata, produce, txn_offset_commit,
 };
 use crate::testing::fake_broker::model::api::Api;
+use crate::testing::fake_broker::model::cluster::Cluster;
 use crate::testing::fake_broker::model::facts::Request;
 use crate::testing::fake_broker::script::action::{Action, Handling, Pace, ReplyWith};
 use crate::testing::fake_broker::script::plan::Plan;
@@ -23,6 +24,8 @@ use crate::utils::{SystemTime, Time};
 /// What becomes of a request that was handled.
 enum Outcome {
     Answer(ResponseBody),
+    /// The connection ends with it.
+    LastAnswer(ResponseBody),
     /// acks=0: the producer waits for nothing.
     NoAnswer,
     /// acks=0 with an error, which can be told in no other way.
@@ -55,6 +58,10 @@ fn parse(core: &Core, connection: &Connection, payload: &[u8]) -> Result<Parsed,
     let api = api.ok_or_else(|| format!("unknown API key {}", header.api_key))?;
     let versions = {
         let cluster = core.cluster.lock();
+        let session = connection.sasl.lock();
+        if let Some(refusal) = session.refusal(&cluster.settings.sasl, api, SystemTime.now()) {
+            return Err(format!("{refusal}: {api:?}"));
+        }
         let broker = cluster.broker(connection.node);
         broker.and_then(|broker| broker.versions(api))
     };
@@ -182,8 +189,40 @@ fn apply(
         RequestBody::TxnOffsetCommit(request) => {
             txn_offset_commit::handle(&mut cluster, context, request).into()
         }
+        RequestBody::SaslHandshake(_) | RequestBody::SaslAuthenticate(_) => {
+            return Some(authenticate(&cluster, connection, body, plan));
+        }
     };
     Some(Outcome::Answer(answer))
+}
+
+/// Like Kafka, the broker ends the connection of a client that it refuses.
+fn authenticate(
+    cluster: &Cluster,
+    connection: &Connection,
+    body: &RequestBody,
+    plan: &Plan,
+) -> Outcome {
+    let server = &cluster.settings.sasl;
+    let mut session = connection.sasl.lock();
+    let scripted = plan.whole_failure().map(|failure| failure.code);
+    let (error_code, answer) = match body {
+        RequestBody::SaslHandshake(request) => {
+            let mut response = session.shake_hands(server, request);
+            response.error_code = scripted.unwrap_or(response.error_code);
+            (response.error_code, response.into())
+        }
+        RequestBody::SaslAuthenticate(request) => {
+            let mut response = session.authenticate(server, request, SystemTime.now());
+            response.error_code = scripted.unwrap_or(response.error_code);
+            (response.error_code, response.into())
+        }
+        _ => return Outcome::Close,
+    };
+    match error_code.is_none() {
+        true => Outcome::Answer(answer),
+        false => Outcome::LastAnswer(answer),
+    }
 }
 
 fn reply(
@@ -205,8 +244,9 @@ fn reply(
         ReplyWith::Nothing => return,
         _ => {}
     }
+    let is_last = matches!(outcome, Some(Outcome::LastAnswer(_)));
     let mut body = match outcome {
-        Some(Outcome::Answer(body)) => body,
+        Some(Outcome::Answer(body) | Outcome::LastAnswer(body)) => body,
         Some(Outcome::Close) => return send(Vec::new(), true),
         Some(Outcome::NoAnswer) | None => return,
     };
@@ -222,7 +262,7 @@ fn reply(
             bytes.truncate(*length);
             send(bytes, true);
         }
-        _ => send(frame(correlation_id), false),
+        _ => send(frame(correlation_id), is_last),
     }
 }
 
@@ -269,5 +309,6 @@ fn set_throttle_time(body: &mut ResponseBody, throttle: Duration) {
         ResponseBody::AddOffsetsToTxn(body) => body.throttle_time_ms = throttle_time_ms,
         ResponseBody::EndTxn(body) => body.throttle_time_ms = throttle_time_ms,
         ResponseBody::TxnOffsetCommit(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::SaslHandshake(_) | ResponseBody::SaslAuthenticate(_) => {}
     }
 }

@@ -1,0 +1,212 @@
+//! Reads the few JSON values that a token's claims are made of.
+
+/// A JSON value. Objects keep their order; of several members of one name the first counts.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Json {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
+}
+
+/// Claims are flat; this is plenty.
+const MAX_DEPTH: usize = 16;
+
+impl Json {
+    /// Returns `None` if the text is not one JSON value.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut parser = Parser { rest: text };
+        let value = parser.value(0)?;
+        parser.skip_blanks();
+        parser.rest.is_empty().then_some(value)
+    }
+
+    pub(super) fn member(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(members) => members
+                .iter()
+                .find(|(member, _)| member == name)
+                .map(|(_, value)| value),
+            _ => None,
+        }
+    }
+}
+
+struct Parser<'a> {
+    rest: &'a str,
+}
+
+impl Parser<'_> {
+    fn skip_blanks(&mut self) {
+        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
+    }
+
+    fn take(&mut self, token: &str) -> Option<()> {
+        self.skip_blanks();
+        self.rest = self.rest.strip_prefix(token)?;
+        Some(())
+    }
+
+    fn value(&mut self, depth: usize) -> Option<Json> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        self.skip_blanks();
+        match self.rest.chars().next()? {
+            '{' => self.object(depth),
+            '[' => self.list(depth),
+            '"' => self.text().map(Json::Text),
+            't' => self.take("true").map(|()| Json::Bool(true)),
+            'f' => self.take("false").map(|()| Json::Bool(false)),
+            'n' => self.take("null").map(|()| Json::Null),
+            _ => self.number(),
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Option<Json> {
+        self.take("{")?;
+        let mut members = Vec::new();
+        if self.take("}").is_some() {
+            return Some(Json::Object(members));
+        }
+        loop {
+            self.skip_blanks();
+            let name = self.text()?;
+            self.take(":")?;
+            members.push((name, self.value(depth + 1)?));
+            if self.take(",").is_none() {
+                self.take("}")?;
+                return Some(Json::Object(members));
+            }
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> Option<Json> {
+        self.take("[")?;
+        let mut values = Vec::new();
+        if self.take("]").is_some() {
+            return Some(Json::List(values));
+        }
+        loop {
+            values.push(self.value(depth + 1)?);
+            if self.take(",").is_none() {
+                self.take("]")?;
+                return Some(Json::List(values));
+            }
+        }
+    }
+
+    fn text(&mut self) -> Option<String> {
+        self.take("\"")?;
+        let mut text = String::new();
+        loop {
+            let mut characters = self.rest.chars();
+            let character = characters.next()?;
+            self.rest = characters.as_str();
+            match character {
+                '"' => return Some(text),
+                '\\' => text.push(self.escaped()?),
+                '\0'..='\u{1f}' => return None,
+                character => text.push(character),
+            }
+        }
+    }
+
+    fn escaped(&mut self) -> Option<char> {
+        let mut characters = self.rest.chars();
+        let escape = characters.next()?;
+        self.rest = characters.as_str();
+        Some(match escape {
+            '"' | '\\' | '/' => escape,
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'u' => {
+                let unit = self.unit()?;
+                if !(0xd800..0xdc00).contains(&unit) {
+                    return char::from_u32(unit);
+                }
+                self.rest = self.rest.strip_prefix("\\u")?;
+                let low = self.unit()?.checked_sub(0xdc00)?;
+                char::from_u32(0x10000 + ((unit - 0xd800) << 10) + low)?
+            }
+            _ => return None,
+        })
+    }
+
+    fn unit(&mut self) -> Option<u32> {
+        let (digits, rest) = self.rest.split_at_checked(4)?;
+        self.rest = rest;
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_hex.then(|| u32::from_str_radix(digits, 16).ok())?
+    }
+
+    fn number(&mut self) -> Option<Json> {
+        let is_part = |character: char| {
+            character.is_ascii_digit() || matches!(character, '-' | '+' | '.' | 'e' | 'E')
+        };
+        let end = self.rest.find(|character| !is_part(character));
+        let (number, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        self.rest = rest;
+        number.parse().ok().map(Json::Number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn claims_are_read() {
+        let json = Json::parse(
+            " {\"exp\":1.5e9, \"sub\" : \"a\\u00e4\\ud83d\\ude00\\n\",\"scope\":[\"x\",\"y\"],\"o\":{},\"l\":[],\
+             \"t\":true,\"f\":false,\"n\":null} ",
+        )
+        .unwrap();
+        assert_eq!(json.member("exp"), Some(&Json::Number(1.5e9)));
+        let sub = Json::Text("a\u{e4}\u{1f600}\n".to_owned());
+        assert_eq!(json.member("sub"), Some(&sub));
+        let scope = ["x", "y"].map(|text| Json::Text(text.to_owned()));
+        assert_eq!(json.member("scope"), Some(&Json::List(scope.to_vec())));
+        assert_eq!(json.member("t"), Some(&Json::Bool(true)));
+        assert_eq!(json.member("absent"), None);
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for text in [
+            "",
+            "{",
+            "{\"a\"}",
+            "{\"a\":1",
+            "{\"a\":1}x",
+            "[1,]",
+            "\"a",
+            "\"\\x\"",
+            "\"\\ud800\"",
+            "\"\\u12\"",
+            "tru",
+            "-",
+            "1e",
+            "{a:1}",
+            "\"\n\"",
+        ] {
+            assert_eq!(Json::parse(text), None, "{text}");
+        }
+        let deep = "[".repeat(100_000);
+        assert_eq!(Json::parse(&deep), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "[\\[\\]{}\",:\\\\u0-9a-f\\-+.eE ]{0,64}") {
+            let _ = Json::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Keeps a token that is valid, and replaces it in time. Java: `ExpiringCredentialRefreshingLogin`,
+//! `ExpiringCredentialRefreshConfig`.
+//!
+//! Threads: one of its own, which sleeps until the next refresh. The I/O thread and the thread that builds the producer read
+//! the token.
+//! Locks: `state`, never held while the provider runs.
+//!
+//! Differs from Java: a token that has expired is not sent to be refused, the failure says why there is no newer one.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::credentials::{Provided, ask};
+use super::{OAuthBearerToken, SaslFailure};
+use crate::sync::{Arc, Condvar, Mutex};
+use crate::utils::{KafkaThread, Time, log};
+
+/// How long after a failed refresh the next one is tried. Java: `exitRefreshThreadDueToReLoginFailure`'s wait of 10 s.
+const RETRY_MS: i64 = 10_000;
+/// How long a token is kept at least, so that tokens that end at once do not keep the thread busy.
+const LEAST_WAIT_MS: i64 = 1000;
+
+/// When a token is refreshed: the `sasl.login.refresh.*` keys.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefreshConfig {
+    /// The part of the token's life after which it is refreshed.
+    pub(crate) window_factor: f64,
+    /// At most this part is added, at random.
+    pub(crate) window_jitter: f64,
+    pub(crate) min_period: Duration,
+    /// How long before its end a token is refreshed at the latest.
+    pub(crate) buffer: Duration,
+}
+
+impl RefreshConfig {
+    /// When to refresh a token that was provided at `now` (milliseconds since 1970). Java: `refreshMs`.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "times of a few centuries in milliseconds are exact enough, and the conversion saturates"
+    )]
+    fn refresh_at(&self, token: &OAuthBearerToken, now: i64, random: f64) -> i64 {
+        let expiry = token.expiry();
+        if expiry <= now {
+            return now.saturating_add(RETRY_MS);
+        }
+        let part = self.window_factor + self.window_jitter * random;
+        let after = |start: i64| start + ((expiry - start) as f64 * part) as i64;
+        let (least, buffer) = (millis(self.min_period), millis(self.buffer));
+        // The buffer and the period cannot both be kept: neither is.
+        if now.saturating_add(least).saturating_add(buffer) > expiry {
+            return after(now).max(now.saturating_add(LEAST_WAIT_MS));
+        }
+        let start = token.start().filter(|start| *start < expiry).unwrap_or(now);
+        after(start).min(expiry - buffer).max(now + least)
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+type TokenProvider = dyn Fn() -> Provided<OAuthBearerToken> + Send + Sync;
+
+/// A login whose thread ends when it is dropped.
+pub(crate) struct RefreshingLogin {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    provider: Box<TokenProvider>,
+    config: RefreshConfig,
+    time: Arc<dyn Time>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    token: OAuthBearerToken,
+    refresh_at: i64,
+    /// Why the last refresh brought no token.
+    failure: Option<String>,
+    is_closed: bool,
+}
+
+impl RefreshingLogin {
+    /// Asks for the first token, and starts the thread that asks for the others.
+    ///
+    /// # Errors
+    ///
+    /// The provider fails, or the operating system refuses the thread.
+    ///
+    /// # Blocking
+    ///
+    /// As long as the provider does.
+    pub(crate) fn log_in(
+        name: &str,
+        provider: Box<TokenProvider>,
+        config: RefreshConfig,
+        time: Arc<dyn Time>,
+    ) -> Result<Self, SaslFailure> {
+        let login = Self::without_thread(provider, config, time)?;
+        let shared = Arc::clone(&login.shared);
+        let name = format!("kafka-expiring-relogin-thread | {name}");
+        let spawned: io::Result<_> = KafkaThread::spawn(name, move || shared.run());
+        spawned.map_err(|error| {
+            SaslFailure(format!(
+                "the operating system refuses a thread for token refreshes: {error}"
+            ))
+        })?;
+        Ok(login)
+    }
+
+    fn without_thread(
+        provider: Box<TokenProvider>,
+        config: RefreshConfig,
+        time: Arc<dyn Time>,
+    ) -> Result<Self, SaslFailure> {
+        let token = ask(&*provider)
+            .map_err(|reason| SaslFailure(format!("no OAUTHBEARER token: {reason}")))?;
+        let refresh_at = config.refresh_at(&token, time.unix_millis(), fastrand::f64());
+        let state = State {
+            token,
+            refresh_at,
+            failure: None,
+            is_closed: false,
+        };
+        let shared = Arc::new(Shared {
+            provider,
+            config,
+            time,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
+        Ok(Self { shared })
+    }
+
+    /// The token of this moment.
+    ///
+    /// # Errors
+    ///
+    /// It has expired, and there is no newer one.
+    pub(super) fn token(&self) -> Result<OAuthBearerToken, SaslFailure> {
+        let state = self.shared.state.lock();
+        if state.token.expiry() > self.shared.time.unix_millis() {
+            return Ok(state.token.clone());
+        }
+        let reason = state.failure.as_deref();
+        let reason = reason.unwrap_or("the provider has given no newer one");
+        Err(SaslFailure(format!(
+            "the OAUTHBEARER token has expired: {reason}"
+        )))
+    }
+}
+
+impl Drop for RefreshingLogin {
+    fn drop(&mut self) {
+        self.shared.state.lock().is_closed = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl fmt::Debug for RefreshingLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshingLogin([hidden])")
+    }
+}
+
+impl Shared {
+    /// The thread's loop, until the login is dropped.
+    fn run(&self) {
+        while self.wait() {
+            self.refresh();
+        }
+    }
+
+    /// Waits until a refresh is due. Returns false if there will be none.
+    fn wait(&self) -> bool {
+        let mut state = self.state.lock();
+        loop {
+            if state.is_closed {
+                return false;
+            }
+            let left = state.refresh_at.saturating_sub(self.time.unix_millis());
+            match u64::try_from(left) {
+                Ok(left) if left > 0 => {
+                    self.changed
+                        .wait_for(&mut state, Duration::from_millis(left));
+                }
+                _ => return true,
+            }
+        }
+    }
+
+    /// Asks for a new token. The old one stays in use until there is one.
+    fn refresh(&self) {
+        let provided = ask(&*self.provider);
+        let now = self.time.unix_millis();
+        let mut state = self.state.lock();
+        match provided {
+            Ok(token) => {
+                state.refresh_at = self.config.refresh_at(&token, now, fastrand::f64());
+                state.token = token;
+                state.failure = None;
+                log::debug!("the OAUTHBEARER token was refreshed");
+            }
+            Err(reason) => {
+                log::warn!(
+                    "the OAUTHBEARER token could not be refreshed, which is tried again in 10 s: {reason}"
+                );
+                state.refresh_at = now.saturating_add(RETRY_MS);
+                state.failure = Some(reason);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::{AtomicU64, Ordering};
+    use crate::utils::{MockTime, Secret};
+
+    const CONFIG: RefreshConfig = RefreshConfig {
+        window_factor: 0.8,
+        window_jitter: 0.05,
+        min_period: Duration::from_secs(60),
+        buffer: Duration::from_secs(300),
+    };
+
+    fn token(start: Option<i64>, expiry: i64) -> OAuthBearerToken {
+        OAuthBearerToken::from_millis(Secret::new("t"), start, expiry)
+    }
+
+    // Java: ExpiringCredentialRefreshingLoginTest.
+    #[test]
+    fn a_token_is_refreshed_within_the_window() {
+        let hour = 3_600_000;
+        // 80 to 85 % of its life.
+        assert_eq!(CONFIG.refresh_at(&token(Some(0), hour), 0, 0.0), 2_880_000);
+        assert_eq!(CONFIG.refresh_at(&token(Some(0), hour), 0, 1.0), 3_060_000);
+        // From its start, if it has one, and else from when it was provided.
+        assert_eq!(
+            CONFIG.refresh_at(&token(None, hour), 600_000, 0.0),
+            3_000_000
+        );
+        // Not within 5 minutes of its end.
+        let short = 20 * 60_000;
+        assert_eq!(
+            CONFIG.refresh_at(&token(Some(0), short), 0, 1.0),
+            15 * 60_000
+        );
+        // Not within a minute of the last.
+        assert_eq!(
+            CONFIG.refresh_at(&token(Some(0), hour), hour - 400_000, 0.0),
+            hour - 340_000
+        );
+        // Both cannot be kept.
+        assert_eq!(CONFIG.refresh_at(&token(Some(0), 100_000), 0, 0.0), 80_000);
+        // Expired already.
+        assert_eq!(CONFIG.refresh_at(&token(Some(0), 5), 5, 0.0), 10_005);
+    }
+
+    /// A login whose provider is scripted, on a clock that stands still.
+    fn login(
+        time: &MockTime,
+        provider: impl Fn(u64) -> Provided<OAuthBearerToken> + Send + Sync + 'static,
+    ) -> Result<RefreshingLogin, SaslFailure> {
+        let calls = AtomicU64::new(0);
+        let provider = Box::new(move || provider(calls.fetch_add(1, Ordering::Relaxed)));
+        RefreshingLogin::without_thread(provider, CONFIG, Arc::new(time.clone()))
+    }
+
+    #[test]
+    fn the_old_token_is_used_until_there_is_a_new_one_and_not_after_its_end() {
+        let time = MockTime::new();
+        let start = time.unix_millis();
+        let login = login(&time, move |call| match call {
+            0 => Ok(OAuthBearerToken::from_millis(
+                Secret::new("first"),
+                None,
+                start + 1000,
+            )),
+            1 => Err("the issuer is down".into()),
+            2 => panic!("a provider that panics"),
+            _ => Ok(OAuthBearerToken::from_millis(
+                Secret::new("second"),
+                None,
+                start + 9000,
+            )),
+        })
+        .unwrap();
+        assert_eq!(login.token().unwrap().value(), "first");
+        login.shared.refresh();
+        assert_eq!(login.token().unwrap().value(), "first");
+        assert_eq!(login.shared.state.lock().refresh_at, start + RETRY_MS);
+        time.advance_ms(1000);
+        let text = login.token().unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "the OAUTHBEARER token has expired: the issuer is down"
+        );
+        login.shared.refresh();
+        let text = login.token().unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "the OAUTHBEARER token has expired: the provider panicked"
+        );
+        login.shared.refresh();
+        assert_eq!(login.token().unwrap().value(), "second");
+    }
+
+    #[test]
+    fn a_first_token_that_does_not_come_is_an_error() {
+        let time = MockTime::new();
+        let failed = login(&time, |_| Err("no key\u{7}".into())).unwrap_err();
+        assert_eq!(failed.to_string(), "no OAUTHBEARER token: no key\\u{7}");
+    }
+
+    #[test]
+    fn the_thread_refreshes_and_ends_with_the_login() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        // Tokens with a short life are refreshed after a second.
+        let time: Arc<dyn Time> = Arc::new(crate::utils::SystemTime);
+        let clock = Arc::clone(&time);
+        let provider = move || {
+            let _ = sender.send(());
+            let now = clock.unix_millis();
+            Ok(OAuthBearerToken::from_millis(
+                Secret::new("t"),
+                None,
+                now + 1100,
+            ))
+        };
+        let login = RefreshingLogin::log_in("test", Box::new(provider), CONFIG, time).unwrap();
+        for _ in 0..2 {
+            receiver.recv_timeout(Duration::from_secs(30)).unwrap();
+        }
+        drop(login);
+        // The provider, and with it the sender, goes with the thread.
+        let ended = loop {
+            if let Err(ended) = receiver.recv_timeout(Duration::from_secs(30)) {
+                break ended;
+            }
+        };
+        assert_eq!(ended, std::sync::mpsc::RecvTimeoutError::Disconnected);
+    }
+}

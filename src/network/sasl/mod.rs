@@ -1,0 +1,61 @@
+//! Authentication by SASL: one file a mechanism, and the exchange that carries their messages. Java:
+//! `common.security.authenticator`, `common.security.{plain,scram,oauthbearer}`.
+//!
+//! Everything but [`login`] is bytes in, bytes out. What a broker sent is never trusted: it is bounded, checked, and escaped
+//! where it is shown.
+
+mod authenticator;
+mod credentials;
+mod json;
+mod login;
+mod oauthbearer;
+mod plain;
+mod scram;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::fmt;
+
+pub(super) use authenticator::SaslClientAuthenticator;
+pub use credentials::{OAuthBearerToken, SaslCredentials};
+pub(crate) use credentials::{Provided, SaslLogin, SaslMechanism, Source};
+pub(crate) use login::{RefreshConfig, RefreshingLogin};
+pub(crate) use token::{UnsecuredClaims, json_text, read_token_file};
+
+use crate::utils::SecretBytes;
+
+/// The client's side of one exchange of a mechanism. Java: `SaslClient`.
+trait SaslClient: fmt::Debug + Send {
+    /// Takes a message of the broker, empty before the first one of the client, and returns the next message if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The broker's message is not what the mechanism allows, or does not prove what it has to prove.
+    fn evaluate(&mut self, challenge: &[u8]) -> Result<Option<SecretBytes>, SaslFailure>;
+
+    /// Returns whether the client has nothing more to send or to verify.
+    fn is_complete(&self) -> bool;
+
+    /// What the broker said against the credentials within the mechanism's own messages.
+    fn refusal(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// Why an exchange cannot succeed. The text has no secret, and what a broker sent is escaped in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct SaslFailure(pub(crate) String);
+
+impl SaslFailure {
+    fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// Shows bytes of a broker.
+fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    crate::utils::printable(&text).to_string()
+}

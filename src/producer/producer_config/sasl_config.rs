@@ -1,0 +1,398 @@
+//! What the `sasl.*` keys come to: a mechanism, and where its credentials come from. Java: `SaslChannelBuilder`, `JaasContext`,
+//! `LoginManager`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::jaas_config::JaasEntry;
+use super::refusals::Refusals;
+use super::{ProducerConfig, SecurityProtocol, keys, sasl_keys};
+use crate::error::{Error, ErrorKind, Result};
+use crate::network::sasl::{
+    OAuthBearerToken, Provided, RefreshConfig, RefreshingLogin, SaslCredentials, SaslLogin,
+    SaslMechanism, Source, UnsecuredClaims, json_text, read_token_file,
+};
+use crate::producer::config_def::{ConfigKey, config_error, trim};
+use crate::sync::Arc;
+use crate::utils::Time;
+
+/// A closure of the user that provides credentials.
+#[derive(Clone)]
+pub(crate) enum SaslProvider {
+    Credentials(Arc<dyn Fn() -> Provided<SaslCredentials> + Send + Sync>),
+    Token(Arc<dyn Fn() -> Provided<OAuthBearerToken> + Send + Sync>),
+}
+
+impl fmt::Debug for SaslProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Credentials(_) => "Credentials(..)",
+            Self::Token(_) => "Token(..)",
+        })
+    }
+}
+
+/// How a producer authenticates.
+#[derive(Clone, Debug)]
+pub(crate) struct SaslSettings {
+    pub(crate) mechanism: SaslMechanism,
+    origin: Origin,
+    refresh: RefreshConfig,
+}
+
+/// Where the credentials come from.
+#[derive(Clone, Debug)]
+enum Origin {
+    Credentials(SaslCredentials),
+    Provider(SaslProvider),
+    TokenFile(TokenFile),
+    Unsecured(UnsecuredClaims),
+}
+
+#[derive(Clone, Debug)]
+struct TokenFile {
+    path: PathBuf,
+    scope_claim: String,
+    sub_claim: String,
+    extensions: Vec<(String, String)>,
+}
+
+impl TokenFile {
+    fn token(&self) -> Provided<OAuthBearerToken> {
+        let token = read_token_file(&self.path, &self.scope_claim, &self.sub_claim)?;
+        Ok(self.extensions.iter().fold(token, |token, (name, value)| {
+            token.extension(name.clone(), value.clone())
+        }))
+    }
+}
+
+impl SaslSettings {
+    /// Gets the first token, if the mechanism has tokens. `client_id` names the thread that gets the others.
+    ///
+    /// # Errors
+    ///
+    /// `Authentication`: there is no token.
+    ///
+    /// # Blocking
+    ///
+    /// As long as the provider of tokens does.
+    pub(crate) fn log_in(self, client_id: &str, time: &Arc<dyn Time>) -> Result<SaslLogin> {
+        let provider: Box<dyn Fn() -> Provided<OAuthBearerToken> + Send + Sync> = match self.origin
+        {
+            Origin::Credentials(credentials) => {
+                return Ok(SaslLogin::new(self.mechanism, Source::Fixed(credentials)));
+            }
+            Origin::Provider(SaslProvider::Credentials(provider)) => {
+                return Ok(SaslLogin::new(self.mechanism, Source::Provider(provider)));
+            }
+            Origin::Provider(SaslProvider::Token(provider)) => Box::new(move || provider()),
+            Origin::TokenFile(file) => Box::new(move || file.token()),
+            Origin::Unsecured(claims) => {
+                let clock = Arc::clone(time);
+                Box::new(move || Ok(claims.token(clock.unix_millis())))
+            }
+        };
+        let login = RefreshingLogin::log_in(client_id, provider, self.refresh, Arc::clone(time));
+        let login = login.map_err(|failure| {
+            Error::new(ErrorKind::Authentication, "the producer cannot log in").caused_by(failure)
+        })?;
+        Ok(SaslLogin::new(
+            self.mechanism,
+            Source::Token(Arc::new(login)),
+        ))
+    }
+}
+
+/// Reads the keys of SASL. `None` if the protocol uses none of them, or after a refusal.
+pub(super) fn read(
+    config: &ProducerConfig,
+    protocol: SecurityProtocol,
+    refusals: &mut Refusals,
+) -> Option<SaslSettings> {
+    if !protocol.uses_sasl() || refusals.concern(&[&keys::SECURITY_PROTOCOL]) {
+        return None;
+    }
+    let mechanism = read_mechanism(config);
+    let settings = mechanism.and_then(|mechanism| {
+        Ok(SaslSettings {
+            mechanism,
+            origin: origin(config, mechanism)?,
+            refresh: refresh(config)?,
+        })
+    });
+    match settings {
+        Ok(settings) => Some(settings),
+        Err(refusal) => {
+            refusals.refuse_key(sasl_keys::MECHANISM.name, refusal);
+            None
+        }
+    }
+}
+
+fn read_mechanism(config: &ProducerConfig) -> Result<SaslMechanism> {
+    let key = &sasl_keys::MECHANISM;
+    let name = text(config, key);
+    if let Some(mechanism) = SaslMechanism::from_name(name) {
+        return Ok(mechanism);
+    }
+    let known = SaslMechanism::ALL.map(SaslMechanism::name).join(", ");
+    let reason = match name {
+        "GSSAPI" if !config.is_set(key.name) => {
+            format!("it is the default, and is not supported yet: set one of {known}")
+        }
+        "GSSAPI" => format!("Kerberos is not supported yet: set one of {known}"),
+        "AWS_MSK_IAM" => format!(
+            "IAM is not supported yet: set one of {known}; Amazon MSK also offers SCRAM-SHA-512"
+        ),
+        _ => format!("must be one of {known}"),
+    };
+    Err(key.invalid(name, reason))
+}
+
+fn origin(config: &ProducerConfig, mechanism: SaslMechanism) -> Result<Origin> {
+    let is_token = mechanism == SaslMechanism::OAuthBearer;
+    match &config.sasl_provider {
+        Some(provider) => {
+            let provides_tokens = matches!(provider, SaslProvider::Token(_));
+            if provides_tokens == is_token {
+                return Ok(Origin::Provider(provider.clone()));
+            }
+            let name = mechanism.name();
+            let (has, needs) = match is_token {
+                true => ("sasl_credentials", "sasl_oauthbearer"),
+                false => ("sasl_oauthbearer", "sasl_credentials"),
+            };
+            Err(config_error(format!(
+                "sasl.mechanism is {name}, which needs {needs}(..), but {has}(..) was called: set one of both"
+            )))
+        }
+        None if is_token => token_origin(config),
+        None => user_and_password(config).map(Origin::Credentials),
+    }
+}
+
+/// The entry of `sasl.jaas.config`.
+fn jaas(config: &ProducerConfig, modules: &[&str]) -> Result<JaasEntry> {
+    let key = &sasl_keys::JAAS_CONFIG;
+    let Some(value) = config.values.get(key.name) else {
+        return Err(config_error(format!(
+            "{} is required with the mechanism {}: set it to \"org.apache.kafka.common.security...{} required ...;\", or \
+             give the credentials to the builder",
+            key.name,
+            text(config, &sasl_keys::MECHANISM),
+            modules.join(" or "),
+        )));
+    };
+    let entry = JaasEntry::parse(value)
+        .map_err(|error| config_error(format!("{} cannot be read: {error}", key.name)))?;
+    if !modules.contains(&entry.simple_name()) {
+        let module = crate::utils::printable(&entry.login_module).to_string();
+        return Err(config_error(format!(
+            "{} names the login module {module}, which is not supported with the mechanism {}: expected {}",
+            key.name,
+            text(config, &sasl_keys::MECHANISM),
+            modules.join(" or "),
+        )));
+    }
+    Ok(entry)
+}
+
+/// Java takes either module for either mechanism.
+fn user_and_password(config: &ProducerConfig) -> Result<SaslCredentials> {
+    let entry = jaas(config, &["PlainLoginModule", "ScramLoginModule"])?;
+    let option = |name: &str| {
+        let value = entry.option(name).filter(|value| !value.is_empty());
+        value.ok_or_else(|| {
+            config_error(format!(
+                "{} has no {name}: add {name}=\"...\"",
+                sasl_keys::JAAS_CONFIG.name
+            ))
+        })
+    };
+    let credentials = SaslCredentials::new(option("username")?, option("password")?);
+    let is_token = entry.option("tokenauth");
+    Ok(
+        match is_token.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+            true => credentials.delegation_token(),
+            false => credentials,
+        },
+    )
+}
+
+fn token_origin(config: &ProducerConfig) -> Result<Origin> {
+    let url = &sasl_keys::OAUTHBEARER_TOKEN_ENDPOINT_URL;
+    let extensions = |entry: &JaasEntry, prefix: &str| -> Vec<(String, String)> {
+        let extensions = entry.options_with(prefix);
+        let owned = extensions.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        owned.collect()
+    };
+    match text(config, url) {
+        "" => {}
+        address if address.starts_with("file:") => {
+            let path = file_path(address).ok_or_else(|| {
+                url.invalid(address, "expected file:///path of a file on this machine")
+            })?;
+            let entry = match config.is_set(sasl_keys::JAAS_CONFIG.name) {
+                true => Some(jaas(config, &["OAuthBearerLoginModule"])?),
+                false => None,
+            };
+            return Ok(Origin::TokenFile(TokenFile {
+                path,
+                scope_claim: text(config, &sasl_keys::OAUTHBEARER_SCOPE_CLAIM_NAME).to_owned(),
+                sub_claim: text(config, &sasl_keys::OAUTHBEARER_SUB_CLAIM_NAME).to_owned(),
+                extensions: entry.map_or_else(Vec::new, |entry| extensions(&entry, "extension_")),
+            }));
+        }
+        address => {
+            return Err(url.invalid(
+                address,
+                "tokens by HTTP (OIDC) are not supported yet: use file:///path, or call sasl_oauthbearer(..) on the builder",
+            ));
+        }
+    }
+    let entry = jaas(config, &["OAuthBearerLoginModule"])?;
+    unsecured(&entry)?.map(Origin::Unsecured).ok_or_else(|| {
+        config_error(format!(
+            "the mechanism OAUTHBEARER has no source of tokens: set {} to file:///path, or call sasl_oauthbearer(..) on the \
+             builder",
+            url.name
+        ))
+    })
+}
+
+/// The path of a `file:` URL of this machine.
+fn file_path(url: &str) -> Option<PathBuf> {
+    let rest = url.strip_prefix("file:")?;
+    let path = match rest.strip_prefix("//") {
+        Some(with_host) => with_host.strip_prefix("localhost").unwrap_or(with_host),
+        None => rest,
+    };
+    let is_absolute = path.starts_with('/') && path.len() > 1;
+    let path = is_absolute.then(|| percent_decoded(path))??;
+    // `/C:/path` is `C:/path` on Windows.
+    let has_drive = path.as_bytes().get(2) == Some(&b':');
+    Some(PathBuf::from(match path.strip_prefix('/') {
+        Some(path) if has_drive && cfg!(windows) => path,
+        _ => &path,
+    }))
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2)?;
+        let digits = std::str::from_utf8(digits).ok()?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The options of `OAuthBearerUnsecuredLoginCallbackHandler`; `None` if there are none.
+fn unsecured(entry: &JaasEntry) -> Result<Option<UnsecuredClaims>> {
+    const PREFIX: &str = "unsecuredLogin";
+    let invalid = |name: &str, reason: &str| {
+        config_error(format!(
+            "{}: {PREFIX}{name} {reason}",
+            sasl_keys::JAAS_CONFIG.name
+        ))
+    };
+    let mut unsecured = UnsecuredClaims {
+        principal_claim: "sub".to_owned(),
+        lifetime_seconds: 3600,
+        claims: Vec::new(),
+        extensions: Vec::new(),
+    };
+    let mut is_empty = true;
+    for (name, value) in entry.options_with(PREFIX) {
+        is_empty = false;
+        if let Some(claim) = name.strip_prefix("StringClaim_") {
+            unsecured.claims.push((claim.to_owned(), json_text(value)));
+        } else if let Some(claim) = name.strip_prefix("NumberClaim_") {
+            let number: f64 = value
+                .parse()
+                .ok()
+                .filter(|number: &f64| number.is_finite())
+                .ok_or_else(|| invalid(name, "is not a number"))?;
+            unsecured
+                .claims
+                .push((claim.to_owned(), number.to_string()));
+        } else if let Some(claim) = name.strip_prefix("ListClaim_") {
+            unsecured.claims.push((claim.to_owned(), list_claim(value)));
+        } else if let Some(extension) = name.strip_prefix("Extension_") {
+            unsecured
+                .extensions
+                .push((extension.to_owned(), value.to_owned()));
+        } else {
+            match name {
+                "PrincipalClaimName" => unsecured.principal_claim = value.to_owned(),
+                "LifetimeSeconds" => {
+                    unsecured.lifetime_seconds = value
+                        .parse()
+                        .ok()
+                        .filter(|seconds| *seconds > 0)
+                        .ok_or_else(|| invalid(name, "is not a positive number"))?;
+                }
+                "ScopeClaimName" => {}
+                _ => return Err(invalid(name, "is not an option of an unsecured token")),
+            }
+        }
+    }
+    let has_principal = unsecured
+        .claims
+        .iter()
+        .any(|(name, _)| *name == unsecured.principal_claim);
+    match (is_empty, has_principal) {
+        (true, _) => Ok(None),
+        (false, true) => Ok(Some(unsecured)),
+        (false, false) => {
+            let claim = format!("StringClaim_{}", unsecured.principal_claim);
+            Err(invalid(&claim, "is missing, which names the principal"))
+        }
+    }
+}
+
+/// A list whose first character separates its elements.
+fn list_claim(value: &str) -> String {
+    let mut characters = value.chars();
+    let elements = match characters.next() {
+        Some(separator) => characters
+            .as_str()
+            .split(separator)
+            .map(json_text)
+            .collect(),
+        None => Vec::new(),
+    };
+    format!("[{}]", elements.join(","))
+}
+
+fn refresh(config: &ProducerConfig) -> Result<RefreshConfig> {
+    let decimal = |key: &ConfigKey| key.decimal(text(config, key));
+    let seconds = |key: &ConfigKey| -> Result<Duration> {
+        let seconds = key.number(text(config, key))?;
+        Ok(Duration::from_secs(
+            u64::try_from(seconds).unwrap_or_default(),
+        ))
+    };
+    Ok(RefreshConfig {
+        window_factor: decimal(&sasl_keys::LOGIN_REFRESH_WINDOW_FACTOR)?,
+        window_jitter: decimal(&sasl_keys::LOGIN_REFRESH_WINDOW_JITTER)?,
+        min_period: seconds(&sasl_keys::LOGIN_REFRESH_MIN_PERIOD_SECONDS)?,
+        buffer: seconds(&sasl_keys::LOGIN_REFRESH_BUFFER_SECONDS)?,
+    })
+}
+
+/// The value of a key that is no password, without blanks around it.
+fn text<'a>(config: &'a ProducerConfig, key: &ConfigKey) -> &'a str {
+    trim(config.get(key.name).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

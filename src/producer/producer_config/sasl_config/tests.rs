@@ -1,0 +1,311 @@
+//! Which keys come to which credentials, and what is refused.
+
+use super::*;
+
+const PLAIN: &str = "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"alice\" password=\"hunter2\";";
+
+fn config(entries: &[(&str, &str)]) -> ProducerConfig {
+    let required = [
+        ("bootstrap.servers", "h:1"),
+        ("security.protocol", "SASL_PLAINTEXT"),
+    ];
+    ProducerConfig::from_map(required.iter().chain(entries).copied()).unwrap()
+}
+
+fn settings(config: &ProducerConfig) -> SaslSettings {
+    config.check(Refusals::default()).unwrap().0.sasl.unwrap()
+}
+
+fn credentials(config: &ProducerConfig) -> (SaslMechanism, String, String, bool) {
+    let settings = settings(config);
+    let Origin::Credentials(credentials) = settings.origin else {
+        panic!("{settings:?}");
+    };
+    (
+        settings.mechanism,
+        credentials.username().to_owned(),
+        credentials.password().to_owned(),
+        credentials.is_delegation_token(),
+    )
+}
+
+fn refusal(config: &ProducerConfig) -> String {
+    let error = config.validate().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let text = format!("{error} {error:?}");
+    assert!(!text.contains("hunter2"), "{text}");
+    error.to_string()
+}
+
+// Java: SaslAuthenticatorTest's client configurations.
+#[test]
+fn jaas_entries_come_to_credentials() {
+    let own = |text: &str| text.to_owned();
+    let plain = config(&[("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", PLAIN)]);
+    let expected = (SaslMechanism::Plain, own("alice"), own("hunter2"), false);
+    assert_eq!(credentials(&plain), expected);
+    let scram = config(&[
+        ("sasl.mechanism", " SCRAM-SHA-512 "),
+        (
+            "sasl.jaas.config",
+            "kafkashaded.org.apache.kafka.common.security.scram.ScramLoginModule required\n username='id' password='mac' tokenauth=true;",
+        ),
+    ]);
+    let mechanism = SaslMechanism::from_name("SCRAM-SHA-512").unwrap();
+    assert_eq!(
+        credentials(&scram),
+        (mechanism, own("id"), own("mac"), true)
+    );
+}
+
+#[test]
+fn setters_come_to_the_same_as_the_keys() {
+    let mut config = config(&[]);
+    for (user, password) in [("alice", "hunter2"), ("a\"b\\c=;", "//\n\r\t'\u{e4}\0 x")] {
+        let expected = |name| {
+            let mechanism = SaslMechanism::from_name(name).unwrap();
+            (mechanism, user.to_owned(), password.to_owned(), false)
+        };
+        config.sasl_plain(user, password);
+        assert_eq!(credentials(&config), expected("PLAIN"));
+        config.sasl_scram_sha_256(user, password);
+        assert_eq!(credentials(&config), expected("SCRAM-SHA-256"));
+        config.sasl_scram_sha_512(user, password);
+        assert_eq!(credentials(&config), expected("SCRAM-SHA-512"));
+    }
+    assert_eq!(config.get("sasl.mechanism"), Some("SCRAM-SHA-512"));
+    assert_eq!(config.get("sasl.jaas.config"), Some("[hidden]"));
+    assert!(!format!("{config:?} {:?}", settings(&config)).contains("hunter2"));
+}
+
+#[test]
+fn closures_come_before_the_text_and_must_fit_the_mechanism() {
+    let mut config = config(&[("sasl.mechanism", "SCRAM-SHA-256")]);
+    config.sasl_credentials(|| Ok(SaslCredentials::new("alice", "hunter2")));
+    assert!(matches!(
+        settings(&config).origin,
+        Origin::Provider(SaslProvider::Credentials(_))
+    ));
+    config.set("sasl.mechanism", "OAUTHBEARER").unwrap();
+    assert!(
+        refusal(&config)
+            .contains("sasl.mechanism is OAUTHBEARER, which needs sasl_oauthbearer(..)")
+    );
+    config.sasl_oauthbearer(|| Err("none".into()));
+    assert!(matches!(
+        settings(&config).origin,
+        Origin::Provider(SaslProvider::Token(_))
+    ));
+    config.set("sasl.mechanism", "PLAIN").unwrap();
+    assert!(refusal(&config).contains("sasl.mechanism is PLAIN, which needs sasl_credentials(..)"));
+    // The last one counts.
+    config.sasl_plain("alice", "hunter2");
+    assert_eq!(credentials(&config).0, SaslMechanism::Plain);
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table of mistakes")]
+fn each_mistake_is_named_and_no_secret_is_shown() {
+    let jaas = "sasl.jaas.config";
+    for (mechanism, entries, reason) in [
+        (
+            "GSSAPI",
+            vec![],
+            "Kerberos is not supported yet: set one of PLAIN, SCRAM-SHA-256",
+        ),
+        (
+            "AWS_MSK_IAM",
+            vec![(jaas, "hunter2")],
+            "IAM is not supported yet",
+        ),
+        ("SCRAM-SHA-1", vec![(jaas, PLAIN)], "must be one of PLAIN"),
+        ("", vec![(jaas, PLAIN)], "must be one of PLAIN"),
+        (
+            "PLAIN",
+            vec![],
+            "sasl.jaas.config is required with the mechanism PLAIN",
+        ),
+        (
+            "PLAIN",
+            vec![(jaas, "hunter2")],
+            "sasl.jaas.config cannot be read",
+        ),
+        (
+            "PLAIN",
+            vec![(jaas, "a.PlainLoginModule required password=\"hunter2\";")],
+            "has no username",
+        ),
+        (
+            "PLAIN",
+            vec![(
+                jaas,
+                "a.PlainLoginModule required username=\"a\" password=\"\";",
+            )],
+            "has no password",
+        ),
+        (
+            "PLAIN",
+            vec![(
+                jaas,
+                "com.sun.security.auth.module.Krb5LoginModule required password=\"hunter2\";",
+            )],
+            "names the login module com.sun.security.auth.module.Krb5LoginModule",
+        ),
+        (
+            "OAUTHBEARER",
+            vec![("sasl.oauthbearer.token.endpoint.url", "https://idp/token")],
+            "tokens by HTTP (OIDC) are not supported yet",
+        ),
+        (
+            "OAUTHBEARER",
+            vec![("sasl.oauthbearer.token.endpoint.url", "file:relative")],
+            "expected file:///path",
+        ),
+        (
+            "OAUTHBEARER",
+            vec![(
+                jaas,
+                "a.OAuthBearerLoginModule required clientId=\"a\" clientSecret=\"hunter2\";",
+            )],
+            "has no source of tokens",
+        ),
+        (
+            "OAUTHBEARER",
+            vec![(
+                jaas,
+                "a.OAuthBearerLoginModule required unsecuredLoginNumberClaim_x=\"hunter2\";",
+            )],
+            "unsecuredLoginNumberClaim_x is not a number",
+        ),
+        (
+            "OAUTHBEARER",
+            vec![(
+                jaas,
+                "a.OAuthBearerLoginModule required unsecuredLoginLifetimeSeconds=\"60\";",
+            )],
+            "unsecuredLoginStringClaim_sub is missing",
+        ),
+    ] {
+        let mut config = config(&entries);
+        config.set("sasl.mechanism", mechanism).unwrap();
+        let text = refusal(&config);
+        assert!(text.contains(reason), "{mechanism} {entries:?}: {text}");
+    }
+    let text = refusal(&config(&[(jaas, PLAIN)]));
+    assert!(
+        text.contains("it is the default, and is not supported yet"),
+        "{text}"
+    );
+}
+
+#[test]
+fn classes_of_java_that_cannot_be_loaded_are_refused() {
+    let mut config = ProducerConfig::new();
+    for (key, method) in [
+        (
+            "sasl.client.callback.handler.class",
+            ".sasl_credentials(..)",
+        ),
+        ("sasl.login.class", ".sasl_credentials(..)"),
+        ("sasl.login.callback.handler.class", ".sasl_oauthbearer(..)"),
+        (
+            "sasl.oauthbearer.jwt.retriever.class",
+            ".sasl_oauthbearer(..)",
+        ),
+        (
+            "sasl.oauthbearer.jwt.validator.class",
+            ".sasl_oauthbearer(..)",
+        ),
+    ] {
+        let text = config.set(key, "org.example.Own").unwrap_err().to_string();
+        assert!(text.contains(key) && text.contains(method), "{text}");
+    }
+    let handler =
+        "org.apache.kafka.common.security.oauthbearer.secured.OAuthBearerLoginCallbackHandler";
+    config
+        .set("sasl.login.callback.handler.class", handler)
+        .unwrap();
+}
+
+#[test]
+fn without_sasl_the_keys_are_not_looked_at_but_a_warning_says_so() {
+    let mut config = config(&[
+        ("sasl.mechanism", "GSSAPI"),
+        ("sasl.jaas.config", "hunter2"),
+    ]);
+    config.set("security.protocol", "PLAINTEXT").unwrap();
+    let (resolved, notes) = config.check(Refusals::default()).unwrap();
+    assert!(resolved.sasl.is_none());
+    let texts: Vec<_> = notes.iter().map(|note| note.text.as_str()).collect();
+    assert_eq!(texts.len(), 1);
+    assert!(
+        texts[0].contains("sasl.jaas.config is set, but security.protocol=PLAINTEXT"),
+        "{texts:?}"
+    );
+}
+
+#[test]
+fn credentials_in_the_clear_are_warned_of() {
+    for (mechanism, exposed) in [
+        ("PLAIN", "the password of PLAIN"),
+        ("SCRAM-SHA-256", "all records"),
+    ] {
+        let config = config(&[("sasl.mechanism", mechanism), ("sasl.jaas.config", PLAIN)]);
+        let (_, notes) = config.check(Refusals::default()).unwrap();
+        let texts: Vec<_> = notes.iter().map(|note| note.text.as_str()).collect();
+        assert!(
+            texts[0].contains(exposed) && texts[0].contains("SASL_SSL"),
+            "{texts:?}"
+        );
+    }
+}
+
+#[test]
+fn the_path_of_a_file_url_is_decoded() {
+    for (url, path) in [
+        ("file:///run/token", Some("/run/token")),
+        ("file:/run/token", Some("/run/token")),
+        ("file://localhost/run/a%20b%C3%A4", Some("/run/a b\u{e4}")),
+        ("file://elsewhere/run/token", None),
+        ("file:token", None),
+        ("file:", None),
+        ("file:///", None),
+        ("file:///a%2", None),
+        ("file:///a%zz", None),
+    ] {
+        assert_eq!(file_path(url), path.map(PathBuf::from), "{url}");
+    }
+}
+
+// Java: OAuthBearerUnsecuredLoginCallbackHandlerTest.addsExtensions, validOptionsWithExplicitOptionValues.
+#[test]
+fn the_options_of_an_unsecured_token_come_to_claims() {
+    let entry = JaasEntry::parse(
+        "M required unsecuredLoginStringClaim_user=\"bob\" unsecuredLoginPrincipalClaimName=\"user\" \
+         unsecuredLoginNumberClaim_n=\"1.5\" unsecuredLoginListClaim_scope=\"|a|b\" unsecuredLoginListClaim_e=\"\" \
+         unsecuredLoginLifetimeSeconds=\"60\" unsecuredLoginExtension_traceId=\"7\" unsecuredLoginScopeClaimName=\"scope\";",
+    );
+    let claims = unsecured(&entry.unwrap()).unwrap().unwrap();
+    let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect()
+    };
+    let expected = [
+        ("user", "\"bob\""),
+        ("n", "1.5"),
+        ("scope", "[\"a\",\"b\"]"),
+        ("e", "[]"),
+    ];
+    assert_eq!(claims.claims, pairs(&expected));
+    assert_eq!(claims.extensions, pairs(&[("traceId", "7")]));
+    assert_eq!(claims.lifetime_seconds, 60);
+    let unknown = JaasEntry::parse("M required unsecuredLoginTypo=\"x\";").unwrap();
+    assert!(
+        unsecured(&unknown)
+            .unwrap_err()
+            .to_string()
+            .contains("is not an option")
+    );
+}

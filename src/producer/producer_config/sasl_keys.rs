@@ -1,0 +1,126 @@
+//! The keys of SASL: type, default, valid values, importance, meaning. Java: `SaslConfigs`.
+//!
+//! They are accepted without the feature `sasl` too; a security protocol that uses them is refused then.
+
+use crate::producer::config_def::{ConfigKey, DefaultValue, Importance, Kind, Rule};
+
+macro_rules! sasl_keys {
+    ($($constant:ident = $name:literal: $kind:ident, $default:expr, $rule:expr, $valid:literal, $importance:ident, $doc:literal;)*) => {
+        $(pub(crate) static $constant: ConfigKey = ConfigKey {
+            name: $name,
+            kind: Kind::$kind,
+            default: $default,
+            rule: $rule,
+            valid: $valid,
+            importance: Importance::$importance,
+            doc: $doc,
+        };)*
+
+        /// Every key of SASL.
+        pub(super) static ALL: &[&ConfigKey] = &[$(&$constant),*];
+    };
+}
+
+sasl_keys! {
+    CLIENT_CALLBACK_HANDLER_CLASS = "sasl.client.callback.handler.class": Class, DefaultValue::Null, Rule::Any, "", Medium,
+        " What provides a mechanism with credentials: in Rust a closure, given to `sasl_credentials` of the builder. A class of \
+         Java is refused.";
+    JAAS_CONFIG = "sasl.jaas.config": Password, DefaultValue::Null, Rule::Any, "", Medium,
+        " The login module and the credentials, as `LoginModule required key=\"value\" ...;`. Java's `PlainLoginModule`, \
+         `ScramLoginModule` and `OAuthBearerLoginModule` are known. Never printed.";
+    KERBEROS_KINIT_CMD = "sasl.kerberos.kinit.cmd": String, DefaultValue::Text("/usr/bin/kinit"), Rule::Any, "", Low,
+        " For GSSAPI, which this library does not speak yet.";
+    KERBEROS_MIN_TIME_BEFORE_RELOGIN = "sasl.kerberos.min.time.before.relogin": Long, DefaultValue::Text("60000"), Rule::Any, "", Low,
+        " For GSSAPI, which this library does not speak yet.";
+    KERBEROS_SERVICE_NAME = "sasl.kerberos.service.name": String, DefaultValue::Null, Rule::Any, "", Medium,
+        " For GSSAPI, which this library does not speak yet.";
+    KERBEROS_TICKET_RENEW_JITTER = "sasl.kerberos.ticket.renew.jitter": Double, DefaultValue::Text("0.05"), Rule::Any, "", Low,
+        " For GSSAPI, which this library does not speak yet.";
+    KERBEROS_TICKET_RENEW_WINDOW_FACTOR = "sasl.kerberos.ticket.renew.window.factor": Double, DefaultValue::Text("0.8"), Rule::Any, "", Low,
+        " For GSSAPI, which this library does not speak yet.";
+    LOGIN_CALLBACK_HANDLER_CLASS = "sasl.login.callback.handler.class": Class, DefaultValue::Null, Rule::Any, "", Medium,
+        " What provides OAUTHBEARER with tokens: in Rust a closure, given to `sasl_oauthbearer` of the builder. Of Java's classes \
+         only its own `OAuthBearerLoginCallbackHandler` and `OAuthBearerUnsecuredLoginCallbackHandler` are known.";
+    LOGIN_CLASS = "sasl.login.class": Class, DefaultValue::Null, Rule::Any, "", Medium,
+        " How Java logs in. A class of Java is refused.";
+    LOGIN_CONNECT_TIMEOUT_MS = "sasl.login.connect.timeout.ms": Int, DefaultValue::Null, Rule::Any, "", Low,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    LOGIN_READ_TIMEOUT_MS = "sasl.login.read.timeout.ms": Int, DefaultValue::Null, Rule::Any, "", Low,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    LOGIN_REFRESH_BUFFER_SECONDS = "sasl.login.refresh.buffer.seconds": Short, DefaultValue::Text("300"), Rule::Between(0, 3600), "[0,...,3600]", Low,
+        " How long, in seconds, before its end an OAUTHBEARER token is refreshed at the latest. Not kept if it and \
+         `sasl.login.refresh.min.period.seconds` together exceed the rest of the token's life.";
+    LOGIN_REFRESH_MIN_PERIOD_SECONDS = "sasl.login.refresh.min.period.seconds": Short, DefaultValue::Text("60"), Rule::Between(0, 900), "[0,...,900]", Low,
+        " How long, in seconds, an OAUTHBEARER token is kept at least before it is refreshed. Not kept if it and \
+         `sasl.login.refresh.buffer.seconds` together exceed the rest of the token's life.";
+    LOGIN_REFRESH_WINDOW_FACTOR = "sasl.login.refresh.window.factor": Double, DefaultValue::Text("0.8"), Rule::Hundredths(50, 100), "[0.5,...,1.0]", Low,
+        " The part of its life after which an OAUTHBEARER token is refreshed.";
+    LOGIN_REFRESH_WINDOW_JITTER = "sasl.login.refresh.window.jitter": Double, DefaultValue::Text("0.05"), Rule::Hundredths(0, 25), "[0.0,...,0.25]", Low,
+        " The part of its life that is added at random, at most, to `sasl.login.refresh.window.factor`.";
+    LOGIN_RETRY_BACKOFF_MAX_MS = "sasl.login.retry.backoff.max.ms": Long, DefaultValue::Text("10000"), Rule::Any, "", Low,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    LOGIN_RETRY_BACKOFF_MS = "sasl.login.retry.backoff.ms": Long, DefaultValue::Text("100"), Rule::Any, "", Low,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    MECHANISM = "sasl.mechanism": String, DefaultValue::Text("GSSAPI"), Rule::Any, "", Medium,
+        " The SASL mechanism: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`. Kafka's default, `GSSAPI`, is not \
+         supported yet, so that it must be set with a SASL protocol.";
+    OAUTHBEARER_ALLOW_UNVERIFIED_AUDIENCE = "sasl.oauthbearer.allow.unverified.audience": Boolean, DefaultValue::Text("false"), Rule::Any, "", Medium,
+        " Brokers use this alone. Accepted, and without effect here.";
+    OAUTHBEARER_ALLOW_UNVERIFIED_ISSUER = "sasl.oauthbearer.allow.unverified.issuer": Boolean, DefaultValue::Text("false"), Rule::Any, "", Medium,
+        " Brokers use this alone. Accepted, and without effect here.";
+    OAUTHBEARER_ASSERTION_ALGORITHM = "sasl.oauthbearer.assertion.algorithm": String, DefaultValue::Text("RS256"), Rule::OneOfIgnoringCase(&["ES256", "RS256"]), "(case insensitive) [ES256, RS256]", Medium,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_ASSERTION_CLAIM_AUD = "sasl.oauthbearer.assertion.claim.aud": String, DefaultValue::Null, Rule::Any, "", Medium,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_ASSERTION_CLAIM_EXP_SECONDS = "sasl.oauthbearer.assertion.claim.exp.seconds": Int, DefaultValue::Text("300"), Rule::Between(0, 86400), "[0,...,86400]", Low,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_ASSERTION_CLAIM_ISS = "sasl.oauthbearer.assertion.claim.iss": String, DefaultValue::Null, Rule::Any, "", Medium,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_ASSERTION_CLAIM_JTI_INCLUDE = "sasl.oauthbearer.assertion.claim.jti.include": Boolean, DefaultValue::Text("false"), Rule::Any, "", Medium,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_ASSERTION_CLAIM_NBF_SECONDS = "sasl.oauthbearer.assertion.claim.nbf.seconds": Int, DefaultValue::Text("60"), Rule::Between(0, 3600), "[0,...,3600]", Low,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_ASSERTION_CLAIM_SUB = "sasl.oauthbearer.assertion.claim.sub": String, DefaultValue::Null, Rule::Any, "", Medium,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_ASSERTION_FILE = "sasl.oauthbearer.assertion.file": String, DefaultValue::Null, Rule::Any, "", Medium,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_ASSERTION_PRIVATE_KEY_FILE = "sasl.oauthbearer.assertion.private.key.file": String, DefaultValue::Null, Rule::Any, "", Medium,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_ASSERTION_PRIVATE_KEY_PASSPHRASE = "sasl.oauthbearer.assertion.private.key.passphrase": Password, DefaultValue::Null, Rule::Any, "", Medium,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_ASSERTION_TEMPLATE_FILE = "sasl.oauthbearer.assertion.template.file": String, DefaultValue::Null, Rule::Any, "", Medium,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_CLIENT_CREDENTIALS_CLIENT_ID = "sasl.oauthbearer.client.credentials.client.id": String, DefaultValue::Null, Rule::Any, "", Medium,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_CLIENT_CREDENTIALS_CLIENT_SECRET = "sasl.oauthbearer.client.credentials.client.secret": Password, DefaultValue::Null, Rule::Any, "", Medium,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_CLOCK_SKEW_SECONDS = "sasl.oauthbearer.clock.skew.seconds": Int, DefaultValue::Text("30"), Rule::Any, "", Low,
+        " Brokers use this alone. Accepted, and without effect here.";
+    OAUTHBEARER_EXPECTED_AUDIENCE = "sasl.oauthbearer.expected.audience": List, DefaultValue::Text(""), Rule::Any, "", High,
+        " Brokers use this alone. Accepted, and without effect here.";
+    OAUTHBEARER_EXPECTED_ISSUER = "sasl.oauthbearer.expected.issuer": String, DefaultValue::Null, Rule::Any, "", High,
+        " Brokers use this alone. Accepted, and without effect here.";
+    OAUTHBEARER_HEADER_URLENCODE = "sasl.oauthbearer.header.urlencode": Boolean, DefaultValue::Text("false"), Rule::Any, "", Low,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_JWKS_ENDPOINT_REFRESH_MS = "sasl.oauthbearer.jwks.endpoint.refresh.ms": Long, DefaultValue::Text("3600000"), Rule::Any, "", Low,
+        " Brokers use this alone. Accepted, and without effect here.";
+    OAUTHBEARER_JWKS_ENDPOINT_RETRY_BACKOFF_MAX_MS = "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms": Long, DefaultValue::Text("10000"), Rule::Any, "", Low,
+        " Brokers use this alone. Accepted, and without effect here.";
+    OAUTHBEARER_JWKS_ENDPOINT_RETRY_BACKOFF_MS = "sasl.oauthbearer.jwks.endpoint.retry.backoff.ms": Long, DefaultValue::Text("100"), Rule::Any, "", Low,
+        " Brokers use this alone. Accepted, and without effect here.";
+    OAUTHBEARER_JWKS_ENDPOINT_URL = "sasl.oauthbearer.jwks.endpoint.url": String, DefaultValue::Null, Rule::Any, "", Medium,
+        " Brokers use this alone. Accepted, and without effect here.";
+    OAUTHBEARER_JWT_RETRIEVER_CLASS = "sasl.oauthbearer.jwt.retriever.class": Class, DefaultValue::Text("org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever"), Rule::Any, "", Medium,
+        " How Java gets tokens. Only its `DefaultJwtRetriever` and `FileJwtRetriever` are known.";
+    OAUTHBEARER_JWT_VALIDATOR_CLASS = "sasl.oauthbearer.jwt.validator.class": Class, DefaultValue::Text("org.apache.kafka.common.security.oauthbearer.DefaultJwtValidator"), Rule::Any, "", Medium,
+        " How Java checks tokens. Only its `DefaultJwtValidator` and `ClientJwtValidator` are known.";
+    OAUTHBEARER_SCOPE = "sasl.oauthbearer.scope": String, DefaultValue::Null, Rule::Any, "", Medium,
+        " For tokens that come by HTTP, which this library does not fetch yet.";
+    OAUTHBEARER_SCOPE_CLAIM_NAME = "sasl.oauthbearer.scope.claim.name": String, DefaultValue::Text("scope"), Rule::Any, "", Low,
+        " The claim of a token that holds its scope.";
+    OAUTHBEARER_SUB_CLAIM_NAME = "sasl.oauthbearer.sub.claim.name": String, DefaultValue::Text("sub"), Rule::Any, "", Low,
+        " The claim of a token that holds its subject.";
+    OAUTHBEARER_TOKEN_ENDPOINT_URL = "sasl.oauthbearer.token.endpoint.url": String, DefaultValue::Null, Rule::Any, "", Medium,
+        " Where OAUTHBEARER tokens come from: `file:///path` of a file that holds a JWT, which is read again for each refresh. \
+         Tokens by HTTP are not supported yet.";
+}

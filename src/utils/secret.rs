@@ -1,0 +1,40 @@
+//! A text that must not be seen. Java: `Password`.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// A password or a token: overwritten when it is dropped, and `[hidden]` wherever it is printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text itself. It must go into no error, log line or panic.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Java: PasswordTest.
+    #[test]
+    fn a_secret_prints_as_hidden() {
+        let secret = Secret::new("hunter2");
+        assert_eq!(format!("{secret:?}"), "[hidden]");
+        assert!(!format!("{:#?}", Some(&secret)).contains("hunter2"));
+        assert_eq!(secret.expose(), "hunter2");
+    }
+}
