@@ -8,11 +8,13 @@
 )]
 
 mod loopback;
+mod metadata;
 
 use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use self::loopback::{Loopback, Topics};
+pub use self::metadata::{Metadata, MetadataShape};
 use crate::client::NetworkClient;
 use crate::common::{Headers, Node, NodeId, PartitionInfo, TopicInfo, Uuid};
 use crate::error::Result;
@@ -149,9 +151,7 @@ impl Cluster {
             .to_builder()
             .nodes(vec![node.clone()]);
         for topic in 0..topics {
-            let partition = PartitionInfo::new(0, Some(node.clone()))
-                .with_leader_epoch(Some(0))
-                .with_replicas(vec![NodeId(1)], vec![NodeId(1)], Vec::new());
+            let partition = PartitionInfo::new(0, Some(node.clone())).with_leader_epoch(Some(0));
             let name = format!("topic-{topic}").into();
             let topic = TopicInfo::new(name, Uuid::ZERO, false, vec![partition]);
             builder = builder.topic(Arc::new(topic));

@@ -23,7 +23,9 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Cluster, ClusterBuilder, Node, TopicPartition};
 use crate::error::{Error, ErrorKind, TimeoutReason};
-use crate::protocol::messages::{MetadataRequest, MetadataResponse};
+#[cfg(test)]
+use crate::protocol::messages::MetadataResponse;
+use crate::protocol::messages::{MetadataRequest, MetadataView};
 use crate::sync::{Arc, ArcSwap, AtomicU64, Condvar, Mutex, Ordering, Snapshot};
 use crate::utils::{Count, Time, log};
 
@@ -167,7 +169,7 @@ impl Metadata {
     /// Whether [`add`](Self::add) was called for `topic` and it was not forgotten since.
     #[cfg(test)]
     pub(crate) fn contains_topic(&self, topic: &str) -> bool {
-        self.topics.load().contains(topic)
+        self.topics.load().shared_name(topic).is_some()
     }
 
     /// Asks for an update of everything. Returns the version that [`await_update`](Self::await_update) must exceed.
@@ -338,13 +340,12 @@ impl Metadata {
 
     /// Applies a response to a request of [`new_request`](Self::new_request), and wakes the waiters.
     ///
-    /// `api_version` is the response's: leader epochs are trusted from version 9 on. Returns whether the response was
-    /// taken; one without a usable broker is not, and nor is any after [`close`](Self::close).
+    /// Leader epochs are trusted from version 9 of the response on. Returns whether the response was taken; one without a
+    /// usable broker is not, and nor is any after [`close`](Self::close).
     pub(crate) fn update(
         &self,
         request: MetadataRequestVersion,
-        response: &MetadataResponse,
-        api_version: i16,
+        response: &MetadataView<'_>,
         now: Instant,
     ) -> bool {
         let millis = self.millis(now);
@@ -352,24 +353,24 @@ impl Metadata {
             if state.closed {
                 return false;
             }
-            let (nodes, unusable_nodes) = nodes::nodes_of(response, &mut state.warnings, now);
+            let snapshot = metadata.snapshot.load_full();
+            let (nodes, unusable_nodes) =
+                nodes::nodes_of(response, &snapshot, &mut state.warnings, now);
             state.unusable_nodes = unusable_nodes;
             if nodes.is_empty() {
                 return false;
             }
             let expired = metadata.remove_idle_topics(state, millis);
             let topics = metadata.topics.load_full();
-            let snapshot = metadata.snapshot.load_full();
             let update = update::Update {
                 request,
                 response,
                 nodes,
-                has_reliable_epochs: api_version >= update::FIRST_VERSION_WITH_RELIABLE_EPOCHS,
                 now,
                 topics: &topics,
                 expired: &expired,
             };
-            let cluster = state.apply(&update, &snapshot, now);
+            let cluster = update.apply(&snapshot, state);
             metadata.snapshot.store(Arc::new(cluster));
             true
         });
@@ -377,6 +378,18 @@ impl Metadata {
             self.updated.notify_all();
         }
         taken
+    }
+
+    /// As [`update`](Self::update), with a response that is encoded as this version and decoded again.
+    #[cfg(test)]
+    pub(crate) fn update_with(
+        &self,
+        request: MetadataRequestVersion,
+        response: &MetadataResponse,
+        api_version: i16,
+        now: Instant,
+    ) -> bool {
+        response.with_view(api_version, |view| self.update(request, view, now))
     }
 
     /// Removes the topics that were not used for too long, and returns them. It looks at the topics only if one may be

@@ -11,7 +11,7 @@ use super::metadata::{Metadata, MetadataRequestVersion, describe_errors};
 use crate::common::{Node, NodeId};
 use crate::error::Error;
 use crate::protocol::ErrorCode;
-use crate::protocol::messages::{MetadataRequest, MetadataResponse};
+use crate::protocol::messages::{MetadataRequest, MetadataView};
 use crate::sync::Arc;
 use crate::utils::{LogLimiter, choice, log};
 
@@ -244,8 +244,7 @@ impl MetadataUpdater {
     pub(crate) fn handle_response(
         &mut self,
         request: MetadataRequestVersion,
-        response: &MetadataResponse,
-        api_version: i16,
+        response: &MetadataView<'_>,
         now: Instant,
     ) {
         self.is_in_progress = false;
@@ -260,7 +259,7 @@ impl MetadataUpdater {
         } else if !response.error_code.is_none() {
             let text = format!("the metadata request failed: {}", response.error_code);
             self.log_limiter.warn(text, now);
-        } else if self.metadata.update(request, response, api_version, now) {
+        } else if self.metadata.update(request, response, now) {
             self.attempts_since = None;
             self.unconfirmed.clear();
             return;

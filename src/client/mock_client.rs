@@ -165,7 +165,7 @@ impl MockClient {
         };
         let taken = self
             .metadata
-            .update(version, response, METADATA_VERSION, now);
+            .update_with(version, response, METADATA_VERSION, now);
         assert!(taken, "the metadata response has no usable broker");
     }
 

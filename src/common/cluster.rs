@@ -5,122 +5,10 @@
 use std::any::Any;
 use std::fmt;
 
-use super::{Node, NodeId, Uuid};
+use super::node::find_node;
+use super::{Node, NodeId, PartitionInfo, Uuid};
 use crate::sync::{Arc, OnceLock};
 use crate::utils::CopyOnWriteMap;
-
-/// What is known of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartitionInfo {
-    partition: i32,
-    /// The leader's id; negative if there is no leader. Kept while the node is unknown, so that a later list of nodes
-    /// brings the leader back.
-    leader_id: NodeId,
-    /// The node with that id, if it is known.
-    leader: Option<Node>,
-    leader_epoch: Option<i32>,
-    replicas: Vec<NodeId>,
-    in_sync_replicas: Vec<NodeId>,
-    offline_replicas: Vec<NodeId>,
-}
-
-/// The id of the leader of a partition that has none. Java: `MetadataResponse.NO_LEADER_ID`.
-const NO_LEADER: NodeId = NodeId(-1);
-
-impl PartitionInfo {
-    /// A partition without an epoch and replicas.
-    pub(crate) fn new(partition: i32, leader: Option<Node>) -> Self {
-        Self {
-            partition,
-            leader_id: leader.as_ref().map_or(NO_LEADER, Node::id),
-            leader,
-            leader_epoch: None,
-            replicas: Vec::new(),
-            in_sync_replicas: Vec::new(),
-            offline_replicas: Vec::new(),
-        }
-    }
-
-    pub(crate) fn with_leader_epoch(mut self, epoch: Option<i32>) -> Self {
-        self.leader_epoch = epoch;
-        self
-    }
-
-    pub(crate) fn with_replicas(
-        mut self,
-        replicas: Vec<NodeId>,
-        in_sync: Vec<NodeId>,
-        offline: Vec<NodeId>,
-    ) -> Self {
-        self.replicas = replicas;
-        self.in_sync_replicas = in_sync;
-        self.offline_replicas = offline;
-        self
-    }
-
-    /// Sets the leader to the node with this id among `nodes`, which are sorted by id. The id is kept if it is not there.
-    pub(crate) fn set_leader(&mut self, id: NodeId, nodes: &[Node]) {
-        self.leader_id = id;
-        self.leader = find_node(nodes, id).cloned();
-    }
-
-    /// Looks the leader up in another list of nodes. Returns whether the partition lost its leader by that.
-    pub(crate) fn resolve_leader(&mut self, nodes: &[Node]) -> bool {
-        let had_leader = self.leader.is_some();
-        self.set_leader(self.leader_id, nodes);
-        had_leader && self.leader.is_none()
-    }
-
-    /// Returns whether the leader has an id that is not among the nodes.
-    pub(crate) fn has_unknown_leader(&self) -> bool {
-        self.leader.is_none() && self.leader_id.0 >= 0
-    }
-
-    /// Returns whether [`resolve_leader`](Self::resolve_leader) would change nothing.
-    fn is_resolved(&self, nodes: &[Node]) -> bool {
-        self.leader.as_ref() == find_node(nodes, self.leader_id)
-    }
-
-    /// The partition's number.
-    pub fn partition(&self) -> i32 {
-        self.partition
-    }
-
-    /// The leader, or `None` while the partition has none that is alive.
-    pub fn leader(&self) -> Option<&Node> {
-        self.leader.as_ref()
-    }
-
-    /// The leader epoch, where the brokers tell it (Metadata v9 and later).
-    pub fn leader_epoch(&self) -> Option<i32> {
-        self.leader_epoch
-    }
-
-    /// The nodes that hold a replica, the preferred leader first.
-    pub fn replicas(&self) -> &[NodeId] {
-        &self.replicas
-    }
-
-    /// The replicas that are in sync with the leader.
-    pub fn in_sync_replicas(&self) -> &[NodeId] {
-        &self.in_sync_replicas
-    }
-
-    /// The replicas on dead brokers.
-    pub fn offline_replicas(&self) -> &[NodeId] {
-        &self.offline_replicas
-    }
-}
-
-/// The node with this id among `nodes`, which are sorted by id.
-fn find_node(nodes: &[Node], id: NodeId) -> Option<&Node> {
-    if id.0 < 0 {
-        // Bootstrap addresses lead nothing.
-        return None;
-    }
-    let index = nodes.binary_search_by_key(&id, Node::id).ok()?;
-    nodes.get(index)
-}
 
 /// What is known of one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +19,7 @@ pub struct TopicInfo {
     /// Sorted by partition number. A partition that the broker left out is not here, so a number is not an index.
     pub(crate) partitions: Vec<PartitionInfo>,
     /// The numbers of the partitions that have a leader.
-    pub(crate) available: Vec<i32>,
+    pub(crate) available: Arc<[i32]>,
     attachment: Attachment,
 }
 
@@ -167,8 +55,10 @@ impl TopicInfo {
         is_internal: bool,
         mut partitions: Vec<PartitionInfo>,
     ) -> Self {
-        partitions.sort_by_key(|partition| partition.partition);
-        partitions.dedup_by_key(|partition| partition.partition);
+        if !partitions.is_sorted_by_key(PartitionInfo::partition) {
+            partitions.sort_by_key(PartitionInfo::partition);
+        }
+        partitions.dedup_by_key(|partition| partition.partition());
         Self {
             name,
             id,
@@ -179,12 +69,22 @@ impl TopicInfo {
         }
     }
 
+    /// Shares with an earlier view of the topic what is equal in both. Returns that view if all of it is.
+    pub(crate) fn shared_with(mut self, known: &Arc<Self>) -> Arc<Self> {
+        if **known == self {
+            return Arc::clone(known);
+        }
+        if known.available == self.available {
+            self.available = Arc::clone(&known.available);
+        }
+        Arc::new(self)
+    }
+
     /// Gives a partition, by its index, another leader. It counts after [`resolve_leaders`](Self::resolve_leaders), so that
     /// many leaders can move in one pass.
     pub(crate) fn move_leader(&mut self, index: usize, leader: NodeId, epoch: i32) {
         if let Some(partition) = self.partitions.get_mut(index) {
-            partition.leader_id = leader;
-            partition.leader_epoch = Some(epoch);
+            partition.move_leader(leader, epoch);
         }
     }
 
@@ -208,10 +108,10 @@ impl TopicInfo {
         // The number is the index unless the broker left a partition out.
         let guess = usize::try_from(partition).ok()?;
         match self.partitions.get(guess) {
-            Some(info) if info.partition == partition => Some(guess),
+            Some(info) if info.partition() == partition => Some(guess),
             _ => self
                 .partitions
-                .binary_search_by_key(&partition, |info| info.partition)
+                .binary_search_by_key(&partition, PartitionInfo::partition)
                 .ok(),
         }
     }
@@ -262,11 +162,16 @@ impl TopicInfo {
     }
 }
 
-fn available(partitions: &[PartitionInfo]) -> Vec<i32> {
-    let has_leader = |partition: &&PartitionInfo| partition.leader.is_some();
+fn available(partitions: &[PartitionInfo]) -> Arc<[i32]> {
+    let has_leader = |partition: &&PartitionInfo| partition.leader().is_some();
     let mut available = Vec::with_capacity(partitions.iter().filter(has_leader).count());
-    available.extend(partitions.iter().filter(has_leader).map(|p| p.partition));
-    available
+    available.extend(
+        partitions
+            .iter()
+            .filter(has_leader)
+            .map(PartitionInfo::partition),
+    );
+    available.into()
 }
 
 /// A view of the cluster at one moment: its nodes and the topics that the client asked for.
@@ -307,6 +212,11 @@ impl Cluster {
     /// What is known of a topic.
     pub fn topic(&self, topic: &str) -> Option<&TopicInfo> {
         self.topics.get(topic).map(AsRef::as_ref)
+    }
+
+    /// As [`topic`](Self::topic), to keep.
+    pub(crate) fn shared_topic(&self, topic: &str) -> Option<&Arc<TopicInfo>> {
+        self.topics.get(topic)
     }
 
     /// Every topic that is known.

@@ -15,61 +15,86 @@ impl fmt::Display for NodeId {
 }
 
 /// A broker: its id and the address that it advertises. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Node {
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Node(Arc<Fields>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Fields {
     id: NodeId,
-    host: Arc<str>,
+    host: Box<str>,
     port: u16,
-    rack: Option<Arc<str>>,
+    rack: Option<Box<str>>,
 }
 
 impl Node {
     pub(crate) fn new(id: NodeId, host: &str, port: u16, rack: Option<&str>) -> Self {
-        Self {
+        Self(Arc::new(Fields {
             id,
-            host: Arc::from(host),
+            host: Box::from(host),
             port,
-            rack: rack.map(Arc::from),
-        }
+            rack: rack.map(Box::from),
+        }))
     }
 
     /// The broker's id; negative for a bootstrap address.
     pub fn id(&self) -> NodeId {
-        self.id
+        self.0.id
     }
 
     /// The host name or address that the broker advertises. An IPv6 address has no brackets.
     pub fn host(&self) -> &str {
-        &self.host
+        &self.0.host
     }
 
     /// The TCP port that the broker advertises.
     pub fn port(&self) -> u16 {
-        self.port
+        self.0.port
     }
 
     /// Returns whether connections to both go to the same host and port.
     pub(crate) fn has_address_of(&self, other: &Self) -> bool {
-        self.port == other.port && self.host == other.host
+        self.port() == other.port() && self.host() == other.host()
     }
 
     /// The rack that the broker is configured with (`broker.rack`), if any.
     pub fn rack(&self) -> Option<&str> {
-        self.rack.as_deref()
+        self.0.rack.as_deref()
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("id", &self.id())
+            .field("host", &self.host())
+            .field("port", &self.port())
+            .field("rack", &self.rack())
+            .finish()
     }
 }
 
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{} (id: {}", self.host, self.port, self.id)?,
-            false => write!(f, "{}:{} (id: {}", self.host, self.port, self.id)?,
+        let (host, port, id) = (self.host(), self.port(), self.id());
+        match host.contains(':') {
+            true => write!(f, "[{host}]:{port} (id: {id}")?,
+            false => write!(f, "{host}:{port} (id: {id}")?,
         }
-        match &self.rack {
+        match self.rack() {
             Some(rack) => write!(f, " rack: {rack})"),
             None => f.write_str(")"),
         }
     }
+}
+
+/// The node with this id among `nodes`, which are sorted by id.
+pub(super) fn find_node(nodes: &[Node], id: NodeId) -> Option<&Node> {
+    if id.0 < 0 {
+        // Bootstrap addresses lead nothing.
+        return None;
+    }
+    let index = nodes.binary_search_by_key(&id, Node::id).ok()?;
+    nodes.get(index)
 }
 
 #[cfg(test)]

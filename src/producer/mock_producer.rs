@@ -24,7 +24,8 @@ use super::{
     no_such_partition, partition_of_key, undelivered_at_close,
 };
 use crate::common::{
-    Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, TopicInfo, TopicPartition, Uuid,
+    Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, PartitionInfos, Replicas, TopicInfo,
+    TopicPartition, Uuid,
 };
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::protocol::ErrorCode;
@@ -457,13 +458,18 @@ fn mock_node() -> Node {
 }
 
 fn all_partitions(leader: &Node, count: usize) -> Vec<PartitionInfo> {
-    let numbers = (0..i32::MAX).take(count);
-    let partitions = numbers.map(|partition| {
-        let replicas = vec![leader.id()];
+    let only = Some(leader.id());
+    let replicas = Replicas {
+        all: only,
+        in_sync: only,
+        offline: None,
+    };
+    let mut infos = PartitionInfos::default();
+    for partition in (0..i32::MAX).take(count) {
         let info = PartitionInfo::new(partition, Some(leader.clone()));
-        info.with_replicas(replicas.clone(), replicas, Vec::new())
-    });
-    partitions.collect()
+        infos.push(info, &replicas);
+    }
+    infos.into_sorted_vec(None)
 }
 
 impl State {

@@ -4,9 +4,9 @@ use crate::protocol::messages::{
     AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest,
     AddPartitionsToTxnResponse, ApiVersionsRequest, ApiVersionsResponse, EndTxnRequest,
     EndTxnResponse, FindCoordinatorRequest, FindCoordinatorResponse, InitProducerIdRequest,
-    InitProducerIdResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
-    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
-    TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    InitProducerIdResponse, MetadataRequest, MetadataResponse, MetadataView, ProduceRequest,
+    ProduceResponse, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
+    SaslHandshakeResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use crate::protocol::{
     ApiKey, DecodeError, EncodeError, Message, MessageBytes, Reader, RequestHeader, ResponseHeader,
@@ -44,9 +44,7 @@ macro_rules! bodies {
                 r: &mut Reader<'_>,
                 version: i16,
             ) -> Result<Self, DecodeError> {
-                if !key.versions().contains(&version) {
-                    return Err(DecodeError::UnsupportedVersion { api: key.name(), version });
-                }
+                check_version(key, version)?;
                 match key {
                     $(ApiKey::$api => $message::decode(r, version).map(Self::$api),)*
                 }
@@ -170,11 +168,45 @@ pub(crate) fn decode_response(
     version: i16,
     payload: &[u8],
 ) -> Result<(ResponseHeader, ResponseBody), DecodeError> {
+    decode_whole(key, version, payload, |r| {
+        ResponseBody::decode(key, r, version)
+    })
+}
+
+/// As [`decode_response`], for a Metadata response that stays in `payload`.
+pub(crate) fn decode_metadata_response(
+    version: i16,
+    payload: &[u8],
+) -> Result<MetadataView<'_>, DecodeError> {
+    let key = ApiKey::Metadata;
+    let (_, view) = decode_whole(key, version, payload, |r| {
+        check_version(key, version)?;
+        MetadataView::decode(r, version)
+    })?;
+    Ok(view)
+}
+
+fn decode_whole<'a, T>(
+    key: ApiKey,
+    version: i16,
+    payload: &'a [u8],
+    decode: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
+) -> Result<(ResponseHeader, T), DecodeError> {
     let mut r = Reader::new(payload);
     let header = ResponseHeader::decode(&mut r, key.response_header_version(version))?;
-    let body = ResponseBody::decode(key, &mut r, version)?;
+    let body = decode(&mut r)?;
     if !(key.is_flexible(version) && r.rest() == [0]) {
         r.finish()?;
     }
     Ok((header, body))
+}
+
+fn check_version(key: ApiKey, version: i16) -> Result<(), DecodeError> {
+    match key.versions().contains(&version) {
+        true => Ok(()),
+        false => Err(DecodeError::UnsupportedVersion {
+            api: key.name(),
+            version,
+        }),
+    }
 }

@@ -29,10 +29,11 @@ pub use error_code::ErrorCode;
 
 pub(crate) use api_key::ApiKey;
 pub(crate) use body::{
-    RequestBody, ResponseBody, decode_request, decode_response, encode_request, encode_response,
+    RequestBody, ResponseBody, decode_metadata_response, decode_request, decode_response,
+    encode_request, encode_response,
 };
 pub(crate) use message_bytes::{MessageBytes, RecordBytes, RecordSet};
-pub(crate) use readable::{DecodeError, Reader};
+pub(crate) use readable::{DecodeError, I32s, Reader};
 pub(crate) use request_header::RequestHeader;
 pub(crate) use response_header::ResponseHeader;
 pub(crate) use writable::{EncodeError, Writer};

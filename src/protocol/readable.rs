@@ -63,6 +63,18 @@ pub(crate) struct Reader<'a> {
     offset: usize,
 }
 
+/// An array of `i32` in the bytes of a payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct I32s<'a>(&'a [u8]);
+
+impl<'a> I32s<'a> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = i32> + Clone + 'a {
+        self.0
+            .chunks_exact(size_of::<i32>())
+            .map(BigEndian::read_i32)
+    }
+}
+
 // What is read for each partition of an answer is marked to be inlined: whether the compiler does so otherwise depends on
 // which functions happen to share a codegen unit, and makes a quarter of the time.
 impl<'a> Reader<'a> {
@@ -213,6 +225,33 @@ impl<'a> Reader<'a> {
         min_size: usize,
         mut element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Option<Vec<T>>, DecodeError> {
+        let Some(count) = self.nullable_array_length(flexible, min_size)? else {
+            return Ok(None);
+        };
+        let mut elements = Vec::with_capacity(initial_capacity::<T>(count, self.rest.len()));
+        for _ in 0..count {
+            elements.push(element(self)?);
+        }
+        Ok(Some(elements))
+    }
+
+    /// Reads the length of an array whose elements take at least `min_size` bytes each, and which the caller reads itself.
+    pub(crate) fn array_length(
+        &mut self,
+        flexible: bool,
+        min_size: usize,
+    ) -> Result<usize, DecodeError> {
+        let offset = self.offset;
+        self.nullable_array_length(flexible, min_size)?
+            .ok_or(DecodeError::UnexpectedNull { offset })
+    }
+
+    #[inline]
+    fn nullable_array_length(
+        &mut self,
+        flexible: bool,
+        min_size: usize,
+    ) -> Result<Option<usize>, DecodeError> {
         let offset = self.offset;
         let Some(count) = self.length(flexible)? else {
             return Ok(None);
@@ -225,15 +264,18 @@ impl<'a> Reader<'a> {
                 remaining,
             });
         }
-        let mut elements = Vec::with_capacity(initial_capacity::<T>(count, remaining));
-        for _ in 0..count {
-            elements.push(element(self)?);
-        }
-        Ok(Some(elements))
+        Ok(Some(count))
     }
 
     pub(crate) fn i32_array(&mut self, flexible: bool) -> Result<Vec<i32>, DecodeError> {
-        self.array(flexible, 4, Self::i32)
+        self.i32s(flexible).map(|values| values.iter().collect())
+    }
+
+    /// Reads an array of `i32`, which stays in the payload.
+    #[inline]
+    pub(crate) fn i32s(&mut self, flexible: bool) -> Result<I32s<'a>, DecodeError> {
+        let count = self.array_length(flexible, size_of::<i32>())?;
+        self.take(count * size_of::<i32>()).map(I32s)
     }
 
     /// Reads the tagged fields that end a flexible structure; reads nothing if it is not flexible.

@@ -39,15 +39,19 @@ impl<V> Default for CopyOnWriteMap<V> {
 impl<V> CopyOnWriteMap<V> {
     #[inline]
     pub(crate) fn get(&self, key: &str) -> Option<&V> {
-        let hash = self.hasher.hash_one(key);
-        let shard = self.shards.get(self.shard_of(hash))?;
-        shard
-            .find(hash, |(found, _)| &**found == key)
-            .map(|(_, value)| value)
+        self.entry(key).map(|(_, value)| value)
     }
 
-    pub(crate) fn contains_key(&self, key: &str) -> bool {
-        self.get(key).is_some()
+    /// The map's own copy of the key.
+    pub(crate) fn get_key(&self, key: &str) -> Option<&Arc<str>> {
+        self.entry(key).map(|(key, _)| key)
+    }
+
+    #[inline]
+    fn entry(&self, key: &str) -> Option<&(Arc<str>, V)> {
+        let hash = self.hasher.hash_one(key);
+        let shard = self.shards.get(self.shard_of(hash))?;
+        shard.find(hash, |(found, _)| &**found == key)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &V)> {

@@ -1,6 +1,8 @@
 //! The highest leader epoch seen of each partition, so that a broker that lags behind cannot bring an old leader back.
 //! Java: `Metadata.lastSeenLeaderEpochs`; KIP-320, KIP-516.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 
 use crate::sync::Arc;
@@ -9,9 +11,21 @@ use crate::sync::Arc;
 const KEPT_PER_PARTITION: usize = 2;
 const KEPT_AT_LEAST: usize = 32;
 
+/// The entry of a partition without an epoch.
+const NO_EPOCH: i32 = -1;
+
 #[derive(Debug, Default)]
 pub(super) struct LeaderEpochs {
-    topics: HashMap<Arc<str>, HashMap<i32, i32>>,
+    topics: HashMap<Arc<str>, TopicEpochs>,
+}
+
+/// The epochs of the partitions of one topic.
+#[derive(Debug, Default)]
+pub(super) struct TopicEpochs {
+    /// By partition number, or [`NO_EPOCH`]. As long as the longest response about the topic.
+    by_number: Vec<i32>,
+    /// Those of partitions with larger numbers, which few topics have.
+    others: BTreeMap<i32, i32>,
 }
 
 /// What to do with what a response says of a partition.
@@ -27,44 +41,16 @@ pub(super) enum Verdict {
 
 impl LeaderEpochs {
     pub(super) fn epoch(&self, topic: &str, partition: i32) -> Option<i32> {
-        self.topics.get(topic)?.get(&partition).copied()
+        self.topics.get(topic)?.epoch(partition)
     }
 
-    /// Judges the epoch of a response and remembers it unless it is stale. `is_new_topic_id`: the response has an id for
-    /// the topic that was not known, so the topic was created anew and its epochs start again. `is_cached`: the partition
-    /// is known, so it can be kept as it is. If it is not, an old leader is better than none; Java leaves it out.
-    pub(super) fn judge(
-        &mut self,
-        topic: &Arc<str>,
-        partition: i32,
-        epoch: Option<i32>,
-        is_new_topic_id: bool,
-        is_cached: bool,
-    ) -> Verdict {
-        let Some(epoch) = epoch else {
-            self.forget(topic, partition);
-            return Verdict::News;
-        };
-        match self.epoch(topic, partition) {
-            Some(known) if !is_new_topic_id && is_cached && epoch < known => Verdict::Stale,
-            Some(known) if !is_new_topic_id && epoch == known => Verdict::Same,
-            _ => {
-                self.set(topic, partition, epoch);
-                Verdict::News
-            }
-        }
-    }
-
-    pub(super) fn set(&mut self, topic: &Arc<str>, partition: i32, epoch: i32) {
-        self.topics
-            .entry(Arc::clone(topic))
-            .or_default()
-            .insert(partition, epoch);
+    pub(super) fn topic(&mut self, topic: &Arc<str>) -> &mut TopicEpochs {
+        self.topics.entry(Arc::clone(topic)).or_default()
     }
 
     pub(super) fn forget(&mut self, topic: &str, partition: i32) {
         if let Some(epochs) = self.topics.get_mut(topic) {
-            epochs.remove(&partition);
+            epochs.forget(partition);
         }
     }
 
@@ -75,14 +61,88 @@ impl LeaderEpochs {
     pub(super) fn forget_topic(&mut self, topic: &str) {
         self.topics.remove(topic);
     }
+}
+
+impl TopicEpochs {
+    fn epoch(&self, partition: i32) -> Option<i32> {
+        let index = usize::try_from(partition).ok()?;
+        match self.by_number.get(index) {
+            Some(epoch) => Some(*epoch).filter(|epoch| *epoch != NO_EPOCH),
+            None => self.others.get(&partition).copied(),
+        }
+    }
+
+    /// Prepares for a response that lists this many partitions.
+    pub(super) fn reserve(&mut self, listed: usize) {
+        if listed <= self.by_number.len() {
+            return;
+        }
+        self.by_number.reserve_exact(listed - self.by_number.len());
+        self.by_number.resize(listed, NO_EPOCH);
+        let end = i32::try_from(listed).unwrap_or(i32::MAX);
+        let others = self.others.split_off(&end);
+        for (partition, epoch) in std::mem::replace(&mut self.others, others) {
+            self.set(partition, epoch);
+        }
+    }
+
+    /// Judges the epoch of a response and remembers it unless it is stale. `is_new_topic_id`: the response has an id for
+    /// the topic that was not known, so the topic was created anew and its epochs start again. `is_cached`: the partition
+    /// is known, so it can be kept as it is. If it is not, an old leader is better than none; Java leaves it out.
+    pub(super) fn judge(
+        &mut self,
+        partition: i32,
+        epoch: Option<i32>,
+        is_new_topic_id: bool,
+        is_cached: bool,
+    ) -> Verdict {
+        let Some(epoch) = epoch else {
+            self.forget(partition);
+            return Verdict::News;
+        };
+        match self.epoch(partition) {
+            Some(known) if !is_new_topic_id && is_cached && epoch < known => Verdict::Stale,
+            Some(known) if !is_new_topic_id && epoch == known => Verdict::Same,
+            _ => {
+                self.set(partition, epoch);
+                Verdict::News
+            }
+        }
+    }
+
+    /// Neither number is negative.
+    pub(super) fn set(&mut self, partition: i32, epoch: i32) {
+        let index = usize::try_from(partition).unwrap_or(usize::MAX);
+        match self.by_number.get_mut(index) {
+            Some(known) => *known = epoch,
+            None => {
+                self.others.insert(partition, epoch);
+            }
+        }
+    }
+
+    fn forget(&mut self, partition: i32) {
+        if self.epoch(partition).is_some() {
+            self.set(partition, NO_EPOCH);
+            self.others.remove(&partition);
+        }
+    }
 
     /// Drops partitions that a topic no longer has once they outnumber the others: a broker that invents new numbers in
     /// each response must not make this grow.
-    pub(super) fn limit(&mut self, topic: &str, present: usize, is_present: impl Fn(i32) -> bool) {
-        if let Some(epochs) = self.topics.get_mut(topic) {
-            if epochs.len() > (KEPT_PER_PARTITION * present).max(KEPT_AT_LEAST) {
-                epochs.retain(|partition, _| is_present(*partition));
+    pub(super) fn limit(&mut self, present: usize, is_present: impl Fn(i32) -> bool) {
+        let known = self.by_number.iter().filter(|epoch| **epoch != NO_EPOCH);
+        if known.count() + self.others.len() <= (KEPT_PER_PARTITION * present).max(KEPT_AT_LEAST) {
+            return;
+        }
+        for (partition, epoch) in (0..).zip(&mut self.by_number) {
+            if !is_present(partition) {
+                *epoch = NO_EPOCH;
             }
         }
+        self.others.retain(|partition, _| is_present(*partition));
+        let last = self.by_number.iter().rposition(|epoch| *epoch != NO_EPOCH);
+        self.by_number.truncate(last.map_or(0, |last| last + 1));
+        self.by_number.shrink_to_fit();
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::client::broker_address::parse_host;
-use crate::common::{Node, NodeId};
-use crate::protocol::messages::MetadataResponse;
+use crate::common::{Cluster, Node, NodeId};
+use crate::protocol::messages::MetadataView;
 use crate::utils::{Count, LogLimiter, printable};
 
 /// Makes a node of what a broker said of another.
@@ -35,22 +35,22 @@ pub(crate) fn node_from_wire(
     }
 }
 
-/// Returns the brokers of a response that can be connected to, by id, and what is wrong with the others.
+/// Returns the brokers of a response that can be connected to, by id, and what is wrong with the others. Those that
+/// `current` has are shared with it.
 pub(super) fn nodes_of(
-    response: &MetadataResponse,
+    response: &MetadataView<'_>,
+    current: &Cluster,
     warnings: &mut LogLimiter<String>,
     now: Instant,
 ) -> (Vec<Node>, Option<String>) {
     let mut nodes = Vec::new();
     let mut unusable = Vec::new();
-    for broker in &response.brokers {
-        match node_from_wire(
-            broker.node_id,
-            &broker.host,
-            broker.port,
-            broker.rack.as_deref(),
-        ) {
-            Ok(node) => nodes.push(node),
+    for broker in response.brokers() {
+        match node_from_wire(broker.node_id, broker.host, broker.port, broker.rack) {
+            Ok(node) => {
+                let known = current.node(node.id()).filter(|known| **known == node);
+                nodes.push(known.cloned().unwrap_or(node));
+            }
             Err(reason) => unusable.push(reason),
         }
     }

@@ -9,13 +9,12 @@ use super::errors::TopicErrors;
 use super::leader_epochs::LeaderEpochs;
 use super::refresh_schedule::RefreshSchedule;
 use super::topic_table::TopicTable;
-use super::update::Update;
-use super::{MetadataConfig, MetadataRequestVersion, printable};
-use crate::common::{Cluster, Node, Uuid};
+use super::{MetadataConfig, MetadataRequestVersion};
+use crate::common::{Node, Uuid};
 use crate::error::Error;
 use crate::protocol::messages::{MetadataRequest, MetadataRequestTopic};
 use crate::sync::Arc;
-use crate::utils::{LogLimiter, log};
+use crate::utils::LogLimiter;
 
 #[derive(Debug)]
 pub(super) struct MetadataState {
@@ -102,33 +101,21 @@ impl MetadataState {
         (request, version)
     }
 
-    /// Takes over a response. Returns the view that takes the place of `current`.
-    pub(super) fn apply(
-        &mut self,
-        update: &Update<'_>,
-        current: &Cluster,
-        now: Instant,
-    ) -> Cluster {
-        let MetadataRequestVersion {
-            request_version,
-            is_partial,
-        } = update.request;
+    /// A response to a request of this version came.
+    pub(super) fn succeeded(&mut self, request_version: u64, is_partial: bool, now: Instant) {
         let has_newer_topics = request_version < self.request_version;
         self.refresh.succeeded(is_partial, has_newer_topics, now);
         self.update_version += 1;
         // The cluster can be reached after all: what it said earlier is no reason to fail a later wait.
         self.fatal_error = None;
-        for topic in update.expired {
-            log::debug!("topic '{}' was not used and is forgotten", printable(topic));
-            self.epochs.forget_topic(topic);
-            self.errors.remove(topic);
-        }
-        let cluster = update.merge(current, self);
+    }
 
-        // A topic that was asked for and is not in the answer is not new any more either, unlike in Java: asking for it
-        // again is then held to the backoff, and a broker that leaves it out each time is not asked as fast as it answers.
+    /// Forgets the new topics that a request of this version was about.
+    ///
+    /// A topic that was asked for and is not in the answer is not new any more either, unlike in Java: asking for it again is
+    /// then held to the backoff, and a broker that leaves it out each time is not asked as fast as it answers.
+    pub(super) fn new_topics_answered(&mut self, request_version: u64) {
         self.new_topics
             .retain(|_, asked_by| *asked_by > request_version);
-        cluster
     }
 }

@@ -90,7 +90,7 @@ impl Fixture {
     fn answer(&self, version: MetadataRequestVersion, response: &MetadataResponse) {
         let taken = self
             .metadata
-            .update(version, response, VERSION, self.time.now());
+            .update_with(version, response, VERSION, self.time.now());
         assert!(taken);
     }
 

@@ -23,8 +23,9 @@ impl TopicTable {
         }
     }
 
-    pub(super) fn contains(&self, topic: &str) -> bool {
-        self.topics.contains_key(topic)
+    /// The table's own copy of the name of a topic that is here.
+    pub(super) fn shared_name(&self, topic: &str) -> Option<&Arc<str>> {
+        self.topics.get_key(topic)
     }
 
     /// The topics in order, so that a run with the same seed sends the same bytes.

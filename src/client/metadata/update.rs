@@ -9,14 +9,16 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 
-use super::leader_epochs::{LeaderEpochs, Verdict};
+use super::leader_epochs::{LeaderEpochs, TopicEpochs, Verdict};
 use super::state::MetadataState;
 use super::topic_table::TopicTable;
 use super::{MetadataRequestVersion, printable};
-use crate::common::{Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, TopicInfo};
-use crate::common::{TopicPartition, Uuid};
-use crate::protocol::ErrorCode;
-use crate::protocol::messages::{MetadataPartition, MetadataResponse, MetadataTopic};
+use crate::common::{
+    Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, PartitionInfos, Replicas, TopicInfo,
+    TopicPartition, Uuid,
+};
+use crate::protocol::messages::{MetadataView, PartitionView, TopicView};
+use crate::protocol::{ErrorCode, I32s};
 use crate::sync::Arc;
 use crate::utils::{Count, log};
 
@@ -40,10 +42,9 @@ fn is_possible(number: i32, listed: usize) -> bool {
 #[derive(Debug)]
 pub(super) struct Update<'a> {
     pub(super) request: MetadataRequestVersion,
-    pub(super) response: &'a MetadataResponse,
+    pub(super) response: &'a MetadataView<'a>,
     /// The response's brokers that can be connected to, by id.
     pub(super) nodes: Vec<Node>,
-    pub(super) has_reliable_epochs: bool,
     pub(super) now: Instant,
     /// The topics that the producer still sends to.
     pub(super) topics: &'a TopicTable,
@@ -52,8 +53,25 @@ pub(super) struct Update<'a> {
 }
 
 impl Update<'_> {
-    pub(super) fn merge(&self, current: &Cluster, state: &mut MetadataState) -> Cluster {
-        let cluster_id = self.response.cluster_id.as_deref();
+    /// Takes over the response. Returns the view that takes the place of `current`.
+    pub(super) fn apply(&self, current: &Cluster, state: &mut MetadataState) -> Cluster {
+        let MetadataRequestVersion {
+            request_version,
+            is_partial,
+        } = self.request;
+        state.succeeded(request_version, is_partial, self.now);
+        for topic in self.expired {
+            log::debug!("topic '{}' was not used and is forgotten", printable(topic));
+            state.epochs.forget_topic(topic);
+            state.errors.remove(topic);
+        }
+        let cluster = self.merge(current, state);
+        state.new_topics_answered(request_version);
+        cluster
+    }
+
+    fn merge(&self, current: &Cluster, state: &mut MetadataState) -> Cluster {
+        let cluster_id = self.response.cluster_id;
         if cluster_id != current.cluster_id() {
             log::info!("cluster id: {}", printable(cluster_id.unwrap_or("none")));
         }
@@ -67,17 +85,13 @@ impl Update<'_> {
             .nodes(self.nodes.clone())
             .cluster_id(cluster_id)
             .controller(Some(NodeId(self.response.controller_id)));
-        for topic in &self.response.topics {
-            let Some(name) = topic
-                .name
-                .as_ref()
-                .filter(|name| self.topics.contains(name))
-            else {
+        for topic in self.response.topics() {
+            let Some(name) = topic.name.and_then(|name| self.topics.shared_name(name)) else {
                 continue;
             };
             state.errors.set(name, topic.error_code);
             if topic.error_code.is_none() {
-                next = next.topic(Arc::new(self.topic_info(name, topic, current, state)));
+                next = next.topic(self.topic_info(name, &topic, current, state));
             } else {
                 next = next.without_topic(name);
                 if topic.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
@@ -109,49 +123,42 @@ impl Update<'_> {
         next
     }
 
+    /// Returns the topic, which is the one that is known if nothing in it has changed.
     fn topic_info(
         &self,
         name: &Arc<str>,
-        topic: &MetadataTopic,
+        topic: &TopicView<'_>,
         current: &Cluster,
         state: &mut MetadataState,
-    ) -> TopicInfo {
-        let known = current.topic(name);
-        let known_id = known.map_or(Uuid::ZERO, TopicInfo::id);
-        let is_new_id = !topic.topic_id.is_zero() && topic.topic_id != known_id;
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        let mut impossible = 0;
-        let mut refresh_reason = None;
-        let mut has_lost_leader = false;
-        for partition in &topic.partitions {
-            let number = partition.partition_index;
-            if !is_possible(number, topic.partitions.len()) {
-                impossible += 1;
-                continue;
-            }
-            let epoch = (self.has_reliable_epochs && partition.leader_epoch >= 0)
-                .then_some(partition.leader_epoch);
-            let cached = known.and_then(|known| known.partition(number));
-            let verdict = state
-                .epochs
-                .judge(name, number, epoch, is_new_id, cached.is_some());
-            if verdict == Verdict::News {
-                state.refresh.reset_equivalent_responses();
-            }
-            let info = match cached.filter(|_| verdict == Verdict::Stale) {
-                Some(cached) => {
-                    let mut info = cached.clone();
-                    info.resolve_leader(&self.nodes);
-                    info
-                }
-                None => self.partition_info(partition, epoch),
-            };
-            has_lost_leader |=
-                info.has_unknown_leader() && cached.is_some_and(|cached| cached.leader().is_some());
-            partitions.push(info);
-            if partition.error_code.refreshes_metadata() {
-                refresh_reason = refresh_reason.or(Some(partition.error_code));
-            }
+    ) -> Arc<TopicInfo> {
+        let known = current.shared_topic(name);
+        let mut merge = TopicMerge {
+            known: known.map(AsRef::as_ref),
+            nodes: &self.nodes,
+            has_reliable_epochs: self.response.version() >= FIRST_VERSION_WITH_RELIABLE_EPOCHS,
+            epochs: state.epochs.topic(name),
+            has_news: false,
+            has_lost_leader: false,
+            impossible: 0,
+            refresh_reason: None,
+        };
+        let info = TopicInfo::new(
+            Arc::clone(name),
+            topic.topic_id,
+            topic.is_internal,
+            merge.partitions(topic),
+        );
+        let is_present = |partition| info.partition(partition).is_some();
+        merge.epochs.limit(info.partition_count(), is_present);
+        let TopicMerge {
+            has_news,
+            has_lost_leader,
+            impossible,
+            refresh_reason,
+            ..
+        } = merge;
+        if has_news {
+            state.refresh.reset_equivalent_responses();
         }
         if let Some(code) = refresh_reason {
             log::debug!("asking again about topic '{}': {code}", printable(name));
@@ -168,30 +175,91 @@ impl Update<'_> {
             );
             state.warnings.warn(text, self.now);
         }
-        let info = TopicInfo::new(
-            Arc::clone(name),
-            topic.topic_id,
-            topic.is_internal,
-            partitions,
-        );
-        let count = info.partition_count();
-        let is_present = |partition| info.partition(partition).is_some();
-        state.epochs.limit(name, count, is_present);
-        info
+        match known {
+            Some(known) => info.shared_with(known),
+            None => Arc::new(info),
+        }
+    }
+}
+
+/// A topic of a response on its way into the view.
+struct TopicMerge<'a> {
+    /// The topic as it was.
+    known: Option<&'a TopicInfo>,
+    nodes: &'a [Node],
+    has_reliable_epochs: bool,
+    epochs: &'a mut TopicEpochs,
+    has_news: bool,
+    has_lost_leader: bool,
+    /// The number of partitions with an impossible number.
+    impossible: usize,
+    /// The first error of a partition that calls for another update.
+    refresh_reason: Option<ErrorCode>,
+}
+
+impl TopicMerge<'_> {
+    fn partitions(&mut self, topic: &TopicView<'_>) -> Vec<PartitionInfo> {
+        let known_id = self.known.map_or(Uuid::ZERO, TopicInfo::id);
+        let is_new_id = !topic.topic_id.is_zero() && topic.topic_id != known_id;
+        let listed = topic.partition_count();
+        if self.has_reliable_epochs {
+            self.epochs.reserve(listed);
+        }
+        let replica_words = topic.partitions().map(|told| replicas_of(&told).words());
+        let mut infos = PartitionInfos::with_capacity(listed, replica_words.sum());
+        for told in topic.partitions() {
+            if !is_possible(told.partition_index, listed) {
+                self.impossible += 1;
+                continue;
+            }
+            self.add_partition(&told, is_new_id, &mut infos);
+            if told.error_code.refreshes_metadata() {
+                self.refresh_reason = self.refresh_reason.or(Some(told.error_code));
+            }
+        }
+        let known = self.known.and_then(|known| known.partitions().first());
+        infos.into_sorted_vec(known)
     }
 
-    fn partition_info(&self, partition: &MetadataPartition, epoch: Option<i32>) -> PartitionInfo {
-        let ids = |ids: &[i32]| ids.iter().copied().map(NodeId).collect();
-        let mut info = PartitionInfo::new(partition.partition_index, None)
-            .with_leader_epoch(epoch)
-            .with_replicas(
-                ids(&partition.replica_nodes),
-                ids(&partition.isr_nodes),
-                ids(&partition.offline_replicas),
-            );
-        info.set_leader(NodeId(partition.leader_id), &self.nodes);
-        info
+    fn add_partition(
+        &mut self,
+        told: &PartitionView<'_>,
+        is_new_id: bool,
+        infos: &mut PartitionInfos,
+    ) {
+        let number = told.partition_index;
+        let epoch =
+            (self.has_reliable_epochs && told.leader_epoch >= 0).then_some(told.leader_epoch);
+        let cached = self.known.and_then(|known| known.partition(number));
+        let verdict = self
+            .epochs
+            .judge(number, epoch, is_new_id, cached.is_some());
+        self.has_news |= verdict == Verdict::News;
+        let has_lost_leader = |info: &PartitionInfo| {
+            info.has_unknown_leader() && cached.is_some_and(|cached| cached.leader().is_some())
+        };
+        if let Some(cached) = cached.filter(|_| verdict == Verdict::Stale) {
+            let mut info = cached.clone();
+            info.resolve_leader(self.nodes);
+            self.has_lost_leader |= has_lost_leader(&info);
+            // Its replicas are copied, so that the list of the old view is freed.
+            infos.push(info, &cached.replica_ids().map(|ids| ids.iter().copied()));
+            return;
+        }
+        let mut info = PartitionInfo::new(number, None).with_leader_epoch(epoch);
+        info.set_leader(NodeId(told.leader_id), self.nodes);
+        self.has_lost_leader |= has_lost_leader(&info);
+        infos.push(info, &replicas_of(told));
     }
+}
+
+fn replicas_of(told: &PartitionView<'_>) -> Replicas<impl Iterator<Item = NodeId> + Clone> {
+    let replicas = Replicas {
+        all: told.replica_nodes,
+        in_sync: told.isr_nodes,
+        offline: told.offline_replicas,
+    };
+    replicas.map(|ids: I32s<'_>| ids.iter().map(NodeId))
 }
 
 /// The view with the leaders of a Produce response, and the partitions that it tells something new about; `None` if
@@ -231,7 +299,7 @@ pub(super) fn with_new_leaders(
             .entry(Arc::clone(name))
             .or_insert_with(|| topic.clone());
         topic.move_leader(index, leader, *epoch);
-        epochs.set(name, partition, *epoch);
+        epochs.topic(name).set(partition, *epoch);
         changed.push(topic_partition.clone());
     }
     if topics.is_empty() {
@@ -260,27 +328,31 @@ fn merged_nodes(known: &[Node], told: &[Node]) -> Vec<Node> {
 }
 
 /// Describes the topics and partitions with errors, for a log line; `None` if all is well.
-pub(crate) fn describe_errors(response: &MetadataResponse) -> Option<String> {
+pub(crate) fn describe_errors(response: &MetadataView<'_>) -> Option<String> {
     const SHOWN: usize = 5;
     let mut shown = Vec::new();
     let mut count = 0;
-    let mut add = |name: &MetadataTopic, partition: Option<i32>, code: ErrorCode| {
+    let mut add = |topic: &TopicView<'_>, partition: Option<i32>, code: ErrorCode| {
         if code.is_none() {
             return;
         }
         count += 1;
         if shown.len() < SHOWN {
-            let name = printable(name.name.as_deref().unwrap_or("?"));
+            let name = printable(topic.name.unwrap_or("?"));
             shown.push(match partition {
                 Some(partition) => format!("{name}-{partition}: {code}"),
                 None => format!("{name}: {code}"),
             });
         }
     };
-    for topic in &response.topics {
-        add(topic, None, topic.error_code);
-        for partition in &topic.partitions {
-            add(topic, Some(partition.partition_index), partition.error_code);
+    for topic in response.topics() {
+        add(&topic, None, topic.error_code);
+        for partition in topic.partitions() {
+            add(
+                &topic,
+                Some(partition.partition_index),
+                partition.error_code,
+            );
         }
     }
     let more = match count - shown.len() {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::client::metadata::MetadataConfig;
 use crate::common::NodeId;
-use crate::protocol::messages::MetadataBroker;
+use crate::protocol::messages::{MetadataBroker, MetadataResponse};
 use crate::utils::{MockTime, Time};
 
 const BACKOFF_MS: u64 = 100;
@@ -56,7 +56,9 @@ impl Fixture {
 
     fn answer(&mut self, version: MetadataRequestVersion, response: &MetadataResponse) {
         let now = self.time.now();
-        self.updater.handle_response(version, response, 13, now);
+        response.with_view(13, |view| {
+            self.updater.handle_response(version, view, now);
+        });
     }
 
     fn is_bootstrap(&self) -> bool {

@@ -9,8 +9,8 @@ use crate::client::in_flight_requests::{InFlightRequest, Requester};
 use crate::client::{ClientResponse, MetadataRequestVersion, RequestFailure};
 use crate::common::NodeId;
 use crate::network::{NetworkReceive, Selectable};
-use crate::protocol::messages::MetadataResponse;
-use crate::protocol::{ApiKey, ResponseBody, decode_response};
+use crate::protocol::messages::MetadataView;
+use crate::protocol::{ApiKey, ResponseBody, decode_metadata_response, decode_response};
 use crate::utils::log;
 
 /// The longest time for which a response keeps the client from a node.
@@ -20,6 +20,22 @@ use crate::utils::log;
 /// order. Cutting one breaks no quota, because the broker keeps it by muting the connection. Half of the default of
 /// `delivery.timeout.ms` leaves the records time for another attempt.
 const MAX_THROTTLE: Duration = Duration::from_secs(60);
+
+/// A response that was understood.
+enum Decoded<'a> {
+    /// For the client itself. It stays in its frame, because it may be large.
+    Metadata(MetadataRequestVersion, MetadataView<'a>),
+    Body(ResponseBody),
+}
+
+impl Decoded<'_> {
+    fn throttle_time_ms(&self) -> i32 {
+        match self {
+            Self::Metadata(_, response) => response.throttle_time_ms,
+            Self::Body(body) => body.throttle_time_ms(),
+        }
+    }
+}
 
 impl<S: Selectable> NetworkClient<S> {
     /// Returns whether a send was completed.
@@ -78,13 +94,22 @@ impl<S: Selectable> NetworkClient<S> {
         let Some(request) = self.connections.in_flight.complete_next(node) else {
             return;
         };
-        match decode_response(request.api_key, request.api_version, &receive.payload) {
-            Ok((_, body)) => {
+        let (key, version) = (request.api_key, request.api_version);
+        let decoded = match request.requester {
+            Requester::MetadataUpdater(about) => {
+                decode_metadata_response(version, &receive.payload)
+                    .map(|response| Decoded::Metadata(about, response))
+            }
+            Requester::Caller | Requester::ApiVersions => {
+                decode_response(key, version, &receive.payload).map(|(_, body)| Decoded::Body(body))
+            }
+        };
+        match decoded {
+            Ok(response) => {
                 self.note_answer(&request, now);
-                self.handle_response(request, body, responses, now);
+                self.handle_response(request, response, responses, now);
             }
             Err(error) => {
-                let (key, version) = (request.api_key, request.api_version);
                 let message = format!(
                     "the {key} v{version} response of {} cannot be understood: {error}",
                     self.describe(node)
@@ -130,18 +155,21 @@ impl<S: Selectable> NetworkClient<S> {
     fn handle_response(
         &mut self,
         request: InFlightRequest,
-        body: ResponseBody,
+        response: Decoded<'_>,
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
-        self.maybe_throttle(&request, body.throttle_time_ms(), now);
+        self.maybe_throttle(&request, response.throttle_time_ms(), now);
+        let body = match response {
+            Decoded::Metadata(about, response) => {
+                return self.handle_metadata_response(&request, about, &response, now);
+            }
+            Decoded::Body(body) => body,
+        };
         if let ResponseBody::FindCoordinator(response) = &body {
             self.compare_with_coordinators(response);
         }
         match (request.requester, body) {
-            (Requester::MetadataUpdater(version), ResponseBody::Metadata(response)) => {
-                self.handle_metadata_response(&request, version, &response, now);
-            }
             (Requester::ApiVersions, ResponseBody::ApiVersions(response)) => {
                 self.handle_api_versions_response(&request, response, responses, now);
             }
@@ -153,12 +181,11 @@ impl<S: Selectable> NetworkClient<S> {
         &mut self,
         request: &InFlightRequest,
         version: MetadataRequestVersion,
-        response: &MetadataResponse,
+        response: &MetadataView<'_>,
         now: Instant,
     ) {
         let before = self.updater.metadata().load();
-        self.updater
-            .handle_response(version, response, request.api_version, now);
+        self.updater.handle_response(version, response, now);
         let after = self.updater.metadata().load();
         let is_known = before.cluster_id().is_some() && after.cluster_id().is_some();
         if is_known && before.cluster_id() != after.cluster_id() {

@@ -173,7 +173,7 @@ impl Fixture {
         let response = metadata_response();
         assert!(
             self.metadata
-                .update(version, &response, 13, self.time.now())
+                .update_with(version, &response, 13, self.time.now())
         );
     }
 

@@ -4,14 +4,14 @@
 //! (6: throttling by the client), KIP-320 (7: leader epochs), KIP-430 (8: authorized operations), KIP-516 (10: topic ids,
 //! 12: topics by id), KIP-700 (11: no cluster operations), KIP-1102 (13: a top-level error).
 
+use super::metadata_view::{
+    BrokerView, MetadataView, NO_OPERATIONS, PartitionView, TopicView, decode_name, decode_topic_id,
+};
 use crate::common::Uuid;
 use crate::protocol::{
     ApiKey, ApiRequest, DecodeError, EncodeError, ErrorCode, Message, Reader, Writer,
 };
 use crate::sync::Arc;
-
-/// The value of an authorized-operations field that was not asked for.
-const NO_OPERATIONS: i32 = i32::MIN;
 
 /// Asks for topics, and for the brokers of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Message for MetadataRequest {
             topics: r.nullable_array(flexible, 2, |r| {
                 let topic = MetadataRequestTopic {
                     topic_id: decode_topic_id(r, version)?,
-                    name: decode_name(r, version, version >= 10)?,
+                    name: decode_name(r, version, version >= 10)?.map(Arc::from),
                 };
                 r.skip_tagged_fields(flexible)?;
                 Ok(topic)
@@ -222,33 +222,7 @@ impl Message for MetadataResponse {
     }
 
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let flexible = ApiKey::Metadata.is_flexible(version);
-        let response = Self {
-            throttle_time_ms: r.i32()?,
-            brokers: r.array(flexible, 11, |r| {
-                let broker = MetadataBroker {
-                    node_id: r.i32()?,
-                    host: r.string(flexible)?.to_owned(),
-                    port: r.i32()?,
-                    rack: r.nullable_string(flexible)?.map(str::to_owned),
-                };
-                r.skip_tagged_fields(flexible)?;
-                Ok(broker)
-            })?,
-            cluster_id: r.nullable_string(flexible)?.map(str::to_owned),
-            controller_id: r.i32()?,
-            topics: r.array(flexible, 6, |r| MetadataTopic::decode(r, version))?,
-            cluster_authorized_operations: match version {
-                8..=10 => r.i32()?,
-                _ => NO_OPERATIONS,
-            },
-            error_code: match version {
-                13.. => r.error_code()?,
-                _ => ErrorCode::NONE,
-            },
-        };
-        r.skip_tagged_fields(flexible)?;
-        Ok(response)
+        MetadataView::decode(r, version).map(|view| Self::from(&view))
     }
 }
 
@@ -270,24 +244,6 @@ impl MetadataTopic {
         w.no_tagged_fields(flexible);
         Ok(())
     }
-
-    fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let flexible = ApiKey::Metadata.is_flexible(version);
-        let topic = Self {
-            error_code: r.error_code()?,
-            name: decode_name(r, version, version >= 12)?,
-            topic_id: decode_topic_id(r, version)?,
-            is_internal: r.bool()?,
-            partitions: r.array(flexible, 17, |r| MetadataPartition::decode(r, version))?,
-            topic_authorized_operations: if version >= 8 {
-                r.i32()?
-            } else {
-                NO_OPERATIONS
-            },
-        };
-        r.skip_tagged_fields(flexible)?;
-        Ok(topic)
-    }
 }
 
 impl MetadataPartition {
@@ -307,25 +263,6 @@ impl MetadataPartition {
         w.no_tagged_fields(flexible);
         Ok(())
     }
-
-    fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let flexible = ApiKey::Metadata.is_flexible(version);
-        let partition = Self {
-            error_code: r.error_code()?,
-            partition_index: r.i32()?,
-            leader_id: r.i32()?,
-            leader_epoch: if version >= 7 { r.i32()? } else { -1 },
-            replica_nodes: r.i32_array(flexible)?,
-            isr_nodes: r.i32_array(flexible)?,
-            offline_replicas: if version >= 5 {
-                r.i32_array(flexible)?
-            } else {
-                Vec::new()
-            },
-        };
-        r.skip_tagged_fields(flexible)?;
-        Ok(partition)
-    }
 }
 
 fn encode_name(
@@ -343,23 +280,70 @@ fn encode_name(
     w.nullable_string(name, ApiKey::Metadata.is_flexible(version))
 }
 
-fn decode_name(
-    r: &mut Reader<'_>,
-    version: i16,
-    nullable: bool,
-) -> Result<Option<Arc<str>>, DecodeError> {
-    let flexible = ApiKey::Metadata.is_flexible(version);
-    if nullable {
-        Ok(r.nullable_string(flexible)?.map(Arc::from))
-    } else {
-        Ok(Some(Arc::from(r.string(flexible)?)))
+#[cfg(test)]
+impl MetadataResponse {
+    /// Lets `read` see the response as it comes from the wire.
+    pub(crate) fn with_view<R>(
+        &self,
+        version: i16,
+        read: impl FnOnce(&MetadataView<'_>) -> R,
+    ) -> R {
+        let mut w = Writer::new();
+        self.encode(&mut w, version).unwrap();
+        let bytes = w.finish().unwrap().to_vec();
+        let view = MetadataView::decode(&mut Reader::new(&bytes), version).unwrap();
+        read(&view)
     }
 }
 
-fn decode_topic_id(r: &mut Reader<'_>, version: i16) -> Result<Uuid, DecodeError> {
-    if version >= 10 {
-        r.uuid()
-    } else {
-        Ok(Uuid::ZERO)
+impl From<&MetadataView<'_>> for MetadataResponse {
+    fn from(view: &MetadataView<'_>) -> Self {
+        Self {
+            throttle_time_ms: view.throttle_time_ms,
+            brokers: view.brokers().map(MetadataBroker::from).collect(),
+            cluster_id: view.cluster_id.map(str::to_owned),
+            controller_id: view.controller_id,
+            topics: view.topics().map(MetadataTopic::from).collect(),
+            cluster_authorized_operations: view.cluster_authorized_operations,
+            error_code: view.error_code,
+        }
+    }
+}
+
+impl From<BrokerView<'_>> for MetadataBroker {
+    fn from(view: BrokerView<'_>) -> Self {
+        Self {
+            node_id: view.node_id,
+            host: view.host.to_owned(),
+            port: view.port,
+            rack: view.rack.map(str::to_owned),
+        }
+    }
+}
+
+impl From<TopicView<'_>> for MetadataTopic {
+    fn from(view: TopicView<'_>) -> Self {
+        Self {
+            error_code: view.error_code,
+            name: view.name.map(Arc::from),
+            topic_id: view.topic_id,
+            is_internal: view.is_internal,
+            partitions: view.partitions().map(MetadataPartition::from).collect(),
+            topic_authorized_operations: view.topic_authorized_operations,
+        }
+    }
+}
+
+impl From<PartitionView<'_>> for MetadataPartition {
+    fn from(view: PartitionView<'_>) -> Self {
+        Self {
+            error_code: view.error_code,
+            partition_index: view.partition_index,
+            leader_id: view.leader_id,
+            leader_epoch: view.leader_epoch,
+            replica_nodes: view.replica_nodes.iter().collect(),
+            isr_nodes: view.isr_nodes.iter().collect(),
+            offline_replicas: view.offline_replicas.iter().collect(),
+        }
     }
 }

@@ -21,6 +21,7 @@ mod golden_tests;
 mod hostile_tests;
 mod init_producer_id;
 mod metadata;
+mod metadata_view;
 mod produce;
 mod sasl_authenticate;
 mod sasl_handshake;
@@ -44,6 +45,7 @@ pub(crate) use metadata::{
     MetadataBroker, MetadataPartition, MetadataRequest, MetadataRequestTopic, MetadataResponse,
     MetadataTopic,
 };
+pub(crate) use metadata_view::{MetadataView, PartitionView, TopicView};
 pub(crate) use produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
     ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic, TopicProduceResponse,

@@ -32,7 +32,7 @@ fn epochs_of_old_responses_are_not_trusted() {
     f.update_all(&response(vec![topic("t", vec![partition(0, 0, 10)])]));
     let (_, version) = f.request();
     let old = response(vec![topic("t", vec![partition(0, 1, 3)])]);
-    f.metadata.update(version, &old, 8, f.time.now());
+    f.metadata.update_with(version, &old, 8, f.time.now());
     assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(1), None));
     // The epoch was forgotten, so any is news.
     f.update_all(&response(vec![topic("t", vec![partition(0, 2, 4)])]));
@@ -123,6 +123,36 @@ fn partition_numbers_that_change_each_time_are_not_remembered_for_ever() {
     let state = f.metadata.state.lock();
     let known = (0..1000).filter(|index| state.epochs.epoch("t", *index).is_some());
     assert!(known.count() <= 33);
+}
+
+/// Partitions may be listed in any order, and numbers may be missing.
+#[test]
+fn an_old_epoch_is_refused_whatever_the_order_of_the_partitions() {
+    let f = Fixture::new();
+    f.add(&["t"]);
+    let numbers = [40, 3, 0, 1_000, 2];
+    let with_epoch = |numbers: &[i32], leader, epoch| {
+        let told = |number: &i32| partition(*number, leader, epoch);
+        response(vec![topic("t", numbers.iter().map(told).collect())])
+    };
+    f.update_all(&with_epoch(&numbers, 0, 7));
+    f.update_all(&with_epoch(&numbers, 1, 6));
+    // More are listed, so that the number of one is an index now.
+    let more: Vec<_> = (0..50).rev().chain([1_000]).collect();
+    f.update_all(&with_epoch(&more, 2, 6));
+    for number in numbers {
+        assert_eq!(
+            (f.leader("t", number), f.epoch("t", number)),
+            (Some(0), Some(7)),
+            "{number}"
+        );
+    }
+    assert_eq!(f.epoch("t", 49), Some(6));
+    f.update_all(&with_epoch(&more, 2, 8));
+    let new = more
+        .iter()
+        .filter(|number| f.epoch("t", **number) == Some(8));
+    assert_eq!(new.count(), more.len());
 }
 
 // Brokers before 2.8 have no topic ids. Java keeps the old leaders for ever.

@@ -72,21 +72,25 @@ fn names_from_the_wire_are_printed_without_control_characters() {
     assert!(text.contains("\\n"), "{text:?}");
     assert_eq!(printable(&"x".repeat(10_000)).to_string().len(), 258);
 
-    let described = describe_errors(&response(vec![error_topic(
+    let text = described(&response(vec![error_topic(
         name,
         ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
     )]));
-    assert!(!described.unwrap().contains(char::is_control));
+    assert!(!text.unwrap().contains(char::is_control));
 }
 
 #[test]
 fn descriptions_are_short() {
     let topics = (0..1000)
         .map(|index| error_topic(&format!("t{index}"), ErrorCode::INVALID_TOPIC_EXCEPTION));
-    let text = describe_errors(&response(topics.collect())).unwrap();
+    let text = described(&response(topics.collect())).unwrap();
     assert!(
         text.ends_with(", and 995 more") && text.len() < 250,
         "{text}"
     );
-    assert_eq!(describe_errors(&response_with(&["t"])), None);
+    assert_eq!(described(&response_with(&["t"])), None);
+}
+
+fn described(response: &MetadataResponse) -> Option<String> {
+    response.with_view(VERSION, describe_errors)
 }

@@ -33,7 +33,7 @@ fn brokers_that_cannot_be_connected_to_are_ignored() {
         port,
         rack: None,
     };
-    let long = "h".repeat(65_536);
+    let long = "h".repeat(32_767);
     let bad = [
         with(5, "", 9092),
         with(6, "h", 0),
@@ -59,7 +59,7 @@ fn brokers_that_cannot_be_connected_to_are_ignored() {
     let (_, version) = f.request();
     answer.brokers = bad.to_vec();
     let now = f.time.now();
-    assert!(!f.metadata.update(version, &answer, VERSION, now));
+    assert!(!f.metadata.update_with(version, &answer, VERSION, now));
     assert_eq!(f.metadata.load().nodes().len(), 3);
     let cause = f.metadata.connection_failure().unwrap().to_string();
     assert_eq!(

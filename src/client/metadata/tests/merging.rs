@@ -2,6 +2,90 @@
 
 use super::*;
 
+/// A topic of three partitions, whose replicas differ from their leaders.
+fn with_replicas(replicas: [[i32; 2]; 3], leader_epoch: i32) -> MetadataTopic {
+    let told = |(index, replicas): (i32, [i32; 2])| MetadataPartition {
+        replica_nodes: replicas.to_vec(),
+        isr_nodes: vec![replicas[1], replicas[0]],
+        offline_replicas: vec![index + 10],
+        ..partition(index, replicas[0], leader_epoch)
+    };
+    topic("t", (0..).zip(replicas).map(told).collect())
+}
+
+fn assert_replicas(f: &Fixture, expected: [[i32; 2]; 3]) {
+    let cluster = f.metadata.load();
+    for (info, [first, second]) in cluster
+        .topic("t")
+        .unwrap()
+        .partitions()
+        .iter()
+        .zip(expected)
+    {
+        assert_eq!(info.replicas(), [NodeId(first), NodeId(second)]);
+        assert_eq!(info.in_sync_replicas(), [NodeId(second), NodeId(first)]);
+        assert_eq!(info.offline_replicas(), [NodeId(info.partition() + 10)]);
+    }
+}
+
+#[test]
+fn a_full_response_that_changes_nothing_keeps_the_topic() {
+    let f = Fixture::new();
+    f.add(&["t", "u"]);
+    let replicas = [[0, 1], [1, 2], [2, 0]];
+    let told = |leader_epoch| {
+        let other = topic("u", vec![partition(0, 0, leader_epoch)]);
+        response(vec![with_replicas(replicas, 1), other])
+    };
+    f.update_all(&told(1));
+    let before = f.metadata.load();
+    f.update_all(&told(2));
+    let after = f.metadata.load();
+    let is_same = |name| {
+        let [before, after] = [&before, &after].map(|cluster| cluster.topic(name).unwrap());
+        std::ptr::eq(before, after)
+    };
+    assert!(is_same("t") && !is_same("u"));
+    assert_replicas(&f, replicas);
+}
+
+#[test]
+fn replicas_follow_the_responses() {
+    let f = Fixture::new();
+    f.add(&["t"]);
+    for (epoch, replicas) in [
+        (1, [[0, 1], [1, 2], [2, 0]]),
+        (2, [[0, 1], [1, 2], [2, 0]]),
+        (2, [[0, 1], [1, 2], [2, 1]]),
+        (3, [[1, 0], [2, 1], [0, 2]]),
+    ] {
+        f.update_all(&response(vec![with_replicas(replicas, epoch)]));
+        assert_replicas(&f, replicas);
+    }
+    // A stale partition keeps them, beside one that has news.
+    let mut mixed = with_replicas([[2, 0], [2, 0], [2, 0]], 2);
+    mixed.partitions[1].leader_epoch = 9;
+    f.update_all(&response(vec![mixed]));
+    assert_replicas(&f, [[1, 0], [2, 0], [0, 2]]);
+}
+
+// The first of two partitions with the same number counts.
+#[test]
+fn partitions_come_in_any_order_and_twice() {
+    let f = Fixture::new();
+    f.add(&["t"]);
+    let mut told = with_replicas([[0, 1], [1, 2], [2, 0]], 1);
+    let again = MetadataPartition {
+        replica_nodes: vec![9],
+        ..told.partitions[0].clone()
+    };
+    told.partitions.reverse();
+    told.partitions.push(again);
+    f.update_all(&response(vec![told]));
+    assert_eq!(f.metadata.load().partition_count("t"), Some(3));
+    assert_replicas(&f, [[0, 1], [1, 2], [2, 0]]);
+}
+
 // Java: MetadataTest.testMetadataMerge, testMetadataMergeOnIdDowngrade, the part of a producer.
 #[test]
 fn a_partial_response_replaces_nodes_and_its_own_topics() {

@@ -15,7 +15,7 @@ fn a_waiter_is_woken_by_an_update() {
         move || metadata.await_update(version, Duration::MAX, &SystemTime)
     });
     let (_, request) = metadata.new_request(SystemTime.now());
-    metadata.update(request, &response_with(&["t"]), VERSION, SystemTime.now());
+    metadata.update_with(request, &response_with(&["t"]), VERSION, SystemTime.now());
     waiter.join().unwrap().unwrap();
     assert_eq!(metadata.update_version(), version + 1);
 }
@@ -38,7 +38,7 @@ fn close_ends_waits_and_updates() {
     let now = f.time.now();
     assert!(
         !f.metadata
-            .update(version, &response_with(&[]), VERSION, now)
+            .update_with(version, &response_with(&[]), VERSION, now)
     );
 }
 

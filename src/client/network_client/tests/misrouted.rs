@@ -26,7 +26,7 @@ fn update(f: &Fixture) {
         cluster_id: Some(CLUSTER.to_owned()),
         ..metadata_response()
     };
-    assert!(f.metadata.update(version, &response, 13, f.now()));
+    assert!(f.metadata.update_with(version, &response, 13, f.now()));
 }
 
 /// Connects to the node, and returns what its first request says.

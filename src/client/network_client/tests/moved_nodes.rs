@@ -15,7 +15,7 @@ fn move_node(f: &Fixture, host: &str, port: i32) {
         is_partial: false,
         ..version
     };
-    assert!(f.metadata.update(version, &response, 13, f.now()));
+    assert!(f.metadata.update_with(version, &response, 13, f.now()));
 }
 
 fn connects(f: &Fixture) -> Vec<String> {
@@ -149,7 +149,7 @@ fn a_connection_to_an_address_of_the_coordinator_is_left_alone() {
     let mut response = metadata_response();
     response.brokers.remove(0);
     let (_, version) = f.metadata.new_request(f.now());
-    f.metadata.update(version, &response, 13, f.now());
+    f.metadata.update_with(version, &response, 13, f.now());
     f.poll();
     move_node(&f, "10.9.0.1", 9092);
     f.poll();
@@ -205,7 +205,7 @@ fn other_connections_are_left_alone() {
     let mut response = metadata_response();
     response.brokers.remove(1);
     let (_, version) = f.metadata.new_request(f.now());
-    f.metadata.update(version, &response, 13, f.now());
+    f.metadata.update_with(version, &response, 13, f.now());
     f.poll();
     assert!(f.client.is_ready(NodeId(1), f.now()));
     assert!(connects(&f).is_empty());

@@ -115,7 +115,7 @@ fn reconnect_after_address_change() {
     let mut response = metadata_response();
     response.brokers[0].host = "broker.example".to_owned();
     let (_, version) = f.metadata.new_request(f.now());
-    f.metadata.update(version, &response, 13, f.now());
+    f.metadata.update_with(version, &response, 13, f.now());
     f.resolver
         .answer("broker.example", Ok(&["10.1.1.1", "10.1.1.2"]));
     f.make_ready(0);
@@ -125,7 +125,7 @@ fn reconnect_after_address_change() {
     f.poll();
     f.time.advance_ms(RECONNECT_MS);
     let (_, version) = f.metadata.new_request(f.now());
-    f.metadata.update(version, &response, 13, f.now());
+    f.metadata.update_with(version, &response, 13, f.now());
     f.resolver
         .answer("broker.example", Ok(&["10.1.1.1", "10.2.2.2", "10.3.3.3"]));
     let node = Node::new(NODE, "broker.example", 9092, None);
