@@ -22,3 +22,6 @@ pub mod java_scenarios {}
 
 #[doc = include_str!("testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("ways.md")]
+pub mod ways {}

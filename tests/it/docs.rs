@@ -153,6 +153,63 @@ fn every_test_that_the_scenarios_name_exists() {
     assert!(missing.is_empty(), "no such tests: {missing:?}");
 }
 
+/// A step of a way: "1. `client/metadata.rs`: `new_request` or `update` does this."
+struct Step {
+    number: usize,
+    file: String,
+    functions: Vec<String>,
+}
+
+impl Step {
+    fn parse(line: &str) -> Option<Self> {
+        let (number, rest) = line.split_once(". `")?;
+        let number = number.parse().ok()?;
+        let (file, rest) = rest.split_once("`: `")?;
+        let (first, rest) = rest.split_once('`')?;
+        let second = rest.strip_prefix(" or `");
+        let second = second.and_then(|rest| rest.split_once('`'));
+        let functions = [Some(first), second.map(|(second, _)| second)];
+        Some(Self {
+            number,
+            file: file.to_owned(),
+            functions: functions.into_iter().flatten().map(str::to_owned).collect(),
+        })
+    }
+
+    fn missing(&self) -> Vec<String> {
+        let text = fs::read_to_string(root().join("src").join(&self.file)).unwrap_or_default();
+        let is_there = |function: &&String| {
+            text.contains(&format!("fn {function}(")) || text.contains(&format!("fn {function}<"))
+        };
+        let missing = self.functions.iter().filter(|function| !is_there(function));
+        missing
+            .map(|function| format!("{}: {function}", self.file))
+            .collect()
+    }
+}
+
+#[test]
+fn each_way_names_functions_that_exist_in_at_most_four_files() {
+    let page = fs::read_to_string(root().join("src/manual/ways.md")).unwrap();
+    let ways: Vec<&str> = page.split("\n# ").skip(1).collect();
+    assert!(ways.len() >= 6, "{} ways", ways.len());
+    for way in ways {
+        let title = way.lines().next().unwrap();
+        let steps: Vec<_> = way.lines().filter_map(Step::parse).collect();
+        let numbers: Vec<_> = steps.iter().map(|step| step.number).collect();
+        assert_eq!(numbers, (1..=steps.len()).collect::<Vec<_>>(), "{title}");
+        assert!(steps.len() >= 6, "{title}: {} steps", steps.len());
+
+        let files: BTreeSet<_> = steps.iter().map(|step| &step.file).collect();
+        assert!(files.len() <= 4, "{title}: {files:?}");
+        let missing: Vec<_> = steps.iter().flat_map(Step::missing).collect();
+        assert!(
+            missing.is_empty(),
+            "{title}: no such functions: {missing:?}"
+        );
+    }
+}
+
 #[test]
 fn the_readme_names_the_rust_version_of_the_manifest() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
