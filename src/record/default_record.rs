@@ -12,14 +12,16 @@
 //!   value length  varint     -1 is null     value
 //! ```
 
-use super::compression::CompressionError;
-use super::default_record_batch::RECORD_BATCH_OVERHEAD;
+use super::compression::{CompressionError, RecordSink};
 use super::record_error::RecordError;
 use super::varint::{
-    RecordSink, VarintWord, read_varint, read_varlong, size_of_varint, size_of_varlong,
-    write_varint, write_varlong,
+    VarintWord, read_varint, read_varlong, size_of_varint, size_of_varlong, write_varint,
+    write_varlong,
 };
 use crate::common::{Header, Headers};
+
+/// The size of the header of a batch, which a record needs around it.
+pub(crate) const RECORD_BATCH_OVERHEAD: usize = 61;
 
 /// The most that a record takes besides key, value and headers: length 5, attributes 1, timestamp 10, offset 5.
 const MAX_RECORD_OVERHEAD: usize = 21;

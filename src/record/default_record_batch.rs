@@ -23,11 +23,8 @@
 use byteorder::{BigEndian, ByteOrder};
 
 use super::compression::{CompressionType, decompress};
-use super::default_record::{DecodedRecord, read_records};
+use super::default_record::{DecodedRecord, RECORD_BATCH_OVERHEAD, read_records};
 use super::record_error::RecordError;
-
-/// The size of a batch's header.
-pub(crate) const RECORD_BATCH_OVERHEAD: usize = 61;
 
 /// What the batch length does not count: base offset and the length itself.
 const LOG_OVERHEAD: usize = 12;

@@ -11,10 +11,8 @@
 //! Threads: one at a time; the owner of the batch sees to that.
 
 use super::compression::{CompressedStream, Compression, CompressionError, CompressionType};
-use super::default_record::{DefaultRecord, PlacedRecord};
-use super::default_record_batch::{
-    BatchSummary, ProducerState, RECORD_BATCH_OVERHEAD, write_header,
-};
+use super::default_record::{DefaultRecord, PlacedRecord, RECORD_BATCH_OVERHEAD};
+use super::default_record_batch::{BatchSummary, ProducerState, write_header};
 use super::plain_records::{PlainRecords, WrittenBytes};
 use super::record_error::RecordError;
 

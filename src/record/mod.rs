@@ -24,9 +24,9 @@ mod varint;
 pub(crate) use compression::Compression;
 pub use compression::CompressionType;
 pub(crate) use compression_ratio_estimator::CompressionRatioEstimator;
-pub(crate) use default_record::{DecodedRecord, DefaultRecord};
+pub(crate) use default_record::{DecodedRecord, DefaultRecord, RECORD_BATCH_OVERHEAD};
 pub(crate) use default_record_batch::{
-    ProducerState, RECORD_BATCH_OVERHEAD, RecordBatch, increment_sequence, rewrite_producer_state,
+    ProducerState, RecordBatch, increment_sequence, rewrite_producer_state,
 };
 pub(crate) use memory_records_builder::MemoryRecordsBuilder;
 pub(crate) use plain_records::WrittenBytes;

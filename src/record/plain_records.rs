@@ -8,7 +8,7 @@
 use std::ops::{Deref, DerefMut};
 
 use super::compression::CompressionError;
-use super::varint::RecordSink;
+use super::compression::RecordSink;
 use crate::utils::prefetch;
 
 /// See the module's documentation.

@@ -3,33 +3,13 @@
 //! Small numbers of either sign take one byte: the sign moves to the lowest bit, and the rest is cut into groups of
 //! seven bits, lowest first, with the top bit of a byte set where another follows.
 
-use super::compression::CompressionError;
+use super::compression::{CompressionError, RecordSink};
 use super::record_error::RecordError;
 
 /// The most bytes that a 32-bit number takes.
 pub(crate) const MAX_VARINT_SIZE: usize = 5;
 /// The most bytes that a 64-bit number takes.
 pub(crate) const MAX_VARLONG_SIZE: usize = 10;
-
-/// Where the bytes of a record go: the batch itself, or a compressor in front of it.
-pub(crate) trait RecordSink {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), CompressionError>;
-    fn put_byte(&mut self, byte: u8) -> Result<(), CompressionError>;
-}
-
-impl RecordSink for Vec<u8> {
-    #[inline]
-    fn put(&mut self, bytes: &[u8]) -> Result<(), CompressionError> {
-        self.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    #[inline]
-    fn put_byte(&mut self, byte: u8) -> Result<(), CompressionError> {
-        self.push(byte);
-        Ok(())
-    }
-}
 
 #[inline]
 fn zig_zag(value: i64) -> u64 {

@@ -9,6 +9,7 @@
 mod gzip;
 #[cfg(feature = "lz4")]
 mod lz4;
+mod record_sink;
 #[cfg(feature = "snappy")]
 mod snappy;
 #[cfg(feature = "zstd")]
@@ -19,7 +20,8 @@ use std::fmt;
 use std::io::Read;
 use std::ops::RangeInclusive;
 
-use super::varint::RecordSink;
+pub(crate) use record_sink::RecordSink;
+
 use crate::sync::{Arc, Mutex};
 use crate::utils::choice;
 
