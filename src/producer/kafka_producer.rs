@@ -5,6 +5,7 @@
 //! Locks: none here but the one around the thread's handle. What callers and the I/O thread share is in the accumulator and
 //! the metadata.
 
+mod as_producer;
 mod builder;
 mod close;
 mod send;

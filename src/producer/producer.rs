@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::producer_record::RecordData;
 use super::{
-    ConsumerGroupMetadata, KafkaProducer, OffsetAndMetadata, ProducerRecord, RecordFuture,
-    RecordMetadata, Serializer,
+    ConsumerGroupMetadata, OffsetAndMetadata, ProducerRecord, RecordFuture, RecordMetadata,
 };
 use crate::common::{PartitionInfo, TopicPartition};
 use crate::error::{Error, Result};
@@ -14,7 +13,7 @@ use crate::utils::log;
 
 /// A producer, real or mock, so that a program can hold an `Arc<dyn Producer>` and be tested without brokers.
 ///
-/// The methods are those of [`KafkaProducer`]; what is said there of blocking and of errors holds
+/// The methods are those of [`KafkaProducer`](crate::KafkaProducer); what is said there of blocking and of errors holds
 /// here.
 ///
 /// ```
@@ -66,21 +65,21 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     /// When the wait cannot be made. That a record was not delivered is no error of this call.
     fn flush(&self) -> Result<()>;
 
-    /// Begins with transactions; see [`KafkaProducer::init_transactions`].
+    /// Begins with transactions; see [`KafkaProducer::init_transactions`](crate::KafkaProducer::init_transactions).
     ///
     /// # Errors
     ///
     /// When the producer has no transactions, or had this call before, or cannot be initialized.
     fn init_transactions(&self) -> Result<()>;
 
-    /// Opens a transaction; see [`KafkaProducer::begin_transaction`].
+    /// Opens a transaction; see [`KafkaProducer::begin_transaction`](crate::KafkaProducer::begin_transaction).
     ///
     /// # Errors
     ///
     /// When transactions were not initialized, or one is open.
     fn begin_transaction(&self) -> Result<()>;
 
-    /// Makes the offsets of a consumer group part of the transaction; see [`KafkaProducer::send_offsets_to_transaction`].
+    /// Makes the offsets of a consumer group part of the transaction; see [`KafkaProducer::send_offsets_to_transaction`](crate::KafkaProducer::send_offsets_to_transaction).
     ///
     /// # Errors
     ///
@@ -91,14 +90,14 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
         group: &ConsumerGroupMetadata,
     ) -> Result<()>;
 
-    /// Commits the transaction; see [`KafkaProducer::commit_transaction`].
+    /// Commits the transaction; see [`KafkaProducer::commit_transaction`](crate::KafkaProducer::commit_transaction).
     ///
     /// # Errors
     ///
     /// When no transaction is open, or it cannot be committed.
     fn commit_transaction(&self) -> Result<()>;
 
-    /// Aborts the transaction; see [`KafkaProducer::abort_transaction`].
+    /// Aborts the transaction; see [`KafkaProducer::abort_transaction`](crate::KafkaProducer::abort_transaction).
     ///
     /// # Errors
     ///
@@ -135,67 +134,5 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     #[doc(hidden)]
     fn log_failed_abort(&self, error: &Error) {
         log::error!("a transaction was not aborted: {error}");
-    }
-}
-
-impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for KafkaProducer<KS, VS> {
-    fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<RecordFuture> {
-        self.send(record)
-    }
-
-    fn send_with_callback(
-        &self,
-        record: ProducerRecord<'_, KS::Input, VS::Input>,
-        callback: Box<dyn FnOnce(Result<RecordMetadata>) + Send>,
-    ) -> Result<()> {
-        self.send_with_callback(record, callback)
-    }
-
-    fn flush(&self) -> Result<()> {
-        self.flush()
-    }
-
-    fn init_transactions(&self) -> Result<()> {
-        self.init_transactions()
-    }
-
-    fn begin_transaction(&self) -> Result<()> {
-        self.begin_transaction()
-    }
-
-    fn send_offsets_to_transaction(
-        &self,
-        offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
-        group: &ConsumerGroupMetadata,
-    ) -> Result<()> {
-        self.send_offsets_to_transaction(offsets, group)
-    }
-
-    fn commit_transaction(&self) -> Result<()> {
-        self.commit_transaction()
-    }
-
-    fn abort_transaction(&self) -> Result<()> {
-        self.abort_transaction()
-    }
-
-    fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
-        self.partitions_for(topic)
-    }
-
-    fn close(&self, timeout: Duration) -> Result<()> {
-        self.close(timeout)
-    }
-
-    fn send_without_future(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<()> {
-        self.send_without_future(record)
-    }
-
-    fn check_may_block(&self, call: &str) -> Result<()> {
-        self.check_may_block(call)
-    }
-
-    fn log_failed_abort(&self, error: &Error) {
-        self.log_failed_abort(error);
     }
 }

@@ -9,6 +9,7 @@ mod produce_request_result;
 mod producer_batch;
 mod ready_signal;
 mod record_accumulator;
+mod record_facts;
 mod sender;
 pub(crate) mod sequences;
 mod thunks;
@@ -23,4 +24,5 @@ pub(crate) use producer_batch::{AppendRecord, ProducerBatch};
 pub(crate) use record_accumulator::{
     AccumulatorConfig, AppendContext, AppendOutcome, Joined, RecordAccumulator, Scheduler,
 };
+pub(crate) use record_facts::RecordFacts;
 pub(crate) use sender::{Ledger, Sender, SenderConfig, SenderControl, SenderParts};

@@ -14,12 +14,12 @@ use super::buffer_pool::PooledBuffer;
 use super::incomplete_batches::IncompleteBatches;
 use super::produce_request_result::{Outcome, ProduceRequestResult, RecordErrors, record_result};
 use super::ready_signal::PartitionHandle;
+use super::record_facts::RecordFacts;
 use super::sequences::BatchSequence;
 use super::thunks::{SpareThunks, Thunks};
 use crate::common::{Headers, TopicPartition, Uuid};
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::Callback;
-use crate::producer::record_future::RecordFacts;
 use crate::producer::user_code::contain;
 use crate::protocol::{RecordBytes, RecordSet};
 use crate::record::{

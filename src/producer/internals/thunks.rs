@@ -7,8 +7,8 @@
 
 use std::fmt;
 
+use super::record_facts::RecordFacts;
 use crate::producer::Callback;
-use crate::producer::record_future::RecordFacts;
 use crate::sync::Mutex;
 use crate::utils::prefetch;
 

@@ -14,19 +14,22 @@ use crate::producer::config_def::{ConfigKey, config_error, trim};
 use crate::record::Compression;
 use crate::sync::Arc;
 
+impl ProducerConfig {
+    /// Reads every key as its type. A value that is refused is in `refusals`, and has a stand-in here.
+    pub(super) fn read(&self, refusals: &mut Refusals) -> ResolvedConfig {
+        let config = self;
+        Reader { config, refusals }.read()
+    }
+}
+
 /// A configuration that is being read, and what is wrong with it.
-pub(super) struct Reader<'a> {
+struct Reader<'a> {
     config: &'a ProducerConfig,
     refusals: &'a mut Refusals,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(config: &'a ProducerConfig, refusals: &'a mut Refusals) -> Self {
-        Self { config, refusals }
-    }
-
-    /// Reads every key. What is refused is in the refusals, and has a stand-in here.
-    pub(super) fn read(mut self) -> ResolvedConfig {
+    fn read(mut self) -> ResolvedConfig {
         ResolvedConfig {
             bootstrap_servers: self.bootstrap_servers(),
             bootstrap_resolve_timeout: self.millis(&keys::BOOTSTRAP_RESOLVE_TIMEOUT_MS),

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::keys;
 use super::later_keys::NEEDS_PLAINTEXT;
-use super::reader::Reader;
 use super::refusals::Refusals;
 #[cfg(feature = "sasl")]
 use super::sasl_config;
@@ -160,7 +159,7 @@ impl ProducerConfig {
     ///
     /// `Config` with every mistake, those in `refusals` included.
     pub(super) fn check(&self, mut refusals: Refusals) -> Result<(ResolvedConfig, Vec<Note>)> {
-        let mut resolved = Reader::new(self, &mut refusals).read();
+        let mut resolved = self.read(&mut refusals);
         let mut notes: Vec<Note> = self.unknown.iter().map(|key| unknown(key)).collect();
         remove_duplicates(&mut resolved.bootstrap_servers, &mut notes);
         check_security(&resolved, &mut refusals);
