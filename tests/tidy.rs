@@ -9,6 +9,10 @@
     reason = "a rule that cannot read the tree is to fail the test"
 )]
 
+#[path = "tidy/circles.rs"]
+mod circles;
+#[path = "tidy/circles_tests.rs"]
+mod circles_tests;
 #[path = "tidy/rules_tests.rs"]
 mod rules_tests;
 #[path = "tidy/source.rs"]
@@ -18,7 +22,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path as FilePath;
 
-use source::{Source, is_test_path, paths};
+use circles::{Allowed, arrows, circles, wrong_arrows};
+use source::{Path, Source, is_test_path, paths};
 
 /// Each layer, and the layers that it may name besides itself. What only tests compile may name any.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -139,6 +144,51 @@ const MAX_LINES: usize = 700;
 const MAX_PRODUCTION_LINES: usize = 600;
 /// Files that may have more lines of production code. Empty is how it should be.
 const LONG_FILES: &[&str] = &[];
+
+/// What the modules of a folder may name of each other; `super` is the folder's own module.
+const FOLDERS: &[Allowed] = &[
+    (
+        "testing/fake_broker",
+        &[
+            ("model", &[]),
+            ("script", &["model"]),
+            ("api", &["script", "model"]),
+            ("wire", &["api", "script", "model"]),
+            ("handles", &["wire", "script", "model", "super"]),
+            ("builder", &["wire", "model", "super"]),
+        ],
+    ),
+    (
+        "producer/internals",
+        &[
+            ("buffer_pool", &[]),
+            ("built_in_partitioner", &[]),
+            ("sequences", &["fate"]),
+            ("transactions", &["sequences", "fate"]),
+        ],
+    ),
+];
+
+/// Where there are no sockets, threads or clock, and what stands for them.
+const PURE: &[&str] = &[
+    "src/testing/fake_broker/model",
+    "src/testing/fake_broker/api",
+];
+const IMPURE: &[&[&str]] = &[
+    &["std", "net"],
+    &["std", "thread"],
+    &["std", "time"],
+    &["socket2"],
+    &["crate", "utils", "Time"],
+    &["crate", "utils", "SystemTime"],
+    &["crate", "utils", "KafkaThread"],
+];
+
+/// Modules that still name each other. Empty is how it should be.
+const OPEN_CIRCLES: &[&str] = &[
+    "client/metadata: state, update",
+    "producer/internals/transactions: queue, topic_ids",
+];
 
 const TOP_LEVEL: &[&str] = &[
     "Cargo.toml",
@@ -290,6 +340,20 @@ fn sockets(source: &Source) -> Vec<String> {
                 path.line,
                 path.text()
             )
+        })
+        .collect()
+}
+
+fn impurities(source: &Source) -> Vec<String> {
+    if !PURE.iter().any(|owner| is_in(&source.path, owner)) {
+        return Vec::new();
+    }
+    let is_impure = |path: &Path| IMPURE.iter().any(|impure| path.starts_with(impure));
+    let named = paths(&source.production).into_iter().filter(is_impure);
+    named
+        .map(|path| {
+            let text = path.text();
+            format!("{}:{}: {text} is for wire", source.path, path.line)
         })
         .collect()
 }
@@ -504,6 +568,23 @@ fn check(folders: &[&str], rules: &[fn(&Source) -> Vec<String>]) {
 #[test]
 fn modules_name_only_layers_to_their_left() {
     check(&["src"], &[layers]);
+}
+
+#[test]
+fn a_model_has_no_sockets_threads_or_clock() {
+    check(&["src"], &[impurities]);
+}
+
+#[test]
+fn modules_do_not_name_each_other() {
+    let arrows = arrows(&sources("src"));
+    let mut found = circles(&arrows, OPEN_CIRCLES);
+    found.extend(
+        FOLDERS
+            .iter()
+            .flat_map(|folder| wrong_arrows(&arrows, *folder)),
+    );
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 
 #[test]

@@ -113,6 +113,34 @@ fn dependencies_have_owners() {
 }
 
 #[test]
+fn a_model_is_pure() {
+    let model = "src/testing/fake_broker/model/a.rs";
+    finds(impurities, model, "use std::{fmt, net::TcpStream};");
+    finds(impurities, model, "use std::time::Instant;");
+    finds(
+        impurities,
+        model,
+        "use crate::utils::{SystemTime, murmur2};",
+    );
+    finds(
+        impurities,
+        "src/testing/fake_broker/api/a.rs",
+        "fn f() { std::thread::yield_now(); }",
+    );
+    passes(impurities, model, "use crate::utils::murmur2;");
+    passes(
+        impurities,
+        model,
+        "#[cfg(test)] mod tests { use std::net; }",
+    );
+    passes(
+        impurities,
+        "src/testing/fake_broker/wire/a.rs",
+        "use std::net;",
+    );
+}
+
+#[test]
 fn log_lines_name_their_producer() {
     let line = "fn f() { log::warn!(\"x\"); }";
     finds(log_lines, "src/client/a.rs", line);
@@ -290,6 +318,6 @@ fn literals_are_not_code() {
     let words: String = code.chars().filter(|c| c.is_alphanumeric()).collect();
     assert_eq!(words, "abdfgbk");
     let found = paths("use a::{self, b::{c as d, *}}; e::f::<g::H>(); i; use j;");
-    let found: Vec<String> = found.iter().map(source::Path::text).collect();
+    let found: Vec<String> = found.iter().map(Path::text).collect();
     assert_eq!(found, ["a", "a::b::c", "a::b::*", "e::f", "g::H", "j"]);
 }

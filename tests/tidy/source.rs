@@ -40,14 +40,19 @@ impl Source {
         (name != "lib").then_some(name)
     }
 
+    /// The module that a file under `src` is, by its path below the crate.
+    pub(crate) fn module(&self) -> Option<Vec<String>> {
+        let inside = self.path.strip_prefix("src/")?;
+        let inside = inside.strip_suffix(".rs").unwrap_or(inside);
+        let parts = inside
+            .split('/')
+            .filter(|part| !["mod", "lib"].contains(part));
+        Some(parts.map(str::to_owned).collect())
+    }
+
     /// How many modules the file is below the crate's root.
     pub(crate) fn depth(&self) -> usize {
-        let inside = self.path.strip_prefix("src/").unwrap_or(&self.path);
-        let inside = inside.strip_suffix(".rs").unwrap_or(inside);
-        inside
-            .split('/')
-            .filter(|part| !["mod", "lib"].contains(part))
-            .count()
+        self.module().map_or(0, |module| module.len())
     }
 
     /// The files that `mod name;` under `#[cfg(test)]` may stand for.
@@ -83,6 +88,8 @@ pub(crate) fn is_test_path(path: &str) -> bool {
 pub(crate) struct Path {
     pub(crate) line: usize,
     pub(crate) segments: Vec<String>,
+    /// Stands in a `use`.
+    pub(crate) is_import: bool,
 }
 
 impl Path {
@@ -105,6 +112,9 @@ pub(crate) fn paths(code: &str) -> Vec<Path> {
         if token.is_name() && token.text != "use" {
             let first = paths.len();
             at = path(&tokens, at, &[], &mut paths);
+            for path in &mut paths[first..] {
+                path.is_import = follows_use;
+            }
             if paths.len() == first + 1 && paths[first].segments.len() == 1 && !follows_use {
                 paths.pop();
             }
@@ -153,7 +163,11 @@ fn path(tokens: &[Token], mut at: usize, prefix: &[String], paths: &mut Vec<Path
     if text(at) == "as" {
         at += 2;
     }
-    paths.push(Path { line, segments });
+    paths.push(Path {
+        line,
+        segments,
+        is_import: false,
+    });
     at
 }
 

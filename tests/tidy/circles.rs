@@ -1,0 +1,201 @@
+//! Which modules name which, and that none of them go round in a circle.
+//!
+//! At every folder the modules side by side are compared, each with everything below it: `a/x.rs` that names `b/y.rs` is an
+//! arrow from `a` to `b`. A module and what is below it may name each other, for they are one thing in several files. What a
+//! module brings in by `use` counts for the module that it comes from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::source::{Path, Source, paths};
+
+/// A module by its path below the crate, and the file that it is in.
+struct Tree<'a> {
+    files: BTreeMap<Vec<String>, File<'a>>,
+}
+
+struct File<'a> {
+    source: &'a Source,
+    paths: Vec<Path>,
+    /// By the name that an import brings in, the path that it comes by.
+    imports: BTreeMap<String, Vec<String>>,
+}
+
+/// That a file names something of another module.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Arrow {
+    /// The module below which both are.
+    folder: String,
+    from: String,
+    /// [`UP`] for an item of the folder's own module.
+    to: String,
+    /// Where it is, for the reader.
+    place: String,
+}
+
+const UP: &str = "super";
+
+/// Every arrow between modules that stand side by side, and those up to their folder. Only what is compiled without tests
+/// counts.
+pub(crate) fn arrows(sources: &[Source]) -> BTreeSet<Arrow> {
+    let tree = Tree::new(sources);
+    let mut arrows = BTreeSet::new();
+    for (module, file) in &tree.files {
+        for path in &file.paths {
+            let Some(target) = tree.target(module, path) else {
+                continue;
+            };
+            let common = module.iter().zip(&target).take_while(|(a, b)| a == b);
+            let depth = common.count();
+            // The target is the module itself or below it.
+            let Some(from) = module.get(depth) else {
+                continue;
+            };
+            arrows.insert(Arrow {
+                folder: module[..depth].join("/"),
+                from: from.clone(),
+                to: target.get(depth).cloned().unwrap_or_else(|| UP.to_owned()),
+                place: format!("{}:{}: {}", file.source.path, path.line, path.text()),
+            });
+        }
+    }
+    arrows
+}
+
+/// The groups of modules that name each other, as `folder: a, b`, with an arrow for each pair. Those in `open` are known.
+pub(crate) fn circles(arrows: &BTreeSet<Arrow>, open: &[&str]) -> Vec<String> {
+    let mut by_folder: BTreeMap<&str, Vec<&Arrow>> = BTreeMap::new();
+    for arrow in arrows.iter().filter(|arrow| arrow.to != UP) {
+        by_folder.entry(&arrow.folder).or_default().push(arrow);
+    }
+    let mut found = Vec::new();
+    for (folder, arrows) in by_folder {
+        for group in groups(&arrows) {
+            let names: Vec<_> = group.iter().copied().collect();
+            let title = format!("{folder}: {}", names.join(", "));
+            if open.contains(&title.as_str()) {
+                continue;
+            }
+            found.push(title);
+            let inside = arrows.iter().filter(|arrow| {
+                group.contains(arrow.from.as_str()) && group.contains(arrow.to.as_str())
+            });
+            found.extend(inside.map(|arrow| format!("  {}", arrow.place)));
+        }
+    }
+    found
+}
+
+/// What a folder's modules may name: each, and the modules beside it that it may. One that is not here may name any.
+pub(crate) type Allowed = (
+    &'static str,
+    &'static [(&'static str, &'static [&'static str])],
+);
+
+/// The arrows of this folder that go where they may not.
+pub(crate) fn wrong_arrows(arrows: &BTreeSet<Arrow>, (folder, table): Allowed) -> Vec<String> {
+    let inside = arrows.iter().filter(|arrow| arrow.folder == folder);
+    let is_wrong = |arrow: &&Arrow| {
+        let row = table.iter().find(|(from, _)| *from == arrow.from);
+        row.is_some_and(|(_, allowed)| !allowed.contains(&arrow.to.as_str()))
+    };
+    inside
+        .filter(is_wrong)
+        .map(|arrow| format!("{}, which `{}` may not name", arrow.place, arrow.from))
+        .collect()
+}
+
+/// The sets of two modules or more from each of which the others can be reached.
+fn groups<'a>(arrows: &[&'a Arrow]) -> Vec<BTreeSet<&'a str>> {
+    let mut next: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for arrow in arrows {
+        next.entry(&arrow.from).or_default().insert(&arrow.to);
+    }
+    let reach = |start: &'a str| {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![start];
+        while let Some(module) = open.pop() {
+            let targets = next.get(module).into_iter().flatten();
+            open.extend(targets.filter(|target| seen.insert(**target)).copied());
+        }
+        seen
+    };
+    let reached: BTreeMap<&str, _> = next.keys().map(|module| (*module, reach(module))).collect();
+    let mut groups: Vec<BTreeSet<&str>> = Vec::new();
+    for (module, seen) in &reached {
+        let is_back = |other: &&&str| reached.get(**other).is_some_and(|s| s.contains(module));
+        let group: BTreeSet<_> = seen.iter().filter(is_back).copied().collect();
+        if group.len() > 1 && !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    groups
+}
+
+impl<'a> Tree<'a> {
+    fn new(sources: &'a [Source]) -> Self {
+        let of_crate = sources.iter().filter_map(|source| {
+            let paths = paths(&source.production);
+            let imports = paths.iter().filter(|path| path.is_import);
+            let file = File {
+                source,
+                imports: imports
+                    .filter_map(|path| Some((path.segments.last()?.clone(), path.segments.clone())))
+                    .collect(),
+                paths,
+            };
+            Some((source.module()?, file))
+        });
+        Self {
+            files: of_crate.collect(),
+        }
+    }
+
+    /// The module whose item a path names, or `None` for what is outside of the crate.
+    fn target(&self, module: &[String], path: &Path) -> Option<Vec<String>> {
+        self.resolve(module, &path.segments, 0)
+    }
+
+    fn resolve(&self, module: &[String], segments: &[String], depth: usize) -> Option<Vec<String>> {
+        let supers = segments.iter().take_while(|name| *name == "super").count();
+        let (mut at, rest) = match segments.first()?.as_str() {
+            "crate" => (Vec::new(), &segments[1..]),
+            "self" => (module.to_vec(), &segments[1..]),
+            "super" => (
+                module[..module.len().checked_sub(supers)?].to_vec(),
+                &segments[supers..],
+            ),
+            _ => (module.to_vec(), segments),
+        };
+        let is_local = std::ptr::eq(rest, segments);
+        for (index, name) in rest.iter().enumerate() {
+            let mut child = at.clone();
+            child.push(name.clone());
+            if self.files.contains_key(&child) {
+                at = child;
+                continue;
+            }
+            // A name that the module itself took from elsewhere.
+            let is_own = is_local && index == 0;
+            let origin = match is_own {
+                true => None,
+                false => self.origin(&at, name, depth),
+            };
+            return match origin {
+                Some(origin) => Some(origin),
+                None if is_own => None,
+                None => Some(at),
+            };
+        }
+        Some(at)
+    }
+
+    /// Where a module took a name from that is not defined in it.
+    fn origin(&self, module: &[String], name: &str, depth: usize) -> Option<Vec<String>> {
+        // A name goes through few modules; the bound is for two that take it from each other.
+        if depth > 8 {
+            return None;
+        }
+        let imported = self.files.get(module)?.imports.get(name)?;
+        self.resolve(module, imported, depth + 1)
+    }
+}
