@@ -8,10 +8,8 @@
 //!
 //! Threads: the I/O thread. Locks: none.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
-
-use hashbrown::HashMap;
 
 use super::pacing::Pace;
 use super::parked::Parked;
@@ -56,7 +54,7 @@ pub(super) struct ReadyQueue {
 #[derive(Debug, Default)]
 pub(super) struct Parking {
     slots: Slots,
-    nodes: HashMap<NodeId, ReadyQueue>,
+    nodes: BTreeMap<NodeId, ReadyQueue>,
     timers: BTreeSet<(Instant, SlotId)>,
     no_leader: BTreeSet<SlotId>,
     blocked: BTreeSet<SlotId>,
@@ -153,13 +151,12 @@ impl Parking {
         }
     }
 
-    /// Moves a partition.
+    /// Moves a partition. Returns the pace of the node if the partition has just become ready there.
     ///
     /// The I/O thread has looked at it before. What callers change after that look is news, unless another look is certain.
-    pub(super) fn park(&mut self, id: SlotId, to: Parked) {
-        let Some(slot) = self.slots.get_mut(id) else {
-            return;
-        };
+    pub(super) fn park(&mut self, id: SlotId, to: Parked) -> Option<&mut Pace> {
+        let slot = self.slots.get_mut(id)?;
+        let mut pace = None;
         let from = std::mem::replace(&mut slot.parked, to);
         if from != to {
             self.last_ticket.0 += 1;
@@ -174,6 +171,7 @@ impl Parking {
                 Parked::Ready(node) => {
                     let queue = self.nodes.entry(node).or_default();
                     queue.entries.push_back((id, slot.ticket));
+                    pace = Some(&mut queue.pace);
                 }
                 Parked::Until(due) => _ = self.timers.insert((due, id)),
                 Parked::NoLeader => _ = self.no_leader.insert(id),
@@ -184,6 +182,7 @@ impl Parking {
         if to.is_looked_at_again() {
             slot.queue.handle().expect_look();
         }
+        pace
     }
 
     /// A partition has no batch left. While it is muted it stays so.
@@ -250,7 +249,7 @@ impl Parking {
     /// backoff of what it leads (KIP-951).
     pub(super) fn leaders_changed(&mut self, to: &mut Vec<SlotId>) {
         let before = to.len();
-        for (_, queue) in self.nodes.drain() {
+        for queue in std::mem::take(&mut self.nodes).into_values() {
             let current = queue.entries.into_iter().filter(|(id, ticket)| {
                 let slot = self.slots.get(*id);
                 slot.is_some_and(|slot| slot.ticket == *ticket)

@@ -90,18 +90,18 @@ impl Scheduler {
             (Some(_), Parked::Ready(node)) => Parked::Ready(node),
             (Some(head), _) => next_place(&head.facts, urgent, now),
         };
-        self.parking.park(id, place);
-        if let (Some(Head { facts, size }), Parked::Ready(node)) = (head, place) {
-            let is_new = parked != place;
+        let became_ready = self.parking.park(id, place);
+        let Some(Head { facts, size }) = head else {
+            return;
+        };
+        if let Some(pace) = became_ready {
             let gathers = self.accumulator.is_paced()
                 && !facts.has_batch_in_flight
                 && !facts.is_hurried(urgent, now);
+            pace.ready(gathers, size);
+        } else if let (Parked::Ready(node), true) = (place, facts.is_expedited) {
             if let Some(pace) = self.parking.pace(node) {
-                match is_new {
-                    true => pace.ready(gathers, size),
-                    false if facts.is_expedited => pace.hurry(),
-                    false => {}
-                }
+                pace.hurry();
             }
         }
     }
