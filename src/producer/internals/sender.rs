@@ -48,7 +48,7 @@ use crate::protocol::messages::{ProducePartition, ProduceRequest, ProduceTopic};
 use crate::protocol::{ApiKey, RequestBody};
 use crate::record::CompressionType;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
-use crate::utils::{LogLimiter, Time, log};
+use crate::utils::{LogLimiter, NextDue, Time, log};
 
 /// The first Produce version whose answers name topics by their ids alone.
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
@@ -128,8 +128,8 @@ pub(crate) struct Sender<C> {
     time: Arc<dyn Time>,
     control: Arc<SenderControl>,
     in_flight: HashMap<CorrelationId, InFlightRequest>,
-    /// No batch in flight expires before this.
-    next_in_flight_expiry: Option<Instant>,
+    /// When the first batch in flight expires.
+    in_flight_expiry: NextDue,
     /// The InitProducerId request that is in flight, of a producer without transactions.
     init_producer_id: Option<CorrelationId>,
     /// The request of the transaction manager that is in flight; one at a time.
@@ -152,7 +152,7 @@ impl<C: KafkaClient> Sender<C> {
             time: parts.time,
             control: Arc::default(),
             in_flight: HashMap::new(),
-            next_in_flight_expiry: None,
+            in_flight_expiry: NextDue::default(),
             init_producer_id: None,
             transactional_request: None,
             cluster_id: None,
@@ -285,7 +285,10 @@ impl<C: KafkaClient> Sender<C> {
         let timeout = self.drain_and_send(now);
         // A batch that is opened during the wait expires no earlier than its end.
         let timeout = timeout.min(self.config.delivery_timeout);
-        let expiries = [self.scheduler.next_expiry(), self.next_in_flight_expiry];
+        let expiries = [
+            self.scheduler.next_expiry(),
+            self.next_in_flight_expiry(now),
+        ];
         let waits = expiries.into_iter().flatten();
         waits.fold(timeout, |timeout, expiry| {
             timeout.min(expiry.saturating_duration_since(now))
@@ -390,7 +393,7 @@ impl<C: KafkaClient> Sender<C> {
         let request = InFlightRequest::new(node, now, slots, self.config.delivery_timeout);
         match sent {
             Ok(correlation_id) => {
-                self.note_in_flight_expiry(request.next_expiry());
+                self.in_flight_expiry.note(request.next_expiry());
                 self.in_flight.insert(correlation_id, request);
                 true
             }
@@ -502,7 +505,7 @@ impl<C: KafkaClient> Sender<C> {
             records += batch.record_count() as usize;
             batch.complete_exceptionally(error.clone(), Vec::new());
         }
-        self.next_in_flight_expiry = None;
+        self.in_flight_expiry.clear();
         records
     }
 }

@@ -53,7 +53,7 @@ impl<C: KafkaClient> Sender<C> {
             .values_mut()
             .flat_map(InFlightRequest::abandon)
             .collect();
-        self.next_in_flight_expiry = None;
+        self.in_flight_expiry.clear();
         // Records that were never sent stay, and go to the new cluster.
         batches.extend(self.scheduler.take_all_sequenced());
         batches.sort_by_key(ProducerBatch::age_order);

@@ -19,13 +19,12 @@ impl<C: KafkaClient> Sender<C> {
     /// batch's time was over. Each further poll takes a request out of those in flight, so there are not many.
     pub(super) fn read_before_expiry(&mut self, now: Instant) {
         while self
-            .next_in_flight_expiry
+            .next_in_flight_expiry(now)
             .is_some_and(|expiry| expiry <= now)
         {
             if !self.poll_client(Duration::ZERO, now) {
                 return;
             }
-            self.update_next_in_flight_expiry();
         }
     }
 
@@ -59,23 +58,23 @@ impl<C: KafkaClient> Sender<C> {
 
     fn take_expired_in_flight(&mut self, now: Instant) -> Vec<ProducerBatch> {
         let mut expired = Vec::new();
-        if self.next_in_flight_expiry.is_none_or(|expiry| expiry > now) {
+        if self
+            .next_in_flight_expiry(now)
+            .is_none_or(|expiry| expiry > now)
+        {
             return expired;
         }
         for request in self.in_flight.values_mut() {
             request.take_expired(self.config.delivery_timeout, now, &mut expired);
         }
-        self.update_next_in_flight_expiry();
         expired
     }
 
-    fn update_next_in_flight_expiry(&mut self) {
+    /// Returns when the first batch in flight expires, or earlier if that is later than `now`.
+    pub(super) fn next_in_flight_expiry(&mut self, now: Instant) -> Option<Instant> {
         let requests = self.in_flight.values();
-        self.next_in_flight_expiry = requests.filter_map(InFlightRequest::next_expiry).min();
-    }
-
-    pub(super) fn note_in_flight_expiry(&mut self, expiry: Option<Instant>) {
-        let known = [self.next_in_flight_expiry, expiry];
-        self.next_in_flight_expiry = known.into_iter().flatten().min();
+        self.in_flight_expiry.get(now, || {
+            requests.filter_map(InFlightRequest::next_expiry).min()
+        })
     }
 }
