@@ -18,7 +18,6 @@ pub use self::builder::KafkaProducerBuilder;
 use self::close::IoThreadHandle;
 pub(crate) use self::close::undelivered_at_close;
 pub use self::send::TrySendError;
-use self::send::Wait;
 pub(crate) use self::send::{check_size, is_api_error, no_such_partition, partition_of_key};
 pub(crate) use self::transactions::needs_transactional_id;
 use super::internals::transactions::TransactionManager;
@@ -166,7 +165,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         &self,
         mut record: ProducerRecord<'_, KS::Input, VS::Input>,
     ) -> Result<RecordFuture> {
-        self.do_send(&mut record, None, Wait::MaxBlock, true)
+        self.do_send(&mut record, None, self.patience(), true)
             .map(|future| future.unwrap_or_else(unreachable_future))
     }
 
@@ -191,7 +190,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
     ) -> Result<()> {
         let callback = Some(Callback::new(callback));
-        self.do_send(&mut record, callback, Wait::MaxBlock, false)
+        self.do_send(&mut record, callback, self.patience(), false)
             .map(drop)
     }
 

@@ -22,7 +22,7 @@ pub(crate) use io_thread::IoThreadId;
 pub(crate) use produce_request_result::{Outcome, ProduceRequestResult, record_result};
 pub(crate) use producer_batch::{AppendRecord, ProducerBatch};
 pub(crate) use record_accumulator::{
-    AccumulatorConfig, AppendContext, AppendOutcome, Joined, RecordAccumulator, Scheduler,
+    AccumulatorConfig, AppendContext, AppendOutcome, Joined, Patience, RecordAccumulator, Scheduler,
 };
 pub(crate) use record_facts::RecordFacts;
 pub(crate) use sender::{Ledger, Sender, SenderConfig, SenderControl, SenderParts};

@@ -29,7 +29,7 @@ mod topics;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use self::append::{AppendContext, AppendOutcome, Joined};
+pub(crate) use self::append::{AppendContext, AppendOutcome, Joined, Patience};
 use self::expiry::{Expiries, ExpiryRegister};
 use self::load::LoadReports;
 use self::parking::{Parking, SlotId};

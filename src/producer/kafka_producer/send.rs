@@ -10,7 +10,9 @@ use std::time::Duration;
 use super::KafkaProducer;
 use crate::common::{Cluster, Headers, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
-use crate::producer::internals::{AppendContext, AppendOutcome, AppendRecord, IoThreadId, Joined};
+use crate::producer::internals::{
+    AppendContext, AppendOutcome, AppendRecord, IoThreadId, Joined, Patience,
+};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::record_future::RecordFuture;
 use crate::producer::user_code::contain;
@@ -19,14 +21,6 @@ use crate::producer::{
 };
 use crate::sync::Arc;
 use crate::utils::{Count, Time, murmur2, to_positive};
-
-/// Whether a send may wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// For `max.block.ms`.
-    MaxBlock,
-    Never,
-}
 
 /// A record that `try_send` did not take, and why.
 pub struct TrySendError<'a, K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]> {
@@ -62,7 +56,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         &self,
         mut record: ProducerRecord<'_, KS::Input, VS::Input>,
     ) -> Result<()> {
-        self.do_send(&mut record, None, Wait::MaxBlock, false)
+        self.do_send(&mut record, None, self.patience(), false)
             .map(drop)
     }
 
@@ -75,11 +69,16 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ) -> Result<Option<RecordFuture>, TrySendError<'a, KS::Input, VS::Input>> {
         // Serializers may change the headers, and will be asked again when the record comes again.
         let headers = record.headers.clone();
-        self.do_send(&mut record, callback, Wait::Never, with_future)
+        self.do_send(&mut record, callback, Patience::Never, with_future)
             .map_err(|error| {
                 record.headers = headers;
                 TrySendError { record, error }
             })
+    }
+
+    /// How long a send that may wait does so at most.
+    pub(super) fn patience(&self) -> Patience {
+        Patience::UpTo(self.max_block)
     }
 
     /// Intercepts, waits for metadata, serializes, partitions, appends. Gives a future if `with_future`.
@@ -88,13 +87,13 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         &self,
         record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
         callback: Option<Callback>,
-        wait: Wait,
+        patience: Patience,
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
         if self.interceptors.is_empty() {
-            self.send_record(record, callback, wait, with_future)
+            self.send_record(record, callback, patience, with_future)
         } else {
-            self.intercept_and_send(record, callback, wait, with_future)
+            self.intercept_and_send(record, callback, patience, with_future)
         }
     }
 
@@ -103,13 +102,13 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         &self,
         record: &ProducerRecord<'_, KS::Input, VS::Input>,
         callback: Option<Callback>,
-        wait: Wait,
+        patience: Patience,
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
         let _context = self.log_context.enter();
         self.interceptors
             .on_send(record.reborrow(), |mut intercepted| {
-                self.send_record(&mut intercepted, callback, wait, with_future)
+                self.send_record(&mut intercepted, callback, patience, with_future)
             })
     }
 
@@ -118,17 +117,17 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         &self,
         record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
         callback: Option<Callback>,
-        wait: Wait,
+        patience: Patience,
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
         let mut owed = Owed {
             callback,
             told_by_callback: false,
         };
-        match self.try_to_send(record, &mut owed, wait, with_future) {
+        match self.try_to_send(record, &mut owed, patience, with_future) {
             Ok(future) => Ok(future),
             Err(error) => {
-                let is_delivery = wait == Wait::MaxBlock && is_api_error(&error);
+                let is_delivery = patience != Patience::Never && is_api_error(&error);
                 let error = self.tell_of_error(record, owed, error, is_delivery);
                 if is_delivery {
                     Ok(with_future.then(|| RecordFuture::done(Err(error))))
@@ -174,7 +173,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         &self,
         record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
         owed: &mut Owed,
-        wait: Wait,
+        patience: Patience,
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
         record.validate()?;
@@ -187,13 +186,12 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
         // In parts, so that serializers can add headers while they borrow the rest.
         let (topic, headers) = (&*record.topic, &mut record.headers);
-        let mut max_block = self.max_block;
+        let mut patience = patience;
         loop {
             let cluster = self.metadata.snapshot();
             let Some(info) = known_topic(&cluster, topic, record.partition) else {
                 drop(cluster);
-                let waited = self.await_metadata(topic, record.partition, wait, max_block)?;
-                max_block = max_block.saturating_sub(waited);
+                patience = self.await_metadata(topic, record.partition, patience)?;
                 now = self.time.unix_millis();
                 continue;
             };
@@ -206,32 +204,34 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             let timestamp = record.timestamp.unwrap_or(now);
             let append = AppendRecord::new(timestamp, key.as_bytes(), value.as_bytes(), headers)
                 .map_err(|error| Error::new(ErrorKind::RecordTooLarge, error.to_string()))?;
-            let max_block = self.may_block(wait).then_some(max_block);
+            let patience = self.patience_here(patience);
             let to = Destination {
                 info,
                 cluster: &cluster,
                 partition: record.partition,
             };
-            return self.append(&to, &append, &mut owed.callback, max_block, with_future);
+            return self.append(&to, &append, &mut owed.callback, patience, with_future);
         }
     }
 
-    /// Whether this send may wait: not if it was told not to, and never inside a callback.
-    fn may_block(&self, wait: Wait) -> bool {
-        wait == Wait::MaxBlock && !self.accumulator.io_thread().is_current()
+    /// How long this send may wait for memory: not at all inside a callback.
+    fn patience_here(&self, patience: Patience) -> Patience {
+        match patience {
+            Patience::UpTo(_) if self.accumulator.io_thread().is_current() => Patience::Never,
+            patience => patience,
+        }
     }
 
-    /// Waits for the topic, or says that it would have to. Gives the time that it took.
+    /// Waits for the topic, or says that it would have to. Returns what is left of the patience.
     #[cold]
     fn await_metadata(
         &self,
         topic: &str,
         partition: Option<i32>,
-        wait: Wait,
-        max_wait: Duration,
-    ) -> Result<Duration> {
+        patience: Patience,
+    ) -> Result<Patience> {
         self.accumulator.io_thread().check_process()?;
-        if wait == Wait::Never {
+        let Patience::UpTo(max_wait) = patience else {
             self.metadata.add(topic, self.time.now());
             if let Some(error) = self.metadata.bootstrap_error() {
                 return Err(error);
@@ -246,8 +246,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             let text = format!("the metadata of topic {topic} are not known yet");
             let error = Error::new(ErrorKind::WouldBlock, text);
             return Err(self.with_cause(error, topic));
-        }
-        self.wait_on_metadata(topic, partition, max_wait)
+        };
+        let waited = self.wait_on_metadata(topic, partition, max_wait)?;
+        Ok(Patience::UpTo(max_wait.saturating_sub(waited)))
     }
 
     /// Makes sure that the snapshot knows the topic, and the partition if one is named. Gives the time that it took.
@@ -338,7 +339,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         to: &Destination<'_>,
         record: &AppendRecord<'_>,
         callback: &mut Option<Callback>,
-        max_block: Option<Duration>,
+        patience: Patience,
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
         check_size(
@@ -349,7 +350,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         let context = AppendContext {
             topic: to.info,
             cluster: to.cluster,
-            max_block,
+            patience,
             abort_for_new_batch: to.partition.is_none() && self.partitioner.is_some(),
             with_future,
             transactions: self.transactions.as_deref(),
@@ -398,14 +399,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                     }
                     context.abort_for_new_batch = false;
                 }
-                Err(error) => return Err(self.append_error(error, context.max_block)),
+                Err(error) => return Err(self.append_error(error, context.patience)),
             }
         }
     }
 
     /// Inside a callback a full buffer is not waited for, which is another error than the same in `try_send`.
-    fn append_error(&self, error: Error, max_block: Option<Duration>) -> Error {
-        let in_callback = max_block.is_none() && self.accumulator.io_thread().is_current();
+    fn append_error(&self, error: Error, patience: Patience) -> Error {
+        let in_callback = patience == Patience::Never && self.accumulator.io_thread().is_current();
         if error.kind() == ErrorKind::WouldBlock && in_callback {
             let text = "a send inside a callback found the buffer full, and cannot wait for the thread it runs on";
             return Error::new(ErrorKind::WouldDeadlock, text).caused_by(error);

@@ -16,13 +16,21 @@ use crate::producer::internals::producer_batch::{AppendRecord, Appended, NewBatc
 use crate::producer::internals::transactions::TransactionManager;
 use crate::sync::{Arc, MutexGuard, Ordering};
 
+/// How long a call may wait for what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Never,
+    /// Up to `max.block.ms`, or what is left of it.
+    UpTo(Duration),
+}
+
 /// How an append is to be done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AppendContext<'a> {
     pub(crate) topic: &'a TopicInfo,
     pub(crate) cluster: &'a Cluster,
-    /// How long to wait for memory; `None` is not at all.
-    pub(crate) max_block: Option<Duration>,
+    /// How long to wait for memory.
+    pub(crate) patience: Patience,
     /// Stop before a new batch is opened, so that the partitioner can choose again.
     pub(crate) abort_for_new_batch: bool,
     /// Whether a future is wanted, which costs a share in the batch's result.
@@ -109,7 +117,7 @@ impl RecordAccumulator {
     ///
     /// # Blocking
     ///
-    /// For memory, up to the context's `max_block`.
+    /// For memory, as long as the context's patience lasts.
     pub(crate) fn append(
         &self,
         partition: Option<i32>,
@@ -171,7 +179,7 @@ impl RecordAccumulator {
                 let most = self.next_batch_size(queues, &state, record);
                 let least = self.config.batch_size.max(record.upper_bound());
                 drop(state);
-                *memory = Some(self.allocate(Wanted { most, least }, context.max_block)?);
+                *memory = Some(self.allocate(Wanted { most, least }, context.patience)?);
                 continue;
             };
             let (appended, joined) =
@@ -322,9 +330,9 @@ impl RecordAccumulator {
         size.max(record.upper_bound())
     }
 
-    /// Takes memory for a batch; `None` for `max_block` does not wait.
-    fn allocate(&self, wanted: Wanted, max_block: Option<Duration>) -> Result<PooledBuffer> {
-        let Some(max_block) = max_block else {
+    /// Takes memory for a batch.
+    fn allocate(&self, wanted: Wanted, patience: Patience) -> Result<PooledBuffer> {
+        let Patience::UpTo(max_block) = patience else {
             return self.free.try_allocate(wanted);
         };
         self.free.allocate(wanted, max_block, || {

@@ -116,7 +116,7 @@ impl Fixture {
             partition,
             &record,
             callback,
-            Some(Duration::from_millis(20)),
+            Patience::UpTo(Duration::from_millis(20)),
         )
     }
 
@@ -125,12 +125,12 @@ impl Fixture {
         partition: Option<i32>,
         record: &AppendRecord<'_>,
         callback: Option<Callback>,
-        max_block: Option<Duration>,
+        patience: Patience,
     ) -> Result<RecordAppend> {
         let context = AppendContext {
             topic: self.cluster.topic(TOPIC).unwrap(),
             cluster: &self.cluster,
-            max_block,
+            patience,
             abort_for_new_batch: false,
             with_future: true,
             transactions: None,

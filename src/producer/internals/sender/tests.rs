@@ -22,7 +22,7 @@ use crate::producer::internals::sequences::{
 };
 use crate::producer::internals::transactions::{TransactionConfig, TransactionManager};
 use crate::producer::internals::{
-    AccumulatorConfig, AppendContext, AppendOutcome, AppendRecord, BufferPool, Joined,
+    AccumulatorConfig, AppendContext, AppendOutcome, AppendRecord, BufferPool, Joined, Patience,
     ProduceRequestResult, record_result,
 };
 use crate::protocol::ErrorCode;
@@ -289,7 +289,7 @@ fn append(
     let context = AppendContext {
         topic: cluster.topic(TOPIC).unwrap(),
         cluster: &cluster,
-        max_block: None,
+        patience: Patience::Never,
         abort_for_new_batch: false,
         with_future: true,
         transactions,

@@ -280,7 +280,7 @@ fn no_batch_is_opened_for_a_sticky_choice_without_a_leader() {
 /// There is memory for a batch of the usual size, and not for a larger one.
 #[test]
 fn a_backlogged_partition_takes_a_batch_of_the_usual_size_before_it_waits() {
-    for max_block in [None, Some(Duration::ZERO)] {
+    for patience in [Patience::Never, Patience::UpTo(Duration::ZERO)] {
         let config = AccumulatorConfig {
             linger: Duration::MAX,
             ..config()
@@ -288,10 +288,10 @@ fn a_backlogged_partition_takes_a_batch_of_the_usual_size_before_it_waits() {
         let fixture = Fixture::with_memory(config, 64 * 1024);
         let headers = Headers::new();
         let record = AppendRecord::new(0, None, Some(&[1; 500]), &headers).unwrap();
-        let append = || fixture.append_record(Some(0), &record, None, max_block);
+        let append = || fixture.append_record(Some(0), &record, None, patience);
         while append().is_ok() {}
         let unused = fixture.accumulator.pool().available_memory();
-        assert!(unused < 1024, "{unused} with {max_block:?}");
+        assert!(unused < 1024, "{unused} with {patience:?}");
         fixture.io().abort_batches(&refused());
     }
 }
