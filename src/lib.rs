@@ -52,11 +52,12 @@
 //! | feature | default | what |
 //! |---|---|---|
 //! | `gzip`, `snappy`, `lz4` | yes | codecs for `compression.type`, in Rust |
+//! | `tls` | yes | `security.protocol=SSL`, by rustls with the cryptography of graviola |
 //! | `zstd` | no | the codec of the reference library, which needs a C compiler |
 //! | `testing` | no | the module `testing` with its `FakeBroker` |
 //!
-//! SASL is there with the feature `sasl` (PLAIN, SCRAM, OAUTHBEARER). TLS and metrics are not there yet; a configuration that
-//! asks for one of them is refused.
+//! SASL is there with the feature `sasl` (PLAIN, SCRAM, OAUTHBEARER). Metrics are not there yet; a configuration that asks
+//! for them is refused.
 
 #[cfg(feature = "_internals")]
 #[doc(hidden)]

@@ -109,6 +109,16 @@ const OWNERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "rustls",
+        &[
+            "src/network/ssl",
+            "src/utils/crypto_provider",
+            "src/testing",
+        ],
+    ),
+    ("rustls_graviola", &["src/utils/crypto_provider"]),
+    ("rustls_native_certs", &["src/network/ssl"]),
+    (
         "zeroize",
         &[
             "src/utils/secret",

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use mio::{Registry, Token};
 
 use super::plaintext_transport_layer::PlaintextTransportLayer;
+#[cfg(feature = "tls")]
+use super::ssl::{SslFactory, SslTransportLayer};
 use super::transport_layer::TransportLayer;
 use super::{Disconnect, SocketOptions};
 
@@ -14,24 +16,46 @@ use super::{Disconnect, SocketOptions};
 pub(crate) enum ChannelBuilder {
     /// Nothing. Java: `PlaintextChannelBuilder`.
     Plaintext,
+    /// TLS. Java: `SslChannelBuilder`.
+    #[cfg(feature = "tls")]
+    Ssl(Box<SslFactory>),
 }
 
 impl ChannelBuilder {
-    /// Starts to connect, and registers the socket.
+    /// Starts to connect to an address of `host`, and registers the socket.
     ///
     /// # Errors
     ///
-    /// The operating system refuses the socket, which is closed again.
+    /// The operating system refuses the socket, which is closed again, or nobody can prove to be `host`.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(
+            clippy::needless_pass_by_ref_mut,
+            reason = "only TLS reads its files again"
+        )
+    )]
     pub(super) fn connect(
-        &self,
+        &mut self,
+        #[cfg_attr(
+            not(feature = "tls"),
+            expect(unused_variables, reason = "only TLS needs a name")
+        )]
+        host: &str,
         address: SocketAddr,
         options: SocketOptions,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Transport> {
-        let socket = PlaintextTransportLayer::connect(address, options, registry, token)?;
+        let connect = || PlaintextTransportLayer::connect(address, options, registry, token);
         match self {
-            Self::Plaintext => Ok(Transport::Plaintext(socket)),
+            Self::Plaintext => connect().map(Transport::Plaintext),
+            #[cfg(feature = "tls")]
+            Self::Ssl(factory) => {
+                // First, so that no socket is registered when it fails.
+                let session = factory.session(host).map_err(io::Error::other)?;
+                let transport = SslTransportLayer::new(connect()?, session, host);
+                Ok(Transport::Ssl(Box::new(transport)))
+            }
         }
     }
 }
@@ -40,24 +64,32 @@ impl ChannelBuilder {
 #[derive(Debug)]
 pub(super) enum Transport {
     Plaintext(PlaintextTransportLayer),
+    #[cfg(feature = "tls")]
+    Ssl(Box<SslTransportLayer<PlaintextTransportLayer>>),
 }
 
 impl TransportLayer for Transport {
     fn finish_connect(&mut self) -> Result<bool, Disconnect> {
         match self {
             Self::Plaintext(transport) => transport.finish_connect(),
+            #[cfg(feature = "tls")]
+            Self::Ssl(transport) => transport.finish_connect(),
         }
     }
 
     fn has_pending_writes(&self) -> bool {
         match self {
             Self::Plaintext(transport) => transport.has_pending_writes(),
+            #[cfg(feature = "tls")]
+            Self::Ssl(transport) => transport.has_pending_writes(),
         }
     }
 
     fn close(&mut self, registry: &Registry) {
         match self {
             Self::Plaintext(transport) => transport.close(registry),
+            #[cfg(feature = "tls")]
+            Self::Ssl(transport) => transport.close(registry),
         }
     }
 }
@@ -66,6 +98,8 @@ impl Read for Transport {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plaintext(transport) => transport.read(buffer),
+            #[cfg(feature = "tls")]
+            Self::Ssl(transport) => transport.read(buffer),
         }
     }
 }
@@ -74,18 +108,24 @@ impl Write for Transport {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plaintext(transport) => transport.write(bytes),
+            #[cfg(feature = "tls")]
+            Self::Ssl(transport) => transport.write(bytes),
         }
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Plaintext(transport) => transport.write_vectored(slices),
+            #[cfg(feature = "tls")]
+            Self::Ssl(transport) => transport.write_vectored(slices),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plaintext(transport) => transport.flush(),
+            #[cfg(feature = "tls")]
+            Self::Ssl(transport) => transport.flush(),
         }
     }
 }

@@ -15,6 +15,8 @@ pub(crate) mod sasl;
 mod security_protocol;
 mod selectable;
 mod selector;
+#[cfg(feature = "tls")]
+pub(crate) mod ssl;
 mod transport_layer;
 mod waker;
 

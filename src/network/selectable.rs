@@ -108,7 +108,7 @@ pub(crate) enum Disconnect {
     /// credentials would fail too. Java: `AuthenticationException`.
     #[error("authentication failed: {message}")]
     #[cfg_attr(
-        not(any(test, feature = "sasl")),
+        not(any(test, feature = "tls", feature = "sasl")),
         allow(dead_code, reason = "without TLS and SASL nothing is authenticated")
     )]
     AuthenticationFailed { message: String },

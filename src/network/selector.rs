@@ -265,7 +265,7 @@ impl Selectable for Selector {
     fn connect(
         &mut self,
         id: NodeId,
-        _host: &str,
+        host: &str,
         address: SocketAddr,
         now: Instant,
     ) -> io::Result<()> {
@@ -276,8 +276,8 @@ impl Selectable for Selector {
         let token = Token(self.next_token);
         let registry = self.poll.registry();
         let options = self.config.socket_options;
-        let builder = &self.config.channel_builder;
-        let transport = builder.connect(address, options, registry, token)?;
+        let builder = &mut self.config.channel_builder;
+        let transport = builder.connect(host, address, options, registry, token)?;
 
         self.next_token = self.next_token.wrapping_add(1);
         self.tokens.insert(id, token);

@@ -240,7 +240,7 @@ impl ConfigKey {
         }
     }
 
-    /// An error that names this key, the value, and what is wrong with it.
+    /// An error that names this key, the value unless it is secret, and what is wrong with it.
     pub(crate) fn invalid(&self, value: &str, reason: impl fmt::Display) -> Error {
         let value = match self.kind {
             Kind::Password => HIDDEN,

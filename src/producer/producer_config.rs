@@ -19,6 +19,8 @@ mod sasl_keys;
 #[cfg(feature = "sasl")]
 mod sasl_setters;
 mod serializer_class;
+#[cfg(feature = "tls")]
+mod ssl;
 #[cfg(test)]
 mod tests;
 
@@ -200,6 +202,12 @@ impl ProducerConfig {
         let key = keys::find(key)?;
         let set = self.values.get(key.name);
         let set = set.map(|value| shown(key, value));
+        set.or_else(|| key.default_value())
+    }
+
+    /// As [`get`](Self::get), with passwords.
+    fn value(&self, key: &ConfigKey) -> Option<&str> {
+        let set = self.values.get(key.name).map(|value| value.as_str());
         set.or_else(|| key.default_value())
     }
 

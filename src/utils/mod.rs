@@ -3,6 +3,8 @@
 mod choice;
 mod copy_on_write_map;
 mod count;
+#[cfg(feature = "tls")]
+mod crypto_provider;
 mod exponential_backoff;
 mod kafka_thread;
 pub(crate) mod log;
@@ -23,6 +25,8 @@ pub(crate) use self::log::LogContext;
 pub(crate) use choice::choice;
 pub(crate) use copy_on_write_map::CopyOnWriteMap;
 pub(crate) use count::Count;
+#[cfg(feature = "tls")]
+pub(crate) use crypto_provider::crypto_provider;
 pub(crate) use exponential_backoff::ExponentialBackoff;
 pub(crate) use kafka_thread::KafkaThread;
 pub(crate) use log_limiter::{LOG_INTERVAL, LogLimiter};

@@ -10,6 +10,8 @@ use crate::client::{
     SystemHostLookup, ThreadedHostResolver, parse_addresses, parse_and_validate_addresses,
 };
 use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "tls")]
+use crate::network::ssl::SslFactory;
 use crate::network::{
     Authentication, ChannelBuilder, Selectable, Selector, SelectorConfig, SocketOptions,
 };
@@ -317,9 +319,25 @@ fn ledger(config: &ResolvedConfig) -> Ledger {
     }
 }
 
+/// What protects the connections. Java: `ClientUtils.createChannelBuilder`.
+fn channel_builder(config: &ResolvedConfig) -> Result<ChannelBuilder> {
+    #[cfg(feature = "tls")]
+    if let Some(ssl) = &config.ssl {
+        let factory = SslFactory::new(ssl.clone());
+        let factory = factory.map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
+        return Ok(ChannelBuilder::Ssl(Box::new(factory)));
+    }
+    if config.security_protocol.uses_tls() {
+        // Refused before, and never to be sent in the clear.
+        let text = format!("security.protocol={} needs TLS", config.security_protocol);
+        return Err(Error::new(ErrorKind::Config, text));
+    }
+    Ok(ChannelBuilder::Plaintext)
+}
+
 fn selector(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Selector> {
     let selector = Selector::new(SelectorConfig {
-        channel_builder: ChannelBuilder::Plaintext,
+        channel_builder: channel_builder(config)?,
         authentication: authentication(config, time)?,
         socket_options: SocketOptions {
             send_buffer: config.send_buffer_bytes,

@@ -155,6 +155,53 @@ macro_rules! with_producer_keys {
                 [one_of_ignoring_case "SASL_SSL", "PLAINTEXT", "SSL", "SASL_PLAINTEXT"], Medium,
                 security_protocol(SecurityProtocol);
 
+            /// The type of the file `ssl.truststore.location`; only `PEM` is supported.
+            "ssl.truststore.type" SSL_TRUSTSTORE_TYPE: String, "JKS", [any], Medium, ssl_truststore_type(&str);
+
+            /// The file with the certificates of the authorities that brokers are trusted from, in PEM. Without it, those that
+            /// the operating system trusts. It is read again for each new connection.
+            "ssl.truststore.location" SSL_TRUSTSTORE_LOCATION: String, null, [any], High, ssl_truststore_location(&str);
+
+            /// The certificates of the trusted authorities themselves, in PEM, instead of a file.
+            "ssl.truststore.certificates" SSL_TRUSTSTORE_CERTIFICATES: Password, null, [any], High,
+                ssl_truststore_certificates(&str);
+
+            /// The password of the truststore. PEM has none, so that it must not be set.
+            "ssl.truststore.password" SSL_TRUSTSTORE_PASSWORD: Password, null, [any], High, ssl_truststore_password(&str);
+
+            /// The type of the file `ssl.keystore.location`; only `PEM` is supported.
+            "ssl.keystore.type" SSL_KEYSTORE_TYPE: String, "JKS", [any], Medium, ssl_keystore_type(&str);
+
+            /// The file with this client's private key and certificate chain, in PEM, for brokers that demand client
+            /// certificates. It is read again for each new connection.
+            "ssl.keystore.location" SSL_KEYSTORE_LOCATION: String, null, [any], High, ssl_keystore_location(&str);
+
+            /// This client's private key itself, in PEM (PKCS#8, PKCS#1 or SEC 1), instead of a file. Needs
+            /// `ssl.keystore.certificate.chain`.
+            "ssl.keystore.key" SSL_KEYSTORE_KEY: Password, null, [any], High, ssl_keystore_key(&str);
+
+            /// The certificates for `ssl.keystore.key`, in PEM, this client's own first.
+            "ssl.keystore.certificate.chain" SSL_KEYSTORE_CERTIFICATE_CHAIN: Password, null, [any], High,
+                ssl_keystore_certificate_chain(&str);
+
+            /// The password of the keystore. PEM has none, so that it must not be set.
+            "ssl.keystore.password" SSL_KEYSTORE_PASSWORD: Password, null, [any], High, ssl_keystore_password(&str);
+
+            /// The password of an encrypted private key. Encrypted keys are not supported yet.
+            "ssl.key.password" SSL_KEY_PASSWORD: Password, null, [any], High, ssl_key_password(&str);
+
+            /// The versions of TLS that may be spoken: `TLSv1.2`, `TLSv1.3` or both.
+            "ssl.enabled.protocols" SSL_ENABLED_PROTOCOLS: List, "TLSv1.2,TLSv1.3", [any], Medium,
+                ssl_enabled_protocols(&str);
+
+            /// The cipher suites that may be used, by IANA's names. Empty allows all that are safe.
+            "ssl.cipher.suites" SSL_CIPHER_SUITES: List, "", [any], Low, ssl_cipher_suites(&str);
+
+            /// Whether the certificate of a broker must be for the host that is connected to: `https`. Empty turns the check off,
+            /// so that any certificate of a trusted authority passes for any broker.
+            "ssl.endpoint.identification.algorithm" SSL_ENDPOINT_IDENTIFICATION_ALGORITHM: String, "https", [any], Low,
+                ssl_endpoint_identification_algorithm(&str);
+
             /// How long, in milliseconds, the first attempt to open a connection may take. It doubles with each failure
             /// up to `socket.connection.setup.timeout.max.ms`.
             "socket.connection.setup.timeout.ms" SOCKET_CONNECTION_SETUP_TIMEOUT_MS: Long, "10000", [any], Medium,
@@ -282,7 +329,57 @@ pub(crate) static PARTITIONER_CLASS: ConfigKey = plugin(
      \n key, and without a key a partition that changes with each batch.",
 );
 
-/// A key whose value is code.
+/// Keys of Java's TLS that mean nothing here.
+static JVM_SSL: &[ConfigKey] = &[
+    jvm_ssl(
+        "ssl.protocol",
+        DefaultValue::Text("TLSv1.3"),
+        Kind::String,
+        Importance::Medium,
+    ),
+    jvm_ssl(
+        "ssl.provider",
+        DefaultValue::Null,
+        Kind::String,
+        Importance::Medium,
+    ),
+    jvm_ssl(
+        "ssl.keymanager.algorithm",
+        DefaultValue::Text("SunX509"),
+        Kind::String,
+        Importance::Low,
+    ),
+    jvm_ssl(
+        "ssl.trustmanager.algorithm",
+        DefaultValue::Text("PKIX"),
+        Kind::String,
+        Importance::Low,
+    ),
+    jvm_ssl(
+        "ssl.secure.random.implementation",
+        DefaultValue::Null,
+        Kind::String,
+        Importance::Low,
+    ),
+    jvm_ssl(
+        "ssl.engine.factory.class",
+        DefaultValue::Null,
+        Kind::Class,
+        Importance::Low,
+    ),
+];
+
+const fn jvm_ssl(
+    name: &'static str,
+    default: DefaultValue,
+    kind: Kind,
+    importance: Importance,
+) -> ConfigKey {
+    let doc = " A setting of Java's TLS, which has no effect here.";
+    plugin(name, default, kind, importance, doc)
+}
+
+/// A key without a typed setter: its value is code, or means something to Java alone.
 const fn plugin(
     name: &'static str,
     default: DefaultValue,
@@ -310,7 +407,12 @@ pub(crate) fn all() -> impl Iterator<Item = &'static ConfigKey> {
         &PARTITIONER_CLASS,
     ];
     let sasl = super::sasl_keys::ALL.iter().copied();
-    SETTABLE.iter().copied().chain(plugins).chain(sasl)
+    SETTABLE
+        .iter()
+        .copied()
+        .chain(plugins)
+        .chain(JVM_SSL)
+        .chain(sasl)
 }
 
 pub(crate) fn find(name: &str) -> Option<&'static ConfigKey> {

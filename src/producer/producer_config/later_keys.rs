@@ -24,30 +24,10 @@ static LATER: &[Later] = &[
         keys: &[("security.providers", &[])],
     },
     Later {
-        what: "TLS",
-        remedy: NEEDS_PLAINTEXT,
+        what: "TLS keys of this name",
+        remedy: "correct the name, or remove the key",
         prefixes: &["ssl."],
-        keys: &[
-            ("ssl.cipher.suites", &[""]),
-            ("ssl.enabled.protocols", &["TLSv1.2,TLSv1.3"]),
-            ("ssl.endpoint.identification.algorithm", &["https"]),
-            ("ssl.engine.factory.class", &[]),
-            ("ssl.key.password", &[]),
-            ("ssl.keymanager.algorithm", &["SunX509"]),
-            ("ssl.keystore.certificate.chain", &[]),
-            ("ssl.keystore.key", &[]),
-            ("ssl.keystore.location", &[]),
-            ("ssl.keystore.password", &[]),
-            ("ssl.keystore.type", &["JKS"]),
-            ("ssl.protocol", &["TLSv1.3"]),
-            ("ssl.provider", &[]),
-            ("ssl.secure.random.implementation", &[]),
-            ("ssl.trustmanager.algorithm", &["PKIX"]),
-            ("ssl.truststore.certificates", &[]),
-            ("ssl.truststore.location", &[]),
-            ("ssl.truststore.password", &[]),
-            ("ssl.truststore.type", &["JKS"]),
-        ],
+        keys: &[],
     },
     Later {
         what: "SASL keys that Java does not have",
@@ -109,9 +89,6 @@ pub(super) fn refusal(key: &str, value: &str) -> Option<String> {
     })
 }
 
-/// Without the keys of security the records would go out in the clear, so removing them is no advice.
-pub(super) const NEEDS_PLAINTEXT: &str =
-    "connect to a PLAINTEXT listener on a trusted network, or use another client";
 const REMOVE: &str = "remove the key";
 
 /// Every key of Java's producer that is not honoured yet.

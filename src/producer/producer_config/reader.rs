@@ -23,9 +23,9 @@ impl ProducerConfig {
 }
 
 /// A configuration that is being read, and what is wrong with it.
-struct Reader<'a> {
-    config: &'a ProducerConfig,
-    refusals: &'a mut Refusals,
+pub(super) struct Reader<'a> {
+    pub(super) config: &'a ProducerConfig,
+    pub(super) refusals: &'a mut Refusals,
 }
 
 impl<'a> Reader<'a> {
@@ -40,11 +40,9 @@ impl<'a> Reader<'a> {
             ),
             client_id: Arc::from(self.text(&keys::CLIENT_ID)),
             client_rack: self.client_rack(),
-            security_protocol: self.one_of(
-                &keys::SECURITY_PROTOCOL,
-                SecurityProtocol::Plaintext,
-                |name| SecurityProtocol::from_name(&name.to_ascii_uppercase()),
-            ),
+            security_protocol: self.security_protocol(),
+            #[cfg(feature = "tls")]
+            ssl: None,
             acks: self.one_of(&keys::ACKS, Acks::All, |name| match name {
                 "-1" => Some(Acks::All),
                 name => Acks::from_name(name),
@@ -123,6 +121,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn security_protocol(&mut self) -> SecurityProtocol {
+        let from_name = |name: &str| SecurityProtocol::from_name(&name.to_ascii_uppercase());
+        let stand_in = SecurityProtocol::Plaintext;
+        self.one_of(&keys::SECURITY_PROTOCOL, stand_in, from_name)
+    }
+
     fn transactional_id(&mut self) -> Option<Arc<str>> {
         let key = &keys::TRANSACTIONAL_ID;
         let text = self.config.get(key.name)?;
@@ -157,8 +161,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The text of a key without blanks around it; empty where it has none.
-    fn text(&self, key: &ConfigKey) -> &'a str {
-        trim(self.config.get(key.name).unwrap_or_default())
+    pub(super) fn text(&self, key: &ConfigKey) -> &'a str {
+        trim(self.config.value(key).unwrap_or_default())
     }
 
     fn flag(&mut self, key: &ConfigKey) -> bool {

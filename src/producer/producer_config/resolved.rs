@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::keys;
-use super::later_keys::NEEDS_PLAINTEXT;
 use super::refusals::Refusals;
 #[cfg(feature = "sasl")]
 use super::sasl_config;
@@ -18,6 +17,8 @@ use crate::client::address_refusals;
 use crate::error::Result;
 #[cfg(feature = "sasl")]
 use crate::network::sasl::SaslMechanism;
+#[cfg(feature = "tls")]
+use crate::network::ssl::SslConfig;
 use crate::producer::config_def::config_error;
 use crate::record::Compression;
 use crate::sync::{Arc, AtomicU64, Ordering};
@@ -48,6 +49,9 @@ pub(crate) struct ResolvedConfig {
     pub(crate) client_id: Arc<str>,
     pub(crate) client_rack: Option<Arc<str>>,
     pub(crate) security_protocol: SecurityProtocol,
+    /// The TLS settings, if the connections speak TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) ssl: Option<SslConfig>,
 
     pub(crate) acks: Acks,
     pub(crate) retries: u32,
@@ -110,7 +114,7 @@ pub(super) struct Note {
 }
 
 impl Note {
-    fn warning(text: String) -> Self {
+    pub(super) fn warning(text: String) -> Self {
         let level = log::Level::Warn;
         Self { level, text }
     }
@@ -163,6 +167,11 @@ impl ProducerConfig {
         let mut notes: Vec<Note> = self.unknown.iter().map(|key| unknown(key)).collect();
         remove_duplicates(&mut resolved.bootstrap_servers, &mut notes);
         check_security(&resolved, &mut refusals);
+        #[cfg(feature = "tls")]
+        {
+            let protocol = resolved.security_protocol;
+            resolved.ssl = self.ssl(protocol, &mut refusals, &mut notes);
+        }
         #[cfg(feature = "sasl")]
         {
             let protocol = resolved.security_protocol;
@@ -362,10 +371,10 @@ fn check_security(resolved: &ResolvedConfig, refusals: &mut Refusals) {
     for refusal in address_refusals(&resolved.bootstrap_servers, protocol) {
         refusals.refuse(refusal);
     }
-    if protocol.uses_tls() {
+    if protocol.uses_tls() && !cfg!(feature = "tls") {
         refusals.refuse(key.invalid(
             protocol.as_str(),
-            format_args!("TLS is not supported yet; {NEEDS_PLAINTEXT}"),
+            "TLS needs the Cargo feature `tls` of kafka-producer, which is off",
         ));
     }
     if protocol.uses_sasl() && !cfg!(feature = "sasl") {
@@ -383,6 +392,13 @@ fn note_unprotected(config: &ProducerConfig, resolved: &ResolvedConfig, notes: &
     if config.is_set(jaas) && !protocol.uses_sasl() {
         notes.push(Note::warning(format!(
             "{jaas} is set, but security.protocol={protocol} authenticates nobody: set SASL_SSL to use it"
+        )));
+    }
+    let mut keys = config.values.keys();
+    let unused = keys.find(|name| name.starts_with("ssl."));
+    if let Some(unused) = unused.filter(|_| !protocol.uses_tls()) {
+        notes.push(Note::warning(format!(
+            "{unused} is set and has no effect, because connections are not encrypted with security.protocol={protocol}"
         )));
     }
     #[cfg(feature = "sasl")]

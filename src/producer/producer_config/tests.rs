@@ -2,6 +2,7 @@
 
 mod blanks;
 mod mistakes;
+mod ssl;
 
 use std::collections::BTreeSet;
 
@@ -439,7 +440,6 @@ fn a_codec_that_is_not_compiled_in_is_an_error() {
 #[test]
 fn keys_of_later_versions_are_refused_and_their_values_are_not_shown() {
     for (key, value, what) in [
-        ("ssl.keystore.password", "hunter2", "TLS"),
         ("ssl.truststore.locatoin", "hunter2", "TLS"),
         ("sasl.jaas.confg", "password=\"hunter2\"", "SASL"),
         (
@@ -462,11 +462,7 @@ fn keys_of_later_versions_are_refused_and_their_values_are_not_shown() {
 
 #[test]
 fn keys_of_later_versions_that_ask_for_nothing_are_accepted() {
-    let mut config = config(&[
-        ("ssl.enabled.protocols", "TLSv1.2, TLSv1.3"),
-        ("enable.metrics.push", "false"),
-        ("metric.reporters", ""),
-    ]);
+    let mut config = config(&[("enable.metrics.push", "false"), ("metric.reporters", "")]);
     for name in later_keys::names() {
         if let Some(default) = later_keys::java_default(name) {
             config.set(name, default).unwrap();
@@ -481,12 +477,6 @@ fn keys_of_later_versions_that_ask_for_nothing_are_accepted() {
 fn the_security_protocol_is_read_in_any_case() {
     let config = resolved(&[("security.protocol", "Plaintext")]);
     assert_eq!(config.security_protocol, SecurityProtocol::Plaintext);
-    for (value, protocol) in [("ssl", "'SSL'"), ("Sasl_Ssl", "'SASL_SSL'")] {
-        refused(
-            &[("security.protocol", value)],
-            &["security.protocol", protocol, "not supported yet"],
-        );
-    }
     // Java: ProducerConfigTest.testInvalidSecurityProtocol.
     let mut config = ProducerConfig::new();
     let error = config.set("security.protocol", "abc").unwrap_err();

@@ -1,0 +1,211 @@
+//! Makes the TLS half of connections from the settings, and takes up certificates that were replaced. Java: `SslFactory`,
+//! `DefaultSslEngineFactory`.
+//!
+//! Differs from Java, which reads the files once: they are read again for each new connection. What cannot be used is told
+//! in the log, and the certificates that worked last are kept.
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, SupportedProtocolVersion, version};
+
+use super::certificates::{Keystore, StoreTexts, Truststore};
+use super::verifier::AnyNameVerifier;
+use crate::sync::Arc;
+use crate::utils::{crypto_provider, log};
+
+/// A version of TLS that `ssl.enabled.protocols` may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsVersion {
+    Tls12,
+    Tls13,
+}
+
+/// The `ssl.*` settings of one client.
+#[derive(Clone, Debug)]
+pub(crate) struct SslConfig {
+    pub(crate) truststore: Truststore,
+    pub(crate) keystore: Option<Keystore>,
+    /// `ssl.endpoint.identification.algorithm` is not empty.
+    pub(crate) verifies_host: bool,
+    /// `ssl.enabled.protocols`; not empty.
+    pub(crate) protocols: Vec<TlsVersion>,
+    /// `ssl.cipher.suites`, by IANA's names; empty allows all.
+    pub(crate) cipher_suites: Vec<String>,
+}
+
+/// What is wrong with the `ssl.*` settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct SslError(String);
+
+/// The TLS settings as they are now.
+#[derive(Clone, Debug)]
+pub(crate) struct SslFactory {
+    config: SslConfig,
+    provider: Arc<CryptoProvider>,
+    /// What `client` was made of.
+    texts: StoreTexts,
+    client: Arc<ClientConfig>,
+    /// Why what the stores hold now is not used; empty if it is.
+    failure: String,
+}
+
+impl SslFactory {
+    /// Reads the stores.
+    ///
+    /// # Errors
+    ///
+    /// A store cannot be used, a cipher suite is unknown, or there is no cryptography for this processor.
+    ///
+    /// # Blocking
+    ///
+    /// While files are read.
+    pub(crate) fn new(config: SslConfig) -> Result<Self, SslError> {
+        let provider = crypto_provider().map_err(|error| SslError(error.to_owned()))?;
+        let provider = Arc::new(limited(&provider, &config.cipher_suites).map_err(SslError)?);
+        let (truststore, keystore) = (&config.truststore, config.keystore.as_ref());
+        let texts = StoreTexts::read(truststore, keystore).map_err(SslError)?;
+        let client = client_config(&config, &provider, &texts).map_err(SslError)?;
+        Ok(Self {
+            config,
+            provider,
+            texts,
+            client: Arc::new(client),
+            failure: String::new(),
+        })
+    }
+
+    /// The TLS half of a new connection to `host`, with the certificates that the stores hold now.
+    ///
+    /// # Errors
+    ///
+    /// No certificate can be for such a host name.
+    ///
+    /// # Blocking
+    ///
+    /// While files are read.
+    pub(crate) fn session(&mut self, host: &str) -> Result<ClientConnection, SslError> {
+        self.reload();
+        let name = server_name(host).ok_or_else(|| {
+            SslError(format!(
+                "'{host}' is neither a DNS name nor an address, so that no certificate can be for it"
+            ))
+        })?;
+        ClientConnection::new(Arc::clone(&self.client), name)
+            .map_err(|error| SslError(error.to_string()))
+    }
+
+    #[cfg(test)]
+    pub(super) fn failure(&self) -> &str {
+        &self.failure
+    }
+
+    /// Takes up what the stores hold now. Java: `SslFactory.reconfigure`, which only brokers call.
+    fn reload(&mut self) {
+        let reloaded = self.read_again();
+        let failure = match reloaded {
+            Ok(None) => String::new(),
+            Ok(Some((texts, client))) => {
+                log::info!("the TLS certificates were replaced; new connections use them");
+                // Sessions of the old certificates are not resumed: the cache is the old configuration's.
+                self.client = Arc::new(client);
+                self.texts = texts;
+                String::new()
+            }
+            Err(error) => error,
+        };
+        if !failure.is_empty() && failure != self.failure {
+            log::warn!("the TLS certificates that were read last stay in use: {failure}");
+        }
+        self.failure = failure;
+    }
+
+    fn read_again(&self) -> Result<Option<(StoreTexts, ClientConfig)>, String> {
+        let config = &self.config;
+        let texts = StoreTexts::read(&config.truststore, config.keystore.as_ref())?;
+        if texts == self.texts {
+            return Ok(None);
+        }
+        let client = client_config(config, &self.provider, &texts)?;
+        Ok(Some((texts, client)))
+    }
+}
+
+/// The provider with these cipher suites alone.
+fn limited(provider: &CryptoProvider, names: &[String]) -> Result<CryptoProvider, String> {
+    let mut limited = provider.clone();
+    if names.is_empty() {
+        return Ok(limited);
+    }
+    let name_of = |suite: &rustls::SupportedCipherSuite| iana_name(&format!("{:?}", suite.suite()));
+    let known: Vec<_> = provider.cipher_suites.iter().map(name_of).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+        return Err(format!(
+            "ssl.cipher.suites: '{unknown}' is not a cipher suite of this client; it has {}",
+            known.join(", ")
+        ));
+    }
+    limited
+        .cipher_suites
+        .retain(|suite| names.contains(&name_of(suite)));
+    Ok(limited)
+}
+
+/// The suites of TLS 1.3 have a prefix in rustls that IANA does not have.
+fn iana_name(name: &str) -> String {
+    match name.strip_prefix("TLS13_") {
+        Some(rest) => format!("TLS_{rest}"),
+        None => name.to_owned(),
+    }
+}
+
+fn client_config(
+    config: &SslConfig,
+    provider: &Arc<CryptoProvider>,
+    texts: &StoreTexts,
+) -> Result<ClientConfig, String> {
+    let versions: Vec<&SupportedProtocolVersion> = config
+        .protocols
+        .iter()
+        .map(|protocol| match protocol {
+            TlsVersion::Tls12 => &version::TLS12,
+            TlsVersion::Tls13 => &version::TLS13,
+        })
+        .collect();
+    let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&versions)
+        .map_err(|_| "ssl.cipher.suites has no suite for ssl.enabled.protocols".to_owned())?;
+
+    let roots = Arc::new(texts.roots(&config.truststore)?);
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
+        .build()
+        .map_err(|error| format!("ssl.truststore: {error}"))?;
+    let builder = builder.dangerous();
+    let builder = if config.verifies_host {
+        builder.with_custom_certificate_verifier(verifier)
+    } else {
+        builder.with_custom_certificate_verifier(Arc::new(AnyNameVerifier(verifier)))
+    };
+
+    let Some(identity) = texts.identity(config.keystore.as_ref())? else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let place = identity.place;
+    builder
+        .with_client_auth_cert(identity.certificate_chain, identity.key)
+        .map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                format!("{place}: the private key is not that of the first certificate")
+            }
+            error => format!("{place}: the private key or the certificate cannot be used: {error}"),
+        })
+}
+
+/// The name that the broker's certificate has to prove. The dot of an absolute name and the zone of an address are not in
+/// certificates.
+fn server_name(host: &str) -> Option<ServerName<'static>> {
+    let host = host.split_once('%').map_or(host, |(address, _)| address);
+    let host = host.strip_suffix('.').unwrap_or(host);
+    ServerName::try_from(host.to_owned()).ok()
+}

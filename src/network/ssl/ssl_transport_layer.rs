@@ -1,0 +1,219 @@
+//! A connection under TLS. Java: `SslTransportLayer`.
+//!
+//! Generic over the transport below it, so that every exchange is a test on bytes. It reads and writes no more than the
+//! transport below takes: what is left over stays in the session, and [`has_pending_writes`](TransportLayer) tells of it.
+
+use std::io::{self, IoSlice, Read, Write};
+
+use mio::Registry;
+use rustls::{ClientConnection, ProtocolVersion};
+
+use super::explain::explain;
+use crate::network::Disconnect;
+use crate::network::transport_layer::TransportLayer;
+
+/// How many plain bytes are encrypted ahead of the socket. Enough to fill its buffer, few enough to stay in the cache.
+const WRITE_AHEAD: usize = 256 * 1024;
+
+/// Where the connection stands. Java: `SslTransportLayer.State`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The transport below is not there yet.
+    Connecting,
+    Handshaking,
+    /// The broker is verified. With TLS 1.3 it may refuse this client only now, so that a failure before the first byte is
+    /// one of authentication.
+    PostHandshake,
+    Ready,
+}
+
+#[derive(Debug)]
+pub(in crate::network) struct SslTransportLayer<T> {
+    socket: T,
+    session: Box<ClientConnection>,
+    host: String,
+    state: State,
+    /// A write failed after its bytes had been taken. It is told by the next one.
+    write_failure: Option<io::Error>,
+}
+
+impl<T: TransportLayer> SslTransportLayer<T> {
+    /// A connection to `host` that is being made over `socket`.
+    pub(in crate::network) fn new(socket: T, mut session: ClientConnection, host: &str) -> Self {
+        session.set_buffer_limit(Some(WRITE_AHEAD));
+        Self {
+            socket,
+            session: Box::new(session),
+            host: host.to_owned(),
+            state: State::Connecting,
+            write_failure: None,
+        }
+    }
+
+    /// Goes on with the handshake as far as bytes come and go.
+    fn handshake(&mut self) -> Result<bool, Disconnect> {
+        loop {
+            match self.write_ciphertext() {
+                Ok(()) => {}
+                // The peer may have to read before it writes, and the other way round.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(self.interrupted(&error.to_string())),
+            }
+            if !self.session.is_handshaking() {
+                self.state = match self.session.protocol_version() {
+                    Some(ProtocolVersion::TLSv1_3) => State::PostHandshake,
+                    _ => State::Ready,
+                };
+                return Ok(true);
+            }
+            match self.session.read_tls(&mut self.socket) {
+                Ok(0) => {
+                    return Err(self.interrupted(
+                        "the peer closed the connection; it may be a plaintext listener (security.protocol), or no Kafka broker",
+                    ));
+                }
+                Ok(_) => self.process_packets()?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.interrupted(&error.to_string())),
+            }
+        }
+    }
+
+    /// A connection that was lost during the handshake says nothing about the certificates: another attempt may succeed.
+    fn interrupted(&self, reason: &str) -> Disconnect {
+        Disconnect::NotConnected {
+            kind: io::ErrorKind::ConnectionAborted,
+            message: format!("the TLS handshake with {} did not end: {reason}", self.host),
+        }
+    }
+
+    /// Decrypts what was read. A failure goes to the peer as an alert.
+    fn process_packets(&mut self) -> Result<(), Disconnect> {
+        let Err(error) = self.session.process_new_packets() else {
+            return Ok(());
+        };
+        // As far as the socket takes it: the connection ends in any case.
+        let _ = self.write_ciphertext();
+        let message = explain(&error, &self.host);
+        Err(match self.state {
+            State::Connecting | State::Handshaking | State::PostHandshake => {
+                Disconnect::AuthenticationFailed { message }
+            }
+            State::Ready => Disconnect::Failed {
+                kind: io::ErrorKind::InvalidData,
+                message,
+            },
+        })
+    }
+
+    /// Writes encrypted bytes until there are none left.
+    ///
+    /// # Errors
+    ///
+    /// Those of the transport below: `WouldBlock` above all.
+    fn write_ciphertext(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut self.socket) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes at once what had to be written because of something that was read, such as a key update.
+    fn write_response(&mut self) {
+        if let Err(error) = self.write_ciphertext() {
+            self.keep(error);
+        }
+    }
+
+    fn keep(&mut self, error: io::Error) {
+        if error.kind() != io::ErrorKind::WouldBlock {
+            self.write_failure = Some(error);
+        }
+    }
+}
+
+impl<T: TransportLayer> TransportLayer for SslTransportLayer<T> {
+    /// True only once the peer is verified: no byte of a request, and none of SASL, leaves before.
+    fn finish_connect(&mut self) -> Result<bool, Disconnect> {
+        if self.state == State::Connecting {
+            if !self.socket.finish_connect()? {
+                return Ok(false);
+            }
+            self.state = State::Handshaking;
+        }
+        match self.state {
+            State::Connecting | State::Handshaking => self.handshake(),
+            State::PostHandshake | State::Ready => Ok(true),
+        }
+    }
+
+    fn has_pending_writes(&self) -> bool {
+        self.session.wants_write() || self.write_failure.is_some()
+    }
+
+    /// Says goodbye once, and does not wait for the peer's.
+    fn close(&mut self, registry: &Registry) {
+        if self.state != State::Connecting {
+            self.session.send_close_notify();
+            let _ = self.write_ciphertext();
+        }
+        self.socket.close(registry);
+    }
+}
+
+impl<T: TransportLayer> Read for SslTransportLayer<T> {
+    /// Fails with `WouldBlock` only when neither the session nor the socket has bytes, as the edge-triggered selector needs it.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.session.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(count) => {
+                    self.state = State::Ready;
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "the peer closed the connection without the end of TLS (close_notify)",
+                    ));
+                }
+                Err(error) => return Err(error),
+            }
+            self.session.read_tls(&mut self.socket)?;
+            self.process_packets().map_err(io::Error::other)?;
+            if self.session.wants_write() {
+                self.write_response();
+            }
+        }
+    }
+}
+
+impl<T: TransportLayer> Write for SslTransportLayer<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    /// Takes bytes only while none are left from before, so that memory is bounded. Bytes that were encrypted count as
+    /// written even if the socket fails then: the peer may have got them.
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.flush()?;
+        let taken = self.session.writer().write_vectored(slices)?;
+        if let Err(error) = self.write_ciphertext() {
+            self.keep(error);
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.write_failure.take() {
+            Some(error) => Err(error),
+            None => self.write_ciphertext(),
+        }
+    }
+}

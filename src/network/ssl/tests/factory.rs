@@ -1,0 +1,248 @@
+//! What the settings come to, and certificates that are replaced.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+fn refused(config: SslConfig) -> String {
+    SslFactory::new(config).unwrap_err().to_string()
+}
+
+fn version_of(
+    config: SslConfig,
+    server_version: &'static SupportedProtocolVersion,
+) -> Result<(), Disconnect> {
+    let server = server("server", server_version, ClientAuth::None);
+    Pair::new(&mut SslFactory::new(config).unwrap(), server, "localhost").connect()
+}
+
+// Java: SslTransportLayerTest.testUnsupportedTLSVersion, SslVersionsTransportLayerTest.
+#[test]
+fn only_enabled_versions_are_spoken() {
+    let only = |protocol| SslConfig {
+        protocols: vec![protocol],
+        ..trusting("ca")
+    };
+    version_of(only(TlsVersion::Tls12), &version::TLS12).unwrap();
+    version_of(only(TlsVersion::Tls13), &version::TLS13).unwrap();
+    for (protocol, server) in [
+        (TlsVersion::Tls12, &version::TLS13),
+        (TlsVersion::Tls13, &version::TLS12),
+    ] {
+        let error = version_of(only(protocol), server).unwrap_err().to_string();
+        assert!(error.contains("ssl.enabled.protocols"), "{error}");
+    }
+}
+
+// Java: SslTransportLayerTest.testUnsupportedCiphers, testUnsupportedCipher; SslFactoryTest.testSslFactoryConfiguration.
+#[test]
+fn cipher_suites_have_ianas_names() {
+    let with = |suites: &[&str]| SslConfig {
+        cipher_suites: suites.iter().map(|suite| (*suite).to_owned()).collect(),
+        ..trusting("ca")
+    };
+    let suite = "TLS_AES_256_GCM_SHA384";
+    let mut pair = Pair::of(with(&[suite]), "server");
+    pair.connect().unwrap();
+    let used = pair.server.negotiated_cipher_suite().unwrap().suite();
+    assert_eq!(used, rustls::CipherSuite::TLS13_AES_256_GCM_SHA384);
+
+    let error = refused(with(&[suite, "TLS_RSA_WITH_RC4_128_MD5"]));
+    assert!(
+        error.contains("'TLS_RSA_WITH_RC4_128_MD5' is not a cipher suite") && error.contains(suite),
+        "{error}"
+    );
+
+    let suites_of_other_version = SslConfig {
+        protocols: vec![TlsVersion::Tls12],
+        ..with(&[suite])
+    };
+    let error = refused(suites_of_other_version);
+    assert!(
+        error.contains("no suite for ssl.enabled.protocols"),
+        "{error}"
+    );
+    let error = version_of(with(&[suite]), &version::TLS12)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("authentication failed"), "{error}");
+}
+
+// Java: SslFactoryTest.testInvalidKeyStorePassword and its like; DefaultSslEngineFactoryTest.
+#[test]
+fn stores_that_cannot_be_used_are_named() {
+    let truststore = |truststore| SslConfig {
+        truststore,
+        ..trusting("ca")
+    };
+    let error = refused(truststore(Truststore::PemFile("/no/such/ca.pem".into())));
+    assert!(
+        error.starts_with("ssl.truststore.location /no/such/ca.pem cannot be read: No such file"),
+        "{error}"
+    );
+    let error = refused(truststore(Truststore::Pem(Secret::new("hunter2"))));
+    assert!(
+        error.starts_with("ssl.truststore.certificates: this is not PEM"),
+        "{error}"
+    );
+    let error = refused(truststore(Truststore::Pem(Secret::new(file("client.key")))));
+    assert!(
+        error.contains("ssl.truststore.certificates: the PEM holds no certificate"),
+        "{error}"
+    );
+
+    let keystore = |key: &str, chain: &str| SslConfig {
+        keystore: Some(Keystore::Pem {
+            key: Secret::new(key),
+            certificate_chain: Secret::new(chain),
+        }),
+        ..trusting("ca")
+    };
+    let error = refused(keystore(&file("server.key"), &file("client")));
+    assert!(
+        error.contains("ssl.keystore.key: the private key is not that of the first certificate"),
+        "{error}"
+    );
+    let error = refused(keystore(&file("client.encrypted"), &file("client")));
+    assert!(
+        error.contains("ssl.keystore.key: the private key is encrypted"),
+        "{error}"
+    );
+    let error = refused(keystore(&file("client.key"), "hunter2"));
+    assert!(
+        error.contains("ssl.keystore.certificate.chain: this is not PEM"),
+        "{error}"
+    );
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_name_that_no_certificate_can_have_is_refused() {
+    let mut factory = SslFactory::new(trusting("ca")).unwrap();
+    for host in ["", "a b", "brök.example", "-", "a..b"] {
+        let error = factory.session(host).unwrap_err().to_string();
+        assert!(
+            error.contains("is neither a DNS name nor an address"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let factory = SslFactory::new(with_identity("client")).unwrap();
+    let printed = format!("{factory:?}");
+    let key = file("client.key");
+    let line = key.lines().nth(1).unwrap();
+    assert!(!printed.contains(line) && printed.contains("[hidden]"));
+}
+
+/// A directory that ends with the test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("kafka-producer-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+fn connects(factory: &mut SslFactory, identity: &str) -> bool {
+    let server = server(identity, &version::TLS13, ClientAuth::None);
+    Pair::new(factory, server, "localhost").connect().is_ok()
+}
+
+fn shorten(path: &Path) {
+    let text = std::fs::read_to_string(path).unwrap();
+    std::fs::write(path, &text[..text.len() / 2]).unwrap();
+}
+
+// Java: SslFactoryTest.testReconfiguration, DynamicBrokerReconfigurationTest.
+#[test]
+fn a_truststore_that_was_replaced_holds_for_new_connections() {
+    let directory = Directory::new("truststore");
+    let path = directory.write("ca.pem", &file("ca"));
+    let config = SslConfig {
+        truststore: Truststore::PemFile(path.clone()),
+        ..trusting("ca")
+    };
+    let mut factory = SslFactory::new(config).unwrap();
+    assert!(connects(&mut factory, "server") && !connects(&mut factory, "unknown-issuer"));
+
+    directory.write("ca.pem", &file("other-ca"));
+    assert!(!connects(&mut factory, "server") && connects(&mut factory, "unknown-issuer"));
+
+    // Half written, without a certificate, and gone: the last good one stays.
+    shorten(&path);
+    assert!(connects(&mut factory, "unknown-issuer"));
+    assert!(
+        factory.failure().contains("damaged PEM"),
+        "{}",
+        factory.failure()
+    );
+    directory.write("ca.pem", "");
+    assert!(connects(&mut factory, "unknown-issuer"));
+    assert!(
+        factory.failure().contains("this is not PEM"),
+        "{}",
+        factory.failure()
+    );
+    std::fs::remove_file(&path).unwrap();
+    assert!(connects(&mut factory, "unknown-issuer"));
+    assert!(
+        factory.failure().contains("cannot be read"),
+        "{}",
+        factory.failure()
+    );
+
+    directory.write("ca.pem", &file("ca"));
+    assert!(connects(&mut factory, "server") && factory.failure().is_empty());
+}
+
+#[test]
+fn a_keystore_that_was_replaced_holds_for_new_connections() {
+    let directory = Directory::new("keystore");
+    let keystore = |identity: &str| file(&format!("{identity}.key")) + &file(identity);
+    let path = directory.write("keystore.pem", &keystore("client"));
+    let config = SslConfig {
+        keystore: Some(Keystore::PemFile(path)),
+        ..trusting("ca")
+    };
+    let mut factory = SslFactory::new(config).unwrap();
+    let sent = |factory: &mut SslFactory| {
+        let server = server("server", &version::TLS13, ClientAuth::Required);
+        let mut pair = Pair::new(factory, server, "localhost");
+        pair.connect().unwrap();
+        pair.server.peer_certificates().unwrap()[0].clone()
+    };
+    let certificate = |identity| CertificateDer::from_pem_slice(file(identity).as_bytes()).unwrap();
+    assert_eq!(sent(&mut factory), certificate("client"));
+
+    directory.write("keystore.pem", &keystore("client-rsa"));
+    assert_eq!(sent(&mut factory), certificate("client-rsa"));
+
+    // The new certificate beside the old key.
+    directory.write("keystore.pem", &(file("client-rsa.key") + &file("client")));
+    assert_eq!(sent(&mut factory), certificate("client-rsa"));
+    assert!(
+        factory
+            .failure()
+            .contains("is not that of the first certificate"),
+        "{}",
+        factory.failure()
+    );
+}

@@ -1,0 +1,237 @@
+//! The `ssl.*` keys: which stores, versions and checks they ask for, and which of them contradict each other. Java: `SslConfigs`,
+//! `DefaultSslEngineFactory.configure`.
+
+use super::keys;
+use super::reader::Reader;
+use super::refusals::Refusals;
+use super::resolved::Note;
+use super::{ProducerConfig, SecurityProtocol};
+use crate::network::ssl::{Keystore, SslConfig, TlsVersion, Truststore};
+use crate::producer::config_def::{ConfigKey, config_error};
+use crate::utils::Secret;
+
+const PEM: &str = "PEM";
+
+/// The keys of one store.
+struct StoreKeys {
+    store_type: &'static ConfigKey,
+    location: &'static ConfigKey,
+    password: &'static ConfigKey,
+    /// What stands in the configuration itself instead of in a file.
+    inline: &'static ConfigKey,
+    /// The commands that make PEM of a file of Java.
+    conversion: &'static str,
+}
+
+static TRUSTSTORE: StoreKeys = StoreKeys {
+    store_type: &keys::SSL_TRUSTSTORE_TYPE,
+    location: &keys::SSL_TRUSTSTORE_LOCATION,
+    password: &keys::SSL_TRUSTSTORE_PASSWORD,
+    inline: &keys::SSL_TRUSTSTORE_CERTIFICATES,
+    conversion: "keytool -exportcert -rfc -alias ALIAS -keystore STORE -file ca.pem",
+};
+
+static KEYSTORE: StoreKeys = StoreKeys {
+    store_type: &keys::SSL_KEYSTORE_TYPE,
+    location: &keys::SSL_KEYSTORE_LOCATION,
+    password: &keys::SSL_KEYSTORE_PASSWORD,
+    inline: &keys::SSL_KEYSTORE_KEY,
+    conversion: "keytool -importkeystore -srckeystore STORE -destkeystore store.p12 -deststoretype PKCS12, and then openssl \
+                 pkcs12 -in store.p12 -nodes -out keystore.pem",
+};
+
+impl ProducerConfig {
+    /// The TLS settings, if the connections speak TLS. What is wrong with them is in `refusals`.
+    pub(super) fn ssl(
+        &self,
+        protocol: SecurityProtocol,
+        refusals: &mut Refusals,
+        notes: &mut Vec<Note>,
+    ) -> Option<SslConfig> {
+        let config = self;
+        protocol
+            .uses_tls()
+            .then(|| Reader { config, refusals }.ssl(notes))
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn ssl(mut self, notes: &mut Vec<Note>) -> SslConfig {
+        self.check_store(&TRUSTSTORE);
+        self.check_store(&KEYSTORE);
+        self.check_jvm_keys(notes);
+        SslConfig {
+            truststore: self.truststore(),
+            keystore: self.keystore(),
+            verifies_host: self.verifies_host(notes),
+            protocols: self.protocols(),
+            cipher_suites: {
+                let key = &keys::SSL_CIPHER_SUITES;
+                let suites = self
+                    .refusals
+                    .value_or(key, key.list(self.text(key)), Vec::new());
+                suites.into_iter().map(str::to_owned).collect()
+            },
+        }
+    }
+
+    /// The text of a key that is set and not empty.
+    fn given(&self, key: &ConfigKey) -> Option<&'a str> {
+        Some(self.text(key)).filter(|text| !text.is_empty())
+    }
+
+    fn secret(&self, key: &ConfigKey) -> Secret {
+        Secret::new(self.text(key))
+    }
+
+    fn refuse(&mut self, text: String) {
+        self.refusals.refuse(config_error(text));
+    }
+
+    /// The rules that both stores have in common.
+    fn check_store(&mut self, store: &StoreKeys) {
+        let store_type = self.text(store.store_type);
+        let is_pem = store_type.eq_ignore_ascii_case(PEM);
+        let has_location = self.given(store.location).is_some();
+        let has_password = self.given(store.password).is_some();
+        let has_inline = self.given(store.inline).is_some();
+        let (type_key, location, password, inline) = (
+            store.store_type.name,
+            store.location.name,
+            store.password.name,
+            store.inline.name,
+        );
+        if has_inline && has_location {
+            self.refuse(format!(
+                "{inline} and {location} are both set: remove one of them"
+            ));
+        } else if has_inline && !is_pem {
+            self.refuse(format!(
+                "{inline} is PEM, but {type_key} is {store_type}: set {type_key}=PEM"
+            ));
+        } else if has_location && !is_pem {
+            self.refuse(format!(
+                "{type_key} is {store_type}, and only PEM is supported yet: convert {location} to PEM ({}) and set {type_key}=PEM",
+                store.conversion
+            ));
+        }
+        if has_password && !has_location {
+            self.refuse(format!(
+                "{password} is set without {location}, which it is for: remove it"
+            ));
+        } else if has_password && is_pem {
+            self.refuse(format!(
+                "{password} is set, but a PEM file has no password: remove it (ssl.key.password is that of the key)"
+            ));
+        }
+    }
+
+    fn truststore(&self) -> Truststore {
+        if let Some(location) = self.given(TRUSTSTORE.location) {
+            Truststore::PemFile(location.into())
+        } else if self.given(TRUSTSTORE.inline).is_some() {
+            Truststore::Pem(self.secret(TRUSTSTORE.inline))
+        } else {
+            Truststore::Platform
+        }
+    }
+
+    fn keystore(&mut self) -> Option<Keystore> {
+        let chain = &keys::SSL_KEYSTORE_CERTIFICATE_CHAIN;
+        let has_key = self.given(KEYSTORE.inline).is_some();
+        let has_chain = self.given(chain).is_some();
+        if has_key != has_chain {
+            let (set, missing) = match has_key {
+                true => (KEYSTORE.inline.name, chain.name),
+                false => (chain.name, KEYSTORE.inline.name),
+            };
+            self.refuse(format!(
+                "{set} is set without {missing}: set both, or neither"
+            ));
+        }
+        if let Some(location) = self.given(KEYSTORE.location) {
+            return Some(Keystore::PemFile(location.into()));
+        }
+        has_key.then(|| Keystore::Pem {
+            key: self.secret(KEYSTORE.inline),
+            certificate_chain: self.secret(chain),
+        })
+    }
+
+    fn verifies_host(&mut self, notes: &mut Vec<Note>) -> bool {
+        let key = &keys::SSL_ENDPOINT_IDENTIFICATION_ALGORITHM;
+        match self.text(key) {
+            "" => {
+                notes.push(Note::warning(format!(
+                    "{} is empty: brokers need not prove their host names, so that each one can pass for every other",
+                    key.name
+                )));
+                false
+            }
+            name if name.eq_ignore_ascii_case("https") => true,
+            name => {
+                let refusal = key.invalid(name, "must be https, or empty to check no host name");
+                self.refusals.refuse_key(key.name, refusal);
+                true
+            }
+        }
+    }
+
+    fn protocols(&mut self) -> Vec<TlsVersion> {
+        let key = &keys::SSL_ENABLED_PROTOCOLS;
+        let text = self.text(key);
+        let versions = key.list(text).and_then(|names| {
+            if names.is_empty() {
+                return Err(key.invalid(text, "must name TLSv1.2, TLSv1.3 or both"));
+            }
+            let version = |name: &str| match name {
+                "TLSv1.2" => Ok(TlsVersion::Tls12),
+                "TLSv1.3" => Ok(TlsVersion::Tls13),
+                name => Err(key.invalid(
+                    text,
+                    format_args!("'{name}' is not supported; there are TLSv1.2 and TLSv1.3"),
+                )),
+            };
+            names.into_iter().map(version).collect()
+        });
+        self.refusals.value_or(key, versions, Vec::new())
+    }
+
+    /// What configures Java's TLS alone is ignored with a warning, or refused where that would weaken the connection.
+    fn check_jvm_keys(&mut self, notes: &mut Vec<Note>) {
+        for key in keys::all().filter(|key| key.name.starts_with("ssl.")) {
+            let value = self.text(key);
+            if value.is_empty() || key.default_value() == Some(value) {
+                continue;
+            }
+            let refusal = match (key.name, value) {
+                ("ssl.protocol", "TLS" | "TLSv1.2") => continue,
+                ("ssl.protocol", _) => {
+                    "is not supported; ssl.enabled.protocols says which versions are"
+                }
+                ("ssl.trustmanager.algorithm", "SunX509") => continue,
+                ("ssl.trustmanager.algorithm", _) => {
+                    "is a trust manager of Java: certificates are checked as by PKIX"
+                }
+                ("ssl.engine.factory.class", _) => {
+                    "is a class of Java, which cannot be loaded; remove the key"
+                }
+                (
+                    "ssl.provider"
+                    | "ssl.keymanager.algorithm"
+                    | "ssl.secure.random.implementation",
+                    _,
+                ) => {
+                    let name = key.name;
+                    notes.push(Note::warning(format!(
+                        "{name} configures Java's TLS alone, and is ignored"
+                    )));
+                    continue;
+                }
+                _ => continue,
+            };
+            self.refusals
+                .refuse_key(key.name, key.invalid(value, refusal));
+        }
+    }
+}

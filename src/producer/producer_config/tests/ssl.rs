@@ -1,0 +1,203 @@
+//! The `ssl.*` keys. Java: `SslConfigsTest`, `DefaultSslEngineFactoryTest`, the rules of `SslFactoryTest`.
+
+use super::*;
+
+const PROTOCOL: (&str, &str) = ("security.protocol", "SSL");
+
+fn with_tls<'a>(entries: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    [&[PROTOCOL], entries].concat()
+}
+
+/// Without the feature, TLS is refused and never left out.
+#[test]
+#[cfg(not(feature = "tls"))]
+fn without_the_feature_tls_is_refused() {
+    for protocol in ["SSL", "SASL_SSL"] {
+        refused(
+            &[("security.protocol", protocol)],
+            &["security.protocol", "TLS needs the Cargo feature `tls`"],
+        );
+    }
+}
+
+#[test]
+fn passwords_are_shown_nowhere() {
+    let config = config(&[
+        ("ssl.key.password", "hunter2"),
+        ("ssl.keystore.key", "hunter2"),
+        ("ssl.truststore.password", "hunter2"),
+    ]);
+    assert_eq!(config.get("ssl.key.password"), Some("[hidden]"));
+    assert!(config.is_set("ssl.key.password") && !config.is_set("ssl.keystore.password"));
+    let shown = format!("{config:?}");
+    assert!(
+        !shown.contains("hunter2") && shown.contains("[hidden]"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn tls_keys_without_tls_are_warned_of() {
+    let notes = notes(&[("ssl.truststore.location", "ca.pem")]);
+    assert_eq!(
+        notes,
+        [
+            "ssl.truststore.location is set and has no effect, because connections are not encrypted with \
+             security.protocol=PLAINTEXT"
+        ]
+    );
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use super::*;
+    use crate::network::ssl::{Keystore, SslConfig, TlsVersion, Truststore};
+
+    fn ssl(entries: &[(&str, &str)]) -> SslConfig {
+        resolved(&with_tls(entries)).ssl.unwrap()
+    }
+
+    // Java: SslTransportLayerTest.testTLSDefaults.
+    #[test]
+    fn tls_has_javas_defaults_and_the_systems_authorities() {
+        let ssl = ssl(&[]);
+        assert!(matches!(ssl.truststore, Truststore::Platform) && ssl.keystore.is_none());
+        assert!(ssl.verifies_host && ssl.cipher_suites.is_empty());
+        assert_eq!(ssl.protocols, [TlsVersion::Tls12, TlsVersion::Tls13]);
+        assert!(notes(&with_tls(&[])).is_empty());
+        assert!(resolved(&[]).ssl.is_none());
+    }
+
+    #[test]
+    fn stores_are_files_or_texts() {
+        let files = ssl(&[
+            ("ssl.truststore.type", "pem"),
+            ("ssl.truststore.location", "ca.pem"),
+            ("ssl.keystore.type", "PEM"),
+            ("ssl.keystore.location", "client.pem"),
+        ]);
+        assert!(matches!(files.truststore, Truststore::PemFile(path) if path.ends_with("ca.pem")));
+        assert!(
+            matches!(files.keystore, Some(Keystore::PemFile(path)) if path.ends_with("client.pem"))
+        );
+        let texts = ssl(&[
+            ("ssl.truststore.type", "PEM"),
+            ("ssl.truststore.certificates", "trusted"),
+            ("ssl.keystore.type", "PEM"),
+            ("ssl.keystore.key", "key"),
+            ("ssl.keystore.certificate.chain", "chain"),
+        ]);
+        assert!(matches!(texts.truststore, Truststore::Pem(text) if text.expose() == "trusted"));
+        let Some(Keystore::Pem {
+            key,
+            certificate_chain,
+        }) = texts.keystore
+        else {
+            panic!("no keystore");
+        };
+        assert_eq!((key.expose(), certificate_chain.expose()), ("key", "chain"));
+    }
+
+    // Java: DefaultSslEngineFactoryTest, SslFactoryTest.testPemKeyStoreConfigWithoutCertChain and their like.
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
+    fn contradictions_of_stores_are_named() {
+        for (entries, text) in [
+            (
+                &[("ssl.truststore.location", "a.jks")][..],
+                "ssl.truststore.type is JKS, and only PEM is supported yet: convert ssl.truststore.location to PEM (keytool",
+            ),
+            (
+                &[
+                    ("ssl.keystore.location", "a.p12"),
+                    ("ssl.keystore.type", "PKCS12"),
+                ],
+                "ssl.keystore.type is PKCS12, and only PEM is supported yet",
+            ),
+            (
+                &[("ssl.truststore.certificates", "hunter2")],
+                "ssl.truststore.certificates is PEM, but ssl.truststore.type is JKS: set ssl.truststore.type=PEM",
+            ),
+            (
+                &[
+                    ("ssl.keystore.key", "hunter2"),
+                    ("ssl.keystore.type", "PEM"),
+                ],
+                "ssl.keystore.key is set without ssl.keystore.certificate.chain",
+            ),
+            (
+                &[("ssl.keystore.certificate.chain", "hunter2")],
+                "ssl.keystore.certificate.chain is set without ssl.keystore.key",
+            ),
+            (
+                &[
+                    ("ssl.truststore.type", "PEM"),
+                    ("ssl.truststore.location", "ca.pem"),
+                    ("ssl.truststore.certificates", "hunter2"),
+                ],
+                "ssl.truststore.certificates and ssl.truststore.location are both set",
+            ),
+            (
+                &[("ssl.keystore.password", "hunter2")],
+                "ssl.keystore.password is set without ssl.keystore.location",
+            ),
+            (
+                &[
+                    ("ssl.truststore.type", "PEM"),
+                    ("ssl.truststore.location", "ca.pem"),
+                    ("ssl.truststore.password", "hunter2"),
+                ],
+                "ssl.truststore.password is set, but a PEM file has no password",
+            ),
+            (
+                &[("ssl.enabled.protocols", "TLSv1.1,TLSv1.2")],
+                "'TLSv1.1' is not supported",
+            ),
+            (
+                &[("ssl.enabled.protocols", "")],
+                "must name TLSv1.2, TLSv1.3 or both",
+            ),
+            (
+                &[("ssl.endpoint.identification.algorithm", "none")],
+                "must be https, or empty",
+            ),
+            (
+                &[("ssl.engine.factory.class", "org.example.Engine")],
+                "is a class of Java",
+            ),
+            (
+                &[("ssl.trustmanager.algorithm", "Strict")],
+                "is a trust manager of Java",
+            ),
+            (
+                &[("ssl.protocol", "SSLv3")],
+                "ssl.enabled.protocols says which versions are",
+            ),
+        ] {
+            let error = refused(&with_tls(entries), &[text]);
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_weakens_or_does_nothing_is_warned_of() {
+        let entries = [("ssl.endpoint.identification.algorithm", "")];
+        assert!(!ssl(&entries).verifies_host);
+        let texts = notes(&with_tls(&entries));
+        assert!(
+            texts[0].contains("brokers need not prove their host names"),
+            "{texts:?}"
+        );
+        let texts = notes(&with_tls(&[
+            ("ssl.provider", "SunJSSE"),
+            ("ssl.keymanager.algorithm", "PKIX"),
+            ("ssl.secure.random.implementation", "SHA1PRNG"),
+        ]));
+        assert_eq!(texts.len(), 3, "{texts:?}");
+        assert!(
+            texts.iter().all(|text| text.contains("and is ignored")),
+            "{texts:?}"
+        );
+    }
+}
