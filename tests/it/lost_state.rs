@@ -15,7 +15,13 @@ fn broker() -> FakeBroker {
 /// The first of two batches is refused; the broker knows nothing of the producer, and appends the second.
 fn refuse_first_of_two(is_answered: bool) {
     let broker = broker();
-    let producer = record_by_record(&broker).build().unwrap();
+    // The first batch is not sent again before the end of the connection is seen.
+    let backoff = millis(500);
+    let producer = record_by_record(&broker)
+        .retry_backoff(backoff)
+        .retry_backoff_max(backoff)
+        .build()
+        .unwrap();
     send(&producer, ORDERS, "first").get_timeout(LONG).unwrap();
     broker.forget_producers("orders", 0).unwrap();
 
