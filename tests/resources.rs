@@ -301,7 +301,7 @@ fn buffer_memory_comes_back() {
 }
 
 /// A full buffer before a broker that has stalled: senders wait without a processor, memory is what `buffer.memory` says
-/// and a little, and each sender has its error in the end. B6, B21.
+/// and a little, and each sender has its error in the end.
 #[test]
 fn senders_that_wait_for_a_stalled_broker_cost_nothing() {
     const SENDERS: usize = 16;
@@ -391,7 +391,6 @@ fn assert_tries_calmly(broker: &FakeBroker) {
     assert!(sleeps < 150, "woke up {sleeps} times in {elapsed:?}");
 }
 
-// B21.
 #[test]
 fn brokers_that_cannot_be_reached_are_tried_calmly() {
     let _alone = alone();
@@ -410,7 +409,7 @@ fn brokers_that_cannot_be_reached_are_tried_calmly() {
     }
 }
 
-// B21: with a record in the buffer there is always something that could be done.
+// With a record in the buffer there is always something that could be done.
 #[test]
 fn a_record_whose_broker_vanished_waits_calmly() {
     let _alone = alone();
@@ -425,7 +424,6 @@ fn a_record_whose_broker_vanished_waits_calmly() {
     producer.close(PATIENCE).unwrap();
 }
 
-// B21.
 #[test]
 fn a_record_without_a_leader_waits_calmly() {
     let _alone = alone();

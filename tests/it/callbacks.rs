@@ -1,5 +1,5 @@
 //! What user code does inside the producer: calls that would wait for themselves fail at once, panics stay where they are,
-//! and callbacks run in the order of the sends (B18, B20: KAFKA-10790, KAFKA-10335, KAFKA-9279).
+//! and callbacks run in the order of the sends (KAFKA-10790, KAFKA-10335, KAFKA-9279).
 
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, mpsc};
@@ -352,7 +352,7 @@ impl ProducerInterceptor for Explosive {
     }
 }
 
-// Java: ProducerInterceptorsTest.testOnSendChain, testOnAcknowledgementChain; B20.
+// Java: ProducerInterceptorsTest.testOnSendChain, testOnAcknowledgementChain.
 #[test]
 fn an_interceptor_that_panics_is_passed_over() {
     let broker = broker();

@@ -37,7 +37,7 @@ fn dead_address() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
-// B21, KAFKA-1642: nothing can be reached. With a backoff of 100 ms at least 80 ms lie between two attempts, whatever the
+// KAFKA-1642: nothing can be reached. With a backoff of 100 ms at least 80 ms lie between two attempts, whatever the
 // machine does, so that a second sees about a dozen.
 #[test]
 fn attempts_to_connect_follow_the_reconnect_backoff() {
@@ -86,7 +86,7 @@ fn a_refused_bootstrap_address_is_named_by_a_timeout() {
     assert_eq!(error.delivery(), Delivery::NotWritten);
 }
 
-// B25, KAFKA-6863: dead addresses before and behind the live one.
+// KAFKA-6863: dead addresses before and behind the live one.
 #[test]
 fn one_live_bootstrap_address_is_enough() {
     let broker = FakeBroker::builder()
@@ -104,7 +104,7 @@ fn one_live_bootstrap_address_is_enough() {
     }
 }
 
-// B22, KAFKA-13388: a broker that accepts connections and answers nothing; the next one is tried when the request times out.
+// KAFKA-13388: a broker that accepts connections and answers nothing; the next one is tried when the request times out.
 #[test]
 fn a_broker_that_never_answers_api_versions_is_given_up() {
     let broker = FakeBroker::builder()
@@ -268,7 +268,7 @@ fn it_starts_again_when_a_broker_asks_for_it() {
     send(&producer, 0).get().unwrap();
 }
 
-// B26: a broker that refuses for a second is asked again with a growing backoff, not as fast as it can answer.
+// A broker that refuses for a second is asked again with a growing backoff, not as fast as it can answer.
 #[test]
 fn retries_follow_the_retry_backoff() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -431,7 +431,7 @@ fn a_broker_that_throttles_is_left_alone_for_so_long() {
     assert_eq!(broker.record_count(TOPIC), 9);
 }
 
-// B23, KAFKA-13834: one hot partition and 99 cold ones on the same node. A hot batch leaves no room in its request.
+// KAFKA-13834: one hot partition and 99 cold ones on the same node. A hot batch leaves no room in its request.
 #[test]
 fn a_hot_partition_starves_no_cold_one() {
     let broker = FakeBroker::builder().topic(TOPIC, 100).start().unwrap();

@@ -1,5 +1,5 @@
-//! `delivery.timeout.ms` ends every record, wherever it is; what comes later harms nothing and the memory comes back (B1, B2:
-//! KAFKA-19012, KAFKA-5957).
+//! `delivery.timeout.ms` ends every record, wherever it is; what comes later harms nothing and the memory comes back
+//! (KAFKA-19012, KAFKA-5957).
 
 use std::thread;
 use std::time::Duration;
@@ -258,7 +258,7 @@ fn memory_comes_back_from_every_batch_that_expires() {
     assert_eq!(room(&broker, &producer), BATCHES);
 }
 
-/// B1: a broker stops reading in the middle of a request, the batch expires, and its memory is wanted for another topic. What
+/// A broker stops reading in the middle of a request, the batch expires, and its memory is wanted for another topic. What
 /// the rest of the request carries must still be the batch.
 #[test]
 fn the_memory_of_a_batch_is_not_used_again_while_it_is_being_written() {

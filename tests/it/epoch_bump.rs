@@ -1,5 +1,5 @@
-//! Gaps in the sequences of a partition are closed by a new epoch, and cost no other partition anything (B9, B10, B13:
-//! KAFKA-12152, KAFKA-13843, librdkafka #4953).
+//! Gaps in the sequences of a partition are closed by a new epoch, and cost no other partition anything
+//! (KAFKA-12152, KAFKA-13843, librdkafka #4953).
 
 use kafka_producer::common::NodeId;
 use kafka_producer::testing::{Action, Api, Failure, FakeBroker};
@@ -39,7 +39,7 @@ fn sequences(broker: &FakeBroker, partition: (&str, i32)) -> Vec<(i16, i32)> {
         .collect()
 }
 
-// Java: SenderTest.testEpochBumpOnOutOfOrderSequenceForNextBatch, testIdempotentProducerIdReset...; B9.
+// Java: SenderTest.testEpochBumpOnOutOfOrderSequenceForNextBatch, testIdempotentProducerIdReset...
 #[test]
 fn a_batch_that_is_refused_for_good_leaves_a_gap_that_a_new_epoch_closes() {
     for refused in 0..FIVE.len() {
@@ -83,7 +83,7 @@ fn a_batch_that_is_refused_for_good_leaves_a_gap_that_a_new_epoch_closes() {
     }
 }
 
-/// B10: a batch of another partition is in the log, and nobody has told the producer. Under a new epoch it would be written a
+/// A batch of another partition is in the log, and nobody has told the producer. Under a new epoch it would be written a
 /// second time.
 #[test]
 fn another_partition_keeps_its_epoch_while_it_has_batches_of_unknown_fate() {
@@ -259,7 +259,7 @@ fn a_batch_that_expired_in_flight_is_a_gap_only_if_it_is_not_in_the_log() {
     }
 }
 
-/// B13, librdkafka 1.9: a topic that is missing from the metadata once comes back with its sequences. From 0 again, the
+/// librdkafka 1.9: a topic that is missing from the metadata once comes back with its sequences. From 0 again, the
 /// broker would take new records for duplicates and acknowledge what it does not write.
 #[test]
 fn a_topic_that_is_unknown_for_a_moment_keeps_its_sequences() {

@@ -1,4 +1,4 @@
-//! What was acknowledged is in the log once, in order, whatever became of the answers (B11, B12: librdkafka #4438, #4736).
+//! What was acknowledged is in the log once, in order, whatever became of the answers (librdkafka #4438, #4736).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

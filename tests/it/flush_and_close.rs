@@ -1,5 +1,5 @@
 //! `flush` returns when everything sent before has its result, not earlier and not never; `close` and `Drop` end every record
-//! and every wait (B3, B4, B5, B19: KAFKA-19397, KAFKA-9312, KAFKA-4235, KAFKA-6897).
+//! and every wait (KAFKA-19397, KAFKA-9312, KAFKA-4235, KAFKA-6897).
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
@@ -92,7 +92,7 @@ fn flush_does_not_wait_for_what_is_sent_meanwhile() {
     meanwhile.release();
 }
 
-/// B4, KAFKA-19397: an answer that names the topic by an id that the producer has replaced since.
+/// KAFKA-19397: an answer that names the topic by an id that the producer has replaced since.
 #[test]
 fn flush_ends_when_the_topic_gets_another_id_in_flight() {
     let broker = FakeBroker::builder()
@@ -132,7 +132,7 @@ fn flush_ends_when_the_topic_gets_another_id_in_flight() {
     assert_eq!(offsets(&[send(&producer, ORDERS, "b")]), [0]);
 }
 
-/// B4: the topic is recreated before the broker gets to the request, and the id in it is one that no broker knows.
+/// The topic is recreated before the broker gets to the request, and the id in it is one that no broker knows.
 #[test]
 fn flush_ends_when_the_topic_is_recreated_before_the_append() {
     let broker = broker();
@@ -154,7 +154,7 @@ fn flush_ends_when_the_topic_is_recreated_before_the_append() {
     assert_eq!(values(&broker, ORDERS), ["a"]);
 }
 
-/// B4: the broker answers, but not for the partition.
+/// The broker answers, but not for the partition.
 #[test]
 fn flush_ends_when_the_answer_leaves_the_partition_out() {
     let broker = broker();
@@ -170,7 +170,7 @@ fn flush_ends_when_the_answer_leaves_the_partition_out() {
     assert_eq!(broker.request_count(Api::Produce), 3);
 }
 
-/// B5, KAFKA-19479: the batch is gone when it is split, and its records are not delivered yet.
+/// KAFKA-19479: the batch is gone when it is split, and its records are not delivered yet.
 #[test]
 fn flush_waits_for_the_parts_of_a_split_batch() {
     const RECORDS: usize = 8;
@@ -372,7 +372,7 @@ fn plugins_are_closed_once_wherever_the_producer_is_closed() {
     assert!(broker.await_connections(0, LONG));
 }
 
-// Java: KafkaProducerTest.testCloseWhenWaitingForMetadataUpdate; B19, KAFKA-6897.
+// Java: KafkaProducerTest.testCloseWhenWaitingForMetadataUpdate; KAFKA-6897.
 #[test]
 fn close_wakes_senders_that_wait_for_memory_or_metadata() {
     let broker = FakeBroker::builder()
@@ -427,7 +427,7 @@ fn close_wakes_senders_that_wait_for_memory_or_metadata() {
     assert_eq!(in_flight.try_get().unwrap().unwrap().offset(), 0);
 }
 
-// B3: KAFKA-4235.
+// KAFKA-4235.
 #[test]
 fn every_record_that_was_taken_completes_once_when_close_comes_between() {
     const THREADS: usize = 4;

@@ -349,7 +349,7 @@ impl Serializer for Orders {
     }
 }
 
-// Java: KafkaProducerTest.testSerializerClose; B20.
+// Java: KafkaProducerTest.testSerializerClose.
 #[test]
 fn a_serializer_of_ones_own_may_add_headers_fail_and_panic() {
     let broker = broker();

@@ -1,5 +1,5 @@
 //! Answers that nobody expects: twice, to no request, for other partitions, cut off, or no answers at all. Nothing completes
-//! twice, and nothing is waited for in vain (B28: KAFKA-4966).
+//! twice, and nothing is waited for in vain (KAFKA-4966).
 
 use kafka_producer::testing::{Action, Api, FakeBroker};
 use kafka_producer::{Delivery, ErrorKind, KafkaProducer, ProducerRecord};

@@ -45,7 +45,7 @@ where
     sent.get().unwrap();
 }
 
-// B2, and Java: SenderTest.testResetNextBatchExpiry and the like, by what is left in the pool.
+// Java: SenderTest.testResetNextBatchExpiry and the like, by what is left in the pool.
 #[test]
 fn memory_comes_back_after_every_outcome() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -360,7 +360,7 @@ fn said(topic: &str, number: usize, size: usize) -> String {
 const SLOW_SIZE: usize = 48 << 20;
 const OTHER_RECORDS: usize = 1_000;
 
-// B1, KAFKA-19012: the batch of a request that is half written expires. If its memory were free then, the next records of
+// KAFKA-19012: the batch of a request that is half written expires. If its memory were free then, the next records of
 // another topic would be written into it, and the rest of the request would carry them to the wrong topic.
 #[test]
 fn memory_is_not_used_again_while_a_request_is_being_written() {

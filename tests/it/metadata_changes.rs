@@ -162,7 +162,7 @@ fn unknown_topic_or_partition_heals() {
     assert_eq!(broker.record_count(TOPIC), 80);
 }
 
-// B16, KAFKA-12257, KAFKA-13488: the new topic's epochs begin at 0 again, below those that are known.
+// KAFKA-12257, KAFKA-13488: the new topic's epochs begin at 0 again, below those that are known.
 #[test]
 fn a_topic_that_is_deleted_and_created_again_is_the_new_topic() {
     let broker = FakeBroker::builder()
@@ -317,7 +317,7 @@ fn partitions_that_are_gone_hold_up_nobody() {
     assert_eq!(broker.record_count(TOPIC), 4);
 }
 
-// B17, KAFKA-8662: a topic in error beside good ones.
+// KAFKA-8662: a topic in error beside good ones.
 #[test]
 fn a_topic_in_error_leaves_the_others_alone() {
     let broker = FakeBroker::builder()

@@ -1,4 +1,4 @@
-//! Records of a partition keep the order of their sends, whatever happens to the batches in flight (B7: KAFKA-3197,
+//! Records of a partition keep the order of their sends, whatever happens to the batches in flight (KAFKA-3197,
 //! KAFKA-5494).
 
 use kafka_producer::common::NodeId;

@@ -54,7 +54,7 @@ fn a_commit_tells_of_records_that_nobody_asked_after() {
     }
 }
 
-/// B14, librdkafka 1.8.2: a gap in the sequences is a lost record, and no new producer id may paper over it.
+/// librdkafka 1.8.2: a gap in the sequences is a lost record, and no new producer id may paper over it.
 #[test]
 fn a_gap_in_the_sequences_makes_the_commit_refuse() {
     for version in VERSIONS {
@@ -77,7 +77,7 @@ fn a_gap_in_the_sequences_makes_the_commit_refuse() {
     }
 }
 
-/// B13, librdkafka 1.9.0: the topic is unknown for a moment. The sequences go on, so nothing is taken for a duplicate.
+/// librdkafka 1.9.0: the topic is unknown for a moment. The sequences go on, so nothing is taken for a duplicate.
 #[test]
 fn sequences_survive_a_topic_that_is_away_for_a_moment() {
     for version in VERSIONS {
@@ -109,7 +109,7 @@ fn sequences_survive_a_topic_that_is_away_for_a_moment() {
     }
 }
 
-/// B29: the partitions that joined before must be aborted too.
+/// The partitions that joined before must be aborted too.
 #[test]
 fn a_partition_that_cannot_join_does_not_drop_the_others() {
     let broker = broker(1);

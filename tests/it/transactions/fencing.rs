@@ -218,7 +218,7 @@ fn assert_whole(broker: &FakeBroker, count: usize) {
     assert_nothing_open(broker);
 }
 
-/// B29, franz-go: the transaction of the one before is still being ended when the new one begins.
+/// franz-go: the transaction of the one before is still being ended when the new one begins.
 #[test]
 fn a_takeover_waits_for_the_end_of_the_open_transaction() {
     for version in VERSIONS {

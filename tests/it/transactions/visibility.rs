@@ -39,7 +39,7 @@ fn commits_are_seen_and_aborts_are_not() {
     }
 }
 
-/// B29, KAFKA-5251: what no broker has seen yet fails with the abort, and does not come after it.
+/// KAFKA-5251: what no broker has seen yet fails with the abort, and does not come after it.
 #[test]
 fn an_abort_takes_what_was_not_sent() {
     for version in VERSIONS {
@@ -59,7 +59,7 @@ fn an_abort_takes_what_was_not_sent() {
     }
 }
 
-/// B29: with nothing sent there is nothing to ask a broker for.
+/// With nothing sent there is nothing to ask a broker for.
 #[test]
 fn empty_transactions_end_well() {
     for version in VERSIONS {
