@@ -34,7 +34,10 @@ fn in_callback<T: Send + 'static>(
     let inner = Arc::clone(producer);
     let callback = move |result: Result<RecordMetadata>| {
         result.unwrap();
-        sender.send(call(&inner)).unwrap();
+        let outcome = call(&inner);
+        // The caller has the last handle, and so waits for the end of the producer.
+        drop(inner);
+        sender.send(outcome).unwrap();
     };
     let record = ProducerRecord::new("orders", "outer").partition(0);
     producer.send_with_callback(record, callback).unwrap();
@@ -101,10 +104,11 @@ fn a_callback_may_send() {
         let record = ProducerRecord::new("orders", left.to_string()).partition(0);
         let callback = move |result: Result<RecordMetadata>| {
             result.unwrap();
-            match left {
-                0 => done.send(()).unwrap(),
-                _ => send_next(&inner, left - 1, done),
+            if left > 0 {
+                return send_next(&inner, left - 1, done);
             }
+            drop(inner);
+            done.send(()).unwrap();
         };
         producer.send_with_callback(record, callback).unwrap();
     }

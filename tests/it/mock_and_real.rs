@@ -504,7 +504,13 @@ fn run_inside(state: State, make: CallInside, subject: &Subject) -> String {
     let producer = subject.producer();
     let (told_to, outcomes) = mpsc::channel();
     let inside = Arc::clone(&producer);
-    let callback = move |_| told_to.send(make(&*inside)).unwrap();
+    let callback = move |_| {
+        let outcome = make(&*inside);
+        // If this were the last handle, its thread would go on to look for a broker that is gone, and might find that of
+        // another test.
+        drop(inside);
+        told_to.send(outcome).unwrap();
+    };
     producer
         .send_with_callback(record("outside"), Box::new(callback))
         .unwrap();
