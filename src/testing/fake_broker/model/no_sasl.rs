@@ -9,10 +9,10 @@ use crate::protocol::messages::{
 };
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SaslServer;
+pub(crate) struct SaslServer {}
 
 #[derive(Debug, Default)]
-pub(crate) struct SaslSession;
+pub(crate) struct SaslSession {}
 
 impl SaslSession {
     pub(crate) fn refusal(
@@ -25,7 +25,7 @@ impl SaslSession {
     }
 
     pub(crate) fn shake_hands(
-        &mut self,
+        &self,
         _server: &SaslServer,
         _request: &SaslHandshakeRequest,
     ) -> SaslHandshakeResponse {
@@ -36,7 +36,7 @@ impl SaslSession {
     }
 
     pub(crate) fn authenticate(
-        &mut self,
+        &self,
         _server: &SaslServer,
         _request: &SaslAuthenticateRequest,
         _now: Instant,

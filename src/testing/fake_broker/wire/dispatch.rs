@@ -204,6 +204,10 @@ fn authenticate(
     plan: &Plan,
 ) -> Outcome {
     let server = &cluster.settings.sasl;
+    #[cfg_attr(
+        not(feature = "sasl"),
+        expect(unused_mut, reason = "without SASL a session has no state")
+    )]
     let mut session = connection.sasl.lock();
     let scripted = plan.whole_failure().map(|failure| failure.code);
     let (error_code, answer) = match body {
