@@ -31,7 +31,13 @@ pub(crate) struct Load<'a> {
     keys: u64,
     per_second: Option<u64>,
     settings: Vec<(&'a str, &'a str)>,
+    #[cfg(feature = "sasl")]
+    credentials: Option<Credentials>,
 }
+
+/// What provides a producer with credentials, at each authentication.
+#[cfg(feature = "sasl")]
+pub(crate) type Credentials = fn() -> kafka_producer::SaslCredentials;
 
 /// The text of a load's key.
 pub(crate) fn key(number: u64) -> String {
@@ -47,7 +53,16 @@ impl<'a> Load<'a> {
             keys: 1_000,
             per_second: None,
             settings: Vec::new(),
+            #[cfg(feature = "sasl")]
+            credentials: None,
         }
+    }
+
+    /// Authenticates with what the function returns.
+    #[cfg(feature = "sasl")]
+    pub(crate) fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
     }
 
     /// Sends no more than this many a second in all, so that what happens meanwhile is well within
@@ -78,6 +93,10 @@ impl<'a> Load<'a> {
         let mut builder = KafkaProducer::builder().bootstrap_servers(bootstrap_servers);
         for (key, value) in &self.settings {
             builder = builder.set(key, value).unwrap();
+        }
+        #[cfg(feature = "sasl")]
+        if let Some(credentials) = self.credentials {
+            builder = builder.sasl_credentials(move || Ok(credentials()));
         }
         let producer = builder.build().unwrap();
         let history = Arc::new(History::new(fastrand::u32(..), THREADS));

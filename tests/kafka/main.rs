@@ -21,6 +21,7 @@
 //! | transactional requests of every version, at Kafka and at the test broker | `transaction_apis.rs` |
 //! | timestamps, topics, ids and metadata of offsets, at Kafka and at the test broker | `broker_checks.rs` |
 //! | random sequences of requests, at Kafka and at the test broker: codes, offsets and logs | `random_requests.rs`, `random_requests/` |
+//! | SASL: who is let in, and a load over sessions that end | `sasl.rs` |
 //! | the releases beside it: 2.8 and 4.3, 3.9 and 4.0 with the long switch | `releases.rs` |
 //! | the examples | `examples.rs` |
 
@@ -50,6 +51,8 @@ mod random_requests;
 mod refusals;
 mod releases;
 mod round_trip;
+#[cfg(feature = "sasl")]
+mod sasl;
 mod self_test;
 mod stalled;
 mod topics;

@@ -28,7 +28,7 @@ pub(crate) struct KafkaCluster {
     nodes: Vec<Node>,
     admin: Admin,
     directory: PathBuf,
-    /// `--feature` options of the format, as `transaction.version=1`.
+    /// Features for the format, as `transaction.version=1`, and users, as `SCRAM-SHA-256=[...]`.
     features: Vec<String>,
 }
 
@@ -62,9 +62,36 @@ impl KafkaCluster {
         Self::start_with(count, &[])
     }
 
-    /// [`start`](Self::start), with lines of `server.properties` that win over the usual ones.
+    /// [`start`](Self::start), with lines of `server.properties` that win over the usual ones. `{broker}` and `{controller}`
+    /// stand for the ports of a node's listeners.
     pub(crate) fn start_with(count: usize, properties: &[(&str, &str)]) -> Self {
         Self::start_at(Release::CURRENT, count, properties, &[])
+    }
+
+    /// One node with a listener for SASL_PLAINTEXT, and that listener's address. `scram_users` are as
+    /// `SCRAM-SHA-256=[name=alice,password=secret]`.
+    pub(crate) fn start_with_sasl(
+        properties: &[(&str, &str)],
+        scram_users: &[&str],
+    ) -> (Self, String) {
+        let reserved = ports::reserve(1);
+        let address = format!("127.0.0.1:{}", ports::number(&reserved[0]));
+        drop(reserved);
+        let plaintext = "PLAINTEXT://127.0.0.1:{broker}";
+        let listeners =
+            format!("{plaintext},SASL_PLAINTEXT://{address},CONTROLLER://127.0.0.1:{{controller}}");
+        let advertised = format!("{plaintext},SASL_PLAINTEXT://{address}");
+        let mut lines = vec![
+            ("listeners", &*listeners),
+            ("advertised.listeners", &*advertised),
+            (
+                "listener.security.protocol.map",
+                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+            ),
+        ];
+        lines.extend(properties);
+        let cluster = Self::start_at(Release::CURRENT, 1, &lines, scram_users);
+        (cluster, address)
     }
 
     /// One node of a release.
@@ -124,11 +151,12 @@ impl KafkaCluster {
             let mut lines =
                 server_properties(id, broker, controller, &controllers, &node_directory);
             // A later line wins over an earlier one.
-            lines.extend(
-                properties
-                    .iter()
-                    .map(|(key, value)| format!("{key}={value}")),
-            );
+            let ports = |text: &str| {
+                text.replace("{broker}", &broker.to_string())
+                    .replace("{controller}", &controller.to_string())
+            };
+            let properties = properties.iter();
+            lines.extend(properties.map(|(key, value)| format!("{key}={}", ports(value))));
             fs::write(node_directory.join("server.properties"), lines.join("\n"))
                 .expect("the target directory can be written");
             let process = Mutex::new(NodeProcess {
@@ -370,7 +398,11 @@ impl Node {
         program.extend(["format", "-t", cluster_id, "-c"].map(str::to_owned));
         program.push(self.properties());
         for feature in features {
-            program.extend(["--feature".to_owned(), feature.clone()]);
+            let option = match feature.starts_with("SCRAM-") {
+                true => "--add-scram",
+                false => "--feature",
+            };
+            program.extend([option.to_owned(), feature.clone()]);
         }
         let tool = Process::start("format", &program, &self.console(), Output::Piped);
         let (status, output) = tool.run(b"", FORMAT_LIMIT, process::read_all);
