@@ -1,14 +1,14 @@
 //! Where each partition waits, and the lists by which the I/O thread finds those whose wait is over.
 //!
 //! [`Parking::park`] is the one function that moves a partition. It keeps the value of [`Parked`] and the lists in step: a
-//! partition leaves the list of its old value there. The exception is a ready queue, whose entries carry a ticket. One whose
-//! ticket is not the partition's any more is stale, and is dropped when it comes to the front.
+//! partition leaves the list of its old value there, so that no list grows with the moves of its partitions. A ready queue
+//! finds a partition by the ticket of its stay.
 //!
 //! What can end a wait looks at the partition again: its announcement, its timer, a change of the metadata, a flush.
 //!
 //! Threads: the I/O thread. Locks: none.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::pacing::Pace;
@@ -23,8 +23,8 @@ use crate::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SlotId(u32);
 
-/// Names one stay in a ready queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Names one stay in a ready queue. Later ones are greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Ticket(u64);
 
 /// What the I/O thread knows of a partition.
@@ -34,6 +34,7 @@ pub(super) struct Slot {
     /// As it was looked up last; see there.
     pub(super) route: Route,
     parked: Parked,
+    /// That of the last stay.
     ticket: Ticket,
 }
 
@@ -46,7 +47,7 @@ impl Slot {
 /// The partitions of one node whose heads can be sent, in the order in which they became so.
 #[derive(Debug, Default)]
 pub(super) struct ReadyQueue {
-    entries: VecDeque<(SlotId, Ticket)>,
+    entries: BTreeMap<Ticket, SlotId>,
     pub(super) pace: Pace,
 }
 
@@ -102,19 +103,6 @@ impl Slots {
     }
 }
 
-impl ReadyQueue {
-    /// Returns the first partition. Drops the entries before it, which are stale.
-    fn first(&mut self, slots: &Slots) -> Option<SlotId> {
-        while let Some((id, ticket)) = self.entries.front() {
-            if slots.get(*id).is_some_and(|slot| slot.ticket == *ticket) {
-                return Some(*id);
-            }
-            self.entries.pop_front();
-        }
-        None
-    }
-}
-
 impl Parking {
     pub(super) fn slot(&self, id: SlotId) -> Option<&Slot> {
         self.slots.get(id)
@@ -159,18 +147,24 @@ impl Parking {
         let mut pace = None;
         let from = std::mem::replace(&mut slot.parked, to);
         if from != to {
-            self.last_ticket.0 += 1;
-            slot.ticket = self.last_ticket;
             match from {
+                Parked::Ready(node) => {
+                    // A change of leaders has emptied all of them.
+                    if let Some(queue) = self.nodes.get_mut(&node) {
+                        queue.entries.remove(&slot.ticket);
+                    }
+                }
                 Parked::Until(due) => _ = self.timers.remove(&(due, id)),
                 Parked::NoLeader => _ = self.no_leader.remove(&id),
                 Parked::Blocked => _ = self.blocked.remove(&id),
-                Parked::Nowhere | Parked::Ready(_) | Parked::Muted => {}
+                Parked::Nowhere | Parked::Muted => {}
             }
             match to {
                 Parked::Ready(node) => {
+                    self.last_ticket.0 += 1;
+                    slot.ticket = self.last_ticket;
                     let queue = self.nodes.entry(node).or_default();
-                    queue.entries.push_back((id, slot.ticket));
+                    queue.entries.insert(slot.ticket, id);
                     pace = Some(&mut queue.pace);
                 }
                 Parked::Until(due) => _ = self.timers.insert((due, id)),
@@ -201,8 +195,9 @@ impl Parking {
     }
 
     /// Returns the first partition of the node's ready queue, which stays there until it is parked elsewhere.
-    pub(super) fn first_ready(&mut self, node: NodeId) -> Option<SlotId> {
-        self.nodes.get_mut(&node)?.first(&self.slots)
+    pub(super) fn first_ready(&self, node: NodeId) -> Option<SlotId> {
+        let first = self.nodes.get(&node)?.entries.first_key_value();
+        first.map(|(_, id)| *id)
     }
 
     pub(super) fn pace(&mut self, node: NodeId) -> Option<&mut Pace> {
@@ -215,13 +210,12 @@ impl Parking {
 
     /// Returns the nodes that have a partition in their ready queues, with their paces.
     pub(super) fn ready_nodes(&mut self) -> impl Iterator<Item = (NodeId, &Pace)> {
-        let slots = &self.slots;
         self.nodes.iter_mut().filter_map(|(node, queue)| {
-            if queue.first(slots).is_some() {
-                return Some((*node, &queue.pace));
+            if queue.entries.is_empty() {
+                queue.pace.nothing_waits();
+                return None;
             }
-            queue.pace.nothing_waits();
-            None
+            Some((*node, &queue.pace))
         })
     }
 
@@ -250,11 +244,7 @@ impl Parking {
     pub(super) fn leaders_changed(&mut self, to: &mut Vec<SlotId>) {
         let before = to.len();
         for queue in std::mem::take(&mut self.nodes).into_values() {
-            let current = queue.entries.into_iter().filter(|(id, ticket)| {
-                let slot = self.slots.get(*id);
-                slot.is_some_and(|slot| slot.ticket == *ticket)
-            });
-            to.extend(current.map(|(id, _)| id));
+            to.extend(queue.entries.into_values());
         }
         for id in to.iter().skip(before) {
             self.park(*id, Parked::Nowhere);
@@ -288,12 +278,15 @@ mod tests {
     }
 
     /// How many lists have the partition.
-    fn entries_of(parking: &mut Parking, id: SlotId) -> usize {
-        let ready = parking.first_ready(NODE) == Some(id);
+    fn entries_of(parking: &Parking, id: SlotId) -> usize {
+        let queue = parking.nodes.get(&NODE);
+        let ready = queue.map_or(0, |queue| {
+            queue.entries.values().filter(|ready| **ready == id).count()
+        });
         let timers = parking.timers.iter().filter(|(_, timer)| *timer == id);
         let others = [&parking.no_leader, &parking.blocked];
         let others = others.iter().filter(|list| list.contains(&id));
-        usize::from(ready) + timers.count() + others.count()
+        ready + timers.count() + others.count()
     }
 
     #[test]
@@ -316,11 +309,7 @@ mod tests {
                 // As each look does.
                 handle.want_news();
                 parking.park(ids[0], to);
-                assert_eq!(
-                    entries_of(&mut parking, ids[0]),
-                    lists,
-                    "{from:?} to {to:?}"
-                );
+                assert_eq!(entries_of(&parking, ids[0]), lists, "{from:?} to {to:?}");
                 assert_eq!(handle.wants_news(), !to.is_looked_at_again());
             }
         }
@@ -342,8 +331,21 @@ mod tests {
         assert_eq!(order, [ids[1], ids[2], ids[0]]);
     }
 
+    /// A node cannot be reached, and batches expire in its ready queue.
     #[test]
-    fn a_node_whose_entries_are_all_stale_has_nothing_to_send() {
+    fn a_partition_that_leaves_a_ready_queue_behind_another_leaves_nothing_there() {
+        let (mut parking, ids) = with_partitions(2);
+        parking.park(ids[0], Parked::Ready(NODE));
+        for _ in 0..1000 {
+            parking.park(ids[1], Parked::Ready(NODE));
+            parking.park(ids[1], Parked::Nowhere);
+        }
+        assert_eq!(parking.nodes[&NODE].entries.len(), 1);
+        assert_eq!(parking.first_ready(NODE), Some(ids[0]));
+    }
+
+    #[test]
+    fn a_node_that_all_its_partitions_have_left_has_nothing_to_send() {
         let (mut parking, ids) = with_partitions(2);
         for id in ids {
             parking.park(id, Parked::Ready(NODE));
