@@ -256,7 +256,9 @@ impl ReadySignal {
         self.waiting_bytes.store(0, Ordering::Relaxed);
         std::mem::swap(&mut *self.announcements.lock(), into);
         for partition in into {
-            partition.news.store(WANTED, Ordering::Release);
+            // Exchanged and not stored: a caller that expedites a batch changes it without the partition's lock, and does not
+            // announce what is announced. The look that follows sees what such a caller changed before.
+            partition.news.swap(WANTED, Ordering::AcqRel);
         }
     }
 }
