@@ -205,16 +205,18 @@ impl TopicMerge<'_> {
         if self.has_reliable_epochs {
             self.epochs.reserve(listed);
         }
-        let replica_words = topic.partitions().map(|told| replicas_of(&told).words());
+        let replica_words = topic
+            .partitions()
+            .map(|partition| replicas_of(&partition).words());
         let mut infos = PartitionInfos::with_capacity(listed, replica_words.sum());
-        for told in topic.partitions() {
-            if !is_possible(told.partition_index, listed) {
+        for partition in topic.partitions() {
+            if !is_possible(partition.partition_index, listed) {
                 self.impossible += 1;
                 continue;
             }
-            self.add_partition(&told, is_new_id, &mut infos);
-            if told.error_code.refreshes_metadata() {
-                self.refresh_reason = self.refresh_reason.or(Some(told.error_code));
+            self.add_partition(&partition, is_new_id, &mut infos);
+            if partition.error_code.refreshes_metadata() {
+                self.refresh_reason = self.refresh_reason.or(Some(partition.error_code));
             }
         }
         let known = self.known.and_then(|known| known.partitions().first());
@@ -223,13 +225,13 @@ impl TopicMerge<'_> {
 
     fn add_partition(
         &mut self,
-        told: &PartitionView<'_>,
+        partition: &PartitionView<'_>,
         is_new_id: bool,
         infos: &mut PartitionInfos,
     ) {
-        let number = told.partition_index;
-        let epoch =
-            (self.has_reliable_epochs && told.leader_epoch >= 0).then_some(told.leader_epoch);
+        let number = partition.partition_index;
+        let epoch = (self.has_reliable_epochs && partition.leader_epoch >= 0)
+            .then_some(partition.leader_epoch);
         let cached = self.known.and_then(|known| known.partition(number));
         let verdict = self
             .epochs
@@ -247,17 +249,17 @@ impl TopicMerge<'_> {
             return;
         }
         let mut info = PartitionInfo::new(number, None).with_leader_epoch(epoch);
-        info.set_leader(NodeId(told.leader_id), self.nodes);
+        info.set_leader(NodeId(partition.leader_id), self.nodes);
         self.has_lost_leader |= has_lost_leader(&info);
-        infos.push(info, &replicas_of(told));
+        infos.push(info, &replicas_of(partition));
     }
 }
 
-fn replicas_of(told: &PartitionView<'_>) -> Replicas<impl Iterator<Item = NodeId> + Clone> {
+fn replicas_of(partition: &PartitionView<'_>) -> Replicas<impl Iterator<Item = NodeId> + Clone> {
     let replicas = Replicas {
-        all: told.replica_nodes,
-        in_sync: told.isr_nodes,
-        offline: told.offline_replicas,
+        all: partition.replica_nodes,
+        in_sync: partition.isr_nodes,
+        offline: partition.offline_replicas,
     };
     replicas.map(|ids: I32s<'_>| ids.iter().map(NodeId))
 }
