@@ -13,8 +13,7 @@
 //!   none, that says so.
 //! - A batch with an indefinite attempt is settled under its old sequence or fails ([`Fate`]). An old request may be handled
 //!   after the retry was refused.
-//! - A batch that was refused while a later one was appended cannot be written in order any more, and fails. So it does if
-//!   the later one was given up and may have been appended.
+//! - A batch that was refused while a later one was appended cannot be written in order any more, and fails.
 //!
 //! [`Fate`]: crate::producer::internals::fate::Fate
 
@@ -128,7 +127,7 @@ struct Unsettled {
     batch: Arc<dyn HasFate>,
     /// Its request has no response yet. Otherwise the batch waits in the accumulator for its next attempt.
     on_wire: bool,
-    /// The log has a later batch, or may have one that was given up.
+    /// A later batch was acknowledged.
     overtaken: bool,
     /// The [`PartitionEntry::view`] that it was sent to.
     view: u32,
@@ -344,13 +343,6 @@ impl PartitionEntry {
         if batch.view == self.view {
             self.flow.set_since(Some(now));
         }
-        self.overtake(index);
-        true
-    }
-
-    /// The log has, or may have, the batch that was at this index. Those before it cannot be written in order any more, unless
-    /// they are written already.
-    fn overtake(&mut self, index: usize) {
         let mut is_gap = false;
         for earlier in self.unsettled.iter_mut().take(index) {
             earlier.overtaken = true;
@@ -359,6 +351,7 @@ impl PartitionEntry {
         if is_gap {
             self.raise(Gap::Certain);
         }
+        true
     }
 
     /// The batch went back to the accumulator for another attempt.
@@ -403,11 +396,8 @@ impl PartitionEntry {
     /// The batch will not be tried again, and nothing proves that it is in the log.
     pub(super) fn give_up(&mut self, sequence: &BatchSequence) {
         if let Some(index) = self.position(sequence) {
-            let certainty = self.unsettled.remove(index).certainty();
-            if certainty == Certainty::Maybe {
-                self.overtake(index);
-            }
-            self.raise_after(Gap::Possible, certainty);
+            let batch = self.unsettled.remove(index);
+            self.raise_after(Gap::Possible, batch.certainty());
         }
     }
 

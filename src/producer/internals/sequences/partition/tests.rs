@@ -155,23 +155,3 @@ fn a_gap_that_was_none_does_not_keep_a_later_one_from_being_rewound() {
     assert!(entry.rewind(), "the log ends with the acknowledged batch");
     assert_eq!(entry.next_sequence(), 2);
 }
-
-/// A broker that has forgotten the producer takes the later batch, although it refused the earlier one.
-#[test]
-fn a_refused_batch_fails_after_a_later_one_was_given_up_that_may_be_written() {
-    for certainty in [Certainty::NotWritten, Certainty::Maybe] {
-        let mut entry = PartitionEntry::new(PRODUCER, LogView::UNKNOWN);
-        let [first, second] = [1, 1].map(|count| entry.assign(count, detached()));
-        entry.attempt_failed(&first, Attempt::Refused);
-        entry.batch(&second).fate().end_attempt(certainty);
-        entry.give_up(&second);
-        assert_eq!(entry.resolution(), Resolution::Gap);
-        let restart = entry.restart(PRODUCER.next_epoch().unwrap());
-        let (failed, renumbered) = match certainty {
-            Certainty::NotWritten => (0, 1),
-            Certainty::Maybe => (1, 0),
-        };
-        assert_eq!(restart.overtaken.len(), failed, "{certainty:?}");
-        assert_eq!(restart.renumbered.len(), renumbered, "{certainty:?}");
-    }
-}
