@@ -107,8 +107,12 @@ fn dependencies_have_owners() {
         Vec::<String>::new()
     );
     assert_eq!(
-        table("[a]\nx = 1\n[b]\n# c = 1\ny-z = 2\n", "[b]").collect::<Vec<_>>(),
-        ["y-z"]
+        keys(
+            "[dependencies]\nx = 1\n[dev-dependencies]\nd = 2\n[target.'cfg(a)'.dependencies]\n# c = 1\ny-z = 2\n",
+            is_of_the_library
+        )
+        .collect::<Vec<_>>(),
+        ["x", "y-z"]
     );
 }
 

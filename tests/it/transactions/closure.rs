@@ -144,7 +144,7 @@ fn errors_of_an_aborted_transaction_say_that_it_was_aborted() {
     producer.begin_transaction().unwrap();
     let rule = broker.on(Api::Produce).partition("t", 0);
     rule.then(Action::fail(ErrorCode::INVALID_RECORD));
-    let of_record = send_everywhere(&producer, "refused")[0].get().unwrap_err();
+    let of_record = send(&producer, ("t", 0), "refused").get().unwrap_err();
     let of_commit = producer.commit_transaction().unwrap_err();
     for error in [&of_record, &of_commit] {
         assert_abortable(error);
