@@ -2,12 +2,6 @@
 
 use super::*;
 
-const PROTOCOL: (&str, &str) = ("security.protocol", "SSL");
-
-fn with_tls<'a>(entries: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    [&[PROTOCOL], entries].concat()
-}
-
 /// Without the feature, TLS is refused and never left out.
 #[test]
 #[cfg(not(feature = "tls"))]
@@ -52,6 +46,12 @@ fn tls_keys_without_tls_are_warned_of() {
 mod tls {
     use super::*;
     use crate::network::ssl::{Keystore, SslConfig, TlsVersion, Truststore};
+
+    const PROTOCOL: (&str, &str) = ("security.protocol", "SSL");
+
+    fn with_tls<'a>(entries: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        [&[PROTOCOL], entries].concat()
+    }
 
     fn ssl(entries: &[(&str, &str)]) -> SslConfig {
         resolved(&with_tls(entries)).ssl.unwrap()
