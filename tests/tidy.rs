@@ -166,7 +166,7 @@ const FOLDERS: &[Allowed] = &[
             ("api", &["script", "model"]),
             ("wire", &["api", "script", "model"]),
             ("handles", &["wire", "script", "model", "super"]),
-            ("builder", &["wire", "model", "super"]),
+            ("builder", &["wire", "model", "super", "tls"]),
         ],
     ),
     (

@@ -9,6 +9,8 @@ mod builder;
 mod handles;
 mod model;
 mod script;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;
 
 #[cfg(test)]

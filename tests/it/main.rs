@@ -46,6 +46,8 @@ mod partitioning;
 mod sasl;
 mod splitting;
 mod sticky_partitions;
+#[cfg(feature = "tls")]
+mod tls;
 mod total_outage;
 mod transactions;
 mod try_send;

@@ -10,8 +10,11 @@ use super::model::cluster::{Broker, Cluster, Settings};
 use super::model::producer_state::SequenceRules;
 use super::model::sasl::SaslServer;
 use super::model::topic_config::TopicConfig;
+#[cfg(feature = "tls")]
+use super::tls::TlsSettings;
 use super::wire::core::Core;
 use super::wire::server::NodeServer;
+use super::wire::stream::Security;
 use crate::common::NodeId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::ErrorCode;
@@ -28,6 +31,8 @@ pub struct FakeBrokerBuilder {
     topics: Vec<(String, TopicConfig)>,
     versions: Vec<(Option<NodeId>, Api, Option<RangeInclusive<i16>>)>,
     settings: Settings,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsSettings>,
 }
 
 impl FakeBroker {
@@ -44,6 +49,8 @@ impl FakeBrokerBuilder {
             racks: Vec::new(),
             topics: Vec::new(),
             versions: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
             settings: Settings {
                 cluster_id: "fake-broker".into(),
                 replication_factor: 3,
@@ -218,6 +225,32 @@ impl FakeBrokerBuilder {
         self
     }
 
+    /// Speaks TLS with this certificate chain and private key, both in PEM. The nodes are reached as `127.0.0.1`, so that
+    /// the certificate needs that address among its alternative names. Default: plaintext.
+    #[cfg(feature = "tls")]
+    pub fn tls(
+        mut self,
+        certificate_chain: impl Into<String>,
+        private_key: impl Into<String>,
+    ) -> Self {
+        let client_authorities = self.tls.and_then(|tls| tls.client_authorities);
+        self.tls = Some(TlsSettings {
+            certificate_chain: certificate_chain.into(),
+            private_key: private_key.into(),
+            client_authorities,
+        });
+        self
+    }
+
+    /// Demands client certificates of these authorities, in PEM. Only after [`tls`](Self::tls). Default: none are demanded.
+    #[cfg(feature = "tls")]
+    pub fn tls_client_authorities(mut self, authorities: impl Into<String>) -> Self {
+        if let Some(tls) = &mut self.tls {
+            tls.client_authorities = Some(authorities.into());
+        }
+        self
+    }
+
     /// Starts the cluster.
     ///
     /// # Errors
@@ -234,10 +267,22 @@ impl FakeBrokerBuilder {
             .map_err(|error| {
                 Error::new(ErrorKind::Internal, "no port for a test broker").caused_by(error)
             })?;
+        let security = Security {
+            #[cfg(feature = "tls")]
+            tls: match &self.tls {
+                None => None,
+                Some(settings) => {
+                    let config = settings.server_config();
+                    let config = config
+                        .map_err(|error| config_error(format!("TLS of the test broker: {error}")));
+                    Some(config?)
+                }
+            },
+        };
         let cluster = self.build_cluster(&servers)?;
         // From here on it is stopped by its drop, should the rest fail.
         let broker = FakeBroker {
-            core: Arc::new(Core::new(cluster)),
+            core: Arc::new(Core::new(cluster, security)),
             servers: Arc::new(servers),
             is_owner: true,
         };

@@ -5,13 +5,13 @@
 //! Locks: `outbox`, held for queue operations alone, never while writing, handling or waiting.
 
 use std::collections::VecDeque;
-use std::io::Write;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+use super::stream::Stream;
 use crate::common::NodeId;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 use crate::testing::fake_broker::model::sasl::SaslSession;
@@ -40,7 +40,7 @@ struct Outbox {
 pub(crate) struct Connection {
     pub(crate) id: u64,
     pub(crate) node: NodeId,
-    stream: TcpStream,
+    stream: Stream,
     is_closed: AtomicBool,
     /// Its node stopped: what was not handled yet must not be.
     is_abandoned: AtomicBool,
@@ -51,7 +51,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(id: u64, node: NodeId, stream: TcpStream, activity: Arc<Activity>) -> Self {
+    pub(crate) fn new(id: u64, node: NodeId, stream: Stream, activity: Arc<Activity>) -> Self {
         Self {
             id,
             node,
@@ -72,14 +72,14 @@ impl Connection {
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         // The peer may have ended it already, which is just as well. This ends a blocked read or write, too.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.stream.socket.shutdown(Shutdown::Both);
     }
 
     /// Ends the connection as the end of its node does.
     pub(crate) fn abandon(&self) {
         self.is_abandoned.store(true, Ordering::Release);
         // Otherwise each connection would keep its port for a minute more, and a day's tests could use up all ports.
-        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(&self.stream.socket).set_linger(Some(Duration::ZERO));
         self.close();
     }
 
@@ -114,7 +114,7 @@ impl Connection {
     }
 
     /// The client's side of the connection, to read from.
-    pub(crate) fn input(&self) -> &TcpStream {
+    pub(crate) fn input(&self) -> &Stream {
         &self.stream
     }
 
@@ -128,7 +128,7 @@ impl Connection {
     }
 
     fn write(&self, outgoing: &Outgoing) {
-        let written = (&self.stream).write_all(&outgoing.bytes);
+        let written = self.stream.write_all(&outgoing.bytes);
         if outgoing.is_last || written.is_err() {
             self.close();
         }

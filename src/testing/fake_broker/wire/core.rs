@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use hashbrown::HashMap;
 
 use super::connection::Connection;
+use super::stream::Security;
 use crate::common::NodeId;
 use crate::sync::{Arc, Mutex};
 use crate::testing::fake_broker::model::cluster::Cluster;
@@ -64,16 +65,18 @@ pub(crate) struct Core {
     pub(crate) journal: Mutex<Journal>,
     pub(crate) connections: Mutex<Connections>,
     pub(crate) activity: Arc<Activity>,
+    pub(crate) security: Security,
 }
 
 impl Core {
-    pub(crate) fn new(cluster: Cluster) -> Self {
+    pub(crate) fn new(cluster: Cluster, security: Security) -> Self {
         Self {
             cluster: Mutex::new(cluster),
             script: Mutex::default(),
             journal: Mutex::default(),
             connections: Mutex::default(),
             activity: Arc::default(),
+            security,
         }
     }
 

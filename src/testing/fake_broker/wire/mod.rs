@@ -6,3 +6,4 @@ mod describe;
 mod dispatch;
 mod reader;
 pub(crate) mod server;
+pub(crate) mod stream;

@@ -26,6 +26,10 @@ pub(crate) fn accept(core: &Arc<Core>, node: NodeId, stream: TcpStream) {
     }
     // Without it replies would be held back until the client's TCP acknowledges the one before.
     let _ = stream.set_nodelay(true);
+    let stream = match core.security.protect(stream) {
+        Ok(stream) => stream,
+        Err(error) => return log::error!("no TLS for a connection: {error}"),
+    };
     let mut connections = core.connections.lock();
     let id = connections.next_id();
     let activity = Arc::clone(&core.activity);
