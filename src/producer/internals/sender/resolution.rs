@@ -44,7 +44,8 @@ impl<C: KafkaClient> Sender<C> {
 fn overtaken_error() -> Error {
     let code = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
     let text = format!(
-        "the broker lost the producer's state and appended later records, so this record cannot be written in order: {code}"
+        "the broker lost the producer's state and appended later records, or may have done so, so this record cannot be \
+         written in order: {code}"
     );
     Error::from_code(code, text)
 }

@@ -13,7 +13,8 @@
 //!   none, that says so.
 //! - A batch with an indefinite attempt is settled under its old sequence or fails ([`Fate`]). An old request may be handled
 //!   after the retry was refused.
-//! - A batch that was refused while a later one was appended cannot be written in order any more, and fails.
+//! - A batch that was refused while a later one was appended cannot be written in order any more, and fails. So it does if
+//!   the later one was given up and may have been appended, unless the broker's last word was that it does not have it.
 //!
 //! [`Fate`]: crate::producer::internals::fate::Fate
 
@@ -127,8 +128,10 @@ struct Unsettled {
     batch: Arc<dyn HasFate>,
     /// Its request has no response yet. Otherwise the batch waits in the accumulator for its next attempt.
     on_wire: bool,
-    /// A later batch was acknowledged.
+    /// The log has a later batch, or may have one that was given up.
     overtaken: bool,
+    /// The broker compared its sequence in the last attempt, and does not have it: OUT_OF_ORDER_SEQUENCE_NUMBER.
+    is_absent: bool,
     /// The [`PartitionEntry::view`] that it was sent to.
     view: u32,
     /// How many batches were given sequences before it. The parts of a split batch share that of the whole.
@@ -312,6 +315,7 @@ impl PartitionEntry {
             batch,
             on_wire: true,
             overtaken: false,
+            is_absent: false,
             view: self.view,
             ordinal: self.assigned,
         });
@@ -343,6 +347,13 @@ impl PartitionEntry {
         if batch.view == self.view {
             self.flow.set_since(Some(now));
         }
+        self.overtake(index);
+        true
+    }
+
+    /// The log has, or may have, the batch that was at this index. Those before it cannot be written in order any more, unless
+    /// they are written already.
+    fn overtake(&mut self, index: usize) {
         let mut is_gap = false;
         for earlier in self.unsettled.iter_mut().take(index) {
             earlier.overtaken = true;
@@ -351,7 +362,6 @@ impl PartitionEntry {
         if is_gap {
             self.raise(Gap::Certain);
         }
-        true
     }
 
     /// The batch went back to the accumulator for another attempt.
@@ -376,6 +386,9 @@ impl PartitionEntry {
     /// The outcome of the attempt after which the batch is given up.
     pub(super) fn last_attempt_failed(&mut self, sequence: &BatchSequence, attempt: Attempt) {
         let is_next = self.is_first(sequence) && !self.awaits_resolution();
+        if let Some(batch) = self.find_mut(sequence) {
+            batch.is_absent = attempt == Attempt::OutOfSequence;
+        }
         self.note_lost_state(sequence, attempt, is_next);
     }
 
@@ -397,6 +410,9 @@ impl PartitionEntry {
     pub(super) fn give_up(&mut self, sequence: &BatchSequence) {
         if let Some(index) = self.position(sequence) {
             let batch = self.unsettled.remove(index);
+            if batch.certainty() == Certainty::Maybe && !batch.is_absent {
+                self.overtake(index);
+            }
             self.raise_after(Gap::Possible, batch.certainty());
         }
     }
@@ -433,6 +449,7 @@ impl PartitionEntry {
                 batch: Arc::clone(batch),
                 on_wire: false,
                 overtaken,
+                is_absent: false,
                 view: self.view,
                 ordinal,
             });
@@ -544,15 +561,13 @@ impl PartitionEntry {
     }
 
     fn find_mut(&mut self, sequence: &BatchSequence) -> Option<&mut Unsettled> {
-        self.unsettled
-            .iter_mut()
-            .find(|batch| batch.sequence == *sequence)
+        let mut unsettled = self.unsettled.iter_mut();
+        unsettled.find(|batch| batch.sequence == *sequence)
     }
 
     fn position(&self, sequence: &BatchSequence) -> Option<usize> {
-        self.unsettled
-            .iter()
-            .position(|batch| batch.sequence == *sequence)
+        let mut unsettled = self.unsettled.iter();
+        unsettled.position(|batch| batch.sequence == *sequence)
     }
 }
 

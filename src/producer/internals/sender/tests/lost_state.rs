@@ -128,6 +128,22 @@ fn a_refused_batch_is_not_written_behind_a_later_one() {
     fixture.assert_restarts_with(1);
 }
 
+// Seeds 321 and 2075 of the simulation: the log was `[first, b, a]`.
+#[test]
+fn a_refused_batch_is_not_written_behind_a_later_one_that_was_given_up() {
+    let mut fixture = warm();
+    let [a, b] = fixture.send_two();
+    fixture.answer_sequence(1, REFUSED, -1);
+    // The broker has forgotten the producer, and fails after it has appended b.
+    fixture.answer_sequence(2, ErrorCode::UNKNOWN_SERVER_ERROR, -1);
+    assert_eq!(b.error().delivery(), Delivery::MaybeWritten);
+    fixture.back_off();
+    assert_eq!(fixture.in_flight(), 0);
+    assert_eq!(a.error().code(), Some(OUT_OF_ORDER));
+    assert_eq!(a.error().delivery(), Delivery::NotWritten);
+    fixture.assert_restarts_with(1);
+}
+
 #[test]
 fn a_batch_in_doubt_fails_and_the_refused_one_before_it_is_renumbered() {
     let mut fixture = warm();

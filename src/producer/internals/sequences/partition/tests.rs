@@ -155,3 +155,28 @@ fn a_gap_that_was_none_does_not_keep_a_later_one_from_being_rewound() {
     assert!(entry.rewind(), "the log ends with the acknowledged batch");
     assert_eq!(entry.next_sequence(), 2);
 }
+
+/// A broker that has forgotten the producer takes the later batch, although it refused the earlier one.
+#[test]
+fn a_refused_batch_fails_after_a_later_one_was_given_up_that_may_be_written() {
+    for (certainty, last_attempt, may_be_written) in [
+        (Certainty::NotWritten, Attempt::Refused, false),
+        (Certainty::Maybe, Attempt::Indefinite, true),
+        (Certainty::Maybe, Attempt::Refused, true),
+        // A broker without state of the producer does not tell what is in its log.
+        (Certainty::Maybe, Attempt::UnknownProducer, true),
+        (Certainty::Maybe, Attempt::OutOfSequence, false),
+    ] {
+        let mut entry = PartitionEntry::new(PRODUCER, LogView::UNKNOWN);
+        let [first, second] = [1, 1].map(|count| entry.assign(count, detached()));
+        entry.attempt_failed(&first, Attempt::Refused);
+        entry.batch(&second).fate().end_attempt(certainty);
+        entry.last_attempt_failed(&second, last_attempt);
+        entry.give_up(&second);
+        assert_eq!(entry.resolution(), Resolution::Gap);
+        let restart = entry.restart(PRODUCER.next_epoch().unwrap());
+        let is_failed = restart.overtaken == [first];
+        assert_eq!(is_failed, may_be_written, "{certainty:?} {last_attempt:?}");
+        assert_eq!(restart.renumbered.is_empty(), may_be_written);
+    }
+}
