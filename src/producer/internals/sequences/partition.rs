@@ -13,6 +13,7 @@
 //!   none, that says so.
 //! - A batch with an indefinite attempt is settled under its old sequence or fails ([`Fate`]). An old request may be handled
 //!   after the retry was refused.
+//! - A batch is sent again only when no later one is on the wire, whose response may tell that it was overtaken.
 //! - A batch that was refused while a later one was appended cannot be written in order any more, and fails. So it does if
 //!   the later one was given up and may have been appended, unless the broker's last word was that it does not have it.
 //!
@@ -286,18 +287,19 @@ impl PartitionEntry {
 
     /// The batch that may be sent again now, if any: in order and one at a time. Of a partition that awaits resolution only
     /// to learn the fate of batches in doubt; if there is a gap, those that were refused before them wait for a new epoch.
+    /// Nothing is sent again behind a later batch without a response: a broker that has forgotten the producer may append
+    /// that one, forget once more, and take the earlier one. No new sequences are given out while an earlier batch waits, so
+    /// the responses are there soon.
     pub(super) fn next_retry(&self) -> Option<BatchSequence> {
-        let first = self.unsettled.first().filter(|first| !first.on_wire);
+        if self.unsettled.iter().any(|batch| batch.on_wire) {
+            return None;
+        }
+        let first = self.unsettled.first();
+        let in_doubt = self.unsettled.iter().find(|batch| batch.is_in_doubt());
         let next = match self.gap() {
             None => first,
-            Some(Gap::Possible) => {
-                first.filter(|_| self.unsettled.iter().any(Unsettled::is_in_doubt))
-            }
-            Some(Gap::Certain | Gap::ProducerLost) => {
-                let on_wire = self.unsettled.iter().any(|batch| batch.on_wire);
-                let mut in_doubt = self.unsettled.iter().filter(|batch| batch.is_in_doubt());
-                in_doubt.next().filter(|_| !on_wire)
-            }
+            Some(Gap::Possible) => in_doubt.and(first),
+            Some(Gap::Certain | Gap::ProducerLost) => in_doubt,
         };
         next.map(|batch| batch.sequence)
     }

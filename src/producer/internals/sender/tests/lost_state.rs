@@ -128,6 +128,22 @@ fn a_refused_batch_is_not_written_behind_a_later_one() {
     fixture.assert_restarts_with(1);
 }
 
+// Seed 381 of the simulation and others: the log was `[first, b, a]`.
+#[test]
+fn a_refused_batch_is_not_sent_again_while_a_later_one_is_on_the_wire() {
+    let mut fixture = warm();
+    let [a, b] = fixture.send_two();
+    fixture.answer_sequence(1, REFUSED, -1);
+    fixture.back_off();
+    assert_eq!(fixture.base_sequences(), [2]);
+    // The broker has forgotten the producer, appends b, and forgets again: it would take a now.
+    fixture.answer_sequence(2, ErrorCode::NONE, 1);
+    assert_eq!(b.offset(), 1);
+    fixture.back_off();
+    assert_eq!(a.error().delivery(), Delivery::NotWritten);
+    fixture.assert_restarts_with(1);
+}
+
 // Seeds 321 and 2075 of the simulation: the log was `[first, b, a]`.
 #[test]
 fn a_refused_batch_is_not_written_behind_a_later_one_that_was_given_up() {

@@ -180,3 +180,15 @@ fn a_refused_batch_fails_after_a_later_one_was_given_up_that_may_be_written() {
         assert_eq!(restart.renumbered.is_empty(), may_be_written);
     }
 }
+
+#[test]
+fn a_retry_waits_for_the_responses_to_later_batches() {
+    let mut entry = PartitionEntry::new(PRODUCER, LogView::UNKNOWN);
+    let [first, second, third] = [1, 1, 1].map(|count| entry.assign(count, detached()));
+    entry.attempt_failed(&first, Attempt::Refused);
+    assert_eq!(entry.next_retry(), None);
+    entry.attempt_failed(&second, Attempt::OutOfSequence);
+    assert_eq!(entry.next_retry(), None);
+    entry.attempt_failed(&third, Attempt::OutOfSequence);
+    assert_eq!(entry.next_retry(), Some(first));
+}
