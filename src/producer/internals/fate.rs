@@ -89,6 +89,11 @@ impl Fate {
         self.certainty().into()
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_indefinite(&self) -> bool {
+        self.attempts() == Attempts::Indefinite
+    }
+
     fn attempts(&self) -> Attempts {
         const REFUSED: u32 = Attempts::Refused as u32;
         const UNDER_WAY: u32 = Attempts::UnderWay as u32;

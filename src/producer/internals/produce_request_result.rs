@@ -199,6 +199,19 @@ impl fmt::Debug for ProduceRequestResult {
     }
 }
 
+#[cfg(test)]
+impl ProduceRequestResult {
+    /// Returns whether an attempt to write the record at `index` ended without telling whether it is in the log.
+    pub(crate) fn is_in_doubt(&self, index: u32) -> bool {
+        if let Some(Outcome::Split(parts)) = self.outcome.get() {
+            if let Some((part, index)) = part_of(parts, index) {
+                return part.result.is_in_doubt(index);
+            }
+        }
+        self.fate.is_indefinite()
+    }
+}
+
 /// The base offset and the log append time of a batch with this outcome, or the error of its record at `index`.
 pub(crate) fn record_result(outcome: &Outcome, index: u32) -> Result<(i64, i64)> {
     match outcome {

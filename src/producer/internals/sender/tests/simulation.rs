@@ -5,8 +5,13 @@
 //! in it with their last five batches (Kafka: `ProducerStateManager`), and requests of one connection handled in order.
 //!
 //! It also takes away what they do not rest on:
-//! - A partition forgets its producers, and takes any sequence then. Not while a record is in its log that the producer may
-//!   send again: no client can tell such a broker from one that never had the record.
+//! - A partition forgets its producers at any time, and takes any sequence then. A broker compares its clock with the
+//!   timestamps of the last batch (`producer.id.expiration.ms`), so it forgets a busy producer too whose records are old.
+//!   It does not forget where no client can tell it from a broker that remembers:
+//!   - while a record is in its log that the producer may send again, and that would be there twice,
+//!   - while a record is in doubt that later ones have overtaken. To ask for it is to send it again, and a broker that has
+//!     forgotten answers by appending it. That takes two losses within the life of one batch. A broker looks for expired
+//!     producers every ten minutes (`producer.id.expiration.check.interval.ms`), and a batch lives for two.
 //! - The requests of a lost connection are handled late, after the retries. Not those of before the partition forgot.
 //! - Another cluster answers at the same addresses, with other logs, in which another producer has the same id.
 
@@ -257,7 +262,15 @@ impl Simulation {
         let is_in_log = |bytes: &[u8]| numbers_of(bytes).iter().any(|n| log.records.contains(n));
         // What is sent again is in the log twice then, whatever the client does.
         let is_repeated = in_flight.any(|batch| batch.0 == index && is_in_log(&batch.2));
-        if !is_repeated && log.records.iter().all(is_settled) {
+        let is_overtaken = |number: &u64| log.records.iter().any(|other| other > number);
+        let is_in_doubt = |number: &u64, sent: &Sent| {
+            sent.result.is_in_doubt(sent.index) && !sent.is_done() && !log.records.contains(number)
+        };
+        // What is sent again to learn its fate is in the log behind later records then.
+        let is_asked_for = (0..)
+            .zip(sent)
+            .any(|(number, sent)| is_overtaken(&number) && is_in_doubt(&number, sent));
+        if !is_repeated && !is_asked_for && log.records.iter().all(is_settled) {
             log.producers.clear();
             self.late.retain(|late| late.partition != index);
         }
@@ -429,11 +442,16 @@ impl Simulation {
     }
 }
 
+/// The seeds below 4000 that put records out of order once.
+const FORMER_FAILURES: [u64; 13] = [
+    321, 381, 1093, 1161, 1174, 1220, 1372, 1935, 2075, 3123, 3414, 3666, 3945,
+];
+
 /// B7, B9, B10, B11, B12 under every mixture that the seeds come to.
 #[test]
 fn the_log_agrees_with_what_callers_were_told() {
     let mut counts = [0; 3];
-    for seed in 0..300 {
+    for seed in (0..300).chain(FORMER_FAILURES) {
         let outcome = catch_unwind(|| {
             let mut simulation = Simulation::new(seed);
             for _ in 0..150 {
