@@ -48,8 +48,9 @@ fn a_leader_that_moves_is_followed_by_the_hint_in_the_refusal() {
         .start()
         .unwrap();
     let producer = producer(&broker)
-        .retry_backoff(Duration::from_secs(30))
-        .retry_backoff_max(Duration::from_secs(30))
+        // Longer than a record lives, and short enough for a second request for the first metadata.
+        .retry_backoff(Duration::from_secs(15))
+        .retry_backoff_max(Duration::from_secs(15))
         .request_timeout(Duration::from_secs(10))
         .delivery_timeout(Duration::from_secs(10))
         .build()
