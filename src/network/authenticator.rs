@@ -9,37 +9,6 @@ use std::time::Instant;
 use zeroize::Zeroizing;
 
 use super::Disconnect;
-#[cfg(feature = "sasl")]
-use super::sasl::{SaslClientAuthenticator, SaslLogin};
-#[cfg(feature = "sasl")]
-use crate::sync::Arc;
-
-/// How the connections of one client are authenticated.
-#[derive(Clone, Debug)]
-pub(crate) enum Authentication {
-    /// Not at all, or by TLS.
-    None,
-    #[cfg(feature = "sasl")]
-    Sasl {
-        login: Arc<SaslLogin>,
-        /// Goes into the headers of the requests.
-        client_id: Arc<str>,
-    },
-}
-
-impl Authentication {
-    /// The authenticator of a new connection, if it has one.
-    pub(super) fn authenticator(&self) -> Option<Box<dyn Authenticator>> {
-        match self {
-            Self::None => None,
-            #[cfg(feature = "sasl")]
-            Self::Sasl { login, client_id } => {
-                let (login, client_id) = (Arc::clone(login), Arc::clone(client_id));
-                Some(Box::new(SaslClientAuthenticator::new(login, client_id)))
-            }
-        }
-    }
-}
 
 /// The exchange of one connection. [`begin`](Self::begin) starts it, and starts it again for a re-authentication.
 pub(super) trait Authenticator: fmt::Debug + Send {

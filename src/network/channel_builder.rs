@@ -1,15 +1,21 @@
-//! Makes the transport of each new connection, as `security.protocol` asks. Java: `ChannelBuilder`, `ChannelBuilders`.
+//! Makes the transport and the authenticator of each new connection, as `security.protocol` asks. Java: `ChannelBuilder`,
+//! `ChannelBuilders`.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 
 use mio::{Registry, Token};
 
+use super::authenticator::Authenticator;
 use super::plaintext_transport_layer::PlaintextTransportLayer;
+#[cfg(feature = "sasl")]
+use super::sasl::{SaslClientAuthenticator, SaslLogin};
 #[cfg(feature = "tls")]
 use super::ssl::{SslFactory, SslTransportLayer};
 use super::transport_layer::TransportLayer;
 use super::{Disconnect, SocketOptions};
+#[cfg(feature = "sasl")]
+use crate::sync::Arc;
 
 /// What protects the connections of one client.
 #[derive(Clone, Debug)]
@@ -55,6 +61,33 @@ impl ChannelBuilder {
                 let session = factory.session(host).map_err(io::Error::other)?;
                 let transport = SslTransportLayer::new(connect()?, session, host);
                 Ok(Transport::Ssl(Box::new(transport)))
+            }
+        }
+    }
+}
+
+/// How the connections of one client are authenticated.
+#[derive(Clone, Debug)]
+pub(crate) enum Authentication {
+    /// Not at all, or by TLS.
+    None,
+    #[cfg(feature = "sasl")]
+    Sasl {
+        login: Arc<SaslLogin>,
+        /// Goes into the headers of the requests.
+        client_id: Arc<str>,
+    },
+}
+
+impl Authentication {
+    /// The authenticator of a new connection, if it has one.
+    pub(super) fn authenticator(&self) -> Option<Box<dyn Authenticator>> {
+        match self {
+            Self::None => None,
+            #[cfg(feature = "sasl")]
+            Self::Sasl { login, client_id } => {
+                let (login, client_id) = (Arc::clone(login), Arc::clone(client_id));
+                Some(Box::new(SaslClientAuthenticator::new(login, client_id)))
             }
         }
     }

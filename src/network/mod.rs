@@ -20,8 +20,7 @@ pub(crate) mod ssl;
 mod transport_layer;
 mod waker;
 
-pub(crate) use authenticator::Authentication;
-pub(crate) use channel_builder::ChannelBuilder;
+pub(crate) use channel_builder::{Authentication, ChannelBuilder};
 #[cfg(test)]
 pub(crate) use mock_selector::MockSelector;
 pub(crate) use network_receive::NetworkReceive;

@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use mio::{Events, Poll, Token};
 
-use super::authenticator::Authentication;
-use super::channel_builder::{ChannelBuilder, Transport};
+use super::channel_builder::{Authentication, ChannelBuilder, Transport};
 use super::kafka_channel::KafkaChannel;
 use super::transport_layer::TransportLayer;
 use super::{Disconnect, NetworkReceive, NetworkSend, Selectable, SocketOptions, Waker};

@@ -1,17 +1,10 @@
-//! Who the client is, and where that is asked for at each authentication. Java: `CallbackHandler`, `LoginManager`,
-//! `OAuthBearerToken`.
+//! Who the client is, and the closures that tell it. Java: `CallbackHandler`, `OAuthBearerToken`.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
 
-use super::oauthbearer::OAuthBearerSaslClient;
-use super::plain::PlainSaslClient;
-use super::scram::{ScramKeyCache, ScramSaslClient};
-use super::{RefreshingLogin, SaslClient, SaslFailure};
-use crate::sync::Arc;
-use crate::utils::{ScramMechanism, Secret};
+use crate::utils::Secret;
 
 /// A user name and a password for PLAIN or SCRAM. The password is overwritten when this is dropped, and never printed.
 ///
@@ -129,103 +122,8 @@ fn unix_millis(time: SystemTime) -> i64 {
     i64::try_from(millis.unwrap_or_default()).unwrap_or(i64::MAX)
 }
 
-/// A mechanism that this library speaks (`sasl.mechanism`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SaslMechanism {
-    Plain,
-    Scram(ScramMechanism),
-    OAuthBearer,
-}
-
-impl SaslMechanism {
-    pub(crate) const ALL: [Self; 4] = [
-        Self::Plain,
-        Self::Scram(ScramMechanism::Sha256),
-        Self::Scram(ScramMechanism::Sha512),
-        Self::OAuthBearer,
-    ];
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::Scram(mechanism) => mechanism.as_str(),
-            Self::OAuthBearer => "OAUTHBEARER",
-        }
-    }
-
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.name() == name)
-    }
-}
-
 /// What a closure of the user returns.
 pub(crate) type Provided<T> = Result<T, Box<dyn StdError + Send + Sync>>;
-
-/// Where the credentials come from.
-#[derive(Clone)]
-pub(crate) enum Source {
-    Fixed(SaslCredentials),
-    /// Asked at each authentication, on the I/O thread.
-    Provider(Arc<dyn Fn() -> Provided<SaslCredentials> + Send + Sync>),
-    Token(Arc<RefreshingLogin>),
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Fixed(_) => "Fixed([hidden])",
-            Self::Provider(_) => "Provider(..)",
-            Self::Token(_) => "Token([hidden])",
-        })
-    }
-}
-
-/// What the connections of one client authenticate with.
-#[derive(Debug)]
-pub(crate) struct SaslLogin {
-    mechanism: SaslMechanism,
-    source: Source,
-    scram_keys: ScramKeyCache,
-}
-
-impl SaslLogin {
-    pub(crate) fn new(mechanism: SaslMechanism, source: Source) -> Self {
-        Self {
-            mechanism,
-            source,
-            scram_keys: ScramKeyCache::default(),
-        }
-    }
-
-    pub(super) fn mechanism(&self) -> SaslMechanism {
-        self.mechanism
-    }
-
-    /// The client's side of an exchange, with the credentials of this moment.
-    pub(super) fn client(&self) -> Result<Box<dyn SaslClient>, SaslFailure> {
-        Ok(match self.mechanism {
-            SaslMechanism::Plain => Box::new(PlainSaslClient::new(self.credentials()?)),
-            SaslMechanism::Scram(mechanism) => {
-                let cache = self.scram_keys.clone();
-                Box::new(ScramSaslClient::new(mechanism, self.credentials()?, cache)?)
-            }
-            SaslMechanism::OAuthBearer => match &self.source {
-                Source::Token(login) => Box::new(OAuthBearerSaslClient::new(login.token()?)),
-                _ => return Err(SaslFailure::new("OAUTHBEARER needs a token")),
-            },
-        })
-    }
-
-    fn credentials(&self) -> Result<SaslCredentials, SaslFailure> {
-        match &self.source {
-            Source::Fixed(credentials) => Ok(credentials.clone()),
-            Source::Provider(provider) => {
-                ask(&**provider).map_err(|reason| SaslFailure(format!("no credentials: {reason}")))
-            }
-            Source::Token(_) => Err(SaslFailure::new("a token is no user and password")),
-        }
-    }
-}
 
 /// Calls a closure of the user, whose panic must not end the thread.
 pub(super) fn ask<T>(provider: &(dyn Fn() -> Provided<T> + Send + Sync)) -> Result<T, String> {

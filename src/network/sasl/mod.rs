@@ -10,6 +10,7 @@ mod json;
 mod login;
 mod oauthbearer;
 mod plain;
+mod sasl_login;
 mod scram;
 #[cfg(test)]
 mod tests;
@@ -18,9 +19,10 @@ mod token;
 use std::fmt;
 
 pub(super) use authenticator::SaslClientAuthenticator;
+pub(crate) use credentials::Provided;
 pub use credentials::{OAuthBearerToken, SaslCredentials};
-pub(crate) use credentials::{Provided, SaslLogin, SaslMechanism, Source};
 pub(crate) use login::{RefreshConfig, RefreshingLogin};
+pub(crate) use sasl_login::{SaslLogin, SaslMechanism, Source};
 pub(crate) use token::{UnsecuredClaims, json_text, read_token_file};
 
 use crate::utils::SecretBytes;

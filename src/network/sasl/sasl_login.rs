@@ -1,0 +1,107 @@
+//! The mechanism of one client, and where its credentials come from at each authentication. Java: `LoginManager`.
+
+use std::fmt;
+
+use super::credentials::{Provided, SaslCredentials, ask};
+use super::login::RefreshingLogin;
+use super::oauthbearer::OAuthBearerSaslClient;
+use super::plain::PlainSaslClient;
+use super::scram::{ScramKeyCache, ScramSaslClient};
+use super::{SaslClient, SaslFailure};
+use crate::sync::Arc;
+use crate::utils::ScramMechanism;
+
+/// A mechanism that this library speaks (`sasl.mechanism`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SaslMechanism {
+    Plain,
+    Scram(ScramMechanism),
+    OAuthBearer,
+}
+
+impl SaslMechanism {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Plain,
+        Self::Scram(ScramMechanism::Sha256),
+        Self::Scram(ScramMechanism::Sha512),
+        Self::OAuthBearer,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Scram(mechanism) => mechanism.as_str(),
+            Self::OAuthBearer => "OAUTHBEARER",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+}
+
+/// Where the credentials come from.
+#[derive(Clone)]
+pub(crate) enum Source {
+    Fixed(SaslCredentials),
+    /// Asked at each authentication, on the I/O thread.
+    Provider(Arc<dyn Fn() -> Provided<SaslCredentials> + Send + Sync>),
+    Token(Arc<RefreshingLogin>),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fixed(_) => "Fixed([hidden])",
+            Self::Provider(_) => "Provider(..)",
+            Self::Token(_) => "Token([hidden])",
+        })
+    }
+}
+
+/// What the connections of one client authenticate with.
+#[derive(Debug)]
+pub(crate) struct SaslLogin {
+    mechanism: SaslMechanism,
+    source: Source,
+    scram_keys: ScramKeyCache,
+}
+
+impl SaslLogin {
+    pub(crate) fn new(mechanism: SaslMechanism, source: Source) -> Self {
+        Self {
+            mechanism,
+            source,
+            scram_keys: ScramKeyCache::default(),
+        }
+    }
+
+    pub(super) fn mechanism(&self) -> SaslMechanism {
+        self.mechanism
+    }
+
+    /// The client's side of an exchange, with the credentials of this moment.
+    pub(super) fn client(&self) -> Result<Box<dyn SaslClient>, SaslFailure> {
+        Ok(match self.mechanism {
+            SaslMechanism::Plain => Box::new(PlainSaslClient::new(self.credentials()?)),
+            SaslMechanism::Scram(mechanism) => {
+                let cache = self.scram_keys.clone();
+                Box::new(ScramSaslClient::new(mechanism, self.credentials()?, cache)?)
+            }
+            SaslMechanism::OAuthBearer => match &self.source {
+                Source::Token(login) => Box::new(OAuthBearerSaslClient::new(login.token()?)),
+                _ => return Err(SaslFailure::new("OAUTHBEARER needs a token")),
+            },
+        })
+    }
+
+    fn credentials(&self) -> Result<SaslCredentials, SaslFailure> {
+        match &self.source {
+            Source::Fixed(credentials) => Ok(credentials.clone()),
+            Source::Provider(provider) => {
+                ask(&**provider).map_err(|reason| SaslFailure(format!("no credentials: {reason}")))
+            }
+            Source::Token(_) => Err(SaslFailure::new("a token is no user and password")),
+        }
+    }
+}
