@@ -8,6 +8,8 @@
 mod as_producer;
 mod builder;
 mod close;
+#[cfg(feature = "sasl")]
+mod sasl_setters;
 mod send;
 mod transactions;
 

@@ -67,7 +67,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
 
     /// Changes the configuration.
     #[cfg(feature = "sasl")]
-    pub(in crate::producer) fn configured(
+    pub(super) fn configured(
         mut self,
         change: impl FnOnce(&mut ProducerConfig) -> &mut ProducerConfig,
     ) -> Self {

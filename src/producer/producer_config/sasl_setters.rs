@@ -6,8 +6,6 @@ use super::jaas_config::quoted;
 use super::sasl_config::SaslProvider;
 use super::{ProducerConfig, sasl_keys};
 use crate::network::{OAuthBearerToken, SaslCredentials};
-use crate::producer::KafkaProducerBuilder;
-use crate::producer::Serializer;
 use crate::sync::Arc;
 use crate::utils::Secret;
 
@@ -87,50 +85,5 @@ impl ProducerConfig {
         self.sasl_provider = None;
         self.put(&sasl_keys::MECHANISM, mechanism);
         self.put(&sasl_keys::JAAS_CONFIG, jaas.expose())
-    }
-}
-
-/// Credentials for SASL, as the setters of the same names of [`ProducerConfig`] set them.
-impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
-    /// As [`ProducerConfig::sasl_plain`].
-    #[must_use]
-    pub fn sasl_plain(self, username: &str, password: &str) -> Self {
-        self.configured(|config| config.sasl_plain(username, password))
-    }
-
-    /// As [`ProducerConfig::sasl_scram_sha_256`].
-    #[must_use]
-    pub fn sasl_scram_sha_256(self, username: &str, password: &str) -> Self {
-        self.configured(|config| config.sasl_scram_sha_256(username, password))
-    }
-
-    /// As [`ProducerConfig::sasl_scram_sha_512`].
-    #[must_use]
-    pub fn sasl_scram_sha_512(self, username: &str, password: &str) -> Self {
-        self.configured(|config| config.sasl_scram_sha_512(username, password))
-    }
-
-    /// As [`ProducerConfig::sasl_credentials`].
-    #[must_use]
-    pub fn sasl_credentials(
-        self,
-        provider: impl Fn() -> Result<SaslCredentials, Box<dyn StdError + Send + Sync>>
-        + Send
-        + Sync
-        + 'static,
-    ) -> Self {
-        self.configured(|config| config.sasl_credentials(provider))
-    }
-
-    /// As [`ProducerConfig::sasl_oauthbearer`].
-    #[must_use]
-    pub fn sasl_oauthbearer(
-        self,
-        provider: impl Fn() -> Result<OAuthBearerToken, Box<dyn StdError + Send + Sync>>
-        + Send
-        + Sync
-        + 'static,
-    ) -> Self {
-        self.configured(|config| config.sasl_oauthbearer(provider))
     }
 }

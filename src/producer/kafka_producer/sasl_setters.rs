@@ -1,0 +1,52 @@
+//! The builder's setters for SASL credentials.
+
+use std::error::Error as StdError;
+
+use super::KafkaProducerBuilder;
+use crate::network::{OAuthBearerToken, SaslCredentials};
+use crate::producer::Serializer;
+
+/// Credentials for SASL, as the setters of the same names of [`ProducerConfig`](crate::ProducerConfig) set them.
+impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
+    /// As [`ProducerConfig::sasl_plain`](crate::ProducerConfig::sasl_plain).
+    #[must_use]
+    pub fn sasl_plain(self, username: &str, password: &str) -> Self {
+        self.configured(|config| config.sasl_plain(username, password))
+    }
+
+    /// As [`ProducerConfig::sasl_scram_sha_256`](crate::ProducerConfig::sasl_scram_sha_256).
+    #[must_use]
+    pub fn sasl_scram_sha_256(self, username: &str, password: &str) -> Self {
+        self.configured(|config| config.sasl_scram_sha_256(username, password))
+    }
+
+    /// As [`ProducerConfig::sasl_scram_sha_512`](crate::ProducerConfig::sasl_scram_sha_512).
+    #[must_use]
+    pub fn sasl_scram_sha_512(self, username: &str, password: &str) -> Self {
+        self.configured(|config| config.sasl_scram_sha_512(username, password))
+    }
+
+    /// As [`ProducerConfig::sasl_credentials`](crate::ProducerConfig::sasl_credentials).
+    #[must_use]
+    pub fn sasl_credentials(
+        self,
+        provider: impl Fn() -> Result<SaslCredentials, Box<dyn StdError + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.configured(|config| config.sasl_credentials(provider))
+    }
+
+    /// As [`ProducerConfig::sasl_oauthbearer`](crate::ProducerConfig::sasl_oauthbearer).
+    #[must_use]
+    pub fn sasl_oauthbearer(
+        self,
+        provider: impl Fn() -> Result<OAuthBearerToken, Box<dyn StdError + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.configured(|config| config.sasl_oauthbearer(provider))
+    }
+}
