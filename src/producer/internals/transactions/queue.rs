@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use super::result::TransactionalRequestResult;
 use super::state::End;
 use super::topic_ids::TopicIds;
-use crate::common::TopicPartition;
+use crate::common::{Cluster, TopicPartition};
 use crate::error::Error;
 use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata};
+use crate::protocol::ResponseBody;
 use crate::sync::Arc;
 
 /// What a coordinator coordinates. Java: `CoordinatorType`.
@@ -138,6 +139,24 @@ impl TxnRequest {
 
     pub(super) fn wait_until(&mut self, at: Instant) {
         self.not_before = Some(at);
+    }
+
+    /// Forgets the topic ids that the response refuses as unknown. Returns the names of their topics, whose metadata is out
+    /// of date.
+    pub(crate) fn refuse_unknown_topic_ids(&mut self, response: &ResponseBody) -> Vec<Arc<str>> {
+        match (&mut self.kind, response) {
+            (RequestKind::TxnOffsetCommit(commit), ResponseBody::TxnOffsetCommit(response)) => {
+                commit.topic_ids.refuse_unknown(response)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Replaces the topic ids that a coordinator refused by those that the metadata has now.
+    pub(crate) fn renew_topic_ids(&mut self, cluster: &Cluster) {
+        if let RequestKind::TxnOffsetCommit(commit) = &mut self.kind {
+            commit.topic_ids.renew(cluster);
+        }
     }
 }
 

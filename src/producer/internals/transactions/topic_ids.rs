@@ -7,10 +7,9 @@
 //! the id that newer metadata has, or the commit names its topics. Java repeats the stale id until `max.block.ms` ends the
 //! call.
 
-use super::queue::{GroupOffsets, RequestKind, TxnRequest};
 use crate::common::{Cluster, TopicPartition, Uuid};
+use crate::protocol::ErrorCode;
 use crate::protocol::messages::TxnOffsetCommitResponse;
-use crate::protocol::{ErrorCode, ResponseBody};
 use crate::sync::Arc;
 
 /// The ids of the topics of one offset commit.
@@ -76,7 +75,7 @@ impl TopicIds {
     }
 
     /// Forgets the ids that the coordinator does not know. Returns the names of their topics.
-    fn refuse_unknown(&mut self, response: &TxnOffsetCommitResponse) -> Vec<Arc<str>> {
+    pub(super) fn refuse_unknown(&mut self, response: &TxnOffsetCommitResponse) -> Vec<Arc<str>> {
         let mut refused = Vec::new();
         for topic in &response.topics {
             let mut results = topic.partitions.iter();
@@ -93,67 +92,9 @@ impl TopicIds {
     }
 
     /// Looks the topics up again whose ids were refused.
-    fn renew(&mut self, cluster: &Cluster) {
+    pub(super) fn renew(&mut self, cluster: &Cluster) {
         for topic in self.0.iter_mut().filter(|topic| !topic.refused.is_empty()) {
             topic.look_up(cluster);
-        }
-    }
-}
-
-impl GroupOffsets {
-    /// Takes the offsets that were committed out. Returns the code that decides about the others.
-    pub(super) fn remove_committed(
-        &mut self,
-        response: &TxnOffsetCommitResponse,
-        warn: &mut dyn FnMut(String),
-    ) -> Option<ErrorCode> {
-        let mut worst = None;
-        for topic in &response.topics {
-            let name = match topic.name.is_empty() {
-                true => self.topic_ids.name(topic.topic_id).cloned(),
-                false => Some(Arc::clone(&topic.name)),
-            };
-            let Some(name) = name else {
-                let text = format!(
-                    "the response to an offset commit of group {} has the topic id {}, which is not in the request",
-                    self.group_id, topic.topic_id
-                );
-                warn(text);
-                continue;
-            };
-            for result in &topic.partitions {
-                let code = result.error_code;
-                if code.is_none() {
-                    self.offsets.retain(|(topic_partition, _)| {
-                        topic_partition.topic() != &*name
-                            || topic_partition.partition() != result.partition_index
-                    });
-                } else {
-                    let known = worst.filter(|known: &ErrorCode| !known.is_retriable());
-                    worst = known.or(Some(code));
-                }
-            }
-        }
-        worst
-    }
-}
-
-impl TxnRequest {
-    /// Forgets the topic ids that the response refuses as unknown. Returns the names of their topics, whose metadata is out
-    /// of date.
-    pub(crate) fn refuse_unknown_topic_ids(&mut self, response: &ResponseBody) -> Vec<Arc<str>> {
-        match (&mut self.kind, response) {
-            (RequestKind::TxnOffsetCommit(commit), ResponseBody::TxnOffsetCommit(response)) => {
-                commit.topic_ids.refuse_unknown(response)
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// Replaces the topic ids that a coordinator refused by those that the metadata has now.
-    pub(crate) fn renew_topic_ids(&mut self, cluster: &Cluster) {
-        if let RequestKind::TxnOffsetCommit(commit) = &mut self.kind {
-            commit.topic_ids.renew(cluster);
         }
     }
 }

@@ -81,6 +81,44 @@ pub(super) fn judge(
     }
 }
 
+impl GroupOffsets {
+    /// Takes the offsets that were committed out. Returns the code that decides about the others.
+    fn remove_committed(
+        &mut self,
+        response: &TxnOffsetCommitResponse,
+        warn: &mut dyn FnMut(String),
+    ) -> Option<ErrorCode> {
+        let mut worst = None;
+        for topic in &response.topics {
+            let name = match topic.name.is_empty() {
+                true => self.topic_ids.name(topic.topic_id).cloned(),
+                false => Some(Arc::clone(&topic.name)),
+            };
+            let Some(name) = name else {
+                let text = format!(
+                    "the response to an offset commit of group {} has the topic id {}, which is not in the request",
+                    self.group_id, topic.topic_id
+                );
+                warn(text);
+                continue;
+            };
+            for result in &topic.partitions {
+                let code = result.error_code;
+                if code.is_none() {
+                    self.offsets.retain(|(topic_partition, _)| {
+                        topic_partition.topic() != &*name
+                            || topic_partition.partition() != result.partition_index
+                    });
+                } else {
+                    let known = worst.filter(|known: &ErrorCode| !known.is_retriable());
+                    worst = known.or(Some(code));
+                }
+            }
+        }
+        worst
+    }
+}
+
 /// Says why the group's coordinator does not commit the offsets.
 fn refusal(commit: &GroupOffsets, code: ErrorCode) -> String {
     let group_id = &commit.group_id;
