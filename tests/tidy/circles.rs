@@ -61,8 +61,8 @@ pub(crate) fn arrows(sources: &[Source]) -> BTreeSet<Arrow> {
     arrows
 }
 
-/// The groups of modules that name each other, as `folder: a, b`, with an arrow for each pair. Those in `open` are known.
-pub(crate) fn circles(arrows: &BTreeSet<Arrow>, open: &[&str]) -> Vec<String> {
+/// The groups of modules that name each other, as `folder: a, b`, with an arrow for each pair.
+pub(crate) fn circles(arrows: &BTreeSet<Arrow>) -> Vec<String> {
     let mut by_folder: BTreeMap<&str, Vec<&Arrow>> = BTreeMap::new();
     for arrow in arrows.iter().filter(|arrow| arrow.to != UP) {
         by_folder.entry(&arrow.folder).or_default().push(arrow);
@@ -71,11 +71,7 @@ pub(crate) fn circles(arrows: &BTreeSet<Arrow>, open: &[&str]) -> Vec<String> {
     for (folder, arrows) in by_folder {
         for group in groups(&arrows) {
             let names: Vec<_> = group.iter().copied().collect();
-            let title = format!("{folder}: {}", names.join(", "));
-            if open.contains(&title.as_str()) {
-                continue;
-            }
-            found.push(title);
+            found.push(format!("{folder}: {}", names.join(", ")));
             let inside = arrows.iter().filter(|arrow| {
                 group.contains(arrow.from.as_str()) && group.contains(arrow.to.as_str())
             });
