@@ -2,7 +2,7 @@
 
 use kafka_producer::{KafkaProducer, ProducerRecord};
 
-use crate::harness::{KafkaCluster, LegacyKafka, Release, dump_log, is_long_run};
+use crate::harness::{KafkaCluster, LegacyKafka, Release, dump_log, is_long_run, tell_ignored};
 use crate::kafka_or_skip;
 use crate::load::Load;
 use crate::transactions::commit_abort_commit;
@@ -57,7 +57,7 @@ fn kafka_4_3_takes_records_and_transactions() {
 fn kafka_4_0_and_3_9_take_records_and_transactions() {
     let _turn = kafka_or_skip!();
     if !is_long_run() {
-        eprintln!("ignored: runs with KAFKA_PRODUCER_LONG=1");
+        tell_ignored("runs with KAFKA_PRODUCER_LONG=1");
         return;
     }
     check(Release::V4_0);

@@ -80,9 +80,7 @@ pub(crate) const REQUIRE: &str = "KAFKA_PRODUCER_REQUIRE_KAFKA";
 pub(crate) fn turn() -> Option<Turn> {
     static TURN: Mutex<()> = Mutex::new(());
     if std::env::var_os(REQUIRE).is_none_or(|value| value != "1") {
-        let notice = format!("ignored: runs with {REQUIRE}=1, needs a JDK and Maven");
-        // Not `eprintln!`: the test framework swallows that in a test that passes.
-        writeln!(std::io::stderr(), "{notice}").expect("standard error can be written");
+        tell_ignored(&format!("runs with {REQUIRE}=1, needs a JDK and Maven"));
         return None;
     }
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,6 +88,12 @@ pub(crate) fn turn() -> Option<Turn> {
         panic!("{REQUIRE}=1 needs a JDK and Maven: {reason}");
     }
     Some(turn)
+}
+
+/// Tells that the test does not run, and when it would.
+pub(crate) fn tell_ignored(when: &str) {
+    // Not `eprintln!`: the test framework swallows that in a test that passes.
+    writeln!(std::io::stderr(), "ignored: {when}").expect("standard error can be written");
 }
 
 /// Whether `KAFKA_PRODUCER_LONG=1` asks for the full length of tests that are cut short otherwise.
