@@ -47,8 +47,8 @@ pub(crate) struct SslFactory {
     /// What `client` was made of.
     texts: StoreTexts,
     client: Arc<ClientConfig>,
-    /// Why what the stores hold now is not used; empty if it is.
-    failure: String,
+    /// Why what the stores hold now is not used; `None` if it is.
+    failure: Option<String>,
 }
 
 impl SslFactory {
@@ -72,7 +72,7 @@ impl SslFactory {
             provider,
             texts,
             client: Arc::new(client),
-            failure: String::new(),
+            failure: None,
         })
     }
 
@@ -98,27 +98,28 @@ impl SslFactory {
 
     #[cfg(test)]
     pub(super) fn failure(&self) -> &str {
-        &self.failure
+        self.failure.as_deref().unwrap_or_default()
     }
 
     /// Takes up what the stores hold now. Java: `SslFactory.reconfigure`, which only brokers call.
     fn reload(&mut self) {
-        let reloaded = self.read_again();
-        let failure = match reloaded {
-            Ok(None) => String::new(),
-            Ok(Some((texts, client))) => {
-                log::info!("the TLS certificates were replaced; new connections use them");
-                // Sessions of the old certificates are not resumed: the cache is the old configuration's.
-                self.client = Arc::new(client);
-                self.texts = texts;
-                String::new()
+        match self.read_again() {
+            Ok(replaced) => {
+                if let Some((texts, client)) = replaced {
+                    log::info!("the TLS certificates were replaced; new connections use them");
+                    // Sessions of the old certificates are not resumed: the cache is the old configuration's.
+                    self.client = Arc::new(client);
+                    self.texts = texts;
+                }
+                self.failure = None;
             }
-            Err(error) => error,
-        };
-        if !failure.is_empty() && failure != self.failure {
-            log::warn!("the TLS certificates that were read last stay in use: {failure}");
+            Err(failure) => {
+                if self.failure.as_ref() != Some(&failure) {
+                    log::warn!("the TLS certificates that were read last stay in use: {failure}");
+                }
+                self.failure = Some(failure);
+            }
         }
-        self.failure = failure;
     }
 
     fn read_again(&self) -> Result<Option<(StoreTexts, ClientConfig)>, String> {

@@ -30,7 +30,7 @@ enum State {
 #[derive(Debug)]
 pub(in crate::network) struct SslTransportLayer<T> {
     socket: T,
-    session: Box<ClientConnection>,
+    session: ClientConnection,
     host: String,
     state: State,
     /// A write failed after its bytes had been taken. It is told by the next one.
@@ -43,7 +43,7 @@ impl<T: TransportLayer> SslTransportLayer<T> {
         session.set_buffer_limit(Some(WRITE_AHEAD));
         Self {
             socket,
-            session: Box::new(session),
+            session,
             host: host.to_owned(),
             state: State::Connecting,
             write_failure: None,
