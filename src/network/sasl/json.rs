@@ -131,8 +131,11 @@ impl Parser<'_> {
                     return char::from_u32(unit);
                 }
                 self.rest = self.rest.strip_prefix("\\u")?;
-                let low = self.unit()?.checked_sub(0xdc00)?;
-                char::from_u32(0x10000 + ((unit - 0xd800) << 10) + low)?
+                let low = self.unit()?;
+                if !(0xdc00..0xe000).contains(&low) {
+                    return None;
+                }
+                char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00))?
             }
             _ => return None,
         })
@@ -190,6 +193,7 @@ mod tests {
             "\"a",
             "\"\\x\"",
             "\"\\ud800\"",
+            "\"\\ud800\\ue000\"",
             "\"\\u12\"",
             "tru",
             "-",
