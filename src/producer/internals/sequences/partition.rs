@@ -288,8 +288,8 @@ impl PartitionEntry {
     /// The batch that may be sent again now, if any: in order and one at a time. Of a partition that awaits resolution only
     /// to learn the fate of batches in doubt; if there is a gap, those that were refused before them wait for a new epoch.
     /// Nothing is sent again behind a later batch without a response: a broker that has forgotten the producer may append
-    /// that one, forget once more, and take the earlier one. No new sequences are given out while an earlier batch waits, so
-    /// the responses are there soon.
+    /// that one, forget once more, and take the earlier one. The wait ends with the responses, or with `request.timeout.ms` if
+    /// a connection hangs.
     pub(super) fn next_retry(&self) -> Option<BatchSequence> {
         if self.unsettled.iter().any(|batch| batch.on_wire) {
             return None;
