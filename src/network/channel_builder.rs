@@ -32,7 +32,7 @@ impl ChannelBuilder {
     ///
     /// # Errors
     ///
-    /// The operating system refuses the socket, which is closed again, or nobody can prove to be `host`.
+    /// The operating system refuses the socket, which is closed again, or no certificate can be for a name like `host`.
     #[cfg_attr(
         not(feature = "tls"),
         expect(

@@ -290,7 +290,7 @@ impl SaslClientAuthenticator {
                 Ok(Received::Token)
             }
             Ok(None) if client.is_complete() => Ok(self.complete()),
-            Ok(None) => Err(self.failed("the exchange came to no end")),
+            Ok(None) => Err(self.failed("the mechanism has no next message and is not complete")),
             Err(failure) => Err(self.refused(&failure)),
         }
     }

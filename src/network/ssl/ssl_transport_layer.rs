@@ -84,7 +84,10 @@ impl<T: TransportLayer> SslTransportLayer<T> {
     fn interrupted(&self, reason: &str) -> Disconnect {
         Disconnect::NotConnected {
             kind: io::ErrorKind::ConnectionAborted,
-            message: format!("the TLS handshake with {} did not end: {reason}", self.host),
+            message: format!(
+                "the TLS handshake with {} did not complete: {reason}",
+                self.host
+            ),
         }
     }
 
@@ -157,7 +160,7 @@ impl<T: TransportLayer> TransportLayer for SslTransportLayer<T> {
         self.session.wants_write() || self.write_failure.is_some()
     }
 
-    /// Says goodbye once, and does not wait for the peer's.
+    /// Sends `close_notify` once, and does not wait for the peer's.
     fn close(&mut self, registry: &Registry) {
         if self.state != State::Connecting {
             self.session.send_close_notify();

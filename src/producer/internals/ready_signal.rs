@@ -116,7 +116,7 @@ impl PartitionHandle {
     #[inline]
     fn replace_news(&self, from: u32, to: u32) {
         if self.news.load(Ordering::Acquire) == from {
-            // It fails if a caller announces the partition meanwhile, which is as well.
+            // It fails if a caller announces the partition meanwhile, which stays announced then.
             let _ = self
                 .news
                 .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
