@@ -70,7 +70,7 @@ impl KafkaCluster {
 
     /// One node with a listener for SASL_PLAINTEXT, and that listener's address. `scram_users` are as
     /// `SCRAM-SHA-256=[name=alice,password=secret]`.
-    #[cfg(feature = "sasl")]
+    #[allow(dead_code, reason = "without the feature `sasl`, no test asks for it")]
     pub(crate) fn start_with_sasl(
         properties: &[(&str, &str)],
         scram_users: &[&str],
