@@ -173,6 +173,16 @@ const FOLDERS: &[Allowed] = &[
         "producer/internals",
         &[
             ("buffer_pool", &[]),
+            (
+                "batch",
+                &[
+                    "buffer_pool",
+                    "fate",
+                    "io_thread",
+                    "ready_signal",
+                    "sequences",
+                ],
+            ),
             ("built_in_partitioner", &[]),
             ("sequences", &["fate"]),
             ("transactions", &["sequences", "fate"]),

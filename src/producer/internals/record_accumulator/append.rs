@@ -7,12 +7,12 @@ use super::{RecordAccumulator, TopicQueues};
 use crate::common::{Cluster, TopicInfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::Callback;
+use crate::producer::internals::batch::ProduceRequestResult;
+use crate::producer::internals::batch::{AppendRecord, Appended, NewBatch, ProducerBatch};
 use crate::producer::internals::buffer_pool::{PooledBuffer, Wanted};
 use crate::producer::internals::built_in_partitioner::{
     StickyPartition, is_leaderless, thread_number,
 };
-use crate::producer::internals::produce_request_result::ProduceRequestResult;
-use crate::producer::internals::producer_batch::{AppendRecord, Appended, NewBatch, ProducerBatch};
 use crate::producer::internals::transactions::TransactionManager;
 use crate::sync::{Arc, MutexGuard, Ordering};
 

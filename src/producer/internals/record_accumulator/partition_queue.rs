@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::common::TopicPartition;
-use crate::producer::internals::producer_batch::ProducerBatch;
+use crate::producer::internals::batch::ProducerBatch;
 use crate::producer::internals::ready_signal::{PartitionHandle, ReadySignal};
 use crate::record::RECORD_BATCH_OVERHEAD;
 use crate::sync::{Arc, AtomicU32, Mutex, Ordering};

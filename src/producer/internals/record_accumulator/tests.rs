@@ -19,8 +19,8 @@ use crate::common::{
 };
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::producer::Callback;
-use crate::producer::internals::produce_request_result::ProduceRequestResult;
-use crate::producer::internals::producer_batch::{AppendRecord, ProducerBatch};
+use crate::producer::internals::batch::ProduceRequestResult;
+use crate::producer::internals::batch::{AppendRecord, ProducerBatch};
 use crate::producer::internals::sequences::{IdempotentProducer, ProducerIdAndEpoch};
 use crate::protocol::ErrorCode;
 use crate::record::{CompressionType, DecodedRecord, RecordBatch};

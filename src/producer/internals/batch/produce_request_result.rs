@@ -9,11 +9,11 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::fate::{Fate, HasFate};
-use super::io_thread::IoThreadId;
-use super::ready_signal::PartitionHandle;
 use crate::common::TopicPartition;
 use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::producer::internals::fate::{Fate, HasFate};
+use crate::producer::internals::io_thread::IoThreadId;
+use crate::producer::internals::ready_signal::PartitionHandle;
 use crate::sync::{Arc, AtomicBool, Latch, Ordering};
 use crate::utils::{SystemTime, Time, spin_limit};
 

@@ -10,16 +10,16 @@ mod split;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::buffer_pool::PooledBuffer;
 use super::incomplete_batches::IncompleteBatches;
 use super::produce_request_result::{Outcome, ProduceRequestResult, RecordErrors, record_result};
-use super::ready_signal::PartitionHandle;
 use super::record_facts::RecordFacts;
-use super::sequences::BatchSequence;
 use super::thunks::{SpareThunks, Thunks};
 use crate::common::{Headers, TopicPartition, Uuid};
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::Callback;
+use crate::producer::internals::buffer_pool::PooledBuffer;
+use crate::producer::internals::ready_signal::PartitionHandle;
+use crate::producer::internals::sequences::BatchSequence;
 use crate::producer::user_code::contain;
 use crate::protocol::{RecordBytes, RecordSet};
 use crate::record::{

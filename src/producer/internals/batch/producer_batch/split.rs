@@ -2,8 +2,8 @@
 
 use super::{AppendRecord, NewBatch, ProducerBatch, Records, codec_failure, refused_record};
 use crate::error::{Error, ErrorKind, Result};
+use crate::producer::internals::batch::produce_request_result::{Outcome, SplitPart};
 use crate::producer::internals::buffer_pool::PooledBuffer;
-use crate::producer::internals::produce_request_result::{Outcome, SplitPart};
 use crate::protocol::RecordBytes;
 use crate::record::{Compression, DecodedRecord, RECORD_BATCH_OVERHEAD, RecordBatch};
 use crate::sync::Arc;
