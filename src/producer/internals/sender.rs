@@ -456,9 +456,9 @@ impl<C: KafkaClient> Sender<C> {
 
 /// Failure and abortion: batches that end without an answer.
 impl<C: KafkaClient> Sender<C> {
-    /// Fails a batch that is not in flight, and with it the transaction that it is in.
+    /// Fails a batch that is not in flight, and with it the transaction that it is in. A fatal error ends the producer.
     fn fail_batch(&self, batch: ProducerBatch, error: Error, by_index: Vec<(u32, Error)>) {
-        let error = self.ledger.in_transaction(error);
+        let error = self.ledger.note_failure(error);
         let by_index = by_index
             .into_iter()
             .map(|(index, of_record)| (index, of_record.abortable_like(&error)))

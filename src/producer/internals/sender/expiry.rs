@@ -51,7 +51,7 @@ impl<C: KafkaClient> Sender<C> {
             // because the request is queued. So the record may be written.
             self.ledger
                 .expired(batch.topic_partition(), batch.sequence());
-            let error = self.ledger.in_transaction(error);
+            let error = self.ledger.note_failure(error);
             batch.complete_exceptionally(error, Vec::new());
         }
     }

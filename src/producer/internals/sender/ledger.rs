@@ -86,11 +86,17 @@ impl Ledger {
         }
     }
 
-    /// Notes what the failure of a batch means for the transaction that it is in. Returns the error as its records are to have
-    /// it.
-    pub(super) fn in_transaction(&self, error: Error) -> Error {
+    /// Notes what the failure of a batch means for the transaction that it is in, and for the producer, which a fatal error
+    /// ends. Returns the error as the batch's records are to have it.
+    pub(super) fn note_failure(&self, error: Error) -> Error {
         match self {
-            Self::Plain | Self::Idempotent(_) => error,
+            Self::Plain => error,
+            Self::Idempotent(producer) => {
+                if error.is_fatal() {
+                    producer.transition_to_fatal_error(error.clone());
+                }
+                error
+            }
             Self::Transactional(manager) => manager.handle_error_in_transaction(error),
         }
     }

@@ -185,7 +185,6 @@ impl<C: KafkaClient> Sender<C> {
             }
             Decision::FailProducer => {
                 let error = failed.error().into_fatal();
-                self.ledger.transition_to_fatal_error(error.clone());
                 self.fail_batch(batch, error, failed.errors_by_index());
             }
         }
