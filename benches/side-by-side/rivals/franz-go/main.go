@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ var (
 	threads      = flag.Int("threads", 1, "")
 	warmUpMs     = flag.Int("warm-up-ms", 500, "")
 	durationMs   = flag.Int("duration-ms", 2000, "")
+	rate         = flag.Int("rate", 10000, "")
 	size         = flag.Int("size", 100, "")
 	topics       = flag.Int("topics", 1, "")
 	keys         = flag.Int("keys", 0, "")
@@ -56,6 +58,9 @@ func main() {
 	case "callback", "blocking":
 		run(client, warmUp)
 		measure(func() work { return run(client, duration) })
+	case "open-loop":
+		openLoop(client, warmUp)
+		measure(func() work { return openLoop(client, duration) })
 	case "idle":
 		run(client, warmUp)
 		measure(func() work { time.Sleep(duration); return work{} })
@@ -148,6 +153,43 @@ func blocking(client *kgo.Client, source *source, deadline time.Time) (done work
 	return done
 }
 
+// Sends each record when it is due, or as soon after that as earlier sends allow: see src/drive/open_loop.rs.
+func openLoop(client *kgo.Client, duration time.Duration) (done work) {
+	count := int64(*rate) * int64(duration) / int64(time.Second)
+	latencies := make([]int64, count)
+	var delivered, ended atomic.Int64
+	source := newSource(0)
+	// The system call yields the processor as the other drivers do; Go itself would only look for other goroutines.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	start := time.Now()
+	for index := range count {
+		due := time.Duration(index * int64(time.Second) / int64(*rate))
+		for time.Since(start) < due {
+			runtime.Gosched()
+			syscall.RawSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
+		}
+		client.Produce(context.Background(), source.next(), func(_ *kgo.Record, err error) {
+			if err != nil {
+				failed.Add(1)
+			} else {
+				latencies[delivered.Add(1)-1] = int64(time.Since(start) - due)
+			}
+			ended.Add(1)
+		})
+	}
+	if err := client.Flush(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "franz-go: flush:", err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ended.Load() < count && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	done.sent = count
+	done.failed = count - ended.Load()
+	done.latencies = latencies[:delivered.Load()]
+	return done
+}
+
 var (
 	topicNames    []string
 	values, keyed [][]byte
@@ -219,14 +261,18 @@ func measure(do func() work) {
 	fmt.Printf("records=%d failed=%d elapsed_ns=%d user_us=%d sys_us=%d voluntary=%d involuntary=%d rss_kb=%d",
 		done.sent, done.failed+failed.Load()-failedBefore, elapsed, us(after.Utime)-us(before.Utime),
 		us(after.Stime)-us(before.Stime), after.Nvcsw-before.Nvcsw, after.Nivcsw-before.Nivcsw, maxRssKb())
-	if *mode == "blocking" {
+	if *mode == "blocking" || *mode == "open-loop" {
 		slices.Sort(done.latencies)
 		for _, one := range []struct {
 			name  string
 			share float64
 		}{{"p50_ns", 0.5}, {"p99_ns", 0.99}, {"p999_ns", 0.999}} {
 			rank := int(math.Round(float64(len(done.latencies)-1) * one.share))
-			fmt.Printf(" %s=%d", one.name, done.latencies[rank])
+			latency := int64(0)
+			if rank >= 0 && rank < len(done.latencies) {
+				latency = done.latencies[rank]
+			}
+			fmt.Printf(" %s=%d", one.name, latency)
 		}
 	}
 	fmt.Println()

@@ -14,7 +14,9 @@ import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.LongStream;
 
 import org.apache.kafka.clients.producer.Callback;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -105,6 +107,13 @@ public final class Driver {
                 Thread.sleep(durationMs);
                 print(before, start, List.of());
             }
+            case "open-loop" -> {
+                openLoop(warmUpMs);
+                Usage before = Usage.now();
+                long start = System.nanoTime();
+                OpenLoop done = openLoop(durationMs);
+                print(before, start, done.count, done.missing(), done.latencies());
+            }
             default -> {
                 Team warmUp = new Team(warmUpMs);
                 warmUp.await();
@@ -118,6 +127,60 @@ public final class Driver {
                 print(before, start, team.workers);
                 team.end();
             }
+        }
+    }
+
+    private OpenLoop openLoop(long durationMs) throws InterruptedException {
+        OpenLoop loop = new OpenLoop(number("rate", 10_000), durationMs);
+        loop.run();
+        return loop;
+    }
+
+    /** Sends each record when it is due, or as soon after that as earlier sends allow: see src/drive/open_loop.rs. */
+    private final class OpenLoop {
+        final int count;
+        private final long rate;
+        private final long[] latencies;
+        private final AtomicInteger delivered = new AtomicInteger();
+        private final AtomicInteger ended = new AtomicInteger();
+
+        OpenLoop(long rate, long durationMs) {
+            this.rate = rate;
+            count = Math.toIntExact(rate * durationMs / 1_000);
+            latencies = new long[count];
+        }
+
+        void run() throws InterruptedException {
+            Worker source = new Worker(0, 0);
+            long start = System.nanoTime();
+            for (int index = 0; index < count; index++) {
+                long due = start + index * 1_000_000_000L / rate;
+                while (System.nanoTime() < due) {
+                    Thread.yield();
+                }
+                producer.send(source.next(), (metadata, exception) -> end(due, exception));
+            }
+            producer.flush();
+            for (int waits = 0; ended.get() < count && waits < 10_000; waits++) {
+                Thread.sleep(1);
+            }
+        }
+
+        private void end(long due, Exception exception) {
+            COUNT.onCompletion(null, exception);
+            if (exception == null) {
+                latencies[delivered.getAndIncrement()] = System.nanoTime() - due;
+            }
+            ended.incrementAndGet();
+        }
+
+        /** The records without an outcome. */
+        long missing() {
+            return count - ended.get();
+        }
+
+        LongStream latencies() {
+            return Arrays.stream(latencies, 0, delivered.get());
         }
     }
 
@@ -260,18 +323,22 @@ public final class Driver {
     }
 
     private void print(Usage before, long start, List<Worker> workers) throws IOException {
+        LongStream latencies = workers.stream()
+            .flatMapToLong(worker -> Arrays.stream(worker.latencies, 0, mode.equals("blocking") ? (int) worker.sent : 0));
+        long sent = workers.stream().mapToLong(worker -> worker.sent).sum();
+        print(before, start, sent, workers.stream().mapToLong(worker -> worker.failed).sum(), latencies);
+    }
+
+    private void print(Usage before, long start, long sent, long otherwiseFailed, LongStream unsorted)
+        throws IOException {
         long elapsed = System.nanoTime() - start;
         Usage used = Usage.now().since(before);
-        long sent = workers.stream().mapToLong(worker -> worker.sent).sum();
-        long failed = FAILED.get() + workers.stream().mapToLong(worker -> worker.failed).sum();
+        long failed = FAILED.get() + otherwiseFailed;
         System.out.printf("records=%d failed=%d elapsed_ns=%d user_us=%d sys_us=%d voluntary=%d involuntary=%d rss_kb=%d",
             sent, failed, elapsed, used.userUs, used.sysUs, used.voluntary, used.involuntary,
             Usage.field(Path.of("/proc/self/status"), "VmHWM:"));
-        if (mode.equals("blocking")) {
-            long[] latencies = workers.stream()
-                .flatMapToLong(worker -> Arrays.stream(worker.latencies, 0, (int) worker.sent))
-                .sorted()
-                .toArray();
+        if (mode.equals("blocking") || mode.equals("open-loop")) {
+            long[] latencies = unsorted.sorted().toArray();
             double[] shares = {0.5, 0.99, 0.999};
             String[] names = {"p50_ns", "p99_ns", "p999_ns"};
             for (int index = 0; index < shares.length; index++) {

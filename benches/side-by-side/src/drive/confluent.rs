@@ -8,6 +8,7 @@ use confluent_kafka::producer::{
     Callback, KafkaProducer, Producer, ProducerConfig, ProducerRecord, RecordMetadata, callback,
 };
 
+use super::latencies::Due;
 use super::tokio_clients::Tokio;
 use super::workload::{DELIVERIES, Options, Record};
 use super::{Client, Work};
@@ -89,6 +90,15 @@ impl Client for Confluent {
         });
         if self.enqueue(record, Some(Box::new(counted))).is_err() {
             DELIVERIES.count(false);
+        }
+    }
+
+    fn send_due(&self, record: Record, due: Due) {
+        let ended = callback::new(move |_: Option<&RecordMetadata>, error: Option<&Error>| {
+            due.end(error.is_none());
+        });
+        if self.enqueue(record, Some(Box::new(ended))).is_err() {
+            due.end(false);
         }
     }
 

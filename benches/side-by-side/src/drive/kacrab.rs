@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kacrab::producer::{Producer, ProducerError, ProducerRecord, SendFuture};
 
+use super::latencies::Due;
 use super::tokio_clients::Tokio;
 use super::workload::{DELIVERIES, Options, Record};
 use super::{Client, Work};
@@ -71,6 +72,19 @@ impl Client for Kacrab {
                 Ok(_) => return,
                 Err(ProducerError::Backpressure) => thread::sleep(PAUSE),
                 Err(_) => return DELIVERIES.count(false),
+            }
+        }
+    }
+
+    fn send_due(&self, record: Record, due: Due) {
+        loop {
+            let sent = self
+                .producer
+                .send_with_callback(self.record(record), move |result| due.end(result.is_ok()));
+            match sent {
+                Ok(_) => return,
+                Err(ProducerError::Backpressure) => thread::sleep(PAUSE),
+                Err(_) => return due.end(false),
             }
         }
     }

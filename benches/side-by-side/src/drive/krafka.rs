@@ -1,4 +1,5 @@
-//! krafka. It has no callbacks: where others count, its delivery handles are dropped. Values are shared with it, not copied.
+//! krafka. It has no callbacks: where others count, its delivery handles are dropped, and an open loop has a task for each.
+//! Values are shared with it, not copied.
 
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use bytes::Bytes;
 use krafka::producer::{Acks, DeliveryHandle, Producer, Record as Message};
 use krafka::{Compression, Kafka};
 
+use super::latencies::Due;
 use super::tokio_clients::Tokio;
 use super::workload::{DELIVERIES, Options, Record};
 use super::{Client, Work};
@@ -57,6 +59,15 @@ impl Client for Krafka {
     fn send(&self, record: Record) {
         if self.send_for_delivery(record).is_none() {
             DELIVERIES.count(false);
+        }
+    }
+
+    fn send_due(&self, record: Record, due: Due) {
+        match self.send_for_delivery(record) {
+            Some(delivery) => self
+                .tokio
+                .spawn(async move { due.end(delivery.await.is_ok()) }),
+            None => due.end(false),
         }
     }
 

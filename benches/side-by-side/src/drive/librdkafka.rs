@@ -19,11 +19,14 @@ use rdkafka::producer::{
 };
 
 use super::Client;
+use super::latencies::Due;
 use super::workload::{DELIVERIES, Options, Record};
 use crate::Failure;
 
 const QUEUE_FULL: KafkaError = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
 const PAUSE: Duration = Duration::from_micros(500);
+/// Set in the opaque of a record with a due time.
+const DUE: usize = 1 << (usize::BITS - 1);
 const FLUSH_LIMIT: Duration = Duration::from_secs(120);
 
 fn config(options: &Options) -> ClientConfig {
@@ -49,8 +52,8 @@ fn config(options: &Options) -> ClientConfig {
     config
 }
 
-fn base_record(topic: &str, record: Record, slot: usize) -> BaseRecord<'_, [u8], [u8], usize> {
-    let message = BaseRecord::with_opaque_to(topic, slot).payload(record.value);
+fn base_record(topic: &str, record: Record, opaque: usize) -> BaseRecord<'_, [u8], [u8], usize> {
+    let message = BaseRecord::with_opaque_to(topic, opaque).payload(record.value);
     match record.key {
         Some(key) => message.key(key),
         None => message,
@@ -71,11 +74,16 @@ struct Deliveries {
 impl ClientContext for Deliveries {}
 
 impl ProducerContext for Deliveries {
-    /// 0 is a record that nobody waits for; otherwise one more than its slot.
+    /// 0 is a record that no thread waits for, [`DUE`] marks the time when one was due, and another number is one more
+    /// than the slot of the thread that waits.
     type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, slot: usize) {
-        let Some(slot) = slot.checked_sub(1) else {
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
+        if opaque & DUE != 0 {
+            Due((opaque & !DUE) as u64).end(result.is_ok());
+            return;
+        }
+        let Some(slot) = opaque.checked_sub(1) else {
             DELIVERIES.count(result.is_ok());
             return;
         };
@@ -92,8 +100,8 @@ pub(super) struct WithCallbacks {
 }
 
 impl WithCallbacks {
-    fn enqueue(&self, record: Record, slot: usize) {
-        let mut message = base_record(self.topics[record.topic], record, slot);
+    fn enqueue(&self, record: Record, opaque: usize) {
+        let mut message = base_record(self.topics[record.topic], record, opaque);
         loop {
             match self.producer.send(message) {
                 Ok(()) => return,
@@ -125,6 +133,10 @@ impl Client for WithCallbacks {
 
     fn send(&self, record: Record) {
         self.enqueue(record, 0);
+    }
+
+    fn send_due(&self, record: Record, due: Due) {
+        self.enqueue(record, due.0 as usize | DUE);
     }
 
     fn send_for_delivery(&self, record: Record) -> usize {

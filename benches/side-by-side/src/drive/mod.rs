@@ -8,7 +8,9 @@ mod gathering;
 mod kacrab;
 #[cfg(feature = "rivals")]
 mod krafka;
+mod latencies;
 mod librdkafka;
+mod open_loop;
 mod ours;
 #[cfg(feature = "rivals")]
 mod tokio_clients;
@@ -17,6 +19,7 @@ mod workload;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use self::latencies::{Due, quantile};
 use self::workload::{Options, Record, Source};
 use crate::Failure;
 use crate::arguments::Arguments;
@@ -30,6 +33,11 @@ trait Client: Sync + Sized + 'static {
 
     /// Sends with a callback; waits while the buffer is full.
     fn send(&self, record: Record);
+
+    /// As `send`; the record's outcome ends `due`. A client without callbacks waits for it.
+    fn send_due(&self, record: Record, due: Due) {
+        due.end(self.send_and_wait(record));
+    }
 
     /// Sends and gives something to wait on.
     fn send_for_delivery(&self, record: Record) -> Self::Delivery;
@@ -86,6 +94,8 @@ enum Mode {
     Future,
     /// Send a record when the one before was delivered.
     Blocking,
+    /// Send at a fixed rate; a callback takes the latency since the record was due.
+    OpenLoop,
     /// Nothing, after the warm-up.
     Idle,
     /// Send to a broker that does not answer, with a buffer that stays full.
@@ -110,6 +120,12 @@ fn drive<C: Client>(options: &'static Options) -> Result<(), Failure> {
                 let work = run_threads(client, options, options.duration);
                 client.flush();
                 work
+            })
+        }
+        Mode::OpenLoop => {
+            open_loop::run(client, options, options.warm_up);
+            measure(options.mode, || {
+                open_loop::run(client, options, options.duration)
             })
         }
         Mode::Idle => {
@@ -182,13 +198,10 @@ fn measure(mode: Mode, work: impl FnOnce() -> Work) -> Result<(), Failure> {
         usage.involuntary,
         max_rss_kb()?
     );
-    if mode == Mode::Blocking {
+    if matches!(mode, Mode::Blocking | Mode::OpenLoop) {
         work.latencies_ns.sort_unstable();
         for (name, share) in [("p50_ns", 0.5), ("p99_ns", 0.99), ("p999_ns", 0.999)] {
-            let last = work.latencies_ns.len().saturating_sub(1);
-            let index = (last as f64 * share).round() as usize;
-            let latency = work.latencies_ns.get(index).copied().unwrap_or(0);
-            print!(" {name}={latency}");
+            print!(" {name}={}", quantile(&work.latencies_ns, share));
         }
     }
     println!();

@@ -3,6 +3,7 @@
 use kafka_producer::{KafkaProducer, ProducerConfig, ProducerRecord, RecordFuture};
 
 use super::Client;
+use super::latencies::Due;
 use super::workload::{DELIVERIES, Options, Record};
 use crate::Failure;
 
@@ -48,6 +49,15 @@ impl Client for Ours {
             });
         if sent.is_err() {
             DELIVERIES.count(false);
+        }
+    }
+
+    fn send_due(&self, record: Record, due: Due) {
+        let sent = self
+            .producer
+            .send_with_callback(self.record(record), move |result| due.end(result.is_ok()));
+        if sent.is_err() {
+            due.end(false);
         }
     }
 

@@ -27,6 +27,10 @@ impl Tokio {
         self.0.block_on(future)
     }
 
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.0.spawn(task));
+    }
+
     /// Polls once by hand, because most sends are done then and `block_on` costs more than they do.
     pub(super) fn wait<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);

@@ -14,6 +14,8 @@ pub(super) struct Options {
     pub(super) threads: usize,
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
+    /// Records a second of an open loop.
+    pub(super) rate: u64,
     pub(super) value_size: usize,
     pub(super) topics: Vec<&'static str>,
     /// No keys are records without keys.
@@ -35,6 +37,7 @@ impl Options {
             "threads",
             "warm-up-ms",
             "duration-ms",
+            "rate",
             "size",
             "topics",
             "keys",
@@ -62,6 +65,7 @@ impl Options {
                 "callback" => Mode::Callback,
                 "future" => Mode::Future,
                 "blocking" => Mode::Blocking,
+                "open-loop" => Mode::OpenLoop,
                 "idle" => Mode::Idle,
                 "stalled" => Mode::Stalled,
                 other => return Err(format!("mode {other}").into()),
@@ -69,6 +73,7 @@ impl Options {
             threads: usize::try_from(arguments.number("threads", 1)?)?,
             warm_up: Duration::from_millis(arguments.number("warm-up-ms", 500)?),
             duration: Duration::from_millis(arguments.number("duration-ms", 2_000)?),
+            rate: arguments.number("rate", 10_000)?.max(1),
             topics,
             values: (0..values).map(|_| text.of(size)).collect(),
             keys: (0..arguments.number("keys", 0)?)

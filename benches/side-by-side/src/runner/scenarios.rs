@@ -14,6 +14,8 @@ pub(super) struct Scenario {
     size: u32,
     topics: u32,
     keys: u32,
+    /// Records a second of an open loop.
+    rate: u32,
     settings: Settings,
     linger_ms: Option<u32>,
     codec: &'static str,
@@ -25,6 +27,7 @@ pub(super) enum Mode {
     Callback,
     Future,
     Blocking,
+    OpenLoop,
     Idle,
     Stalled,
 }
@@ -68,6 +71,7 @@ const BASE: Scenario = Scenario {
     size: 100,
     topics: 1,
     keys: 0,
+    rate: 0,
     settings: Settings::Defaults,
     linger_ms: None,
     codec: "none",
@@ -80,6 +84,7 @@ impl Scenario {
             Mode::Callback => "callback",
             Mode::Future => "future",
             Mode::Blocking => "blocking",
+            Mode::OpenLoop => "open-loop",
             Mode::Idle => "idle",
             Mode::Stalled => "stalled",
         };
@@ -93,6 +98,9 @@ impl Scenario {
         ];
         for (name, value) in self.settings.values().into_iter().flatten() {
             arguments.push((name, value.to_string()));
+        }
+        if self.mode == Mode::OpenLoop {
+            arguments.push(("rate", self.rate.to_string()));
         }
         if let Some(linger_ms) = self.linger_ms {
             arguments.push(("linger-ms", linger_ms.to_string()));
@@ -122,6 +130,9 @@ impl Scenario {
             "; {} B, {} thread(s), {} topic(s) of {} partition(s) on {} node(s)",
             self.size, self.threads, self.topics, self.partitions, self.nodes
         ));
+        if self.mode == Mode::OpenLoop {
+            words.push_str(&format!(", {} records a second", self.rate));
+        }
         if self.keys > 0 {
             words.push_str(&format!(", {} keys", self.keys));
         }
@@ -156,6 +167,17 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let large = Scenario { settings: Settings::Large, ..BASE };
     let blocking = Scenario { mode: Mode::Blocking, ..BASE };
     let kilobyte = Scenario { size: 1_000, partitions: 1, ..BASE };
+    let open_loops = [
+        ("open-loop-20k", "open loop, 20,000 records a second", 20_000, None),
+        ("open-loop-50k", "open loop, 50,000 records a second", 50_000, None),
+        ("open-loop-200k", "open loop, 200,000 records a second", 200_000, None),
+        ("open-loop-500k", "open loop, 500,000 records a second", 500_000, None),
+        ("open-loop-20k-linger-0", "open loop, 20,000 records a second, without linger", 20_000, Some(0)),
+        ("open-loop-50k-linger-0", "open loop, 50,000 records a second, without linger", 50_000, Some(0)),
+        ("open-loop-200k-linger-0", "open loop, 200,000 records a second, without linger", 200_000, Some(0)),
+        ("open-loop-500k-linger-0", "open loop, 500,000 records a second, without linger", 500_000, Some(0)),
+    ];
+    all.extend(open_loops.map(|(name, about, rate, linger_ms)| Scenario { name, about, mode: Mode::OpenLoop, rate, linger_ms, ..BASE }));
     all.extend([
         Scenario { name: "4-threads", about: "4 threads share the producer", threads: 4, ..BASE },
         Scenario { name: "16-threads", about: "16 threads share the producer", threads: 16, ..BASE },
@@ -185,4 +207,34 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario { name: "idle", about: "nothing is sent", mode: Mode::Idle, ..BASE },
     ]);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_loop_is_driven_at_its_rate_and_linger() {
+        let scenarios = scenarios();
+        let scenario = scenarios
+            .iter()
+            .find(|scenario| scenario.name == "open-loop-200k-linger-0");
+        let arguments = scenario.map(Scenario::driver_arguments).unwrap_or_default();
+        for pair in [
+            ["--mode", "open-loop"],
+            ["--rate", "200000"],
+            ["--linger-ms", "0"],
+        ] {
+            assert!(arguments.chunks(2).any(|words| words == pair), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_scenarios_have_one_name() {
+        let mut names: Vec<_> = scenarios().iter().map(|scenario| scenario.name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
 }
