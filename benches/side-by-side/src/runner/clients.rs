@@ -63,11 +63,11 @@ pub(super) const CLIENTS: [ClientUnderTest; 8] = [
     ),
     client(
         "franz-go",
-        "1.22.2",
+        "1.22.3",
         "linger 10 ms, which `ProduceSync` does not wait for, batches of 1,000,012 B, buffer of 50,000 records",
         Kind::Go,
     ),
-    client("java", "kafka-clients 4.3.1", JAVA_DEFAULTS, Kind::Java),
+    client("java", "kafka-clients 4.4.0", JAVA_DEFAULTS, Kind::Java),
     client(
         "confluent",
         "confluent-kafka 1.0.0",
