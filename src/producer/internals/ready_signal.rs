@@ -15,17 +15,6 @@ use crate::network::Waker;
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Mutex, OnceLock, Ordering};
 use crate::utils::{AdaptiveSpin, SpinTurn};
 
-/// How soon the I/O thread looks at the announcements without being woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Watch {
-    /// Not before something else ends its wait.
-    Asleep = 0,
-    /// Within 5 ms, because responses are due.
-    Patient = 1,
-    /// Within 1 ms, because full batches gather.
-    Pacing = 2,
-}
-
 /// The I/O thread waits for a change of the partition, and only an announcement tells it.
 const WANTED: u32 = 0;
 /// The I/O thread will look at the partition by itself, and see the change then.
@@ -171,8 +160,6 @@ impl fmt::Debug for PartitionHandle {
 pub(crate) struct ReadySignal {
     io_thread: IoThreadId,
     announcements: Mutex<Vec<Arc<PartitionHandle>>>,
-    /// How soon they are looked at by itself.
-    watch: AtomicU32,
     /// The bytes of full batches that were announced since the last look and did not wake the I/O thread.
     waiting_bytes: AtomicUsize,
     /// Every partition that waits is to be looked at: a flush, a close, or a thread that waits for memory.
@@ -188,7 +175,6 @@ impl ReadySignal {
         Arc::new(Self {
             io_thread,
             announcements: Mutex::default(),
-            watch: AtomicU32::new(Watch::Asleep as u32),
             waiting_bytes: AtomicUsize::new(0),
             recheck_all: AtomicBool::new(false),
             spin: AdaptiveSpin::default(),
@@ -226,23 +212,12 @@ impl ReadySignal {
         self.recheck_all.swap(false, Ordering::SeqCst)
     }
 
-    /// How soon the I/O thread looks at what was announced before this was called.
-    pub(super) fn watch(&self) -> Watch {
-        match self.watch.load(Ordering::Acquire) {
-            0 => Watch::Asleep,
-            1 => Watch::Patient,
-            _ => Watch::Pacing,
-        }
-    }
-
-    /// Publishes how soon the I/O thread looks after it has begun to wait. Returns true if it may not wait: a caller that
-    /// relied on a closer watch has announced something.
+    /// Returns whether callers have announced something that was not taken.
     ///
-    /// A caller announces and then asks for the watch; this publishes the watch and then looks for announcements. Both do
-    /// it with the lock between, so one of them sees what the other did.
-    pub(super) fn begin_watch(&self, watch: Watch) -> bool {
-        let before = self.watch.swap(watch as u32, Ordering::AcqRel);
-        (watch as u32) < before && !self.announcements.lock().is_empty()
+    /// A caller announces and then reads when the I/O thread's wait ends; the I/O thread publishes that and then calls this.
+    /// Both take the lock between the two steps, so one of them sees what the other did.
+    pub(super) fn has_announcements(&self) -> bool {
+        !self.announcements.lock().is_empty()
     }
 
     /// Counts bytes that the I/O thread is not woken for. Returns how many those are now.

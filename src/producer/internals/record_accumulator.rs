@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 pub(crate) use self::append::{AppendContext, AppendOutcome, Joined, Patience};
 use self::expiry::{Expiries, ExpiryRegister};
 use self::load::LoadReports;
+use self::pacing::{Typical, WaitNotice};
 use self::parking::{Parking, SlotId};
 use self::route::Routes;
 use self::topics::{TopicQueues, TopicTable};
@@ -66,6 +67,7 @@ pub(crate) struct RecordAccumulator {
     config: AccumulatorConfig,
     time: Arc<dyn Time>,
     signal: Arc<ReadySignal>,
+    wait: WaitNotice,
     free: Arc<BufferPool>,
     incomplete: Arc<IncompleteBatches>,
     spare_thunks: Arc<SpareThunks>,
@@ -87,8 +89,10 @@ pub(crate) struct Scheduler {
     parking: Parking,
     expiries: Expiries,
     load: LoadReports,
-    /// When a request was last filled.
-    drained: Option<Instant>,
+    /// The round that last filled a request, by the time when it began.
+    filled: Option<Instant>,
+    /// How long a round takes that fills requests.
+    request_cost: Typical,
     /// Emptied and refilled in each round.
     announcements: Vec<Arc<PartitionHandle>>,
     /// As above: the partitions to look at.
@@ -111,7 +115,8 @@ impl RecordAccumulator {
             parking: Parking::default(),
             expiries: Expiries::default(),
             load: LoadReports::default(),
-            drained: None,
+            filled: None,
+            request_cost: Typical::default(),
             announcements: Vec::new(),
             to_look_at: Vec::new(),
         };
@@ -121,6 +126,7 @@ impl RecordAccumulator {
     fn callers_half(config: AccumulatorConfig, free: Arc<BufferPool>, time: Arc<dyn Time>) -> Self {
         Self {
             config,
+            wait: WaitNotice::new(time.now()),
             time,
             signal: ReadySignal::new(IoThreadId::next()),
             free,

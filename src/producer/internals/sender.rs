@@ -417,7 +417,7 @@ impl<C: KafkaClient> Sender<C> {
 
     /// Waits for the network, and settles what it brings.
     fn poll(&mut self, timeout: Duration, now: Instant) {
-        let timeout = timeout.min(self.scheduler.begin_wait(!self.in_flight.is_empty(), now));
+        let timeout = self.scheduler.begin_wait(timeout, now);
         self.poll_client(timeout, now);
     }
 
@@ -473,11 +473,16 @@ impl<C: KafkaClient> Sender<C> {
     fn abort_all_batches(&mut self, error: &Error) {
         // A request that is still queued leaves later.
         self.fail_in_flight(error, |_, _, _| true);
-        if !self.accumulator().has_undrained() {
-            return;
-        }
-        for batch in self.scheduler.take_all() {
-            self.fail_batch(batch, error.clone(), Vec::new());
+        // The second time forgets what the failures announce. No round looks at these partitions, so what stays announced
+        // would end every wait; what a caller announces later is to end the next one.
+        for _ in 0..2 {
+            self.scheduler.forget_announcements();
+            if !self.accumulator().has_undrained() {
+                return;
+            }
+            for batch in self.scheduler.take_all() {
+                self.fail_batch(batch, error.clone(), Vec::new());
+            }
         }
     }
 

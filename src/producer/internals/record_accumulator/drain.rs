@@ -86,7 +86,7 @@ impl Scheduler {
     ) -> Vec<ProducerBatch> {
         let mut batches = Vec::new();
         let mut size = 0;
-        let mut has_full = false;
+        let mut full = 0;
         while let Some(partition) = self.parking.first_ready(node) {
             let room = if batches.is_empty() {
                 usize::MAX
@@ -98,7 +98,7 @@ impl Scheduler {
                     mut batch,
                     leaves_more,
                 } => {
-                    has_full |= batch.is_full();
+                    full += u32::from(batch.is_full());
                     size += self.real_size(&mut batch);
                     batches.push(batch);
                     if leaves_more {
@@ -117,11 +117,12 @@ impl Scheduler {
             self.parking.park(partition, place);
         }
         let left = self.parking.first_ready(node).is_some();
+        let cost = self.cost_of_gathering();
         if let Some(pace) = self.parking.pace(node) {
-            pace.drained(has_full, left, now);
+            pace.drained(full, left, cost, now);
         }
         if !batches.is_empty() {
-            self.drained = Some(now);
+            self.filled = Some(now);
         }
         batches
     }

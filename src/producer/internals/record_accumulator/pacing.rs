@@ -1,35 +1,75 @@
-//! Full batches that follow each other closely go into one request.
+//! When full batches wait for company, and when a caller wakes the I/O thread.
 //!
-//! A request, its answer and the wake-ups around them cost more than all else that is done for a batch of `batch.size`. So
-//! the I/O thread sends the first full batch at once, and what becomes full in the millisecond after it then, or when there
-//! are 128 KiB: a little later, and in one request. A caller need not wake it meanwhile, because it looks by itself.
+//! A request costs the I/O thread about as much as all else that it does for a batch of `batch.size`. So full batches
+//! gather if a request for each would take more than a quarter of the thread's time: the next request leaves four times
+//! the cost of a request after the last one, or with 128 KiB. The scheduler measures both the cost and how often batches
+//! become full. At lower rates each full batch is sent at once.
 //!
-//! Not kept waiting is whatever else can be sent: what a caller waits for, what has lingered, a retry, a flush, anything while
-//! memory is short; nor a batch behind another one of its partition that is in flight, because where answers take long the
-//! next requests are to be on their way by then. Where `linger.ms` is less than 5, nothing waits.
+//! Everything else that can be sent does not wait: a batch that a caller waits for, one that has lingered, a retry, a
+//! flush, any batch while memory is short. Neither does a batch behind another one of its partition that is in flight:
+//! over a long round trip, the next requests must be on their way by then. If `linger.ms` is less than 5, nothing waits.
 //!
+//! A caller wakes the I/O thread unless the thread looks by itself before the news is due: an open batch is due after
+//! `linger.ms`, and a full one when gathering ends.
+//!
+//! Threads: callers read [`WaitNotice`], which the I/O thread writes; the rest belongs to the I/O thread. Locks: none.
 //! Differs from Java: there a full batch is sent in the next round of the sender, and each wakes it.
 
 use std::time::{Duration, Instant};
 
 use super::{RecordAccumulator, Scheduler};
-use crate::producer::internals::ready_signal::{PartitionHandle, Watch};
+use crate::producer::internals::ready_signal::PartitionHandle;
+use crate::sync::{AtomicU64, Ordering};
+use crate::utils::later;
 
-/// How long full batches gather after a request with full batches.
-const PACE: Duration = Duration::from_millis(1);
+/// The longest that full batches gather. It is also the shortest wait of the operating system's selector.
+const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 
-/// How long the first batch of a partition may go unseen while answers are due. Nothing is paced where `linger.ms` is less.
-const PATIENCE: Duration = Duration::from_millis(5);
+/// Full batches gather only if `linger.ms` is at least this.
+const SHORTEST_LINGER: Duration = Duration::from_millis(5);
 
-/// Answers that are due for longer than this are not counted on: a broker that does not answer is waited for in one sleep.
-const ANSWERS_SOON: Duration = Duration::from_millis(50);
+/// A request for each full batch may take one part in this many of the I/O thread's time.
+const SHARE_OF_TIME: u32 = 4;
 
 /// The bytes in full batches that are enough for a request.
 const MUCH: usize = 128 << 10;
 
+/// Returns how long full batches gather after a request. `None` if each is to be sent at once.
+fn gathering_time(cost: Duration, between_full: Duration) -> Option<Duration> {
+    let time = (SHARE_OF_TIME * cost).min(LONGEST_GATHERING);
+    (between_full < time).then_some(time)
+}
+
+/// The middle of a series of times. It follows a change in steps, and a single outlier moves it by one step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Typical(Option<Duration>);
+
+impl Typical {
+    fn note(&mut self, sample: Duration) {
+        let typical = self.0.map_or(sample, |typical| {
+            let step = typical / 8;
+            if sample > typical {
+                sample.min(typical + step)
+            } else {
+                sample.max(typical - step)
+            }
+        });
+        // From zero no step would lead anywhere.
+        self.0 = Some(typical).filter(|typical| !typical.is_zero());
+    }
+
+    fn get(self) -> Option<Duration> {
+        self.0
+    }
+}
+
 /// What of a node's ready partitions may wait for company.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
+    /// When the last request with full batches was filled.
+    filled: Option<Instant>,
+    /// How long it takes until one more batch is full.
+    between_full: Typical,
     /// Until then full batches gather.
     until: Option<Instant>,
     /// The bytes in the full batches that wait.
@@ -51,14 +91,24 @@ impl Pace {
 
     /// Until when the node's ready partitions are to wait, if they are.
     pub(super) fn holds_until(&self, now: Instant) -> Option<Instant> {
-        self.until
-            .filter(|until| *until > now && !self.hurried && self.gathered < MUCH)
+        self.gathers_until(now)
+            .filter(|_| !self.hurried && self.gathered < MUCH)
     }
 
-    /// A request was filled; `left` if something is ready that did not fit. Full batches pace those that follow them.
-    pub(super) fn drained(&mut self, has_full: bool, left: bool, now: Instant) {
-        if has_full {
-            self.until = now.checked_add(PACE);
+    /// A request was filled with this many full batches; `left` if something is ready that did not fit. `cost` is what a
+    /// request costs, if full batches may gather.
+    pub(super) fn drained(&mut self, full: u32, left: bool, cost: Option<Duration>, now: Instant) {
+        if full > 0 {
+            if let Some(before) = self.filled.replace(now) {
+                let elapsed = now.saturating_duration_since(before);
+                // After a pause of any length, batches are rare.
+                self.between_full
+                    .note(elapsed.min(LONGEST_GATHERING) / full);
+            }
+            let time = cost
+                .zip(self.between_full.get())
+                .and_then(|(cost, between_full)| gathering_time(cost, between_full));
+            self.until = time.map(|time| later(now, time));
         }
         self.gathered = 0;
         self.hurried = left;
@@ -70,55 +120,203 @@ impl Pace {
         self.hurried = false;
     }
 
-    fn is_on(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| until > now)
+    fn gathers_until(&self, now: Instant) -> Option<Instant> {
+        self.until.filter(|until| *until > now)
+    }
+}
+
+/// When the I/O thread's wait ends by itself, for callers that have news. Times count from `origin`, in nanoseconds.
+#[derive(Debug)]
+pub(super) struct WaitNotice {
+    origin: Instant,
+    ends: AtomicU64,
+    /// Until then full batches gather.
+    gathering_ends: AtomicU64,
+}
+
+impl WaitNotice {
+    pub(super) fn new(origin: Instant) -> Self {
+        Self {
+            origin,
+            // Until the first wait begins, all news wakes.
+            ends: AtomicU64::new(u64::MAX),
+            gathering_ends: AtomicU64::new(0),
+        }
+    }
+
+    fn nanos(&self, instant: Instant) -> u64 {
+        let elapsed = instant.saturating_duration_since(self.origin);
+        elapsed.as_nanos().try_into().unwrap_or(u64::MAX)
+    }
+
+    fn publish(&self, ends: Instant, gathering_ends: Option<Instant>) {
+        let gathering_ends = gathering_ends.map_or(0, |instant| self.nanos(instant));
+        self.gathering_ends.store(gathering_ends, Ordering::Release);
+        self.ends.store(self.nanos(ends), Ordering::Release);
+    }
+
+    /// Returns whether the wait ends by itself before this.
+    fn ends_by(&self, due: Instant) -> bool {
+        self.ends.load(Ordering::Acquire) <= self.nanos(due)
+    }
+
+    /// Returns whether full batches gather.
+    fn is_gathering(&self, now: Instant) -> bool {
+        self.nanos(now) < self.gathering_ends.load(Ordering::Acquire)
     }
 }
 
 impl RecordAccumulator {
-    pub(super) fn is_paced(&self) -> bool {
-        self.config.linger >= PATIENCE
+    pub(super) fn may_gather(&self) -> bool {
+        self.config.linger >= SHORTEST_LINGER
     }
 
-    /// Whether the I/O thread need not be woken for news of this partition that were just announced.
+    /// Returns whether the I/O thread need not be woken for news of this partition that was just announced.
     pub(super) fn may_go_unseen(&self, partition: &PartitionHandle, is_full: bool) -> bool {
-        match self.signal.watch() {
-            Watch::Asleep => false,
-            _ if !is_full => true,
-            Watch::Patient => false,
-            Watch::Pacing => {
-                let waiting = self.signal.add_waiting(self.config.batch_size);
-                waiting < MUCH && !partition.has_batch_in_flight()
-            }
+        let now = self.time.now();
+        if !is_full {
+            return self.wait.ends_by(later(now, self.config.linger));
         }
+        self.wait.is_gathering(now)
+            && !partition.has_batch_in_flight()
+            && self.signal.add_waiting(self.config.batch_size) < MUCH
     }
 }
 
 impl Scheduler {
-    /// To be called before each wait, with whether responses are due. Returns the longest that it may be.
-    pub(crate) fn begin_wait(&self, responses_due: bool, now: Instant) -> Duration {
-        let watch = self.next_watch(responses_due, now);
-        if self.accumulator.signal.begin_watch(watch) {
+    /// To be called before each wait, which may be as long as `timeout`, with the time when the round began. Returns how
+    /// long the wait is to be.
+    pub(crate) fn begin_wait(&mut self, timeout: Duration, round: Instant) -> Duration {
+        let accumulator = &*self.accumulator;
+        let now = accumulator.time.now();
+        if self.filled == Some(round) {
+            self.request_cost.note(now.saturating_duration_since(round));
+        }
+        let gathering = self
+            .parking
+            .paces()
+            .filter_map(|pace| pace.gathers_until(now));
+        let gathering_ends = gathering.min();
+        let timeout = gathering_ends.map_or(timeout, |ends| {
+            timeout.min(ends.saturating_duration_since(now))
+        });
+        // The selector rounds up to whole milliseconds.
+        let ends = later(later(now, timeout), LONGEST_GATHERING);
+        accumulator.wait.publish(ends, gathering_ends);
+        // A caller whose news the last wait would have ended in time did not wake. Such news stays until gathering ends,
+        // or is looked at before the thread waits.
+        if gathering_ends.is_none() && accumulator.signal.has_announcements() {
             return Duration::ZERO;
         }
-        match watch {
-            Watch::Asleep => Duration::MAX,
-            Watch::Patient => PATIENCE,
-            Watch::Pacing => PACE,
+        timeout
+    }
+
+    /// What a request costs the I/O thread, if full batches may gather.
+    pub(super) fn cost_of_gathering(&self) -> Option<Duration> {
+        self.request_cost
+            .get()
+            .filter(|_| self.accumulator.may_gather())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::utils::{MockTime, Time};
+
+    const fn us(micros: u64) -> Duration {
+        Duration::from_micros(micros)
+    }
+
+    #[test]
+    fn batches_gather_if_a_request_for_each_takes_more_than_a_quarter_of_the_time() {
+        let table = [
+            ("one thread at 200,000 records a second", 15, 730, None),
+            ("at 500,000", 15, 290, None),
+            ("a quarter of the time", 25, 100, None),
+            ("a little more", 25, 99, Some(100)),
+            ("several million a second", 30, 17, Some(120)),
+            ("a slow machine", 200, 730, Some(800)),
+            (
+                "a machine so slow that gathering ends first",
+                400,
+                730,
+                Some(1000),
+            ),
+            ("rare batches on it", 400, 1000, None),
+            ("a clock that stands still", 0, 0, None),
+        ];
+        for (case, cost, between_full, expected) in table {
+            let time = gathering_time(us(cost), us(between_full));
+            assert_eq!(time, expected.map(us), "{case}");
         }
     }
 
-    fn next_watch(&self, responses_due: bool, now: Instant) -> Watch {
-        if !self.accumulator.is_paced() {
-            return Watch::Asleep;
+    #[test]
+    fn a_typical_time_follows_its_samples_in_steps() {
+        let after = |samples: &[u64]| {
+            let mut typical = Typical::default();
+            for sample in samples {
+                typical.note(us(*sample));
+            }
+            typical.get()
+        };
+        assert_eq!(after(&[]), None);
+        assert_eq!(after(&[0]), None, "nothing was measured");
+        assert_eq!(after(&[80]), Some(us(80)));
+        assert_eq!(after(&[80, 82]), Some(us(82)));
+        assert_eq!(
+            after(&[80, 4000]),
+            Some(us(90)),
+            "the thread was interrupted"
+        );
+        assert_eq!(after(&[80, 4000, 80]), Some(us(80)));
+        assert_eq!(after(&[80, 1]), Some(us(70)));
+    }
+
+    /// What holds the full batches of a node whose last request left 100 us ago and gathers for 400 us.
+    #[test]
+    fn a_node_is_held_until_gathering_ends_unless_there_is_much_or_something_urgent() {
+        type Change = fn(&mut Pace);
+        let table: [(&str, Change, bool); 5] = [
+            ("a full batch", |pace| pace.ready(true, 16 << 10), true),
+            ("much", |pace| pace.ready(true, MUCH), false),
+            ("a lingered batch", |pace| pace.ready(false, 100), false),
+            ("a waiting caller", Pace::hurry, false),
+            (
+                "more than fits in a request",
+                |pace| {
+                    pace.drained(0, true, Some(us(100)), MockTime::new().now());
+                },
+                false,
+            ),
+        ];
+        let start = MockTime::new().now();
+        for (case, change, is_held) in table {
+            let mut pace = Pace::default();
+            pace.drained(1, false, Some(us(100)), start);
+            pace.drained(1, false, Some(us(100)), start + us(100));
+            change(&mut pace);
+            let held = pace.holds_until(start + us(200));
+            assert_eq!(held, is_held.then_some(start + us(500)), "{case}");
+            assert_eq!(pace.holds_until(start + us(500)), None, "{case}");
         }
-        let is_recent = |drained| now.saturating_duration_since(drained) < ANSWERS_SOON;
-        if self.parking.paces().any(|pace| pace.is_on(now)) {
-            Watch::Pacing
-        } else if responses_due && self.drained.is_some_and(is_recent) {
-            Watch::Patient
-        } else {
-            Watch::Asleep
-        }
+    }
+
+    #[test]
+    fn batches_after_a_pause_do_not_gather_until_they_are_dense_again() {
+        let start = MockTime::new().now();
+        let mut pace = Pace::default();
+        let mut now = start;
+        let mut send = |after, full| {
+            now += us(after);
+            pace.drained(full, false, Some(us(25)), now);
+            pace.holds_until(now).is_some()
+        };
+        assert!(!send(0, 1));
+        assert!(send(50, 1), "dense");
+        // One request a millisecond moves the typical time by a step each.
+        let rare = (0..100).position(|_| !send(1000, 1));
+        assert!(rare.is_some_and(|count| count < 10), "{rare:?}");
     }
 }

@@ -55,6 +55,13 @@ impl Scheduler {
         self.check_result(cluster, urgent, now)
     }
 
+    /// Takes what was announced, without a look at it.
+    pub(crate) fn forget_announcements(&mut self) {
+        let signal = &self.accumulator.signal;
+        signal.take_announcements(&mut self.announcements);
+        self.announcements.clear();
+    }
+
     fn take_announcements(&mut self, to_look_at: &mut Vec<SlotId>) {
         let mut announcements = std::mem::take(&mut self.announcements);
         let signal = &self.accumulator.signal;
@@ -95,7 +102,7 @@ impl Scheduler {
             return;
         };
         if let Some(pace) = became_ready {
-            let gathers = self.accumulator.is_paced()
+            let gathers = self.accumulator.may_gather()
                 && !facts.has_batch_in_flight
                 && !facts.is_hurried(urgent, now);
             pace.ready(gathers, size);

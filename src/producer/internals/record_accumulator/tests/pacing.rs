@@ -4,12 +4,20 @@ use super::*;
 use crate::network::Waker;
 use crate::utils::SystemTime;
 
-/// A node whose last request had a full batch, a moment ago.
-fn paced(config: AccumulatorConfig) -> Fixture {
+/// What a request costs the I/O thread. Full batches gather for four times as long.
+const COST: Duration = Duration::from_micros(100);
+
+/// A node whose full batches come as fast as the I/O thread can send them. They gather for three times [`COST`] more.
+fn gathering(config: AccumulatorConfig) -> Fixture {
     let fixture = Fixture::new(config);
-    fixture.fill_batch(0);
-    assert_eq!(fixture.ready_ids(), [1], "the first goes at once");
-    complete(fixture.drain(1));
+    for _ in 0..2 {
+        fixture.fill_batch(0);
+        assert_eq!(fixture.ready_ids(), [1], "not gathering yet");
+        let round = fixture.time.now();
+        complete(fixture.drain(1));
+        fixture.time.advance(COST);
+        fixture.io().begin_wait(Duration::MAX, round);
+    }
     fixture
 }
 
@@ -17,16 +25,16 @@ fn paced(config: AccumulatorConfig) -> Fixture {
 const HALF_OF_MUCH: usize = 66_000;
 
 #[test]
-fn full_batches_gather_for_a_millisecond_after_a_full_one() {
-    let fixture = paced(config());
+fn full_batches_gather_where_each_alone_would_cost_too_much() {
+    let fixture = gathering(config());
     fixture.fill_batch(0);
     fixture.fill_batch(1);
     let result = fixture.ready();
     assert!(result.ready_nodes.is_empty());
-    assert_eq!(result.next_ready_check_delay, Duration::from_millis(1));
+    assert_eq!(result.next_ready_check_delay, 3 * COST);
     fixture.fill_batch(2);
     assert_eq!(fixture.ready_ids(), [2], "another node has its own pace");
-    fixture.time.advance_ms(1);
+    fixture.time.advance(3 * COST);
     assert_eq!(fixture.ready_ids(), [1, 2]);
     let batches = fixture.drain(1);
     assert_eq!(batches.len(), 2, "in one request");
@@ -36,7 +44,7 @@ fn full_batches_gather_for_a_millisecond_after_a_full_one() {
 
 #[test]
 fn much_does_not_wait() {
-    let fixture = paced(AccumulatorConfig {
+    let fixture = gathering(AccumulatorConfig {
         batch_size: HALF_OF_MUCH,
         ..config()
     });
@@ -49,7 +57,7 @@ fn much_does_not_wait() {
 
 #[test]
 fn what_a_caller_waits_for_takes_the_others_along() {
-    let fixture = paced(config());
+    let fixture = gathering(config());
     fixture.fill_batch(0);
     assert_eq!(fixture.ready_ids(), [0_i32; 0]);
     fixture.append(1, VALUE).result.expedite();
@@ -62,7 +70,7 @@ fn what_a_caller_waits_for_takes_the_others_along() {
 
 #[test]
 fn a_full_batch_that_a_caller_waits_for_does_not_wait() {
-    let fixture = paced(config());
+    let fixture = gathering(config());
     let result = fixture.append(1, VALUE).result;
     fixture.fill_batch(1);
     assert_eq!(fixture.ready_ids(), [0_i32; 0]);
@@ -73,7 +81,7 @@ fn a_full_batch_that_a_caller_waits_for_does_not_wait() {
 
 #[test]
 fn a_flush_ends_the_wait() {
-    let fixture = paced(config());
+    let fixture = gathering(config());
     fixture.fill_batch(0);
     assert_eq!(fixture.ready_ids(), [0_i32; 0]);
     fixture.accumulator.begin_flush();
@@ -85,7 +93,7 @@ fn a_flush_ends_the_wait() {
 /// The first batch of the partition is in flight when its partition is placed again: in the same drain.
 #[test]
 fn a_batch_behind_one_just_taken_does_not_gather() {
-    let fixture = paced(config());
+    let fixture = gathering(config());
     fixture.time.advance_ms(1);
     fixture.fill_batch(1);
     fixture.fill_batch(1);
@@ -98,7 +106,7 @@ fn a_batch_behind_one_just_taken_does_not_gather() {
 
 #[test]
 fn a_batch_behind_one_in_flight_does_not_wait() {
-    let fixture = paced(config());
+    let fixture = gathering(config());
     fixture.fill_batch(1);
     fixture.time.advance_ms(1);
     assert_eq!(fixture.ready_ids(), [1]);
@@ -111,7 +119,7 @@ fn a_batch_behind_one_in_flight_does_not_wait() {
 
 #[test]
 fn nothing_gathers_where_linger_is_short_or_nothing_was_full() {
-    let fixture = paced(AccumulatorConfig {
+    let fixture = gathering(AccumulatorConfig {
         linger: Duration::from_millis(4),
         ..config()
     });
@@ -156,15 +164,20 @@ impl Wakes {
     }
 }
 
-fn begin_wait(fixture: &Fixture, answers_due: bool) -> Duration {
-    fixture.io().begin_wait(answers_due, fixture.time.now())
+/// Begins a wait that no timer ends. Returns how long it is.
+fn begin_wait(fixture: &Fixture) -> Duration {
+    begin_wait_of(fixture, Duration::MAX)
+}
+
+fn begin_wait_of(fixture: &Fixture, timeout: Duration) -> Duration {
+    fixture.io().begin_wait(timeout, fixture.time.now())
 }
 
 #[test]
 fn the_io_thread_is_woken_for_first_and_full_batches_while_it_sleeps() {
     let fixture = Fixture::new(config());
     let wakes = Wakes::of(&fixture);
-    assert_eq!(begin_wait(&fixture, false), Duration::MAX);
+    assert_eq!(begin_wait(&fixture), Duration::MAX);
     fixture.append(0, VALUE);
     assert_eq!(wakes.take(), 1);
     fixture.append(0, VALUE);
@@ -175,39 +188,50 @@ fn the_io_thread_is_woken_for_first_and_full_batches_while_it_sleeps() {
 }
 
 #[test]
-fn the_io_thread_is_not_woken_for_first_batches_while_answers_are_due() {
+fn the_io_thread_is_not_woken_for_a_first_batch_if_its_wait_ends_before_that_has_lingered() {
     let fixture = Fixture::new(config());
-    fixture.append(1, VALUE);
-    fixture.time.advance_ms(10);
-    fixture.ready();
-    complete(fixture.drain(1));
-    assert_eq!(begin_wait(&fixture, true), Duration::from_millis(5));
     let wakes = Wakes::of(&fixture);
+    // Another partition's batch lingers; the selector adds up to a millisecond.
+    let wait = Duration::from_millis(9);
+    assert_eq!(begin_wait_of(&fixture, wait), wait);
     fixture.append(0, VALUE);
     assert_eq!(wakes.take(), 0);
     fixture.fill_batch(0);
-    assert_eq!(wakes.take(), 1);
+    assert_eq!(wakes.take(), 1, "a full batch is due at once");
     fixture.ready();
-    fixture.time.advance_ms(50);
-    assert_eq!(
-        begin_wait(&fixture, true),
-        Duration::MAX,
-        "a broker that does not answer is waited for in one sleep"
-    );
+    let wait = Duration::from_micros(9001);
+    assert_eq!(begin_wait_of(&fixture, wait), wait);
+    fixture.append(1, VALUE);
+    assert_eq!(wakes.take(), 1);
     fixture.io().abort_batches(&refused());
 }
 
 #[test]
-fn the_io_thread_is_woken_for_much_while_it_paces() {
-    let fixture = paced(AccumulatorConfig {
+fn the_io_thread_is_woken_for_much_while_batches_gather() {
+    let fixture = gathering(AccumulatorConfig {
         batch_size: HALF_OF_MUCH,
         ..config()
     });
     fixture.ready();
-    assert_eq!(begin_wait(&fixture, false), Duration::from_millis(1));
+    assert_eq!(begin_wait(&fixture), 3 * COST);
     let wakes = Wakes::of(&fixture);
     fixture.fill_batch(0);
     assert_eq!(wakes.take(), 0);
+    fixture.fill_batch(1);
+    assert_eq!(wakes.take(), 1);
+    fixture.io().abort_batches(&refused());
+}
+
+/// The selector sleeps in whole milliseconds, so the next caller ends the gathering in time.
+#[test]
+fn the_io_thread_is_woken_for_the_first_full_batch_after_the_gathering() {
+    let fixture = gathering(config());
+    fixture.ready();
+    assert_eq!(begin_wait(&fixture), 3 * COST);
+    let wakes = Wakes::of(&fixture);
+    fixture.fill_batch(0);
+    assert_eq!(wakes.take(), 0);
+    fixture.time.advance(3 * COST);
     fixture.fill_batch(1);
     assert_eq!(wakes.take(), 1);
     fixture.io().abort_batches(&refused());
@@ -229,16 +253,16 @@ fn a_get_keeps_the_io_thread_awake_unless_that_was_in_vain() {
     fixture.io().abort_batches(&refused());
 }
 
-/// Whoever announced something while the I/O thread paced did not wake it.
+/// A caller that announces while batches gather does not wake the I/O thread.
 #[test]
 fn the_io_thread_does_not_sleep_over_what_was_announced_meanwhile() {
-    let fixture = paced(config());
+    let fixture = gathering(config());
     fixture.ready();
-    assert_eq!(begin_wait(&fixture, false), Duration::from_millis(1));
+    assert_eq!(begin_wait(&fixture), 3 * COST);
     fixture.append(1, VALUE);
-    fixture.time.advance_ms(1);
-    assert_eq!(begin_wait(&fixture, false), Duration::ZERO);
+    fixture.time.advance(3 * COST);
+    assert_eq!(begin_wait(&fixture), Duration::ZERO);
     fixture.ready();
-    assert_eq!(begin_wait(&fixture, false), Duration::MAX);
+    assert_eq!(begin_wait(&fixture), Duration::MAX);
     fixture.io().abort_batches(&refused());
 }
