@@ -54,6 +54,7 @@
 //! | `gzip`, `snappy`, `lz4` | yes | codecs for `compression.type`, in Rust |
 //! | `tls` | yes | `security.protocol=SSL`, by rustls with the cryptography of graviola |
 //! | `zstd` | no | the codec of the reference library, which needs a C compiler |
+//! | `classic` | no | the module `classic` with the Scala producer of Kafka 0.8 |
 //! | `testing` | no | the module `testing` with its `FakeBroker` |
 //!
 //! SASL is there with the feature `sasl` (PLAIN, SCRAM, OAUTHBEARER). Metrics are not there yet; a configuration that asks
@@ -62,6 +63,8 @@
 #[cfg(feature = "_internals")]
 #[doc(hidden)]
 pub mod _internals;
+#[cfg(feature = "classic")]
+pub mod classic;
 mod client;
 pub mod common;
 mod error;

@@ -51,6 +51,11 @@ const LAYERS: &[(&str, &[&str])] = &[
             "sync", "utils", "common", "protocol", "record", "network", "error", "client",
         ],
     ),
+    // The producer of Kafka 0.8 has a way to the brokers of its own.
+    (
+        "classic",
+        &["sync", "utils", "common", "protocol", "record", "network"],
+    ),
     // What the benches see of the rest.
     (
         "_internals",
@@ -94,6 +99,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "src/common/uuid",
             "src/utils/exponential_backoff",
             "src/network/sasl",
+            "src/classic",
             "src/client",
             "src/producer/internals/built_in_partitioner",
             "src/producer/partitioners",

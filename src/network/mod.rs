@@ -3,6 +3,8 @@
 //! Nothing above this layer names a socket, and nothing in it knows what a frame holds.
 
 mod authenticator;
+#[cfg(feature = "classic")]
+mod blocking_channel;
 mod channel_builder;
 mod kafka_channel;
 #[cfg(test)]
@@ -20,6 +22,8 @@ pub(crate) mod ssl;
 mod transport_layer;
 mod waker;
 
+#[cfg(feature = "classic")]
+pub(crate) use blocking_channel::{BlockingChannels, Channel, ChannelOptions, Channels};
 pub(crate) use channel_builder::{Authentication, ChannelBuilder};
 #[cfg(test)]
 pub(crate) use mock_selector::MockSelector;

@@ -15,6 +15,10 @@ pub(crate) trait Time: Send + Sync + fmt::Debug {
 
     /// The wall clock: milliseconds since 1970, as record timestamps are counted.
     fn unix_millis(&self) -> i64;
+
+    /// Blocks the thread for this long.
+    #[cfg(feature = "classic")]
+    fn sleep(&self, by: Duration);
 }
 
 /// The clocks of the operating system.
@@ -23,7 +27,7 @@ pub(crate) struct SystemTime;
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "this is the place that reads the clocks"
+    reason = "this is the place that reads the clocks and sleeps"
 )]
 impl Time for SystemTime {
     fn now(&self) -> Instant {
@@ -32,6 +36,11 @@ impl Time for SystemTime {
 
     fn unix_millis(&self) -> i64 {
         wall_clock::unix_millis()
+    }
+
+    #[cfg(feature = "classic")]
+    fn sleep(&self, by: Duration) {
+        std::thread::sleep(by);
     }
 }
 
@@ -85,6 +94,11 @@ mod mock {
 
         fn unix_millis(&self) -> i64 {
             1_600_000_000_000 + i64::try_from(self.elapsed.lock().as_millis()).unwrap()
+        }
+
+        #[cfg(feature = "classic")]
+        fn sleep(&self, by: Duration) {
+            self.advance(by);
         }
     }
 }

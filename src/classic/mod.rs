@@ -1,0 +1,130 @@
+//! The Scala producer of Kafka 0.8, for programs that were written for it. Feature `classic`.
+//!
+//! Use [`KafkaProducer`](crate::KafkaProducer) instead, unless a program depends on how the old one behaved. This one
+//! - **loses messages**: with `request.required.acks=0`, the default, a message counts as sent when it was written to a
+//!   socket. A batch of async mode that fails after its retries is logged and lost, and nothing tells the caller;
+//! - **duplicates and reorders messages**: a retry after a lost response writes them again, because no sequence numbers tell
+//!   the broker. Messages that failed come after those that went through;
+//! - **is slow**: one request at a time, and one `send` at a time;
+//! - speaks plaintext only: no TLS, no SASL, no transactions.
+//!
+//! ```
+//! use kafka_producer::classic::{KeyedMessage, Producer, ProducerConfig};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let broker = kafka_producer::testing::FakeBroker::builder().topic("orders", 3).start()?;
+//! # let brokers = broker.bootstrap_servers();
+//! # let brokers = brokers.as_str();
+//! let config = ProducerConfig::new([
+//!     ("metadata.broker.list", brokers), // "broker-1:9092,broker-2:9092"
+//!     ("serializer.class", "kafka.serializer.StringEncoder"),
+//!     ("request.required.acks", "1"),
+//! ])?;
+//! let producer = Producer::<String, String>::new(config)?;
+//! producer.send(KeyedMessage::new("orders", "value".to_owned()).key("k".to_owned()))?;
+//! producer.close()?;
+//! # assert_eq!(broker.record_count("orders"), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The parts
+//!
+//! ```text
+//! send -> Producer -+- sync ----------------------------------------+-> EventHandler -> ProducerPool -> SyncProducer
+//!                   +- async -> queue -> ProducerSendThread --------+   (encode, partition, retry)      per broker
+//! ```
+//!
+//! - In **sync** mode `send` runs the [`EventHandler`] on the caller's thread, and returns its error.
+//! - In **async** mode `send` puts the message into a queue of `queue.buffering.max.messages`. One thread takes them out, and
+//!   runs the handler when it has `batch.num.messages`, or when `queue.buffering.max.ms` has passed since the last batch.
+//! - The [`DefaultEventHandler`] encodes, partitions, and sends one request to each leader. It retries what failed,
+//!   `message.send.max.retries` times, with fresh metadata after `retry.backoff.ms`. It does not tell errors apart: a topic
+//!   that will never exist is retried as a leader that moved.
+//! - Messages without a key all go to one partition with a leader, chosen at random, until the next metadata refresh or
+//!   failure.
+//!
+//! # What is different
+//!
+//! - Requests are Produce 3 and Metadata 4, with record batches (magic 2), because Kafka 4 refuses those of 0.8. A message
+//!   gets the time of its encoding as its timestamp; messages of 0.8 had none.
+//! - A batch has one size limit on the broker, where 0.8 had a limit for each message. The handler halves a batch that is too
+//!   large, so that only messages that are too large themselves fail. With acks=0 the broker cannot say so, and the batch is
+//!   lost: keep `batch.num.messages` small for large messages.
+//! - An error in the middle of a dispatch lost the messages of the brokers that were not reached yet. Here they are sent.
+//! - The response must name the partitions of the request and carry its correlation id, and writes have the timeout of
+//!   reads. Negative retries, waits and counts are refused, and with `queue.buffering.max.ms=0` an idle thread sleeps.
+//! - A null value counts as 0 bytes in `BytesPerSec`. In 0.8 it counted as -1.
+//! - A panic in an encoder, a partitioner or a handler is an error, as an exception was.
+//! - The partition key has the type of the key. Java's `Any` has no counterpart.
+//!
+//! # Old keys and new ones
+//!
+//! | key | default | in [`KafkaProducer`](crate::KafkaProducer) |
+//! |---|---|---|
+//! | `metadata.broker.list` | required | `bootstrap.servers` |
+//! | `producer.type` | `sync` | every send is asynchronous; `send(record)?.get()?` waits |
+//! | `request.required.acks` | 0 | `acks`, default `all` |
+//! | `request.timeout.ms` | 10000 | `request.timeout.ms`, 30000; `delivery.timeout.ms` bounds the whole |
+//! | `client.id` | empty | `client.id` |
+//! | `send.buffer.bytes` | 102400 | `send.buffer.bytes`, 131072 |
+//! | `serializer.class` | `kafka.serializer.DefaultEncoder` | `value.serializer`, or the builder |
+//! | `key.serializer.class` | `serializer.class` | `key.serializer`, or the builder |
+//! | `serializer.encoding` | `UTF8` | none: text is UTF-8 |
+//! | `partitioner.class` | `kafka.producer.DefaultPartitioner` | `partitioner.class`; keys are hashed by murmur2 there, so that they move |
+//! | `compression.codec` | `none` | `compression.type` |
+//! | `compressed.topics` | all | none: one producer for each codec |
+//! | `message.send.max.retries` | 3 | `retries`, bounded by `delivery.timeout.ms` |
+//! | `retry.backoff.ms` | 100 | `retry.backoff.ms`, which grows to `retry.backoff.max.ms` |
+//! | `topic.metadata.refresh.interval.ms` | 600000 | `metadata.max.age.ms`, 300000 |
+//! | `queue.buffering.max.ms` | 5000 | `linger.ms`, 5 |
+//! | `queue.buffering.max.messages` | 10000 | `buffer.memory`, in bytes |
+//! | `queue.enqueue.timeout.ms` | -1 | `max.block.ms`; `try_send` does not wait |
+//! | `batch.num.messages` | 200 | `batch.size`, in bytes |
+//!
+//! # Metrics
+//!
+//! [`Producer::metrics`] returns them under the old names, until the close. [`Producer::stats`] returns the counts alone.
+//!
+//! | metric | tags | counts |
+//! |---|---|---|
+//! | `MessagesPerSec` | `clientId`, `topic` | messages given to `send` |
+//! | `BytesPerSec` | `clientId`, `topic` | bytes of encoded values |
+//! | `DroppedMessagesPerSec` | `clientId`, `topic` | messages that the full queue refused |
+//! | `SerializationErrorsPerSec` | `clientId` | messages that an encoder refused |
+//! | `ResendsPerSec` | `clientId` | failed attempts of a batch |
+//! | `FailedSendsPerSec` | `clientId` | batches that failed after all retries |
+//! | `ProducerQueueSize` | `clientId` | messages in the queue |
+//! | `ProducerRequestRateAndTimeMs` | `clientId`, `brokerHost`, `brokerPort` | milliseconds of a request |
+//! | `ProducerRequestSize` | `clientId`, `brokerHost`, `brokerPort` | bytes of a request |
+//!
+//! Those of a topic or a broker are there once more without it, for all. Producers that are open at the same time under one
+//! `client.id` share them.
+
+mod blocking_queue;
+mod broker_partition_info;
+mod default_event_handler;
+mod encoder;
+mod error;
+mod event_handler;
+mod keyed_message;
+#[cfg(test)]
+mod mock_cluster;
+mod partitioner;
+mod producer;
+mod producer_config;
+mod producer_pool;
+mod producer_send_thread;
+mod reentrancy;
+mod stats;
+mod sync_producer;
+
+pub use default_event_handler::DefaultEventHandler;
+pub use encoder::{DefaultEncoder, Encoder, NullEncoder, StringEncoder};
+pub use error::{BoxError, Error, ErrorKind, Result};
+pub use event_handler::EventHandler;
+pub use keyed_message::KeyedMessage;
+pub use partitioner::{ByteArrayPartitioner, DefaultPartitioner, HashCode, Partitioner};
+pub use producer::Producer;
+pub use producer_config::{ProducerConfig, ProducerType};
+pub use stats::{Metric, MetricValue, ProducerStats};

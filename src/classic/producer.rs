@@ -1,0 +1,363 @@
+//! The producer itself. Java: `kafka.producer.Producer`, `kafka.javaapi.producer.Producer`.
+//!
+//! Threads: any number send; one closes. Locks: the lock of the state is held for the whole of a `send`, as in Kafka 0.8.
+//! Under it come the locks of the queue and the counts. The send thread takes neither it nor, in async mode, does a sender
+//! take the handler's.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::blocking_queue::{BlockingQueue, LinkedBlockingQueue};
+use super::default_event_handler::DefaultEventHandler;
+use super::encoder::{Encoder, EncoderClass};
+use super::error::{Error, ErrorKind, Result, contain};
+use super::event_handler::EventHandler;
+use super::keyed_message::KeyedMessage;
+use super::partitioner::{ByteArrayPartitioner, DefaultPartitioner, HashCode, Partitioner};
+use super::producer_config::{EnqueueTimeout, ProducerConfig, ProducerType};
+use super::producer_send_thread::{Event, ProducerSendThread, Queue, SendLoop, SharedHandler};
+use super::reentrancy::ProducerId;
+use super::stats::{ClientStats, Metric, MetricValue, ProducerStats};
+use super::sync_producer::Context;
+use crate::sync::{Arc, Mutex};
+use crate::utils::{LogContext, SystemTime, Time, log};
+
+/// How long a dropped producer waits for its send thread. Java has no drop.
+const DROP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The producer of Kafka 0.8, sync or async by `producer.type`.
+///
+/// Any number of threads can share one. They send one at a time: a `send` that waits, for a broker in sync mode or for
+/// room in the queue in async mode, holds up all others and the close.
+///
+/// Dropping it closes it, and waits 30 seconds at most for the send thread.
+pub struct Producer<K = Vec<u8>, V = Vec<u8>> {
+    id: ProducerId,
+    config: ProducerConfig,
+    log_context: LogContext,
+    stats: ProducerStats,
+    time: Arc<dyn Time>,
+    /// The queue of async mode, for its gauge.
+    queue: Option<Queue<K, V>>,
+    state: Mutex<State<K, V>>,
+}
+
+enum State<K, V> {
+    Sync(Box<dyn EventHandler<K, V>>),
+    Async {
+        queue: Queue<K, V>,
+        thread: ProducerSendThread<K, V>,
+        handler: SharedHandler<K, V>,
+    },
+    Closed,
+}
+
+impl<K, V> Producer<K, V>
+where
+    K: AsRef<[u8]> + HashCode + Send + 'static,
+    V: AsRef<[u8]> + Send + 'static,
+{
+    /// Creates a producer of bytes or text, with the encoders and the partitioner that the configuration names.
+    ///
+    /// The names are those of Kafka 0.8: `kafka.serializer.DefaultEncoder`, `StringEncoder` and `NullEncoder`,
+    /// `kafka.producer.DefaultPartitioner` and `ByteArrayPartitioner`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for any other class, and for a codec that is not compiled in; `Kafka` if the operating system
+    /// refuses a thread.
+    pub fn new(config: ProducerConfig) -> Result<Self> {
+        let class = |key, class: &str| EncoderClass::new(key, class, &config.serializer_encoding);
+        let encoder = class(ProducerConfig::SERIALIZER_CLASS, &config.serializer_class)?;
+        let key_encoder = class(
+            ProducerConfig::KEY_SERIALIZER_CLASS,
+            &config.key_serializer_class,
+        )?;
+        let partitioner: Box<dyn Partitioner<K>> = match config.partitioner_class.as_str() {
+            "kafka.producer.DefaultPartitioner" => Box::new(DefaultPartitioner),
+            "kafka.producer.ByteArrayPartitioner" => Box::new(ByteArrayPartitioner),
+            other => {
+                return Err(Error::config(format!(
+                    "partitioner.class: unknown class '{other}'; a program's own partitioner is given to \
+                     Producer::with_classes"
+                )));
+            }
+        };
+        let context = Context::of_system(&config);
+        let handler = DefaultEventHandler::with_context(
+            &config,
+            partitioner,
+            Box::new(encoder),
+            Box::new(key_encoder),
+            context,
+        )?;
+        Self::with_event_handler(config, handler)
+    }
+}
+
+impl<K: Send + 'static, V: Send + 'static> Producer<K, V> {
+    /// Creates a producer with encoders and a partitioner of the program, in place of those that the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for a codec that is not compiled in; `Kafka` if the operating system refuses a thread.
+    pub fn with_classes(
+        config: ProducerConfig,
+        partitioner: impl Partitioner<K> + 'static,
+        encoder: impl Encoder<V> + 'static,
+        key_encoder: impl Encoder<K> + 'static,
+    ) -> Result<Self> {
+        let handler = DefaultEventHandler::new(&config, partitioner, encoder, key_encoder)?;
+        Self::with_event_handler(config, handler)
+    }
+
+    /// Creates a producer that delivers by a handler of the program.
+    ///
+    /// # Errors
+    ///
+    /// `Kafka` if the operating system refuses a thread.
+    pub fn with_event_handler(
+        config: ProducerConfig,
+        handler: impl EventHandler<K, V> + 'static,
+    ) -> Result<Self> {
+        let queue = Arc::new(LinkedBlockingQueue::new(
+            config.queue_buffering_max_messages,
+        ));
+        Self::with_parts(config, Box::new(handler), queue, Arc::new(SystemTime))
+    }
+
+    fn with_parts(
+        config: ProducerConfig,
+        handler: Box<dyn EventHandler<K, V>>,
+        queue: Queue<K, V>,
+        time: Arc<dyn Time>,
+    ) -> Result<Self> {
+        let id = ProducerId::next();
+        let log_context = LogContext::of_producer(&config.client_id, None);
+        let _context = log_context.enter();
+        let (queue, state) = match config.producer_type {
+            ProducerType::Sync => (None, State::Sync(handler)),
+            ProducerType::Async => {
+                let handler = Arc::new(Mutex::new(handler));
+                let send_loop = SendLoop {
+                    producer: id,
+                    queue: Arc::clone(&queue),
+                    handler: Arc::clone(&handler),
+                    queue_time: config.queue_buffering_max,
+                    batch_size: config.batch_num_messages,
+                    time: Arc::clone(&time),
+                };
+                let name = format!("ProducerSendThread-{}", config.client_id);
+                let thread = ProducerSendThread::start(name, send_loop).map_err(|error| {
+                    Error::caused_by(ErrorKind::Kafka, "the send thread cannot be started", error)
+                })?;
+                let state = State::Async {
+                    queue: Arc::clone(&queue),
+                    thread,
+                    handler,
+                };
+                (Some(queue), state)
+            }
+        };
+        Ok(Self {
+            id,
+            stats: ProducerStats(ClientStats::of(&config.client_id, &time)),
+            log_context: log_context.clone(),
+            config,
+            time,
+            queue,
+            state: Mutex::new(state),
+        })
+    }
+}
+
+impl<K, V> Producer<K, V> {
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// As of [`send_all`](Self::send_all).
+    ///
+    /// # Blocking
+    ///
+    /// As of [`send_all`](Self::send_all).
+    pub fn send(&self, message: KeyedMessage<K, V>) -> Result<()> {
+        self.send_all([message])
+    }
+
+    /// Sends messages, of one topic or of several. Java: `send(List)`.
+    ///
+    /// In sync mode it delivers them. With `request.required.acks=0`, the default, that means that they were written to
+    /// sockets. In async mode it puts them into the queue, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// - `ProducerClosed`: nothing was sent.
+    /// - `QueueFull`: the queue had no room for a message within `queue.enqueue.timeout.ms`. Those before it are in the
+    ///   queue, those after it are not tried.
+    /// - `Serialization`, in sync mode: nothing was sent.
+    /// - `FailedToSendMessage`, in sync mode: after all retries some messages were not acknowledged. Others were.
+    /// - `WouldDeadlock`: the call comes from the producer's own event handler.
+    /// - Any error of a handler that the program brought.
+    ///
+    /// # Blocking
+    ///
+    /// In sync mode for the delivery with its retries, in async mode for `queue.enqueue.timeout.ms` per message, which has
+    /// no limit by default.
+    pub fn send_all(&self, messages: impl IntoIterator<Item = KeyedMessage<K, V>>) -> Result<()> {
+        self.refuse_own_handler()?;
+        // The user's iterator runs before the lock is taken: it may use the producer.
+        let messages: Vec<_> = messages.into_iter().collect();
+        let _context = self.log_context.enter();
+        let mut state = self.state.lock();
+        if matches!(*state, State::Closed) {
+            return Err(Error::new(
+                ErrorKind::ProducerClosed,
+                "producer already closed",
+            ));
+        }
+        for message in &messages {
+            self.stats
+                .0
+                .mark(&message.topic, |topic| &topic.message_rate, 1);
+        }
+        match &mut *state {
+            State::Closed => Ok(()),
+            State::Sync(_) if messages.is_empty() => Ok(()),
+            State::Sync(handler) => {
+                let _handling = self.id.enter();
+                let handle = || handler.handle(&messages);
+                contain(ErrorKind::Panic, "the event handler", handle).and_then(|outcome| outcome)
+            }
+            State::Async { queue, .. } => self.async_send(&**queue, messages),
+        }
+    }
+
+    fn async_send(
+        &self,
+        queue: &dyn BlockingQueue<Event<K, V>>,
+        messages: Vec<KeyedMessage<K, V>>,
+    ) -> Result<()> {
+        for message in messages {
+            let event = Event::Message(message);
+            let added = match self.config.queue_enqueue_timeout {
+                EnqueueTimeout::Offer => queue.offer(event),
+                EnqueueTimeout::OfferWithin(timeout) => queue.offer_within(event, timeout),
+                EnqueueTimeout::Put => {
+                    queue.put(event);
+                    Ok(())
+                }
+            };
+            if let Err(Event::Message(message)) = added {
+                self.stats
+                    .0
+                    .mark(&message.topic, |topic| &topic.dropped_message_rate, 1);
+                let text = format!(
+                    "Event queue is full of unsent messages, could not send event: {}",
+                    message.label()
+                );
+                return Err(Error::new(ErrorKind::QueueFull, text));
+            }
+            log::trace!("Remaining queue size: {}", queue.remaining_capacity());
+        }
+        Ok(())
+    }
+
+    /// Returns the counts, which stay readable after the close.
+    pub fn stats(&self) -> ProducerStats {
+        self.stats.clone()
+    }
+
+    /// Returns the metrics under the names of Kafka 0.8; none after the close.
+    pub fn metrics(&self) -> Vec<Metric> {
+        // In sync mode the lock of the state can be held for long, and is not needed in order to read.
+        if self
+            .state
+            .try_lock()
+            .is_some_and(|state| matches!(*state, State::Closed))
+        {
+            return Vec::new();
+        }
+        let mut metrics = self.stats.metrics();
+        if let Some(queue) = &self.queue {
+            metrics.push(Metric {
+                name: "ProducerQueueSize",
+                tags: vec![("clientId", self.config.client_id.clone())],
+                value: MetricValue::Gauge(queue.len() as u64),
+            });
+        }
+        metrics
+    }
+
+    /// Sends what is in the queue, and closes the connections. A second close does nothing.
+    ///
+    /// # Errors
+    ///
+    /// `WouldDeadlock`: the call comes from the producer's own event handler.
+    ///
+    /// # Blocking
+    ///
+    /// For the `send` that runs, and then until the queue is empty: each batch can take all its retries.
+    pub fn close(&self) -> Result<()> {
+        self.refuse_own_handler()?;
+        let _context = self.log_context.enter();
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut *state, State::Closed) {
+            State::Closed => {}
+            State::Sync(mut handler) => handler.close(),
+            State::Async {
+                thread, handler, ..
+            } => {
+                thread.shutdown();
+                handler.lock().close();
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_own_handler(&self) -> Result<()> {
+        if !self.id.is_handling() {
+            return Ok(());
+        }
+        let text = "the producer was called by its own event handler, encoder or partitioner";
+        Err(Error::new(ErrorKind::WouldDeadlock, text))
+    }
+}
+
+impl<K, V> Drop for Producer<K, V> {
+    fn drop(&mut self) {
+        let _context = self.log_context.enter();
+        match std::mem::replace(self.state.get_mut(), State::Closed) {
+            State::Closed => {}
+            State::Sync(mut handler) => handler.close(),
+            State::Async {
+                thread, handler, ..
+            } => {
+                // The send thread can drop a producer that its own handler holds; it cannot wait for itself.
+                let timeout = if self.id.is_handling() {
+                    Duration::ZERO
+                } else {
+                    DROP_TIMEOUT
+                };
+                match thread.shutdown_within(timeout, &*self.time) {
+                    true => handler.lock().close(),
+                    false => log::warn!(
+                        "dropped a producer whose send thread still sends {} messages in the background",
+                        self.queue.as_ref().map_or(0, |queue| queue.len())
+                    ),
+                }
+            }
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for Producer<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! Finds calls that a handler, encoder or partitioner makes of the producer that runs it. They would wait for themselves.
+//!
+//! Java's lock admits its own thread again, and Java's `close` deadlocks in the send thread.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+use crate::sync::{AtomicU64, Ordering};
+
+thread_local! {
+    /// The producers whose handlers this thread runs.
+    static HANDLING: RefCell<Vec<ProducerId>> = const { RefCell::new(Vec::new()) };
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// Tells producers of a process apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProducerId(u64);
+
+impl ProducerId {
+    pub(crate) fn next() -> Self {
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Marks the thread as one that runs the producer's handler, until the guard is dropped.
+    pub(crate) fn enter(self) -> Handling {
+        HANDLING.with_borrow_mut(|handling| handling.push(self));
+        Handling(PhantomData)
+    }
+
+    /// Returns whether this thread runs the producer's handler.
+    pub(crate) fn is_handling(self) -> bool {
+        HANDLING.with_borrow(|handling| handling.contains(&self))
+    }
+}
+
+/// See [`ProducerId::enter`]. Bound to its thread.
+#[derive(Debug)]
+pub(crate) struct Handling(PhantomData<*const ()>);
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        HANDLING.with_borrow_mut(Vec::pop);
+    }
+}
