@@ -55,6 +55,9 @@
 //! | `tls` | yes | `security.protocol=SSL`, by rustls with the cryptography of graviola |
 //! | `zstd` | no | the codec of the reference library, which needs a C compiler |
 //! | `classic` | no | the module `classic` with the Scala producer of Kafka 0.8 |
+//! | `json` | no | [`producer::JsonSerializer`](producer), for everything that serde serializes |
+//! | `serde` | no | [`ProducerConfig`] from any format that serde reads |
+//! | `bytes`, `uuid` | no | `bytes::Bytes` and `uuid::Uuid` as key and value |
 //! | `testing` | no | the module `testing` with its `FakeBroker` |
 //!
 //! SASL is there with the feature `sasl` (PLAIN, SCRAM, OAUTHBEARER). Metrics are not there yet; a configuration that asks
@@ -85,8 +88,9 @@ pub use network::{OAuthBearerToken, SaslCredentials};
 pub use producer::{
     Acks, ClientDnsLookup, CompressionType, ConfigKey, ConsumerGroupMetadata, KafkaProducer,
     KafkaProducerBuilder, MetadataRecoveryStrategy, MockProducer, OffsetAndMetadata, Partitioner,
-    PartitionerClass, Producer, ProducerConfig, ProducerInterceptor, ProducerRecord, RecordFuture,
-    RecordMetadata, SecurityProtocol, Serialized, Serializer, Transaction, TrySendError,
+    PartitionerClass, Producer, ProducerConfig, ProducerExt, ProducerInterceptor, ProducerRecord,
+    RecordFuture, RecordMetadata, SecurityProtocol, Serialized, Serializer, Transaction,
+    TrySendError,
 };
 pub use protocol::ErrorCode;
 

@@ -38,7 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     // The public error speaks of partitions and of the brokers' codes; layers to the left of `client` have small enums of
     // their own.
-    ("error", &["sync", "common", "protocol"]),
+    ("error", &["sync", "utils", "common", "protocol"]),
     (
         "client",
         &[
@@ -89,6 +89,16 @@ const OWNERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("crc32c", &["src/record"]),
+    ("bytes", &["src/producer/record_data"]),
+    ("uuid", &["src/producer/record_data", "src/common"]),
+    (
+        "serde_core",
+        &[
+            "src/producer/json_serializer",
+            "src/producer/producer_config/serde",
+        ],
+    ),
+    ("serde_json", &["src/producer/json_serializer"]),
     ("prefetch_index", &["src/utils/prefetch"]),
     ("log", &[""]),
     ("hashbrown", &[""]),

@@ -23,6 +23,7 @@ mod time;
 mod wall_clock;
 
 pub(crate) use self::log::LogContext;
+pub use choice::ParseChoiceError;
 pub(crate) use choice::choice;
 pub(crate) use copy_on_write_map::CopyOnWriteMap;
 pub(crate) use count::Count;

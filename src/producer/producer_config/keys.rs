@@ -11,7 +11,7 @@ macro_rules! with_producer_keys {
         $callback! {
             /// Where the first connections go: `host:port` pairs separated by commas. A few brokers are enough, because
             /// they tell of all the others.
-            "bootstrap.servers" BOOTSTRAP_SERVERS: List, required, [any], High, bootstrap_servers(&str);
+            "bootstrap.servers" BOOTSTRAP_SERVERS: List, required, [any], High, bootstrap_servers(impl IntoList);
 
             /// How long, in milliseconds, the names of `bootstrap.servers` may stay unresolved. 0 resolves them while the
             /// producer is built, which fails if none resolves. Otherwise the producer is built at once, and the names are
