@@ -53,6 +53,7 @@
 //! |---|---|---|
 //! | `gzip`, `snappy`, `lz4` | yes | codecs for `compression.type`, in Rust |
 //! | `tls` | yes | `security.protocol=SSL`, by rustls with the cryptography of graviola |
+//! | `keystores` | no | JKS and PKCS#12 stores (`ssl.keystore.type`) and encrypted private keys (`ssl.key.password`) |
 //! | `zstd` | no | the codec of the reference library, which needs a C compiler |
 //! | `classic` | no | the module `classic` with the Scala producer of Kafka 0.8 |
 //! | `json` | no | [`producer::JsonSerializer`](producer), for everything that serde serializes |

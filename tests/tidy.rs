@@ -143,9 +143,23 @@ const OWNERS: &[(&str, &[&str])] = &[
             "src/producer/producer_config",
         ],
     ),
-    ("sha2", &["src/utils/scram_formatter"]),
-    ("hmac", &["src/utils/scram_formatter"]),
-    ("pbkdf2", &["src/utils/scram_formatter"]),
+    (
+        "sha2",
+        &["src/utils/scram_formatter", "src/network/ssl/stores"],
+    ),
+    (
+        "hmac",
+        &["src/utils/scram_formatter", "src/network/ssl/stores"],
+    ),
+    (
+        "pbkdf2",
+        &["src/utils/scram_formatter", "src/network/ssl/stores"],
+    ),
+    ("sha1", &["src/network/ssl/stores"]),
+    ("aes", &["src/network/ssl/stores"]),
+    ("cbc", &["src/network/ssl/stores"]),
+    ("des", &["src/network/ssl/stores"]),
+    ("rc2", &["src/network/ssl/stores"]),
     ("subtle", &["src/utils/scram_formatter"]),
     (
         "base64",
