@@ -4,9 +4,10 @@
 //! ```text
 //! cargo run --release --example callbacks
 //! cargo run --release --example callbacks -- --bootstrap-server localhost:9092 --topic demo --records 100
+//! cargo run --release --example callbacks -- --transactional-id demo --transaction-timeout-ms 10000
 //! ```
 //!
-//! Without `--bootstrap-server` it starts a test broker in its own process.
+//! With `--transactional-id` each thread sends its records in one transaction, under an id of its own. Without `--bootstrap-server` it starts a test broker in its own process.
 
 #![allow(
     clippy::print_stdout,
@@ -25,7 +26,8 @@ use kafka_producer::producer::{IntegerSerializer, StringSerializer};
 use kafka_producer::testing::FakeBroker;
 use kafka_producer::{KafkaProducer, ProducerRecord, RecordMetadata};
 
-const USAGE: &str = "callbacks [--bootstrap-server HOST:PORT] [--topic NAME] [--records COUNT]";
+const USAGE: &str = "callbacks [--bootstrap-server HOST:PORT] [--topic NAME] [--records COUNT] [--transactional-id ID] \
+                     [--enable-idempotence true|false] [--transaction-timeout-ms MILLIS]";
 
 /// Each of the two threads has every second number of 32 bits for its keys.
 const MAX_RECORDS: usize = 1 << 30;
@@ -40,8 +42,24 @@ fn main() -> ExitCode {
     }
 }
 
+struct Options {
+    servers: String,
+    topic: String,
+    records: usize,
+    transactional_id: Option<String>,
+    enable_idempotence: bool,
+    transaction_timeout_ms: Option<u32>,
+}
+
 pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
-    let (mut servers, mut topic, mut records) = (None, "demo".to_owned(), 10);
+    let mut options = Options {
+        servers: String::new(),
+        topic: "demo".to_owned(),
+        records: 10,
+        transactional_id: None,
+        enable_idempotence: true,
+        transaction_timeout_ms: None,
+    };
     while let Some(name) = arguments.next() {
         let mut value = || {
             arguments
@@ -49,48 +67,48 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Box
                 .ok_or_else(|| format!("{name} needs a value\n{USAGE}"))
         };
         match name.as_str() {
-            "--bootstrap-server" => servers = Some(value()?),
-            "--topic" => topic = value()?,
+            "--bootstrap-server" => options.servers = value()?,
+            "--topic" => options.topic = value()?,
             "--records" => {
-                records = value()?.parse()?;
-                if records > MAX_RECORDS {
+                options.records = value()?.parse()?;
+                if options.records > MAX_RECORDS {
                     return Err(format!("--records must be at most {MAX_RECORDS}").into());
                 }
             }
+            "--transactional-id" => options.transactional_id = Some(value()?),
+            "--enable-idempotence" => options.enable_idempotence = value()?.parse()?,
+            "--transaction-timeout-ms" => options.transaction_timeout_ms = Some(value()?.parse()?),
             _ => return Err(format!("{name} is no option\n{USAGE}").into()),
         }
     }
-    match servers {
-        Some(servers) => produce(&servers, &topic, records),
-        None => {
-            let broker = FakeBroker::builder().topic(&topic, 3).start()?;
-            produce(&broker.bootstrap_servers(), &topic, records)
-        }
+    if options.servers.is_empty() {
+        let broker = FakeBroker::builder().topic(&options.topic, 3).start()?;
+        options.servers = broker.bootstrap_servers();
+        return produce(&options);
     }
+    produce(&options)
 }
 
 /// Runs both threads. Even keys are sent by the one, odd keys by the other.
-fn produce(servers: &str, topic: &str, records: usize) -> Result<(), Box<dyn Error>> {
+fn produce(options: &Options) -> Result<(), Box<dyn Error>> {
+    let records = options.records;
     thread::scope(|scope| {
-        let with_callbacks = scope.spawn(|| {
-            send_with_callbacks(
-                &producer(servers)?,
-                topic,
-                (0..=i32::MAX).step_by(2).take(records),
-            )
+        let with_callbacks = scope.spawn(move || {
+            let producer = producer(options, "callbacks")?;
+            let keys = (0..=i32::MAX).step_by(2).take(records);
+            send_with_callbacks(&producer, options, keys)
         });
-        let waiting = scope.spawn(|| {
-            send_and_wait(
-                &producer(servers)?,
-                topic,
-                (1..=i32::MAX).step_by(2).take(records),
-            )
+        let waiting = scope.spawn(move || {
+            let producer = producer(options, "waiting")?;
+            let keys = (1..=i32::MAX).step_by(2).take(records);
+            send_and_wait(&producer, options, keys)
         });
         for thread in [with_callbacks, waiting] {
             let failed = thread.join().map_err(|_| "a producer thread panicked")??;
             if failed > 0 {
                 return Err(format!("{failed} of {records} records were not delivered").into());
             }
+            println!("Producer sent {records} records successfully");
         }
         Ok(())
     })
@@ -98,32 +116,63 @@ fn produce(servers: &str, topic: &str, records: usize) -> Result<(), Box<dyn Err
 
 type DemoProducer = KafkaProducer<IntegerSerializer, StringSerializer>;
 
-fn producer(servers: &str) -> kafka_producer::Result<DemoProducer> {
-    KafkaProducer::builder()
+fn producer(options: &Options, thread: &str) -> kafka_producer::Result<DemoProducer> {
+    let mut builder = KafkaProducer::builder()
         .key_serializer(IntegerSerializer)
         .value_serializer(StringSerializer)
-        .bootstrap_servers(servers)
-        .build()
+        .bootstrap_servers(&options.servers)
+        .set("client.id", "DemoProducer")?
+        .set(
+            "enable.idempotence",
+            &options.enable_idempotence.to_string(),
+        )?;
+    if let Some(timeout) = options.transaction_timeout_ms {
+        builder = builder.set("transaction.timeout.ms", &timeout.to_string())?;
+    }
+    if let Some(id) = &options.transactional_id {
+        builder = builder.set("transactional.id", &format!("{id}-{thread}"))?;
+    }
+    builder.build()
 }
 
-/// Sends without waiting; the callbacks run on the producer's I/O thread. Gives the number of failures.
+/// Runs `send` inside of a transaction, if the producer has a transactional id.
+fn in_transaction<T>(
+    producer: &DemoProducer,
+    options: &Options,
+    send: impl FnOnce() -> kafka_producer::Result<T>,
+) -> kafka_producer::Result<T> {
+    if options.transactional_id.is_none() {
+        return send();
+    }
+    producer.init_transactions()?;
+    producer.begin_transaction()?;
+    let sent = send()?;
+    // It waits for the records, and fails if one of them failed.
+    producer.commit_transaction()?;
+    Ok(sent)
+}
+
+/// Sends without waiting; the callbacks run on the producer's I/O thread. Returns the number of failures.
 fn send_with_callbacks(
     producer: &DemoProducer,
-    topic: &str,
+    options: &Options,
     keys: impl Iterator<Item = i32>,
 ) -> kafka_producer::Result<usize> {
     let failed = Arc::new(AtomicUsize::new(0));
-    for key in keys {
-        let message = format!("Message_{key}");
-        let record = ProducerRecord::new(topic, message.clone()).key(key);
-        let callback = DemoCallback {
-            start: Instant::now(),
-            key,
-            message,
-            failed: Arc::clone(&failed),
-        };
-        producer.send_with_callback(record, move |result| callback.on_completion(result))?;
-    }
+    in_transaction(producer, options, || {
+        for key in keys {
+            let message = format!("Message_{key}");
+            let record = ProducerRecord::new(&*options.topic, message.clone()).key(key);
+            let callback = DemoCallback {
+                start: Instant::now(),
+                key,
+                message,
+                failed: Arc::clone(&failed),
+            };
+            producer.send_with_callback(record, move |result| callback.on_completion(result))?;
+        }
+        Ok(())
+    })?;
     producer.close(Duration::from_secs(30))?;
     Ok(failed.load(Ordering::Relaxed))
 }
@@ -162,29 +211,30 @@ impl DemoCallback {
     }
 }
 
-/// Sends each record when the one before has its offset. Gives the number of failures.
+/// Sends each record when the one before has its offset. Returns the number of failures.
 fn send_and_wait(
     producer: &DemoProducer,
-    topic: &str,
+    options: &Options,
     keys: impl Iterator<Item = i32>,
 ) -> kafka_producer::Result<usize> {
-    let mut failed = 0;
-    for key in keys {
-        let message = format!("Message_{key}");
-        match producer
-            .send(ProducerRecord::new(topic, &message[..]).key(key))?
-            .get()
-        {
-            Ok(_) => println!("Sent message: ({key}, {message})"),
-            Err(error) => {
-                failed += 1;
-                eprintln!(
-                    "message({key}, {message}) failed: {error} ({:?})",
-                    error.delivery()
-                );
+    let failed = in_transaction(producer, options, || {
+        let mut failed = 0;
+        for key in keys {
+            let message = format!("Message_{key}");
+            let record = ProducerRecord::new(&*options.topic, &message[..]).key(key);
+            match producer.send(record)?.get() {
+                Ok(_) => println!("Sent message: ({key}, {message})"),
+                Err(error) => {
+                    failed += 1;
+                    eprintln!(
+                        "message({key}, {message}) failed: {error} ({:?})",
+                        error.delivery()
+                    );
+                }
             }
         }
-    }
+        Ok(failed)
+    })?;
     producer.close(Duration::from_secs(30))?;
     Ok(failed)
 }

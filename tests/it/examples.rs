@@ -3,9 +3,16 @@
 #[path = "../../examples/callbacks.rs"]
 #[allow(dead_code, reason = "a test calls what main calls")]
 mod callbacks;
+#[cfg(feature = "classic")]
+#[path = "../../examples/classic_producer.rs"]
+#[allow(dead_code, reason = "a test calls what main calls")]
+mod classic_producer;
 #[path = "../../examples/console_producer/main.rs"]
 #[allow(dead_code, reason = "a test calls what main calls")]
 mod console_producer;
+#[path = "../../examples/hello_kafka.rs"]
+#[allow(dead_code, reason = "a test calls what main calls")]
+mod hello_kafka;
 #[path = "../../examples/producer_perf/main.rs"]
 #[allow(dead_code, reason = "a test calls what main calls")]
 mod producer_perf;
@@ -223,6 +230,58 @@ fn callbacks_sends_even_keys_and_odd_keys() {
     keys.sort_unstable();
     assert_eq!(keys, (0..40).collect::<Vec<_>>());
     assert!(callbacks::run(arguments("--sync")).is_err());
+}
+
+#[test]
+fn callbacks_sends_in_transactions_if_told_to() {
+    let broker = FakeBroker::builder().topic("demo", 3).start().unwrap();
+    let line = format!(
+        "--bootstrap-server {} --records 5",
+        broker.bootstrap_servers()
+    );
+    let run = |more: &str| callbacks::run(arguments(&format!("{line} {more}")));
+    run("--transactional-id t --transaction-timeout-ms 10000").unwrap();
+    assert_eq!(broker.committed_records("demo").len(), 10);
+    for id in ["t-callbacks", "t-waiting"] {
+        assert!(broker.transaction(id).is_some(), "{id}");
+    }
+    run("--enable-idempotence false").unwrap();
+    let records = broker.all_records("demo");
+    assert_eq!(
+        records
+            .iter()
+            .filter(|record| record.producer_id == -1)
+            .count(),
+        10
+    );
+    assert!(run("--transactional-id t --enable-idempotence false").is_err());
+}
+
+#[test]
+fn hello_kafka_sends_its_ten_messages() {
+    let broker = FakeBroker::builder().topic("test", 1).start().unwrap();
+    hello_kafka::run(&broker.bootstrap_servers()).unwrap();
+    let values = broker.records("test", 0).into_iter();
+    let values: Vec<_> = values
+        .map(|record| String::from_utf8(record.value.unwrap()).unwrap())
+        .collect();
+    let expected: Vec<_> = (0..10)
+        .map(|number| format!("{number} Hello Kafka"))
+        .collect();
+    assert_eq!(values, expected);
+}
+
+#[cfg(feature = "classic")]
+#[test]
+fn classic_producer_goes_around_the_partitions_in_both_modes() {
+    let broker = FakeBroker::builder().topic("demo", 3).start().unwrap();
+    let line = format!("--broker-list {} --messages 30", broker.bootstrap_servers());
+    classic_producer::run(arguments(&line)).unwrap();
+    for partition in 0..3 {
+        assert_eq!(broker.records("demo", partition).len(), 20);
+    }
+    classic_producer::run(arguments("--messages 3")).unwrap();
+    assert!(classic_producer::run(arguments("--mode sync")).is_err());
 }
 
 fn console(line: &str) -> Options {

@@ -1,0 +1,103 @@
+//! The producer of Kafka 0.8 with a partitioner of the program, in sync and in async mode.
+//!
+//! ```text
+//! cargo run --features classic --example classic_producer
+//! cargo run --features classic --example classic_producer -- --broker-list localhost:9092 --topic demo --messages 100
+//! ```
+//!
+//! Without `--broker-list` it starts a test broker in its own process.
+
+#![allow(clippy::print_stdout, reason = "an example prints what it does")]
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use kafka_producer::classic::{
+    KeyedMessage, Partitioner, Producer, ProducerConfig, Result, StringEncoder,
+};
+use kafka_producer::testing::FakeBroker;
+
+const USAGE: &str =
+    "classic_producer [--broker-list HOST:PORT,...] [--topic NAME] [--messages COUNT]";
+
+fn main() -> ExitCode {
+    match run(std::env::args().skip(1)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("classic_producer failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+    let (mut brokers, mut topic, mut messages) = (None, "demo".to_owned(), 10);
+    while let Some(name) = arguments.next() {
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or_else(|| format!("{name} needs a value\n{USAGE}"))
+        };
+        match name.as_str() {
+            "--broker-list" => brokers = Some(value()?),
+            "--topic" => topic = value()?,
+            "--messages" => messages = value()?.parse()?,
+            _ => return Err(format!("{name} is no option\n{USAGE}").into()),
+        }
+    }
+    match brokers {
+        Some(brokers) => Ok(produce(&brokers, &topic, messages)?),
+        None => {
+            let broker = FakeBroker::builder().topic(&topic, 3).start()?;
+            Ok(produce(&broker.bootstrap_servers(), &topic, messages)?)
+        }
+    }
+}
+
+/// Goes around the partitions, whatever the key is.
+#[derive(Default)]
+struct RoundRobinPartitioner {
+    i: i32,
+}
+
+impl Partitioner<String> for RoundRobinPartitioner {
+    fn partition(&mut self, _key: &String, num_partitions: i32) -> i32 {
+        self.i = self.i.wrapping_add(1);
+        self.i.rem_euclid(num_partitions)
+    }
+}
+
+/// Sends the messages in both modes.
+fn produce(brokers: &str, topic: &str, messages: usize) -> Result<()> {
+    for mode in ["sync", "async"] {
+        let config = ProducerConfig::new([
+            (ProducerConfig::METADATA_BROKER_LIST, brokers),
+            (ProducerConfig::PRODUCER_TYPE, mode),
+            (ProducerConfig::CLIENT_ID, "classic-demo"),
+            (ProducerConfig::REQUEST_REQUIRED_ACKS, "1"),
+            (ProducerConfig::QUEUE_BUFFERING_MAX_MS, "100"),
+        ])?;
+        let producer = Producer::with_classes(
+            config,
+            RoundRobinPartitioner::default(),
+            StringEncoder::default(),
+            StringEncoder::default(),
+        )?;
+        for number in 0..messages {
+            // A message without a key does not reach the partitioner.
+            let message = KeyedMessage::new(topic, format!("{mode} message {number}"));
+            producer.send(message.key(format!("key {number}")))?;
+        }
+        producer.close()?;
+        // A batch of async mode that fails is in the log and in these counts alone.
+        let stats = producer.stats();
+        println!(
+            "{mode}: {} messages, {} bytes, {} retries, {} failed batches",
+            stats.messages(),
+            stats.bytes(),
+            stats.resends(),
+            stats.failed_sends()
+        );
+    }
+    Ok(())
+}
