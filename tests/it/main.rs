@@ -20,6 +20,8 @@ mod bad_input;
 mod blocking_calls;
 mod bootstrap_resolution;
 mod callbacks;
+#[cfg(feature = "classic")]
+mod classic;
 mod compression;
 mod connections;
 mod delivery_timeout;

@@ -282,7 +282,9 @@ fn sends_with_callback(subject: &Subject, record: ProducerRecord<'_>) -> String 
             ))
             .unwrap();
     };
-    let sent = subject.producer().send_with_callback(record, callback);
+    let sent = subject
+        .producer()
+        .send_with_callback(record, Box::new(callback));
     subject.deliver();
     let outcomes: Vec<_> = outcomes.iter().collect();
     format!("{}, callback {outcomes:?}", outcome(sent))
@@ -510,7 +512,7 @@ fn run_inside(state: State, make: CallInside, subject: &Subject) -> String {
         told_to.send(outcome).unwrap();
     };
     producer
-        .send_with_callback(record("outside"), callback)
+        .send_with_callback(record("outside"), Box::new(callback))
         .unwrap();
     subject.deliver();
     outcomes.recv_timeout(LONG).unwrap()

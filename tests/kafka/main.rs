@@ -23,6 +23,7 @@
 //! | random sequences of requests, at Kafka and at the test broker: codes, offsets and logs | `random_requests.rs`, `random_requests/` |
 //! | SASL: who is let in, and a load over sessions that end | `sasl.rs` |
 //! | the releases beside it: 2.8 and 4.3, 3.9 and 4.0 with the long switch | `releases.rs` |
+//! | the producer of Kafka 0.8, on 4.4 and 2.8 | `classic.rs` |
 //! | the examples | `examples.rs` |
 
 // The harness ends process groups by signals.
@@ -40,6 +41,8 @@
 mod broker_checks;
 #[path = "../it/support/chain.rs"]
 mod chain;
+#[cfg(feature = "classic")]
+mod classic;
 mod examples;
 mod faults;
 mod harness;

@@ -1,0 +1,66 @@
+//! The producer of Kafka 0.8 on brokers of today, and of 2.8: what it sends is what Kafka's console consumer reads.
+
+use std::collections::BTreeMap;
+
+use kafka_producer::classic::{
+    DefaultPartitioner, KeyedMessage, Partitioner, Producer, ProducerConfig,
+};
+
+use crate::harness::{Admin, ConsoleConsumer, KafkaCluster};
+use crate::kafka_or_skip;
+
+const PARTITIONS: i32 = 3;
+/// Of each mode and codec.
+const MESSAGES: usize = 500;
+
+#[test]
+fn both_modes_are_read_back_in_every_codec() {
+    let _turn = kafka_or_skip!();
+    let cluster = KafkaCluster::lease();
+    are_read_back(&cluster.bootstrap_servers(), cluster.admin());
+}
+
+/// Sends in both modes and each codec, and reads everything back.
+pub(crate) fn are_read_back(brokers: &str, admin: &Admin) {
+    let codecs = [
+        ("none", true),
+        ("gzip", cfg!(feature = "gzip")),
+        ("snappy", cfg!(feature = "snappy")),
+        ("lz4", cfg!(feature = "lz4")),
+    ];
+    let topic = "classic";
+    admin.create_topic(topic, PARTITIONS);
+    let mut sent = BTreeMap::new();
+    for (codec, _) in codecs.into_iter().filter(|(_, is_built)| *is_built) {
+        for (mode, acks) in [("sync", "-1"), ("async", "1")] {
+            let config = ProducerConfig::new([
+                ("metadata.broker.list", brokers),
+                ("client.id", "classic"),
+                ("producer.type", mode),
+                ("request.required.acks", acks),
+                ("compression.codec", codec),
+                ("serializer.class", "kafka.serializer.StringEncoder"),
+            ]);
+            let producer = Producer::<String, String>::new(config.unwrap()).unwrap();
+            let messages = (0..MESSAGES).map(|number| {
+                let value = format!("{codec} {mode} {number}");
+                let key = format!("key-{}", number % 17);
+                sent.insert(value.clone(), key.clone());
+                KeyedMessage::new(topic, value).key(key)
+            });
+            producer.send_all(messages).unwrap();
+            producer.close().unwrap();
+            assert_eq!(producer.stats().failed_sends(), 0);
+        }
+    }
+    let read = ConsoleConsumer::new(brokers.to_owned(), topic).read(sent.len() as u64);
+    for record in read {
+        let text = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap()).unwrap();
+        let (key, value) = (text(record.key), text(record.value));
+        assert_eq!(sent.remove(&value).as_ref(), Some(&key), "{value}");
+        let home = Partitioner::partition(&mut DefaultPartitioner, &key, PARTITIONS);
+        assert_eq!(record.partition, home, "{key}");
+    }
+    assert_eq!(sent, BTreeMap::new());
+    admin.delete_topic(topic);
+}
