@@ -53,12 +53,8 @@
 //! |---|---|---|
 //! | `gzip`, `snappy`, `lz4` | yes | codecs for `compression.type`, in Rust |
 //! | `tls` | yes | `security.protocol=SSL`, by rustls with the cryptography of graviola |
-//! | `keystores` | no | JKS and PKCS#12 stores (`ssl.keystore.type`) and encrypted private keys (`ssl.key.password`) |
 //! | `zstd` | no | the codec of the reference library, which needs a C compiler |
 //! | `classic` | no | the module `classic` with the Scala producer of Kafka 0.8 |
-//! | `json` | no | [`producer::JsonSerializer`](producer), for everything that serde serializes |
-//! | `serde` | no | [`ProducerConfig`] from any format that serde reads |
-//! | `bytes`, `uuid` | no | `bytes::Bytes` and `uuid::Uuid` as key and value |
 //! | `testing` | no | the module `testing` with its `FakeBroker` |
 //!
 //! SASL is there with the feature `sasl` (PLAIN, SCRAM, OAUTHBEARER). Metrics are not there yet; a configuration that asks
@@ -89,9 +85,8 @@ pub use network::{OAuthBearerToken, SaslCredentials};
 pub use producer::{
     Acks, ClientDnsLookup, CompressionType, ConfigKey, ConsumerGroupMetadata, KafkaProducer,
     KafkaProducerBuilder, MetadataRecoveryStrategy, MockProducer, OffsetAndMetadata, Partitioner,
-    PartitionerClass, Producer, ProducerConfig, ProducerExt, ProducerInterceptor, ProducerRecord,
-    RecordFuture, RecordMetadata, SecurityProtocol, Serialized, Serializer, Transaction,
-    TrySendError,
+    PartitionerClass, Producer, ProducerConfig, ProducerInterceptor, ProducerRecord, RecordFuture,
+    RecordMetadata, SecurityProtocol, Serialized, Serializer, Transaction, TrySendError,
 };
 pub use protocol::ErrorCode;
 

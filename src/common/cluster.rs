@@ -6,7 +6,7 @@ use std::any::Any;
 use std::fmt;
 
 use super::node::find_node;
-use super::{Node, NodeId, PartitionInfo, Uuid};
+use super::{Node, NodeId, PartitionInfo, TopicPartition, Uuid};
 use crate::sync::{Arc, OnceLock};
 use crate::utils::CopyOnWriteMap;
 
@@ -234,6 +234,47 @@ impl Cluster {
         self.topic(topic).map(TopicInfo::partition_count)
     }
 
+    /// Returns the partitions of a topic, by number; none if the topic is unknown. Java: `partitionsForTopic`.
+    pub fn partitions_for_topic(&self, topic: &str) -> &[PartitionInfo] {
+        self.topic(topic).map_or(&[], TopicInfo::partitions)
+    }
+
+    /// Returns the numbers of a topic's partitions that have a leader; none if the topic is unknown. Java:
+    /// `availablePartitionsForTopic`.
+    pub fn available_partitions_for_topic(&self, topic: &str) -> &[i32] {
+        self.topic(topic)
+            .map_or(&[], TopicInfo::available_partitions)
+    }
+
+    /// Returns the number of partitions of a topic, or `None` if the topic is unknown. Java: `partitionCountForTopic`.
+    pub fn partition_count_for_topic(&self, topic: &str) -> Option<usize> {
+        self.partition_count(topic)
+    }
+
+    /// Returns one partition, if it is known. Java: `partition`.
+    pub fn partition(&self, partition: &TopicPartition) -> Option<&PartitionInfo> {
+        self.topic(partition.topic())?
+            .partition(partition.partition())
+    }
+
+    /// Returns the partitions that a node leads, topic by topic. Java: `partitionsForNode`.
+    pub fn partitions_for_node(&self, node: NodeId) -> Vec<TopicPartition> {
+        let led = self.topics().flat_map(|topic| {
+            let led = topic.partitions.iter().filter(move |partition| {
+                partition.leader().is_some_and(|leader| leader.id() == node)
+            });
+            led.map(|partition| TopicPartition::new(Arc::clone(&topic.name), partition.partition()))
+        });
+        led.collect()
+    }
+
+    /// Returns the names of Kafka's own topics. Java: `internalTopics`.
+    pub fn internal_topics(&self) -> impl Iterator<Item = &str> {
+        self.topics()
+            .filter(|topic| topic.is_internal)
+            .map(TopicInfo::name)
+    }
+
     /// Whether the nodes are bootstrap addresses, not yet confirmed by any broker.
     pub(crate) fn is_bootstrap(&self) -> bool {
         self.is_bootstrap
@@ -345,5 +386,52 @@ mod tests {
         assert_eq!(topic.partition(2).map(PartitionInfo::partition), Some(2));
         assert_eq!(topic.partition(4).map(PartitionInfo::partition), Some(4));
         assert!(topic.partition(1).is_none() && topic.partition(-1).is_none());
+    }
+
+    // Java: ClusterTest.
+    #[test]
+    fn a_cluster_is_asked_by_topic_partition_and_node() {
+        let nodes = [1, 2].map(|id| Node::new(NodeId(id), "a", 9092, None));
+        let topic = |name: &str, is_internal, partitions| {
+            Arc::new(TopicInfo::new(
+                name.into(),
+                Uuid::ZERO,
+                is_internal,
+                partitions,
+            ))
+        };
+        let led = |number, node: usize| partition(number, Some(&nodes[node]));
+        let cluster = ClusterBuilder::default()
+            .nodes(nodes.to_vec())
+            .topic(topic(
+                "t",
+                false,
+                vec![led(0, 0), partition(1, None), led(2, 1)],
+            ))
+            .topic(topic("__offsets", true, vec![led(0, 0)]))
+            .build();
+        let numbers = cluster
+            .partitions_for_topic("t")
+            .iter()
+            .map(PartitionInfo::partition);
+        assert_eq!(numbers.collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(cluster.available_partitions_for_topic("t"), [0, 2]);
+        assert_eq!(cluster.partition_count_for_topic("t"), Some(3));
+        assert_eq!(cluster.internal_topics().collect::<Vec<_>>(), ["__offsets"]);
+        let mut led = cluster.partitions_for_node(NodeId(1));
+        led.sort();
+        assert_eq!(
+            led,
+            [
+                TopicPartition::new("__offsets", 0),
+                TopicPartition::new("t", 0)
+            ]
+        );
+        let info = cluster.partition(&TopicPartition::new("t", 2)).unwrap();
+        assert_eq!(info.leader(), Some(&nodes[1]));
+        assert!(cluster.partitions_for_topic("?").is_empty());
+        assert!(cluster.available_partitions_for_topic("?").is_empty());
+        assert_eq!(cluster.partition_count_for_topic("?"), None);
+        assert!(cluster.partition(&TopicPartition::new("t", 3)).is_none());
     }
 }

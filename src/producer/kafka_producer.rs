@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use self::builder::KafkaProducerBuilder;
 use self::close::IoThreadHandle;
 pub(crate) use self::close::undelivered_at_close;
+pub use self::send::TrySendError;
 pub(crate) use self::send::{check_size, is_api_error, no_such_partition, partition_of_key};
 pub(crate) use self::transactions::needs_transactional_id;
 use super::internals::transactions::TransactionManager;
@@ -26,7 +27,7 @@ use super::internals::{RecordAccumulator, SenderControl};
 use super::producer_interceptors::ProducerInterceptors;
 use super::{
     BytesSerializer, Callback, Partitioner, ProducerConfig, ProducerRecord, RecordFuture,
-    RecordMetadata, Serializer, TrySendError, check_topic,
+    RecordMetadata, Serializer, check_topic,
 };
 use crate::client::Metadata;
 use crate::common::PartitionInfo;

@@ -3,12 +3,12 @@
 use std::any::TypeId;
 use std::error::Error as StdError;
 
-use super::record_data::RecordData;
+use super::producer_record::RecordData;
 use super::serializer::{Serialized, Serializer};
 use crate::common::{Headers, Uuid};
 
-/// Bytes as they are; text too, as its UTF-8. What a producer uses unless it is given something else. Java:
-/// `ByteArraySerializer`.
+/// Bytes as they are; text too, as its UTF-8. A producer uses it unless it gets another. Java: `ByteArraySerializer`, under
+/// which name it is there too. (Java's own `BytesSerializer` is for the class `Bytes`, which has no counterpart.)
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BytesSerializer;
 

@@ -3,8 +3,6 @@
 
 mod factory;
 mod identities;
-#[cfg(feature = "keystores")]
-mod keystores;
 mod transport;
 
 use std::cell::RefCell;
@@ -45,7 +43,6 @@ fn with_identity(name: &str) -> SslConfig {
         keystore: Some(Keystore::Pem {
             key: Secret::new(file(&format!("{name}.key"))),
             certificate_chain: Secret::new(file(name)),
-            key_password: None,
         }),
         ..trusting("ca")
     }

@@ -25,9 +25,8 @@ use crate::producer::producer_config::keys::{self, rule_text, with_producer_keys
 use crate::producer::producer_config::{Refusals, ResolvedConfig, default_text, valid_text};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::{
-    Acks, BytesSerializer, ClientDnsLookup, CompressionType, IntoList, MetadataRecoveryStrategy,
-    Partitioner, PartitionerClass, ProducerConfig, ProducerInterceptor, SecurityProtocol,
-    Serializer,
+    Acks, BytesSerializer, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, Partitioner,
+    PartitionerClass, ProducerConfig, ProducerInterceptor, SecurityProtocol, Serializer,
 };
 use crate::protocol::ApiKey;
 use crate::sync::Arc;

@@ -138,13 +138,7 @@ impl FakeBrokerBuilder {
     }
 
     /// The versions of an API that one node speaks.
-    pub fn node_versions(
-        mut self,
-        node: impl Into<NodeId>,
-        api: Api,
-        versions: RangeInclusive<i16>,
-    ) -> Self {
-        let node = node.into();
+    pub fn node_versions(mut self, node: NodeId, api: Api, versions: RangeInclusive<i16>) -> Self {
         self.versions.push((Some(node), api, Some(versions)));
         self
     }

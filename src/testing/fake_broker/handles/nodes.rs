@@ -25,8 +25,7 @@ impl FakeBroker {
     }
 
     /// The port of a node, which it keeps while it is stopped.
-    pub fn port(&self, node: impl Into<NodeId>) -> Option<u16> {
-        let node = node.into();
+    pub fn port(&self, node: NodeId) -> Option<u16> {
         Some(self.find_server(node)?.address().port())
     }
 
@@ -36,8 +35,7 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node.
-    pub fn stop_node(&self, node: impl Into<NodeId>) -> Result<()> {
-        let node = node.into();
+    pub fn stop_node(&self, node: NodeId) -> Result<()> {
         let server = self.server(node)?;
         self.core.stop_node(node);
         server.close();
@@ -49,8 +47,7 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node, or it cannot have its port.
-    pub fn start_node(&self, node: impl Into<NodeId>) -> Result<()> {
-        let node = node.into();
+    pub fn start_node(&self, node: NodeId) -> Result<()> {
         self.server(node)?;
         let mut cluster = self.core.cluster.lock();
         if !cluster.is_up(node) {
@@ -65,8 +62,7 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node.
-    pub fn close_listener(&self, node: impl Into<NodeId>) -> Result<()> {
-        let node = node.into();
+    pub fn close_listener(&self, node: NodeId) -> Result<()> {
         self.server(node)?.close();
         Ok(())
     }
@@ -76,8 +72,7 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node, or it cannot have its port.
-    pub fn open_listener(&self, node: impl Into<NodeId>) -> Result<()> {
-        let node = node.into();
+    pub fn open_listener(&self, node: NodeId) -> Result<()> {
         self.server(node)?.open(&self.core).map_err(|error| {
             let text = format!("node {node} cannot listen on its port");
             Error::new(ErrorKind::Internal, text).caused_by(error)
@@ -89,8 +84,7 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node.
-    pub fn accept_then_close(&self, node: impl Into<NodeId>, closes_at_once: bool) -> Result<()> {
-        let node = node.into();
+    pub fn accept_then_close(&self, node: NodeId, closes_at_once: bool) -> Result<()> {
         self.server(node)?.close_at_once(closes_at_once);
         Ok(())
     }
@@ -100,8 +94,7 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node.
-    pub fn disconnect(&self, node: impl Into<NodeId>) -> Result<()> {
-        let node = node.into();
+    pub fn disconnect(&self, node: NodeId) -> Result<()> {
         self.server(node)?;
         self.core.disconnect(node);
         Ok(())
@@ -112,8 +105,7 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node.
-    pub fn advertise(&self, node: impl Into<NodeId>, host: &str, port: u16) -> Result<()> {
-        let node = node.into();
+    pub fn advertise(&self, node: NodeId, host: &str, port: u16) -> Result<()> {
         self.change_broker(node, |broker| {
             host.clone_into(&mut broker.host);
             broker.port = port;
@@ -127,11 +119,10 @@ impl FakeBroker {
     /// When there is no such node.
     pub fn set_versions(
         &self,
-        node: impl Into<NodeId>,
+        node: NodeId,
         api: Api,
         versions: RangeInclusive<i16>,
     ) -> Result<()> {
-        let node = node.into();
         self.change_broker(node, |broker| broker.set_versions(api, Some(versions)))
     }
 
@@ -140,8 +131,7 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node.
-    pub fn remove_api(&self, node: impl Into<NodeId>, api: Api) -> Result<()> {
-        let node = node.into();
+    pub fn remove_api(&self, node: NodeId, api: Api) -> Result<()> {
         self.change_broker(node, |broker| broker.set_versions(api, None))
     }
 

@@ -123,8 +123,7 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such partition, or no such node that runs.
-    pub fn move_leader(&self, topic: &str, partition: i32, node: impl Into<NodeId>) -> Result<()> {
-        let node = node.into();
+    pub fn move_leader(&self, topic: &str, partition: i32, node: NodeId) -> Result<()> {
         self.change(topic, |cluster| {
             if !cluster.is_up(node) {
                 return Err(ErrorCode::BROKER_NOT_AVAILABLE);

@@ -35,8 +35,7 @@ impl<'a> Rule<'a> {
     }
 
     /// Only requests to this node.
-    pub fn node(mut self, node: impl Into<NodeId>) -> Self {
-        let node = node.into();
+    pub fn node(mut self, node: NodeId) -> Self {
         self.filter.node = Some(node);
         self
     }
