@@ -258,7 +258,10 @@ impl<K, V> Producer<K, V> {
                 );
                 return Err(Error::new(ErrorKind::QueueFull, text));
             }
-            log::trace!("Remaining queue size: {}", queue.remaining_capacity());
+            log::trace!(
+                "Added an event to the send queue. Remaining queue size: {}",
+                queue.remaining_capacity()
+            );
         }
         Ok(())
     }
@@ -304,12 +307,12 @@ impl<K, V> Producer<K, V> {
         let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Closed) {
             State::Closed => {}
-            State::Sync(mut handler) => handler.close(),
+            State::Sync(mut handler) => close_handler(&mut *handler),
             State::Async {
                 thread, handler, ..
             } => {
                 thread.shutdown();
-                handler.lock().close();
+                close_handler(&mut **handler.lock());
             }
         }
         Ok(())
@@ -324,12 +327,20 @@ impl<K, V> Producer<K, V> {
     }
 }
 
+/// Closes a handler. A panic in it is logged: a close has nothing to undo, and a drop must not panic.
+fn close_handler<K, V>(handler: &mut dyn EventHandler<K, V>) {
+    let what = "the close of the event handler";
+    if let Err(panic) = contain(ErrorKind::Panic, what, || handler.close()) {
+        log::error!("{panic}");
+    }
+}
+
 impl<K, V> Drop for Producer<K, V> {
     fn drop(&mut self) {
         let _context = self.log_context.enter();
         match std::mem::replace(self.state.get_mut(), State::Closed) {
             State::Closed => {}
-            State::Sync(mut handler) => handler.close(),
+            State::Sync(mut handler) => close_handler(&mut *handler),
             State::Async {
                 thread, handler, ..
             } => {
@@ -340,7 +351,7 @@ impl<K, V> Drop for Producer<K, V> {
                     DROP_TIMEOUT
                 };
                 match thread.shutdown_within(timeout, &*self.time) {
-                    true => handler.lock().close(),
+                    true => close_handler(&mut **handler.lock()),
                     false => log::warn!(
                         "dropped a producer whose send thread still sends {} messages in the background",
                         self.queue.as_ref().map_or(0, |queue| queue.len())

@@ -306,6 +306,38 @@ fn classes_come_from_the_configuration() {
     Producer::<Vec<u8>, String>::new(config("classes", &settings)).unwrap();
 }
 
+/// Panics in each call.
+struct Panics;
+
+impl EventHandler<String, String> for Panics {
+    fn handle(&mut self, _: &[Message]) -> Result<()> {
+        panic!("not now");
+    }
+
+    fn close(&mut self) {
+        panic!("not ever");
+    }
+}
+
+#[test]
+fn a_handler_that_panics_harms_neither_send_nor_close_nor_drop() {
+    for mode in ["sync", "async"] {
+        let settings = [("producer.type", mode)];
+        let config = config(&format!("panics-{mode}"), &settings);
+        let producer = Producer::with_event_handler(config.clone(), Panics).unwrap();
+        let outcome = producer.send(message(1)).map_err(|error| error.kind());
+        let expected = if mode == "sync" {
+            Err(ErrorKind::Panic)
+        } else {
+            Ok(())
+        };
+        assert_eq!(outcome, expected);
+        producer.close().unwrap();
+        let dropped = Producer::with_event_handler(config, Panics).unwrap();
+        drop(dropped);
+    }
+}
+
 // Java: ProducerTest.testSendNullMessage.
 #[test]
 fn a_null_message_is_delivered() {
