@@ -116,7 +116,10 @@ impl Batch {
     /// The memory, which begins with the finished bytes, their header and checksum; empty if nothing was appended.
     pub fn close(self) -> Vec<u8> {
         let closed = self.0.close(ProducerState::NONE);
-        closed.map_or_else(|_| Vec::new(), |closed| closed.bytes.into_memory())
+        let memory = closed
+            .ok()
+            .and_then(|closed| closed.bytes.into_memory().next());
+        memory.unwrap_or_default()
     }
 }
 

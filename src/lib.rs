@@ -83,10 +83,11 @@ pub use error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 #[cfg(feature = "sasl")]
 pub use network::{OAuthBearerToken, SaslCredentials};
 pub use producer::{
-    Acks, ClientDnsLookup, CompressionType, ConfigKey, ConsumerGroupMetadata, KafkaProducer,
-    KafkaProducerBuilder, MetadataRecoveryStrategy, MockProducer, OffsetAndMetadata, Partitioner,
-    PartitionerClass, Producer, ProducerConfig, ProducerInterceptor, ProducerRecord, RecordFuture,
-    RecordMetadata, SecurityProtocol, Serialized, Serializer, Transaction, TrySendError,
+    Acks, BufferMemoryAllocationStrategy, ClientDnsLookup, CompressionType, ConfigKey,
+    ConsumerGroupMetadata, KafkaProducer, KafkaProducerBuilder, MetadataRecoveryStrategy,
+    MockProducer, OffsetAndMetadata, Partitioner, PartitionerClass, Producer, ProducerConfig,
+    ProducerInterceptor, ProducerRecord, RecordFuture, RecordMetadata, SecurityProtocol,
+    Serialized, Serializer, Transaction, TrySendError,
 };
 pub use protocol::ErrorCode;
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use kafka_producer::common::NodeId;
 use kafka_producer::testing::{Action, Api, FakeBroker};
-use kafka_producer::{ErrorKind, KafkaProducer, ProducerRecord};
+use kafka_producer::{BufferMemoryAllocationStrategy, ErrorKind, KafkaProducer, ProducerRecord};
 
 const NODE: NodeId = NodeId(1);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -467,4 +467,36 @@ fn a_topic_that_does_not_exist_is_asked_for_calmly() {
         waiting.join().unwrap();
     });
     producer.close(PATIENCE).unwrap();
+}
+
+/// KIP-1332: what is resident is in proportion to what is buffered, and not to the partitions times `batch.size`.
+#[test]
+fn ten_thousand_partitions_with_a_record_each_take_little_memory() {
+    const PARTITIONS: i32 = 10_000;
+    let _alone = alone();
+    let broker = FakeBroker::builder()
+        .topic("wide", PARTITIONS)
+        .start()
+        .unwrap();
+    let producer = KafkaProducer::builder()
+        .bootstrap_servers(&broker.bootstrap_servers())
+        .buffer_memory_allocation_strategy(BufferMemoryAllocationStrategy::Incremental)
+        .batch_size(1 << 20)
+        .buffer_memory(32 << 20)
+        .linger(PATIENCE)
+        .build()
+        .unwrap();
+    producer.partitions_for("wide").unwrap();
+    let value = [b'v'; 100];
+    let before = resident_bytes();
+    for partition in 0..PARTITIONS {
+        let record = ProducerRecord::new("wide", value.as_slice()).partition(partition);
+        let sent = producer.try_send(record);
+        drop(sent.unwrap_or_else(|unsent| panic!("partition {partition}: {}", unsent.error)));
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    println!("{PARTITIONS} open batches: {} KiB resident", grown >> 10);
+    assert!(grown < 48 << 20, "{grown} bytes for {PARTITIONS} records");
+    producer.flush().unwrap();
+    assert_eq!(broker.record_count("wide"), PARTITIONS as u64);
 }

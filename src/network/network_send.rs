@@ -118,7 +118,8 @@ impl NetworkSend {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::protocol::{RecordSet, Writer};
+    use crate::protocol::{RecordBytes, RecordSet, Writer};
+    use crate::sync::Arc;
 
     /// A message with a record set of each of these lengths spliced in. No two stretches of it look alike.
     pub(in crate::network) fn spliced(lengths: &[usize]) -> MessageBytes {
@@ -135,6 +136,20 @@ pub(super) mod tests {
             writer.nullable_records(Some(&records), false).unwrap();
         }
         writer.finish().unwrap()
+    }
+
+    /// Records in slices of these lengths, which may be empty.
+    #[derive(Debug)]
+    struct Sliced(Vec<Vec<u8>>);
+
+    impl RecordBytes for Sliced {
+        fn len(&self) -> usize {
+            self.0.iter().map(Vec::len).sum()
+        }
+
+        fn slice(&self, index: usize) -> Option<&[u8]> {
+            self.0.get(index).map(Vec::as_slice)
+        }
     }
 
     /// What has to arrive.
@@ -218,6 +233,42 @@ pub(super) mod tests {
             sink.drain(&mut send);
             assert_eq!(sink.taken, expected, "{per_write} bytes per write");
             assert_eq!(sink.writes, expected.len().div_ceil(per_write));
+        }
+    }
+
+    /// As a batch in chunks is: each chunk is a slice of the write, at every way of chopping.
+    #[test]
+    fn records_in_several_slices_leave_as_they_are() {
+        let sets = [vec![3, 4, 5], vec![2], vec![0, 6, 0]];
+        let mut next = 0_u8;
+        let mut writer = Writer::new();
+        let mut expected = Vec::new();
+        for lengths in sets {
+            let slices: Vec<Vec<u8>> = lengths
+                .into_iter()
+                .map(|length| {
+                    (0..length)
+                        .map(|_| {
+                            next += 1;
+                            next
+                        })
+                        .collect()
+                })
+                .collect();
+            let records = slices.concat();
+            expected.extend(u32::try_from(records.len()).unwrap().to_be_bytes());
+            expected.extend(records);
+            let records = RecordSet(Arc::new(Sliced(slices)));
+            writer.nullable_records(Some(&records), false).unwrap();
+        }
+        let message = writer.finish().unwrap();
+        assert_eq!(message.to_vec(), expected);
+        let expected = framed(&message);
+        for per_write in 1..=expected.len() {
+            let mut send = send(&message);
+            let mut sink = Dribble::new(per_write);
+            sink.drain(&mut send);
+            assert_eq!(sink.taken, expected, "{per_write} bytes per write");
         }
     }
 

@@ -35,8 +35,8 @@ pub(crate) use partitioner::choose_partition;
 pub use partitioners::{DefaultPartitioner, RoundRobinPartitioner, UniformStickyPartitioner};
 pub use producer::Producer;
 pub use producer_config::{
-    Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
-    ProducerConfig, SecurityProtocol,
+    Acks, BufferMemoryAllocationStrategy, ClientDnsLookup, CompressionType,
+    MetadataRecoveryStrategy, PartitionerClass, ProducerConfig, SecurityProtocol,
 };
 pub use producer_interceptor::ProducerInterceptor;
 pub(crate) use producer_record::check_topic;

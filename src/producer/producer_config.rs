@@ -33,8 +33,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use choices::{
-    Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, PartitionerClass,
-    SecurityProtocol,
+    Acks, BufferMemoryAllocationStrategy, ClientDnsLookup, CompressionType,
+    MetadataRecoveryStrategy, PartitionerClass, SecurityProtocol,
 };
 pub(crate) use refusals::Refusals;
 pub(crate) use resolved::ResolvedConfig;
@@ -351,6 +351,7 @@ config_text_by_display!(
     Acks,
     CompressionType,
     ClientDnsLookup,
+    BufferMemoryAllocationStrategy,
     MetadataRecoveryStrategy,
     SecurityProtocol
 );

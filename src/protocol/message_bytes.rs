@@ -4,14 +4,22 @@ use std::fmt;
 
 use crate::sync::Arc;
 
-/// Bytes of records, shared with whoever owns the memory. This layer does not look inside.
+/// Bytes of records in one or more slices, shared with the owner of their memory. This layer does not look inside.
 pub(crate) trait RecordBytes: Send + Sync + fmt::Debug {
-    fn as_bytes(&self) -> &[u8];
+    /// The number of bytes.
+    fn len(&self) -> usize;
+
+    /// One of the slices, counted from 0; `None` behind the last.
+    fn slice(&self, index: usize) -> Option<&[u8]>;
 }
 
 impl RecordBytes for Vec<u8> {
-    fn as_bytes(&self) -> &[u8] {
-        self
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn slice(&self, index: usize) -> Option<&[u8]> {
+        (index == 0).then_some(self)
     }
 }
 
@@ -20,12 +28,29 @@ impl RecordBytes for Vec<u8> {
 pub(crate) struct RecordSet(pub(crate) Arc<dyn RecordBytes>);
 
 impl RecordSet {
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.as_bytes().len()
+    /// The slices whose concatenation are the bytes.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        (0..).map_while(|index| self.0.slice(index))
+    }
+
+    /// The bytes of a set that was decoded, which is always in one slice.
+    #[cfg_attr(
+        not(feature = "testing"),
+        allow(dead_code, reason = "only a broker decodes record sets")
+    )]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        debug_assert!(self.0.slice(1).is_none(), "the bytes are in several slices");
+        self.0.slice(0).unwrap_or_default()
+    }
+
+    /// The bytes in one piece.
+    #[cfg(test)]
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        self.slices().collect::<Vec<_>>().concat()
     }
 }
 
@@ -37,7 +62,7 @@ impl From<Vec<u8>> for RecordSet {
 
 impl PartialEq for RecordSet {
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        self.slices().flatten().eq(other.slices().flatten())
     }
 }
 
@@ -51,20 +76,35 @@ impl fmt::Debug for RecordSet {
 
 /// A message ready to be sent: own bytes, with [`RecordSet`]s spliced in without copying them.
 ///
-/// Every slice of it is non-empty, and slices keep their index, so that whoever writes the message can remember where
-/// it stands as an index and an offset and go on from there.
+/// Slices keep their index, so that the writer of the message can remember where it stands as an index and an offset and go
+/// on from there. A slice between two slices of the same record set is empty.
 #[derive(Clone, Debug)]
 pub(crate) struct MessageBytes {
     bytes: Vec<u8>,
-    /// Where in `bytes` each record set belongs. Positions ascend strictly from above zero, because the length of a
-    /// record set precedes it.
-    splices: Vec<(usize, RecordSet)>,
+    /// Where in `bytes` each slice of a record set belongs. Positions ascend from above zero, because the length of a record
+    /// set precedes it.
+    splices: Vec<Splice>,
     len: usize,
 }
 
+/// A slice of a record set, and its position among a message's own bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Splice {
+    pub(super) position: usize,
+    pub(super) records: RecordSet,
+    /// The number of the slice in its record set.
+    pub(super) index: usize,
+}
+
+impl Splice {
+    fn slice(&self) -> &[u8] {
+        self.records.0.slice(self.index).unwrap_or_default()
+    }
+}
+
 impl MessageBytes {
-    pub(super) fn new(bytes: Vec<u8>, splices: Vec<(usize, RecordSet)>) -> Self {
-        let records: usize = splices.iter().map(|(_, records)| records.len()).sum();
+    pub(super) fn new(bytes: Vec<u8>, splices: Vec<Splice>) -> Self {
+        let records: usize = splices.iter().map(|splice| splice.slice().len()).sum();
         Self {
             len: bytes.len() + records,
             bytes,
@@ -89,22 +129,25 @@ impl MessageBytes {
 
     /// The number of slices.
     pub(crate) fn slice_count(&self) -> usize {
-        let tail = self.splices.last().map_or(0, |(position, _)| *position);
+        let tail = self.splices.last().map_or(0, |splice| splice.position);
         self.splices.len() * 2 + usize::from(self.bytes.len() > tail)
     }
 
     /// One slice: own bytes at even indices, records at odd ones.
     pub(crate) fn slice(&self, index: usize) -> Option<&[u8]> {
+        if index >= self.slice_count() {
+            return None;
+        }
         let splice = self.splices.get(index / 2);
         if index % 2 == 1 {
-            return splice.map(|(_, records)| records.as_bytes());
+            return splice.map(Splice::slice);
         }
-        let end = splice.map_or(self.bytes.len(), |(position, _)| *position);
+        let end = splice.map_or(self.bytes.len(), |splice| splice.position);
         let start = match (index / 2).checked_sub(1) {
             None => 0,
-            Some(before) => self.splices.get(before)?.0,
+            Some(before) => self.splices.get(before)?.position,
         };
-        self.bytes.get(start..end).filter(|slice| !slice.is_empty())
+        self.bytes.get(start..end)
     }
 
     /// The message in one piece.

@@ -4,6 +4,7 @@
 //! compact form of KIP-482 if it is set, and else the classic one; see [`Reader`](super::Reader).
 
 use crate::common::Uuid;
+use crate::protocol::message_bytes::Splice;
 use crate::protocol::{ErrorCode, MAX_STRING_LENGTH, MessageBytes, RecordSet};
 
 /// Why a message cannot be written.
@@ -29,8 +30,8 @@ pub(crate) enum EncodeError {
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     bytes: Vec<u8>,
-    /// Where in `bytes` each record set belongs, in order.
-    splices: Vec<(usize, RecordSet)>,
+    /// Where in `bytes` the slices of record sets belong, in order.
+    splices: Vec<Splice>,
     spliced_bytes: usize,
 }
 
@@ -142,10 +143,16 @@ impl Writer {
         };
         let length = records.len();
         self.length(checked_length(length)?, flexible);
-        if length > 0 {
-            self.splices.push((self.bytes.len(), records.clone()));
-            self.spliced_bytes += length;
+        for (index, slice) in records.slices().enumerate() {
+            if !slice.is_empty() {
+                self.splices.push(Splice {
+                    position: self.bytes.len(),
+                    records: records.clone(),
+                    index,
+                });
+            }
         }
+        self.spliced_bytes += length;
         Ok(())
     }
 

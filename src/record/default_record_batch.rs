@@ -20,8 +20,11 @@
 //!
 //! What the broker fills in lies in front of the checksummed span, so that it need not compute the checksum again.
 
+use std::cmp::Ordering;
+
 use byteorder::{BigEndian, ByteOrder};
 
+use super::chunks::WrittenBytes;
 use super::compression::{CompressionType, decompress};
 use super::default_record::{DecodedRecord, RECORD_BATCH_OVERHEAD, read_records};
 use super::record_error::RecordError;
@@ -111,14 +114,14 @@ pub(crate) struct BatchSummary {
 
 /// Writes the header in front of the records of a batch, whose first 61 bytes are reserved for it.
 pub(crate) fn write_header(
-    batch: &mut [u8],
+    batch: &mut WrittenBytes,
     summary: &BatchSummary,
     state: &ProducerState,
 ) -> Result<(), RecordError> {
     state.validate()?;
     let length = i32::try_from(batch.len().saturating_sub(LOG_OVERHEAD))
         .map_err(|_| RecordError::TooLong("batch"))?;
-    let header = header_mut(batch)?;
+    let header = header_mut(batch.first_mut())?;
 
     BigEndian::write_i64(&mut header[..LENGTH], 0);
     BigEndian::write_i32(&mut header[LENGTH..LEADER_EPOCH], length);
@@ -155,15 +158,19 @@ pub(crate) fn write_header(
 /// # Errors
 /// The state is not valid, or `batch` is not one whole batch; then nothing was changed.
 pub(crate) fn rewrite_producer_state(
-    batch: &mut [u8],
+    batch: &mut WrittenBytes,
     state: ProducerState,
 ) -> Result<(), RecordError> {
     state.validate()?;
-    let (_, rest) = RecordBatch::parse(batch)?;
-    if !rest.is_empty() {
-        return Err(RecordError::InvalidRecord("bytes follow the batch"));
+    let available = batch.len();
+    let header = header_mut(batch.first_mut())?;
+    let needed = size_of_batch(header)?;
+    match available.cmp(&needed) {
+        Ordering::Less => return Err(RecordError::Truncated { needed, available }),
+        Ordering::Equal => {}
+        Ordering::Greater => return Err(RecordError::InvalidRecord("bytes follow the batch")),
     }
-    state.write(header_mut(batch)?);
+    state.write(header);
     write_crc(batch)
 }
 
@@ -175,14 +182,33 @@ fn header_mut(batch: &mut [u8]) -> Result<&mut Header, RecordError> {
     })
 }
 
-fn write_crc(batch: &mut [u8]) -> Result<(), RecordError> {
-    let crc = compute_crc(batch);
-    BigEndian::write_u32(&mut header_mut(batch)?[CRC..ATTRIBUTES], crc);
+/// The size of the batch that this is the header of, if it is one.
+fn size_of_batch(header: &Header) -> Result<usize, RecordError> {
+    let magic = i8::from_be_bytes([header[MAGIC]]);
+    if magic != CURRENT_MAGIC {
+        return Err(RecordError::UnsupportedMagic(magic));
+    }
+    let length = BigEndian::read_i32(&header[LENGTH..LEADER_EPOCH]);
+    usize::try_from(length)
+        .ok()
+        .and_then(|length| length.checked_add(LOG_OVERHEAD))
+        .filter(|&size| size >= RECORD_BATCH_OVERHEAD)
+        .ok_or(RecordError::InvalidLength(length))
+}
+
+fn write_crc(batch: &mut WrittenBytes) -> Result<(), RecordError> {
+    let crc = compute_crc(batch.slices());
+    let header = header_mut(batch.first_mut())?;
+    BigEndian::write_u32(&mut header[CRC..ATTRIBUTES], crc);
     Ok(())
 }
 
-fn compute_crc(batch: &[u8]) -> u32 {
-    crc32c::crc32c(batch.get(ATTRIBUTES..).unwrap_or_default())
+/// The checksum of a batch in slices, the first of which has the whole header.
+fn compute_crc<'a>(batch: impl IntoIterator<Item = &'a [u8]>) -> u32 {
+    let mut slices = batch.into_iter();
+    let first = slices.next().and_then(|slice| slice.get(ATTRIBUTES..));
+    let crc = crc32c::crc32c(first.unwrap_or_default());
+    slices.fold(crc, crc32c::crc32c_append)
 }
 
 /// The sequence `by` records later: sequences wrap from `i32::MAX` to 0.
@@ -218,16 +244,7 @@ impl<'a> RecordBatch<'a> {
         let header: &Header = input
             .first_chunk()
             .ok_or_else(|| truncated(RECORD_BATCH_OVERHEAD))?;
-        let magic = i8::from_be_bytes([header[MAGIC]]);
-        if magic != CURRENT_MAGIC {
-            return Err(RecordError::UnsupportedMagic(magic));
-        }
-        let length = BigEndian::read_i32(&header[LENGTH..LEADER_EPOCH]);
-        let size = usize::try_from(length)
-            .ok()
-            .and_then(|length| length.checked_add(LOG_OVERHEAD))
-            .filter(|&size| size >= RECORD_BATCH_OVERHEAD)
-            .ok_or(RecordError::InvalidLength(length))?;
+        let size = size_of_batch(header)?;
         let (bytes, rest) = input
             .split_at_checked(size)
             .ok_or_else(|| truncated(size))?;
@@ -262,7 +279,7 @@ impl<'a> RecordBatch<'a> {
 
     /// Whether the batch carries the checksum of its bytes.
     pub(crate) fn is_crc_valid(&self) -> bool {
-        self.crc() == compute_crc(self.bytes)
+        self.crc() == compute_crc([self.bytes])
     }
 
     pub(crate) fn attributes(&self) -> i16 {

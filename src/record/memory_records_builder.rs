@@ -10,10 +10,11 @@
 //!
 //! Threads: one at a time; the owner of the batch sees to that.
 
+use super::chunks::WrittenBytes;
 use super::compression::{CompressedStream, Compression, CompressionError, CompressionType};
 use super::default_record::{DefaultRecord, PlacedRecord, RECORD_BATCH_OVERHEAD};
 use super::default_record_batch::{BatchSummary, ProducerState, write_header};
-use super::plain_records::{PlainRecords, WrittenBytes};
+use super::plain_records::PlainRecords;
 use super::record_error::RecordError;
 
 /// Estimates of compressed sizes are raised by this much, because a batch that overruns its memory is dear.
@@ -27,8 +28,12 @@ const NO_TIMESTAMP: i64 = -1;
 pub(crate) struct MemoryRecordsBuilder {
     records: Records,
     compression: CompressionType,
-    /// What `estimated_size_in_bytes` is held against.
+    /// The size at which the batch is full, by `estimated_size_in_bytes`.
     write_limit: usize,
+    /// The memory that the batch has, if that is less than `write_limit`.
+    memory: usize,
+    /// The lesser of both: the size to which records are appended now.
+    append_limit: usize,
     /// Compressed by uncompressed size, as expected.
     estimated_ratio: f32,
     record_count: i32,
@@ -60,8 +65,20 @@ pub(crate) struct ClosedBatch {
     pub(crate) compression_ratio: f32,
 }
 
+/// Memory that a batch needs to grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MissingMemory {
+    /// For the next record.
+    pub(crate) least: usize,
+    /// Up to the batch's write limit.
+    pub(crate) most: usize,
+    /// What the batch has.
+    pub(crate) held: usize,
+}
+
 impl MemoryRecordsBuilder {
-    /// Begins a batch in a buffer whose capacity the caller has reserved; what is in it counts for nothing.
+    /// Begins a batch in a buffer whose capacity the caller has reserved; what is in it counts for nothing. Its capacity is at
+    /// least `write_limit`, or [`limit_memory`](Self::limit_memory) follows.
     ///
     /// `write_limit` is at least 61. `estimated_ratio` is what the estimator expects of this topic and codec.
     pub(crate) fn new(
@@ -85,6 +102,8 @@ impl MemoryRecordsBuilder {
             records,
             compression: compression.kind,
             write_limit,
+            memory: write_limit,
+            append_limit: write_limit,
             estimated_ratio,
             record_count: 0,
             uncompressed_bytes: 0,
@@ -151,7 +170,41 @@ impl MemoryRecordsBuilder {
             return true;
         }
         let estimated = self.estimated_bytes_written;
-        estimated < self.write_limit && size <= self.write_limit - estimated
+        estimated < self.append_limit && size <= self.append_limit - estimated
+    }
+
+    /// Sets the memory that the batch has, if it does not reach for the write limit yet. No record is appended beyond it.
+    pub(crate) fn limit_memory(&mut self, memory: usize) {
+        self.memory = memory;
+        self.append_limit = self.write_limit.min(memory);
+    }
+
+    /// Adds a chunk of memory, whose initial contents are unspecified.
+    pub(crate) fn add_chunk(&mut self, chunk: Vec<u8>) {
+        self.limit_memory(self.memory + chunk.capacity());
+        match &mut self.records {
+            Records::Plain(plain) => plain.add_chunk(chunk),
+            Records::Compressed(stream) => stream.add_chunk(chunk),
+            // Its bytes are in memory already.
+            Records::Closed(_) | Records::Failed(_) => {}
+        }
+    }
+
+    /// Returns the memory that the record lacks, if that is all that keeps it out of the batch.
+    pub(crate) fn missing_memory(
+        &self,
+        timestamp: i64,
+        record: &DefaultRecord<'_>,
+    ) -> Option<MissingMemory> {
+        let end = self.estimated_bytes_written + self.place(timestamp, record).size;
+        let is_missing = self.memory < end && end <= self.write_limit;
+        (is_missing && self.record_count > 0 && !self.is_closed_for_appends()).then(|| {
+            MissingMemory {
+                least: end - self.memory,
+                most: self.write_limit - self.memory,
+                held: self.memory,
+            }
+        })
     }
 
     #[inline]
@@ -281,7 +334,7 @@ impl MemoryRecordsBuilder {
         let closed = match records {
             Records::Plain(plain) => Ok(plain.into_bytes()),
             Records::Closed(buffer) => Ok(buffer),
-            Records::Compressed(stream) => stream.finish().map(WrittenBytes::from),
+            Records::Compressed(stream) => stream.finish(),
             Records::Failed(error) => Err(error),
         };
         match closed {

@@ -12,6 +12,7 @@
     )
 )]
 
+mod chunks;
 mod compression;
 mod compression_ratio_estimator;
 mod default_record;
@@ -21,6 +22,7 @@ mod plain_records;
 mod record_error;
 mod varint;
 
+pub(crate) use chunks::WrittenBytes;
 pub(crate) use compression::Compression;
 pub use compression::CompressionType;
 pub(crate) use compression_ratio_estimator::CompressionRatioEstimator;
@@ -28,8 +30,7 @@ pub(crate) use default_record::{DecodedRecord, DefaultRecord, RECORD_BATCH_OVERH
 pub(crate) use default_record_batch::{
     ProducerState, RecordBatch, increment_sequence, rewrite_producer_state,
 };
-pub(crate) use memory_records_builder::MemoryRecordsBuilder;
-pub(crate) use plain_records::WrittenBytes;
+pub(crate) use memory_records_builder::{MemoryRecordsBuilder, MissingMemory};
 pub(crate) use record_error::RecordError;
 #[cfg(feature = "_internals")]
 pub(crate) use varint::write_varlong;

@@ -1,12 +1,14 @@
 //! The memory of a batch whose records are not compressed.
 //!
+//! A record goes where the chunk that is written has room for it and a word more. One that meets the end of the chunk is
+//! written field by field, on into the next chunk.
+//!
 //! The vector is longer than what was written: what lies behind is memory with some value, which a record is written over a
 //! word at a time, without asking for room again before each number and field. A vector that comes from an earlier batch
 //! keeps the length that it had, however little of it is written; a new one gets longer in steps, so that memory is touched
 //! only when it is needed.
 
-use std::ops::{Deref, DerefMut};
-
+use super::chunks::{Chunks, WrittenBytes};
 use super::compression::CompressionError;
 use super::compression::RecordSink;
 use crate::utils::prefetch;
@@ -14,9 +16,11 @@ use crate::utils::prefetch;
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct PlainRecords {
+    /// The chunk that is written now.
     bytes: Vec<u8>,
-    /// The bytes that were written.
+    /// The bytes of it that were written.
     used: usize,
+    chunks: Chunks,
 }
 
 /// A word that ends with the last byte of a number may begin in front of it, so that this many bytes too many are written.
@@ -34,10 +38,16 @@ impl PlainRecords {
         Self {
             bytes,
             used: reserved,
+            chunks: Chunks::default(),
         }
     }
 
-    /// Room for `size` bytes and a word more; `None` where the memory ends before.
+    /// Adds a chunk, which is written when those before it are full. Its initial contents are unspecified.
+    pub(crate) fn add_chunk(&mut self, memory: Vec<u8>) {
+        self.chunks.add(memory);
+    }
+
+    /// Room for `size` bytes and a word more; `None` where the chunk ends before.
     #[inline(always)]
     pub(crate) fn room(&mut self, size: usize) -> Option<&mut [u8]> {
         let end = self.used + size + SLACK;
@@ -73,54 +83,37 @@ impl PlainRecords {
 
     /// What was written.
     pub(crate) fn into_bytes(self) -> WrittenBytes {
-        WrittenBytes {
-            memory: self.bytes,
-            len: self.used,
+        self.chunks.finish(self.bytes, self.used)
+    }
+
+    /// Writes into the chunk, which grows if it must.
+    fn write(&mut self, bytes: &[u8]) {
+        let end = self.used + bytes.len();
+        match self.bytes.get_mut(self.used..end) {
+            Some(place) => place.copy_from_slice(bytes),
+            None => {
+                self.bytes.truncate(self.used);
+                self.bytes.extend_from_slice(bytes);
+            }
         }
-    }
-}
-
-/// The written part of a vector.
-#[derive(Debug, Default)]
-pub(crate) struct WrittenBytes {
-    memory: Vec<u8>,
-    len: usize,
-}
-
-impl WrittenBytes {
-    /// The whole vector, which begins with what was written.
-    pub(crate) fn into_memory(self) -> Vec<u8> {
-        self.memory
-    }
-}
-
-impl From<Vec<u8>> for WrittenBytes {
-    fn from(memory: Vec<u8>) -> Self {
-        let len = memory.len();
-        Self { memory, len }
-    }
-}
-
-impl Deref for WrittenBytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.memory.get(..self.len).unwrap_or_default()
-    }
-}
-
-impl DerefMut for WrittenBytes {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        self.memory.get_mut(..self.len).unwrap_or_default()
+        self.used = end;
     }
 }
 
 impl RecordSink for PlainRecords {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), CompressionError> {
-        self.bytes.truncate(self.used);
-        self.bytes.extend_from_slice(bytes);
-        self.used = self.bytes.len();
-        Ok(())
+    fn put(&mut self, mut bytes: &[u8]) -> Result<(), CompressionError> {
+        loop {
+            let room = self.bytes.capacity() - self.used;
+            if bytes.len() <= room || !self.chunks.has_spare() {
+                self.write(bytes);
+                return Ok(());
+            }
+            let (fitting, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+            self.write(fitting);
+            self.chunks.advance(&mut self.bytes, self.used);
+            self.used = 0;
+            bytes = rest;
+        }
     }
 
     fn put_byte(&mut self, byte: u8) -> Result<(), CompressionError> {
@@ -141,7 +134,8 @@ mod tests {
         records.put_byte(b'e').unwrap();
         records.room(1).unwrap()[0] = b'f';
         records.advance(1);
-        assert_eq!(*records.into_bytes(), *b"\x07\x07\x07abcdef");
+        let written = records.into_bytes();
+        assert_eq!(*written.contiguous(), *b"\x07\x07\x07abcdef");
     }
 
     #[test]
@@ -152,7 +146,7 @@ mod tests {
         assert!(records.room(1).is_none());
         records.put(&[1; 20]).unwrap();
         let bytes = records.into_bytes();
-        assert_eq!((bytes.len(), &bytes[12..]), (32, &[1; 20][..]));
+        assert_eq!((bytes.len(), &bytes.contiguous()[12..]), (32, &[1; 20][..]));
     }
 
     #[test]
@@ -161,7 +155,30 @@ mod tests {
         records.advance(10);
         let written = records.into_bytes();
         assert_eq!(written.len(), 13);
-        assert_eq!(written.into_memory().len(), 100);
+        assert_eq!(written.into_memory().next().unwrap().len(), 100);
+    }
+
+    /// Used memory keeps the length that it had, and new memory has none.
+    #[test]
+    fn what_meets_the_end_of_a_chunk_goes_on_in_the_next() {
+        for next in [vec![7; 16], Vec::with_capacity(16)] {
+            let mut records = PlainRecords::new(Vec::with_capacity(16), 2);
+            records.add_chunk(next);
+            records.add_chunk(vec![7; 4]);
+            records.put(b"abcdefghij").unwrap();
+            assert!(records.room(1).is_none());
+            records.put(b"klmnopq").unwrap();
+            records.room(4).unwrap()[..4].copy_from_slice(b"rstu");
+            records.advance(4);
+            records.put(b"vwxyz01234").unwrap();
+            let written = records.into_bytes();
+            let slices: Vec<_> = written.slices().map(<[u8]>::len).collect();
+            assert_eq!(slices, [16, 16, 1]);
+            assert_eq!(
+                written.contiguous()[2..],
+                *b"abcdefghijklmnopqrstuvwxyz01234"
+            );
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 use kafka_producer::common::{Cluster, Headers, NodeId};
 use kafka_producer::testing::{Action, Api, FakeBroker, TopicConfig};
 use kafka_producer::{
-    Delivery, ErrorCode, ErrorKind, KafkaProducer, KafkaProducerBuilder, Partitioner,
-    ProducerRecord, RecordFuture, Serialized, Serializer,
+    BufferMemoryAllocationStrategy, Delivery, ErrorCode, ErrorKind, KafkaProducer,
+    KafkaProducerBuilder, Partitioner, ProducerRecord, RecordFuture, Serialized, Serializer,
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -105,6 +105,15 @@ fn memory_comes_back_from_batches_that_expire() {
 
 #[test]
 fn memory_comes_back_from_batches_that_are_split() {
+    for strategy in [
+        BufferMemoryAllocationStrategy::Full,
+        BufferMemoryAllocationStrategy::Incremental,
+    ] {
+        assert_memory_comes_back_from_splits(strategy);
+    }
+}
+
+fn assert_memory_comes_back_from_splits(strategy: BufferMemoryAllocationStrategy) {
     let small = TopicConfig::new(1).max_message_bytes(5_000);
     let broker = FakeBroker::builder()
         .topic(TOPIC, 1)
@@ -114,6 +123,7 @@ fn memory_comes_back_from_batches_that_are_split() {
     let producer = producer(&broker)
         .linger(SOON)
         .batch_size(32 << 10)
+        .buffer_memory_allocation_strategy(strategy)
         .build()
         .unwrap();
     producer.send(record("warm")).unwrap().get().unwrap();
@@ -128,6 +138,38 @@ fn memory_comes_back_from_batches_that_are_split() {
         assert_whole_buffer_is_free(&producer);
     }
     assert_eq!(broker.record_count("small"), 600);
+}
+
+/// KIP-1332, with every codec. More is sent than fits, so that batches grow while memory is short.
+#[test]
+fn batches_in_chunks_arrive_whole() {
+    let values: Vec<Vec<u8>> = (0..400_usize)
+        .map(|number| (0..number * 37 % 2_000).map(|n| (n * n) as u8).collect())
+        .collect();
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
+        let builder = producer(&broker)
+            .linger(SOON)
+            .batch_size(64 << 10)
+            .buffer_memory_allocation_strategy(BufferMemoryAllocationStrategy::Incremental)
+            .set("compression.type", codec)
+            .unwrap();
+        let producer = match builder.build() {
+            Ok(producer) => producer,
+            Err(error) if codec == "none" => panic!("{error}"),
+            // The feature of the codec is off.
+            Err(_) => continue,
+        };
+        for value in &values {
+            let record = ProducerRecord::new(TOPIC, &**value).partition(0);
+            drop(producer.send(record).unwrap());
+        }
+        producer.flush().unwrap();
+        let records = broker.records(TOPIC, 0).into_iter();
+        let arrived: Vec<_> = records.map(|record| record.value.unwrap()).collect();
+        assert!(arrived == values, "{codec}");
+        assert_whole_buffer_is_free(&producer);
+    }
 }
 
 /// Fails for some values, one way or the other.

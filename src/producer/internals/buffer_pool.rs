@@ -11,10 +11,11 @@
 //! it leaves, so a large request at the head is not starved by small ones behind it.
 //! Differs from Java: a request has two sizes. More than its least size is taken if it is free, and never waited for.
 
-use std::collections::VecDeque;
+use std::collections::{TryReserveError, VecDeque};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
+use crate::record::MissingMemory;
 use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 use crate::utils::Time;
 
@@ -22,6 +23,8 @@ use crate::utils::Time;
 #[derive(Debug)]
 pub(crate) struct BufferPool {
     total: usize,
+    /// The smallest size of a buffer that is kept.
+    poolable_size: usize,
     time: Arc<dyn Time>,
     state: Mutex<State>,
     /// The length of `State::waiters`, for the I/O thread to read without the lock.
@@ -41,7 +44,7 @@ struct State {
 /// Buffers that nobody uses, by size. What is in them counts for nothing.
 #[derive(Debug)]
 struct FreeBuffers {
-    /// `batch.size`.
+    /// `poolable_size`.
     smallest: usize,
     /// Those of `smallest` bytes, of twice that, of four times that and so on; in each the warmest at the back.
     by_doublings: Vec<Vec<Vec<u8>>>,
@@ -82,6 +85,8 @@ struct Reserved {
 pub(crate) struct PooledBuffer {
     /// Has the capacity that was asked for. What is in it at first counts for nothing.
     pub(crate) bytes: Vec<u8>,
+    /// Further buffers, which [`BufferPool::extend`] gave away and [`Self::put_back`] returned.
+    more: Vec<Vec<u8>>,
     reservation: Reservation,
 }
 
@@ -97,6 +102,7 @@ impl PooledBuffer {
     pub(crate) fn unpooled(capacity: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(capacity),
+            more: Vec::new(),
             reservation: Reservation::default(),
         }
     }
@@ -111,17 +117,32 @@ impl PooledBuffer {
         self.reservation.size
     }
 
-    /// Returns bytes that [`Self::take_bytes`] took; they may have been written and have grown.
-    pub(crate) fn put_back(&mut self, bytes: Vec<u8>) {
-        self.bytes = bytes;
+    /// Returns the bytes that [`Self::take_bytes`] and [`BufferPool::extend`] gave away, in any order. They may have been
+    /// written and have grown.
+    pub(crate) fn put_back(&mut self, bytes: impl IntoIterator<Item = Vec<u8>>) {
+        let mut bytes = bytes.into_iter();
+        self.bytes = bytes.next().unwrap_or_default();
+        self.more.extend(bytes);
     }
 }
 
 impl Drop for PooledBuffer {
     fn drop(&mut self) {
         if let Some(pool) = self.reservation.pool.take() {
-            pool.deallocate(std::mem::take(&mut self.bytes), self.reservation.size);
+            let buffers = std::iter::once(&mut self.bytes).chain(&mut self.more);
+            pool.deallocate(buffers, self.reservation.size);
         }
+    }
+}
+
+impl Reserved {
+    /// The memory that was reserved.
+    fn into_memory(self) -> std::result::Result<Vec<u8>, TryReserveError> {
+        let mut memory = self.recycled.unwrap_or_default();
+        // What was used before keeps its length, which says what of it has a value.
+        let missing = self.size.saturating_sub(memory.len());
+        memory.try_reserve_exact(missing)?;
+        Ok(memory)
     }
 }
 
@@ -216,6 +237,7 @@ impl BufferPool {
         };
         Arc::new(Self {
             total,
+            poolable_size,
             time,
             state: Mutex::new(state),
             queued: AtomicUsize::new(0),
@@ -343,20 +365,61 @@ impl BufferPool {
         }
     }
 
+    /// Makes a buffer larger by a chunk, which is returned: by as much as it has, if that is free and not more than it lacks.
+    /// Returns `None` without a wait if not even the least that it lacks is free, or if threads wait for memory.
+    pub(crate) fn extend(
+        &self,
+        buffer: &mut PooledBuffer,
+        missing: MissingMemory,
+    ) -> Option<Vec<u8>> {
+        let wanted = Wanted {
+            most: self
+                .size_class(missing.held.max(missing.least))
+                .min(missing.most),
+            least: missing.least,
+        };
+        let mut state = self.state.lock();
+        if state.closed || !state.waiters.is_empty() {
+            return None;
+        }
+        let reserved = state.reserve(wanted)?;
+        drop(state);
+        let size = reserved.size;
+        match reserved.into_memory() {
+            Ok(chunk) => {
+                buffer.reservation.size += size;
+                Some(chunk)
+            }
+            Err(_) => {
+                self.deallocate([], size);
+                None
+            }
+        }
+    }
+
+    /// The smallest size of at least `size` that is kept for further use.
+    pub(crate) fn size_class(&self, size: usize) -> usize {
+        let smallest = self.poolable_size;
+        if smallest == 0 {
+            return size;
+        }
+        let multiple = size.div_ceil(smallest).checked_next_power_of_two();
+        let class = multiple.and_then(|multiple| multiple.checked_mul(smallest));
+        class.unwrap_or(size)
+    }
+
     /// Puts memory behind a reservation. If the allocator has none the reservation is given back.
     fn buffer(self: &Arc<Self>, reserved: Reserved) -> Result<PooledBuffer> {
-        let Reserved { size, recycled } = reserved;
-        let reservation = Reservation {
-            size,
-            pool: Some(Arc::clone(self)),
-        };
+        let size = reserved.size;
         let mut buffer = PooledBuffer {
-            bytes: recycled.unwrap_or_default(),
-            reservation,
+            bytes: Vec::new(),
+            more: Vec::new(),
+            reservation: Reservation {
+                size,
+                pool: Some(Arc::clone(self)),
+            },
         };
-        // What was used before keeps its length, which says what of it has a value.
-        let missing = size.saturating_sub(buffer.bytes.len());
-        buffer.bytes.try_reserve_exact(missing).map_err(|error| {
+        buffer.bytes = reserved.into_memory().map_err(|error| {
             Error::new(
                 ErrorKind::BufferExhausted,
                 format!("no memory for a batch of {size} bytes"),
@@ -366,13 +429,20 @@ impl BufferPool {
         Ok(buffer)
     }
 
-    fn deallocate(&self, bytes: Vec<u8>, size: usize) {
+    /// Takes `size` reserved bytes back, and keeps the buffers that were made for them.
+    fn deallocate<'a>(&self, buffers: impl IntoIterator<Item = &'a mut Vec<u8>>, size: usize) {
         let mut state = self.state.lock();
-        let is_as_given = bytes.capacity() == size && !state.closed;
-        match state.free.doublings(size).filter(|_| is_as_given) {
-            Some(doublings) => state.free.push(doublings, bytes),
-            None => state.non_pooled_available += size,
+        let mut left = size;
+        for buffer in buffers {
+            // One that has grown may have the size of another class.
+            let capacity = buffer.capacity();
+            let is_kept = capacity <= left && !state.closed;
+            if let Some(doublings) = state.free.doublings(capacity).filter(|_| is_kept) {
+                state.free.push(doublings, std::mem::take(buffer));
+                left -= capacity;
+            }
         }
+        state.non_pooled_available += left;
         debug_assert!(
             state.available() <= self.total,
             "more memory came back than was given"

@@ -8,16 +8,18 @@
 //! Threads: callers append; the I/O thread does the rest. Both use the partitions' deques.
 //! Locks: one mutex per partition, held for the copy of a record and the counters. Under it, one at a time: the transaction
 //! manager's at drain and, in a transaction, where a batch begins; those of the incomplete batches, the spare thunks, the
-//! compression ratios, the idle codec states and the expiry register where a batch begins. Memory is never asked of the
-//! `BufferPool` with it. The topic table has a lock that a send does not take. The scheduler has none.
+//! compression ratios, the idle codec states and the expiry register where a batch begins; the `BufferPool`'s where a batch
+//! gets another chunk. No thread waits for memory with it. The topic table has a lock that a send does not take. The
+//! scheduler has none.
 //! Differs from Java: partitions announce themselves (see [`ready_signal`](super::ready_signal)) instead of all being
 //! visited each round; a partition that may not send stops nobody else on its node; batches grow where a partition is
-//! backlogged.
+//! backlogged; with `buffer.memory.allocation.strategy=incremental` (KIP-1332) the chunks of a batch double, see [`memory`].
 
 mod append;
 mod drain;
 mod expiry;
 mod load;
+mod memory;
 mod pacing;
 mod parked;
 mod parking;
@@ -40,6 +42,7 @@ use super::batch::{IncompleteBatches, SpareThunks};
 use super::buffer_pool::BufferPool;
 use super::io_thread::IoThreadId;
 use super::ready_signal::{PartitionHandle, ReadySignal};
+use crate::producer::BufferMemoryAllocationStrategy;
 use crate::record::{Compression, CompressionRatioEstimator};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::utils::{ExponentialBackoff, Time};
@@ -48,6 +51,7 @@ use crate::utils::{ExponentialBackoff, Time};
 #[derive(Debug)]
 pub(crate) struct AccumulatorConfig {
     pub(crate) batch_size: usize,
+    pub(crate) allocation: BufferMemoryAllocationStrategy,
     pub(crate) compression: Compression,
     pub(crate) linger: Duration,
     pub(crate) retry_backoff: Duration,

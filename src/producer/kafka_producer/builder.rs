@@ -25,8 +25,9 @@ use crate::producer::producer_config::keys::{self, rule_text, with_producer_keys
 use crate::producer::producer_config::{Refusals, ResolvedConfig, default_text, valid_text};
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::{
-    Acks, BytesSerializer, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, Partitioner,
-    PartitionerClass, ProducerConfig, ProducerInterceptor, SecurityProtocol, Serializer,
+    Acks, BufferMemoryAllocationStrategy, BytesSerializer, ClientDnsLookup, CompressionType,
+    MetadataRecoveryStrategy, Partitioner, PartitionerClass, ProducerConfig, ProducerInterceptor,
+    SecurityProtocol, Serializer,
 };
 use crate::protocol::ApiKey;
 use crate::sync::Arc;
@@ -281,9 +282,12 @@ fn accumulator(
     config: &ResolvedConfig,
     time: &Arc<dyn Time>,
 ) -> (Arc<RecordAccumulator>, Scheduler) {
-    let pool = BufferPool::new(config.buffer_memory, config.batch_size, Arc::clone(time));
+    let allocation = config.buffer_memory_allocation_strategy;
+    let buffer_size = allocation.first_buffer_size(config.batch_size);
+    let pool = BufferPool::new(config.buffer_memory, buffer_size, Arc::clone(time));
     let settings = AccumulatorConfig {
         batch_size: config.batch_size.max(1),
+        allocation,
         compression: config.compression.clone(),
         linger: config.linger,
         retry_backoff: config.retry_backoff,

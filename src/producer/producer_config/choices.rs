@@ -1,5 +1,5 @@
 //! The configuration values that are one of a few names. Java: `CompressionType`, `ClientDnsLookup`,
-//! `MetadataRecoveryStrategy`, and the strings that `acks` takes.
+//! `MetadataRecoveryStrategy`, and the strings that `acks` and `buffer.memory.allocation.strategy` take.
 
 pub use crate::client::{ClientDnsLookup, MetadataRecoveryStrategy};
 pub use crate::network::SecurityProtocol;
@@ -15,6 +15,16 @@ choice! {
         Leader = "1",
         /// The leader confirms when every in-sync replica has the record; `-1` means the same.
         All = "all",
+    }
+}
+
+choice! {
+    /// How batches take their share of `buffer.memory` (`buffer.memory.allocation.strategy`, KIP-1332).
+    BufferMemoryAllocationStrategy {
+        /// A batch takes `batch.size` bytes when it is opened.
+        Full = "full",
+        /// A batch takes memory as it grows, in chunks, up to `batch.size`.
+        Incremental = "incremental",
     }
 }
 

@@ -60,6 +60,14 @@ macro_rules! with_producer_keys {
             /// `max.block.ms`. The callbacks of these records take at most as much again.
             "buffer.memory" BUFFER_MEMORY: Long, "33554432", [at_least 0], High, buffer_memory(usize);
 
+            /// How batches take their share of `buffer.memory` (KIP-1332). With `full`, each takes `batch.size` bytes when
+            /// it is opened. With `incremental` it takes memory as it grows, in chunks, so that many partitions with few
+            /// records need little. A batch that finds no memory to grow is sent early, and no record fails that would
+            /// not fail with `full`. Differs from Java: works with every `compression.type` and `batch.size`.
+            "buffer.memory.allocation.strategy" BUFFER_MEMORY_ALLOCATION_STRATEGY: String, "full",
+                [one_of_ignoring_case "FULL", "INCREMENTAL"], Medium,
+                buffer_memory_allocation_strategy(BufferMemoryAllocationStrategy);
+
             /// How long, in milliseconds, `send` and `partitions_for` may wait for metadata and for buffer memory,
             /// both together, and each call that begins or ends a transaction for the coordinator.
             "max.block.ms" MAX_BLOCK_MS: Long, "60000", [at_least 0], Medium, max_block(Duration);

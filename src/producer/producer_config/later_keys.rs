@@ -42,12 +42,6 @@ static LATER: &[Later] = &[
         keys: &[("transaction.two.phase.commit.enable", &["false"])],
     },
     Later {
-        what: "incremental buffers",
-        remedy: REMOVE,
-        prefixes: &["buffer.memory.allocation."],
-        keys: &[("buffer.memory.allocation.strategy", &["full"])],
-    },
-    Later {
         what: "metrics",
         remedy: REMOVE,
         prefixes: &["metrics.context."],

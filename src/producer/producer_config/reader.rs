@@ -6,8 +6,8 @@ use super::keys;
 use super::refusals::Refusals;
 use super::resolved::{MAX_INT_MILLIS, ResolvedConfig};
 use super::{
-    Acks, ClientDnsLookup, CompressionType, MetadataRecoveryStrategy, ProducerConfig,
-    SecurityProtocol, partitioner_class,
+    Acks, BufferMemoryAllocationStrategy, ClientDnsLookup, CompressionType,
+    MetadataRecoveryStrategy, ProducerConfig, SecurityProtocol, partitioner_class,
 };
 use crate::error::Result;
 use crate::producer::config_def::{ConfigKey, config_error, trim};
@@ -54,6 +54,7 @@ impl<'a> Reader<'a> {
             batch_size: self.unsigned(&keys::BATCH_SIZE),
             linger: self.millis(&keys::LINGER_MS).min(MAX_INT_MILLIS),
             buffer_memory: self.unsigned(&keys::BUFFER_MEMORY),
+            buffer_memory_allocation_strategy: self.allocation_strategy(),
             max_request_size: self.unsigned(&keys::MAX_REQUEST_SIZE),
             max_block: self.millis(&keys::MAX_BLOCK_MS),
             delivery_timeout: self.millis(&keys::DELIVERY_TIMEOUT_MS),
@@ -135,6 +136,14 @@ impl<'a> Reader<'a> {
     }
 
     /// The codec, if it was compiled in and can honour the level.
+    fn allocation_strategy(&mut self) -> BufferMemoryAllocationStrategy {
+        self.one_of(
+            &keys::BUFFER_MEMORY_ALLOCATION_STRATEGY,
+            BufferMemoryAllocationStrategy::Full,
+            |name| BufferMemoryAllocationStrategy::from_name(&name.to_ascii_lowercase()),
+        )
+    }
+
     fn compression(&mut self) -> Compression {
         let key = &keys::COMPRESSION_TYPE;
         let codec = self.one_of(key, CompressionType::None, CompressionType::from_name);

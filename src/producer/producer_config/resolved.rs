@@ -10,8 +10,8 @@ use super::refusals::Refusals;
 use super::sasl_config;
 use super::sasl_keys;
 use super::{
-    Acks, ClientDnsLookup, MetadataRecoveryStrategy, PartitionerClass, ProducerConfig,
-    SecurityProtocol, nearest_key,
+    Acks, BufferMemoryAllocationStrategy, ClientDnsLookup, MetadataRecoveryStrategy,
+    PartitionerClass, ProducerConfig, SecurityProtocol, nearest_key,
 };
 use crate::client::address_refusals;
 use crate::error::Result;
@@ -61,6 +61,7 @@ pub(crate) struct ResolvedConfig {
     pub(crate) batch_size: usize,
     pub(crate) linger: Duration,
     pub(crate) buffer_memory: usize,
+    pub(crate) buffer_memory_allocation_strategy: BufferMemoryAllocationStrategy,
     pub(crate) max_request_size: usize,
     pub(crate) max_block: Duration,
     /// At least `linger` + `request_timeout`.

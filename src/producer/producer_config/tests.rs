@@ -147,6 +147,7 @@ fn values_are_trimmed_and_read_by_their_type() {
         ("client.id", " mine "),
         ("acks", "-1"),
         ("metadata.recovery.strategy", "NONE"),
+        ("buffer.memory.allocation.strategy", "Incremental"),
     ]);
     assert_eq!((config.batch_size, config.retries), (100, 7));
     assert!(config.enable_idempotence && !config.partitioner_ignore_keys);
@@ -156,6 +157,10 @@ fn values_are_trimmed_and_read_by_their_type() {
     assert_eq!(
         config.metadata_recovery_strategy,
         MetadataRecoveryStrategy::None
+    );
+    assert_eq!(
+        config.buffer_memory_allocation_strategy,
+        BufferMemoryAllocationStrategy::Incremental
     );
 }
 
@@ -186,6 +191,11 @@ fn a_refused_value_is_named_with_its_key_and_the_reason() {
             "abc",
             "must be one of REBOOTSTRAP, NONE",
         ),
+        (
+            "buffer.memory.allocation.strategy",
+            "chunked",
+            "must be one of FULL, INCREMENTAL",
+        ),
         ("receive.max.bytes", "1", "must be at least 65536"),
     ] {
         let error = ProducerConfig::new().set(key, value).unwrap_err();
@@ -214,6 +224,10 @@ fn defaults_are_javas() {
     assert_eq!(config.max_in_flight_requests_per_connection, 5);
     assert_eq!(config.compression.kind, CompressionType::None);
     assert_eq!(config.partitioner_class, None);
+    assert_eq!(
+        config.buffer_memory_allocation_strategy,
+        BufferMemoryAllocationStrategy::Full
+    );
     // Java: ProducerConfigTest.testDefaultMetadataRecoveryStrategy.
     assert_eq!(
         config.metadata_recovery_strategy,
@@ -581,6 +595,7 @@ fn typed_setters_write_what_a_file_would() {
         .send_buffer_bytes(Some(4096))
         .receive_buffer_bytes(None)
         .metadata_recovery_strategy(MetadataRecoveryStrategy::None)
+        .buffer_memory_allocation_strategy(BufferMemoryAllocationStrategy::Incremental)
         .client_dns_lookup(ClientDnsLookup::UseAllDnsIps)
         .compression_zstd_level(-7)
         .enable_idempotence(true);

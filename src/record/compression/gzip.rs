@@ -5,7 +5,7 @@
 use flate2::bufread::MultiGzDecoder;
 use flate2::{Compress, Crc, FlushCompress, Status};
 
-use super::{Codec, CompressionError, CompressionType, ensure_spare, put, read_bounded};
+use super::{Codec, CompressionError, CompressionType, Output, read_bounded};
 
 /// Magic, deflate, no flags, no time, no hint, unknown system: as the JDK writes it.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
@@ -34,14 +34,13 @@ impl GzipCodec {
         &mut self,
         mut input: &[u8],
         flush: FlushCompress,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Result<(), CompressionError> {
         loop {
-            ensure_spare(out, 1);
             let before = self.deflate.total_in();
             let status = self
                 .deflate
-                .compress_vec(input, out, flush)
+                .compress_vec(input, out.with_room(), flush)
                 .map_err(|error| CompressionError::codec(CompressionType::Gzip, error))?;
             let taken = usize::try_from(self.deflate.total_in() - before).unwrap_or(usize::MAX);
             input = input.get(taken..).unwrap_or_default();
@@ -56,27 +55,27 @@ impl GzipCodec {
         }
     }
 
-    fn start(&mut self, out: &mut Vec<u8>) {
+    fn start(&mut self, out: &mut Output) {
         if !self.started {
-            put(out, &HEADER);
+            out.put(&HEADER);
             self.started = true;
         }
     }
 }
 
 impl Codec for GzipCodec {
-    fn write(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
+    fn write(&mut self, input: &[u8], out: &mut Output) -> Result<(), CompressionError> {
         self.start(out);
         self.crc.update(input);
         self.deflate(input, FlushCompress::None, out)
     }
 
-    fn finish(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
+    fn finish(&mut self, input: &[u8], out: &mut Output) -> Result<(), CompressionError> {
         self.start(out);
         self.crc.update(input);
         self.deflate(input, FlushCompress::Finish, out)?;
-        put(out, &self.crc.sum().to_le_bytes());
-        put(out, &self.crc.amount().to_le_bytes());
+        out.put(&self.crc.sum().to_le_bytes());
+        out.put(&self.crc.amount().to_le_bytes());
 
         self.deflate.reset();
         self.crc.reset();

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use byteorder::{ByteOrder, LittleEndian};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
-use super::{Codec, CompressionError, CompressionType, put, read_bounded};
+use super::{Codec, CompressionError, CompressionType, Output, read_bounded};
 
 const MAGIC: u32 = 0x184d_2204;
 const VERSION_BITS: u8 = 0b1100_0000;
@@ -24,12 +24,9 @@ pub(super) struct Lz4Codec {
     encoder: FrameEncoder<Output>,
 }
 
-/// A batch's buffer, which grows by less than a `Vec` would.
-struct Output(Vec<u8>);
-
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        put(&mut self.0, bytes);
+        self.put(bytes);
         Ok(bytes.len())
     }
 
@@ -44,28 +41,28 @@ impl Lz4Codec {
             .block_size(BlockSize::Max64KB)
             .block_mode(BlockMode::Independent);
         Self {
-            encoder: FrameEncoder::with_frame_info(info, Output(Vec::new())),
+            encoder: FrameEncoder::with_frame_info(info, Output::default()),
         }
     }
 
     fn with_output<E: std::fmt::Display>(
         &mut self,
-        out: &mut Vec<u8>,
+        out: &mut Output,
         step: impl FnOnce(&mut FrameEncoder<Output>) -> Result<(), E>,
     ) -> Result<(), CompressionError> {
-        std::mem::swap(&mut self.encoder.get_mut().0, out);
+        std::mem::swap(self.encoder.get_mut(), out);
         let result = step(&mut self.encoder);
-        std::mem::swap(&mut self.encoder.get_mut().0, out);
+        std::mem::swap(self.encoder.get_mut(), out);
         result.map_err(|error| CompressionError::codec(CompressionType::Lz4, error))
     }
 }
 
 impl Codec for Lz4Codec {
-    fn write(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
+    fn write(&mut self, input: &[u8], out: &mut Output) -> Result<(), CompressionError> {
         self.with_output(out, |encoder| encoder.write_all(input))
     }
 
-    fn finish(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
+    fn finish(&mut self, input: &[u8], out: &mut Output) -> Result<(), CompressionError> {
         self.write(input, out)?;
         self.with_output(out, FrameEncoder::try_finish)
     }

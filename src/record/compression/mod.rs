@@ -9,6 +9,7 @@
 mod gzip;
 #[cfg(feature = "lz4")]
 mod lz4;
+mod output;
 mod record_sink;
 #[cfg(feature = "snappy")]
 mod snappy;
@@ -20,8 +21,10 @@ use std::fmt;
 use std::io::Read;
 use std::ops::RangeInclusive;
 
+use output::Output;
 pub(crate) use record_sink::RecordSink;
 
+use super::chunks::WrittenBytes;
 use crate::sync::{Arc, Mutex};
 use crate::utils::choice;
 
@@ -226,10 +229,10 @@ fn check_level(kind: CompressionType, level: i32) -> Result<(), CompressionError
 /// The state of a compressor: one stream at a time, any number one after the other.
 trait Codec: Send {
     /// Compresses `input`, which is not empty; its output goes to the end of `out`, now or later.
-    fn write(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError>;
+    fn write(&mut self, input: &[u8], out: &mut Output) -> Result<(), CompressionError>;
 
     /// Compresses the last of the input, which may be empty, ends the stream, and is ready for another.
-    fn finish(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError>;
+    fn finish(&mut self, input: &[u8], out: &mut Output) -> Result<(), CompressionError>;
 }
 
 #[cfg_attr(
@@ -261,7 +264,7 @@ pub(crate) struct CompressedStream {
     compression: Compression,
     codec: Option<Box<dyn Codec>>,
     staged: Vec<u8>,
-    out: Vec<u8>,
+    out: Output,
 }
 
 impl CompressedStream {
@@ -271,19 +274,24 @@ impl CompressedStream {
             compression: compression.clone(),
             codec: None,
             staged: Vec::new(),
-            out,
+            out: Output::new(out),
         }
     }
 
-    /// Ends the stream and gives the buffer back. A stream that nothing was put into stays empty.
-    pub(crate) fn finish(mut self) -> Result<Vec<u8>, CompressionError> {
+    /// Adds a chunk for the output, which is written when those before it are full.
+    pub(crate) fn add_chunk(&mut self, memory: Vec<u8>) {
+        self.out.add_chunk(memory);
+    }
+
+    /// Ends the stream and gives the output back. A stream that nothing was put into stays empty.
+    pub(crate) fn finish(mut self) -> Result<WrittenBytes, CompressionError> {
         if self.codec.is_none() && self.staged.is_empty() {
-            return Ok(self.out);
+            return Ok(self.out.finish());
         }
         let mut codec = self.take_codec()?;
         codec.finish(&self.staged, &mut self.out)?;
         self.compression.put_back(codec);
-        Ok(self.out)
+        Ok(self.out.finish())
     }
 
     fn take_codec(&mut self) -> Result<Box<dyn Codec>, CompressionError> {
@@ -344,26 +352,6 @@ impl fmt::Debug for CompressedStream {
             .field("written", &self.out.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Grows by a tenth, as Java does, where it must: what outgrows its estimate does so by little, and what a batch's
-/// buffer grows by is memory that no pool accounts for.
-#[cfg(any(
-    feature = "gzip",
-    feature = "snappy",
-    feature = "lz4",
-    feature = "zstd"
-))]
-fn ensure_spare(out: &mut Vec<u8>, spare: usize) {
-    if out.capacity() - out.len() < spare {
-        out.reserve_exact(spare.max(out.capacity() / 10));
-    }
-}
-
-#[cfg(any(feature = "gzip", feature = "snappy", feature = "lz4"))]
-fn put(out: &mut Vec<u8>, bytes: &[u8]) {
-    ensure_spare(out, bytes.len());
-    out.extend_from_slice(bytes);
 }
 
 /// Decompresses a whole records section.

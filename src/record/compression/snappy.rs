@@ -7,7 +7,7 @@
 
 use byteorder::{BigEndian, ByteOrder};
 
-use super::{Codec, CompressionError, CompressionType, put};
+use super::{Codec, CompressionError, CompressionType, Output};
 
 const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 const HEADER: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
@@ -34,9 +34,9 @@ impl SnappyCodec {
 }
 
 impl Codec for SnappyCodec {
-    fn write(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
+    fn write(&mut self, input: &[u8], out: &mut Output) -> Result<(), CompressionError> {
         if !self.started {
-            put(out, &HEADER);
+            out.put(&HEADER);
             self.started = true;
         }
         for chunk in input.chunks(BLOCK_SIZE) {
@@ -46,13 +46,13 @@ impl Codec for SnappyCodec {
                 .map_err(|error| CompressionError::codec(CompressionType::Snappy, error))?;
             let block = self.block.get(..length).unwrap_or_default();
             let length = u32::try_from(length).unwrap_or(u32::MAX);
-            put(out, &length.to_be_bytes());
-            put(out, block);
+            out.put(&length.to_be_bytes());
+            out.put(block);
         }
         Ok(())
     }
 
-    fn finish(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
+    fn finish(&mut self, input: &[u8], out: &mut Output) -> Result<(), CompressionError> {
         self.write(input, out)?;
         self.started = false;
         Ok(())

@@ -5,7 +5,7 @@ use zstd::zstd_safe::{
     CCtx, CParameter, InBuffer, OutBuffer, get_error_name, zstd_sys::ZSTD_EndDirective,
 };
 
-use super::{Codec, CompressionError, CompressionType, ensure_spare, read_bounded};
+use super::{Codec, CompressionError, CompressionType, Output, read_bounded};
 
 pub(super) struct ZstdCodec {
     context: CCtx<'static>,
@@ -30,13 +30,13 @@ impl ZstdCodec {
         &mut self,
         input: &[u8],
         directive: ZSTD_EndDirective,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Result<(), CompressionError> {
         let mut input = InBuffer::around(input);
         loop {
-            ensure_spare(out, 1);
-            let written = out.len();
-            let mut output = OutBuffer::around_pos(out, written);
+            let chunk = out.with_room();
+            let written = chunk.len();
+            let mut output = OutBuffer::around_pos(chunk, written);
             let left = self
                 .context
                 .compress_stream2(&mut output, &mut input, directive)
@@ -53,11 +53,11 @@ impl ZstdCodec {
 }
 
 impl Codec for ZstdCodec {
-    fn write(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
+    fn write(&mut self, input: &[u8], out: &mut Output) -> Result<(), CompressionError> {
         self.run(input, ZSTD_EndDirective::ZSTD_e_continue, out)
     }
 
-    fn finish(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
+    fn finish(&mut self, input: &[u8], out: &mut Output) -> Result<(), CompressionError> {
         // The end of a frame also ends the session: the context is ready for another frame with the same level.
         self.run(input, ZSTD_EndDirective::ZSTD_e_end, out)
     }

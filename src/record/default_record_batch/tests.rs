@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::common::Headers;
+use crate::record::chunks::Chunks;
 use crate::record::{Compression, MemoryRecordsBuilder};
 
 /// What the tests may decompress to.
@@ -243,7 +244,7 @@ fn rewriting_the_producer_state_keeps_the_records() {
             ProducerState::NONE,
         ] {
             let mut batch = original.clone();
-            rewrite_producer_state(&mut batch, new_state).unwrap();
+            rewrite(&mut batch, new_state).unwrap();
             // As if it had been built so, but not compressed again.
             assert_eq!(
                 batch[RECORD_BATCH_OVERHEAD..],
@@ -252,10 +253,31 @@ fn rewriting_the_producer_state_keeps_the_records() {
             assert_eq!(batch, build(kind, new_state, &records));
             assert!(parse_one(&batch).is_crc_valid());
 
-            rewrite_producer_state(&mut batch, state).unwrap();
+            rewrite(&mut batch, state).unwrap();
             assert_eq!(batch, original);
         }
     }
+}
+
+/// Rewrites a batch in one chunk and in two, which must come to the same.
+fn rewrite(batch: &mut [u8], state: ProducerState) -> Result<(), RecordError> {
+    let mut whole = WrittenBytes::from(batch.to_vec());
+    let mut split = in_chunks(batch);
+    let result = rewrite_producer_state(&mut whole, state);
+    assert_eq!(rewrite_producer_state(&mut split, state), result);
+    assert_eq!(split.contiguous(), whole.contiguous());
+    batch.copy_from_slice(&whole.contiguous());
+    result
+}
+
+/// The bytes in a chunk with the header and two records or less, and one with the rest.
+fn in_chunks(bytes: &[u8]) -> WrittenBytes {
+    let (first, second) = bytes.split_at(bytes.len().min(RECORD_BATCH_OVERHEAD + 20));
+    let mut chunks = Chunks::default();
+    let mut memory = first.to_vec();
+    chunks.add(second.to_vec());
+    chunks.advance(&mut memory, first.len());
+    chunks.finish(memory, second.len())
 }
 
 #[test]
@@ -267,11 +289,11 @@ fn a_refused_rewrite_changes_nothing() {
         base_sequence: -1,
         ..state
     };
-    assert!(rewrite_producer_state(&mut batch, invalid).is_err());
+    assert!(rewrite(&mut batch, invalid).is_err());
     assert_eq!(batch, original);
-    assert!(rewrite_producer_state(&mut batch[..40], state).is_err());
+    assert!(rewrite(&mut batch[..40], state).is_err());
     batch.push(0);
-    assert!(rewrite_producer_state(&mut batch, state).is_err());
+    assert!(rewrite(&mut batch, state).is_err());
     assert_eq!(batch[..original.len()], original);
 }
 

@@ -69,7 +69,8 @@ fn any_codec() -> Option<Compression> {
 }
 
 fn records_of(batch: &ClosedBatch) -> Vec<DecodedRecord> {
-    let (batch, rest) = RecordBatch::parse(&batch.bytes).unwrap();
+    let bytes = batch.bytes.contiguous();
+    let (batch, rest) = RecordBatch::parse(&bytes).unwrap();
     assert!(rest.is_empty());
     assert!(batch.is_crc_valid());
     batch.records(1 << 20).unwrap()
@@ -130,7 +131,8 @@ fn producer_state_must_fit_together() {
     }
 
     let batch = close(9809, 15, 2342, true).unwrap();
-    let (batch, _) = RecordBatch::parse(&batch.bytes).unwrap();
+    let bytes = batch.bytes.contiguous();
+    let (batch, _) = RecordBatch::parse(&bytes).unwrap();
     assert!(batch.is_transactional());
     assert_eq!(batch.producer_id(), 9809);
     assert_eq!(batch.producer_epoch(), 15);
@@ -149,7 +151,8 @@ fn build_uses_the_first_and_the_newest_timestamp() {
         let closed = builder.close(ProducerState::NONE).unwrap();
         let timestamps: Vec<_> = records_of(&closed).iter().map(|r| r.timestamp).collect();
         assert_eq!(timestamps, [5, 0, 9, 2]);
-        let (batch, _) = RecordBatch::parse(&closed.bytes).unwrap();
+        let bytes = closed.bytes.contiguous();
+        let (batch, _) = RecordBatch::parse(&bytes).unwrap();
         assert_eq!(batch.base_timestamp(), 5);
         assert_eq!(batch.max_timestamp(), 9);
     }
@@ -160,7 +163,8 @@ fn a_batch_without_timestamps() {
     let mut builder = plain(1024);
     builder.append(-1, None, VALUE, &NO_HEADERS).unwrap();
     let closed = builder.close(ProducerState::NONE).unwrap();
-    let (batch, _) = RecordBatch::parse(&closed.bytes).unwrap();
+    let bytes = closed.bytes.contiguous();
+    let (batch, _) = RecordBatch::parse(&bytes).unwrap();
     assert_eq!((batch.base_timestamp(), batch.max_timestamp()), (-1, -1));
     assert_eq!(records_of(&closed)[0].timestamp, -1);
 }
@@ -318,7 +322,8 @@ fn a_full_buffer_is_not_grown() {
     while try_append(&mut builder, 0, None, Some(&[1; 100]), &NO_HEADERS).unwrap() {}
     let batch = builder.close(ProducerState::NONE).unwrap();
     assert!(batch.bytes.len() > limit - 110);
-    assert_eq!(batch.bytes.into_memory().capacity(), limit);
+    let memory = batch.bytes.into_memory().next().unwrap();
+    assert_eq!(memory.capacity(), limit);
 }
 
 #[test]
@@ -335,6 +340,100 @@ fn room_follows_the_estimated_ratio() {
     // counts in full, so the last append is the last at which records * ratio * 1.05 + 11 is within 1000.
     assert_eq!(filled(1.0), 937 + 11);
     assert_eq!(filled(0.5), 1883 + 11);
+}
+
+/// Some records take the short way and some the long one.
+fn headers_at(timestamp: i64) -> Headers {
+    let mut headers = Headers::new();
+    if timestamp % 3 == 0 {
+        headers.add("key", "value");
+    }
+    headers
+}
+
+/// Fills a batch that has memory for one record and gets what it lacks, in chunks that double what it has.
+fn fill_by_chunks(compression: &Compression, limit: usize, value: &[u8]) -> ClosedBatch {
+    let first = vec![7; 150 + value.len()];
+    let first_len = first.len();
+    let mut builder = MemoryRecordsBuilder::new(first, compression, limit, 0.5);
+    builder.limit_memory(first_len);
+    for timestamp in 0.. {
+        let headers = headers_at(timestamp);
+        let record = DefaultRecord::new(None, Some(value), &headers).unwrap();
+        if builder.try_append(timestamp, &record).unwrap().is_some() {
+            continue;
+        }
+        let Some(missing) = builder.missing_memory(timestamp, &record) else {
+            break;
+        };
+        assert!(missing.least <= missing.most && missing.held + missing.most == limit);
+        let size = missing.held.max(missing.least).min(missing.most);
+        builder.add_chunk(Vec::with_capacity(size));
+        let appended = builder.try_append(timestamp, &record).unwrap();
+        assert!(appended.is_some(), "that was all it lacked");
+    }
+    builder.close(ProducerState::NONE).unwrap()
+}
+
+#[test]
+fn a_batch_in_chunks_has_the_bytes_of_one_in_one_piece() {
+    for compression in codecs() {
+        for value in [&[b'v'; 100][..], &[b'v'; 3_000], b""] {
+            let limit = 16_384;
+            let chunked = fill_by_chunks(&compression, limit, value);
+            let records = records_of(&chunked);
+            let buffer = Vec::with_capacity(limit);
+            let mut builder = MemoryRecordsBuilder::new(buffer, &compression, limit, 0.5);
+            for record in &records {
+                let value = record.value.as_deref();
+                let headers = &record.headers;
+                assert!(try_append(&mut builder, record.timestamp, None, value, headers).unwrap());
+            }
+            let timestamp = i64::try_from(records.len()).unwrap();
+            let headers = headers_at(timestamp);
+            let next = try_append(&mut builder, timestamp, None, Some(value), &headers);
+            assert_eq!(next, Ok(false), "the whole one is full too");
+            let whole = builder.close(ProducerState::NONE).unwrap();
+            assert_eq!(chunked.bytes.contiguous(), whole.bytes.contiguous());
+            assert_eq!(chunked.compression_ratio, whole.compression_ratio);
+            let slices = chunked.bytes.slices().count();
+            let memory: usize = chunked.bytes.into_memory().map(|m| m.capacity()).sum();
+            if compression.kind == CompressionType::None {
+                assert!(
+                    slices > 1 && memory <= limit,
+                    "{slices} slices, {memory} bytes"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn memory_is_missing_only_for_a_record_that_the_batch_would_take() {
+    let mut builder = MemoryRecordsBuilder::new(vec![0; 100], &Compression::none(), 200, 1.0);
+    builder.limit_memory(100);
+    let large = DefaultRecord::new(None, Some(&[1; 90]), &NO_HEADERS).unwrap();
+    assert_eq!(
+        builder.missing_memory(0, &large),
+        None,
+        "it takes any first record"
+    );
+    builder
+        .append(0, None, Some(&[1; 20]), &NO_HEADERS)
+        .unwrap();
+    let used = builder.estimated_size_in_bytes();
+    // Seven numbers, two of which take two bytes.
+    let missing = MissingMemory {
+        least: used + 99 - 100,
+        most: 100,
+        held: 100,
+    };
+    assert_eq!(builder.missing_memory(0, &large), Some(missing));
+    assert!(!builder.is_full(), "it is not full for want of memory");
+    let too_large = DefaultRecord::new(None, Some(&[1; 150]), &NO_HEADERS).unwrap();
+    assert_eq!(builder.missing_memory(0, &too_large), None);
+    builder.close_for_record_appends().unwrap();
+    assert_eq!(builder.missing_memory(0, &large), None);
 }
 
 #[test]

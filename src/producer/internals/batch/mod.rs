@@ -1,5 +1,6 @@
 //! A batch of records, from its first append to its callbacks and the futures that wait on it.
 
+mod frozen_records;
 mod incomplete_batches;
 mod produce_request_result;
 mod producer_batch;
@@ -8,6 +9,6 @@ mod thunks;
 
 pub(crate) use incomplete_batches::IncompleteBatches;
 pub(crate) use produce_request_result::{Outcome, ProduceRequestResult, record_result};
-pub(crate) use producer_batch::{AppendRecord, Appended, NewBatch, ProducerBatch};
+pub(crate) use producer_batch::{AppendRecord, Appended, Extension, NewBatch, ProducerBatch};
 pub(crate) use record_facts::RecordFacts;
 pub(crate) use thunks::SpareThunks;

@@ -10,6 +10,7 @@ mod split;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::frozen_records::FrozenRecords;
 use super::incomplete_batches::IncompleteBatches;
 use super::produce_request_result::{Outcome, ProduceRequestResult, RecordErrors, record_result};
 use super::record_facts::RecordFacts;
@@ -17,15 +18,12 @@ use super::thunks::{SpareThunks, Thunks};
 use crate::common::{Headers, TopicPartition, Uuid};
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::Callback;
-use crate::producer::internals::buffer_pool::PooledBuffer;
+use crate::producer::internals::buffer_pool::{BufferPool, PooledBuffer};
 use crate::producer::internals::ready_signal::PartitionHandle;
 use crate::producer::internals::sequences::BatchSequence;
 use crate::producer::user_code::contain;
 use crate::protocol::{RecordBytes, RecordSet};
-use crate::record::{
-    Compression, DefaultRecord, MemoryRecordsBuilder, ProducerState, RecordError, WrittenBytes,
-    rewrite_producer_state,
-};
+use crate::record::{Compression, DefaultRecord, MemoryRecordsBuilder, ProducerState, RecordError};
 use crate::sync::Arc;
 use crate::utils::log;
 
@@ -34,7 +32,7 @@ pub(crate) struct ProducerBatch {
     result: Arc<ProduceRequestResult>,
     incomplete: Arc<IncompleteBatches>,
     thunks: Thunks,
-    /// The bytes that the callbacks may take: what the batch has of the buffer memory. No limit for what is not of the pool.
+    /// The bytes that the callbacks may take: what the records may. No limit for what is not of the pool.
     callback_limit: usize,
     /// Where the list of thunks is from and goes to.
     spare_thunks: Arc<SpareThunks>,
@@ -70,26 +68,6 @@ enum Records {
     },
     /// Given back: the batch is done.
     Gone,
-}
-
-/// Finished bytes, standing on their reservation of buffer memory until the last owner drops them.
-#[derive(Debug)]
-pub(crate) struct FrozenRecords {
-    bytes: WrittenBytes,
-    memory: PooledBuffer,
-}
-
-impl RecordBytes for FrozenRecords {
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for FrozenRecords {
-    fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        self.memory.put_back(bytes.into_memory());
-    }
 }
 
 /// What a batch starts with.
@@ -170,10 +148,20 @@ pub(crate) struct Appended {
     pub(crate) is_full: bool,
 }
 
+/// Whether a batch got the memory for another record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extension {
+    /// Memory is not what the record lacks.
+    NotNeeded,
+    Extended,
+    /// The pool has too little, or other threads wait for it.
+    Refused,
+}
+
 impl ProducerBatch {
     pub(crate) fn new(mut new: NewBatch<'_>) -> Self {
         let buffer = new.memory.take_bytes();
-        let builder = MemoryRecordsBuilder::new(
+        let mut builder = MemoryRecordsBuilder::new(
             buffer,
             new.compression,
             new.write_limit,
@@ -183,7 +171,10 @@ impl ProducerBatch {
         new.incomplete.add(&result);
         let callback_limit = match new.memory.reserved() {
             0 => usize::MAX,
-            reserved => reserved,
+            reserved => {
+                builder.limit_memory(reserved);
+                new.write_limit
+            }
         };
         Self {
             result,
@@ -250,6 +241,23 @@ impl ProducerBatch {
         }))
     }
 
+    /// Takes the memory from `pool` that the record lacks to join the batch, if it lacks nothing else.
+    pub(crate) fn extend_for(&mut self, record: &AppendRecord<'_>, pool: &BufferPool) -> Extension {
+        let Records::Open { builder, memory } = &mut self.records else {
+            return Extension::NotNeeded;
+        };
+        let Some(missing) = builder.missing_memory(record.timestamp, &record.record) else {
+            return Extension::NotNeeded;
+        };
+        match pool.extend(memory, missing) {
+            Some(chunk) => {
+                builder.add_chunk(chunk);
+                Extension::Extended
+            }
+            None => Extension::Refused,
+        }
+    }
+
     /// Asks for the memory of another record of `size` bytes and its callback, for a thread that is on its way to other batches.
     #[inline]
     pub(crate) fn prefetch(&self, size: usize) {
@@ -298,10 +306,7 @@ impl ProducerBatch {
             .close(producer_state(self.sequence, self.is_transactional))
             .map_err(|error| codec_failure(&error))?;
         self.records = Records::Closed {
-            frozen: Arc::new(FrozenRecords {
-                bytes: closed.bytes,
-                memory,
-            }),
+            frozen: Arc::new(FrozenRecords::new(closed.bytes, memory)),
             uncompressed_bytes: closed.uncompressed_bytes,
             ratio: closed.compression_ratio,
         };
@@ -335,17 +340,12 @@ impl ProducerBatch {
         if let Records::Closed { frozen, .. } = &mut self.records {
             if Arc::get_mut(frozen).is_none() {
                 // A socket still writes the old bytes, which must not change under it.
-                *frozen = Arc::new(FrozenRecords {
-                    bytes: frozen.as_bytes().to_vec().into(),
-                    memory: PooledBuffer::unpooled(0),
-                });
+                *frozen = Arc::new(frozen.unpooled_copy());
             }
             if let Some(frozen) = Arc::get_mut(frozen) {
-                rewrite_producer_state(
-                    &mut frozen.bytes,
-                    producer_state(self.sequence, self.is_transactional),
-                )
-                .map_err(|error| codec_failure(&error))?;
+                frozen
+                    .rewrite_producer_state(producer_state(self.sequence, self.is_transactional))
+                    .map_err(|error| codec_failure(&error))?;
             }
         }
         Ok(())
@@ -446,7 +446,7 @@ impl ProducerBatch {
     pub(crate) fn estimated_size_in_bytes(&self) -> usize {
         match &self.records {
             Records::Open { builder, .. } => builder.estimated_size_in_bytes(),
-            Records::Closed { frozen, .. } => frozen.as_bytes().len(),
+            Records::Closed { frozen, .. } => frozen.len(),
             Records::Gone => 0,
         }
     }

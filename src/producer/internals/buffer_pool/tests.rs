@@ -346,3 +346,89 @@ fn close_fails_allocations_and_wakes_every_waiter() {
     drop(held);
     assert_eq!(pool.available_memory(), 1);
 }
+
+fn missing(least: usize, held: usize, most: usize) -> MissingMemory {
+    MissingMemory { least, most, held }
+}
+
+// Java: BufferPoolChunkAllocationTest, where all chunks are of one size.
+#[test]
+fn an_extension_doubles_a_buffer_up_to_its_most() {
+    let pool = pool(64 * 1024, 1024);
+    let mut buffer = allocate(&pool, 1024);
+    let mut chunks = Vec::new();
+    for (least, most, expected) in [
+        (10, 15_000, 1024),
+        (10, 14_000, 2048),
+        (5_000, 12_000, 8192),
+        (10, 3_000, 3_000),
+    ] {
+        let held = buffer.reserved();
+        let chunk = pool
+            .extend(&mut buffer, missing(least, held, most))
+            .unwrap();
+        assert_eq!(chunk.capacity(), expected);
+        assert_eq!(buffer.reserved(), held + expected);
+        chunks.push(chunk);
+    }
+    assert_eq!(pool.available_memory(), 64 * 1024 - buffer.reserved());
+    chunks.push(buffer.take_bytes());
+    let addresses: Vec<_> = chunks.iter().map(|chunk| chunk.as_ptr()).collect();
+    buffer.put_back(chunks);
+    drop(buffer);
+    assert_eq!(pool.available_memory(), 64 * 1024);
+    // All but the odd one.
+    assert_eq!(pool.state.lock().free.bytes, 12 * 1024);
+    let again = allocate(&pool, 8192);
+    assert!(addresses.contains(&again.bytes.as_ptr()));
+}
+
+#[test]
+fn an_extension_takes_less_where_there_is_less() {
+    let pool = pool(10 * 1024, 1024);
+    let mut buffer = allocate(&pool, 8 * 1024);
+    let held = buffer.reserved();
+    let wanted = missing(700, held, 20_000);
+    assert_eq!(pool.extend(&mut buffer, wanted).unwrap().capacity(), 2048);
+    assert!(pool.extend(&mut buffer, wanted).is_none());
+    assert_eq!(buffer.reserved(), 10 * 1024);
+    drop(buffer);
+    assert_eq!(pool.available_memory(), 10 * 1024);
+}
+
+/// Batches that grow would keep the memory from a thread that waits for it, for ever.
+#[test]
+fn no_extension_overtakes_a_thread_that_waits() {
+    let pool = pool(10 * 1024, 1024);
+    let mut buffer = allocate(&pool, 1024);
+    let rest = allocate(&pool, 8 * 1024);
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| pool.allocate(Wanted::exactly(9 * 1024), LONG, || ()));
+        await_queued(&pool, 1);
+        assert!(pool.extend(&mut buffer, missing(1, 1024, 1024)).is_none());
+        drop(rest);
+        waiter.join().unwrap().unwrap();
+    });
+    assert!(pool.extend(&mut buffer, missing(1, 1024, 1024)).is_some());
+}
+
+#[test]
+fn a_closed_pool_extends_nothing() {
+    let pool = pool(10 * 1024, 1024);
+    let mut buffer = allocate(&pool, 1024);
+    pool.close();
+    assert!(pool.extend(&mut buffer, missing(1, 1024, 1024)).is_none());
+    drop(buffer);
+    assert_eq!(pool.available_memory(), 10 * 1024);
+}
+
+/// A chunk that a codec has made larger may have the size of a class, and still not what was reserved for it.
+#[test]
+fn a_chunk_that_has_grown_is_not_kept() {
+    let pool = pool(64 * 1024, 1024);
+    let mut buffer = allocate(&pool, 1024);
+    buffer.bytes.reserve_exact(4 * 1024 - buffer.bytes.len());
+    drop(buffer);
+    assert_eq!(pool.state.lock().free.bytes, 0);
+    assert_eq!(pool.available_memory(), 64 * 1024);
+}

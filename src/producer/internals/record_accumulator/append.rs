@@ -8,8 +8,10 @@ use crate::common::{Cluster, TopicInfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::Callback;
 use crate::producer::internals::batch::ProduceRequestResult;
-use crate::producer::internals::batch::{AppendRecord, Appended, NewBatch, ProducerBatch};
-use crate::producer::internals::buffer_pool::{PooledBuffer, Wanted};
+use crate::producer::internals::batch::{
+    AppendRecord, Appended, Extension, NewBatch, ProducerBatch,
+};
+use crate::producer::internals::buffer_pool::PooledBuffer;
 use crate::producer::internals::built_in_partitioner::{
     StickyPartition, is_leaderless, thread_number,
 };
@@ -164,6 +166,16 @@ impl RecordAccumulator {
             if state.is_retired {
                 return Ok(None);
             }
+            match self.extend_tail(&mut state, record) {
+                Extension::NotNeeded => {}
+                Extension::Extended => continue,
+                Extension::Refused => {
+                    // Its records are to leave, so that their memory comes back.
+                    let was_open = close_tail(&mut state)?;
+                    self.unlock_and_announce(&target, state, was_open, true);
+                    continue;
+                }
+            }
             if context.abort_for_new_batch {
                 let partition = target.queue.topic_partition().partition();
                 return Ok(Some(AppendOutcome::NewBatchNeeded { partition }));
@@ -176,10 +188,9 @@ impl RecordAccumulator {
                 continue;
             }
             let Some(memory) = memory.take() else {
-                let most = self.next_batch_size(queues, &state, record);
-                let least = self.config.batch_size.max(record.upper_bound());
+                let wanted = self.first_memory(queues, &state, record);
                 drop(state);
-                *memory = Some(self.allocate(Wanted { most, least }, context.patience)?);
+                *memory = Some(self.allocate(wanted, context.patience)?);
                 continue;
             };
             let (appended, joined) =
@@ -229,7 +240,8 @@ impl RecordAccumulator {
         if let Some(transactions) = context.transactions {
             transactions.maybe_add_partition(target.queue.topic_partition())?;
         }
-        let mut batch = self.new_batch(target, memory, record, context);
+        let write_limit = self.write_limit(target.queues, state, record, &memory);
+        let mut batch = self.new_batch(target, memory, write_limit, context);
         let mut appended = batch.try_append(record, callback)?.unwrap_or_default();
         // The batch's header counts too.
         appended.growth = batch.estimated_size_in_bytes();
@@ -287,7 +299,7 @@ impl RecordAccumulator {
         &self,
         target: &Target<'_>,
         memory: PooledBuffer,
-        record: &AppendRecord<'_>,
+        write_limit: usize,
         context: &AppendContext<'_>,
     ) -> ProducerBatch {
         let topic = target.queue.topic_partition().topic();
@@ -295,7 +307,7 @@ impl RecordAccumulator {
             partition: Arc::clone(target.queue.handle()),
             incomplete: &self.incomplete,
             spare_thunks: &self.spare_thunks,
-            write_limit: memory.reserved().max(record.upper_bound()),
+            write_limit,
             memory,
             compression: &self.config.compression,
             compression_ratio: self.ratio.estimation(topic, self.config.compression.kind),
@@ -303,50 +315,7 @@ impl RecordAccumulator {
             now: self.time.now(),
         })
     }
-
-    /// `batch.size`, or more for a record that needs it or a partition whose batches wait for each other.
-    fn next_batch_size(
-        &self,
-        queues: &TopicQueues,
-        state: &QueueState,
-        record: &AppendRecord<'_>,
-    ) -> usize {
-        let mut size = self.config.batch_size;
-        let backlog = state.batches.len();
-        if backlog >= BACKLOGGED {
-            let ceiling = self
-                .config
-                .max_request_size
-                .min(queues.batch_ceiling.load(Ordering::Relaxed))
-                .min(self.free.total_memory() / SHARE_OF_MEMORY);
-            // By doublings, since buffers of such sizes are used again.
-            for _ in BACKLOGGED..=backlog {
-                if size > ceiling / 2 {
-                    break;
-                }
-                size *= 2;
-            }
-        }
-        size.max(record.upper_bound())
-    }
-
-    /// Takes memory for a batch.
-    fn allocate(&self, wanted: Wanted, patience: Patience) -> Result<PooledBuffer> {
-        let Patience::UpTo(max_block) = patience else {
-            return self.free.try_allocate(wanted);
-        };
-        self.free.allocate(wanted, max_block, || {
-            self.signal.recheck_all();
-            self.signal.wake();
-        })
-    }
 }
-
-/// The number of waiting batches from which on a partition counts as backlogged.
-const BACKLOGGED: usize = 2;
-
-/// A batch that has grown takes at most this part of `buffer.memory`, so that other partitions are not starved.
-const SHARE_OF_MEMORY: usize = 16;
 
 /// Where an append goes.
 struct Target<'a> {

@@ -4,6 +4,7 @@ mod append;
 mod completion;
 mod drain;
 mod expiry;
+mod incremental;
 mod pacing;
 mod ready;
 mod retry;
@@ -63,6 +64,7 @@ fn cluster_of(leaders: &[Option<i32>], epoch: i32) -> Arc<Cluster> {
 fn config() -> AccumulatorConfig {
     AccumulatorConfig {
         batch_size: 1024,
+        allocation: BufferMemoryAllocationStrategy::Full,
         compression: Compression::new(CompressionType::None, None).unwrap(),
         linger: Duration::from_millis(10),
         retry_backoff: Duration::from_millis(100),
@@ -82,7 +84,8 @@ impl Fixture {
 
     fn with_memory(config: AccumulatorConfig, total: usize) -> Self {
         let time = MockTime::new();
-        let pool = BufferPool::new(total, config.batch_size, Arc::new(time.clone()));
+        let buffer_size = config.allocation.first_buffer_size(config.batch_size);
+        let pool = BufferPool::new(total, buffer_size, Arc::new(time.clone()));
         let clock = Arc::new(time.clone());
         let (accumulator, scheduler) = RecordAccumulator::new(config, pool, clock);
         let cluster = cluster_of(&[Some(1), Some(1), Some(2)], 0);
@@ -208,7 +211,8 @@ struct RecordAppend {
 
 fn records(batch: &ProducerBatch) -> Vec<DecodedRecord> {
     let set = batch.record_set();
-    let (batch, rest) = RecordBatch::parse(set.as_bytes()).unwrap();
+    let bytes = set.to_vec();
+    let (batch, rest) = RecordBatch::parse(&bytes).unwrap();
     assert!(rest.is_empty() && batch.is_crc_valid());
     batch.records(MB).unwrap()
 }

@@ -16,7 +16,6 @@ use super::*;
 use crate::client::{MetadataConfig, MockClient};
 use crate::common::{Headers, TopicPartition, Uuid};
 use crate::error::Delivery;
-use crate::producer::Callback;
 use crate::producer::internals::sequences::{
     BatchSequence, IdempotentProducer, ProducerIdAndEpoch,
 };
@@ -25,6 +24,7 @@ use crate::producer::internals::{
     AccumulatorConfig, AppendContext, AppendOutcome, AppendRecord, BufferPool, Joined, Patience,
     ProduceRequestResult, record_result,
 };
+use crate::producer::{BufferMemoryAllocationStrategy, Callback};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{
     InitProducerIdResponse, LeaderIdAndEpoch, MetadataBroker, MetadataPartition, MetadataResponse,
@@ -325,6 +325,7 @@ fn ledger(setup: &Setup) -> Ledger {
 
 fn accumulator_config(setup: &Setup) -> AccumulatorConfig {
     AccumulatorConfig {
+        allocation: BufferMemoryAllocationStrategy::Full,
         batch_size: BATCH_SIZE,
         compression: Compression::new(CompressionType::None, None).unwrap(),
         linger: Duration::ZERO,
@@ -428,7 +429,7 @@ fn batches_of(body: &RequestBody) -> Vec<(i32, BatchSequence, Vec<u8>)> {
     let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
     partitions
         .map(|partition| {
-            let bytes = partition.records.as_ref().unwrap().as_bytes().to_vec();
+            let bytes = partition.records.as_ref().unwrap().to_vec();
             let (batch, _) = RecordBatch::parse(&bytes).unwrap();
             let producer = ProducerIdAndEpoch {
                 producer_id: batch.producer_id(),

@@ -21,8 +21,7 @@ impl ProducerBatch {
                 uncompressed_bytes,
                 ..
             } => {
-                let bytes = frozen.as_bytes().len();
-                let payload = bytes.saturating_sub(RECORD_BATCH_OVERHEAD);
+                let payload = frozen.len().saturating_sub(RECORD_BATCH_OVERHEAD);
                 payload.min(*uncompressed_bytes)
             }
             Records::Open { .. } | Records::Gone => 0,
@@ -138,8 +137,8 @@ impl ProducerBatch {
                 "only a frozen batch can be split",
             ));
         };
-        let (batch, _) =
-            RecordBatch::parse(frozen.as_bytes()).map_err(|error| codec_failure(&error))?;
+        let bytes = frozen.contiguous();
+        let (batch, _) = RecordBatch::parse(&bytes).map_err(|error| codec_failure(&error))?;
         batch
             .records(*uncompressed_bytes)
             .map_err(|error| codec_failure(&error))

@@ -187,14 +187,14 @@ fn memory_returns_only_when_the_last_owner_of_the_bytes_is_gone() {
     fixture.ready();
     let batch = fixture.drain(1).pop().unwrap();
     let being_written = batch.record_set();
-    let bytes = being_written.as_bytes().to_vec();
+    let bytes = being_written.to_vec();
     batch.complete_exceptionally(refused(), Vec::new());
     assert_eq!(
         fixture.accumulator.pool().available_memory(),
         10 * MB - 1024
     );
     fixture.append(1, b"another record, which must not land in those bytes");
-    assert_eq!(being_written.as_bytes(), bytes);
+    assert_eq!(being_written.to_vec(), bytes);
     drop(being_written);
     assert_eq!(
         fixture.accumulator.pool().available_memory(),

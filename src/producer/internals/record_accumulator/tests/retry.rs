@@ -159,7 +159,7 @@ fn retried_batches_come_back_in_sequence_order() {
         .collect();
     let sent: Vec<_> = batches
         .iter()
-        .map(|batch| batch.record_set().as_bytes().to_vec())
+        .map(|batch| batch.record_set().to_vec())
         .collect();
     batches.swap(0, 2);
     for batch in batches {
@@ -177,7 +177,7 @@ fn retried_batches_come_back_in_sequence_order() {
         let batch = drain_idempotent(&fixture, &producer)
             .pop()
             .expect("one at a time, in order");
-        again.push(batch.record_set().as_bytes().to_vec());
+        again.push(batch.record_set().to_vec());
         let sequence = batch.sequence().unwrap();
         producer.with_sequences(|sequences| {
             sequences.completed(batch.topic_partition(), &sequence, fixture.time.now())

@@ -1,0 +1,139 @@
+//! How much memory a batch starts with, grows by, and may reach. Java: `RecordAccumulator.append`, and in 4.4
+//! `ChunkedRecordAccumulator`.
+//!
+//! With `buffer.memory.allocation.strategy=full` a batch has all of its memory from the start. With `incremental` it starts in
+//! the smallest chunk that holds its first record, and each further chunk doubles it, up to the same limit. So it takes
+//! at most twice what is in it, and never more than it would with `full`.
+//!
+//! A batch that is opened behind another one has all of its memory from the start with both strategies. Its partition takes
+//! records faster than they leave, and will fill it. When the memory is used up, no batch can grow: if such batches were to
+//! start small too, they would all stay small, and the requests with them.
+//!
+//! Only the first chunk of a batch is waited for. A batch that finds no memory to grow is closed and sent instead, and the
+//! record waits for the first chunk of the next one. If threads waited to grow the batches that they hold, each could wait
+//! for memory that only the others can free.
+
+use super::append::Patience;
+use super::partition_queue::QueueState;
+use super::{RecordAccumulator, TopicQueues};
+use crate::error::Result;
+use crate::producer::BufferMemoryAllocationStrategy as Strategy;
+use crate::producer::internals::batch::{AppendRecord, Extension};
+use crate::producer::internals::buffer_pool::{PooledBuffer, Wanted};
+use crate::sync::Ordering;
+
+/// The number of waiting batches from which on a partition counts as backlogged.
+const BACKLOGGED: usize = 2;
+
+/// A batch that has grown takes at most this part of `buffer.memory`, so that other partitions are not starved.
+const SHARE_OF_MEMORY: usize = 16;
+
+/// The smallest chunk is less than this, and at least half of it. With 10,000 partitions in use, that is 30 MB.
+const SMALLEST_CHUNK: usize = 3 << 10;
+
+impl Strategy {
+    /// The size of the smallest buffer that a batch takes for a record that fits it.
+    pub(crate) fn first_buffer_size(self, batch_size: usize) -> usize {
+        match self {
+            Self::Full => batch_size,
+            Self::Incremental => {
+                let mut size = batch_size;
+                while size >= SMALLEST_CHUNK {
+                    size /= 2;
+                }
+                size
+            }
+        }
+    }
+}
+
+impl RecordAccumulator {
+    /// The memory for a new batch that begins with the record.
+    pub(super) fn first_memory(
+        &self,
+        queues: &TopicQueues,
+        state: &QueueState,
+        record: &AppendRecord<'_>,
+    ) -> Wanted {
+        let strategy = self.config.allocation;
+        let limit = self.next_batch_size(queues, state, record);
+        let batch_size = self.config.batch_size;
+        let (most, least) = match strategy {
+            Strategy::Full => (limit, batch_size),
+            Strategy::Incremental if state.batches.is_empty() => {
+                let first = self.free.size_class(record.upper_bound());
+                (first.min(limit), strategy.first_buffer_size(batch_size))
+            }
+            // `full` takes no record into a pool that is smaller than a batch.
+            Strategy::Incremental => (limit, batch_size.min(self.free.total_memory() / 4)),
+        };
+        Wanted {
+            most,
+            least: least.max(record.upper_bound()),
+        }
+    }
+
+    /// The size that a new batch may reach which begins with the record in this memory.
+    pub(super) fn write_limit(
+        &self,
+        queues: &TopicQueues,
+        state: &QueueState,
+        record: &AppendRecord<'_>,
+        memory: &PooledBuffer,
+    ) -> usize {
+        let limit = match self.config.allocation {
+            Strategy::Full => record.upper_bound(),
+            Strategy::Incremental => self.next_batch_size(queues, state, record),
+        };
+        limit.max(memory.reserved())
+    }
+
+    /// Gives the batch at the back the memory that the record lacks to join it, if it lacks nothing else.
+    pub(super) fn extend_tail(
+        &self,
+        state: &mut QueueState,
+        record: &AppendRecord<'_>,
+    ) -> Extension {
+        let tail = state.batches.back_mut();
+        tail.map_or(Extension::NotNeeded, |tail| {
+            tail.extend_for(record, &self.free)
+        })
+    }
+
+    /// Takes memory for a batch.
+    pub(super) fn allocate(&self, wanted: Wanted, patience: Patience) -> Result<PooledBuffer> {
+        let Patience::UpTo(max_block) = patience else {
+            return self.free.try_allocate(wanted);
+        };
+        self.free.allocate(wanted, max_block, || {
+            self.signal.recheck_all();
+            self.signal.wake();
+        })
+    }
+
+    /// `batch.size`, or more for a record that needs it or a partition whose batches wait for each other.
+    fn next_batch_size(
+        &self,
+        queues: &TopicQueues,
+        state: &QueueState,
+        record: &AppendRecord<'_>,
+    ) -> usize {
+        let mut size = self.config.batch_size;
+        let backlog = state.batches.len();
+        if backlog >= BACKLOGGED {
+            let ceiling = self
+                .config
+                .max_request_size
+                .min(queues.batch_ceiling.load(Ordering::Relaxed))
+                .min(self.free.total_memory() / SHARE_OF_MEMORY);
+            // By doublings, since buffers of such sizes are used again.
+            for _ in BACKLOGGED..=backlog {
+                if size > ceiling / 2 {
+                    break;
+                }
+                size *= 2;
+            }
+        }
+        size.max(record.upper_bound())
+    }
+}
