@@ -66,7 +66,7 @@ impl ThreadlessProducer {
             partitions,
         };
         let builder = KafkaProducer::builder().config(config);
-        let (producer, sender) = builder.assemble(|_, _| Ok(Loopback::new(topics)))?;
+        let (producer, sender) = builder.assemble(|_, _, _| Ok(Loopback::new(topics)))?;
         Ok(Self {
             producer: ManuallyDrop::new(producer),
             sender,

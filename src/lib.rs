@@ -45,6 +45,7 @@
 //! - [`ProducerConfig`]: Kafka's keys, by name or by typed setter; [`manual::configuration`] has them in one table.
 //! - [`Error`]: what failed, and by [`Error::delivery`] whether the log may hold the record all the same;
 //!   [`manual::delivery`] says what to do with each.
+//! - [`KafkaProducer::metrics`]: Java's metrics, for Prometheus too ([`MetricsSnapshot::to_prometheus`]).
 //! - [`manual`]: how it works, what it guarantees, and where it differs from Java.
 //!
 //! # Features
@@ -57,8 +58,7 @@
 //! | `classic` | no | the module `classic` with the Scala producer of Kafka 0.8 |
 //! | `testing` | no | the module `testing` with its `FakeBroker` |
 //!
-//! SASL is there with the feature `sasl` (PLAIN, SCRAM, OAUTHBEARER). Metrics are not there yet; a configuration that asks
-//! for them is refused.
+//! SASL is there with the feature `sasl` (PLAIN, SCRAM, OAUTHBEARER).
 
 #[cfg(feature = "_internals")]
 #[doc(hidden)]
@@ -69,6 +69,7 @@ mod client;
 pub mod common;
 mod error;
 pub mod manual;
+mod metrics;
 mod network;
 pub mod producer;
 mod protocol;
@@ -80,6 +81,9 @@ mod utils;
 
 pub use common::TopicPartition;
 pub use error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
+pub use metrics::{
+    KafkaMetric, Metric, MetricName, MetricValue, MetricsReporter, MetricsSnapshot, RecordingLevel,
+};
 #[cfg(feature = "sasl")]
 pub use network::{OAuthBearerToken, SaslCredentials};
 pub use producer::{

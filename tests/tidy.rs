@@ -32,9 +32,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("common", &["sync", "utils"]),
     ("protocol", &["sync", "utils", "common"]),
     ("record", &["sync", "utils", "common", "protocol"]),
+    ("metrics", &["sync", "utils", "common"]),
     (
         "network",
-        &["sync", "utils", "common", "protocol", "record"],
+        &["sync", "utils", "common", "protocol", "record", "metrics"],
     ),
     // The public error speaks of partitions and of the brokers' codes; layers to the left of `client` have small enums of
     // their own.
@@ -42,13 +43,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "client",
         &[
-            "sync", "utils", "common", "protocol", "record", "network", "error",
+            "sync", "utils", "common", "protocol", "record", "metrics", "network", "error",
         ],
     ),
     (
         "producer",
         &[
-            "sync", "utils", "common", "protocol", "record", "network", "error", "client",
+            "sync", "utils", "common", "protocol", "record", "metrics", "network", "error",
+            "client",
         ],
     ),
     // The producer of Kafka 0.8 has a way to the brokers of its own.
@@ -60,8 +62,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "_internals",
         &[
-            "sync", "utils", "common", "protocol", "record", "network", "error", "client",
-            "producer",
+            "sync", "utils", "common", "protocol", "record", "metrics", "network", "error",
+            "client", "producer",
         ],
     ),
     // The test broker is the other side of the wire: it knows the formats, and nothing of the producer.

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use super::{ClientResponse, CorrelationId, MetadataRequestVersion, RequestFailure};
 use crate::common::NodeId;
 use crate::protocol::{ApiKey, ResponseBody};
+use crate::sync::{Arc, AtomicUsize, Ordering};
 use crate::utils::NextDue;
 
 /// Who waits for a response.
@@ -61,15 +62,19 @@ pub(crate) struct InFlightRequests {
     /// The oldest request of a node is at the front. Queues stay when they are empty, so that sending allocates nothing.
     nodes: HashMap<NodeId, VecDeque<InFlightRequest>>,
     count: usize,
+    /// `count`, for the metrics.
+    published_count: Arc<AtomicUsize>,
     next_timeout: NextDue,
 }
 
 impl InFlightRequests {
-    pub(crate) fn new(max_per_connection: usize) -> Self {
+    /// The number of requests is kept in `published_count`.
+    pub(crate) fn new(max_per_connection: usize, published_count: Arc<AtomicUsize>) -> Self {
         Self {
             max_per_connection,
             nodes: HashMap::new(),
             count: 0,
+            published_count,
             next_timeout: NextDue::default(),
         }
     }
@@ -78,7 +83,7 @@ impl InFlightRequests {
         self.next_timeout.note(request.expires());
         let queue = self.nodes.entry(request.destination).or_default();
         queue.push_back(request);
-        self.count += 1;
+        self.set_count(self.count + 1);
     }
 
     /// The request that the node answers next.
@@ -139,8 +144,13 @@ impl InFlightRequests {
         requests
     }
 
+    fn set_count(&mut self, count: usize) {
+        self.count = count;
+        self.published_count.store(count, Ordering::Relaxed);
+    }
+
     fn removed(&mut self, count: usize) {
-        self.count -= count;
+        self.set_count(self.count - count);
         if self.count == 0 {
             self.next_timeout.clear();
         }
@@ -209,7 +219,7 @@ mod tests {
     }
 
     fn with_requests(ids: std::ops::Range<i32>) -> InFlightRequests {
-        let mut in_flight = InFlightRequests::new(MAX);
+        let mut in_flight = InFlightRequests::new(MAX, Arc::default());
         for id in ids {
             in_flight.add(request(id, NODE, &MockTime::new(), 50));
             in_flight.complete_send(NODE);
@@ -265,7 +275,7 @@ mod tests {
     fn timed_out_nodes() {
         let time = MockTime::new();
         let (a, b) = (NodeId(1), NodeId(2));
-        let mut in_flight = InFlightRequests::new(MAX);
+        let mut in_flight = InFlightRequests::new(MAX, Arc::default());
         in_flight.add(request(0, a, &time, 50));
         in_flight.add(request(1, b, &time, 200));
         in_flight.add(request(2, b, &time, 100));
@@ -292,7 +302,7 @@ mod tests {
         let start = time.now();
         let at = |millis| Some(start + Duration::from_millis(millis));
         let (a, b) = (NodeId(1), NodeId(2));
-        let mut in_flight = InFlightRequests::new(MAX);
+        let mut in_flight = InFlightRequests::new(MAX, Arc::default());
         in_flight.add(request(0, a, &time, 50));
         in_flight.add(request(1, b, &time, 200));
         in_flight.complete_next(a);
@@ -310,7 +320,7 @@ mod tests {
     #[test]
     fn a_poll_looks_at_the_requests_of_a_thousand_nodes_only_when_one_is_due() {
         let time = MockTime::new();
-        let mut in_flight = InFlightRequests::new(MAX);
+        let mut in_flight = InFlightRequests::new(MAX, Arc::default());
         for node in 0..1000 {
             in_flight.add(request(node, NodeId(node), &time, 50));
         }
@@ -329,7 +339,7 @@ mod tests {
     #[test]
     fn throttle_time_does_not_count_as_waiting() {
         let time = MockTime::new();
-        let mut in_flight = InFlightRequests::new(MAX);
+        let mut in_flight = InFlightRequests::new(MAX, Arc::default());
         in_flight.add(request(0, NODE, &time, 50));
         in_flight.increment_throttle_time(NODE, Duration::from_millis(100));
         time.advance_ms(149);

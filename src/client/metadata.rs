@@ -310,6 +310,11 @@ impl Metadata {
         self.state.lock().connection_failures.of(node)
     }
 
+    /// Returns when the last full update came.
+    pub(crate) fn last_successful_update(&self) -> Option<Instant> {
+        self.state.lock().refresh.last_full_refresh()
+    }
+
     /// Wakes the waiters; no update is taken any more.
     pub(crate) fn close(&self) {
         self.change(|_, state| state.closed = true);

@@ -3,6 +3,7 @@
 mod api_versions;
 mod bootstrap;
 mod broker_address;
+mod client_metrics;
 mod client_utils;
 mod cluster_connection_states;
 mod host_resolver;
@@ -16,6 +17,7 @@ mod network_client;
 mod node_api_versions;
 
 pub(crate) use bootstrap::BootstrapConfig;
+pub(crate) use client_metrics::ClientMetrics;
 pub use client_utils::ClientDnsLookup;
 pub(crate) use client_utils::{address_refusals, parse_addresses, parse_and_validate_addresses};
 pub(crate) use host_resolver::{SystemHostLookup, ThreadedHostResolver};

@@ -26,10 +26,11 @@ use super::api_versions::ApiVersions;
 use super::bootstrap::{BootstrapConfig, BootstrapResolution};
 use super::broker_address::literal_address;
 use super::host_resolver::HostResolver;
+use super::in_flight_requests::InFlightRequests;
 use super::metadata_updater::{MetadataStep, MetadataUpdater, MetadataUpdaterConfig};
 use super::{
-    ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata, MetadataRecoveryStrategy,
-    RequestFailure,
+    ClientMetrics, ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata,
+    MetadataRecoveryStrategy, RequestFailure,
 };
 use crate::common::{Cluster, Node, NodeId};
 use crate::error::ErrorKind;
@@ -91,6 +92,7 @@ pub(crate) struct NetworkClient<S> {
     /// Ends of requests that the next poll returns before it does anything else.
     aborted_sends: Vec<ClientResponse>,
     outages: Outages,
+    metrics: ClientMetrics,
     next_correlation_id: i32,
     /// How many responses had a throttle time that no quota explains.
     implausible_throttle_times: u64,
@@ -104,6 +106,7 @@ impl<S: Selectable> NetworkClient<S> {
         metadata: Arc<Metadata>,
         time: Arc<dyn Time>,
         resolver: Box<dyn HostResolver>,
+        metrics: ClientMetrics,
     ) -> Self {
         let updater_config = MetadataUpdaterConfig {
             reconnect_backoff: config.reconnect_backoff,
@@ -118,7 +121,10 @@ impl<S: Selectable> NetworkClient<S> {
                 config.connection_setup_timeout,
                 config.connection_setup_timeout_max,
             ),
-            config.max_in_flight_requests_per_connection,
+            InFlightRequests::new(
+                config.max_in_flight_requests_per_connection,
+                Arc::clone(&metrics.in_flight),
+            ),
         );
         Self {
             config,
@@ -134,6 +140,7 @@ impl<S: Selectable> NetworkClient<S> {
             to_ask_for_versions: Vec::new(),
             aborted_sends: Vec::new(),
             outages: Outages::default(),
+            metrics,
             next_correlation_id: 0,
             implausible_throttle_times: 0,
         }

@@ -28,6 +28,15 @@ pub(crate) enum ChannelBuilder {
 }
 
 impl ChannelBuilder {
+    /// Whether a connection is authenticated when it is made.
+    pub(super) fn verifies_peers(&self) -> bool {
+        match self {
+            Self::Plaintext => false,
+            #[cfg(feature = "tls")]
+            Self::Ssl(_) => true,
+        }
+    }
+
     /// Starts to connect to an address of `host`, and registers the socket.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::authenticator::{Authenticator, Received};
 use super::network_receive::FrameReader;
+use super::selector_metrics::{Activity, Authenticated};
 use super::transport_layer::TransportLayer;
 use super::{Disconnect, NetworkReceive, NetworkSend};
 use crate::common::NodeId;
@@ -91,6 +92,19 @@ pub(super) struct KafkaChannel<T> {
     /// Stays here until its completion was taken.
     send: Option<NetworkSend>,
     frames: FrameReader,
+    /// For the metrics.
+    activity: Activity,
+    history: History,
+}
+
+/// How a connection came to be authenticated.
+#[derive(Debug, Default)]
+struct History {
+    /// The transport verified the peer.
+    by_transport: bool,
+    was_ready: bool,
+    /// When the re-authentication that runs began.
+    reauthentication_began: Option<Instant>,
 }
 
 impl<T: TransportLayer> KafkaChannel<T> {
@@ -112,7 +126,25 @@ impl<T: TransportLayer> KafkaChannel<T> {
             writable: false,
             send: None,
             frames: FrameReader::new(receive_limit),
+            activity: Activity::default(),
+            history: History::default(),
         }
+    }
+
+    /// This connection, whose transport authenticates it.
+    pub(super) fn with_transport_authentication(mut self) -> Self {
+        self.history.by_transport = true;
+        self
+    }
+
+    /// Returns whether the connection was ready at any time.
+    pub(super) fn was_ready(&self) -> bool {
+        self.history.was_ready
+    }
+
+    /// Takes what happened since the last call, for the metrics.
+    pub(super) fn take_activity(&mut self) -> Activity {
+        std::mem::take(&mut self.activity)
     }
 
     pub(super) fn id(&self) -> NodeId {
@@ -166,7 +198,12 @@ impl<T: TransportLayer> KafkaChannel<T> {
             }
         }
         match &mut self.authenticator {
-            None => self.set_ready(),
+            None => {
+                if self.history.by_transport {
+                    self.activity.authentication = Some(Authenticated::First);
+                }
+                self.set_ready();
+            }
             Some(authenticator) => match authenticator.begin() {
                 Ok(()) => self.state = ChannelState::Authenticating,
                 Err(why) => self.set_failed(why),
@@ -177,6 +214,7 @@ impl<T: TransportLayer> KafkaChannel<T> {
 
     fn set_ready(&mut self) {
         self.is_newly_ready |= !self.is_ready();
+        self.history.was_ready = true;
         let authenticator = self.authenticator.as_ref();
         self.state = ChannelState::Ready {
             reauthenticate_at: authenticator.and_then(|done| done.reauthenticate_at()),
@@ -217,7 +255,10 @@ impl<T: TransportLayer> KafkaChannel<T> {
             return;
         };
         match authenticator.begin() {
-            Ok(()) => self.state = ChannelState::Reauthenticating,
+            Ok(()) => {
+                self.state = ChannelState::Reauthenticating;
+                self.history.reauthentication_began = Some(now);
+            }
             Err(why) => self.fail(why),
         }
     }
@@ -251,7 +292,12 @@ impl<T: TransportLayer> KafkaChannel<T> {
     /// One write of the send in progress; `None` if there is nothing to write.
     fn write_send(&mut self) -> Option<io::Result<usize>> {
         let send = self.send.as_mut().filter(|send| !send.is_completed())?;
-        Some(send.write_to(&mut self.transport))
+        let written = send.write_to(&mut self.transport);
+        if let Ok(count @ 1..) = written {
+            self.activity.writes += 1;
+            self.activity.bytes_written += count as u64;
+        }
+        Some(written)
     }
 
     /// One write of the authenticator's frame; `None` if there is none.
@@ -288,6 +334,10 @@ impl<T: TransportLayer> KafkaChannel<T> {
                 Ok(0) => self.end_of_stream(Disconnect::PeerClosed),
                 Ok(count) => {
                     budget = budget.saturating_sub(count);
+                    if self.history.was_ready {
+                        self.activity.reads += 1;
+                        self.activity.bytes_read += count as u64;
+                    }
                     self.receive(buffer.get(..count).unwrap_or_default(), receives, now);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
@@ -328,14 +378,29 @@ impl<T: TransportLayer> KafkaChannel<T> {
         match received {
             // A write that failed meanwhile ends the connection all the same.
             Received::Complete if self.is_failed() => {}
-            Received::Complete => self.set_ready(),
+            Received::Complete => self.authenticated(now),
             Received::Token => {}
-            Received::Response => receives.push(NetworkReceive {
-                source: self.id,
-                payload,
-            }),
+            Received::Response => {
+                self.activity.receives += 1;
+                receives.push(NetworkReceive {
+                    source: self.id,
+                    payload,
+                });
+            }
         }
         Ok(())
+    }
+
+    /// The authenticator is done, for the first time or again.
+    fn authenticated(&mut self, now: Instant) {
+        self.set_ready();
+        let how = match self.history.reauthentication_began.take() {
+            Some(began) => Authenticated::Again {
+                took: now.saturating_duration_since(began),
+            },
+            None => Authenticated::First,
+        };
+        self.activity.authentication = Some(how);
     }
 
     fn is_failed(&self) -> bool {
@@ -380,9 +445,11 @@ impl<T: TransportLayer> KafkaChannel<T> {
     /// the next.
     pub(super) fn take_completed_send(&mut self) -> bool {
         let is_flushed = !self.transport.has_pending_writes();
-        self.send
-            .take_if(|send| is_flushed && send.is_completed())
-            .is_some()
+        let completed = self.send.take_if(|send| is_flushed && send.is_completed());
+        if let Some(send) = &completed {
+            self.activity.completed_send = Some(send.total_bytes());
+        }
+        completed.is_some()
     }
 
     /// Why the connection has ended, once there is nothing left to read.

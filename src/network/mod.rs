@@ -17,6 +17,7 @@ pub(crate) mod sasl;
 mod security_protocol;
 mod selectable;
 mod selector;
+mod selector_metrics;
 #[cfg(feature = "tls")]
 pub(crate) mod ssl;
 mod transport_layer;
@@ -35,4 +36,5 @@ pub use sasl::{OAuthBearerToken, SaslCredentials};
 pub use security_protocol::SecurityProtocol;
 pub(crate) use selectable::{Disconnect, Selectable};
 pub(crate) use selector::{Selector, SelectorConfig};
+pub(crate) use selector_metrics::SelectorMetrics;
 pub(crate) use waker::Waker;

@@ -16,6 +16,7 @@ use mio::{Events, Poll, Token};
 
 use super::channel_builder::{Authentication, ChannelBuilder, Transport};
 use super::kafka_channel::KafkaChannel;
+use super::selector_metrics::SelectorMetrics;
 use super::transport_layer::TransportLayer;
 use super::{Disconnect, NetworkReceive, NetworkSend, Selectable, SocketOptions, Waker};
 use crate::common::NodeId;
@@ -43,8 +44,9 @@ pub(crate) struct SelectorConfig {
     /// The largest frame that a connection accepts until it is told otherwise: small, because who answers is not
     /// known to be a broker yet.
     pub(crate) initial_receive_limit: usize,
-    /// Read for idle expiry and the lifetime of sessions.
+    /// Read for idle expiry, the lifetime of sessions and the metrics.
     pub(crate) time: Arc<dyn Time>,
+    pub(crate) metrics: Arc<SelectorMetrics>,
 }
 
 impl SelectorConfig {
@@ -195,7 +197,9 @@ impl Selector {
         connection.is_queued = false;
         connection.last_active = now;
         let channel = &mut connection.channel;
-        channel.finish_connect();
+        if channel.finish_connect() {
+            self.config.metrics.connected(now);
+        }
         // Writes first: if one fails, the read that follows still delivers what the peer had answered.
         channel.write();
         channel.read(&mut self.read_buffer, &mut self.completed_receives, now);
@@ -205,6 +209,8 @@ impl Selector {
         if channel.take_completed_send() {
             self.completed_sends.push(channel.id());
         }
+        let activity = channel.take_activity();
+        self.config.metrics.active(channel.id(), &activity, now);
         if let Some(why) = channel.disconnect().cloned() {
             self.disconnect(token, why);
         } else if channel.has_work() {
@@ -215,6 +221,10 @@ impl Selector {
     fn disconnect(&mut self, token: Token, why: Disconnect) {
         if let Some(connection) = self.remove(token) {
             let channel = connection.channel;
+            if matches!(why, Disconnect::AuthenticationFailed { .. }) {
+                let (is_first, now) = (!channel.was_ready(), self.config.time.now());
+                self.config.metrics.authentication_failed(is_first, now);
+            }
             self.connected.retain(|id| *id != channel.id());
             self.written_by_disconnected
                 .push((channel.id(), channel.bytes_written()));
@@ -225,6 +235,9 @@ impl Selector {
     fn remove(&mut self, token: Token) -> Option<Connection> {
         let mut connection = self.connections.remove(&token)?;
         self.tokens.remove(&connection.channel.id());
+        let (metrics, now) = (&self.config.metrics, self.config.time.now());
+        metrics.closed(now);
+        metrics.set_connections(self.connections.len());
         connection
             .channel
             .transport_mut()
@@ -286,12 +299,17 @@ impl Selectable for Selector {
             self.config.authentication.authenticator(),
             self.config.initial_receive_limit,
         );
+        let channel = match self.config.channel_builder.verifies_peers() {
+            true => channel.with_transport_authentication(),
+            false => channel,
+        };
         let connection = Connection {
             channel,
             last_active: now,
             is_queued: false,
         };
         self.connections.insert(token, connection);
+        self.config.metrics.set_connections(self.connections.len());
         self.written_by_disconnected.retain(|(lost, _)| *lost != id);
         if self.next_idle_check.is_none() {
             self.next_idle_check = now.checked_add(self.config.connections_max_idle);
@@ -321,7 +339,8 @@ impl Selectable for Selector {
 
     fn poll(&mut self, timeout: Duration) -> io::Result<()> {
         self.clear();
-        let wait = self.wait_time(timeout, self.config.time.now());
+        let began = self.config.time.now();
+        let wait = self.wait_time(timeout, began);
         let waited = self.wait(wait);
         #[cfg(test)]
         {
@@ -340,6 +359,9 @@ impl Selectable for Selector {
             self.process(token, now);
         }
         self.close_oldest_idle(now);
+        let worked = self.config.time.now().saturating_duration_since(now);
+        let waited = now.saturating_duration_since(began);
+        self.config.metrics.polled(waited, worked, now);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ mod send;
 mod transactions;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use self::builder::KafkaProducerBuilder;
 use self::close::IoThreadHandle;
@@ -23,7 +23,7 @@ pub use self::send::TrySendError;
 pub(crate) use self::send::{check_size, is_api_error, no_such_partition, partition_of_key};
 pub(crate) use self::transactions::needs_transactional_id;
 use super::internals::transactions::TransactionManager;
-use super::internals::{RecordAccumulator, SenderControl};
+use super::internals::{CallTimes, ProducerCall, RecordAccumulator, RecordErrors, SenderControl};
 use super::producer_interceptors::ProducerInterceptors;
 use super::{
     BytesSerializer, Callback, Partitioner, ProducerConfig, ProducerRecord, RecordFuture,
@@ -32,6 +32,7 @@ use super::{
 use crate::client::Metadata;
 use crate::common::PartitionInfo;
 use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::{Metrics, MetricsSnapshot};
 use crate::sync::Arc;
 use crate::utils::{LogContext, Process, SystemTime, Time};
 
@@ -122,6 +123,9 @@ pub struct KafkaProducer<KS: Serializer = BytesSerializer, VS: Serializer = Byte
     transactions: Option<Arc<TransactionManager>>,
     control: Arc<SenderControl>,
     io_thread: IoThreadHandle,
+    metrics: Arc<Metrics>,
+    call_times: CallTimes,
+    record_errors: RecordErrors,
     /// Whose I/O thread it is.
     process: Process,
     time: SystemTime,
@@ -237,11 +241,28 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// At most `delivery.timeout.ms`, and a little for requests that are under way then.
     pub fn flush(&self) -> Result<()> {
         self.accumulator.io_thread().check_may_block("flush")?;
+        let start = self.time.now();
         self.accumulator.begin_flush();
         self.accumulator.signal().wake();
         self.accumulator.await_flush_completion();
         self.accumulator.end_flush();
+        self.note_time(ProducerCall::Flush, start);
         Ok(())
+    }
+
+    /// Reads every metric of this producer: Java's, under Java's names, and a few more. Works at any time, inside a callback
+    /// and after the close too.
+    ///
+    /// The manual's page [`java_map`](crate::manual::java_map#metrics) says which of Java's metrics are not there, and which
+    /// are there besides.
+    pub fn metrics(&self) -> MetricsSnapshot {
+        self.metrics.snapshot()
+    }
+
+    /// A caller is done with what it began at `start`.
+    fn note_time(&self, call: ProducerCall, start: Instant) {
+        let spent = self.time.now().saturating_duration_since(start);
+        self.call_times.add(call, spent);
     }
 
     /// The partitions of a topic, as the metadata have them; a topic that is not known yet is asked for. In an outage of all

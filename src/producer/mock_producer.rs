@@ -7,7 +7,7 @@ mod controls;
 mod coordinator;
 mod transactions;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use crate::common::{
     TopicPartition, Uuid,
 };
 use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::metrics::{MetricName, MetricValue, MetricsSnapshot};
 use crate::protocol::ErrorCode;
 use crate::sync::{Arc, Mutex};
 use crate::utils::{SystemTime, Time};
@@ -87,6 +88,7 @@ struct State {
     transactions: Transactions,
     /// The topics that were named before, which a real producer would have asked for.
     created_topics: HashSet<String>,
+    metrics: BTreeMap<MetricName, MetricValue>,
     is_closed: bool,
 }
 
@@ -568,6 +570,10 @@ impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for MockProd
 
     fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
         self.partitions_for(topic)
+    }
+
+    fn metrics(&self) -> MetricsSnapshot {
+        self.metrics()
     }
 
     fn close(&self, timeout: Duration) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod callback;
 mod config_def;
+mod contained_reporter;
 pub(crate) mod internals;
 mod kafka_producer;
 mod mock_producer;
@@ -36,7 +37,7 @@ pub use partitioners::{DefaultPartitioner, RoundRobinPartitioner, UniformStickyP
 pub use producer::Producer;
 pub use producer_config::{
     Acks, BufferMemoryAllocationStrategy, ClientDnsLookup, CompressionType,
-    MetadataRecoveryStrategy, PartitionerClass, ProducerConfig, SecurityProtocol,
+    MetadataRecoveryStrategy, PartitionerClass, ProducerConfig, RecordingLevel, SecurityProtocol,
 };
 pub use producer_interceptor::ProducerInterceptor;
 pub(crate) use producer_record::check_topic;

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::common::{PartitionInfo, TopicPartition};
 use crate::error::{Error, Result};
+use crate::metrics::MetricsSnapshot;
 use crate::utils::log;
 
 /// A producer, real or mock, so that a program can hold an `Arc<dyn Producer>` and be tested without brokers.
@@ -110,6 +111,9 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// When nothing is known of the topic, and nothing could be found out in time.
     fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>>;
+
+    /// Reads every metric of this producer; see [`KafkaProducer::metrics`](crate::KafkaProducer::metrics).
+    fn metrics(&self) -> MetricsSnapshot;
 
     /// Sends what was accepted, for at most `timeout`, and stops. Calling it again does nothing.
     ///

@@ -34,7 +34,7 @@ use zeroize::Zeroizing;
 
 pub use choices::{
     Acks, BufferMemoryAllocationStrategy, ClientDnsLookup, CompressionType,
-    MetadataRecoveryStrategy, PartitionerClass, SecurityProtocol,
+    MetadataRecoveryStrategy, PartitionerClass, RecordingLevel, SecurityProtocol,
 };
 pub(crate) use refusals::Refusals;
 pub(crate) use resolved::ResolvedConfig;
@@ -353,6 +353,7 @@ config_text_by_display!(
     ClientDnsLookup,
     BufferMemoryAllocationStrategy,
     MetadataRecoveryStrategy,
+    RecordingLevel,
     SecurityProtocol
 );
 
@@ -407,6 +408,7 @@ fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
         "key.serializer" if !serializer_class::is_known(name) => "key_serializer",
         "value.serializer" if !serializer_class::is_known(name) => "value_serializer",
         "interceptor.classes" if !name.is_empty() => "interceptor",
+        "metric.reporters" if !name.split(',').all(is_no_reporter) => "metrics_reporter",
         "partitioner.class" if partitioner_class(name).is_none() => "partitioner",
         _ => return Ok(()),
     };
@@ -416,6 +418,14 @@ fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
             "a class of Java cannot be loaded; remove the key and call .{builder_method}(..) on the builder with a Rust value"
         ),
     ))
+}
+
+/// Java's reporter to JMX, which every configuration of Java has, or nothing.
+fn is_no_reporter(name: &str) -> bool {
+    matches!(
+        trim(name),
+        "" | "org.apache.kafka.common.metrics.JmxReporter" | "JmxReporter"
+    )
 }
 
 /// The partitioner of this name, with Java's package or without.

@@ -39,6 +39,7 @@ mod late_responses;
 mod lost_state;
 mod memory;
 mod metadata_changes;
+mod metrics;
 mod misrouted_connections;
 mod mock_and_real;
 mod old_brokers;

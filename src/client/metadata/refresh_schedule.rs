@@ -70,6 +70,10 @@ impl RefreshSchedule {
         }
     }
 
+    pub(super) fn last_full_refresh(&self) -> Option<Instant> {
+        self.last_full_refresh
+    }
+
     /// `None` is "now".
     pub(super) fn next_update_at(&self) -> Option<Instant> {
         let expires = self.last_full_refresh.map(|last| last + self.max_age);

@@ -21,12 +21,12 @@ impl<S: Selectable> Connections<S> {
         selector: S,
         reconnect_backoff: ExponentialBackoff,
         connection_setup_timeout: ExponentialBackoff,
-        max_in_flight: usize,
+        in_flight: InFlightRequests,
     ) -> Self {
         Self {
             selector,
             states: ClusterConnectionStates::new(reconnect_backoff, connection_setup_timeout),
-            in_flight: InFlightRequests::new(max_in_flight),
+            in_flight,
         }
     }
 

@@ -159,7 +159,9 @@ impl<S: Selectable> NetworkClient<S> {
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
-        self.maybe_throttle(&request, response.throttle_time_ms(), now);
+        let throttle_time_ms = response.throttle_time_ms();
+        self.metrics.responded(throttle_time_ms, now);
+        self.maybe_throttle(&request, throttle_time_ms, now);
         let body = match response {
             Decoded::Metadata(about, response) => {
                 return self.handle_metadata_response(&request, about, &response, now);

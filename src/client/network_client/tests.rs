@@ -1,6 +1,7 @@
 //! Scenarios of Java's NetworkClientTest, on a mock clock and a mock selector.
 
 mod bootstrap;
+mod counting;
 mod failures;
 mod hostile;
 mod metadata;
@@ -21,6 +22,7 @@ use crate::client::host_resolver::ResolvedHost;
 use crate::client::metadata::MetadataConfig;
 use crate::client::metadata::MetadataRequestVersion;
 use crate::common::Uuid;
+use crate::metrics::Metrics;
 use crate::network::MockSelector;
 use crate::protocol::messages::{
     ApiVersion, ApiVersionsResponse, MetadataBroker, MetadataResponse, PartitionProduceResponse,
@@ -88,6 +90,7 @@ struct Fixture {
     metadata: Arc<Metadata>,
     resolver: FakeResolver,
     time: MockTime,
+    metrics: Arc<Metrics>,
 }
 
 fn config() -> NetworkClientConfig {
@@ -148,12 +151,15 @@ impl Fixture {
         let metadata = Arc::new(Metadata::new(metadata_config, time.now()));
         metadata.bootstrap(vec![Node::new(NodeId(-1), "10.9.9.9", 9092, None)]);
         let resolver = FakeResolver::default();
+        let clock: Arc<dyn Time> = Arc::new(time.clone());
+        let metrics = Metrics::unread(&clock);
         let client = NetworkClient::new(
             config,
             selector.clone(),
             Arc::clone(&metadata),
-            Arc::new(time.clone()),
+            clock,
             Box::new(resolver.clone()),
+            ClientMetrics::new(&metrics, &metadata),
         );
         Self {
             client,
@@ -161,6 +167,7 @@ impl Fixture {
             metadata,
             resolver,
             time,
+            metrics,
         }
     }
 

@@ -3,6 +3,7 @@
 //! The peers are threads, or the test's own thread. A wait that nothing ends fails the test instead of hanging it.
 
 mod closing;
+mod counting;
 mod waiting;
 
 use std::io::{Read, Write};
@@ -10,6 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use super::*;
+use crate::metrics::Metrics;
 use crate::network::network_send::tests::{framed, spliced};
 use crate::network::plaintext_transport_layer::PlaintextTransportLayer;
 use crate::protocol::MessageBytes;
@@ -28,6 +30,7 @@ const MAX_IDLE: Duration = Duration::from_millis(5000);
 /// A selector, and everything that its polls reported.
 struct Harness {
     selector: Selector,
+    metrics: Arc<Metrics>,
     time: MockTime,
     sent: Vec<NodeId>,
     received: Vec<NetworkReceive>,
@@ -42,6 +45,8 @@ impl Harness {
 
     fn with(change: impl FnOnce(&mut SelectorConfig)) -> Self {
         let time = MockTime::new();
+        let clock: Arc<dyn Time> = Arc::new(time.clone());
+        let metrics = Metrics::unread(&clock);
         let mut config = SelectorConfig {
             channel_builder: ChannelBuilder::Plaintext,
             authentication: Authentication::None,
@@ -49,10 +54,12 @@ impl Harness {
             connections_max_idle: MAX_IDLE,
             initial_receive_limit: 100 << 20,
             time: Arc::new(time.clone()),
+            metrics: SelectorMetrics::new(&metrics),
         };
         change(&mut config);
         Self {
             selector: Selector::new(config).unwrap(),
+            metrics,
             time,
             sent: Vec::new(),
             received: Vec::new(),

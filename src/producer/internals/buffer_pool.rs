@@ -11,12 +11,15 @@
 //! it leaves, so a large request at the head is not starved by small ones behind it.
 //! Differs from Java: a request has two sizes. More than its least size is taken if it is free, and never waited for.
 
+mod metrics;
+
 use std::collections::{TryReserveError, VecDeque};
 use std::time::Duration;
 
+pub(crate) use self::metrics::PoolMetrics;
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::record::MissingMemory;
-use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
+use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, MutexGuard, OnceLock, Ordering};
 use crate::utils::Time;
 
 /// See the module's documentation.
@@ -27,6 +30,8 @@ pub(crate) struct BufferPool {
     poolable_size: usize,
     time: Arc<dyn Time>,
     state: Mutex<State>,
+    /// Counts the waits, if anything does.
+    metrics: OnceLock<PoolMetrics>,
     /// The length of `State::waiters`, for the I/O thread to read without the lock.
     queued: AtomicUsize,
 }
@@ -240,8 +245,15 @@ impl BufferPool {
             poolable_size,
             time,
             state: Mutex::new(state),
+            metrics: OnceLock::new(),
             queued: AtomicUsize::new(0),
         })
+    }
+
+    /// Has the waits counted from now on.
+    fn set_metrics(&self, metrics: PoolMetrics) {
+        // Only the first counts, and there is no other.
+        let _ = self.metrics.set(metrics);
     }
 
     /// Reserves a buffer if its least size is free.
@@ -289,12 +301,18 @@ impl BufferPool {
         self.queued.store(state.waiters.len(), Ordering::SeqCst);
         MutexGuard::unlocked(&mut state, on_wait);
 
+        let began = self.time.now();
         let reserved = self.wait_for_memory(&mut state, &waiter, wanted, max_block);
 
         state.waiters.retain(|other| !Arc::ptr_eq(other, &waiter));
         self.queued.store(state.waiters.len(), Ordering::SeqCst);
         self.signal_first_waiter(&state);
         drop(state);
+        if let Some(metrics) = self.metrics.get() {
+            let now = self.time.now();
+            let is_exhausted = reserved.as_ref().is_err_and(Error::is_timeout);
+            metrics.waited(now.saturating_duration_since(began), is_exhausted, now);
+        }
         self.buffer(reserved?)
     }
 
@@ -485,7 +503,6 @@ impl BufferPool {
     }
 
     /// The bytes that nobody has reserved.
-    #[cfg(test)]
     pub(crate) fn available_memory(&self) -> usize {
         self.state.lock().available()
     }

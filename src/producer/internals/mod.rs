@@ -5,20 +5,24 @@ mod buffer_pool;
 mod built_in_partitioner;
 mod fate;
 mod io_thread;
+mod producer_metrics;
 mod ready_signal;
 mod record_accumulator;
 mod sender;
+mod sender_metrics;
 pub(crate) mod sequences;
 pub(crate) mod transactions;
 
 pub(crate) use batch::{
     AppendRecord, Outcome, ProduceRequestResult, ProducerBatch, RecordFacts, record_result,
 };
-pub(crate) use buffer_pool::BufferPool;
 #[cfg(feature = "_internals")]
 pub(crate) use buffer_pool::Wanted;
+pub(crate) use buffer_pool::{BufferPool, PoolMetrics};
 pub(crate) use io_thread::IoThreadId;
+pub(crate) use producer_metrics::{CallTimes, ProducerCall};
 pub(crate) use record_accumulator::{
     AccumulatorConfig, AppendContext, AppendOutcome, Joined, Patience, RecordAccumulator, Scheduler,
 };
 pub(crate) use sender::{Ledger, Sender, SenderConfig, SenderControl, SenderParts};
+pub(crate) use sender_metrics::{RecordErrors, SenderMetrics};

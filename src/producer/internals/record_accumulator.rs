@@ -24,6 +24,7 @@ mod pacing;
 mod parked;
 mod parking;
 mod partition_queue;
+mod queue_metrics;
 mod ready;
 mod retry;
 mod route;

@@ -40,7 +40,7 @@ use self::in_flight::{InFlightBatch, InFlightRequest};
 pub(crate) use self::ledger::Ledger;
 use super::fate::Certainty;
 use super::transactions::{TxnRequest, usable_versions};
-use super::{ProducerBatch, RecordAccumulator, Scheduler};
+use super::{ProducerBatch, RecordAccumulator, Scheduler, SenderMetrics};
 use crate::client::{ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata};
 use crate::common::{NodeId, TopicPartition};
 use crate::error::{Error, ErrorKind};
@@ -115,6 +115,7 @@ pub(crate) struct SenderParts<C> {
     pub(crate) scheduler: Scheduler,
     pub(crate) ledger: Ledger,
     pub(crate) time: Arc<dyn Time>,
+    pub(crate) metrics: SenderMetrics,
 }
 
 /// See the module's documentation.
@@ -126,6 +127,7 @@ pub(crate) struct Sender<C> {
     scheduler: Scheduler,
     ledger: Ledger,
     time: Arc<dyn Time>,
+    metrics: SenderMetrics,
     control: Arc<SenderControl>,
     in_flight: HashMap<CorrelationId, InFlightRequest>,
     /// When the first batch in flight expires.
@@ -150,6 +152,7 @@ impl<C: KafkaClient> Sender<C> {
             scheduler: parts.scheduler,
             ledger: parts.ledger,
             time: parts.time,
+            metrics: parts.metrics,
             control: Arc::default(),
             in_flight: HashMap::new(),
             in_flight_expiry: NextDue::default(),
@@ -231,7 +234,7 @@ impl<C: KafkaClient> Sender<C> {
         self.metadata.close();
         self.fail_transactional_requests(reason);
         let in_flight = self.fail_in_flight(reason, was_written);
-        let undelivered = in_flight + self.scheduler.abort_batches(reason);
+        let undelivered = in_flight + self.abort_undrained(reason);
         self.control
             .undelivered
             .store(undelivered, Ordering::Release);
@@ -298,6 +301,9 @@ impl<C: KafkaClient> Sender<C> {
     fn drain_and_send(&mut self, now: Instant) -> Duration {
         let cluster = self.metadata.load();
         let mut ready = self.scheduler.ready(&cluster, now);
+        if ready.is_view_new {
+            self.metrics.retain_topics(&cluster);
+        }
         if !ready.unknown_leader_topics.is_empty() {
             for topic in &ready.unknown_leader_topics {
                 self.metadata.add(topic, now);
@@ -348,17 +354,15 @@ impl<C: KafkaClient> Sender<C> {
                 let text =
                     format!("node {node} does not know zstd, which needs Kafka 2.1 or later");
                 self.scheduler.end_flight(batch.partition());
-                self.fail_batch(
-                    batch,
-                    Error::new(ErrorKind::UnsupportedVersion, text),
-                    Vec::new(),
-                );
+                let error = Error::new(ErrorKind::UnsupportedVersion, text);
+                self.fail_batch(batch, error, Vec::new());
             }
             return false;
         }
         // The request names each topic once. Batches are long, so their places are sorted and then each is moved once.
         batches.sort_by_cached_key(|batch| batch.partition().order_in_request());
         let topics = produce_topics(&batches);
+        self.metrics.request_sent(&batches, now);
         let transactions = self.ledger.transactions();
         let transaction = transactions.map(|manager| manager.transactional_id());
         let versions = match transaction {
@@ -466,7 +470,24 @@ impl<C: KafkaClient> Sender<C> {
         self.ledger
             .failed(batch.topic_partition(), batch.sequence());
         batch.partition().announce();
+        self.count_failed(&batch);
         batch.complete_exceptionally(error, by_index);
+    }
+
+    /// Fails every batch that waits, and says how many records that were. Java: `abortIncompleteBatches`.
+    fn abort_undrained(&mut self, error: &Error) -> usize {
+        let mut records = 0;
+        for batch in self.scheduler.take_all() {
+            records += batch.record_count() as usize;
+            self.count_failed(&batch);
+            batch.complete_exceptionally(error.clone(), Vec::new());
+        }
+        records
+    }
+
+    /// Counts the records of a batch that is about to fail.
+    fn count_failed(&self, batch: &ProducerBatch) {
+        self.metrics.failed(batch, self.time.now());
     }
 
     /// Fails every batch, in flight or not.
@@ -508,6 +529,7 @@ impl<C: KafkaClient> Sender<C> {
             self.ledger
                 .expired(batch.topic_partition(), batch.sequence());
             records += batch.record_count() as usize;
+            self.count_failed(&batch);
             batch.complete_exceptionally(error.clone(), Vec::new());
         }
         self.in_flight_expiry.clear();

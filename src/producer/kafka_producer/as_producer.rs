@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::KafkaProducer;
 use crate::common::{PartitionInfo, TopicPartition};
 use crate::error::{Error, Result};
+use crate::metrics::MetricsSnapshot;
 use crate::producer::producer::Producer;
 use crate::producer::{
     ConsumerGroupMetadata, OffsetAndMetadata, ProducerRecord, RecordFuture, RecordMetadata,
@@ -55,6 +56,10 @@ impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for KafkaPro
 
     fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
         self.partitions_for(topic)
+    }
+
+    fn metrics(&self) -> MetricsSnapshot {
+        self.metrics()
     }
 
     fn close(&self, timeout: Duration) -> Result<()> {

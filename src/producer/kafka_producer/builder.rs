@@ -6,20 +6,23 @@ use std::time::Duration;
 use super::KafkaProducer;
 use super::close::IoThreadHandle;
 use crate::client::{
-    BootstrapConfig, Metadata, MetadataConfig, NetworkClient, NetworkClientConfig,
+    BootstrapConfig, ClientMetrics, Metadata, MetadataConfig, NetworkClient, NetworkClientConfig,
     SystemHostLookup, ThreadedHostResolver, parse_addresses, parse_and_validate_addresses,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::{Metrics, MetricsReporter};
 #[cfg(feature = "tls")]
 use crate::network::ssl::SslFactory;
 use crate::network::{
-    Authentication, ChannelBuilder, Selectable, Selector, SelectorConfig, SocketOptions,
+    Authentication, ChannelBuilder, Selectable, Selector, SelectorConfig, SelectorMetrics,
+    SocketOptions,
 };
+use crate::producer::contained_reporter::ContainedReporter;
 use crate::producer::internals::sequences::IdempotentProducer;
 use crate::producer::internals::transactions::{TransactionConfig, TransactionManager};
 use crate::producer::internals::{
-    AccumulatorConfig, BufferPool, Ledger, RecordAccumulator, Scheduler, Sender, SenderConfig,
-    SenderParts,
+    AccumulatorConfig, BufferPool, CallTimes, Ledger, PoolMetrics, RecordAccumulator, Scheduler,
+    Sender, SenderConfig, SenderMetrics, SenderParts,
 };
 use crate::producer::producer_config::keys::{self, rule_text, with_producer_keys};
 use crate::producer::producer_config::{Refusals, ResolvedConfig, default_text, valid_text};
@@ -27,7 +30,7 @@ use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::{
     Acks, BufferMemoryAllocationStrategy, BytesSerializer, ClientDnsLookup, CompressionType,
     MetadataRecoveryStrategy, Partitioner, PartitionerClass, ProducerConfig, ProducerInterceptor,
-    SecurityProtocol, Serializer,
+    RecordingLevel, SecurityProtocol, Serializer,
 };
 use crate::protocol::ApiKey;
 use crate::sync::Arc;
@@ -44,6 +47,7 @@ pub struct KafkaProducerBuilder<KS: Serializer = BytesSerializer, VS: Serializer
     value_serializer: VS,
     partitioner: Option<Box<dyn Partitioner>>,
     interceptors: Vec<Box<dyn ProducerInterceptor<KS::Input, VS::Input>>>,
+    metrics_reporters: Vec<Box<dyn MetricsReporter>>,
 }
 
 impl KafkaProducerBuilder {
@@ -54,6 +58,7 @@ impl KafkaProducerBuilder {
             value_serializer: BytesSerializer,
             partitioner: None,
             interceptors: Vec::new(),
+            metrics_reporters: Vec::new(),
         }
     }
 }
@@ -95,6 +100,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             value_serializer: self.value_serializer,
             partitioner: self.partitioner,
             interceptors: Vec::new(),
+            metrics_reporters: self.metrics_reporters,
         }
     }
 
@@ -107,6 +113,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             value_serializer: serializer,
             partitioner: self.partitioner,
             interceptors: Vec::new(),
+            metrics_reporters: self.metrics_reporters,
         }
     }
 
@@ -124,6 +131,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         interceptor: impl ProducerInterceptor<KS::Input, VS::Input> + 'static,
     ) -> Self {
         self.interceptors.push(Box::new(interceptor));
+        self
+    }
+
+    /// Adds a reporter, which is told of every metric (`metric.reporters`).
+    #[must_use]
+    pub fn metrics_reporter(mut self, reporter: impl MetricsReporter + 'static) -> Self {
+        let reporter = ContainedReporter(reporter);
+        self.metrics_reporters.push(Box::new(reporter));
         self
     }
 
@@ -157,11 +172,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         Ok(producer)
     }
 
-    /// The producer, and what its I/O thread is to run.
-    pub(crate) fn assemble<S: Selectable>(
-        self,
-        selector: impl FnOnce(&ResolvedConfig, &Arc<dyn Time>) -> Result<S>,
-    ) -> Result<(KafkaProducer<KS, VS>, NetworkSender<S>)> {
+    fn resolve(&self) -> Result<ResolvedConfig> {
         let mut refusals = Refusals::default();
         let key = &keys::KEY_SERIALIZER;
         self.config
@@ -169,22 +180,49 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         let key = &keys::VALUE_SERIALIZER;
         self.config
             .check_serializer::<VS>(key, "value_serializer", &mut refusals);
-        let config = self.config.resolve(refusals)?;
+        self.config.resolve(refusals)
+    }
+
+    /// The producer, and what its I/O thread is to run.
+    pub(crate) fn assemble<S: Selectable>(
+        self,
+        selector: impl FnOnce(&ResolvedConfig, &Arc<SelectorMetrics>, &Arc<dyn Time>) -> Result<S>,
+    ) -> Result<(KafkaProducer<KS, VS>, NetworkSender<S>)> {
+        let config = self.resolve()?;
         let log_context = config.log_context();
         let _context = log_context.enter();
         let time: Arc<dyn Time> = Arc::new(SystemTime);
+        let metrics = Metrics::new(
+            Arc::clone(&config.client_id),
+            config.metrics.clone(),
+            self.metrics_reporters,
+            Arc::clone(&time),
+        );
         let (metadata, bootstrap) = metadata(&config, &*time)?;
-        let (accumulator, scheduler) = accumulator(&config, &time);
-        let selector = selector(&config, &time)?;
+        let (accumulator, scheduler) = accumulator(&config, &metrics, &time);
+        let selector_metrics = SelectorMetrics::new(&metrics);
+        let selector = selector(&config, &selector_metrics, &time)?;
         accumulator.signal().set_waker(selector.waker());
         let ledger = ledger(&config);
+        let sender_metrics = SenderMetrics::new(&metrics, selector_metrics);
+        let record_errors = sender_metrics.errors();
+        let call_times = CallTimes::new(&metrics, &*time);
+        let client_metrics = ClientMetrics::new(&metrics, &metadata);
         let sender = Sender::new(SenderParts {
             config: sender_config(&config),
-            client: network_client(&config, selector, bootstrap, &metadata, &time),
+            client: network_client(
+                &config,
+                selector,
+                bootstrap,
+                &metadata,
+                client_metrics,
+                &time,
+            ),
             metadata: Arc::clone(&metadata),
             scheduler,
             ledger: ledger.clone(),
             time,
+            metrics: sender_metrics,
         });
         let producer = KafkaProducer {
             client_id: config.client_id,
@@ -206,6 +244,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             transactions: ledger.into_transactions(),
             control: sender.control(),
             io_thread: IoThreadHandle::default(),
+            metrics,
+            call_times,
+            record_errors,
             time: SystemTime,
         };
         Ok((producer, sender))
@@ -280,11 +321,13 @@ fn metadata(
 
 fn accumulator(
     config: &ResolvedConfig,
+    metrics: &Metrics,
     time: &Arc<dyn Time>,
 ) -> (Arc<RecordAccumulator>, Scheduler) {
     let allocation = config.buffer_memory_allocation_strategy;
     let buffer_size = allocation.first_buffer_size(config.batch_size);
     let pool = BufferPool::new(config.buffer_memory, buffer_size, Arc::clone(time));
+    PoolMetrics::register(metrics, &pool);
     let settings = AccumulatorConfig {
         batch_size: config.batch_size.max(1),
         allocation,
@@ -301,7 +344,10 @@ fn accumulator(
             .clone()
             .filter(|_| config.partitioner_rack_aware),
     };
-    RecordAccumulator::new(settings, pool, Arc::clone(time))
+    let (accumulator, scheduler) = RecordAccumulator::new(settings, pool, Arc::clone(time));
+    let queues = Arc::clone(&accumulator);
+    metrics.add_view(move |metrics, now, into| queues.read_queues(metrics, now, into));
+    (accumulator, scheduler)
 }
 
 fn ledger(config: &ResolvedConfig) -> Ledger {
@@ -339,7 +385,11 @@ fn channel_builder(config: &ResolvedConfig) -> Result<ChannelBuilder> {
     Ok(ChannelBuilder::Plaintext)
 }
 
-fn selector(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Selector> {
+fn selector(
+    config: &ResolvedConfig,
+    metrics: &Arc<SelectorMetrics>,
+    time: &Arc<dyn Time>,
+) -> Result<Selector> {
     let selector = Selector::new(SelectorConfig {
         channel_builder: channel_builder(config)?,
         authentication: authentication(config, time)?,
@@ -350,6 +400,7 @@ fn selector(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Selector> {
         connections_max_idle: config.connections_max_idle.unwrap_or(Duration::MAX),
         initial_receive_limit: SelectorConfig::DEFAULT_INITIAL_RECEIVE_LIMIT,
         time: Arc::clone(time),
+        metrics: Arc::clone(metrics),
     });
     selector.map_err(|error| {
         let text = "the operating system refuses a selector for the producer's connections";
@@ -379,6 +430,7 @@ fn network_client<S: Selectable>(
     selector: S,
     bootstrap: Option<BootstrapConfig>,
     metadata: &Arc<Metadata>,
+    metrics: ClientMetrics,
     time: &Arc<dyn Time>,
 ) -> NetworkClient<S> {
     let waker = selector.waker();
@@ -408,6 +460,7 @@ fn network_client<S: Selectable>(
         Arc::clone(metadata),
         Arc::clone(time),
         Box::new(resolver),
+        metrics,
     )
 }
 

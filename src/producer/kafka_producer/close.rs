@@ -112,6 +112,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             return;
         }
         self.interceptors.close();
+        self.metrics.close();
         let close: [&dyn Fn(); 3] = [
             &|| self.key_serializer.close(),
             &|| self.value_serializer.close(),

@@ -11,7 +11,7 @@ use super::KafkaProducer;
 use crate::common::{Cluster, Headers, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::producer::internals::{
-    AppendContext, AppendOutcome, AppendRecord, IoThreadId, Joined, Patience,
+    AppendContext, AppendOutcome, AppendRecord, IoThreadId, Joined, Patience, ProducerCall,
 };
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::record_future::RecordFuture;
@@ -148,6 +148,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         is_delivery: bool,
     ) -> Error {
         let _context = self.log_context.enter();
+        if error.kind() != ErrorKind::WouldBlock {
+            self.record_errors.record_failed(self.time.now());
+        }
         let partition = record.partition;
         let topic_partition = TopicPartition::new(&*record.topic, partition.unwrap_or(-1));
         let mut error = error.for_partition(topic_partition);
@@ -297,6 +300,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             }
             self.metadata.maybe_throw_exception_for_topic(topic)?;
             if known_topic(&self.metadata.snapshot(), topic, partition).is_some() {
+                self.note_time(ProducerCall::AwaitMetadata, start);
                 return Ok(elapsed);
             }
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::KafkaProducer;
 use crate::common::TopicPartition;
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
+use crate::producer::internals::ProducerCall;
 use crate::producer::internals::transactions::{TransactionManager, TransactionalRequestResult};
 use crate::producer::producer::Producer;
 use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata, Serializer, Transaction};
@@ -76,10 +77,12 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// Until the coordinator has answered, at most `max.block.ms`.
     pub fn init_transactions(&self) -> Result<()> {
-        self.make_call(
-            "init_transactions",
-            TransactionManager::initialize_transactions,
-        )
+        self.timed(ProducerCall::InitTransactions, || {
+            self.make_call(
+                "init_transactions",
+                TransactionManager::initialize_transactions,
+            )
+        })
     }
 
     /// Opens a transaction. From now on [`send`](Self::send) is part of it, from whichever thread.
@@ -97,8 +100,10 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// Never: no broker hears of a transaction before its first record or offset.
     pub fn begin_transaction(&self) -> Result<()> {
         let _context = self.log_context.enter();
-        self.open_transactions("begin_transaction")?
-            .begin_transaction()
+        self.timed(ProducerCall::BeginTransaction, || {
+            self.open_transactions("begin_transaction")?
+                .begin_transaction()
+        })
     }
 
     /// Makes the offsets of a consumer group part of the transaction: they are committed with it, or not at all. An empty
@@ -149,7 +154,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .map(|(topic_partition, offset)| (topic_partition.clone(), offset.clone()))
             .collect();
         // Before the state is looked at, as in Java: the transaction stays as it is if the metadata does not come.
-        let sent = self.wait_on_topics(&offsets).and_then(|waited| {
+        let sent = self.timed(ProducerCall::SendOffsets, || {
+            let waited = self.wait_on_topics(&offsets)?;
             self.make_call_after(waited, name, |transactions| {
                 let cluster = self.metadata.snapshot();
                 transactions.send_offsets_to_transaction(offsets, group, &cluster)
@@ -191,6 +197,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         loop {
             let elapsed = self.time.now().saturating_duration_since(start);
             let Some(version) = self.metadata.version_before_response(&topics) else {
+                self.call_times.add(ProducerCall::AwaitMetadata, elapsed);
                 return Ok(elapsed);
             };
             let remaining = self.max_block.saturating_sub(elapsed);
@@ -244,7 +251,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// Until the coordinator has answered, at most `max.block.ms`; records that are slow take of that time too.
     pub fn commit_transaction(&self) -> Result<()> {
         self.accumulator.begin_flush();
-        let committed = self.make_call("commit_transaction", TransactionManager::begin_commit);
+        let committed = self.timed(ProducerCall::CommitTransaction, || {
+            self.make_call("commit_transaction", TransactionManager::begin_commit)
+        });
         self.accumulator.end_flush();
         committed
     }
@@ -264,7 +273,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// Until the coordinator has answered, at most `max.block.ms`.
     pub fn abort_transaction(&self) -> Result<()> {
-        self.make_call("abort_transaction", TransactionManager::begin_abort)
+        self.timed(ProducerCall::AbortTransaction, || {
+            self.make_call("abort_transaction", TransactionManager::begin_abort)
+        })
     }
 
     /// Runs `body` in a transaction, which is committed if it returns `Ok`, and aborted if it returns `Err` or panics, or if
@@ -334,6 +345,16 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         self.accumulator.io_thread().check_process()?;
         self.check_open()?;
         Ok(transactions)
+    }
+
+    /// Counts the time of a call that succeeds.
+    fn timed(&self, call: ProducerCall, body: impl FnOnce() -> Result<()>) -> Result<()> {
+        let start = self.time.now();
+        let result = body();
+        if result.is_ok() {
+            self.note_time(call, start);
+        }
+        result
     }
 
     /// Hands a call to the I/O thread, and waits for its end.

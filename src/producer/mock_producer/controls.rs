@@ -3,6 +3,7 @@
 use super::coordinator::Coordinator;
 use super::{MockProducer, give_up, undecided};
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::metrics::{Metric, MetricName, MetricValue, MetricsSnapshot};
 use crate::producer::ProducerRecord;
 use crate::protocol::ErrorCode;
 
@@ -41,6 +42,19 @@ impl<KS, VS> MockProducer<KS, VS> {
             Some(coordinator) => coordinator.manager().handle_error_in_transaction(error),
             None => error,
         }
+    }
+
+    /// Sets a metric, or changes its value. A mock has no others. Java: `setMockMetrics`.
+    pub fn set_mock_metrics(&self, name: MetricName, value: impl Into<MetricValue>) {
+        self.state.lock().metrics.insert(name, value.into());
+    }
+
+    /// Reads the metrics that [`set_mock_metrics`](Self::set_mock_metrics) set.
+    pub fn metrics(&self) -> MetricsSnapshot {
+        let state = self.state.lock();
+        let metrics = state.metrics.iter();
+        let metrics = metrics.map(|(name, value)| Metric::mocked(name.clone(), value.clone()));
+        MetricsSnapshot::new(metrics.collect())
     }
 
     /// Every record that was sent since the beginning or the last [`clear`](Self::clear), as bytes, in order; of those sent in

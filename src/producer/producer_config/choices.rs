@@ -2,6 +2,7 @@
 //! `MetadataRecoveryStrategy`, and the strings that `acks` and `buffer.memory.allocation.strategy` take.
 
 pub use crate::client::{ClientDnsLookup, MetadataRecoveryStrategy};
+pub use crate::metrics::RecordingLevel;
 pub use crate::network::SecurityProtocol;
 pub use crate::record::CompressionType;
 use crate::utils::choice;

@@ -239,6 +239,17 @@ macro_rules! with_producer_keys {
             /// their `transaction.max.timeout.ms`.
             "transaction.timeout.ms" TRANSACTION_TIMEOUT_MS: Int, "60000", [any], Low, transaction_timeout(Duration);
 
+            /// How many windows of time averages, maxima and rates of metrics are taken over.
+            "metrics.num.samples" METRICS_NUM_SAMPLES: Int, "2", [at_least 1], Low, metrics_num_samples(u32);
+
+            /// How long, in milliseconds, one window of the metrics is.
+            "metrics.sample.window.ms" METRICS_SAMPLE_WINDOW_MS: Long, "30000", [at_least 0], Low,
+                metrics_sample_window(Duration);
+
+            /// Which metrics are recorded: `DEBUG` and `TRACE` add the latency quantiles of each broker, at 14 KB a broker.
+            "metrics.recording.level" METRICS_RECORDING_LEVEL: String, "INFO", [one_of "INFO", "DEBUG", "TRACE"], Low,
+                metrics_recording_level(RecordingLevel);
+
             /// The largest answer, in bytes, that is taken from a broker, so that a broken or hostile peer cannot
             /// exhaust the memory. Not a key of Java's producer.
             "receive.max.bytes" RECEIVE_MAX_BYTES: Int, "104857600", [at_least 65536], Low, receive_max_bytes(usize);
@@ -337,6 +348,23 @@ pub(crate) static PARTITIONER_CLASS: ConfigKey = plugin(
      \n key, and without a key a partition that changes with each batch.",
 );
 
+pub(crate) static METRIC_REPORTERS: ConfigKey = plugin(
+    "metric.reporters",
+    DefaultValue::Text("org.apache.kafka.common.metrics.JmxReporter"),
+    Kind::List,
+    Importance::Low,
+    " What is told of every metric: Rust values, given to the builder. There is no JMX, so that Java's default stands for\
+     \n none.",
+);
+pub(crate) static ENABLE_METRICS_PUSH: ConfigKey = plugin(
+    "enable.metrics.push",
+    DefaultValue::Text("true"),
+    Kind::Boolean,
+    Importance::Low,
+    " Whether metrics are pushed to brokers that subscribe to them (KIP-714). This version never pushes any; a\
+     \n configuration that sets `true` has the log say so.",
+);
+
 /// Keys of Java's TLS that mean nothing here.
 static JVM_SSL: &[ConfigKey] = &[
     jvm_ssl(
@@ -413,6 +441,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static ConfigKey> {
         &VALUE_SERIALIZER,
         &INTERCEPTOR_CLASSES,
         &PARTITIONER_CLASS,
+        &METRIC_REPORTERS,
+        &ENABLE_METRICS_PUSH,
     ];
     let sasl = super::sasl_keys::ALL.iter().copied();
     SETTABLE

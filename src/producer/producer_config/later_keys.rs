@@ -42,19 +42,10 @@ static LATER: &[Later] = &[
         keys: &[("transaction.two.phase.commit.enable", &["false"])],
     },
     Later {
-        what: "metrics",
+        what: "labels for the reporters of metrics",
         remedy: REMOVE,
         prefixes: &["metrics.context."],
-        keys: &[
-            ("enable.metrics.push", &["true", "false"]),
-            (
-                "metric.reporters",
-                &["org.apache.kafka.common.metrics.JmxReporter", ""],
-            ),
-            ("metrics.num.samples", &["2"]),
-            ("metrics.recording.level", &["INFO"]),
-            ("metrics.sample.window.ms", &["30000"]),
-        ],
+        keys: &[],
     },
     Later {
         what: "configuration providers",

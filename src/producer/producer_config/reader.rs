@@ -7,9 +7,10 @@ use super::refusals::Refusals;
 use super::resolved::{MAX_INT_MILLIS, ResolvedConfig};
 use super::{
     Acks, BufferMemoryAllocationStrategy, ClientDnsLookup, CompressionType,
-    MetadataRecoveryStrategy, ProducerConfig, SecurityProtocol, partitioner_class,
+    MetadataRecoveryStrategy, ProducerConfig, RecordingLevel, SecurityProtocol, partitioner_class,
 };
 use crate::error::Result;
+use crate::metrics::MetricConfig;
 use crate::producer::config_def::{ConfigKey, config_error, trim};
 use crate::record::Compression;
 use crate::sync::Arc;
@@ -77,6 +78,7 @@ impl<'a> Reader<'a> {
             metadata_recovery_rebootstrap_trigger: self
                 .millis(&keys::METADATA_RECOVERY_REBOOTSTRAP_TRIGGER_MS),
             metadata_cluster_check_enable: self.flag(&keys::METADATA_CLUSTER_CHECK_ENABLE),
+            metrics: self.metrics(),
             retry_backoff: self.millis(&keys::RETRY_BACKOFF_MS),
             retry_backoff_max: self.millis(&keys::RETRY_BACKOFF_MAX_MS),
             reconnect_backoff: self.millis(&keys::RECONNECT_BACKOFF_MS),
@@ -113,6 +115,18 @@ impl<'a> Reader<'a> {
         };
         let servers = self.refusals.value_or(key, servers, Vec::new());
         servers.into_iter().map(str::to_owned).collect()
+    }
+
+    fn metrics(&mut self) -> MetricConfig {
+        MetricConfig {
+            samples: self.unsigned(&keys::METRICS_NUM_SAMPLES),
+            window: self.millis(&keys::METRICS_SAMPLE_WINDOW_MS),
+            recording_level: self.one_of(
+                &keys::METRICS_RECORDING_LEVEL,
+                RecordingLevel::Info,
+                RecordingLevel::from_name,
+            ),
+        }
     }
 
     fn client_rack(&self) -> Option<Arc<str>> {

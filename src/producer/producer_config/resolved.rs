@@ -15,6 +15,7 @@ use super::{
 };
 use crate::client::address_refusals;
 use crate::error::Result;
+use crate::metrics::MetricConfig;
 #[cfg(feature = "sasl")]
 use crate::network::sasl::SaslMechanism;
 #[cfg(feature = "tls")]
@@ -83,6 +84,8 @@ pub(crate) struct ResolvedConfig {
     pub(crate) metadata_recovery_strategy: MetadataRecoveryStrategy,
     pub(crate) metadata_recovery_rebootstrap_trigger: Duration,
     pub(crate) metadata_cluster_check_enable: bool,
+
+    pub(crate) metrics: MetricConfig,
 
     /// Each first wait is at most its maximum.
     pub(crate) retry_backoff: Duration,
@@ -179,6 +182,7 @@ impl ProducerConfig {
             resolved.sasl = sasl_config::read(self, protocol, &mut refusals);
         }
         note_unprotected(self, &resolved, &mut notes);
+        self.note_metrics(&mut notes);
         self.check_names(&resolved, &mut refusals);
         check_rack(&resolved, &mut refusals);
         self.check_idempotence(&mut resolved, &mut notes, &mut refusals);
@@ -186,6 +190,27 @@ impl ProducerConfig {
         self.check_delivery_timeout(&mut resolved, &mut notes, &mut refusals);
         self.check_backoffs(&mut resolved, &mut notes);
         refusals.into_result().map(|()| (resolved, notes))
+    }
+
+    /// A configuration that asks for something of Java's metrics that is not there hears of it.
+    fn note_metrics(&self, notes: &mut Vec<Note>) {
+        let push = &keys::ENABLE_METRICS_PUSH;
+        if self.is_set(push.name)
+            && self
+                .value(push)
+                .is_some_and(|value| push.boolean(value).unwrap_or(false))
+        {
+            let text = "enable.metrics.push=true has no effect: this version pushes no metrics to the brokers";
+            notes.push(Note::info(text.to_owned()));
+        }
+        let reporters = &keys::METRIC_REPORTERS;
+        if self.is_set(reporters.name)
+            && self.value(reporters).is_some_and(|value| !value.is_empty())
+        {
+            let text = "metric.reporters names JMX, which is not there: read the metrics with producer.metrics(), or give a \
+                        MetricsReporter to the builder";
+            notes.push(Note::info(text.to_owned()));
+        }
     }
 
     /// Requested idempotence must be possible. Idempotence by default yields to the keys that contradict it.

@@ -1,6 +1,7 @@
 //! The table against Kafka's own, the parsing of values, and the rules between keys.
 
 mod blanks;
+mod metrics;
 mod mistakes;
 mod ssl;
 
@@ -133,7 +134,7 @@ fn rules_are_enforced_at_their_bounds() {
             );
         }
     }
-    assert_eq!(bounds, 28);
+    assert_eq!(bounds, 30);
 }
 
 #[test]
@@ -461,7 +462,7 @@ fn keys_of_later_versions_are_refused_and_their_values_are_not_shown() {
             "true",
             "two-phase commits",
         ),
-        ("metrics.recording.level", "DEBUG", "metrics"),
+        ("metrics.context.cluster", "hunter2", "labels"),
         ("config.providers", "hunter2", "providers"),
         ("config.providers.file.class", "hunter2", "providers"),
     ] {
@@ -476,7 +477,7 @@ fn keys_of_later_versions_are_refused_and_their_values_are_not_shown() {
 
 #[test]
 fn keys_of_later_versions_that_ask_for_nothing_are_accepted() {
-    let mut config = config(&[("enable.metrics.push", "false"), ("metric.reporters", "")]);
+    let mut config = config(&[]);
     for name in later_keys::names() {
         if let Some(default) = later_keys::java_default(name) {
             config.set(name, default).unwrap();

@@ -63,6 +63,11 @@ impl PartitionQueue {
         self.handle.topic_partition()
     }
 
+    /// Whether nothing waits here. Takes no lock.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue_len.load(Ordering::Relaxed) == 0
+    }
+
     /// Ends the partition's use if nothing waits here and nothing is in flight. Returns whether that is so.
     pub(super) fn retire(&self) -> bool {
         let mut state = self.state.lock();

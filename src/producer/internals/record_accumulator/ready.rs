@@ -19,6 +19,8 @@ pub(crate) struct ReadyCheckResult {
     pub(crate) next_ready_check_delay: Duration,
     /// The topics of partitions that have batches and no known leader.
     pub(crate) unknown_leader_topics: Vec<Arc<str>>,
+    /// Whether the metadata changed since the last check.
+    pub(crate) is_view_new: bool,
 }
 
 /// The head of a partition, as the I/O thread sees it.
@@ -32,7 +34,8 @@ impl Scheduler {
     pub(crate) fn ready(&mut self, cluster: &Arc<Cluster>, now: Instant) -> ReadyCheckResult {
         let mut to_look_at = std::mem::take(&mut self.to_look_at);
         self.take_announcements(&mut to_look_at);
-        if self.routes.change_to(cluster) {
+        let is_view_new = self.routes.change_to(cluster);
+        if is_view_new {
             self.parking.leaders_changed(&mut to_look_at);
             for partition in self.accumulator.forget_topics(cluster) {
                 self.parking.remove(partition.handle());
@@ -52,7 +55,10 @@ impl Scheduler {
         }
         self.to_look_at = to_look_at;
         self.publish_load(cluster, now);
-        self.check_result(cluster, urgent, now)
+        ReadyCheckResult {
+            is_view_new,
+            ..self.check_result(cluster, urgent, now)
+        }
     }
 
     /// Takes what was announced, without a look at it.
@@ -163,6 +169,7 @@ impl Scheduler {
             next_ready_check_delay: next
                 .map_or(Duration::MAX, |due| due.saturating_duration_since(now)),
             unknown_leader_topics,
+            is_view_new: false,
         }
     }
 }

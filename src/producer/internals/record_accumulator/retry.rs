@@ -152,7 +152,8 @@ impl Scheduler {
     }
 
     /// Fails every batch that waits here, and says how many records that were. With the accumulator closed none can
-    /// follow. Java: `abortIncompleteBatches`.
+    /// follow. The sender does the same, and counts them. Java: `abortIncompleteBatches`.
+    #[cfg(test)]
     pub(crate) fn abort_batches(&mut self, error: &Error) -> usize {
         let mut records = 0;
         for batch in self.take_all() {

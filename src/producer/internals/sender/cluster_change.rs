@@ -60,6 +60,7 @@ impl<C: KafkaClient> Sender<C> {
         let error = Error::new(ErrorKind::Network, text);
         for batch in batches {
             batch.partition().announce();
+            self.count_failed(&batch);
             batch.complete_exceptionally(error.clone(), Vec::new());
         }
     }

@@ -52,6 +52,7 @@ impl<C: KafkaClient> Sender<C> {
             self.ledger
                 .expired(batch.topic_partition(), batch.sequence());
             let error = self.ledger.note_failure(error);
+            self.count_failed(&batch);
             batch.complete_exceptionally(error, Vec::new());
         }
     }

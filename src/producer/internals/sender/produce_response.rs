@@ -29,6 +29,7 @@ impl<C: KafkaClient> Sender<C> {
         let waited = now.saturating_duration_since(request.created());
         match response.outcome {
             Ok(Some(ResponseBody::Produce(body))) => {
+                self.metrics.answered(request.node(), waited, now);
                 self.settle_by_answer(request, body, response.api_version, now);
             }
             Ok(None) => self.settle_all(request, now, || PartitionOutcome::UNCONFIRMED),
@@ -140,6 +141,7 @@ impl<C: KafkaClient> Sender<C> {
                 } => {
                     self.ledger
                         .completed(batch.topic_partition(), batch.sequence(), now);
+                    self.metrics.acknowledged(&batch, now);
                     batch.complete(base_offset, log_append_time);
                 }
                 PartitionOutcome::Failed(failed) => self.attempt_failed(batch, &failed, now),
@@ -227,6 +229,7 @@ impl<C: KafkaClient> Sender<C> {
     /// The same bytes go out again, with the same sequences.
     fn retry(&mut self, mut batch: ProducerBatch, failed: &FailedAttempt, now: Instant) {
         self.log_retry(&batch, failed, now);
+        self.metrics.retried(&batch, now);
         batch.set_last_failure(failed.error());
         self.ledger.retried(
             batch.topic_partition(),
@@ -247,6 +250,7 @@ impl<C: KafkaClient> Sender<C> {
         let records = Count(batch.record_count(), "record");
         let text = format!("the broker refused a batch of {records} as too large; it is split");
         self.warn_of_partition(&topic_partition, Trouble::Split, &text, now);
+        self.metrics.split(now);
         let ledger = &self.ledger;
         let split = self
             .scheduler

@@ -7,6 +7,7 @@ mod expiry;
 mod gaps;
 mod idempotence;
 mod lost_state;
+mod metrics;
 mod other_cluster;
 mod simulation;
 mod transactions;
@@ -16,13 +17,15 @@ use super::*;
 use crate::client::{MetadataConfig, MockClient};
 use crate::common::{Headers, TopicPartition, Uuid};
 use crate::error::Delivery;
+use crate::metrics::Metrics;
+use crate::network::SelectorMetrics;
 use crate::producer::internals::sequences::{
     BatchSequence, IdempotentProducer, ProducerIdAndEpoch,
 };
 use crate::producer::internals::transactions::{TransactionConfig, TransactionManager};
 use crate::producer::internals::{
     AccumulatorConfig, AppendContext, AppendOutcome, AppendRecord, BufferPool, Joined, Patience,
-    ProduceRequestResult, record_result,
+    PoolMetrics, ProduceRequestResult, record_result,
 };
 use crate::producer::{BufferMemoryAllocationStrategy, Callback};
 use crate::protocol::ErrorCode;
@@ -84,6 +87,7 @@ struct Fixture {
     accumulator: Arc<RecordAccumulator>,
     ledger: Ledger,
     sender: Sender<MockClient>,
+    metrics: Arc<Metrics>,
 }
 
 /// One appended record.
@@ -135,6 +139,9 @@ impl Fixture {
             Arc::clone(&clock),
         );
         let ledger = ledger(setup);
+        let metrics = Metrics::unread(&clock);
+        PoolMetrics::register(&metrics, &pool);
+        let nodes = SelectorMetrics::new(&metrics);
         let sender = Sender::new(SenderParts {
             config: SenderConfig {
                 acks: setup.acks,
@@ -151,6 +158,7 @@ impl Fixture {
             scheduler,
             ledger: ledger.clone(),
             time: clock,
+            metrics: SenderMetrics::new(&metrics, nodes),
         });
         Self {
             time,
@@ -159,6 +167,7 @@ impl Fixture {
             accumulator,
             ledger,
             sender,
+            metrics,
         }
     }
 

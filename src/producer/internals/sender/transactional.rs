@@ -156,6 +156,7 @@ impl<C: KafkaClient> Sender<C> {
         };
         if self.accumulator().has_undrained() {
             for batch in self.scheduler.take_unsequenced() {
+                self.count_failed(&batch);
                 batch.complete_exceptionally(reason.clone(), Vec::new());
             }
         }

@@ -1,0 +1,68 @@
+//! What the client counts: requests in flight, throttling, the age of the metadata. Java: `SenderMetricsRegistry`, for the
+//! part of it that `NetworkClient` and `Metadata` feed.
+//!
+//! Threads: the I/O thread records.
+
+use std::time::Instant;
+
+use super::Metadata;
+use crate::metrics::{MetricValue, Metrics, Registered, metric_table};
+use crate::sync::{Arc, AtomicUsize, Ordering};
+
+metric_table! {
+    /// What is counted of responses.
+    enum ClientSensor, CLIENT_TABLE of "producer-metrics" {
+        ThrottleTime Info {
+            Avg "produce-throttle-time-avg" "The mean time in ms for which a broker throttled the producer.",
+            Max "produce-throttle-time-max" "The longest time in ms for which a broker throttled the producer.",
+        }
+    }
+}
+
+metric_table! {
+    /// What the client has.
+    enum ClientGauge, CLIENT_GAUGES of "producer-metrics" {
+        RequestsInFlight Info { Gauge "requests-in-flight" "The requests of any kind that wait for a response." }
+        MetadataAge Info { Gauge "metadata-age" "The age in s of the metadata; NaN before the first." }
+    }
+}
+
+/// See the module's documentation.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientMetrics {
+    responses: Registered,
+    /// The number of requests in flight, which the client keeps here.
+    pub(super) in_flight: Arc<AtomicUsize>,
+}
+
+impl ClientMetrics {
+    pub(crate) fn new(registry: &Arc<Metrics>, metadata: &Arc<Metadata>) -> Self {
+        let in_flight = Arc::<AtomicUsize>::default();
+        let (count, metadata) = (Arc::clone(&in_flight), Arc::clone(metadata));
+        registry.add_gauges(&CLIENT_GAUGES, &[], move |index, now| {
+            let value = match ClientGauge::ALL.get(index) {
+                Some(ClientGauge::RequestsInFlight) => count.load(Ordering::Relaxed) as f64,
+                Some(ClientGauge::MetadataAge) | None => metadata_age(&metadata, now),
+            };
+            MetricValue::Number(value)
+        });
+        Self {
+            responses: registry.add_sensors(&CLIENT_TABLE, &[]),
+            in_flight,
+        }
+    }
+
+    /// A response of any kind came, with this throttle time.
+    pub(super) fn responded(&self, throttle_time_ms: i32, now: Instant) {
+        self.responses.record(now, |responses| {
+            responses.record(ClientSensor::ThrottleTime, f64::from(throttle_time_ms));
+        });
+    }
+}
+
+fn metadata_age(metadata: &Metadata, now: Instant) -> f64 {
+    let last = metadata.last_successful_update();
+    last.map_or(f64::NAN, |last| {
+        now.saturating_duration_since(last).as_secs_f64()
+    })
+}

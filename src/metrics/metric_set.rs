@@ -1,0 +1,269 @@
+//! Metrics that belong together: those of the client, of one topic, of one node.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::sensor::{Sensor, Stat, Windows};
+use super::snapshot::Metric;
+use super::{MetricConfig, MetricName, MetricValue, RecordingLevel, Tag};
+use crate::sync::{Arc, Mutex};
+use crate::utils::Time;
+
+/// The sensors of a set and their metrics, in words. Made by [`metric_table!`](metric_table).
+#[derive(Debug)]
+pub(crate) struct MetricTable {
+    pub(crate) group: &'static str,
+    pub(crate) sensors: &'static [SensorTemplate],
+}
+
+/// See [`MetricTable`].
+#[derive(Debug)]
+pub(crate) struct SensorTemplate {
+    pub(crate) level: RecordingLevel,
+    pub(crate) stats: &'static [StatTemplate],
+}
+
+/// See [`MetricTable`].
+#[derive(Debug)]
+pub(crate) struct StatTemplate {
+    pub(crate) stat: Stat,
+    pub(crate) name: &'static str,
+    pub(crate) description: &'static str,
+}
+
+/// Defines an enum of sensors, and the table of their metrics in the same order.
+macro_rules! metric_table {
+    (
+        $(#[$doc:meta])*
+        $visibility:vis enum $sensors:ident, $table:ident of $group:literal {
+            $($sensor:ident $level:ident { $($stat:ident $name:literal $description:literal),+ $(,)? })+
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        $visibility enum $sensors {
+            $($sensor),+
+        }
+
+        $visibility static $table: $crate::metrics::MetricTable = $crate::metrics::MetricTable {
+            group: $group,
+            sensors: &[$(
+                $crate::metrics::SensorTemplate {
+                    level: $crate::metrics::RecordingLevel::$level,
+                    stats: &[$(
+                        $crate::metrics::StatTemplate {
+                            stat: $crate::metrics::Stat::$stat,
+                            name: $name,
+                            description: $description,
+                        }
+                    ),+],
+                }
+            ),+],
+        };
+
+        impl $sensors {
+            const ALL: &[Self] = &[$(Self::$sensor),+];
+        }
+
+        // A sensor is found in the table by its number.
+        const _: () = assert!($sensors::ALL.len() == $table.sensors.len());
+
+        impl From<$sensors> for usize {
+            fn from(sensor: $sensors) -> Self {
+                sensor as Self
+            }
+        }
+    };
+}
+pub(crate) use metric_table;
+
+/// Where the values of a set come from.
+enum Source {
+    Sensors(Mutex<Vec<Sensor>>),
+    /// By the index of the sensor.
+    Gauges(Box<dyn Fn(usize, Instant) -> MetricValue + Send + Sync>),
+}
+
+/// See the module's documentation.
+pub(crate) struct MetricSet {
+    table: &'static MetricTable,
+    tags: Arc<[Tag]>,
+    level: RecordingLevel,
+    windows: Windows,
+    /// Windows are counted from here.
+    start: Instant,
+    time: Arc<dyn Time>,
+    source: Source,
+}
+
+/// What is recorded of one moment in the sensors of a set, under one lock.
+pub(crate) struct Recording<'a> {
+    sensors: &'a mut [Sensor],
+    windows: Windows,
+    now: u64,
+}
+
+impl Recording<'_> {
+    /// Records a value.
+    pub(crate) fn record(&mut self, sensor: impl Into<usize>, value: f64) {
+        self.record_many(sensor, 1, value, value);
+    }
+
+    /// Records `events` values that are `sum` together, the largest of which is `max`.
+    pub(crate) fn record_many(
+        &mut self,
+        sensor: impl Into<usize>,
+        events: u64,
+        sum: f64,
+        max: f64,
+    ) {
+        if let Some(sensor) = self.sensors.get_mut(sensor.into()) {
+            sensor.record(self.windows, (events, sum, max), self.now);
+        }
+    }
+}
+
+impl MetricSet {
+    pub(super) fn of_sensors(
+        table: &'static MetricTable,
+        tags: Arc<[Tag]>,
+        config: &MetricConfig,
+        start: Instant,
+        time: Arc<dyn Time>,
+    ) -> Self {
+        let sensor = |template: &SensorTemplate| {
+            let is_recorded = config.recording_level.includes(template.level);
+            let mut stats = template.stats.iter();
+            Sensor::new(is_recorded && stats.any(|stat| stat.stat.needs_histogram()))
+        };
+        let sensors = table.sensors.iter().map(sensor).collect();
+        let source = Source::Sensors(Mutex::new(sensors));
+        Self::new(table, tags, config, start, time, source)
+    }
+
+    pub(super) fn of_gauges(
+        table: &'static MetricTable,
+        tags: Arc<[Tag]>,
+        config: &MetricConfig,
+        start: Instant,
+        time: Arc<dyn Time>,
+        read: impl Fn(usize, Instant) -> MetricValue + Send + Sync + 'static,
+    ) -> Self {
+        let source = Source::Gauges(Box::new(read));
+        Self::new(table, tags, config, start, time, source)
+    }
+
+    fn new(
+        table: &'static MetricTable,
+        tags: Arc<[Tag]>,
+        config: &MetricConfig,
+        start: Instant,
+        time: Arc<dyn Time>,
+        source: Source,
+    ) -> Self {
+        let windows = Windows {
+            samples: config.samples,
+            millis: millis(config.window),
+        };
+        Self {
+            table,
+            tags,
+            level: config.recording_level,
+            windows,
+            start,
+            time,
+            source,
+        }
+    }
+
+    /// Records what happened at `now`. A set of gauges has nothing to record into.
+    pub(crate) fn record(&self, now: Instant, body: impl FnOnce(&mut Recording<'_>)) {
+        if let Source::Sensors(sensors) = &self.source {
+            body(&mut Recording {
+                sensors: &mut sensors.lock(),
+                windows: self.windows,
+                now: self.millis(now),
+            });
+        }
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        millis(now.saturating_duration_since(self.start))
+    }
+
+    /// The metrics of the set, each with the index of its sensor.
+    fn templates(&self) -> impl Iterator<Item = (usize, &'static StatTemplate)> {
+        let level = self.level;
+        let sensors = self.table.sensors.iter().enumerate();
+        let recorded = sensors.filter(move |(_, sensor)| level.includes(sensor.level));
+        recorded.flat_map(|(index, sensor)| sensor.stats.iter().map(move |stat| (index, stat)))
+    }
+
+    /// How many metrics there are.
+    pub(super) fn len(&self) -> usize {
+        self.templates().count()
+    }
+
+    fn name(&self, template: &'static StatTemplate) -> MetricName {
+        let tags = Arc::clone(&self.tags);
+        MetricName::of_table(template.name, self.table.group, template.description, tags)
+    }
+
+    /// The names of the metrics, in the order of the table.
+    pub(super) fn names(&self) -> impl Iterator<Item = MetricName> {
+        self.templates().map(|(_, template)| self.name(template))
+    }
+
+    /// Reads every metric.
+    pub(super) fn read_all(&self, now: Instant, into: &mut Vec<Metric>) {
+        match &self.source {
+            Source::Sensors(sensors) => {
+                let at = self.millis(now);
+                let mut sensors = sensors.lock();
+                into.extend(self.templates().map(|(index, template)| {
+                    let value = sensors.get_mut(index).map_or(f64::NAN, |sensor| {
+                        sensor.measure(self.windows, template.stat, at)
+                    });
+                    Metric::new(self.name(template), value.into(), template.stat)
+                }));
+            }
+            Source::Gauges(read) => {
+                into.extend(self.templates().map(|(index, template)| {
+                    Metric::new(self.name(template), read(index, now), template.stat)
+                }));
+            }
+        }
+    }
+
+    /// Reads one metric, by its place in [`Self::names`].
+    pub(super) fn read(&self, index: usize) -> MetricValue {
+        let now = self.time.now();
+        let Some((sensor, template)) = self.templates().nth(index) else {
+            return f64::NAN.into();
+        };
+        match &self.source {
+            Source::Sensors(sensors) => {
+                let at = self.millis(now);
+                let mut sensors = sensors.lock();
+                let value = sensors.get_mut(sensor).map_or(f64::NAN, |sensor| {
+                    sensor.measure(self.windows, template.stat, at)
+                });
+                value.into()
+            }
+            Source::Gauges(read) => read(sensor, now),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl fmt::Debug for MetricSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricSet")
+            .field("group", &self.table.group)
+            .field("tags", &self.tags)
+            .finish_non_exhaustive()
+    }
+}

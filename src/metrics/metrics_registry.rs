@@ -1,0 +1,229 @@
+//! Every metric of one producer. Java: `Metrics`.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Instant;
+
+use super::snapshot::Metric;
+use super::{
+    KafkaMetric, MetricConfig, MetricSet, MetricTable, MetricValue, MetricsReporter,
+    MetricsSnapshot, Tag, metric_table,
+};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::utils::Time;
+
+metric_table! {
+    /// The metric about the metrics.
+    enum CountGauge, COUNT_TABLE of "kafka-metrics-count" {
+        Count Info { Gauge "count" "The number of metrics that this producer has." }
+    }
+}
+
+/// Metrics that are looked for when somebody asks, and registered nowhere.
+type View = Box<dyn Fn(&Metrics, Instant, &mut Vec<Metric>) + Send + Sync>;
+
+/// See the module's documentation.
+pub(crate) struct Metrics {
+    client_id: Arc<str>,
+    config: MetricConfig,
+    time: Arc<dyn Time>,
+    start: Instant,
+    sets: Mutex<Sets>,
+    views: Mutex<Vec<View>>,
+    /// The metrics of all sets.
+    count: Arc<AtomicUsize>,
+    reporters: Vec<Box<dyn MetricsReporter>>,
+    is_closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Sets {
+    by_number: BTreeMap<u64, Arc<MetricSet>>,
+    next_number: u64,
+}
+
+/// A set of the registry; for whoever removes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Registered {
+    number: u64,
+    set: Arc<MetricSet>,
+}
+
+impl std::ops::Deref for Registered {
+    type Target = MetricSet;
+
+    fn deref(&self) -> &MetricSet {
+        &self.set
+    }
+}
+
+impl Metrics {
+    /// The metrics of the producer with this name. The reporters hear of each from the first on.
+    pub(crate) fn new(
+        client_id: Arc<str>,
+        config: MetricConfig,
+        reporters: Vec<Box<dyn MetricsReporter>>,
+        time: Arc<dyn Time>,
+    ) -> Arc<Self> {
+        let metrics = Arc::new(Self {
+            client_id,
+            config,
+            start: time.now(),
+            time,
+            sets: Mutex::default(),
+            views: Mutex::default(),
+            count: Arc::default(),
+            reporters,
+            is_closed: AtomicBool::new(false),
+        });
+        metrics.report(|reporter| reporter.init(&[]));
+        let count = Arc::clone(&metrics.count);
+        metrics.add_gauges(&COUNT_TABLE, &[], move |_, _| {
+            MetricValue::Number(count.load(Ordering::Relaxed) as f64)
+        });
+        metrics
+    }
+
+    /// Metrics that nobody reads, for parts that are tested by themselves.
+    #[cfg(test)]
+    pub(crate) fn unread(time: &Arc<dyn Time>) -> Arc<Self> {
+        let client_id = Arc::from("producer-1");
+        Self::new(
+            client_id,
+            MetricConfig::default(),
+            Vec::new(),
+            Arc::clone(time),
+        )
+    }
+
+    /// Adds sensors. `tags` come after `client-id`.
+    pub(crate) fn add_sensors(
+        &self,
+        table: &'static MetricTable,
+        tags: &[(&'static str, &str)],
+    ) -> Registered {
+        let tags = self.tags(tags);
+        let time = Arc::clone(&self.time);
+        self.add(MetricSet::of_sensors(
+            table,
+            tags,
+            &self.config,
+            self.start,
+            time,
+        ))
+    }
+
+    /// Adds metrics that `read` reads, given the index in the table. It must not call the registry.
+    pub(crate) fn add_gauges(
+        &self,
+        table: &'static MetricTable,
+        tags: &[(&'static str, &str)],
+        read: impl Fn(usize, Instant) -> MetricValue + Send + Sync + 'static,
+    ) -> Registered {
+        let tags = self.tags(tags);
+        let time = Arc::clone(&self.time);
+        self.add(MetricSet::of_gauges(
+            table,
+            tags,
+            &self.config,
+            self.start,
+            time,
+            read,
+        ))
+    }
+
+    /// Adds metrics that come and go by themselves: `read` finds those that there are.
+    pub(crate) fn add_view(
+        &self,
+        read: impl Fn(&Self, Instant, &mut Vec<Metric>) + Send + Sync + 'static,
+    ) {
+        self.views.lock().push(Box::new(read));
+    }
+
+    /// `client-id` and these.
+    pub(crate) fn tags(&self, tags: &[(&'static str, &str)]) -> Arc<[Tag]> {
+        let client = (Cow::Borrowed("client-id"), Arc::clone(&self.client_id));
+        let others = tags
+            .iter()
+            .map(|(name, value)| (Cow::Borrowed(*name), Arc::from(*value)));
+        std::iter::once(client).chain(others).collect()
+    }
+
+    fn add(&self, set: MetricSet) -> Registered {
+        let set = Arc::new(set);
+        let number = {
+            let mut sets = self.sets.lock();
+            let number = sets.next_number;
+            sets.next_number += 1;
+            sets.by_number.insert(number, Arc::clone(&set));
+            number
+        };
+        self.count.fetch_add(set.len(), Ordering::Relaxed);
+        self.report_each(&set, |reporter, metric| reporter.metric_change(metric));
+        Registered { number, set }
+    }
+
+    /// Removes a set.
+    pub(crate) fn remove(&self, registered: &Registered) {
+        let removed = self.sets.lock().by_number.remove(&registered.number);
+        if let Some(set) = removed {
+            self.count.fetch_sub(set.len(), Ordering::Relaxed);
+            self.report_each(&set, |reporter, metric| reporter.metric_removal(metric));
+        }
+    }
+
+    /// Reads every metric. The sets are read one after the other, so that none of them is locked for long.
+    pub(crate) fn snapshot(&self) -> MetricsSnapshot {
+        let now = self.time.now();
+        let sets: Vec<_> = self.sets.lock().by_number.values().cloned().collect();
+        let mut metrics = Vec::with_capacity(self.count.load(Ordering::Relaxed));
+        for set in sets {
+            set.read_all(now, &mut metrics);
+        }
+        for view in &*self.views.lock() {
+            view(self, now, &mut metrics);
+        }
+        MetricsSnapshot::new(metrics)
+    }
+
+    /// Tells the reporters that every metric goes, and that there will be no more. The values stay readable.
+    pub(crate) fn close(&self) {
+        if self.is_closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if !self.reporters.is_empty() {
+            let sets: Vec<_> = self.sets.lock().by_number.values().cloned().collect();
+            for set in sets {
+                self.report_each(&set, |reporter, metric| reporter.metric_removal(metric));
+            }
+        }
+        self.report(|reporter| reporter.close());
+    }
+
+    fn report_each(&self, set: &Arc<MetricSet>, call: impl Fn(&dyn MetricsReporter, &KafkaMetric)) {
+        if self.reporters.is_empty() {
+            return;
+        }
+        for metric in KafkaMetric::all_of(set) {
+            self.report(|reporter| call(reporter, &metric));
+        }
+    }
+
+    /// Calls every reporter, with no lock held: it may read metrics, and ask the producer for all of them. That it may panic
+    /// is the care of the layer that has it from the user.
+    fn report(&self, call: impl Fn(&dyn MetricsReporter)) {
+        for reporter in &self.reporters {
+            call(&**reporter);
+        }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics")
+            .field("client_id", &self.client_id)
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}

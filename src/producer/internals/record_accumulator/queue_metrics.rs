@@ -1,0 +1,63 @@
+//! How much waits in the queue of each partition, and for how long. Java: no counterpart.
+//!
+//! Threads: whoever reads the metrics. It takes the lock of each partition that has a batch, one after the other, and costs
+//! the senders nothing else.
+
+use std::time::Instant;
+
+use super::RecordAccumulator;
+use crate::metrics::{Metric, Metrics};
+
+const GROUP: &str = "producer-partition-metrics";
+
+impl RecordAccumulator {
+    /// Adds the metrics of every partition that has a batch.
+    pub(crate) fn read_queues(&self, registry: &Metrics, now: Instant, into: &mut Vec<Metric>) {
+        for queue in self.all_queues() {
+            if queue.is_empty() {
+                continue;
+            }
+            let (batches, bytes, oldest) = {
+                let state = queue.state.lock();
+                let batches = state.batches.iter();
+                let bytes: usize = batches
+                    .clone()
+                    .map(|batch| batch.estimated_size_in_bytes())
+                    .sum();
+                let oldest = batches.map(|batch| batch.created()).min();
+                (state.batches.len(), bytes, oldest)
+            };
+            let Some(oldest) = oldest else {
+                continue;
+            };
+            let topic_partition = queue.topic_partition();
+            let partition = topic_partition.partition().to_string();
+            let tags = [
+                ("topic", topic_partition.topic()),
+                ("partition", &*partition),
+            ];
+            let tags = registry.tags(&tags);
+            let age = now.saturating_duration_since(oldest).as_secs_f64() * 1000.0;
+            let values = [
+                (
+                    "queue-age",
+                    "The time in ms for which the oldest batch of the partition has waited.",
+                    age,
+                ),
+                (
+                    "queue-batches",
+                    "The batches of the partition that wait for a request.",
+                    batches as f64,
+                ),
+                (
+                    "queue-bytes",
+                    "The bytes of the partition that wait for a request.",
+                    bytes as f64,
+                ),
+            ];
+            into.extend(values.map(|(name, description, value)| {
+                Metric::viewed(name, GROUP, description, &tags, value)
+            }));
+        }
+    }
+}

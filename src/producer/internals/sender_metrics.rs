@@ -1,0 +1,250 @@
+//! What the sender counts, of all records and of those of each topic. Java: `SenderMetricsRegistry`,
+//! `Sender.SenderMetrics`.
+//!
+//! Everything is counted by batch, from what the batch knows anyway. So the sizes, times and ratios are those of batches; the
+//! latency counts each record, with the time of the oldest one in its batch.
+//!
+//! Threads: the I/O thread records; a caller does when its record fails before it is in a batch.
+//! Differs from Java: records that fail because the producer is closed count as errors too. The metrics of a topic go when the
+//! topic leaves the metadata; Java keeps them for ever.
+
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+
+use super::ProducerBatch;
+use crate::common::{Cluster, NodeId};
+use crate::metrics::{Metrics, Registered, metric_table};
+use crate::network::SelectorMetrics;
+use crate::sync::Arc;
+
+metric_table! {
+    /// What is counted over all topics.
+    enum SenderSensor, SENDER_TABLE of "producer-metrics" {
+        BatchSize Info {
+            Avg "batch-size-avg" "The mean size in bytes of a batch that was sent.",
+            Max "batch-size-max" "The size in bytes of the largest batch that was sent.",
+        }
+        CompressionRate Info {
+            Avg "compression-rate-avg" "The mean size of a batch after compression as a part of that before.",
+        }
+        QueueTime Info {
+            Avg "record-queue-time-avg" "The mean time in ms from a batch's first record to its request.",
+            Max "record-queue-time-max" "The longest time in ms from a batch's first record to its request.",
+            P50 "record-queue-time-p50" "The time in ms that half of the batches waited at most for their request.",
+            P99 "record-queue-time-p99" "The time in ms that 99 % of the batches waited at most for their request.",
+            P999 "record-queue-time-p999" "The time in ms that 99.9 % of the batches waited at most for their request.",
+        }
+        RequestLatency Info {
+            Avg "request-latency-avg" "The mean time in ms from a Produce request to its response.",
+            Max "request-latency-max" "The longest time in ms from a Produce request to its response.",
+        }
+        AckLatency Info {
+            Avg "record-ack-latency-avg" "The mean time in ms from a record's send to its acknowledgement.",
+            Max "record-ack-latency-max" "The longest time in ms from a record's send to its acknowledgement.",
+            P50 "record-ack-latency-p50" "The time in ms in which half of the records were acknowledged.",
+            P99 "record-ack-latency-p99" "The time in ms in which 99 % of the records were acknowledged.",
+            P999 "record-ack-latency-p999" "The time in ms in which 99.9 % of the records were acknowledged.",
+        }
+        RecordsPerRequest Info {
+            Rate "record-send-rate" "Records sent per second, each attempt counted.",
+            Total "record-send-total" "Records sent, each attempt counted.",
+            Avg "records-per-request-avg" "The mean number of records in a request.",
+        }
+        Retries Info {
+            Rate "record-retry-rate" "Records per second whose batch was put back for another attempt.",
+            Total "record-retry-total" "Records whose batch was put back for another attempt.",
+        }
+        Errors Info {
+            Rate "record-error-rate" "Records per second that failed.",
+            Total "record-error-total" "Records that failed.",
+        }
+        RecordSize Info {
+            Avg "record-size-avg" "The mean over the batches of the size in bytes of the largest record.",
+            Max "record-size-max" "The size in bytes of the largest record.",
+        }
+        BatchSplit Info {
+            Rate "batch-split-rate" "Batches per second that were split because a broker found them too large.",
+            Total "batch-split-total" "Batches that were split because a broker found them too large.",
+        }
+    }
+}
+
+metric_table! {
+    /// What is counted of one topic.
+    enum TopicSensor, TOPIC_TABLE of "producer-topic-metrics" {
+        Records Info {
+            Rate "record-send-rate" "Records sent to the topic per second, each attempt counted.",
+            Total "record-send-total" "Records sent to the topic, each attempt counted.",
+        }
+        Bytes Info {
+            Rate "byte-rate" "Bytes of batches sent to the topic per second.",
+            Total "byte-total" "Bytes of batches sent to the topic.",
+        }
+        CompressionRate Info {
+            Avg "compression-rate" "The mean size of a batch after compression as a part of that before.",
+        }
+        Retries Info {
+            Rate "record-retry-rate" "Records of the topic per second whose batch was put back for another attempt.",
+            Total "record-retry-total" "Records of the topic whose batch was put back for another attempt.",
+        }
+        Errors Info {
+            Rate "record-error-rate" "Records of the topic per second that failed.",
+            Total "record-error-total" "Records of the topic that failed.",
+        }
+    }
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct SenderMetrics {
+    registry: Arc<Metrics>,
+    client: RecordErrors,
+    topics: HashMap<Arc<str>, Registered>,
+    /// Where the metrics of nodes are.
+    nodes: Arc<SelectorMetrics>,
+}
+
+/// Counts failed records; for callers too.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordErrors(Registered);
+
+impl RecordErrors {
+    /// A record failed before it was in a batch.
+    pub(crate) fn record_failed(&self, now: Instant) {
+        self.failed(1, now);
+    }
+
+    fn failed(&self, records: u32, now: Instant) {
+        self.0.record(now, |client| {
+            client.record(SenderSensor::Errors, f64::from(records));
+        });
+    }
+}
+
+impl SenderMetrics {
+    pub(crate) fn new(registry: &Arc<Metrics>, nodes: Arc<SelectorMetrics>) -> Self {
+        Self {
+            registry: Arc::clone(registry),
+            client: RecordErrors(registry.add_sensors(&SENDER_TABLE, &[])),
+            topics: HashMap::new(),
+            nodes,
+        }
+    }
+
+    pub(crate) fn errors(&self) -> RecordErrors {
+        self.client.clone()
+    }
+
+    /// The batches, which are frozen, leave in one request. Java: `updateProduceRequestMetrics`.
+    pub(super) fn request_sent(&mut self, batches: &[ProducerBatch], now: Instant) {
+        for batch in batches {
+            self.topic_sent(batch, now);
+        }
+        self.client.0.record(now, |client| {
+            let mut records = 0.0;
+            for batch in batches {
+                records += f64::from(batch.record_count());
+                let bytes = batch.estimated_size_in_bytes() as f64;
+                client.record(SenderSensor::BatchSize, bytes);
+                let ratio = f64::from(batch.compression_ratio());
+                client.record(SenderSensor::CompressionRate, ratio);
+                client.record(
+                    SenderSensor::QueueTime,
+                    millis_between(batch.created(), now),
+                );
+                client.record(SenderSensor::RecordSize, batch.max_record_size() as f64);
+            }
+            client.record(SenderSensor::RecordsPerRequest, records);
+        });
+    }
+
+    fn topic_sent(&mut self, batch: &ProducerBatch, now: Instant) {
+        let name = batch.topic_partition().shared_topic();
+        let registry = &self.registry;
+        if !self.topics.contains_key(name) {
+            let topic = registry.add_sensors(&TOPIC_TABLE, &[("topic", name)]);
+            self.topics.insert(Arc::clone(name), topic);
+        }
+        let Some(topic) = self.topics.get(name) else {
+            return;
+        };
+        topic.record(now, |topic| {
+            topic.record(TopicSensor::Records, f64::from(batch.record_count()));
+            topic.record(TopicSensor::Bytes, batch.estimated_size_in_bytes() as f64);
+            let ratio = f64::from(batch.compression_ratio());
+            topic.record(TopicSensor::CompressionRate, ratio);
+        });
+    }
+
+    /// A Produce request was answered.
+    pub(super) fn answered(&self, node: NodeId, latency: Duration, now: Instant) {
+        let millis = latency.as_secs_f64() * 1000.0;
+        self.client.0.record(now, |client| {
+            client.record(SenderSensor::RequestLatency, millis);
+        });
+        self.nodes.produce_latency(node, latency, now);
+    }
+
+    /// The records of the batch were acknowledged.
+    pub(super) fn acknowledged(&self, batch: &ProducerBatch, now: Instant) {
+        let (records, millis) = (batch.record_count(), millis_between(batch.created(), now));
+        self.client.0.record(now, |client| {
+            let sum = f64::from(records) * millis;
+            client.record_many(SenderSensor::AckLatency, records.into(), sum, millis);
+        });
+    }
+
+    /// The batch is put back for another attempt.
+    pub(super) fn retried(&self, batch: &ProducerBatch, now: Instant) {
+        let records = f64::from(batch.record_count());
+        self.client.0.record(now, |client| {
+            client.record(SenderSensor::Retries, records);
+        });
+        self.record_of_topic(batch, TopicSensor::Retries, now);
+    }
+
+    /// The batch fails.
+    pub(super) fn failed(&self, batch: &ProducerBatch, now: Instant) {
+        self.client.failed(batch.record_count(), now);
+        self.record_of_topic(batch, TopicSensor::Errors, now);
+    }
+
+    /// A batch is split.
+    pub(super) fn split(&self, now: Instant) {
+        self.client.0.record(now, |client| {
+            client.record(SenderSensor::BatchSplit, 1.0);
+        });
+    }
+
+    /// A topic has metrics from its first request on, and until it leaves the metadata.
+    fn record_of_topic(&self, batch: &ProducerBatch, sensor: TopicSensor, now: Instant) {
+        if let Some(topic) = self.topics.get(batch.topic_partition().topic()) {
+            topic.record(now, |topic| {
+                topic.record(sensor, f64::from(batch.record_count()));
+            });
+        }
+    }
+
+    /// Removes the metrics of topics that the metadata no longer have.
+    pub(super) fn retain_topics(&mut self, cluster: &Cluster) {
+        if cluster.is_bootstrap() {
+            return;
+        }
+        let registry = &self.registry;
+        self.topics.retain(|name, topic| {
+            let is_kept = cluster.topic(name).is_some();
+            if !is_kept {
+                registry.remove(topic);
+            }
+            is_kept
+        });
+        if self.topics.capacity() / 4 > self.topics.len() {
+            self.topics.shrink_to_fit();
+        }
+    }
+}
+
+fn millis_between(start: Instant, end: Instant) -> f64 {
+    end.saturating_duration_since(start).as_secs_f64() * 1000.0
+}
