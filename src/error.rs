@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::common::TopicPartition;
 use crate::protocol::ErrorCode;
 use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::utils::choice;
 
 /// The result of every fallible call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -32,66 +33,66 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What kind of failure an [`Error`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// A configuration value is missing, malformed, out of range, or contradicts another. Java: `ConfigException`.
-    Config,
-    /// No name of `bootstrap.servers` was resolved within `bootstrap.resolve.timeout.ms`. Every call fails with this from then
-    /// on: close the producer and build another. Java: `BootstrapResolutionException` (KIP-909).
-    BootstrapResolution,
-    /// A wait ended before what was waited for. Where it was ours and not a broker's, [`Error::timeout`] tells what, how long,
-    /// and which config bounds it.
-    /// Java: `TimeoutException`.
-    Timeout,
-    /// The wait of `get_timeout` ended before the delivery did. The record is still being sent: wait again. Sending it again
-    /// duplicates it. Java: `java.util.concurrent.TimeoutException`.
-    Pending,
-    /// No buffer memory became free within `max.block.ms`. A kind of time-out. Java: `BufferExhaustedException`.
-    BufferExhausted,
-    /// The record, or the batch that it was in, is larger than `max.request.size`, `buffer.memory` or the broker allows.
-    /// Java: `RecordTooLargeException`.
-    RecordTooLarge,
-    /// A serializer refused the record, or panicked. Java: `SerializationException`.
-    Serialization,
-    /// The topic's name is not legal, or the broker refuses the topic. Java: `InvalidTopicException`.
-    InvalidTopic,
-    /// An argument that can never be right, such as a negative partition. Java: `IllegalArgumentException`.
-    IllegalArgument,
-    /// The call does not fit the producer's state. Java: `IllegalStateException`.
-    IllegalState,
-    /// The producer is closed, or was closed while the call waited. Java: `IllegalStateException`, `KafkaException`.
-    Closed,
-    /// The producer was built in another process, of which this one is a fork without the producer's I/O thread. Build a
-    /// producer in this process. Java has no such case.
-    Forked,
-    /// A blocking call was made from inside a callback, where it would wait for itself. Java: `KafkaException` (4.1).
-    WouldDeadlock,
-    /// `try_send` cannot take the record now without blocking.
-    WouldBlock,
-    /// The principal is not allowed to do this. Java: `AuthorizationException` and its subclasses.
-    Authorization,
-    /// The connection could not be authenticated. Java: `AuthenticationException`.
-    Authentication,
-    /// The broker does not speak a version that this needs. Java: `UnsupportedVersionException`.
-    UnsupportedVersion,
-    /// The connection to the broker was lost. Java: `NetworkException`, `DisconnectException`.
-    Network,
-    /// The broker refused the request; [`Error::code`] tells why. Java: `ApiException`.
-    Broker,
-    /// The broker sent what the protocol does not allow. Java: `SchemaException`, `InvalidReceiveException`.
-    Protocol,
-    /// Another producer took over, or the producer's state on the brokers is lost. Java: `ProducerFencedException`.
-    Fenced,
-    /// The transaction failed earlier, and can only be aborted, or it was aborted; the source is what came first. Java:
-    /// `KafkaException`, `TransactionAbortedException`.
-    Transaction,
-    /// The user's partitioner panicked. A panic in a serializer is a `Serialization` with this as its source; those in
-    /// callbacks and interceptors go to the log.
-    Panic,
-    /// The library broke an invariant of its own, or the operating system refused a thread or a socket.
-    Internal,
+choice! {
+    /// What kind of failure an [`Error`] is.
+    ErrorKind {
+        /// A configuration value is missing, malformed, out of range, or contradicts another. Java: `ConfigException`.
+        Config = "Config",
+        /// No name of `bootstrap.servers` was resolved within `bootstrap.resolve.timeout.ms`. Every call fails with this from then
+        /// on: close the producer and build another. Java: `BootstrapResolutionException` (KIP-909).
+        BootstrapResolution = "BootstrapResolution",
+        /// A wait ended before what was waited for. Where it was ours and not a broker's, [`Error::timeout`] tells what, how long,
+        /// and which config bounds it.
+        /// Java: `TimeoutException`.
+        Timeout = "Timeout",
+        /// The wait of `get_timeout` ended before the delivery did. The record is still being sent: wait again. Sending it again
+        /// duplicates it. Java: `java.util.concurrent.TimeoutException`.
+        Pending = "Pending",
+        /// No buffer memory became free within `max.block.ms`. A kind of time-out. Java: `BufferExhaustedException`.
+        BufferExhausted = "BufferExhausted",
+        /// The record, or the batch that it was in, is larger than `max.request.size`, `buffer.memory` or the broker allows.
+        /// Java: `RecordTooLargeException`.
+        RecordTooLarge = "RecordTooLarge",
+        /// A serializer refused the record, or panicked. Java: `SerializationException`.
+        Serialization = "Serialization",
+        /// The topic's name is not legal, or the broker refuses the topic. Java: `InvalidTopicException`.
+        InvalidTopic = "InvalidTopic",
+        /// An argument that can never be right, such as a negative partition. Java: `IllegalArgumentException`.
+        IllegalArgument = "IllegalArgument",
+        /// The call does not fit the producer's state. Java: `IllegalStateException`.
+        IllegalState = "IllegalState",
+        /// The producer is closed, or was closed while the call waited. Java: `IllegalStateException`, `KafkaException`.
+        Closed = "Closed",
+        /// The producer was built in another process, of which this one is a fork without the producer's I/O thread. Build a
+        /// producer in this process. Java has no such case.
+        Forked = "Forked",
+        /// A blocking call was made from inside a callback, where it would wait for itself. Java: `KafkaException` (4.1).
+        WouldDeadlock = "WouldDeadlock",
+        /// `try_send` cannot take the record now without blocking.
+        WouldBlock = "WouldBlock",
+        /// The principal is not allowed to do this. Java: `AuthorizationException` and its subclasses.
+        Authorization = "Authorization",
+        /// The connection could not be authenticated. Java: `AuthenticationException`.
+        Authentication = "Authentication",
+        /// The broker does not speak a version that this needs. Java: `UnsupportedVersionException`.
+        UnsupportedVersion = "UnsupportedVersion",
+        /// The connection to the broker was lost. Java: `NetworkException`, `DisconnectException`.
+        Network = "Network",
+        /// The broker refused the request; [`Error::code`] tells why. Java: `ApiException`.
+        Broker = "Broker",
+        /// The broker sent what the protocol does not allow. Java: `SchemaException`, `InvalidReceiveException`.
+        Protocol = "Protocol",
+        /// Another producer took over, or the producer's state on the brokers is lost. Java: `ProducerFencedException`.
+        Fenced = "Fenced",
+        /// The transaction failed earlier, and can only be aborted, or it was aborted; the source is what came first. Java:
+        /// `KafkaException`, `TransactionAbortedException`.
+        Transaction = "Transaction",
+        /// The user's partitioner panicked. A panic in a serializer is a `Serialization` with this as its source; those in
+        /// callbacks and interceptors go to the log.
+        Panic = "Panic",
+        /// The library broke an invariant of its own, or the operating system refused a thread or a socket.
+        Internal = "Internal",
+    }
 }
 
 /// Whether a record of a failed delivery may be in the log all the same.

@@ -54,8 +54,12 @@
 //! |---|---|---|
 //! | `gzip`, `snappy`, `lz4` | yes | codecs for `compression.type`, in Rust |
 //! | `tls` | yes | `security.protocol=SSL`, by rustls with the cryptography of graviola |
+//! | `keystores` | no | JKS and PKCS#12 stores (`ssl.keystore.type`) and encrypted private keys (`ssl.key.password`) |
 //! | `zstd` | no | the codec of the reference library, which needs a C compiler |
 //! | `classic` | no | the module `classic` with the Scala producer of Kafka 0.8 |
+//! | `json` | no | [`producer::JsonSerializer`](producer), for everything that serde serializes |
+//! | `serde` | no | [`ProducerConfig`] from any format that serde reads |
+//! | `bytes`, `uuid` | no | `bytes::Bytes` and `uuid::Uuid` as key and value |
 //! | `testing` | no | the module `testing` with its `FakeBroker` |
 //!
 //! SASL is there with the feature `sasl` (PLAIN, SCRAM, OAUTHBEARER).
@@ -90,8 +94,8 @@ pub use producer::{
     Acks, BufferMemoryAllocationStrategy, ClientDnsLookup, CompressionType, ConfigKey,
     ConsumerGroupMetadata, KafkaProducer, KafkaProducerBuilder, MetadataRecoveryStrategy,
     MockProducer, OffsetAndMetadata, Partitioner, PartitionerClass, Producer, ProducerConfig,
-    ProducerInterceptor, ProducerRecord, RecordFuture, RecordMetadata, SecurityProtocol,
-    Serialized, Serializer, Transaction, TrySendError,
+    ProducerExt, ProducerInterceptor, ProducerRecord, RecordFuture, RecordMetadata,
+    SecurityProtocol, Serialized, Serializer, Transaction, TrySendError,
 };
 pub use protocol::ErrorCode;
 

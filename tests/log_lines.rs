@@ -72,7 +72,7 @@ fn lines_of(prefix: &str) -> Vec<Line> {
 
 fn producer(broker: &FakeBroker, client_id: &str) -> KafkaProducerBuilder {
     KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .client_id(client_id)
         .linger(Duration::ZERO)
         .retry_backoff(Duration::from_millis(5))

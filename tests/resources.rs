@@ -134,7 +134,7 @@ fn broker() -> FakeBroker {
 fn producer_for(broker: &FakeBroker) -> KafkaProducer {
     let builder = KafkaProducer::builder();
     builder
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .build()
         .unwrap()
 }
@@ -233,7 +233,7 @@ fn a_broker_that_vanishes_takes_nothing_with_it() {
         .map(|_| {
             let builder = KafkaProducer::builder();
             let producer = builder
-                .bootstrap_servers(&broker.bootstrap_servers())
+                .bootstrap_servers(broker.bootstrap_servers())
                 .linger(Duration::ZERO)
                 .max_block(Duration::from_millis(300))
                 .request_timeout(Duration::from_millis(200))
@@ -267,7 +267,7 @@ fn buffer_memory_comes_back() {
     let _alone = alone();
     let broker = broker();
     let producer = KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .buffer_memory(100_000)
         .batch_size(10_000)
         .build()
@@ -311,7 +311,7 @@ fn senders_that_wait_for_a_stalled_broker_cost_nothing() {
     let broker = broker();
     let hold = broker.new_hold();
     let producer = KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .buffer_memory(BUFFER)
         .max_block(Duration::from_secs(1))
         .build()
@@ -479,7 +479,7 @@ fn ten_thousand_partitions_with_a_record_each_take_little_memory() {
         .start()
         .unwrap();
     let producer = KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .buffer_memory_allocation_strategy(BufferMemoryAllocationStrategy::Incremental)
         .batch_size(1 << 20)
         .buffer_memory(32 << 20)

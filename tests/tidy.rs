@@ -39,7 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     // The public error speaks of partitions and of the brokers' codes; layers to the left of `client` have small enums of
     // their own.
-    ("error", &["sync", "common", "protocol"]),
+    ("error", &["sync", "utils", "common", "protocol"]),
     (
         "client",
         &[
@@ -91,6 +91,16 @@ const OWNERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("crc32c", &["src/record"]),
+    ("bytes", &["src/producer/record_data"]),
+    ("uuid", &["src/producer/record_data", "src/common"]),
+    (
+        "serde_core",
+        &[
+            "src/producer/json_serializer",
+            "src/producer/producer_config/serde",
+        ],
+    ),
+    ("serde_json", &["src/producer/json_serializer"]),
     ("prefetch_index", &["src/utils/prefetch"]),
     ("log", &[""]),
     ("hashbrown", &[""]),
@@ -135,9 +145,23 @@ const OWNERS: &[(&str, &[&str])] = &[
             "src/producer/producer_config",
         ],
     ),
-    ("sha2", &["src/utils/scram_formatter"]),
-    ("hmac", &["src/utils/scram_formatter"]),
-    ("pbkdf2", &["src/utils/scram_formatter"]),
+    (
+        "sha2",
+        &["src/utils/scram_formatter", "src/network/ssl/stores"],
+    ),
+    (
+        "hmac",
+        &["src/utils/scram_formatter", "src/network/ssl/stores"],
+    ),
+    (
+        "pbkdf2",
+        &["src/utils/scram_formatter", "src/network/ssl/stores"],
+    ),
+    ("sha1", &["src/network/ssl/stores"]),
+    ("aes", &["src/network/ssl/stores"]),
+    ("cbc", &["src/network/ssl/stores"]),
+    ("des", &["src/network/ssl/stores"]),
+    ("rc2", &["src/network/ssl/stores"]),
     ("subtle", &["src/utils/scram_formatter"]),
     (
         "base64",

@@ -111,6 +111,33 @@ impl FromIterator<Header> for Headers {
     }
 }
 
+/// From pairs of key and value.
+impl<K: Into<String>, V: Into<Vec<u8>>> FromIterator<(K, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        pairs.into_iter().map(Header::from).collect()
+    }
+}
+
+impl<K: Into<String>, V: Into<Vec<u8>>> From<(K, V)> for Header {
+    fn from((key, value): (K, V)) -> Self {
+        Self::new(key, Some(value))
+    }
+}
+
+/// From headers, or pairs of key and value.
+impl<T: Into<Header>, const N: usize> From<[T; N]> for Headers {
+    fn from(headers: [T; N]) -> Self {
+        headers.into_iter().map(Into::into).collect()
+    }
+}
+
+/// From headers, or pairs of key and value.
+impl<T: Into<Header>> From<Vec<T>> for Headers {
+    fn from(headers: Vec<T>) -> Self {
+        headers.into_iter().map(Into::into).collect()
+    }
+}
+
 impl Extend<Header> for Headers {
     fn extend<I: IntoIterator<Item = Header>>(&mut self, headers: I) {
         self.0.extend(headers);

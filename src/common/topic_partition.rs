@@ -35,6 +35,13 @@ impl TopicPartition {
     }
 }
 
+/// From a topic and a partition's number.
+impl<T: Into<Arc<str>>> From<(T, i32)> for TopicPartition {
+    fn from((topic, partition): (T, i32)) -> Self {
+        Self::new(topic, partition)
+    }
+}
+
 impl fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.partition {

@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 pub use self::builder::KafkaProducerBuilder;
 use self::close::IoThreadHandle;
 pub(crate) use self::close::undelivered_at_close;
-pub use self::send::TrySendError;
 pub(crate) use self::send::{check_size, is_api_error, no_such_partition, partition_of_key};
 pub(crate) use self::transactions::needs_transactional_id;
 use super::internals::transactions::TransactionManager;
@@ -27,7 +26,7 @@ use super::internals::{CallTimes, ProducerCall, RecordAccumulator, RecordErrors,
 use super::producer_interceptors::ProducerInterceptors;
 use super::{
     BytesSerializer, Callback, Partitioner, ProducerConfig, ProducerRecord, RecordFuture,
-    RecordMetadata, Serializer, check_topic,
+    RecordMetadata, Serializer, TrySendError, check_topic,
 };
 use crate::client::Metadata;
 use crate::common::PartitionInfo;

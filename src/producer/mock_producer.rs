@@ -3,6 +3,7 @@
 //!
 //! Threads: any. Locks: one, never held while a callback, a serializer or a partitioner runs.
 
+mod as_producer;
 mod controls;
 mod coordinator;
 mod transactions;
@@ -14,26 +15,25 @@ use std::time::Duration;
 use self::coordinator::Coordinator;
 use self::transactions::Transactions;
 use super::internals::{AppendRecord, IoThreadId};
-use super::producer::Producer;
 use super::record_future::RecordCompleter;
 use super::serializer::{Serializer, serialize};
 use super::serializers::BytesSerializer;
 use super::{
-    Callback, ConsumerGroupMetadata, Data, OffsetAndMetadata, Partitioner, ProducerRecord,
-    RecordFuture, RecordMetadata, check_size, check_topic, choose_partition, is_api_error,
-    no_such_partition, partition_of_key, undelivered_at_close,
+    Callback, Data, Partitioner, ProducerRecord, RecordFuture, RecordMetadata, TrySendError,
+    check_size, check_topic, choose_partition, is_api_error, no_such_partition, partition_of_key,
+    undelivered_at_close,
 };
 use crate::common::{
     Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, PartitionInfos, Replicas, TopicInfo,
     TopicPartition, Uuid,
 };
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::metrics::{MetricName, MetricValue, MetricsSnapshot};
+use crate::metrics::{MetricName, MetricValue};
 use crate::protocol::ErrorCode;
 use crate::sync::{Arc, Mutex};
 use crate::utils::{SystemTime, Time};
 
-/// A [`Producer`] without brokers.
+/// A [`Producer`](super::Producer) without brokers.
 ///
 /// With `auto_complete` every send succeeds before it returns. Without it, sends stay open until the test decides their
 /// fate, oldest first:
@@ -219,6 +219,24 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     ) -> Result<()> {
         self.do_send(record, Some(Callback::new(callback)))
             .map(drop)
+    }
+
+    /// As [`send`](Self::send), but gives the record back if it is refused. A mock never blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`KafkaProducer::try_send`](crate::KafkaProducer::try_send), but never `WouldBlock`.
+    pub fn try_send<'a>(
+        &self,
+        record: ProducerRecord<'a, KS::Input, VS::Input>,
+    ) -> Result<RecordFuture, TrySendError<'a, KS::Input, VS::Input>> {
+        let partition = record.partition.unwrap_or(-1);
+        self.try_to_send(record.reborrow(), &mut None)
+            .map_err(|error| {
+                let topic_partition = TopicPartition::new(&*record.topic, partition);
+                let error = error.for_partition(topic_partition);
+                TrySendError { record, error }
+            })
     }
 
     fn do_send(
@@ -524,64 +542,6 @@ impl<KS, VS> Drop for MockProducer<KS, VS> {
     fn drop(&mut self) {
         let open = std::mem::take(&mut self.state.get_mut().open);
         give_up(open, self.io_thread, &undecided("dropped"));
-    }
-}
-
-impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for MockProducer<KS, VS> {
-    fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<RecordFuture> {
-        self.do_send(record, None)
-    }
-
-    fn send_with_callback(
-        &self,
-        record: ProducerRecord<'_, KS::Input, VS::Input>,
-        callback: Box<dyn FnOnce(Result<RecordMetadata>) + Send>,
-    ) -> Result<()> {
-        self.do_send(record, Some(callback.into())).map(drop)
-    }
-
-    fn flush(&self) -> Result<()> {
-        self.flush()
-    }
-
-    fn init_transactions(&self) -> Result<()> {
-        self.init_transactions()
-    }
-
-    fn begin_transaction(&self) -> Result<()> {
-        self.begin_transaction()
-    }
-
-    fn send_offsets_to_transaction(
-        &self,
-        offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
-        group: &ConsumerGroupMetadata,
-    ) -> Result<()> {
-        self.send_offsets_to_transaction(offsets, group)
-    }
-
-    fn commit_transaction(&self) -> Result<()> {
-        self.commit_transaction()
-    }
-
-    fn abort_transaction(&self) -> Result<()> {
-        self.abort_transaction()
-    }
-
-    fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
-        self.partitions_for(topic)
-    }
-
-    fn metrics(&self) -> MetricsSnapshot {
-        self.metrics()
-    }
-
-    fn close(&self, timeout: Duration) -> Result<()> {
-        self.close(timeout)
-    }
-
-    fn check_may_block(&self, call: &str) -> Result<()> {
-        self.io_thread.check_may_block(call)
     }
 }
 

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::producer_record::RecordData;
+use super::record_data::RecordData;
 use super::{
     ConsumerGroupMetadata, OffsetAndMetadata, ProducerRecord, RecordFuture, RecordMetadata,
+    TrySendError,
 };
 use crate::common::{PartitionInfo, TopicPartition};
 use crate::error::{Error, Result};
 use crate::metrics::MetricsSnapshot;
+use crate::sync::Arc;
 use crate::utils::log;
 
 /// A producer, real or mock, so that a program can hold an `Arc<dyn Producer>` and be tested without brokers.
@@ -48,16 +50,27 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     /// When the record is refused at once. What goes wrong later is the future's result.
     fn send(&self, record: ProducerRecord<'_, K, V>) -> Result<RecordFuture>;
 
-    /// Sends a record, and calls `callback` exactly once with the outcome.
+    /// Sends a record, and calls `callback` exactly once with the outcome. [`ProducerExt`](super::ProducerExt) and trait objects have
+    /// `send_with_callback`, which takes a closure as it is.
     ///
     /// # Errors
     ///
     /// When the record is refused at once.
-    fn send_with_callback(
+    fn send_with_boxed_callback(
         &self,
         record: ProducerRecord<'_, K, V>,
         callback: Box<dyn FnOnce(Result<RecordMetadata>) + Send>,
     ) -> Result<()>;
+
+    /// Sends a record without waiting; see [`KafkaProducer::try_send`](crate::KafkaProducer::try_send).
+    ///
+    /// # Errors
+    ///
+    /// When the record cannot be taken now, or never. The record comes back with the error.
+    fn try_send<'a>(
+        &self,
+        record: ProducerRecord<'a, K, V>,
+    ) -> Result<RecordFuture, TrySendError<'a, K, V>>;
 
     /// Makes every record that was sent before sendable at once, and waits until each has an outcome.
     ///
@@ -140,3 +153,90 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
         log::error!("a transaction was not aborted: {error}");
     }
 }
+
+/// Whatever leads to a producer is one.
+macro_rules! forward {
+    ($($pointer:ty),+) => {
+        $(
+            impl<K, V, P> Producer<K, V> for $pointer
+            where
+                K: RecordData + ?Sized,
+                V: RecordData + ?Sized,
+                P: Producer<K, V> + ?Sized,
+            {
+                fn send(&self, record: ProducerRecord<'_, K, V>) -> Result<RecordFuture> {
+                    P::send(self, record)
+                }
+
+                fn send_with_boxed_callback(
+                    &self,
+                    record: ProducerRecord<'_, K, V>,
+                    callback: Box<dyn FnOnce(Result<RecordMetadata>) + Send>,
+                ) -> Result<()> {
+                    P::send_with_boxed_callback(self, record, callback)
+                }
+
+                fn try_send<'a>(
+                    &self,
+                    record: ProducerRecord<'a, K, V>,
+                ) -> Result<RecordFuture, TrySendError<'a, K, V>> {
+                    P::try_send(self, record)
+                }
+
+                fn flush(&self) -> Result<()> {
+                    P::flush(self)
+                }
+
+                fn init_transactions(&self) -> Result<()> {
+                    P::init_transactions(self)
+                }
+
+                fn begin_transaction(&self) -> Result<()> {
+                    P::begin_transaction(self)
+                }
+
+                fn send_offsets_to_transaction(
+                    &self,
+                    offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
+                    group: &ConsumerGroupMetadata,
+                ) -> Result<()> {
+                    P::send_offsets_to_transaction(self, offsets, group)
+                }
+
+                fn commit_transaction(&self) -> Result<()> {
+                    P::commit_transaction(self)
+                }
+
+                fn abort_transaction(&self) -> Result<()> {
+                    P::abort_transaction(self)
+                }
+
+                fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
+                    P::partitions_for(self, topic)
+                }
+
+                fn metrics(&self) -> MetricsSnapshot {
+                    P::metrics(self)
+                }
+
+                fn close(&self, timeout: Duration) -> Result<()> {
+                    P::close(self, timeout)
+                }
+
+                fn send_without_future(&self, record: ProducerRecord<'_, K, V>) -> Result<()> {
+                    P::send_without_future(self, record)
+                }
+
+                fn check_may_block(&self, call: &str) -> Result<()> {
+                    P::check_may_block(self, call)
+                }
+
+                fn log_failed_abort(&self, error: &Error) {
+                    P::log_failed_abort(self, error);
+                }
+            }
+        )+
+    };
+}
+
+forward!(&P, Box<P>, Arc<P>);

@@ -5,6 +5,8 @@
 
 mod choices;
 mod constants;
+mod environment;
+mod into_list;
 #[cfg(feature = "sasl")]
 mod jaas_config;
 pub(crate) mod keys;
@@ -19,6 +21,8 @@ mod sasl_config;
 mod sasl_keys;
 #[cfg(feature = "sasl")]
 mod sasl_setters;
+#[cfg(feature = "serde")]
+mod serde;
 mod serializer_class;
 #[cfg(feature = "tls")]
 mod ssl;
@@ -36,6 +40,7 @@ pub use choices::{
     Acks, BufferMemoryAllocationStrategy, ClientDnsLookup, CompressionType,
     MetadataRecoveryStrategy, PartitionerClass, RecordingLevel, SecurityProtocol,
 };
+pub use into_list::IntoList;
 pub(crate) use refusals::Refusals;
 pub(crate) use resolved::ResolvedConfig;
 
@@ -146,6 +151,33 @@ impl ProducerConfig {
             .caused_by(error)
         })?;
         Self::from_properties_at(&text, |line| format!("{}:{line}", path.display()))
+    }
+
+    /// Reads several files in Java's `.properties` format. For a key that is in more than one of them, the last file counts, so
+    /// that a file with a machine's own settings can follow the one that all share.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_properties_file`](Self::from_properties_file), for the first file that is refused.
+    pub fn from_properties_files<P: AsRef<Path>>(
+        paths: impl IntoIterator<Item = P>,
+    ) -> Result<Self> {
+        let mut config = Self::new();
+        for path in paths {
+            config.merge(Self::from_properties_file(path)?);
+        }
+        Ok(config)
+    }
+
+    /// Takes over every key that `overrides` sets, and keeps the others.
+    pub fn merge(&mut self, overrides: Self) -> &mut Self {
+        self.values.extend(overrides.values);
+        self.unknown.extend(overrides.unknown);
+        #[cfg(feature = "sasl")]
+        if overrides.sasl_provider.is_some() {
+            self.sasl_provider = overrides.sasl_provider;
+        }
+        self
     }
 
     /// Reads text in Java's `.properties` format. The last of several values for one key counts.
@@ -347,7 +379,6 @@ config_text_by_display!(
     i32,
     u32,
     usize,
-    &str,
     Acks,
     CompressionType,
     ClientDnsLookup,
@@ -356,6 +387,12 @@ config_text_by_display!(
     RecordingLevel,
     SecurityProtocol
 );
+
+impl<T: IntoList> ConfigText for T {
+    fn config_text(&self) -> String {
+        self.list()
+    }
+}
 
 impl ConfigText for Duration {
     fn config_text(&self) -> String {

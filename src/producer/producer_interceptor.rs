@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use super::producer_record::RecordData;
+use super::record_data::RecordData;
 use super::{ProducerRecord, RecordMetadata};
 use crate::common::Headers;
 use crate::error::{Error, Result};

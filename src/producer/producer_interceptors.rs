@@ -3,7 +3,7 @@
 //! Threads: `on_send` runs on the threads that send, `on_acknowledgement` mostly on the I/O thread. No lock is held.
 
 use super::producer_interceptor::ProducerInterceptor;
-use super::producer_record::RecordData;
+use super::record_data::RecordData;
 use super::user_code::contain;
 use super::{Callback, ProducerRecord, RecordMetadata};
 use crate::common::Headers;

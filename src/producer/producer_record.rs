@@ -3,9 +3,11 @@
 //! Differs from Java: fields are public and a record is changed in place, because a record is owned by whoever holds it
 //! and nobody else can see the change; `send` takes it, so that it cannot be changed afterwards.
 
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::{Data, IntoData, RecordData};
 use crate::common::Headers;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -90,10 +92,10 @@ impl<'a, K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerRecord<'a, K, V
         self
     }
 
-    /// This record, with a time of its own: milliseconds since 1970.
+    /// This record, with a time of its own: milliseconds since 1970, or a [`SystemTime`].
     #[must_use]
-    pub fn timestamp(mut self, timestamp: impl Into<Option<i64>>) -> Self {
-        self.timestamp = timestamp.into();
+    pub fn timestamp(mut self, timestamp: impl IntoTimestamp) -> Self {
+        self.timestamp = timestamp.into_timestamp();
         self
     }
 
@@ -104,10 +106,16 @@ impl<'a, K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerRecord<'a, K, V
         self
     }
 
-    /// This record, with these headers instead of those it has.
+    /// This record, with these headers instead of those it has: a [`Headers`], or pairs of key and value.
+    ///
+    /// ```
+    /// # use kafka_producer::ProducerRecord;
+    /// # let _: ProducerRecord<'_> =
+    /// ProducerRecord::new("orders", "v").headers([("trace", "1"), ("tenant", "a")]);
+    /// ```
     #[must_use]
-    pub fn headers(mut self, headers: Headers) -> Self {
-        self.headers = headers;
+    pub fn headers(mut self, headers: impl Into<Headers>) -> Self {
+        self.headers = headers.into();
         self
     }
 
@@ -204,224 +212,46 @@ where
     }
 }
 
-/// A type that can be a record's key or value. Every sized type is one, and so are `[T]` and `str`.
-pub trait RecordData {
-    /// How a record keeps what it was given by value.
-    type Owned: Borrow<Self>;
+/// What can be given as the time of a record: milliseconds since 1970, a [`SystemTime`], or an `Option` of these, of which
+/// `None` is the moment of the send.
+///
+/// A time before 1970 is negative, which `send` refuses.
+pub trait IntoTimestamp {
+    /// The time in milliseconds since 1970; a fraction is rounded down.
+    fn into_timestamp(self) -> Option<i64>;
 }
 
-impl<T> RecordData for T {
-    type Owned = T;
-}
-
-impl<T> RecordData for [T] {
-    type Owned = Vec<T>;
-}
-
-impl RecordData for str {
-    type Owned = String;
-}
-
-/// A record's key or value: null, borrowed, or owned.
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "data is there or not, and somebody owns it"
-)]
-pub enum Data<'a, T: RecordData + ?Sized> {
-    /// Nothing; on the wire, a length of -1.
-    Null,
-    /// Data that somebody else owns.
-    Borrowed(&'a T),
-    /// Data that the record owns.
-    Owned(T::Owned),
-}
-
-impl<T: RecordData + ?Sized> Data<'_, T> {
-    /// The data; `None` is null.
-    pub fn as_ref(&self) -> Option<&T> {
-        match self {
-            Self::Null => None,
-            Self::Borrowed(data) => Some(data),
-            Self::Owned(data) => Some(data.borrow()),
-        }
-    }
-
-    /// Whether there is none.
-    pub fn is_null(&self) -> bool {
-        matches!(self, Self::Null)
-    }
-
-    fn reborrow(&self) -> Data<'_, T> {
-        self.as_ref().map_or(Data::Null, Data::Borrowed)
+impl IntoTimestamp for i64 {
+    fn into_timestamp(self) -> Option<i64> {
+        Some(self)
     }
 }
 
-impl<T: RecordData<Owned: Clone> + ?Sized> Clone for Data<'_, T> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Null => Self::Null,
-            Self::Borrowed(data) => Self::Borrowed(data),
-            Self::Owned(data) => Self::Owned(data.clone()),
-        }
-    }
-}
-
-/// Borrowed and owned data are equal when the data is.
-impl<T: RecordData + PartialEq + ?Sized> PartialEq for Data<'_, T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_ref() == other.as_ref()
-    }
-}
-
-impl<T: RecordData + fmt::Debug + ?Sized> fmt::Debug for Data<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.as_ref() {
-            None => f.write_str("null"),
-            Some(data) => data.fmt(f),
-        }
-    }
-}
-
-/// What can be given as a key or value of type `T`: a `T` or `&T`, what is as good as one, and an `Option` of these, of
-/// which `None` is null. A `None` that stands alone has no type; leave the key out, or make a
-/// [tombstone](ProducerRecord::tombstone).
-pub trait IntoData<'a, T: RecordData + ?Sized> {
-    /// The key or value as a record keeps it.
-    fn into_data(self) -> Data<'a, T>;
-}
-
-impl<'a, T: RecordData + ?Sized> IntoData<'a, T> for Data<'a, T> {
-    fn into_data(self) -> Self {
-        self
-    }
-}
-
-impl<'a, T: RecordData + ?Sized> IntoData<'a, T> for &'a T {
-    fn into_data(self) -> Data<'a, T> {
-        Data::Borrowed(self)
-    }
-}
-
-impl<'a, T> IntoData<'a, T> for T {
-    fn into_data(self) -> Data<'a, T> {
-        Data::Owned(self)
-    }
-}
-
-impl<'a, T: RecordData + ?Sized> IntoData<'a, T> for Option<&'a T> {
-    fn into_data(self) -> Data<'a, T> {
-        self.map_or(Data::Null, Data::Borrowed)
-    }
-}
-
-impl<'a, T> IntoData<'a, T> for Option<T> {
-    fn into_data(self) -> Data<'a, T> {
-        self.map_or(Data::Null, Data::Owned)
-    }
-}
-
-/// What is as good as the target, and an `Option` of it.
-macro_rules! into_data {
-    ($([$($generics:tt)*] $source:ty as $target:ty, |$data:ident| $into:expr;)+) => {
-        $(
-            impl<'a, $($generics)*> IntoData<'a, $target> for $source {
-                fn into_data(self) -> Data<'a, $target> {
-                    let $data = self;
-                    $into
-                }
+impl IntoTimestamp for SystemTime {
+    fn into_timestamp(self) -> Option<i64> {
+        let millis = match self.duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => {
+                let nanos = before.duration().as_nanos();
+                i64::try_from(nanos.div_ceil(1_000_000)).map_or(i64::MIN, |millis| -millis)
             }
-
-            impl<'a, $($generics)*> IntoData<'a, $target> for Option<$source> {
-                fn into_data(self) -> Data<'a, $target> {
-                    self.map_or(Data::Null, |$data| $into)
-                }
-            }
-        )+
-    };
+        };
+        Some(millis)
+    }
 }
 
-into_data! {
-    [] &'a str as [u8], |text| Data::Borrowed(text.as_bytes());
-    [] String as [u8], |text| Data::Owned(text.into_bytes());
-    [] &'a String as [u8], |text| Data::Borrowed(text.as_bytes());
-    [] Cow<'a, str> as [u8], |text| match text {
-        Cow::Borrowed(text) => Data::Borrowed(text.as_bytes()),
-        Cow::Owned(text) => Data::Owned(text.into_bytes()),
-    };
-    [] Cow<'a, [u8]> as [u8], |bytes| match bytes {
-        Cow::Borrowed(bytes) => Data::Borrowed(bytes),
-        Cow::Owned(bytes) => Data::Owned(bytes),
-    };
-    [T] Vec<T> as [T], |items| Data::Owned(items);
-    [T] &'a Vec<T> as [T], |items| Data::Borrowed(items);
-    [T, const N: usize] [T; N] as [T], |items| Data::Owned(items.into());
-    [T, const N: usize] &'a [T; N] as [T], |items| Data::Borrowed(items);
-    [] String as str, |text| Data::Owned(text);
-    [] &'a String as str, |text| Data::Borrowed(text);
-    [] Cow<'a, str> as str, |text| match text {
-        Cow::Borrowed(text) => Data::Borrowed(text),
-        Cow::Owned(text) => Data::Owned(text),
-    };
+impl<T: IntoTimestamp> IntoTimestamp for Option<T> {
+    fn into_timestamp(self) -> Option<i64> {
+        self.and_then(T::into_timestamp)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn bytes<'a>(data: impl IntoData<'a, [u8]>) -> Data<'a, [u8]> {
-        data.into_data()
-    }
-
-    fn text<'a>(data: impl IntoData<'a, str>) -> Data<'a, str> {
-        data.into_data()
-    }
-
     #[test]
-    fn borrows_what_is_given_by_reference() {
-        let (string, vec) = (String::from("ab"), b"ab".to_vec());
-        for data in [
-            bytes("ab"),
-            bytes(b"ab"),
-            bytes(&b"ab"[..]),
-            bytes(&string),
-            bytes(&vec),
-            bytes(Cow::Borrowed("ab")),
-            bytes(Cow::Borrowed(&b"ab"[..])),
-            bytes(Some("ab")),
-            bytes(Some(b"ab")),
-            bytes(Some(&vec)),
-            bytes(Some(&vec[..])),
-        ] {
-            assert!(matches!(data, Data::Borrowed(b"ab")), "{data:?}");
-        }
-        for data in [text("ab"), text(&string), text(Some("ab"))] {
-            assert!(matches!(data, Data::Borrowed("ab")), "{data:?}");
-        }
-    }
-
-    #[test]
-    fn keeps_what_is_given_by_value() {
-        let (string, vec) = (String::from("ab"), b"ab".to_vec());
-        let (string_at, vec_at) = (string.as_ptr(), vec.as_ptr());
-        for (data, at) in [(bytes(string), string_at), (bytes(Some(vec)), vec_at)] {
-            let Data::Owned(owned) = data else {
-                panic!("{data:?}")
-            };
-            assert_eq!(
-                (owned.as_slice(), owned.as_ptr()),
-                (&b"ab"[..], at),
-                "copied"
-            );
-        }
-        assert_eq!(bytes([1, 2]).as_ref(), Some(&[1, 2][..]));
-        assert_eq!(text(String::from("ab")).as_ref(), Some("ab"));
-    }
-
-    #[test]
-    fn none_is_null() {
-        assert!(bytes(None::<&str>).is_null());
-        assert!(bytes(None::<Vec<u8>>).is_null());
-        assert!(text(None::<String>).is_null());
+    fn a_tombstone_has_a_null_value() {
         let tombstone: ProducerRecord<'_, str, i32> = ProducerRecord::tombstone("t").key("k");
         assert!(tombstone.value.is_null());
         assert_eq!(tombstone.key.as_ref(), Some("k"));
@@ -489,6 +319,32 @@ mod tests {
         ] {
             assert_ne!(record(), other);
         }
+    }
+
+    #[test]
+    fn a_system_time_is_rounded_down_to_milliseconds() {
+        use std::time::Duration;
+        let millis = |time: SystemTime| time.into_timestamp();
+        assert_eq!(millis(UNIX_EPOCH), Some(0));
+        assert_eq!(millis(UNIX_EPOCH + Duration::from_micros(1_999)), Some(1));
+        assert_eq!(millis(UNIX_EPOCH - Duration::from_micros(1)), Some(-1));
+        let unset: ProducerRecord<'_> = ProducerRecord::new("t", "v").timestamp(None::<SystemTime>);
+        assert_eq!(unset.timestamp, None);
+    }
+
+    #[test]
+    fn pairs_become_headers_in_their_order() {
+        let record: ProducerRecord<'_> =
+            ProducerRecord::new("t", "v").headers([("a", "1"), ("b", "2")]);
+        let mut expected = Headers::new();
+        expected.add("a", "1").add("b", "2");
+        assert_eq!(record.headers, expected);
+        let pairs = vec![
+            (String::from("a"), vec![b'1']),
+            (String::from("b"), vec![b'2']),
+        ];
+        assert_eq!(Headers::from(pairs.clone()), expected);
+        assert_eq!(pairs.into_iter().collect::<Headers>(), expected);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 
-use super::producer_record::RecordData;
+use super::record_data::RecordData;
 use super::user_code::{contain, user_error};
 use crate::common::Headers;
 use crate::error::{Error, ErrorKind, Result};

@@ -3,7 +3,7 @@
 use std::any::TypeId;
 use std::error::Error as StdError;
 
-use super::producer_record::RecordData;
+use super::record_data::RecordData;
 use super::serializer::{Serialized, Serializer};
 use crate::common::{Headers, Uuid};
 

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::fmt;
 
 use super::producer::Producer;
-use super::producer_record::RecordData;
+use super::record_data::RecordData;
 use super::{
     ConsumerGroupMetadata, OffsetAndMetadata, ProducerRecord, RecordFuture, RecordMetadata,
 };
@@ -122,7 +122,7 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> Transaction<'_, K, V> {
         record: ProducerRecord<'_, K, V>,
         callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
     ) -> Result<()> {
-        self.producer.send_with_callback(record, Box::new(callback))
+        self.producer.send_with_callback(record, callback)
     }
 
     /// Makes the offsets of a consumer group part of the transaction.

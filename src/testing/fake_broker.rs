@@ -57,7 +57,7 @@ use crate::sync::Arc;
 /// broker.on(Api::Produce).then(Action::apply().disconnect());
 ///
 /// let producer = KafkaProducer::builder()
-///     .bootstrap_servers(&broker.bootstrap_servers())
+///     .bootstrap_servers(broker.bootstrap_servers())
 ///     .build()?;
 /// producer.send(ProducerRecord::new("orders", "value").key("k"))?.get()?;
 ///

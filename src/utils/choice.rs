@@ -1,4 +1,35 @@
-//! Configuration values that are one of a few names, as enums that print and read those names.
+//! Values that are one of a few names, as enums that print and read those names.
+
+use std::fmt;
+
+/// A text is none of the names that a type has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseChoiceError {
+    name: String,
+    /// The type, and the names that it has.
+    choice: &'static str,
+    names: &'static [&'static str],
+}
+
+impl ParseChoiceError {
+    pub(crate) fn new(name: &str, choice: &'static str, names: &'static [&'static str]) -> Self {
+        let name = name.to_owned();
+        Self {
+            name,
+            choice,
+            names,
+        }
+    }
+}
+
+impl fmt::Display for ParseChoiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, choice, names) = (&self.name, self.choice, self.names.join(", "));
+        write!(f, "`{name}` is not a name of {choice}: use one of {names}")
+    }
+}
+
+impl std::error::Error for ParseChoiceError {}
 
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
@@ -22,6 +53,17 @@ macro_rules! choice {
                 [$(Self::$variant),+]
                     .into_iter()
                     .find(|choice| choice.as_str() == name)
+            }
+        }
+
+        /// Reads the name that [`as_str`](Self::as_str) returns.
+        impl std::str::FromStr for $name {
+            type Err = $crate::utils::ParseChoiceError;
+
+            fn from_str(name: &str) -> Result<Self, Self::Err> {
+                Self::from_name(name).ok_or_else(|| {
+                    Self::Err::new(name, stringify!($name), &[$($text),+])
+                })
             }
         }
 

@@ -16,13 +16,14 @@ mod printable;
 mod process;
 #[cfg(feature = "sasl")]
 mod scram_formatter;
-#[cfg(feature = "sasl")]
+#[cfg(any(feature = "sasl", feature = "tls"))]
 mod secret;
 mod spin;
 mod time;
 mod wall_clock;
 
 pub(crate) use self::log::LogContext;
+pub use choice::ParseChoiceError;
 pub(crate) use choice::choice;
 pub(crate) use copy_on_write_map::CopyOnWriteMap;
 pub(crate) use count::Count;
@@ -38,7 +39,7 @@ pub(crate) use printable::printable;
 pub(crate) use process::Process;
 #[cfg(feature = "sasl")]
 pub(crate) use scram_formatter::{ScramMechanism, SecretBytes, is_same, sasl_name};
-#[cfg(feature = "sasl")]
+#[cfg(any(feature = "sasl", feature = "tls"))]
 pub(crate) use secret::Secret;
 pub(crate) use spin::{AdaptiveSpin, SpinTurn, spin_limit, spin_until};
 #[cfg(test)]

@@ -15,7 +15,7 @@ const TOPIC: &str = "orders";
 
 fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .linger(Duration::ZERO)
         .retry_backoff(Duration::from_millis(5))
 }

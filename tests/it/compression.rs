@@ -11,7 +11,7 @@ const TOPIC: &str = "orders";
 
 fn producer(broker: &FakeBroker, codec: &str) -> KafkaProducerBuilder {
     KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .linger(Duration::from_secs(60))
         .set("compression.type", codec)
         .unwrap()

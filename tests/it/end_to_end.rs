@@ -10,7 +10,7 @@ use kafka_producer::{KafkaProducer, ProducerRecord};
 fn a_record_is_sent_and_acknowledged() {
     let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
     let producer = KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .build()
         .unwrap();
     let metadata = producer
@@ -37,7 +37,7 @@ fn many_threads_share_a_producer() {
         .start()
         .unwrap();
     let producer = KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .build()
         .unwrap();
     thread::scope(|scope| {

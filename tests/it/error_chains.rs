@@ -24,7 +24,7 @@ fn start(nodes: i32) -> FakeBroker {
 
 fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .linger(Duration::ZERO)
         .retry_backoff(Duration::from_millis(5))
         .reconnect_backoff(Duration::from_millis(5))

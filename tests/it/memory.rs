@@ -19,7 +19,7 @@ const BUFFER: usize = 256 << 10;
 
 fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .buffer_memory(BUFFER)
         .linger(Duration::ZERO)
         .retry_backoff(Duration::from_millis(5))
@@ -420,7 +420,7 @@ fn expire_a_request_that_is_half_written(patience: u32) -> bool {
     let broker = slow_reader();
     let timeout = patience * Duration::from_millis(2_500);
     let producer = KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .buffer_memory(64 << 20)
         .max_request_size(64 << 20)
         .linger(Duration::ZERO)

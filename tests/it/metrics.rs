@@ -29,7 +29,7 @@ const ABSENT: &[(&str, &str)] = &[
 
 fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .client_id("measured")
         .linger(Duration::ZERO)
         .retry_backoff(Duration::from_millis(5))

@@ -26,7 +26,7 @@ fn misrouted() -> FakeBroker {
 fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
     let port = broker.port(NodeId(1)).unwrap();
     KafkaProducer::builder()
-        .bootstrap_servers(&format!("127.0.0.1:{port}"))
+        .bootstrap_servers(format!("127.0.0.1:{port}"))
         .delivery_timeout(Duration::from_millis(1500))
         .request_timeout(Duration::from_millis(1000))
 }

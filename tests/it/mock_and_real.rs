@@ -282,9 +282,7 @@ fn sends_with_callback(subject: &Subject, record: ProducerRecord<'_>) -> String 
             ))
             .unwrap();
     };
-    let sent = subject
-        .producer()
-        .send_with_callback(record, Box::new(callback));
+    let sent = subject.producer().send_with_callback(record, callback);
     subject.deliver();
     let outcomes: Vec<_> = outcomes.iter().collect();
     format!("{}, callback {outcomes:?}", outcome(sent))
@@ -512,7 +510,7 @@ fn run_inside(state: State, make: CallInside, subject: &Subject) -> String {
         told_to.send(outcome).unwrap();
     };
     producer
-        .send_with_callback(record("outside"), Box::new(callback))
+        .send_with_callback(record("outside"), callback)
         .unwrap();
     subject.deliver();
     outcomes.recv_timeout(LONG).unwrap()

@@ -70,7 +70,7 @@ impl Release {
 
 fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .linger(Duration::ZERO)
         .retry_backoff(Duration::from_millis(5))
         .request_timeout(Duration::from_secs(2))

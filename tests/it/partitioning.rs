@@ -13,13 +13,13 @@ use kafka_producer::{
 const TOPIC: &str = "orders";
 
 fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
-    KafkaProducer::builder().bootstrap_servers(&broker.bootstrap_servers())
+    KafkaProducer::builder().bootstrap_servers(broker.bootstrap_servers())
 }
 
 fn with_partitioner(broker: &FakeBroker, class: PartitionerClass) -> KafkaProducer {
     let mut config = ProducerConfig::new();
     config
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .linger(Duration::from_secs(10));
     config.set("partitioner.class", class.as_str()).unwrap();
     KafkaProducer::new(config).unwrap()

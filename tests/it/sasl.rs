@@ -26,7 +26,7 @@ fn broker(change: impl FnOnce(FakeBrokerBuilder) -> FakeBrokerBuilder) -> FakeBr
 
 fn client(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .security_protocol(SecurityProtocol::SaslPlaintext)
 }
 
@@ -187,7 +187,7 @@ fn both_sides_must_want_sasl() {
 
     let closed = broker(|broker| broker.sasl_plain("alice", SECRET));
     let producer = KafkaProducer::builder()
-        .bootstrap_servers(&closed.bootstrap_servers())
+        .bootstrap_servers(closed.bootstrap_servers())
         .max_block(Duration::from_secs(1))
         .build()
         .unwrap();

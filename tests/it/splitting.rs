@@ -26,7 +26,7 @@ fn broker() -> FakeBroker {
 /// Batches hold far more than the broker takes, and go out when they are flushed.
 fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .batch_size(64 << 10)
         .linger(Duration::from_secs(60))
 }

@@ -28,7 +28,7 @@ const STICKY: [Option<PartitionerClass>; 3] = [
 fn config(broker: &FakeBroker, linger: Duration) -> ProducerConfig {
     let mut config = ProducerConfig::new();
     config
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .linger(linger)
         .metadata_max_age(Duration::from_millis(20))
         .retry_backoff(Duration::from_millis(5))
@@ -212,7 +212,7 @@ fn a_partitioner_that_names_a_partition_that_is_gone_is_asked_once_more() {
             moves,
         };
         let producer = KafkaProducer::builder()
-            .bootstrap_servers(&broker.bootstrap_servers())
+            .bootstrap_servers(broker.bootstrap_servers())
             .metadata_max_age(Duration::from_millis(20))
             .partitioner(partitioner)
             .build()

@@ -28,7 +28,7 @@ fn broker(identity: &str) -> FakeBrokerBuilder {
 
 fn client(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .security_protocol(SecurityProtocol::Ssl)
         .ssl_truststore_type("PEM")
         .ssl_truststore_location(&path("ca"))

@@ -21,7 +21,7 @@ fn broker() -> FakeBroker {
 /// A producer that rebootstraps soon: when it finds all nodes in their reconnect backoff.
 fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .linger(Duration::ZERO)
         .retry_backoff(Duration::from_millis(5))
         .retry_backoff_max(Duration::from_millis(20))

@@ -17,7 +17,7 @@ const TOPIC: &str = "orders";
 /// A producer that would wait for ever where a `send` has to wait.
 fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .max_block(Duration::MAX)
         .linger(Duration::ZERO)
 }

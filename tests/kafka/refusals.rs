@@ -16,7 +16,7 @@ const MAX_MESSAGE_BYTES: usize = 4_000;
 const FOLLOWER: i32 = 3;
 
 fn builder(cluster: &KafkaCluster) -> KafkaProducerBuilder {
-    KafkaProducer::builder().bootstrap_servers(&cluster.bootstrap_servers())
+    KafkaProducer::builder().bootstrap_servers(cluster.bootstrap_servers())
 }
 
 /// A hundred characters that no codec makes much smaller, different for each number.

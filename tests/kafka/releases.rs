@@ -15,7 +15,7 @@ fn kafka_2_8_takes_idempotent_records_in_every_codec() {
     let kafka = LegacyKafka::start();
     kafka.admin().create_topic("orders", 1);
     let producer = KafkaProducer::builder()
-        .bootstrap_servers(&kafka.bootstrap_servers())
+        .bootstrap_servers(kafka.bootstrap_servers())
         .build()
         .unwrap();
     let record = ProducerRecord::new("orders", "value").key("k");

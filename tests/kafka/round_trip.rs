@@ -13,7 +13,7 @@ const SOON: Duration = Duration::from_secs(60);
 fn producer(cluster: &KafkaCluster) -> KafkaProducer {
     let builder = KafkaProducer::builder();
     builder
-        .bootstrap_servers(&cluster.bootstrap_servers())
+        .bootstrap_servers(cluster.bootstrap_servers())
         .build()
         .unwrap()
 }
@@ -129,7 +129,7 @@ fn acks_0_and_1_are_what_they_say() {
     let cluster = cluster_with(NewTopic::new("acks", 1));
     for (first, acks) in [(0, Acks::None), (500, Acks::Leader)] {
         let producer = KafkaProducer::builder()
-            .bootstrap_servers(&cluster.bootstrap_servers())
+            .bootstrap_servers(cluster.bootstrap_servers())
             .acks(acks)
             .build()
             .unwrap();

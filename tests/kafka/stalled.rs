@@ -29,7 +29,7 @@ fn senders_park_when_the_buffer_is_full_and_each_gets_its_error() {
     let cluster = KafkaCluster::lease();
     cluster.admin().create_topic("stalled", 6);
     let producer = KafkaProducer::builder()
-        .bootstrap_servers(&cluster.bootstrap_servers())
+        .bootstrap_servers(cluster.bootstrap_servers())
         .max_block(MAX_BLOCK)
         .build()
         .unwrap();

@@ -24,7 +24,7 @@ fn a_topic_is_created_by_the_first_record_where_brokers_may() {
         ],
     );
     let producer = KafkaProducer::builder()
-        .bootstrap_servers(&cluster.bootstrap_servers())
+        .bootstrap_servers(cluster.bootstrap_servers())
         .build()
         .unwrap();
     let record = ProducerRecord::new("new", "value").partition(3);
@@ -40,7 +40,7 @@ fn a_topic_that_does_not_exist_is_waited_for_and_then_an_error() {
     let _turn = kafka_or_skip!();
     let cluster = KafkaCluster::lease();
     let producer = KafkaProducer::builder()
-        .bootstrap_servers(&cluster.bootstrap_servers())
+        .bootstrap_servers(cluster.bootstrap_servers())
         .max_block(Duration::from_millis(500))
         .build()
         .unwrap();
@@ -62,7 +62,7 @@ fn a_partition_that_was_added_is_found_when_a_record_names_it() {
     let cluster = KafkaCluster::lease();
     cluster.admin().create_topic("grown", 2);
     let producer = KafkaProducer::builder()
-        .bootstrap_servers(&cluster.bootstrap_servers())
+        .bootstrap_servers(cluster.bootstrap_servers())
         .build()
         .unwrap();
     assert_eq!(producer.partitions_for("grown").unwrap().len(), 2);
@@ -84,7 +84,7 @@ fn a_topic_is_deleted_and_created_anew_while_records_are_sent() {
     let admin = cluster.admin();
     admin.create_topic("again", 2);
     let producer = KafkaProducer::builder()
-        .bootstrap_servers(&cluster.bootstrap_servers())
+        .bootstrap_servers(cluster.bootstrap_servers())
         .build()
         .unwrap();
     let background = Background::default();

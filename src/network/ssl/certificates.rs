@@ -8,6 +8,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
 use super::pem;
+#[cfg(feature = "keystores")]
+use super::stores;
+#[cfg(feature = "keystores")]
+use crate::utils::printable;
 use crate::utils::{Secret, log};
 
 /// The authorities whose certificates are accepted. Java: `ssl.truststore.*`.
@@ -17,35 +21,100 @@ pub(crate) enum Truststore {
     Platform,
     PemFile(PathBuf),
     Pem(Secret),
+    /// A file in JKS or PKCS#12. Without a password, its integrity is not checked.
+    #[cfg(feature = "keystores")]
+    StoreFile {
+        path: PathBuf,
+        password: Option<Secret>,
+    },
 }
 
 /// What proves who this client is. Java: `ssl.keystore.*`.
 #[derive(Clone, Debug)]
 pub(crate) enum Keystore {
     /// The key and its certificates in one file.
-    PemFile(PathBuf),
+    PemFile {
+        path: PathBuf,
+        key_password: Option<Secret>,
+    },
     Pem {
         key: Secret,
         certificate_chain: Secret,
+        key_password: Option<Secret>,
+    },
+    /// A file in JKS or PKCS#12.
+    #[cfg(feature = "keystores")]
+    StoreFile {
+        path: PathBuf,
+        password: Secret,
+        /// `None` if it is that of the file.
+        key_password: Option<Secret>,
     },
 }
 
-/// The texts of all stores as they were read last. Compared with what is there before each new connection: times of files
+/// The content of all stores as it was read last. Compared with what is there before each new connection: times of files
 /// lie, and the files are small.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct StoreTexts {
-    /// `None` is the operating system's.
-    truststore: Option<Secret>,
-    keystore: Option<KeyTexts>,
+pub(super) struct StoreContents {
+    /// `None` if it is not in a file.
+    truststore: Option<Content>,
+    keystore: Option<Content>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct KeyTexts {
-    key: Secret,
-    certificate_chain: Secret,
+/// The bytes of a file, which may hold a private key.
+#[derive(Clone, PartialEq, Eq)]
+struct Content(Zeroizing<Vec<u8>>);
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
 }
 
-impl StoreTexts {
+impl Content {
+    fn read(key: &str, path: &Path) -> Result<Self, String> {
+        let bytes = std::fs::read(path);
+        let bytes =
+            bytes.map_err(|error| format!("{} cannot be read: {error}", in_file(key, path)))?;
+        Ok(Self(Zeroizing::new(bytes)))
+    }
+
+    /// The text of PEM. Bytes that are no text become a text that is no PEM.
+    fn text(&self) -> Secret {
+        Secret::new(String::from_utf8_lossy(&self.0))
+    }
+}
+
+const TRUSTSTORE: &str = "ssl.truststore.location";
+const KEYSTORE: &str = "ssl.keystore.location";
+
+impl Truststore {
+    /// The file, if it is in one.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Platform | Self::Pem(_) => None,
+            Self::PemFile(path) => Some(path),
+            #[cfg(feature = "keystores")]
+            Self::StoreFile { path, .. } => Some(path),
+        }
+    }
+}
+
+impl Keystore {
+    /// The file, if it is in one.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Pem { .. } => None,
+            Self::PemFile { path, .. } => Some(path),
+            #[cfg(feature = "keystores")]
+            Self::StoreFile { path, .. } => Some(path),
+        }
+    }
+}
+
+impl StoreContents {
+    /// Reads the files.
+    ///
     /// # Errors
     ///
     /// A file cannot be read.
@@ -53,29 +122,10 @@ impl StoreTexts {
         truststore: &Truststore,
         keystore: Option<&Keystore>,
     ) -> Result<Self, String> {
+        let read = |key, path: Option<&Path>| path.map(|path| Content::read(key, path)).transpose();
         Ok(Self {
-            truststore: match truststore {
-                Truststore::Platform => None,
-                Truststore::PemFile(path) => Some(read("ssl.truststore.location", path)?),
-                Truststore::Pem(text) => Some(text.clone()),
-            },
-            keystore: match keystore {
-                None => None,
-                Some(Keystore::PemFile(path)) => {
-                    let text = read("ssl.keystore.location", path)?;
-                    Some(KeyTexts {
-                        key: text.clone(),
-                        certificate_chain: text,
-                    })
-                }
-                Some(Keystore::Pem {
-                    key,
-                    certificate_chain,
-                }) => Some(KeyTexts {
-                    key: key.clone(),
-                    certificate_chain: certificate_chain.clone(),
-                }),
-            },
+            truststore: read(TRUSTSTORE, truststore.path())?,
+            keystore: read(KEYSTORE, keystore.and_then(Keystore::path))?,
         })
     }
 
@@ -85,15 +135,31 @@ impl StoreTexts {
     ///
     /// There is none, or one is damaged.
     pub(super) fn roots(&self, truststore: &Truststore) -> Result<RootCertStore, String> {
-        let place = match truststore {
-            Truststore::Platform => return platform_roots(),
-            Truststore::PemFile(path) => in_file("ssl.truststore.location", path),
-            Truststore::Pem(_) => "ssl.truststore.certificates".to_owned(),
+        let place = match truststore.path() {
+            Some(path) => in_file(TRUSTSTORE, path),
+            None => "ssl.truststore.certificates".to_owned(),
         };
-        let text = self.truststore.as_ref().map_or("", Secret::expose);
-        let certificates = pem::certificates(text).map_err(|error| format!("{place}: {error}"))?;
+        let file = || {
+            self.truststore
+                .as_ref()
+                .map(Content::text)
+                .unwrap_or_default()
+        };
+        let certificates = match truststore {
+            Truststore::Platform => return platform_roots(),
+            Truststore::PemFile(_) => pem::certificates(file().expose()),
+            Truststore::Pem(text) => pem::certificates(text.expose()),
+            #[cfg(feature = "keystores")]
+            Truststore::StoreFile { password, .. } => {
+                let bytes = self
+                    .truststore
+                    .as_ref()
+                    .map_or(&[][..], |content| &content.0);
+                store_roots(bytes, password.as_ref())
+            }
+        };
         let mut roots = RootCertStore::empty();
-        for certificate in certificates {
+        for certificate in certificates.map_err(|error| format!("{place}: {error}"))? {
             roots
                 .add(certificate)
                 .map_err(|error| format!("{place}: a certificate is damaged: {error}"))?;
@@ -101,52 +167,135 @@ impl StoreTexts {
         Ok(roots)
     }
 
-    /// This client's key and certificates, its own first.
+    /// This client's keys and certificates. Only a store of Java has several.
     ///
     /// # Errors
     ///
-    /// One of them is not there, damaged or encrypted.
-    pub(super) fn identity(&self, keystore: Option<&Keystore>) -> Result<Option<Identity>, String> {
-        let (Some(texts), Some(keystore)) = (&self.keystore, keystore) else {
-            return Ok(None);
-        };
-        let (key_place, chain_place) = match keystore {
-            Keystore::PemFile(path) => {
-                let place = in_file("ssl.keystore.location", path);
-                (place.clone(), place)
+    /// There is none, or one is damaged or cannot be decrypted.
+    pub(super) fn identities(&self, keystore: &Keystore) -> Result<Vec<Identity>, String> {
+        match keystore {
+            Keystore::PemFile { path, key_password } => {
+                let place = in_file(KEYSTORE, path);
+                let text = self
+                    .keystore
+                    .as_ref()
+                    .map(Content::text)
+                    .unwrap_or_default();
+                let places = (place.as_str(), place.as_str());
+                Identity::of_pem(&text, &text, key_password.as_ref(), places).map(|it| vec![it])
             }
-            Keystore::Pem { .. } => (
-                "ssl.keystore.key".to_owned(),
-                "ssl.keystore.certificate.chain".to_owned(),
-            ),
-        };
-        let key = pem::private_key(texts.key.expose());
-        let chain = pem::certificates(texts.certificate_chain.expose());
-        Ok(Some(Identity {
-            key: key.map_err(|error| format!("{key_place}: {error}"))?,
-            certificate_chain: chain.map_err(|error| format!("{chain_place}: {error}"))?,
-            place: key_place,
-        }))
+            Keystore::Pem {
+                key,
+                certificate_chain,
+                key_password,
+            } => {
+                let places = ("ssl.keystore.key", "ssl.keystore.certificate.chain");
+                Identity::of_pem(key, certificate_chain, key_password.as_ref(), places)
+                    .map(|it| vec![it])
+            }
+            #[cfg(feature = "keystores")]
+            Keystore::StoreFile {
+                path,
+                password,
+                key_password,
+            } => {
+                let place = in_file(KEYSTORE, path);
+                let bytes = self.keystore.as_ref().map_or(&[][..], |content| &content.0);
+                Identity::of_store(bytes, password, key_password.as_ref(), &place)
+                    .map_err(|error| format!("{place}: {error}"))
+            }
+        }
     }
 }
 
 /// A private key and its certificates.
 pub(super) struct Identity {
+    /// The name of the key in a store of Java; empty elsewhere.
+    pub(super) alias: String,
     pub(super) key: PrivateKeyDer<'static>,
+    /// The key's own certificate first.
     pub(super) certificate_chain: Vec<CertificateDer<'static>>,
     /// The setting that the key comes from, for errors.
     pub(super) place: String,
 }
 
-fn in_file(key: &str, path: &Path) -> String {
-    format!("{key} {}", path.display())
+impl Identity {
+    /// Parses PEM; `places` are the settings of the key and of the chain.
+    fn of_pem(
+        key: &Secret,
+        chain: &Secret,
+        key_password: Option<&Secret>,
+        places: (&str, &str),
+    ) -> Result<Self, String> {
+        let (key_place, chain_place) = places;
+        let key = pem::private_key(key.expose(), key_password);
+        let chain = pem::certificates(chain.expose());
+        Ok(Self {
+            alias: String::new(),
+            key: key.map_err(|error| format!("{key_place}: {error}"))?,
+            certificate_chain: chain.map_err(|error| format!("{chain_place}: {error}"))?,
+            place: key_place.to_owned(),
+        })
+    }
+
+    /// Parses a store of Java. As in Java, all its keys must have the same password.
+    #[cfg(feature = "keystores")]
+    fn of_store(
+        bytes: &[u8],
+        password: &Secret,
+        key_password: Option<&Secret>,
+        place: &str,
+    ) -> Result<Vec<Self>, String> {
+        let store = stores::Store::new(bytes, Some(password))
+            .map_err(|error| format!("{error} (ssl.keystore.password)"))?;
+        if store.keys.is_empty() {
+            return Err(
+                "the store holds no private key with a certificate: leave ssl.keystore.location out if the brokers demand no \
+                 client certificate"
+                    .to_owned(),
+            );
+        }
+        let key = match key_password {
+            Some(_) => "ssl.key.password",
+            None => "ssl.keystore.password; ssl.key.password is not set",
+        };
+        let keys = store.keys.into_iter().map(|entry| {
+            Ok(Self {
+                key: entry
+                    .private_key(key_password.unwrap_or(password))
+                    .map_err(|error| format!("{error} ({key})"))?,
+                place: format!("{place}, '{}'", printable(&entry.alias)),
+                alias: entry.alias,
+                certificate_chain: entry.certificate_chain,
+            })
+        });
+        keys.collect()
+    }
 }
 
-/// The text of a store. Bytes that are no text become a text that is no PEM.
-fn read(key: &str, path: &Path) -> Result<Secret, String> {
-    let bytes = std::fs::read(path).map(Zeroizing::new);
-    let bytes = bytes.map_err(|error| format!("{} cannot be read: {error}", in_file(key, path)))?;
-    Ok(Secret::new(String::from_utf8_lossy(&bytes).into_owned()))
+/// The trusted certificates of a store of Java: those that it marks so, and as in Java the own certificate of each key.
+#[cfg(feature = "keystores")]
+fn store_roots(
+    bytes: &[u8],
+    password: Option<&Secret>,
+) -> Result<Vec<CertificateDer<'static>>, String> {
+    let store = stores::Store::new(bytes, password)
+        .map_err(|error| format!("{error} (ssl.truststore.password)"))?;
+    let own = store.keys.into_iter();
+    let own = own.filter_map(|entry| entry.certificate_chain.into_iter().next());
+    let trusted: Vec<_> = store.trusted.into_iter().chain(own).collect();
+    match (trusted.is_empty(), store.other_certificates) {
+        (false, _) => Ok(trusted),
+        (true, 0) => Err("the store holds no certificate".to_owned()),
+        (true, count) => Err(format!(
+            "the store holds no trusted certificate: {count} certificates lack Java's mark of trust, as those of OpenSSL do; \
+             import them with `keytool -importcert -file ca.pem -alias ca -keystore STORE`, or use PEM"
+        )),
+    }
+}
+
+fn in_file(key: &str, path: &Path) -> String {
+    format!("{key} {}", path.display())
 }
 
 fn platform_roots() -> Result<RootCertStore, String> {

@@ -3,12 +3,17 @@
 //! Java takes PEM whose lines were joined, as a value that goes on over the lines of a properties file is. So the text is
 //! laid out anew before it is parsed.
 
+#[cfg(feature = "keystores")]
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+use crate::utils::Secret;
+
 const BEGIN: &str = "-----BEGIN ";
 const DASHES: &str = "-----";
+const ENCRYPTED_KEY: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
 
 /// The certificates in the text, in order.
 ///
@@ -25,19 +30,25 @@ pub(super) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, S
     Ok(certificates)
 }
 
-/// The first private key in the text.
+/// Returns the first private key in the text, decrypted by the password if it is encrypted.
 ///
 /// # Errors
 ///
-/// There is none, or it is damaged or encrypted.
-pub(super) fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, String> {
+/// There is none, it is damaged, or it cannot be decrypted.
+pub(super) fn private_key(
+    text: &str,
+    password: Option<&Secret>,
+) -> Result<PrivateKeyDer<'static>, String> {
     let text = laid_out(text)?;
-    if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type:") {
+    if text.contains("Proc-Type:") {
         return Err(
-            "the private key is encrypted, which is not supported yet: decrypt it with \
-             `openssl pkey -in key.pem -out decrypted.pem`, leave ssl.key.password out, and let only this program read the file"
+            "the private key is encrypted in OpenSSL's old format (Proc-Type: 4,ENCRYPTED), which is not supported: convert it \
+             with `openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem -out converted.pem`"
                 .to_owned(),
         );
+    }
+    if text.contains(ENCRYPTED_KEY) {
+        return encrypted_private_key(&text, password);
     }
     PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => nothing_found(&text, "private key"),
@@ -45,13 +56,42 @@ pub(super) fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, String> 
     })
 }
 
+#[cfg(feature = "keystores")]
+fn encrypted_private_key(
+    text: &str,
+    password: Option<&Secret>,
+) -> Result<PrivateKeyDer<'static>, String> {
+    let Some(password) = password else {
+        return Err("the private key is encrypted: set ssl.key.password".to_owned());
+    };
+    // The parser knows unencrypted keys only, and does not look into them.
+    let (_, encrypted) = text.split_once(ENCRYPTED_KEY).unwrap_or_default();
+    let (encrypted, _) = encrypted.split_once(DASHES).unwrap_or_default();
+    let relabelled = format!("{BEGIN}PRIVATE KEY-----{encrypted}-----END PRIVATE KEY-----\n");
+    let encrypted = PrivatePkcs8KeyDer::from_pem_slice(relabelled.as_bytes())
+        .map_err(|error| format!("damaged PEM: {error}"))?;
+    super::stores::decrypt_private_key(encrypted.secret_pkcs8_der(), password)
+}
+
+#[cfg(not(feature = "keystores"))]
+fn encrypted_private_key(
+    _text: &str,
+    _password: Option<&Secret>,
+) -> Result<PrivateKeyDer<'static>, String> {
+    Err(
+        "the private key is encrypted: that needs the Cargo feature `keystores` of kafka-producer, which is off; or decrypt it \
+         with `openssl pkey -in key.pem -out decrypted.pem`, and let only this program read the file"
+            .to_owned(),
+    )
+}
+
 fn nothing_found(text: &str, what: &str) -> String {
     if text.contains(BEGIN) {
         format!("the PEM holds no {what}")
     } else {
         format!(
-            "this is not PEM: it has no `-----BEGIN ...-----`, so there is no {what} in it (a JKS or PKCS#12 store must be \
-             converted to PEM)"
+            "this is not PEM: it has no `-----BEGIN ...-----`, so there is no {what} in it (is it a JKS or \
+             PKCS#12 store?)"
         )
     }
 }
@@ -97,18 +137,34 @@ mod tests {
             "client-rsa.key",
             "client-rsa.pkcs1",
         ] {
-            private_key(&file(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+            private_key(&file(name), None).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }
 
     #[test]
-    fn an_encrypted_key_is_refused_with_what_to_do() {
-        for name in ["client.encrypted", "client-rsa.encrypted-pkcs1"] {
-            let error = private_key(&file(name)).unwrap_err();
-            assert!(
-                error.contains("is encrypted") && error.contains("openssl pkey"),
-                "{error}"
-            );
+    fn an_encrypted_key_that_cannot_be_decrypted_says_what_to_do() {
+        let old = private_key(&file("client-rsa.encrypted-pkcs1"), None).unwrap_err();
+        assert!(
+            old.contains("Proc-Type: 4,ENCRYPTED") && old.contains("openssl pkcs8 -topk8"),
+            "{old}"
+        );
+        let error = private_key(&file("client.encrypted"), None).unwrap_err();
+        let text = match cfg!(feature = "keystores") {
+            true => "the private key is encrypted: set ssl.key.password",
+            false => "that needs the Cargo feature `keystores` of kafka-producer, which is off",
+        };
+        assert!(error.contains(text), "{error}");
+    }
+
+    // Java: DefaultSslEngineFactoryTest.testPemKeyStoreConfigWithKeyPassword.
+    #[test]
+    #[cfg(feature = "keystores")]
+    fn an_encrypted_key_is_decrypted_by_its_password() {
+        let password = Secret::new("secret");
+        let joined = file("client.encrypted").replace('\n', " ");
+        for text in [joined, file("client") + &file("client.encrypted")] {
+            let key = private_key(&text, Some(&password)).unwrap();
+            assert_eq!(key, private_key(&file("client.key"), None).unwrap());
         }
     }
 
@@ -124,8 +180,8 @@ mod tests {
         assert_eq!(certificates(&indented).unwrap(), expected);
         let key = file("server.key").replace('\n', " ");
         assert_eq!(
-            private_key(&key).unwrap(),
-            private_key(&file("server.key")).unwrap()
+            private_key(&key, None).unwrap(),
+            private_key(&file("server.key"), None).unwrap()
         );
     }
 
@@ -136,7 +192,7 @@ mod tests {
             "the PEM holds no certificate"
         );
         assert_eq!(
-            private_key(&file("client")).unwrap_err(),
+            private_key(&file("client"), None).unwrap_err(),
             "the PEM holds no private key"
         );
         for nothing in ["", "\u{fffd}\u{fffd}store"] {

@@ -4,12 +4,13 @@
 //! Differs from Java, which reads the files once: they are read again for each new connection. What cannot be used is told
 //! in the log, and the certificates that worked last are kept.
 
-use rustls::client::WebPkiServerVerifier;
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, SupportedProtocolVersion, version};
 
-use super::certificates::{Keystore, StoreTexts, Truststore};
+use super::certificates::{Identity, Keystore, StoreContents, Truststore};
 use super::verifier::AnyNameVerifier;
 use crate::sync::Arc;
 use crate::utils::{crypto_provider, log};
@@ -45,7 +46,7 @@ pub(crate) struct SslFactory {
     config: SslConfig,
     provider: Arc<CryptoProvider>,
     /// What `client` was made of.
-    texts: StoreTexts,
+    contents: StoreContents,
     client: Arc<ClientConfig>,
     /// Why what the stores hold now is not used; `None` if it is.
     failure: Option<String>,
@@ -65,12 +66,12 @@ impl SslFactory {
         let provider = crypto_provider().map_err(|error| SslError(error.to_owned()))?;
         let provider = Arc::new(limited(&provider, &config.cipher_suites).map_err(SslError)?);
         let (truststore, keystore) = (&config.truststore, config.keystore.as_ref());
-        let texts = StoreTexts::read(truststore, keystore).map_err(SslError)?;
-        let client = client_config(&config, &provider, &texts).map_err(SslError)?;
+        let contents = StoreContents::read(truststore, keystore).map_err(SslError)?;
+        let client = client_config(&config, &provider, &contents).map_err(SslError)?;
         Ok(Self {
             config,
             provider,
-            texts,
+            contents,
             client: Arc::new(client),
             failure: None,
         })
@@ -105,11 +106,11 @@ impl SslFactory {
     fn reload(&mut self) {
         match self.read_again() {
             Ok(replaced) => {
-                if let Some((texts, client)) = replaced {
+                if let Some((contents, client)) = replaced {
                     log::info!("the TLS certificates were replaced; new connections use them");
                     // Sessions of the old certificates are not resumed: the cache is the old configuration's.
                     self.client = Arc::new(client);
-                    self.texts = texts;
+                    self.contents = contents;
                 }
                 self.failure = None;
             }
@@ -122,14 +123,14 @@ impl SslFactory {
         }
     }
 
-    fn read_again(&self) -> Result<Option<(StoreTexts, ClientConfig)>, String> {
+    fn read_again(&self) -> Result<Option<(StoreContents, ClientConfig)>, String> {
         let config = &self.config;
-        let texts = StoreTexts::read(&config.truststore, config.keystore.as_ref())?;
-        if texts == self.texts {
+        let contents = StoreContents::read(&config.truststore, config.keystore.as_ref())?;
+        if contents == self.contents {
             return Ok(None);
         }
-        let client = client_config(config, &self.provider, &texts)?;
-        Ok(Some((texts, client)))
+        let client = client_config(config, &self.provider, &contents)?;
+        Ok(Some((contents, client)))
     }
 }
 
@@ -164,7 +165,7 @@ fn iana_name(name: &str) -> String {
 fn client_config(
     config: &SslConfig,
     provider: &Arc<CryptoProvider>,
-    texts: &StoreTexts,
+    contents: &StoreContents,
 ) -> Result<ClientConfig, String> {
     let versions: Vec<&SupportedProtocolVersion> = config
         .protocols
@@ -178,7 +179,7 @@ fn client_config(
         .with_protocol_versions(&versions)
         .map_err(|_| "ssl.cipher.suites has no suite for ssl.enabled.protocols".to_owned())?;
 
-    let roots = Arc::new(texts.roots(&config.truststore)?);
+    let roots = Arc::new(contents.roots(&config.truststore)?);
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
         .build()
         .map_err(|error| format!("ssl.truststore: {error}"))?;
@@ -189,18 +190,49 @@ fn client_config(
         builder.with_custom_certificate_verifier(Arc::new(AnyNameVerifier(verifier)))
     };
 
-    let Some(identity) = texts.identity(config.keystore.as_ref())? else {
+    let Some(keystore) = &config.keystore else {
         return Ok(builder.with_no_client_auth());
     };
-    let place = identity.place;
-    builder
-        .with_client_auth_cert(identity.certificate_chain, identity.key)
-        .map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                format!("{place}: the private key is not that of the first certificate")
+    let keys = contents.identities(keystore)?;
+    Ok(builder.with_client_cert_resolver(client_keys(keys, provider)?))
+}
+
+/// One key is sent whatever the broker asks for, so that its refusal names the reason.
+fn client_keys(
+    identities: Vec<Identity>,
+    provider: &CryptoProvider,
+) -> Result<Arc<dyn ResolvesClientCert>, String> {
+    let mut keys = Vec::new();
+    let mut failure = String::new();
+    for identity in identities {
+        let Identity {
+            alias,
+            key,
+            certificate_chain,
+            place,
+        } = identity;
+        match CertifiedKey::from_der(certificate_chain, key, provider) {
+            Ok(key) => keys.push((alias, key)),
+            Err(rustls::Error::InconsistentKeys(_)) => {
+                return Err(format!(
+                    "{place}: the private key is not that of the first certificate"
+                ));
             }
-            error => format!("{place}: the private key or the certificate cannot be used: {error}"),
-        })
+            // A store may hold keys besides of kinds that TLS does not have.
+            Err(error) => {
+                failure =
+                    format!("{place}: the private key or the certificate cannot be used: {error}");
+            }
+        }
+    }
+    #[cfg(feature = "keystores")]
+    if keys.len() > 1 {
+        return Ok(Arc::new(super::client_keys::ClientKeys::new(keys)));
+    }
+    match keys.pop() {
+        Some((_, key)) => Ok(Arc::new(SingleCertAndKey::from(key))),
+        None => Err(failure),
+    }
 }
 
 /// The name that the broker's certificate has to prove. The dot of an absolute name and the zone of an address are not in

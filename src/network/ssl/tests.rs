@@ -3,6 +3,8 @@
 
 mod factory;
 mod identities;
+#[cfg(feature = "keystores")]
+mod keystores;
 mod transport;
 
 use std::cell::RefCell;
@@ -43,6 +45,7 @@ fn with_identity(name: &str) -> SslConfig {
         keystore: Some(Keystore::Pem {
             key: Secret::new(file(&format!("{name}.key"))),
             certificate_chain: Secret::new(file(name)),
+            key_password: None,
         }),
         ..trusting("ca")
     }

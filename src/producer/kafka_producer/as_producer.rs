@@ -10,7 +10,7 @@ use crate::metrics::MetricsSnapshot;
 use crate::producer::producer::Producer;
 use crate::producer::{
     ConsumerGroupMetadata, OffsetAndMetadata, ProducerRecord, RecordFuture, RecordMetadata,
-    Serializer,
+    Serializer, TrySendError,
 };
 
 impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for KafkaProducer<KS, VS> {
@@ -18,12 +18,19 @@ impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for KafkaPro
         self.send(record)
     }
 
-    fn send_with_callback(
+    fn send_with_boxed_callback(
         &self,
         record: ProducerRecord<'_, KS::Input, VS::Input>,
         callback: Box<dyn FnOnce(Result<RecordMetadata>) + Send>,
     ) -> Result<()> {
         self.send_with_callback(record, callback)
+    }
+
+    fn try_send<'a>(
+        &self,
+        record: ProducerRecord<'a, KS::Input, VS::Input>,
+    ) -> Result<RecordFuture, TrySendError<'a, KS::Input, VS::Input>> {
+        self.try_send(record)
     }
 
     fn flush(&self) -> Result<()> {

@@ -29,8 +29,8 @@ use crate::producer::producer_config::{Refusals, ResolvedConfig, default_text, v
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::{
     Acks, BufferMemoryAllocationStrategy, BytesSerializer, ClientDnsLookup, CompressionType,
-    MetadataRecoveryStrategy, Partitioner, PartitionerClass, ProducerConfig, ProducerInterceptor,
-    RecordingLevel, SecurityProtocol, Serializer,
+    IntoList, MetadataRecoveryStrategy, Partitioner, PartitionerClass, ProducerConfig,
+    ProducerInterceptor, RecordingLevel, SecurityProtocol, Serializer,
 };
 use crate::protocol::ApiKey;
 use crate::sync::Arc;

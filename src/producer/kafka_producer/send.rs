@@ -4,7 +4,6 @@
 //! The common case costs one read of the time, no allocation and no lock but the partition's: the topic's metadata are in the
 //! snapshot, and the batch has room.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::KafkaProducer;
@@ -17,18 +16,10 @@ use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::record_future::RecordFuture;
 use crate::producer::user_code::contain;
 use crate::producer::{
-    Callback, ProducerRecord, RecordData, Serializer, choose_partition, serialize,
+    Callback, ProducerRecord, RecordData, Serializer, TrySendError, choose_partition, serialize,
 };
 use crate::sync::Arc;
 use crate::utils::{Count, Time, murmur2, to_positive};
-
-/// A record that `try_send` did not take, and why.
-pub struct TrySendError<'a, K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]> {
-    /// The record, as it was given.
-    pub record: ProducerRecord<'a, K, V>,
-    /// Why it was not taken: `WouldBlock` if the same call may succeed a little later.
-    pub error: Error,
-}
 
 /// Who is owed the outcome of a record.
 struct Owed {
@@ -547,38 +538,5 @@ pub(crate) fn is_api_error(error: &Error) -> bool {
         | ErrorKind::Transaction
         | ErrorKind::Panic
         | ErrorKind::Internal => false,
-    }
-}
-
-impl<K: RecordData + ?Sized, V: RecordData + ?Sized> TrySendError<'_, K, V> {
-    /// Whether the same call may succeed a little later.
-    pub fn is_would_block(&self) -> bool {
-        self.error.kind() == ErrorKind::WouldBlock
-    }
-}
-
-impl<K: RecordData + ?Sized, V: RecordData + ?Sized> From<TrySendError<'_, K, V>> for Error {
-    fn from(unsent: TrySendError<'_, K, V>) -> Self {
-        unsent.error
-    }
-}
-
-impl<K: RecordData + ?Sized, V: RecordData + ?Sized> fmt::Debug for TrySendError<'_, K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrySendError")
-            .field("error", &self.error)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<K: RecordData + ?Sized, V: RecordData + ?Sized> fmt::Display for TrySendError<'_, K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the record was not sent")
-    }
-}
-
-impl<K: RecordData + ?Sized, V: RecordData + ?Sized> std::error::Error for TrySendError<'_, K, V> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
     }
 }

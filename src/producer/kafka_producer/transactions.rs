@@ -409,7 +409,7 @@ mod tests {
     fn a_producer_without_a_transactional_id_refuses_transactional_calls() {
         let broker = FakeBroker::builder().start().unwrap();
         let producer = KafkaProducer::builder()
-            .bootstrap_servers(&broker.bootstrap_servers())
+            .bootstrap_servers(broker.bootstrap_servers())
             .build()
             .unwrap();
         for refused in [
@@ -429,7 +429,7 @@ mod tests {
     fn a_commit_refused_by_a_leader_says_that_the_producer_was_fenced() {
         let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
         let producer = KafkaProducer::builder()
-            .bootstrap_servers(&broker.bootstrap_servers())
+            .bootstrap_servers(broker.bootstrap_servers())
             .transactional_id("copier")
             .build()
             .unwrap();

@@ -6,7 +6,9 @@ use std::error::Error as StdError;
 
 use super::*;
 use crate::common::Headers;
-use crate::producer::{IntegerSerializer, RoundRobinPartitioner, Serialized, StringSerializer};
+use crate::producer::{
+    IntegerSerializer, Producer, RoundRobinPartitioner, Serialized, StringSerializer,
+};
 
 fn record_1() -> ProducerRecord<'static> {
     ProducerRecord::new("topic", "value1").key("key1")
@@ -392,7 +394,7 @@ fn one_send_method_takes_all_that_bytes_can_be_made_of() {
         .get()
         .unwrap();
     shared
-        .send_with_callback(ProducerRecord::new("t", "v"), Box::new(drop))
+        .send_with_callback(ProducerRecord::new("t", "v"), drop)
         .unwrap();
     shared.flush().unwrap();
     assert_eq!(shared.partitions_for("t").unwrap().len(), 1);

@@ -51,3 +51,42 @@ choice! {
         Default = "DefaultPartitioner",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::{Debug, Display};
+    use std::str::FromStr;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn reads_what_it_prints<T>(choices: &[T])
+    where
+        T: Display + Debug + PartialEq + FromStr<Err: Display + Debug>,
+    {
+        for choice in choices {
+            assert_eq!(&choice.to_string().parse::<T>().unwrap(), choice);
+        }
+        let error = "neither".parse::<T>().unwrap_err().to_string();
+        let names = choices.iter().map(T::to_string).collect::<Vec<_>>();
+        assert!(error.starts_with("`neither` is not a name of "), "{error}");
+        assert!(error.contains(&names.join(", ")), "{error}");
+    }
+
+    #[test]
+    fn every_choice_reads_what_it_prints() {
+        reads_what_it_prints(&[Acks::None, Acks::Leader, Acks::All]);
+        reads_what_it_prints(&[CompressionType::None, CompressionType::Gzip]);
+        reads_what_it_prints(&[SecurityProtocol::Plaintext, SecurityProtocol::Ssl]);
+        reads_what_it_prints(&[
+            PartitionerClass::RoundRobin,
+            PartitionerClass::UniformSticky,
+            PartitionerClass::Default,
+        ]);
+        reads_what_it_prints(&[
+            ClientDnsLookup::UseAllDnsIps,
+            ClientDnsLookup::ResolveCanonicalBootstrapServersOnly,
+        ]);
+        reads_what_it_prints(&[ErrorKind::Config, ErrorKind::BootstrapResolution]);
+    }
+}

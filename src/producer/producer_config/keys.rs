@@ -11,7 +11,7 @@ macro_rules! with_producer_keys {
         $callback! {
             /// Where the first connections go: `host:port` pairs separated by commas. A few brokers are enough, because
             /// they tell of all the others.
-            "bootstrap.servers" BOOTSTRAP_SERVERS: List, required, [any], High, bootstrap_servers(&str);
+            "bootstrap.servers" BOOTSTRAP_SERVERS: List, required, [any], High, bootstrap_servers(impl IntoList);
 
             /// How long, in milliseconds, the names of `bootstrap.servers` may stay unresolved. 0 resolves them while the
             /// producer is built, which fails if none resolves. Otherwise the producer is built at once, and the names are
@@ -163,25 +163,28 @@ macro_rules! with_producer_keys {
                 [one_of_ignoring_case "SASL_SSL", "PLAINTEXT", "SSL", "SASL_PLAINTEXT"], Medium,
                 security_protocol(SecurityProtocol);
 
-            /// The type of the file `ssl.truststore.location`; only `PEM` is supported.
+            /// The type of the file `ssl.truststore.location`: `JKS`, `PKCS12` or `PEM`. The content tells the first two apart,
+            /// which need the feature `keystores`.
             "ssl.truststore.type" SSL_TRUSTSTORE_TYPE: String, "JKS", [any], Medium, ssl_truststore_type(&str);
 
-            /// The file with the certificates of the authorities that brokers are trusted from, in PEM. Without it, those that
-            /// the operating system trusts. It is read again for each new connection.
+            /// The file with the certificates of the authorities that brokers are trusted from. Without it, those that the
+            /// operating system trusts. It is read again for each new connection.
             "ssl.truststore.location" SSL_TRUSTSTORE_LOCATION: String, null, [any], High, ssl_truststore_location(&str);
 
             /// The certificates of the trusted authorities themselves, in PEM, instead of a file.
             "ssl.truststore.certificates" SSL_TRUSTSTORE_CERTIFICATES: Password, null, [any], High,
                 ssl_truststore_certificates(&str);
 
-            /// The password of the truststore. PEM has none, so that it must not be set.
+            /// The password of the truststore. Without it, the integrity of the file is not checked. PEM has none, so that it
+            /// must not be set.
             "ssl.truststore.password" SSL_TRUSTSTORE_PASSWORD: Password, null, [any], High, ssl_truststore_password(&str);
 
-            /// The type of the file `ssl.keystore.location`; only `PEM` is supported.
+            /// The type of the file `ssl.keystore.location`: `JKS`, `PKCS12` or `PEM`. The content tells the first two apart,
+            /// which need the feature `keystores`.
             "ssl.keystore.type" SSL_KEYSTORE_TYPE: String, "JKS", [any], Medium, ssl_keystore_type(&str);
 
-            /// The file with this client's private key and certificate chain, in PEM, for brokers that demand client
-            /// certificates. It is read again for each new connection.
+            /// The file with this client's private key and certificate chain, for brokers that demand client certificates. It
+            /// is read again for each new connection.
             "ssl.keystore.location" SSL_KEYSTORE_LOCATION: String, null, [any], High, ssl_keystore_location(&str);
 
             /// This client's private key itself, in PEM (PKCS#8, PKCS#1 or SEC 1), instead of a file. Needs
@@ -192,10 +195,11 @@ macro_rules! with_producer_keys {
             "ssl.keystore.certificate.chain" SSL_KEYSTORE_CERTIFICATE_CHAIN: Password, null, [any], High,
                 ssl_keystore_certificate_chain(&str);
 
-            /// The password of the keystore. PEM has none, so that it must not be set.
+            /// The password of the keystore, which JKS and PKCS#12 require. PEM has none, so that it must not be set.
             "ssl.keystore.password" SSL_KEYSTORE_PASSWORD: Password, null, [any], High, ssl_keystore_password(&str);
 
-            /// The password of an encrypted private key. Encrypted keys are not supported yet.
+            /// The password of the private key, if it is encrypted. Without it, a key in JKS or PKCS#12 has the password of the
+            /// store. Encrypted keys need the feature `keystores`.
             "ssl.key.password" SSL_KEY_PASSWORD: Password, null, [any], High, ssl_key_password(&str);
 
             /// The versions of TLS that may be spoken: `TLSv1.2`, `TLSv1.3` or both.

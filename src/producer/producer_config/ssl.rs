@@ -10,7 +10,12 @@ use crate::network::ssl::{Keystore, SslConfig, TlsVersion, Truststore};
 use crate::producer::config_def::{ConfigKey, config_error};
 use crate::utils::Secret;
 
-const PEM: &str = "PEM";
+/// The formats of stores. Java's two are told apart by the content, as Java does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StoreType {
+    Pem,
+    Java,
+}
 
 /// The keys of one store.
 struct StoreKeys {
@@ -19,7 +24,7 @@ struct StoreKeys {
     password: &'static ConfigKey,
     /// What stands in the configuration itself instead of in a file.
     inline: &'static ConfigKey,
-    /// The commands that make PEM of a file of Java.
+    /// The commands that convert a file of Java to PEM.
     conversion: &'static str,
 }
 
@@ -57,8 +62,6 @@ impl ProducerConfig {
 
 impl<'a> Reader<'a> {
     fn ssl(mut self, notes: &mut Vec<Note>) -> SslConfig {
-        self.check_store(&TRUSTSTORE);
-        self.check_store(&KEYSTORE);
         self.check_jvm_keys(notes);
         SslConfig {
             truststore: self.truststore(),
@@ -84,14 +87,18 @@ impl<'a> Reader<'a> {
         Secret::new(self.text(key))
     }
 
+    fn password(&self, key: &ConfigKey) -> Option<Secret> {
+        self.given(key).map(Secret::new)
+    }
+
     fn refuse(&mut self, text: String) {
         self.refusals.refuse(config_error(text));
     }
 
-    /// The rules that both stores have in common.
-    fn check_store(&mut self, store: &StoreKeys) {
-        let store_type = self.text(store.store_type);
-        let is_pem = store_type.eq_ignore_ascii_case(PEM);
+    /// Checks the rules that both stores have in common.
+    fn check_store(&mut self, store: &StoreKeys) -> StoreType {
+        let store_type = self.store_type(store);
+        let is_pem = store_type == StoreType::Pem;
         let has_location = self.given(store.location).is_some();
         let has_password = self.given(store.password).is_some();
         let has_inline = self.given(store.inline).is_some();
@@ -101,17 +108,19 @@ impl<'a> Reader<'a> {
             store.password.name,
             store.inline.name,
         );
+        let type_text = self.text(store.store_type);
         if has_inline && has_location {
             self.refuse(format!(
                 "{inline} and {location} are both set: remove one of them"
             ));
         } else if has_inline && !is_pem {
             self.refuse(format!(
-                "{inline} is PEM, but {type_key} is {store_type}: set {type_key}=PEM"
+                "{inline} is PEM, but {type_key} is {type_text}: set {type_key}=PEM"
             ));
-        } else if has_location && !is_pem {
+        } else if has_location && !is_pem && !cfg!(feature = "keystores") {
             self.refuse(format!(
-                "{type_key} is {store_type}, and only PEM is supported yet: convert {location} to PEM ({}) and set {type_key}=PEM",
+                "{type_key} is {type_text}: that needs the Cargo feature `keystores` of kafka-producer, which is off; or \
+                 convert {location} to PEM ({}) and set {type_key}=PEM",
                 store.conversion
             ));
         }
@@ -124,19 +133,46 @@ impl<'a> Reader<'a> {
                 "{password} is set, but a PEM file has no password: remove it (ssl.key.password is that of the key)"
             ));
         }
+        store_type
     }
 
-    fn truststore(&self) -> Truststore {
-        if let Some(location) = self.given(TRUSTSTORE.location) {
-            Truststore::PemFile(location.into())
-        } else if self.given(TRUSTSTORE.inline).is_some() {
-            Truststore::Pem(self.secret(TRUSTSTORE.inline))
-        } else {
-            Truststore::Platform
+    fn store_type(&mut self, store: &StoreKeys) -> StoreType {
+        let (key, text) = (store.store_type, self.text(store.store_type));
+        let is = |name: &str| text.eq_ignore_ascii_case(name);
+        if is("PEM") {
+            return StoreType::Pem;
+        }
+        if !is("JKS") && !is("PKCS12") {
+            let refusal = key.invalid(text, "is not supported; there are PEM, JKS and PKCS12");
+            self.refusals.refuse_key(key.name, refusal);
+        }
+        StoreType::Java
+    }
+
+    fn truststore(&mut self) -> Truststore {
+        let store_type = self.check_store(&TRUSTSTORE);
+        let Some(location) = self.given(TRUSTSTORE.location) else {
+            return match self.given(TRUSTSTORE.inline) {
+                Some(_) => Truststore::Pem(self.secret(TRUSTSTORE.inline)),
+                None => Truststore::Platform,
+            };
+        };
+        let path = location.into();
+        match store_type {
+            #[cfg(feature = "keystores")]
+            StoreType::Java => Truststore::StoreFile {
+                path,
+                password: self.password(TRUSTSTORE.password),
+            },
+            // Without the feature, `check_store` refused it.
+            #[cfg(not(feature = "keystores"))]
+            StoreType::Java => Truststore::PemFile(path),
+            StoreType::Pem => Truststore::PemFile(path),
         }
     }
 
     fn keystore(&mut self) -> Option<Keystore> {
+        let store_type = self.check_store(&KEYSTORE);
         let chain = &keys::SSL_KEYSTORE_CERTIFICATE_CHAIN;
         let has_key = self.given(KEYSTORE.inline).is_some();
         let has_chain = self.given(chain).is_some();
@@ -149,12 +185,39 @@ impl<'a> Reader<'a> {
                 "{set} is set without {missing}: set both, or neither"
             ));
         }
-        if let Some(location) = self.given(KEYSTORE.location) {
-            return Some(Keystore::PemFile(location.into()));
-        }
-        has_key.then(|| Keystore::Pem {
-            key: self.secret(KEYSTORE.inline),
-            certificate_chain: self.secret(chain),
+        let key_password = self.password(&keys::SSL_KEY_PASSWORD);
+        let Some(location) = self.given(KEYSTORE.location) else {
+            return has_key.then(|| Keystore::Pem {
+                key: self.secret(KEYSTORE.inline),
+                certificate_chain: self.secret(chain),
+                key_password,
+            });
+        };
+        let path = location.into();
+        Some(match store_type {
+            #[cfg(feature = "keystores")]
+            StoreType::Java => Keystore::StoreFile {
+                path,
+                password: self.keystore_password(),
+                key_password,
+            },
+            // Without the feature, `check_store` refused it.
+            #[cfg(not(feature = "keystores"))]
+            StoreType::Java => Keystore::PemFile { path, key_password },
+            StoreType::Pem => Keystore::PemFile { path, key_password },
+        })
+    }
+
+    /// Java refuses a keystore without a password too.
+    #[cfg(feature = "keystores")]
+    fn keystore_password(&mut self) -> Secret {
+        let (password, location) = (KEYSTORE.password, KEYSTORE.location);
+        self.password(password).unwrap_or_else(|| {
+            self.refuse(format!(
+                "{} is set without {}: set both",
+                location.name, password.name
+            ));
+            Secret::default()
         })
     }
 

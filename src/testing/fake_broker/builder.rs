@@ -138,7 +138,13 @@ impl FakeBrokerBuilder {
     }
 
     /// The versions of an API that one node speaks.
-    pub fn node_versions(mut self, node: NodeId, api: Api, versions: RangeInclusive<i16>) -> Self {
+    pub fn node_versions(
+        mut self,
+        node: impl Into<NodeId>,
+        api: Api,
+        versions: RangeInclusive<i16>,
+    ) -> Self {
+        let node = node.into();
         self.versions.push((Some(node), api, Some(versions)));
         self
     }

@@ -24,7 +24,7 @@ fn with_input() -> (Brokers, Values) {
     let brokers = Brokers::start();
     let created = brokers.cluster.create_topic(INPUT, PARTITIONS, BROKERS);
     created.expect("the topic is new");
-    let producer = KafkaProducer::builder().bootstrap_servers(&brokers.bootstrap_servers());
+    let producer = KafkaProducer::builder().bootstrap_servers(brokers.bootstrap_servers());
     let producer = producer.build().expect("the settings agree");
     let mut values = Values::new();
     for number in 0..PARTITIONS * EACH {

@@ -21,7 +21,7 @@ pub(crate) fn millis(millis: u64) -> Duration {
 /// A producer that lingers not at all and tries again at once.
 pub(crate) fn quick(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .linger(Duration::ZERO)
         .retry_backoff(millis(1))
         .retry_backoff_max(millis(10))

@@ -68,7 +68,7 @@ fn cipher_suites_have_ianas_names() {
     assert!(error.contains("authentication failed"), "{error}");
 }
 
-// Java: SslFactoryTest.testInvalidKeyStorePassword and its like; DefaultSslEngineFactoryTest.
+// Java: DefaultSslEngineFactoryTest.
 #[test]
 fn stores_that_cannot_be_used_are_named() {
     let truststore = |truststore| SslConfig {
@@ -95,6 +95,7 @@ fn stores_that_cannot_be_used_are_named() {
         keystore: Some(Keystore::Pem {
             key: Secret::new(key),
             certificate_chain: Secret::new(chain),
+            key_password: None,
         }),
         ..trusting("ca")
     };
@@ -219,7 +220,10 @@ fn a_keystore_that_was_replaced_holds_for_new_connections() {
     let keystore = |identity: &str| file(&format!("{identity}.key")) + &file(identity);
     let path = directory.write("keystore.pem", &keystore("client"));
     let config = SslConfig {
-        keystore: Some(Keystore::PemFile(path)),
+        keystore: Some(Keystore::PemFile {
+            path,
+            key_password: None,
+        }),
         ..trusting("ca")
     };
     let mut factory = SslFactory::new(config).unwrap();

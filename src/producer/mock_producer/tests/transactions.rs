@@ -1,6 +1,7 @@
 //! The transactions of `MockProducerTest`.
 
 use super::*;
+use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata};
 
 fn transactional(auto_complete: bool) -> MockProducer {
     MockProducer::new(auto_complete).with_transactional_id("payments")

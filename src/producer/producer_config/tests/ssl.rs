@@ -78,7 +78,7 @@ mod tls {
         ]);
         assert!(matches!(files.truststore, Truststore::PemFile(path) if path.ends_with("ca.pem")));
         assert!(
-            matches!(files.keystore, Some(Keystore::PemFile(path)) if path.ends_with("client.pem"))
+            matches!(files.keystore, Some(Keystore::PemFile { path, .. }) if path.ends_with("client.pem"))
         );
         let texts = ssl(&[
             ("ssl.truststore.type", "PEM"),
@@ -91,6 +91,7 @@ mod tls {
         let Some(Keystore::Pem {
             key,
             certificate_chain,
+            key_password: None,
         }) = texts.keystore
         else {
             panic!("no keystore");
@@ -104,15 +105,12 @@ mod tls {
     fn contradictions_of_stores_are_named() {
         for (entries, text) in [
             (
-                &[("ssl.truststore.location", "a.jks")][..],
-                "ssl.truststore.type is JKS, and only PEM is supported yet: convert ssl.truststore.location to PEM (keytool",
+                &[("ssl.truststore.type", "JCEKS")][..],
+                "is not supported; there are PEM, JKS and PKCS12",
             ),
             (
-                &[
-                    ("ssl.keystore.location", "a.p12"),
-                    ("ssl.keystore.type", "PKCS12"),
-                ],
-                "ssl.keystore.type is PKCS12, and only PEM is supported yet",
+                &[("ssl.keystore.type", "BCFKS")],
+                "is not supported; there are PEM, JKS and PKCS12",
             ),
             (
                 &[("ssl.truststore.certificates", "hunter2")],
@@ -198,6 +196,61 @@ mod tls {
         assert!(
             texts.iter().all(|text| text.contains("and is ignored")),
             "{texts:?}"
+        );
+    }
+
+    #[test]
+    #[cfg(not(feature = "keystores"))]
+    fn javas_stores_without_the_feature_are_refused() {
+        for (entries, text) in [
+            (
+                &[("ssl.truststore.location", "a.jks")][..],
+                "ssl.truststore.type is JKS: that needs the Cargo feature `keystores` of kafka-producer, which is off; or \
+                 convert ssl.truststore.location to PEM (keytool",
+            ),
+            (
+                &[
+                    ("ssl.keystore.location", "a.p12"),
+                    ("ssl.keystore.password", "hunter2"),
+                    ("ssl.keystore.type", "PKCS12"),
+                ],
+                "ssl.keystore.type is PKCS12: that needs the Cargo feature `keystores`",
+            ),
+        ] {
+            refused(&with_tls(entries), &[text]);
+        }
+    }
+
+    // Java: DefaultSslEngineFactory.createKeystore, createTruststore.
+    #[test]
+    #[cfg(feature = "keystores")]
+    fn javas_stores_have_passwords() {
+        let ssl = ssl(&[
+            ("ssl.truststore.location", "trust.jks"),
+            ("ssl.keystore.type", "pkcs12"),
+            ("ssl.keystore.location", "client.p12"),
+            ("ssl.keystore.password", "hunter2"),
+            ("ssl.key.password", "hunter3"),
+        ]);
+        assert!(matches!(
+            ssl.truststore,
+            Truststore::StoreFile { path, password: None } if path.ends_with("trust.jks")
+        ));
+        let Some(Keystore::StoreFile {
+            password,
+            key_password: Some(key_password),
+            ..
+        }) = ssl.keystore
+        else {
+            panic!("no keystore");
+        };
+        assert_eq!(
+            (password.expose(), key_password.expose()),
+            ("hunter2", "hunter3")
+        );
+        refused(
+            &with_tls(&[("ssl.keystore.location", "client.jks")]),
+            &["ssl.keystore.location is set without ssl.keystore.password: set both"],
         );
     }
 }

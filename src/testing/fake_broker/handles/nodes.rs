@@ -25,7 +25,8 @@ impl FakeBroker {
     }
 
     /// The port of a node, which it keeps while it is stopped.
-    pub fn port(&self, node: NodeId) -> Option<u16> {
+    pub fn port(&self, node: impl Into<NodeId>) -> Option<u16> {
+        let node = node.into();
         Some(self.find_server(node)?.address().port())
     }
 
@@ -35,7 +36,8 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node.
-    pub fn stop_node(&self, node: NodeId) -> Result<()> {
+    pub fn stop_node(&self, node: impl Into<NodeId>) -> Result<()> {
+        let node = node.into();
         let server = self.server(node)?;
         self.core.stop_node(node);
         server.close();
@@ -47,7 +49,8 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node, or it cannot have its port.
-    pub fn start_node(&self, node: NodeId) -> Result<()> {
+    pub fn start_node(&self, node: impl Into<NodeId>) -> Result<()> {
+        let node = node.into();
         self.server(node)?;
         let mut cluster = self.core.cluster.lock();
         if !cluster.is_up(node) {
@@ -62,7 +65,8 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node.
-    pub fn close_listener(&self, node: NodeId) -> Result<()> {
+    pub fn close_listener(&self, node: impl Into<NodeId>) -> Result<()> {
+        let node = node.into();
         self.server(node)?.close();
         Ok(())
     }
@@ -72,7 +76,8 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node, or it cannot have its port.
-    pub fn open_listener(&self, node: NodeId) -> Result<()> {
+    pub fn open_listener(&self, node: impl Into<NodeId>) -> Result<()> {
+        let node = node.into();
         self.server(node)?.open(&self.core).map_err(|error| {
             let text = format!("node {node} cannot listen on its port");
             Error::new(ErrorKind::Internal, text).caused_by(error)
@@ -84,7 +89,8 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node.
-    pub fn accept_then_close(&self, node: NodeId, closes_at_once: bool) -> Result<()> {
+    pub fn accept_then_close(&self, node: impl Into<NodeId>, closes_at_once: bool) -> Result<()> {
+        let node = node.into();
         self.server(node)?.close_at_once(closes_at_once);
         Ok(())
     }
@@ -94,7 +100,8 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node.
-    pub fn disconnect(&self, node: NodeId) -> Result<()> {
+    pub fn disconnect(&self, node: impl Into<NodeId>) -> Result<()> {
+        let node = node.into();
         self.server(node)?;
         self.core.disconnect(node);
         Ok(())
@@ -105,7 +112,8 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node.
-    pub fn advertise(&self, node: NodeId, host: &str, port: u16) -> Result<()> {
+    pub fn advertise(&self, node: impl Into<NodeId>, host: &str, port: u16) -> Result<()> {
+        let node = node.into();
         self.change_broker(node, |broker| {
             host.clone_into(&mut broker.host);
             broker.port = port;
@@ -119,10 +127,11 @@ impl FakeBroker {
     /// When there is no such node.
     pub fn set_versions(
         &self,
-        node: NodeId,
+        node: impl Into<NodeId>,
         api: Api,
         versions: RangeInclusive<i16>,
     ) -> Result<()> {
+        let node = node.into();
         self.change_broker(node, |broker| broker.set_versions(api, Some(versions)))
     }
 
@@ -131,7 +140,8 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node.
-    pub fn remove_api(&self, node: NodeId, api: Api) -> Result<()> {
+    pub fn remove_api(&self, node: impl Into<NodeId>, api: Api) -> Result<()> {
+        let node = node.into();
         self.change_broker(node, |broker| broker.set_versions(api, None))
     }
 

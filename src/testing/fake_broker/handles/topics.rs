@@ -123,7 +123,8 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such partition, or no such node that runs.
-    pub fn move_leader(&self, topic: &str, partition: i32, node: NodeId) -> Result<()> {
+    pub fn move_leader(&self, topic: &str, partition: i32, node: impl Into<NodeId>) -> Result<()> {
+        let node = node.into();
         self.change(topic, |cluster| {
             if !cluster.is_up(node) {
                 return Err(ErrorCode::BROKER_NOT_AVAILABLE);

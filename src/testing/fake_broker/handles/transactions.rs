@@ -160,7 +160,12 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node that runs.
-    pub fn move_transaction_coordinator(&self, transactional_id: &str, node: NodeId) -> Result<()> {
+    pub fn move_transaction_coordinator(
+        &self,
+        transactional_id: &str,
+        node: impl Into<NodeId>,
+    ) -> Result<()> {
+        let node = node.into();
         self.move_coordinator(CoordinatorType::Transaction, transactional_id, node)
     }
 
@@ -169,7 +174,8 @@ impl FakeBroker {
     /// # Errors
     ///
     /// When there is no such node that runs.
-    pub fn move_group_coordinator(&self, group: &str, node: NodeId) -> Result<()> {
+    pub fn move_group_coordinator(&self, group: &str, node: impl Into<NodeId>) -> Result<()> {
+        let node = node.into();
         self.move_coordinator(CoordinatorType::Group, group, node)
     }
 

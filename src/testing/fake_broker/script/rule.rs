@@ -35,7 +35,8 @@ impl<'a> Rule<'a> {
     }
 
     /// Only requests to this node.
-    pub fn node(mut self, node: NodeId) -> Self {
+    pub fn node(mut self, node: impl Into<NodeId>) -> Self {
+        let node = node.into();
         self.filter.node = Some(node);
         self
     }
