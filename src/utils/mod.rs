@@ -10,6 +10,9 @@ mod kafka_thread;
 pub(crate) mod log;
 mod log_limiter;
 mod murmur2;
+#[cfg(test)]
+#[cfg(any(feature = "sasl", feature = "keystores"))]
+pub(crate) mod mutations;
 mod next_due;
 mod prefetch;
 mod printable;

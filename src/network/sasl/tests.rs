@@ -1,5 +1,7 @@
 //! The whole exchange on bytes: what goes out, what may come in, and what no broker may say.
 
+mod mutations;
+
 use std::time::{Duration, Instant};
 
 use super::*;

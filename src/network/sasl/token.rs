@@ -138,6 +138,7 @@ pub(crate) fn json_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::utils::mutations::mutated;
 
     fn jwt(claims: &str) -> String {
         let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
@@ -146,6 +147,22 @@ mod tests {
 
     fn parse(text: &str) -> Result<OAuthBearerToken, &'static str> {
         token_of(text, "scope", "sub")
+    }
+
+    #[test]
+    fn any_text_is_a_token_or_refused() {
+        let seeds = [
+            jwt(r#"{"sub":"alice","exp":1900000000.5,"iat":1800000000,"scope":["a","b"]}"#),
+            jwt(r#"{"sub":"\u0061","exp":1e9,"scope":"a b"}"#),
+        ];
+        mutated(&seeds, 5_000, |text| {
+            _ = parse(&String::from_utf8_lossy(text));
+        });
+        // The claims alone, so that what is changed is still base64.
+        let claims = [r#"{"sub":"alice","exp":1900000000.5,"iat":-18e300,"scope":["a","b"]}"#];
+        mutated(&claims, 5_000, |claims| {
+            _ = parse(&jwt(&String::from_utf8_lossy(claims)));
+        });
     }
 
     // Java: ClientJwtValidatorTest, BasicOAuthBearerTokenTest.

@@ -255,6 +255,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::utils::mutations::mutated;
 
     fn parse(text: &str) -> JaasEntry {
         JaasEntry::parse(text).unwrap()
@@ -334,6 +335,17 @@ mod tests {
         }
         let entry = parse("M required password=\"hunter2\";");
         assert!(!format!("{entry:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn any_changed_entry_is_read_or_refused() {
+        let seeds = [
+            "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"alice\" password=\"a;b\\\"c\";",
+            "/* c */ M sufficient k='\\101\\u0041' // c\n l=\"\u{e9}\\n\" m=1;",
+        ];
+        mutated(&seeds, 10_000, |text| {
+            _ = JaasEntry::parse(&String::from_utf8_lossy(text));
+        });
     }
 
     #[test]

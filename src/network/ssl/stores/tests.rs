@@ -5,7 +5,9 @@ use rustls::pki_types::pem::PemObject;
 use sha1::{Digest, Sha1};
 
 use super::*;
+use crate::network::ssl::pem;
 use crate::network::ssl::tests::file;
+use crate::utils::mutations::mutated;
 
 /// A file of tests/data/keystores.
 pub(in crate::network::ssl) fn store(name: &str) -> Vec<u8> {
@@ -232,7 +234,7 @@ fn a_file_that_is_cut_off_is_refused_at_every_length() {
 fn encrypted_keys_of_pem_are_decrypted() {
     let read = |name: &str, password: &str| {
         let text = String::from_utf8(store(name)).unwrap();
-        crate::network::ssl::pem::private_key(&text, Some(&Secret::new(password)))
+        pem::private_key(&text, Some(&Secret::new(password)))
     };
     for name in [
         "aes-256.pem",
@@ -262,4 +264,77 @@ fn encrypted_keys_of_pem_are_decrypted() {
         let error = read(name, "key-password").unwrap_err();
         assert!(error.contains(text), "{error}");
     }
+}
+
+#[test]
+fn too_many_iterations_are_refused() {
+    // The MAC's count is the last number, 10000.
+    let mut bytes = store("client.p12");
+    let len = bytes.len();
+    assert_eq!(bytes[len - 4..], [2, 2, 0x27, 0x10]);
+    bytes[len - 2..].copy_from_slice(&[0x7f, 0xff]);
+    let error = Store::new(&bytes, Some(&password())).unwrap_err();
+    assert!(error.contains("32767 iterations are more than"), "{error}");
+}
+
+#[test]
+fn any_store_is_read_or_refused() {
+    let seeds = [
+        "several.p12",
+        "several.jks",
+        "chain.jks",
+        "trust.jks",
+        "open.p12",
+        "pbmac1.p12",
+        "openssl-des.p12",
+        "openssl-rc2.p12",
+        "openssl-rc4.p12",
+    ]
+    .map(store);
+    let password = password();
+    mutated(&seeds, 3_000, |bytes| {
+        for known in [None, Some(&password)] {
+            let Ok(store) = Store::new(bytes, known) else {
+                continue;
+            };
+            for entry in &store.keys {
+                assert!(!entry.certificate_chain.is_empty());
+                _ = entry.private_key(&password);
+                _ = is_issued_by(&entry.certificate_chain, &[b"CN=ca"]);
+            }
+        }
+    });
+}
+
+#[test]
+fn any_pem_is_read_or_refused() {
+    let text = |name: &str| String::from_utf8(store(name)).unwrap();
+    let seeds = [
+        text("aes-192.pem"),
+        text("aes-128.pem"),
+        text("des3.pem"),
+        text("md5-des.pem"),
+        file("client-rsa.encrypted-pkcs1"),
+        file("client.sec1"),
+        file("client") + &file("client.key"),
+        file("full-chain"),
+    ];
+    let password = Secret::new("key-password");
+    mutated(&seeds, 3_000, |text| {
+        let text = String::from_utf8_lossy(text);
+        _ = pem::certificates(&text);
+        _ = pem::private_key(&text, None);
+        _ = pem::private_key(&text, Some(&password));
+    });
+    // The bytes below the base64.
+    let keys = ["several.p12", "several.jks", "openssl-des.p12"].map(|name| {
+        let entry = read(name).unwrap().keys.remove(0);
+        match entry.key {
+            StoredKey::Encrypted(info) => info,
+            StoredKey::Plain(_) => panic!("{name} has a plain key"),
+        }
+    });
+    mutated(&keys, 3_000, |info| {
+        _ = decrypt_private_key(info, &Secret::new("changeit"));
+    });
 }
