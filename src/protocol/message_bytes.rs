@@ -103,12 +103,12 @@ impl Splice {
 }
 
 impl MessageBytes {
-    pub(super) fn new(bytes: Vec<u8>, splices: Vec<Splice>) -> Self {
-        let records: usize = splices.iter().map(|splice| splice.slice().len()).sum();
+    /// `len` counts the own bytes and those of the splices.
+    pub(super) fn new(bytes: Vec<u8>, splices: Vec<Splice>, len: usize) -> Self {
         Self {
-            len: bytes.len() + records,
             bytes,
             splices,
+            len,
         }
     }
 
@@ -158,6 +158,7 @@ impl MessageBytes {
 
 impl From<Vec<u8>> for MessageBytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::new(bytes, Vec::new())
+        let len = bytes.len();
+        Self::new(bytes, Vec::new(), len)
     }
 }

@@ -53,8 +53,9 @@ impl Writer {
 
     /// The finished message.
     pub(crate) fn finish(self) -> Result<MessageBytes, EncodeError> {
-        checked_length(self.len())?;
-        Ok(MessageBytes::new(self.bytes, self.splices))
+        let len = self.len();
+        checked_length(len)?;
+        Ok(MessageBytes::new(self.bytes, self.splices, len))
     }
 
     pub(crate) fn bool(&mut self, value: bool) {

@@ -134,8 +134,7 @@ impl PooledBuffer {
 impl Drop for PooledBuffer {
     fn drop(&mut self) {
         if let Some(pool) = self.reservation.pool.take() {
-            let buffers = std::iter::once(&mut self.bytes).chain(&mut self.more);
-            pool.deallocate(buffers, self.reservation.size);
+            pool.deallocate(&mut self.bytes, &mut self.more, self.reservation.size);
         }
     }
 }
@@ -165,6 +164,20 @@ impl State {
             self.non_pooled_available -= size;
         }
         Some(Reserved { size, recycled })
+    }
+
+    /// Keeps a buffer that was made for `reserved` bytes or less. Returns how many of them it has; 0 if it is not kept.
+    fn keep(&mut self, buffer: &mut Vec<u8>, reserved: usize) -> usize {
+        let capacity = buffer.capacity();
+        // One that has grown may have the size of another class.
+        if capacity > reserved || self.closed {
+            return 0;
+        }
+        let Some(doublings) = self.free.doublings(capacity) else {
+            return 0;
+        };
+        self.free.push(doublings, std::mem::take(buffer));
+        capacity
     }
 
     /// The size that `wanted` gets if `have` bytes are free for it.
@@ -409,7 +422,7 @@ impl BufferPool {
                 Some(chunk)
             }
             Err(_) => {
-                self.deallocate([], size);
+                self.deallocate(&mut Vec::new(), &mut [], size);
                 None
             }
         }
@@ -448,17 +461,11 @@ impl BufferPool {
     }
 
     /// Takes `size` reserved bytes back, and keeps the buffers that were made for them.
-    fn deallocate<'a>(&self, buffers: impl IntoIterator<Item = &'a mut Vec<u8>>, size: usize) {
+    fn deallocate(&self, first: &mut Vec<u8>, more: &mut [Vec<u8>], size: usize) {
         let mut state = self.state.lock();
-        let mut left = size;
-        for buffer in buffers {
-            // One that has grown may have the size of another class.
-            let capacity = buffer.capacity();
-            let is_kept = capacity <= left && !state.closed;
-            if let Some(doublings) = state.free.doublings(capacity).filter(|_| is_kept) {
-                state.free.push(doublings, std::mem::take(buffer));
-                left -= capacity;
-            }
+        let mut left = size - state.keep(first, size);
+        for buffer in more {
+            left -= state.keep(buffer, left);
         }
         state.non_pooled_available += left;
         debug_assert!(

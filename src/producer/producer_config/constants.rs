@@ -34,6 +34,7 @@ constants! {
     BATCH_SIZE_CONFIG = "batch.size";
     LINGER_MS_CONFIG = "linger.ms";
     BUFFER_MEMORY_CONFIG = "buffer.memory";
+    BUFFER_MEMORY_ALLOCATION_STRATEGY_CONFIG = "buffer.memory.allocation.strategy";
     MAX_BLOCK_MS_CONFIG = "max.block.ms";
     MAX_REQUEST_SIZE_CONFIG = "max.request.size";
     DELIVERY_TIMEOUT_MS_CONFIG = "delivery.timeout.ms";
