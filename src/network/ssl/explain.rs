@@ -1,7 +1,10 @@
 //! Why a handshake failed, in words that name the setting to look at. Java: the messages of `SSLHandshakeException`.
 
 use rustls::pki_types::UnixTime;
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+use rustls::{
+    AlertDescription, CertificateError, ContentType, Error, HandshakeType, InvalidMessage,
+    PeerIncompatible,
+};
 
 use crate::utils::printable;
 
@@ -22,12 +25,37 @@ pub(super) fn explain(error: &Error, host: &str) -> String {
             "{host} does not answer in TLS: its port may be a plaintext listener (security.protocol), or no Kafka broker"
         ),
         Error::PeerIncompatible(why) => incompatible(why),
+        Error::InappropriateHandshakeMessage {
+            got_type: HandshakeType::ServerHello,
+            ..
+        }
+        | Error::InappropriateMessage {
+            got_type: ContentType::Handshake,
+            ..
+        } => repeated_handshake(host),
         Error::NoCertificatesPresented => format!("{host} has no certificate"),
         error => format!(
             "the TLS handshake failed: {}",
             printable(&error.to_string())
         ),
     }
+}
+
+/// What failed on a connection to `host` after the handshake was done on this side, and before the first byte of data.
+pub(super) fn explain_after_handshake(error: &Error, host: &str) -> String {
+    match error {
+        // With TLS 1.3 the repeated messages are not encrypted, where only encrypted ones are expected.
+        Error::DecryptError => repeated_handshake(host),
+        error => explain(error, host),
+    }
+}
+
+/// Kafka 2.8 sends its part of the handshake again, and the alert after it, when it refuses a client.
+fn repeated_handshake(host: &str) -> String {
+    format!(
+        "{host} starts the TLS handshake again instead of ending it; Kafka 2.8 does so when it refuses this client's \
+         certificate, or the lack of one: see ssl.keystore.* and the broker's log"
+    )
 }
 
 /// The broker's certificate is not accepted.

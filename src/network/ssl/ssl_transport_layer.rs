@@ -8,7 +8,7 @@ use std::io::{self, IoSlice, Read, Write};
 use mio::Registry;
 use rustls::{ClientConnection, ProtocolVersion};
 
-use super::explain::explain;
+use super::explain::{explain, explain_after_handshake};
 use crate::network::Disconnect;
 use crate::network::transport_layer::TransportLayer;
 
@@ -98,14 +98,16 @@ impl<T: TransportLayer> SslTransportLayer<T> {
         };
         // As far as the socket takes it: the connection ends in any case.
         let _ = self.write_ciphertext();
-        let message = explain(&error, &self.host);
         Err(match self.state {
-            State::Connecting | State::Handshaking | State::PostHandshake => {
-                Disconnect::AuthenticationFailed { message }
-            }
+            State::Connecting | State::Handshaking => Disconnect::AuthenticationFailed {
+                message: explain(&error, &self.host),
+            },
+            State::PostHandshake => Disconnect::AuthenticationFailed {
+                message: explain_after_handshake(&error, &self.host),
+            },
             State::Ready => Disconnect::Failed {
                 kind: io::ErrorKind::InvalidData,
-                message,
+                message: explain(&error, &self.host),
             },
         })
     }

@@ -264,6 +264,28 @@ fn a_byte_that_was_changed_on_the_way_ends_the_connection() {
     ));
 }
 
+/// Kafka 2.8 does this to a client whose certificate it refuses.
+#[test]
+fn a_handshake_that_starts_again_names_the_client_certificate() {
+    for version in VERSIONS {
+        let mut pair = pair(version);
+        assert_eq!(pair.client.finish_connect(), Ok(false));
+        pair.pump();
+        let flight = pair.wire.borrow().to_client.clone();
+        let is_done = pair.client.finish_connect().unwrap();
+        pair.wire.borrow_mut().to_client = flight;
+        let why = match is_done {
+            true => Disconnect::failed(&pair.read().unwrap_err()),
+            false => pair.client.finish_connect().unwrap_err(),
+        };
+        let Disconnect::AuthenticationFailed { message } = why else {
+            panic!("{why:?}");
+        };
+        let says = "it refuses this client's certificate, or the lack of one";
+        assert!(message.contains(says), "{message}");
+    }
+}
+
 #[test]
 fn keys_are_updated_in_both_directions() {
     let mut pair = connected(&version::TLS13);
