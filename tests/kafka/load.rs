@@ -31,12 +31,12 @@ pub(crate) struct Load<'a> {
     keys: u64,
     per_second: Option<u64>,
     settings: Vec<(&'a str, &'a str)>,
-    #[cfg(feature = "sasl")]
+    #[cfg(all(feature = "sasl", feature = "tls"))]
     credentials: Option<Credentials>,
 }
 
 /// What provides a producer with credentials, at each authentication.
-#[cfg(feature = "sasl")]
+#[cfg(all(feature = "sasl", feature = "tls"))]
 pub(crate) type Credentials = fn() -> kafka_producer::SaslCredentials;
 
 /// The text of a load's key.
@@ -53,13 +53,13 @@ impl<'a> Load<'a> {
             keys: 1_000,
             per_second: None,
             settings: Vec::new(),
-            #[cfg(feature = "sasl")]
+            #[cfg(all(feature = "sasl", feature = "tls"))]
             credentials: None,
         }
     }
 
     /// Authenticates with what the function returns.
-    #[cfg(feature = "sasl")]
+    #[cfg(all(feature = "sasl", feature = "tls"))]
     pub(crate) fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
         self
@@ -94,7 +94,7 @@ impl<'a> Load<'a> {
         for (key, value) in &self.settings {
             builder = builder.set(key, value).unwrap();
         }
-        #[cfg(feature = "sasl")]
+        #[cfg(all(feature = "sasl", feature = "tls"))]
         if let Some(credentials) = self.credentials {
             builder = builder.sasl_credentials(move || Ok(credentials()));
         }

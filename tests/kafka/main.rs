@@ -21,7 +21,7 @@
 //! | transactional requests of every version, at Kafka and at the test broker | `transaction_apis.rs` |
 //! | timestamps, topics, ids and metadata of offsets, at Kafka and at the test broker | `broker_checks.rs` |
 //! | random sequences of requests, at Kafka and at the test broker: codes, offsets and logs | `random_requests.rs`, `random_requests/` |
-//! | SASL: who is let in, and a load over sessions that end | `sasl.rs` |
+//! | TLS and SASL: clients that are let in and those that are not, and a load over sessions that end | `security.rs`, `security/` |
 //! | the releases beside it: 2.8 and 4.3, 3.9 and 4.0 with the long switch | `releases.rs` |
 //! | the producer of Kafka 0.8, on 4.4 and 2.8 | `classic.rs` |
 //! | the examples | `examples.rs` |
@@ -54,8 +54,8 @@ mod random_requests;
 mod refusals;
 mod releases;
 mod round_trip;
-#[cfg(feature = "sasl")]
-mod sasl;
+#[cfg(all(feature = "sasl", feature = "tls"))]
+mod security;
 mod self_test;
 mod stalled;
 mod topics;

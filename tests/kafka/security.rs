@@ -1,172 +1,230 @@
-//! Kafka lets the right client in by each mechanism of SASL and refuses the wrong one, and a load loses nothing over sessions
-//! that end every two seconds.
+//! Clients that Kafka lets in by TLS, by SASL and by both, and those that it refuses: one node with a listener for each case.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+mod sasl;
+mod sessions;
+mod ssl;
 
-use kafka_producer::{ErrorKind, KafkaProducer, ProducerRecord, SaslCredentials};
+use std::time::{Duration, Instant};
 
-use crate::harness::{ConsoleConsumer, KafkaCluster, is_long_run};
-use crate::kafka_or_skip;
-use crate::load::{Load, THREADS};
+use kafka_producer::{ErrorKind, KafkaProducer, ProducerRecord};
+
+use crate::harness::{Admin, ConsoleConsumer, Layout, Listener};
 
 const LIMIT: Duration = Duration::from_secs(60);
-const TOPIC: &str = "orders";
+/// Half of `max.block.ms`: what no retry can repair must not wait for it.
+const AT_ONCE: Duration = Duration::from_secs(30);
+
+const SASL_PLAINTEXT: Listener = listener("SASL_PLAINTEXT", "SASL_PLAINTEXT");
+/// Has no PLAIN.
+const SCRAM_ONLY: Listener = listener("SCRAM_ONLY", "SASL_PLAINTEXT");
+const SSL: Listener = listener("SSL", "SSL");
+/// Demands a client certificate.
+const MUTUAL: Listener = listener("MUTUAL", "SSL");
+const SASL_SSL: Listener = listener("SASL_SSL", "SASL_SSL");
+/// Its SCRAM sessions end after two seconds.
+const SESSIONS: Listener = listener("SESSIONS", "SASL_SSL");
+const EXPIRED: Listener = listener("EXPIRED", "SSL");
+const WRONG_HOST: Listener = listener("WRONG_HOST", "SSL");
+const UNKNOWN_AUTHORITY: Listener = listener("UNKNOWN_AUTHORITY", "SSL");
+
+const SASL_LISTENERS: [Listener; 4] = [SASL_PLAINTEXT, SCRAM_ONLY, SASL_SSL, SESSIONS];
+const SSL_LISTENERS: [(Listener, &str); 7] = [
+    (SSL, "server"),
+    (MUTUAL, "server-rsa"),
+    (SASL_SSL, "server"),
+    (SESSIONS, "server"),
+    (EXPIRED, "expired"),
+    (WRONG_HOST, "wrong-host"),
+    (UNKNOWN_AUTHORITY, "unknown-issuer"),
+];
+
 const USERS: [&str; 2] = [
     "SCRAM-SHA-256=[name=alice,password=secret256]",
     "SCRAM-SHA-512=[name=alice,password=secret512]",
 ];
+/// The mechanisms with a password, and alice's.
+const PASSWORDS: [(&str, &str); 3] = [
+    ("PLAIN", "secret"),
+    ("SCRAM-SHA-256", "secret256"),
+    ("SCRAM-SHA-512", "secret512"),
+];
 
-fn cluster(more: &[(&str, &str)]) -> (KafkaCluster, String) {
-    let mut properties = vec![
+const fn listener(name: &'static str, protocol: &'static str) -> Listener {
+    Listener { name, protocol }
+}
+
+/// One node with all listeners.
+fn one_node() -> Layout {
+    with_listeners(Layout::new(1), &SASL_LISTENERS, &SSL_LISTENERS)
+}
+
+fn with_listeners(layout: Layout, sasl: &[Listener], ssl: &[(Listener, &str)]) -> Layout {
+    const MODULES: [(&str, &str); 4] = [
         (
-            "sasl.enabled.mechanisms",
-            "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+            "plain",
+            "plain.PlainLoginModule required user_alice=\"secret\"",
         ),
+        ("scram-sha-256", "scram.ScramLoginModule required"),
+        ("scram-sha-512", "scram.ScramLoginModule required"),
         (
-            "listener.name.sasl_plaintext.plain.sasl.jaas.config",
-            "org.apache.kafka.common.security.plain.PlainLoginModule required user_alice=\"secret\";",
-        ),
-        (
-            "listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config",
-            "org.apache.kafka.common.security.scram.ScramLoginModule required;",
-        ),
-        (
-            "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config",
-            "org.apache.kafka.common.security.scram.ScramLoginModule required;",
-        ),
-        (
-            "listener.name.sasl_plaintext.oauthbearer.sasl.jaas.config",
-            "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
-             unsecuredLoginStringClaim_sub=\"broker\";",
+            "oauthbearer",
+            "oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\"",
         ),
     ];
-    properties.extend(more);
-    let (cluster, address) = KafkaCluster::start_with_sasl(&properties, &USERS);
-    cluster.admin().create_topic(TOPIC, 1);
-    (cluster, address)
-}
-
-fn producer(address: &str, mechanism: &str, jaas: &str) -> KafkaProducer {
-    let jaas = format!("org.apache.kafka.common.security.{jaas};");
-    let builder = KafkaProducer::builder().bootstrap_servers(address);
-    [
-        ("security.protocol", "SASL_PLAINTEXT"),
-        ("sasl.mechanism", mechanism),
-        ("sasl.jaas.config", &jaas),
-    ]
-    .into_iter()
-    .fold(builder, |builder, (key, value)| {
-        builder.set(key, value).unwrap()
-    })
-    .build()
-    .unwrap()
-}
-
-fn module(mechanism: &str, password: &str) -> String {
-    let module = match mechanism {
-        "PLAIN" => "plain.PlainLoginModule",
-        _ => "scram.ScramLoginModule",
-    };
-    format!("{module} required username=\"alice\" password=\"{password}\"")
-}
-
-#[test]
-fn the_right_client_is_let_in_and_a_wrong_one_is_refused_in_words() {
-    let _turn = kafka_or_skip!();
-    let (cluster, address) = cluster(&[]);
-    let mechanisms = [
-        ("PLAIN", "secret"),
-        ("SCRAM-SHA-256", "secret256"),
-        ("SCRAM-SHA-512", "secret512"),
-    ];
-    for (mechanism, password) in mechanisms {
-        let producer = producer(&address, mechanism, &module(mechanism, password));
-        let sent = producer
-            .send(ProducerRecord::new(TOPIC, mechanism))
-            .unwrap();
-        sent.get_timeout(LIMIT).unwrap();
+    let mut properties = vec![(
+        "sasl.enabled.mechanisms".to_owned(),
+        "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER".to_owned(),
+    )];
+    let mut listeners: Vec<Listener> = ssl.iter().map(|(listener, _)| *listener).collect();
+    for listener in sasl {
+        if !listeners.contains(listener) {
+            listeners.push(*listener);
+        }
+        for (mechanism, module) in MODULES {
+            properties.push((
+                key(*listener, &format!("{mechanism}.sasl.jaas.config")),
+                format!("org.apache.kafka.common.security.{module};"),
+            ));
+        }
     }
-    let token =
-        "oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"alice\"";
-    let sent =
-        producer(&address, "OAUTHBEARER", token).send(ProducerRecord::new(TOPIC, "OAUTHBEARER"));
-    sent.unwrap().get_timeout(LIMIT).unwrap();
-
-    let read = ConsoleConsumer::new(cluster.bootstrap_servers(), TOPIC).read(4);
-    let values: Vec<_> = read
-        .iter()
-        .map(|record| record.value.as_deref().unwrap())
-        .collect();
-    let sent = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
-    assert_eq!(values, sent.map(str::as_bytes));
-
-    for (mechanism, _) in mechanisms {
-        let text = refusal(&producer(
-            &address,
-            mechanism,
-            &module(mechanism, "hunter2"),
+    if sasl.contains(&SCRAM_ONLY) {
+        properties.push((
+            key(SCRAM_ONLY, "sasl.enabled.mechanisms"),
+            "SCRAM-SHA-512,SCRAM-SHA-256".to_owned(),
         ));
-        let says = format!("SASL {mechanism}: the broker refused the credentials");
-        assert!(text.contains(&address) && text.contains(&says), "{text}");
     }
-    let text = refusal(&producer(
-        &cluster.bootstrap_servers(),
-        "PLAIN",
-        &module("PLAIN", "hunter2"),
-    ));
-    assert!(
-        text.contains("the broker expects no SASL on this listener"),
-        "{text}"
-    );
+    if sasl.contains(&SESSIONS) {
+        properties.push((
+            key(SESSIONS, "scram-sha-512.connections.max.reauth.ms"),
+            "2000".to_owned(),
+        ));
+    }
+    for (listener, identity) in ssl {
+        let mut property = |name: &str, value: String| {
+            properties.push((key(*listener, name), value.replace('\n', "\\n")));
+        };
+        property("ssl.keystore.type", "PEM".to_owned());
+        property("ssl.keystore.certificate.chain", file(identity));
+        property("ssl.keystore.key", file(&format!("{identity}.key")));
+        property("ssl.truststore.type", "PEM".to_owned());
+        property("ssl.truststore.certificates", file("ca"));
+    }
+    if listeners.contains(&MUTUAL) {
+        properties.push((key(MUTUAL, "ssl.client.auth"), "required".to_owned()));
+    }
+    layout
+        .listeners(&listeners)
+        .properties(&properties)
+        .features(&USERS)
 }
 
-/// The error of a send to brokers that do not let the client in.
-fn refusal(producer: &KafkaProducer) -> String {
-    let sent = producer.send(ProducerRecord::new(TOPIC, "refused"));
-    let error = sent.and_then(|sent| sent.get_timeout(LIMIT)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
-    let text = error.to_string();
-    assert!(!text.contains("hunter2"), "{text}");
-    text
+fn key(listener: Listener, name: &str) -> String {
+    format!("listener.name.{}.{name}", listener.name.to_lowercase())
 }
 
-#[test]
-fn a_mechanism_that_is_not_enabled_is_told_with_those_that_are() {
-    let _turn = kafka_or_skip!();
-    let (_cluster, address) =
-        cluster(&[("sasl.enabled.mechanisms", "SCRAM-SHA-512,SCRAM-SHA-256")]);
-    let text = refusal(&producer(&address, "PLAIN", &module("PLAIN", "hunter2")));
-    let says = "SASL PLAIN: the broker does not enable this mechanism, but SCRAM-SHA-";
-    assert!(text.contains(says), "{text}");
+fn path(name: &str) -> String {
+    format!("{}/tests/data/tls/{name}.pem", env!("CARGO_MANIFEST_DIR"))
 }
 
-#[test]
-fn a_load_over_sessions_that_end_is_there_once_and_in_order() {
-    static AUTHENTICATIONS: AtomicU64 = AtomicU64::new(0);
-    const PER_SECOND: u64 = 20_000;
-    let _turn = kafka_or_skip!();
-    let (cluster, address) = cluster(&[("connections.max.reauth.ms", "2000")]);
-    cluster.admin().create_topic("sessions", 3);
-    // A session of 2 s is renewed after 1.7 to 1.9 s.
-    let (seconds, expected) = match is_long_run() {
-        true => (210, 100),
-        false => (15, 6),
-    };
-    let sent = Load::new(
-        "sessions",
-        PER_SECOND * seconds / u64::from(THREADS) * u64::from(THREADS),
-    )
-    .per_second(PER_SECOND)
-    .set("security.protocol", "SASL_PLAINTEXT")
-    .set("sasl.mechanism", "SCRAM-SHA-512")
-    .credentials(|| {
-        AUTHENTICATIONS.fetch_add(1, Ordering::Relaxed);
-        SaslCredentials::new("alice", "secret512")
-    })
-    .send(&address);
-    sent.check(cluster.admin()).assert_all_acked();
-    let authentications = AUTHENTICATIONS.load(Ordering::Relaxed);
-    eprintln!("sessions: {authentications} authentications in {seconds} s");
-    assert!(authentications >= expected, "{authentications}");
+/// A file of tests/data/tls, whose names say what is wrong with it.
+fn file(name: &str) -> String {
+    std::fs::read_to_string(path(name)).unwrap()
+}
+
+/// The settings of a client, by Java's keys.
+#[derive(Clone, Debug)]
+struct Client(Vec<(&'static str, String)>);
+
+impl Client {
+    fn new(security_protocol: &str) -> Self {
+        Self(Vec::new()).set("security.protocol", security_protocol)
+    }
+
+    /// Trusts tests/data/tls/ca.pem.
+    fn over_tls(security_protocol: &str) -> Self {
+        Self::new(security_protocol)
+            .set("ssl.truststore.type", "PEM")
+            .set("ssl.truststore.location", &path("ca"))
+    }
+
+    fn set(mut self, key: &'static str, value: &str) -> Self {
+        self.0.push((key, value.to_owned()));
+        self
+    }
+
+    /// Has a certificate of its own.
+    fn certificate(self, identity: &str) -> Self {
+        self.set("ssl.keystore.type", "PEM")
+            .set("ssl.keystore.certificate.chain", &file(identity))
+            .set("ssl.keystore.key", &file(&format!("{identity}.key")))
+    }
+
+    /// Is alice, by a mechanism with a password.
+    fn password(self, mechanism: &str, password: &str) -> Self {
+        let module = match mechanism {
+            "PLAIN" => "plain.PlainLoginModule",
+            _ => "scram.ScramLoginModule",
+        };
+        self.module(
+            mechanism,
+            &format!("{module} required username=\"alice\" password=\"{password}\""),
+        )
+    }
+
+    /// Is alice, by a token without a signature.
+    fn token(self) -> Self {
+        let module =
+            "oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"alice\"";
+        self.module("OAUTHBEARER", module)
+    }
+
+    fn module(self, mechanism: &str, module: &str) -> Self {
+        let jaas = format!("org.apache.kafka.common.security.{module};");
+        self.set("sasl.mechanism", mechanism)
+            .set("sasl.jaas.config", &jaas)
+    }
+
+    fn producer(&self, address: &str) -> KafkaProducer {
+        let builder = KafkaProducer::builder().bootstrap_servers(address);
+        let settings = self.0.iter();
+        let builder = settings.fold(builder, |builder, (key, value)| {
+            builder.set(key, value).unwrap()
+        });
+        builder.build().unwrap()
+    }
+
+    /// Sends one record and waits for its acknowledgement.
+    fn send(&self, address: &str, topic: &str, value: &str) {
+        let producer = self.producer(address);
+        let sent = producer.send(ProducerRecord::new(topic, value));
+        let sent = sent.and_then(|sent| sent.get_timeout(LIMIT));
+        sent.unwrap_or_else(|error| panic!("{value}: {error}: {self:?}"));
+    }
+
+    /// The text of the error of a send to brokers that do not let the client in, or that the client does not trust.
+    fn refusal(&self, address: &str) -> String {
+        let producer = self.producer(address);
+        let started = Instant::now();
+        let sent = producer.send(ProducerRecord::new("refused", "refused"));
+        let error = sent
+            .and_then(|sent| sent.get_timeout(LIMIT))
+            .expect_err("nobody lets this client in");
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::Authentication, "{text}");
+        assert!(started.elapsed() < AT_ONCE, "{text}");
+        assert!(text.contains(address), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        text
+    }
+}
+
+/// Checks that Kafka's own consumer reads `values` from `topic`, in this order.
+fn assert_holds(admin: &Admin, topic: &str, values: &[String]) {
+    let consumer = ConsoleConsumer::new(admin.bootstrap_servers(), topic);
+    let read: Vec<String> = consumer
+        .read(values.len() as u64)
+        .into_iter()
+        .map(|record| String::from_utf8(record.value.unwrap()).unwrap())
+        .collect();
+    assert_eq!(read, values);
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::admin::Admin;
 use super::jars::{self, Release};
+use super::layout::{Layout, Listener};
 use super::process::{self, Output, Process};
 use super::{poll_until, ports};
 
@@ -28,8 +29,7 @@ pub(crate) struct KafkaCluster {
     nodes: Vec<Node>,
     admin: Admin,
     directory: PathBuf,
-    /// Features for the format, as `transaction.version=1`, and users, as `SCRAM-SHA-256=[...]`.
-    features: Vec<String>,
+    layout: Layout,
 }
 
 #[derive(Debug)]
@@ -37,6 +37,8 @@ struct Node {
     id: i32,
     release: Release,
     directory: PathBuf,
+    /// Of the layout's listeners.
+    ports: Vec<u16>,
     process: Mutex<NodeProcess>,
 }
 
@@ -59,105 +61,72 @@ impl KafkaCluster {
     /// A cluster of `count` nodes with replication factor `count`; `min.insync.replicas` is 2 where
     /// there are 3.
     pub(crate) fn start(count: usize) -> Self {
-        Self::start_with(count, &[])
+        Self::start_layout(Layout::new(count))
     }
 
-    /// [`start`](Self::start), with lines of `server.properties` that win over the usual ones. `{broker}` and `{controller}`
-    /// stand for the ports of a node's listeners.
+    /// [`start`](Self::start), with lines of `server.properties` that win over the usual ones.
     pub(crate) fn start_with(count: usize, properties: &[(&str, &str)]) -> Self {
-        Self::start_at(Release::CURRENT, count, properties, &[])
-    }
-
-    /// One node with a listener for SASL_PLAINTEXT, and that listener's address. `scram_users` are as
-    /// `SCRAM-SHA-256=[name=alice,password=secret]`.
-    #[allow(dead_code, reason = "without the feature `sasl`, no test asks for it")]
-    pub(crate) fn start_with_sasl(
-        properties: &[(&str, &str)],
-        scram_users: &[&str],
-    ) -> (Self, String) {
-        let reserved = ports::reserve(1);
-        let address = format!("127.0.0.1:{}", ports::number(&reserved[0]));
-        drop(reserved);
-        let plaintext = "PLAINTEXT://127.0.0.1:{broker}";
-        let listeners =
-            format!("{plaintext},SASL_PLAINTEXT://{address},CONTROLLER://127.0.0.1:{{controller}}");
-        let advertised = format!("{plaintext},SASL_PLAINTEXT://{address}");
-        let mut lines = vec![
-            ("listeners", &*listeners),
-            ("advertised.listeners", &*advertised),
-            (
-                "listener.security.protocol.map",
-                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
-            ),
-        ];
-        lines.extend(properties);
-        let cluster = Self::start_at(Release::CURRENT, 1, &lines, scram_users);
-        (cluster, address)
+        Self::start_layout(Layout::new(count).properties(properties))
     }
 
     /// One node of a release.
     pub(crate) fn start_release(release: Release) -> Self {
-        Self::start_at(release, 1, &[], &[])
+        Self::start_layout(Layout::new(1).release(release))
     }
 
     /// [`start`](Self::start), on lower features than the release's own: `transaction.version=1`.
     pub(crate) fn start_with_feature(count: usize, feature: &str) -> Self {
-        Self::start_at(Release::CURRENT, count, &[], &[feature])
+        Self::start_layout(Layout::new(count).features(&[feature]))
     }
 
-    fn start_at(
-        release: Release,
-        count: usize,
-        properties: &[(&str, &str)],
-        features: &[&str],
-    ) -> Self {
+    fn start_layout(layout: Layout) -> Self {
         for _ in 1..START_ATTEMPTS {
-            match Self::try_start(release, count, properties, features) {
+            match Self::try_start(layout.clone()) {
                 Ok(cluster) => return cluster,
                 Err(StartError::PortTaken) => {}
                 Err(StartError::Failed(reason)) => panic!("{reason}"),
             }
         }
-        let last = Self::try_start(release, count, properties, features);
-        last.unwrap_or_else(|error| panic!("after {START_ATTEMPTS} attempts: {error:?}"))
+        Self::try_start(layout)
+            .unwrap_or_else(|error| panic!("after {START_ATTEMPTS} attempts: {error:?}"))
     }
 
     /// Three nodes that one test after the other uses: see [`Lease`].
     pub(crate) fn lease() -> Lease {
-        Lease::with_features(&[])
+        Self::lease_of(Layout::new(3))
     }
 
     /// [`lease`](Self::lease), with transactions of version 1.
     pub(crate) fn lease_of_version_1() -> Lease {
-        Lease::with_features(&["transaction.version=1"])
+        Self::lease_of(Layout::new(3).features(&["transaction.version=1"]))
     }
 
-    fn try_start(
-        release: Release,
-        count: usize,
-        properties: &[(&str, &str)],
-        features: &[&str],
-    ) -> Result<Self, StartError> {
+    /// A cluster of this layout that one test after the other uses: see [`Lease`].
+    pub(crate) fn lease_of(layout: Layout) -> Lease {
+        // The waiting cluster is stopped before another one is started.
+        let waiting = spare().take().filter(|cluster| cluster.layout == layout);
+        Lease(Some(waiting.unwrap_or_else(|| Self::start_layout(layout))))
+    }
+
+    fn try_start(layout: Layout) -> Result<Self, StartError> {
         let directory = process::new_directory("cluster");
-        let listeners = ports::reserve(2 * count);
-        let (brokers, controllers) = listeners.split_at(count);
-        let brokers: Vec<u16> = brokers.iter().map(ports::number).collect();
-        let controllers: Vec<u16> = controllers.iter().map(ports::number).collect();
+        let count = layout.nodes;
+        let reserved = ports::reserve((2 + layout.listeners.len()) * count);
+        let mut free = reserved.iter().map(ports::number);
+        let brokers: Vec<u16> = free.by_ref().take(count).collect();
+        let controllers: Vec<u16> = free.by_ref().take(count).collect();
         let ids = 1..=count as i32;
 
         let mut nodes = Vec::new();
         for (id, (&broker, &controller)) in ids.clone().zip(brokers.iter().zip(&controllers)) {
             let node_directory = directory.join(format!("node{id}"));
             fs::create_dir(&node_directory).expect("the target directory can be written");
-            let mut lines =
-                server_properties(id, broker, controller, &controllers, &node_directory);
+            let ports: Vec<u16> = free.by_ref().take(layout.listeners.len()).collect();
+            let mut lines = server_properties(id, &controllers, &node_directory);
+            lines.extend(layout.listener_lines(broker, Some(controller), &ports));
             // A later line wins over an earlier one.
-            let ports = |text: &str| {
-                text.replace("{broker}", &broker.to_string())
-                    .replace("{controller}", &controller.to_string())
-            };
-            let properties = properties.iter();
-            lines.extend(properties.map(|(key, value)| format!("{key}={}", ports(value))));
+            let properties = layout.properties.iter();
+            lines.extend(properties.map(|(key, value)| format!("{key}={value}")));
             fs::write(node_directory.join("server.properties"), lines.join("\n"))
                 .expect("the target directory can be written");
             let process = Mutex::new(NodeProcess {
@@ -166,22 +135,24 @@ impl KafkaCluster {
             });
             nodes.push(Node {
                 id,
-                release,
+                release: layout.release,
                 directory: node_directory,
+                ports,
                 process,
             });
         }
+        drop(free);
         let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let admin = Admin::new(ids.zip(brokers.into_iter().map(address)));
         let cluster = Self {
             nodes,
             admin,
             directory,
-            features: features.iter().copied().map(str::to_owned).collect(),
+            layout,
         };
 
         cluster.format();
-        drop(listeners);
+        drop(reserved);
         cluster.nodes.iter().for_each(Node::start);
         cluster
             .nodes
@@ -198,7 +169,7 @@ impl KafkaCluster {
         let cluster_id = format!("kafka{:08x}{count:08x}A", std::process::id());
         thread::scope(|scope| {
             for node in &self.nodes {
-                scope.spawn(|| node.format(&cluster_id, &self.features));
+                scope.spawn(|| node.format(&cluster_id, &self.layout.features));
             }
         });
     }
@@ -231,6 +202,16 @@ impl KafkaCluster {
 
     pub(crate) fn bootstrap_servers(&self) -> String {
         self.admin.bootstrap_servers()
+    }
+
+    /// The addresses of a listener of the layout, as `bootstrap.servers` has them.
+    #[allow(dead_code, reason = "tests of TLS and SASL have their features")]
+    pub(crate) fn addresses(&self, listener: Listener) -> String {
+        let nodes = self.nodes.iter();
+        let addresses: Vec<String> = nodes
+            .map(|node| self.layout.address(listener, &node.ports))
+            .collect();
+        addresses.join(",")
     }
 
     pub(crate) fn node_ids(&self) -> Vec<i32> {
@@ -329,21 +310,9 @@ impl Drop for KafkaCluster {
 }
 
 /// A cluster for the time of a test. The next test gets it too, unless this one has panicked or
-/// left a node down, or that one needs other features.
+/// left a node down, or that one needs another layout.
 #[derive(Debug)]
 pub(crate) struct Lease(Option<KafkaCluster>);
-
-impl Lease {
-    fn with_features(features: &[&str]) -> Self {
-        // What does not fit is stopped before another one is started.
-        let waiting = spare()
-            .take()
-            .filter(|cluster| cluster.features == features);
-        Self(Some(waiting.unwrap_or_else(|| {
-            KafkaCluster::start_at(Release::CURRENT, 3, &[], features)
-        })))
-    }
-}
 
 impl Deref for Lease {
     type Target = KafkaCluster;
@@ -441,13 +410,7 @@ impl Node {
     }
 }
 
-fn server_properties(
-    id: i32,
-    broker: u16,
-    controller: u16,
-    controllers: &[u16],
-    directory: &Path,
-) -> Vec<String> {
+fn server_properties(id: i32, controllers: &[u16], directory: &Path) -> Vec<String> {
     let nodes = controllers.len();
     let voters: Vec<String> = (1..)
         .zip(controllers)
@@ -456,8 +419,6 @@ fn server_properties(
     let mut lines = vec![
         format!("node.id={id}"),
         format!("controller.quorum.voters={}", voters.join(",")),
-        format!("listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}"),
-        format!("advertised.listeners=PLAINTEXT://127.0.0.1:{broker}"),
         format!("log.dirs={}", directory.join("data").display()),
         format!("default.replication.factor={nodes}"),
         format!("min.insync.replicas={}", nodes.min(2)),
@@ -467,7 +428,6 @@ fn server_properties(
     ];
     let fixed = [
         "process.roles=broker,controller",
-        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "controller.listener.names=CONTROLLER",
         "inter.broker.listener.name=PLAINTEXT",
         "offsets.topic.num.partitions=3",

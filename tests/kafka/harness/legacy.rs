@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::admin::Admin;
 use super::jars::{self, Release};
+use super::layout::{Layout, Listener};
 use super::process::{self, Output, Process};
-use super::{cluster, poll_until, ports};
+use super::{cluster, layout, poll_until, ports};
 
 const START_ATTEMPTS: u32 = 3;
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -22,16 +23,24 @@ pub(crate) struct LegacyKafka {
     processes: Vec<Process>,
     admin: Admin,
     directory: PathBuf,
+    layout: Layout,
+    /// Of the layout's listeners.
+    ports: Vec<u16>,
 }
 
 impl LegacyKafka {
     /// Waits until topics can be created. Replication factors are 1, ids of topics are not used in
     /// Produce.
     pub(crate) fn start() -> Self {
+        Self::start_layout(&Layout::new(1).release(Release::V2_8))
+    }
+
+    /// [`start`](Self::start), with the listeners, properties and SCRAM users of a layout.
+    pub(crate) fn start_layout(layout: &Layout) -> Self {
         let jars = Release::V2_8.jars();
         let mut failure = String::new();
         for _ in 0..START_ATTEMPTS {
-            match Self::try_start(jars) {
+            match Self::try_start(jars, layout.clone()) {
                 Ok(kafka) => return kafka,
                 Err(reason) => failure = reason,
             }
@@ -42,11 +51,13 @@ impl LegacyKafka {
         panic!("Kafka 2.8 did not start: {failure}");
     }
 
-    fn try_start(jars: &Path) -> Result<Self, String> {
+    fn try_start(jars: &Path, layout: Layout) -> Result<Self, String> {
         let directory = process::new_directory("legacy");
-        let listeners = ports::reserve(2);
-        let (zookeeper_port, port) = (ports::number(&listeners[0]), ports::number(&listeners[1]));
-        drop(listeners);
+        let reserved = ports::reserve(2 + layout.listeners.len());
+        let mut ports: Vec<u16> = reserved.iter().map(ports::number).collect();
+        let listener_ports = ports.split_off(2);
+        let (zookeeper_port, port) = (ports[0], ports[1]);
+        drop(reserved);
 
         let data = |name: &str| directory.join(name).display().to_string();
         let zookeeper_properties = [
@@ -55,9 +66,9 @@ impl LegacyKafka {
             "clientPortAddress=127.0.0.1".to_owned(),
             "admin.enableServer=false".to_owned(),
         ];
-        let server_properties = [
+        let mut server_properties = vec![
             format!("broker.id={NODE}"),
-            format!("listeners=PLAINTEXT://127.0.0.1:{port}"),
+            "inter.broker.listener.name=PLAINTEXT".to_owned(),
             format!("zookeeper.connect=127.0.0.1:{zookeeper_port}"),
             format!("log.dirs={}", data("data")),
             "offsets.topic.replication.factor=1".to_owned(),
@@ -68,6 +79,9 @@ impl LegacyKafka {
             "group.initial.rebalance.delay.ms=0".to_owned(),
             "auto.create.topics.enable=false".to_owned(),
         ];
+        server_properties.extend(layout.listener_lines(port, None, &listener_ports));
+        let properties = layout.properties.iter();
+        server_properties.extend(properties.map(|(key, value)| format!("{key}={value}")));
         let start = |name: &str, main_class: &str, properties: &[String]| {
             let file = directory.join(format!("{name}.properties"));
             fs::write(&file, properties.join("\n")).expect("the target directory can be written");
@@ -94,9 +108,31 @@ impl LegacyKafka {
             processes: vec![broker, zookeeper],
             admin,
             directory,
+            layout,
+            ports: listener_ports,
         };
         kafka.await_ready()?;
+        kafka.add_users(jars, zookeeper_port);
         Ok(kafka)
+    }
+
+    /// Users by [`Layout::features`], as `SCRAM-SHA-256=[name=alice,password=secret]`.
+    fn add_users(&self, jars: &Path, zookeeper_port: u16) {
+        for user in &self.layout.features {
+            let (mechanism, name, password) = layout::scram_user(user);
+            let log = self.directory.join("users.log");
+            let mut program =
+                jars::java(jars, &jars::TOOL_FLAGS, &log, "kafka.admin.ConfigCommand");
+            let zookeeper = format!("127.0.0.1:{zookeeper_port}");
+            program.extend(["--zookeeper", &zookeeper, "--alter"].map(str::to_owned));
+            program.extend(["--entity-type", "users", "--entity-name", name].map(str::to_owned));
+            let config = format!("{mechanism}=[password={password}]");
+            program.extend(["--add-config".to_owned(), config]);
+            let tool = Process::start("users", &program, &log, Output::Piped);
+            let (status, output) = tool.run(b"", START_LIMIT, process::read_all);
+            let done = status.is_some_and(|status| status.success());
+            assert!(done, "no user was added: {output}{}", process::tail(&log));
+        }
     }
 
     fn await_ready(&mut self) -> Result<(), String> {
@@ -128,6 +164,12 @@ impl LegacyKafka {
 
     pub(crate) fn bootstrap_servers(&self) -> String {
         self.admin.bootstrap_servers()
+    }
+
+    /// The address of a listener of the layout.
+    #[allow(dead_code, reason = "tests of TLS and SASL have their features")]
+    pub(crate) fn address(&self, listener: Listener) -> String {
+        self.layout.address(listener, &self.ports)
     }
 
     /// The segment files of a topic, for [`dump_log`](super::dump_log).

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | skip the test unless the environment requests Kafka | [`kafka_or_skip!`](crate::kafka_or_skip) |
 //! | a cluster, and what can happen to it | [`KafkaCluster`], [`LegacyKafka`] |
+//! | other listeners, users and properties | [`Layout`] |
 //! | topics, leaders, end offsets, reassignment | [`Admin`](admin::Admin), in milliseconds and without a JVM |
 //! | read a topic as others see it | [`ConsoleConsumer`] |
 //! | look into the segment files | [`dump_log`] |
@@ -24,6 +25,7 @@ mod cluster;
 mod coordinators;
 mod jars;
 mod judges;
+mod layout;
 mod legacy;
 mod ports;
 pub(crate) mod process;
@@ -46,6 +48,8 @@ pub(crate) use cluster::{KafkaCluster, Lease};
 pub(crate) use coordinators::GroupOffset;
 pub(crate) use jars::Release;
 pub(crate) use judges::{ConsoleConsumer, console_produce, dump_log};
+#[allow(unused_imports, reason = "tests of TLS and SASL have their features")]
+pub(crate) use layout::{Layout, Listener};
 pub(crate) use legacy::LegacyKafka;
 pub(crate) use raw_batch::RawBatch;
 pub(crate) use raw_log::{LoggedContent, fetch_log};
