@@ -48,6 +48,8 @@ struct NodeConnectionState {
     failed_attempts: u32,
     /// Attempts that failed before the connection was made.
     failed_connect_attempts: u32,
+    /// TLS handshakes in turn that the node did not answer.
+    unanswered_handshakes: u32,
     reconnect_backoff: Duration,
     connection_setup_timeout: Duration,
     /// A request was answered since the node told its versions.
@@ -169,6 +171,7 @@ impl ClusterConnectionStates {
             last_attempt: now,
             failed_attempts: 0,
             failed_connect_attempts: 0,
+            unanswered_handshakes: 0,
             reconnect_backoff: self.reconnect_backoff.backoff(0),
             connection_setup_timeout: self.connection_setup_timeout.backoff(0),
             has_answered: false,
@@ -328,6 +331,18 @@ impl ClusterConnectionStates {
             node.state == ConnectionState::Ready
                 && node.throttled_until.is_none_or(|until| until <= now)
         })
+    }
+
+    /// Counts a TLS handshake that the node did not answer, or starts the count anew. Returns how many there were in turn.
+    pub(crate) fn count_unanswered_handshakes(&mut self, id: NodeId, is_one_more: bool) -> u32 {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return 0;
+        };
+        node.unanswered_handshakes = match is_one_more {
+            true => node.unanswered_handshakes.saturating_add(1),
+            false => 0,
+        };
+        node.unanswered_handshakes
     }
 
     pub(crate) fn is_connected(&self, id: NodeId) -> bool {

@@ -13,7 +13,7 @@ use super::sasl::{SaslClientAuthenticator, SaslLogin};
 #[cfg(feature = "tls")]
 use super::ssl::{SslFactory, SslTransportLayer};
 use super::transport_layer::TransportLayer;
-use super::{Disconnect, SocketOptions};
+use super::{Disconnect, EarlyEnd, SocketOptions};
 #[cfg(feature = "sasl")]
 use crate::sync::Arc;
 
@@ -34,6 +34,26 @@ impl ChannelBuilder {
             Self::Plaintext => false,
             #[cfg(feature = "tls")]
             Self::Ssl(_) => true,
+        }
+    }
+
+    /// Returns what a peer that hung up this early may expect instead.
+    pub(super) fn likely_mistake(
+        &self,
+        authentication: &Authentication,
+        end: EarlyEnd,
+    ) -> Option<&'static str> {
+        let is_plaintext = matches!(self, Self::Plaintext);
+        let is_authenticated = !matches!(authentication, Authentication::None);
+        match end {
+            EarlyEnd::BeforeVersions if is_plaintext => {
+                Some("it may expect TLS (security.protocol), or be no Kafka broker")
+            }
+            EarlyEnd::BeforeVersions => Some(
+                "it may refuse this client's certificate (ssl.keystore.*), or be no Kafka broker",
+            ),
+            EarlyEnd::AfterVersions if is_authenticated => None,
+            EarlyEnd::AfterVersions => Some("it may expect SASL (security.protocol)"),
         }
     }
 

@@ -20,6 +20,9 @@ use crate::common::NodeId;
 /// About how much one channel may read, and as much again write, before the other channels have their turn.
 const BYTES_PER_TURN: usize = 1024 * 1024;
 
+/// What a read costs of that at least, however few bytes it gives: many tiny TLS records are work too.
+const LEAST_COST: usize = 4096;
+
 /// Where a connection stands. Java: `KafkaChannel.state`, `Authenticator.complete`, `ChannelState`.
 ///
 /// ```text
@@ -333,7 +336,7 @@ impl<T: TransportLayer> KafkaChannel<T> {
             match self.transport.read(buffer) {
                 Ok(0) => self.end_of_stream(Disconnect::PeerClosed),
                 Ok(count) => {
-                    budget = budget.saturating_sub(count);
+                    budget = budget.saturating_sub(count.max(LEAST_COST));
                     if self.history.was_ready {
                         self.activity.reads += 1;
                         self.activity.bytes_read += count as u64;

@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Disconnect, NetworkReceive, NetworkSend, Selectable, Waker};
+use super::{Disconnect, EarlyEnd, NetworkReceive, NetworkSend, Selectable, Waker};
 use crate::common::NodeId;
 use crate::sync::{Arc, Mutex};
 use crate::utils::MockTime;
@@ -309,6 +309,13 @@ impl Selectable for MockSelector {
             self.close(id);
         }
         self.state.lock().clear();
+    }
+
+    fn likely_mistake(&self, end: EarlyEnd) -> Option<&'static str> {
+        Some(match end {
+            EarlyEnd::BeforeVersions => "it may expect BeforeVersions",
+            EarlyEnd::AfterVersions => "it may expect AfterVersions",
+        })
     }
 
     fn waker(&self) -> Waker {

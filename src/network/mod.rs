@@ -34,7 +34,7 @@ pub(crate) use plaintext_transport_layer::SocketOptions;
 #[cfg(feature = "sasl")]
 pub use sasl::{OAuthBearerToken, SaslCredentials};
 pub use security_protocol::SecurityProtocol;
-pub(crate) use selectable::{Disconnect, Selectable};
+pub(crate) use selectable::{Disconnect, EarlyEnd, Selectable};
 pub(crate) use selector::{Selector, SelectorConfig};
 pub(crate) use selector_metrics::SelectorMetrics;
 pub(crate) use waker::Waker;

@@ -4,6 +4,7 @@
 //! Differs from Java: a poll may complete several receives of one node (the one-receive rule protects brokers), and
 //! a refused call is an `Err` that gives the send back and leaves the connection alone, where Java throws and closes it.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -75,6 +76,11 @@ pub(crate) trait Selectable {
     /// Closes every connection, as [`close`](Self::close) does.
     fn close_all(&mut self);
 
+    /// Returns what a peer that hung up this early may expect of a client instead, if that is known.
+    fn likely_mistake(&self, _end: EarlyEnd) -> Option<&'static str> {
+        None
+    }
+
     /// A handle with which any thread ends the current or the next poll.
     fn waker(&self) -> Waker;
 
@@ -83,39 +89,67 @@ pub(crate) trait Selectable {
     fn set_receive_limit(&mut self, id: NodeId, limit: usize);
 }
 
+/// When a peer hung up, if it had not answered a request by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EarlyEnd {
+    BeforeVersions,
+    /// It told its versions, and answered nothing else.
+    AfterVersions,
+}
+
 /// Why a connection ended.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Disconnect {
     /// The connection could not be made. Nothing was written.
-    #[error("the connection could not be made: {message}")]
     NotConnected {
         kind: io::ErrorKind,
         message: String,
     },
+    /// The peer closed the connection instead of answering the first message of a TLS handshake: it may not speak TLS, or
+    /// something in front of it has nothing to connect to just now.
+    #[cfg_attr(
+        not(any(test, feature = "tls")),
+        allow(dead_code, reason = "without TLS there is no handshake")
+    )]
+    HandshakeUnanswered { message: String },
     /// The peer closed the connection in an orderly way.
-    #[error("the peer closed the connection")]
     PeerClosed,
     /// Reading or writing failed.
-    #[error("the connection was lost: {message}")]
     Failed {
         kind: io::ErrorKind,
         message: String,
     },
     /// The peer sent what cannot be a frame.
-    #[error("{0}")]
     InvalidReceive(String),
     /// The peer could not prove who it is, or it refused this client's identity. Another attempt with the same
     /// credentials would fail too. Java: `AuthenticationException`.
-    #[error("authentication failed: {message}")]
     #[cfg_attr(
         not(any(test, feature = "tls", feature = "sasl")),
         allow(dead_code, reason = "without TLS and SASL nothing is authenticated")
     )]
     AuthenticationFailed { message: String },
     /// Nothing happened on the connection for `connections.max.idle.ms`.
-    #[error("the connection was idle for longer than connections.max.idle.ms")]
     Expired,
 }
+
+impl fmt::Display for Disconnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotConnected { message, .. } | Self::HandshakeUnanswered { message } => {
+                write!(f, "the connection could not be made: {message}")
+            }
+            Self::PeerClosed => f.write_str("the peer closed the connection"),
+            Self::Failed { message, .. } => write!(f, "the connection was lost: {message}"),
+            Self::InvalidReceive(message) => f.write_str(message),
+            Self::AuthenticationFailed { message } => write!(f, "authentication failed: {message}"),
+            Self::Expired => {
+                f.write_str("the connection was idle for longer than connections.max.idle.ms")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Disconnect {}
 
 impl Disconnect {
     /// The connection could not be made, for this reason.

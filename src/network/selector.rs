@@ -18,7 +18,7 @@ use super::channel_builder::{Authentication, ChannelBuilder, Transport};
 use super::kafka_channel::KafkaChannel;
 use super::selector_metrics::SelectorMetrics;
 use super::transport_layer::TransportLayer;
-use super::{Disconnect, NetworkReceive, NetworkSend, Selectable, SocketOptions, Waker};
+use super::{Disconnect, EarlyEnd, NetworkReceive, NetworkSend, Selectable, SocketOptions, Waker};
 use crate::common::NodeId;
 use crate::sync::Arc;
 use crate::utils::{Time, spin_limit, spin_until};
@@ -415,6 +415,13 @@ impl Selectable for Selector {
         }
         self.ready.clear();
         self.clear();
+    }
+
+    fn likely_mistake(&self, end: EarlyEnd) -> Option<&'static str> {
+        let config = &self.config;
+        config
+            .channel_builder
+            .likely_mistake(&config.authentication, end)
     }
 
     fn waker(&self) -> Waker {

@@ -198,6 +198,21 @@ fn both_sides_must_want_sasl() {
     );
 }
 
+/// With SASL on, SASL is not what a broker misses.
+#[test]
+fn a_broker_that_hangs_up_after_sasl_is_not_told_to_expect_sasl() {
+    let broker = broker(|broker| broker.sasl_plain("alice", SECRET));
+    let hang_up = Action::skip().disconnect();
+    broker.on(Api::Metadata).always().then(hang_up);
+    let producer = client(&broker)
+        .sasl_plain("alice", SECRET)
+        .max_block(Duration::from_millis(500))
+        .build()
+        .unwrap();
+    let texts = chain(&refusal(&producer)).join("; ");
+    assert!(texts.ends_with("and answered nothing else"), "{texts}");
+}
+
 #[test]
 fn iterations_out_of_range_are_refused() {
     for (iterations, says) in [

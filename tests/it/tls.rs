@@ -1,8 +1,11 @@
 //! A producer over TLS: records arrive, and a broker that cannot prove who it is gets no request.
 
-use std::time::Duration;
+#![allow(clippy::disallowed_methods, reason = "tests may read the clock")]
 
-use kafka_producer::testing::{FakeBroker, FakeBrokerBuilder};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use kafka_producer::testing::{Action, Api, FakeBroker, FakeBrokerBuilder};
 use kafka_producer::{
     Error, ErrorKind, KafkaProducer, KafkaProducerBuilder, ProducerRecord, SecurityProtocol,
 };
@@ -133,21 +136,67 @@ fn a_client_certificate_is_sent_where_the_broker_demands_one() {
     assert_eq!(broker.all_records("orders").len(), 1);
 }
 
-/// The handshake ends without a word on the client's side: an ordinary lost connection, which is tried again.
+/// It hangs up at each handshake: an ordinary lost connection at first, and no accident when it goes on.
 #[test]
-fn a_plaintext_listener_is_named() {
+fn a_plaintext_listener_is_named_long_before_max_block_ms() {
     let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
+    let producer = client(&broker).build().unwrap();
+    let started = Instant::now();
+    let error = refusal(&producer);
+    assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("may be a plaintext listener (security.protocol)"),
+        "{text}"
+    );
+    assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
+}
+
+/// As a load balancer does that has no broker just now.
+#[test]
+fn a_few_handshakes_without_an_answer_are_retried() {
+    let broker = broker("server").start().unwrap();
+    let peer = broker.bootstrap_servers();
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = proxy.local_addr().unwrap().to_string();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..3 {
+                drop(proxy.accept().unwrap());
+            }
+            let (client, _) = proxy.accept().unwrap();
+            let server = TcpStream::connect(peer).unwrap();
+            let (mut to, mut from) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            let upstream = std::thread::spawn(move || {
+                let _ = std::io::copy(&mut from, &mut to);
+                let _ = to.shutdown(Shutdown::Both);
+            });
+            let _ = std::io::copy(&mut &server, &mut &client);
+            let _ = client.shutdown(Shutdown::Both);
+            upstream.join().unwrap();
+        });
+        let producer = client(&broker).bootstrap_servers(address).build().unwrap();
+        let sent = producer
+            .send(ProducerRecord::new("orders", "value"))
+            .unwrap();
+        sent.get_timeout(LONG).unwrap();
+    });
+}
+
+/// With TLS on, TLS is not what a broker misses.
+#[test]
+fn a_broker_that_hangs_up_under_tls_is_not_told_to_expect_tls() {
+    let broker = broker("server").start().unwrap();
+    let hang_up = Action::skip().disconnect();
+    broker.on(Api::ApiVersions).always().then(hang_up);
     let producer = client(&broker)
-        .max_block(Duration::from_secs(2))
+        .max_block(Duration::from_millis(500))
         .build()
         .unwrap();
-    let error = refusal(&producer);
-    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    let texts = chain(&error).join("; ");
-    assert!(
-        texts.contains("it may be a plaintext listener (security.protocol)"),
-        "{texts}"
-    );
+    let texts = chain(&refusal(&producer)).join("; ");
+    let says =
+        "before it told its versions: it may refuse this client's certificate (ssl.keystore.*)";
+    assert!(texts.contains(says), "{texts}");
 }
 
 // Java: SaslAuthenticatorTest.testValidSaslScramSha256 over SASL_SSL.

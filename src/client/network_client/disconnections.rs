@@ -8,8 +8,11 @@ use crate::client::in_flight_requests::Requester;
 use crate::client::{ClientResponse, RequestFailure};
 use crate::common::NodeId;
 use crate::error::{Error, ErrorKind};
-use crate::network::{Disconnect, Selectable};
+use crate::network::{Disconnect, EarlyEnd, Selectable};
 use crate::utils::log;
+
+/// So many handshakes in turn that a node does not answer are no accident.
+const UNANSWERED_HANDSHAKES: u32 = 5;
 
 /// Why a connection ends.
 pub(super) struct Ending {
@@ -70,12 +73,26 @@ impl<S: Selectable> NetworkClient<S> {
             } else {
                 self.note_failure(node, &ending, now);
             }
+            let is_for_a_person = self.is_for_a_person(node, &why);
             self.process_disconnection(node, &ending, responses, now);
-            if matches!(why, Disconnect::AuthenticationFailed { .. }) {
+            if is_for_a_person {
                 self.handle_authentication_failure(node, &why, now);
             }
         }
         any
+    }
+
+    /// Returns whether more attempts are unlikely to repair what went wrong.
+    ///
+    /// A listener without TLS closes the connection when a handshake begins. So does a load balancer that has no broker
+    /// just now, so that the first attempts say nothing, and none does once a broker has answered.
+    fn is_for_a_person(&mut self, node: NodeId, why: &Disconnect) -> bool {
+        let is_unanswered = matches!(why, Disconnect::HandshakeUnanswered { .. });
+        let states = &mut self.connections.states;
+        let unanswered = states.count_unanswered_handshakes(node, is_unanswered);
+        let is_first_answer_due = self.updater.metadata().snapshot().is_bootstrap();
+        matches!(why, Disconnect::AuthenticationFailed { .. })
+            || unanswered >= UNANSWERED_HANDSHAKES && is_first_answer_due
     }
 
     /// Tells a waiting caller at once: only a person can mend this, so a wait for the next attempt is of no use. The node is
@@ -100,14 +117,18 @@ impl<S: Selectable> NetworkClient<S> {
         let hung_up = matches!(why, Disconnect::PeerClosed | Disconnect::Failed { .. });
         // Brokers of one cluster expect the same of a client, so none expects SASL once one has answered.
         let is_first_answer_due = self.updater.metadata().snapshot().is_bootstrap();
-        let hint = if hung_up && states.is_preparing(node) {
-            " before it told its versions: it may expect TLS (security.protocol), or be no Kafka broker"
+        let (when, end) = if hung_up && states.is_preparing(node) {
+            ("before it told its versions", EarlyEnd::BeforeVersions)
         } else if hung_up && states.has_not_answered(node) && is_first_answer_due {
-            " after it told its versions and answered nothing else: it may expect SASL (security.protocol)"
+            let when = "after it told its versions and answered nothing else";
+            (when, EarlyEnd::AfterVersions)
         } else {
-            ""
+            return Ending::network(why.to_string());
         };
-        Ending::network(format!("{why}{hint}"))
+        Ending::network(match self.connections.selector.likely_mistake(end) {
+            Some(mistake) => format!("{why} {when}: {mistake}"),
+            None => format!("{why} {when}"),
+        })
     }
 
     /// Returns whether the peer closed a connection that worked and had nothing to do.

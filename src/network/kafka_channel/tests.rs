@@ -292,6 +292,19 @@ fn a_channel_that_could_read_for_ever_lets_the_others_have_a_turn() {
     assert!(!channel.has_work());
 }
 
+/// As tiny TLS records come.
+#[test]
+fn a_channel_that_reads_byte_by_byte_lets_the_others_have_a_turn() {
+    let mut channel = connected();
+    let mut frame = 10_000u32.to_be_bytes().to_vec();
+    frame.resize(10_004, 0);
+    channel.transport.reads = frame.iter().map(|byte| Ok(vec![*byte])).collect();
+    channel.note_readiness(true, false);
+    assert_eq!(read(&mut channel).len(), 0);
+    assert_eq!(channel.transport.read_calls, BYTES_PER_TURN / LEAST_COST);
+    assert!(channel.has_work(), "the next turn goes on");
+}
+
 #[test]
 fn a_channel_that_could_write_for_ever_lets_the_others_have_a_turn() {
     let message = spliced(&[BYTES_PER_TURN / 2; 5]);

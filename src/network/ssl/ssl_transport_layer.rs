@@ -15,6 +15,10 @@ use crate::network::transport_layer::TransportLayer;
 /// How many plain bytes are encrypted ahead of the socket. Enough to fill its buffer, few enough to stay in the cache.
 const WRITE_AHEAD: usize = 256 * 1024;
 
+/// How many bytes of TLS may come without data: the handshake, and later session tickets and key updates. A handshake has
+/// some 10 KiB, where a chain of certificates is long.
+const MAX_BYTES_WITHOUT_DATA: usize = 256 * 1024;
+
 /// Where the connection stands. Java: `SslTransportLayer.State`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -33,6 +37,8 @@ pub(in crate::network) struct SslTransportLayer<T> {
     session: ClientConnection,
     host: String,
     state: State,
+    /// Bytes of TLS since the last data.
+    bytes_without_data: usize,
     /// A write failed after its bytes had been taken. It is told by the next one.
     write_failure: Option<io::Error>,
 }
@@ -46,6 +52,7 @@ impl<T: TransportLayer> SslTransportLayer<T> {
             session,
             host: host.to_owned(),
             state: State::Connecting,
+            bytes_without_data: 0,
             write_failure: None,
         }
     }
@@ -67,12 +74,8 @@ impl<T: TransportLayer> SslTransportLayer<T> {
                 return Ok(true);
             }
             match self.session.read_tls(&mut self.socket) {
-                Ok(0) => {
-                    return Err(self.interrupted(
-                        "the peer closed the connection; it may be a plaintext listener (security.protocol), or no Kafka broker",
-                    ));
-                }
-                Ok(_) => self.process_packets()?,
+                Ok(0) => return Err(self.interrupted("the peer closed the connection")),
+                Ok(count) => self.process_packets(count)?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.interrupted(&error.to_string())),
@@ -82,19 +85,28 @@ impl<T: TransportLayer> SslTransportLayer<T> {
 
     /// A connection that was lost during the handshake says nothing about the certificates: another attempt may succeed.
     fn interrupted(&self, reason: &str) -> Disconnect {
+        let message = format!(
+            "the TLS handshake with {} did not complete: {reason}",
+            self.host
+        );
+        if self.bytes_without_data == 0 {
+            return Disconnect::HandshakeUnanswered {
+                message: format!(
+                    "{message}; its port may be a plaintext listener (security.protocol), or no Kafka broker"
+                ),
+            };
+        }
         Disconnect::NotConnected {
             kind: io::ErrorKind::ConnectionAborted,
-            message: format!(
-                "the TLS handshake with {} did not complete: {reason}",
-                self.host
-            ),
+            message,
         }
     }
 
-    /// Decrypts what was read. A failure goes to the peer as an alert.
-    fn process_packets(&mut self) -> Result<(), Disconnect> {
+    /// Decrypts `count` bytes that were read. A failure goes to the peer as an alert.
+    fn process_packets(&mut self, count: usize) -> Result<(), Disconnect> {
+        self.bytes_without_data = self.bytes_without_data.saturating_add(count);
         let Err(error) = self.session.process_new_packets() else {
-            return Ok(());
+            return self.check_progress();
         };
         // As far as the socket takes it: the connection ends in any case.
         let _ = self.write_ciphertext();
@@ -110,6 +122,17 @@ impl<T: TransportLayer> SslTransportLayer<T> {
                 message: explain(&error, &self.host),
             },
         })
+    }
+
+    /// A peer that sends empty records for ever would keep the thread from everything else.
+    fn check_progress(&self) -> Result<(), Disconnect> {
+        match self.bytes_without_data {
+            0..=MAX_BYTES_WITHOUT_DATA => Ok(()),
+            bytes => Err(Disconnect::InvalidReceive(format!(
+                "{} sent {bytes} bytes of TLS without any data",
+                self.host
+            ))),
+        }
     }
 
     /// Writes encrypted bytes until there are none left.
@@ -180,6 +203,7 @@ impl<T: TransportLayer> Read for SslTransportLayer<T> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(count) => {
                     self.state = State::Ready;
+                    self.bytes_without_data = 0;
                     return Ok(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -190,8 +214,8 @@ impl<T: TransportLayer> Read for SslTransportLayer<T> {
                 }
                 Err(error) => return Err(error),
             }
-            self.session.read_tls(&mut self.socket)?;
-            self.process_packets().map_err(io::Error::other)?;
+            let count = self.session.read_tls(&mut self.socket)?;
+            self.process_packets(count).map_err(io::Error::other)?;
             if self.session.wants_write() {
                 self.write_response();
             }

@@ -1,5 +1,8 @@
 //! Handshakes, bytes, and the end of connections.
 
+use rustls::crypto::cipher::{OutboundChunks, OutboundPlainMessage};
+use rustls::{ConnectionTrafficSecrets, ContentType, ProtocolVersion, SupportedCipherSuite};
+
 use super::*;
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
@@ -155,8 +158,11 @@ fn a_connection_that_is_lost_at_any_byte_of_the_handshake_may_be_tried_again() {
             pair.wire.borrow_mut().to_client.truncate(received);
             pair.wire.borrow_mut().is_ended = true;
             match pair.client.finish_connect() {
-                Err(Disconnect::NotConnected { message, .. }) => {
+                Err(Disconnect::HandshakeUnanswered { message }) if received == 0 => {
                     assert!(message.contains("plaintext listener"), "{message}");
+                }
+                Err(Disconnect::NotConnected { message, .. }) if received > 0 => {
+                    assert!(message.contains("did not complete"), "{message}");
                 }
                 // The flight was complete without the last bytes.
                 Ok(true) => {}
@@ -172,7 +178,8 @@ fn a_write_that_fails_in_the_handshake_may_be_tried_again() {
     let mut pair = pair(&version::TLS13);
     pair.wire.borrow_mut().write_failure = Some(io::ErrorKind::ConnectionReset);
     let why = pair.client.finish_connect().unwrap_err();
-    assert!(matches!(why, Disconnect::NotConnected { .. }), "{why}");
+    let expected = matches!(why, Disconnect::HandshakeUnanswered { .. });
+    assert!(expected, "{why}");
 }
 
 // Java: SslTransportLayerTest.testPlaintextSelectorWithSslServer and its reverse.
@@ -306,6 +313,72 @@ fn a_flood_of_key_updates_ends_the_connection() {
     }
     let error = pair.read().unwrap_err();
     assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+}
+
+/// Records of one kind, encrypted as the server would do it if it could be made to.
+fn records(server: ServerConnection, typ: ContentType, content: &[u8], count: u64) -> Vec<u8> {
+    let Some(SupportedCipherSuite::Tls13(suite)) = server.negotiated_cipher_suite() else {
+        panic!("not TLS 1.3");
+    };
+    let (sequence, secrets) = server.dangerous_extract_secrets().unwrap().tx;
+    let (ConnectionTrafficSecrets::Aes128Gcm { key, iv }
+    | ConnectionTrafficSecrets::Aes256Gcm { key, iv }
+    | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets
+    else {
+        panic!("an unknown cipher");
+    };
+    let mut encrypter = suite.aead_alg.encrypter(key, iv);
+    let mut record = |sequence| {
+        let message = OutboundPlainMessage {
+            typ,
+            version: ProtocolVersion::TLSv1_2,
+            payload: OutboundChunks::Single(content),
+        };
+        encrypter.encrypt(message, sequence).unwrap().encode()
+    };
+    (sequence..sequence + count).flat_map(&mut record).collect()
+}
+
+/// They cost work, and without a limit they keep the thread for as long as the peer likes.
+#[test]
+fn records_without_any_data_end_the_connection() {
+    /// Lifetime, age, nonce, ticket and extensions of a NewSessionTicket.
+    const TICKET: &[u8] = &[4, 0, 0, 15, 0, 0, 0, 60, 0, 0, 0, 0, 1, 9, 0, 1, 7, 0, 0];
+    for (typ, content, says) in [
+        // The limit of rustls.
+        (
+            ContentType::ApplicationData,
+            &[][..],
+            "TooManyEmptyFragments",
+        ),
+        (
+            ContentType::Handshake,
+            TICKET,
+            "bytes of TLS without any data",
+        ),
+    ] {
+        let server = server("server", &version::TLS13, ClientAuth::None);
+        let mut server = ServerConfig::clone(&server);
+        server.enable_secret_extraction = true;
+        let mut factory = SslFactory::new(trusting("ca")).unwrap();
+        let mut pair = Pair::new(&mut factory, Arc::new(server), "localhost");
+        pair.connect().unwrap();
+        let records = records(pair.server, typ, content, 20_000);
+        pair.wire.borrow_mut().to_client.extend(records);
+        let error = pair.client.read(&mut [0; 100]).unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(!pair.wire.borrow().to_client.is_empty(), "all was read");
+    }
+}
+
+/// Far more than that in all, with data in between.
+#[test]
+fn tls_beside_data_does_not_end_the_connection() {
+    let mut pair = connected(&version::TLS13);
+    for _ in 0..20_000 {
+        pair.server_writes(b"1");
+        assert_eq!(pair.read().unwrap(), b"1");
+    }
 }
 
 #[test]
