@@ -37,16 +37,14 @@ pub(in crate::network) struct SaslClientAuthenticator {
     state: SaslState,
     /// What the broker speaks. Kept for re-authentications.
     versions: Option<SaslVersions>,
-    client: Option<Box<dyn SaslClient>>,
     outgoing: Option<Zeroizing<Vec<u8>>>,
     next_correlation_id: i32,
     /// This exchange is not the first, so that responses to earlier requests may come.
     is_reauthentication: bool,
-    reauthenticate_at: Option<Instant>,
 }
 
 /// Java: `SaslClientAuthenticator.SaslState`; the states that send are over as soon as they begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum SaslState {
     /// Nothing was begun.
     Initial,
@@ -59,8 +57,11 @@ enum SaslState {
     /// A token went out. `None`: without a header.
     ReceiveToken {
         correlation_id: Option<i32>,
+        client: Box<dyn SaslClient>,
     },
-    Complete,
+    Complete {
+        reauthenticate_at: Option<Instant>,
+    },
     Failed,
 }
 
@@ -79,11 +80,9 @@ impl SaslClientAuthenticator {
             client_id,
             state: SaslState::Initial,
             versions: None,
-            client: None,
             outgoing: None,
             next_correlation_id: *CORRELATION_IDS.start(),
             is_reauthentication: false,
-            reauthenticate_at: None,
         }
     }
 
@@ -206,11 +205,15 @@ impl SaslClientAuthenticator {
         let token = client
             .evaluate(&[])
             .map_err(|failure| self.refused(&failure))?;
-        self.client = Some(client);
-        self.send_token(token.unwrap_or_default())
+        self.send_token(token.unwrap_or_default(), client)
     }
 
-    fn send_token(&mut self, mut token: Zeroizing<Vec<u8>>) -> Result<(), Disconnect> {
+    /// Sends a token of `client`, which takes the answer.
+    fn send_token(
+        &mut self,
+        mut token: Zeroizing<Vec<u8>>,
+        client: Box<dyn SaslClient>,
+    ) -> Result<(), Disconnect> {
         let authenticate = self.versions.and_then(|versions| versions.authenticate);
         let correlation_id = match authenticate {
             Some(version) => {
@@ -229,7 +232,10 @@ impl SaslClientAuthenticator {
                 None
             }
         };
-        self.state = SaslState::ReceiveToken { correlation_id };
+        self.state = SaslState::ReceiveToken {
+            correlation_id,
+            client,
+        };
         Ok(())
     }
 
@@ -242,16 +248,18 @@ impl SaslClientAuthenticator {
             return Err(self.refused_by_broker(response));
         }
         let received = self.handle_token(&response.auth_bytes)?;
-        if received == Received::Complete {
-            self.reauthenticate_at = reauthentication_time(response.session_lifetime_ms, now);
+        if let SaslState::Complete { reauthenticate_at } = &mut self.state {
+            *reauthenticate_at = reauthentication_time(response.session_lifetime_ms, now);
         }
         Ok(received)
     }
 
     fn refused_by_broker(&self, response: &SaslAuthenticateResponse) -> Disconnect {
         // What the broker said before tells more than what it says at the end.
-        if let Some(refusal) = self.client.as_ref().and_then(|client| client.refusal()) {
-            return self.failed(refusal);
+        if let SaslState::ReceiveToken { client, .. } = &self.state {
+            if let Some(refusal) = client.refusal() {
+                return self.failed(refusal);
+            }
         }
         let message = response
             .error_message
@@ -271,7 +279,9 @@ impl SaslClientAuthenticator {
 
     /// A message of the mechanism.
     fn handle_token(&mut self, token: &[u8]) -> Result<Received, Disconnect> {
-        let Some(client) = &mut self.client else {
+        // Every way out but an error has a state of its own.
+        let state = std::mem::replace(&mut self.state, SaslState::Failed);
+        let SaslState::ReceiveToken { mut client, .. } = state else {
             return Err(self.failed("there is no exchange"));
         };
         if client.is_complete() {
@@ -286,7 +296,7 @@ impl SaslClientAuthenticator {
         }
         match client.evaluate(token) {
             Ok(Some(answer)) => {
-                self.send_token(answer)?;
+                self.send_token(answer, client)?;
                 Ok(Received::Token)
             }
             Ok(None) if client.is_complete() => Ok(self.complete()),
@@ -296,9 +306,9 @@ impl SaslClientAuthenticator {
     }
 
     fn complete(&mut self) -> Received {
-        self.client = None;
-        self.state = SaslState::Complete;
-        self.reauthenticate_at = None;
+        self.state = SaslState::Complete {
+            reauthenticate_at: None,
+        };
         Received::Complete
     }
 
@@ -373,8 +383,7 @@ fn reauthentication_time(session_lifetime_ms: i64, now: Instant) -> Option<Insta
 
 impl Authenticator for SaslClientAuthenticator {
     fn begin(&mut self) -> Result<(), Disconnect> {
-        self.is_reauthentication = self.state == SaslState::Complete;
-        self.client = None;
+        self.is_reauthentication = matches!(self.state, SaslState::Complete { .. });
         self.outgoing = None;
         log::debug!("authenticating by SASL {}", self.mechanism());
         match self.versions {
@@ -401,12 +410,12 @@ impl Authenticator for SaslClientAuthenticator {
                 // The layout is the same in both versions.
                 Some((ApiKey::SaslHandshake, 0, correlation_id))
             }
-            SaslState::ReceiveToken { correlation_id } => {
+            SaslState::ReceiveToken { correlation_id, .. } => {
                 let version = versions.and_then(|versions| versions.authenticate);
                 let ids = correlation_id.zip(version);
                 ids.map(|(id, version)| (ApiKey::SaslAuthenticate, version, id))
             }
-            SaslState::Initial | SaslState::Complete | SaslState::Failed => {
+            SaslState::Initial | SaslState::Complete { .. } | SaslState::Failed => {
                 return Err(self.failed("the exchange is not under way"));
             }
         };
@@ -417,7 +426,6 @@ impl Authenticator for SaslClientAuthenticator {
             }
             Ok(_) => {}
             Err(_) => {
-                self.client = None;
                 self.outgoing = None;
                 self.state = SaslState::Failed;
             }
@@ -426,6 +434,9 @@ impl Authenticator for SaslClientAuthenticator {
     }
 
     fn reauthenticate_at(&self) -> Option<Instant> {
-        self.reauthenticate_at
+        match self.state {
+            SaslState::Complete { reauthenticate_at } => reauthenticate_at,
+            _ => None,
+        }
     }
 }
