@@ -11,6 +11,8 @@ mod nodes;
 mod outages;
 mod requests;
 mod resolving;
+#[cfg(all(feature = "sasl", feature = "tls"))]
+mod stalled_setup;
 mod throttling;
 mod timeouts;
 mod versions;
@@ -111,7 +113,7 @@ fn config() -> NetworkClientConfig {
     }
 }
 
-impl NetworkClient<MockSelector> {
+impl<S: Selectable> NetworkClient<S> {
     fn connection_delay(&self, node: NodeId, now: Instant) -> Duration {
         self.connections.states.connection_delay(node, now)
     }
