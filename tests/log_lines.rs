@@ -1,4 +1,4 @@
-//! What the log says: every line names its producer.
+//! What the log says: every line names its producer, and none has a secret.
 //!
 //! A program of its own: the logger belongs to the whole process.
 
@@ -7,6 +7,10 @@
     clippy::panic,
     reason = "a test broker or producer that fails is to fail the test"
 )]
+
+#[cfg(all(feature = "sasl", feature = "tls"))]
+#[path = "log_lines/secrets.rs"]
+mod secrets;
 
 use std::error::Error as StdError;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};

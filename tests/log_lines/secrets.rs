@@ -1,0 +1,157 @@
+//! No secret of a session over SASL_SSL is shown, whether the session succeeds or fails.
+
+use std::time::SystemTime;
+
+use kafka_producer::{
+    Error, KafkaProducerBuilder, OAuthBearerToken, SaslCredentials, SecurityProtocol,
+};
+
+use super::*;
+
+/// Passwords, tokens, and a part of each.
+const SECRETS: [&str; 4] = ["hunter2", "right-pass", "right.token", "wrong.token"];
+
+fn path(name: &str) -> String {
+    format!("{}/tests/data/tls/{name}.pem", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn file(name: &str) -> String {
+    std::fs::read_to_string(path(name)).unwrap()
+}
+
+fn secured_broker() -> FakeBroker {
+    FakeBroker::builder()
+        .topic(TOPIC, 1)
+        .tls(file("server"), file("server.key"))
+        .tls_client_authorities(file("ca"))
+        .sasl_plain("alice", "right-pass")
+        .sasl_scram_sha_256("alice", "right-pass")
+        .sasl_scram_sha_512("alice", "right-pass")
+        .sasl_oauthbearer(|token| token == "right.token")
+        .start()
+        .unwrap()
+}
+
+/// With a certificate and a key, and without credentials.
+fn secured(broker: &FakeBroker) -> KafkaProducerBuilder {
+    producer(broker, "secrets")
+        .security_protocol(SecurityProtocol::SaslSsl)
+        .ssl_truststore_type("PEM")
+        .ssl_truststore_location(&path("ca"))
+        .ssl_keystore_type("PEM")
+        .ssl_keystore_key(&file("client.key"))
+        .ssl_keystore_certificate_chain(&file("client"))
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a token expires by the real clock"
+)]
+fn with_token(builder: KafkaProducerBuilder, value: &'static str) -> KafkaProducerBuilder {
+    let token = OAuthBearerToken::new(value, SystemTime::now() + SOON);
+    builder.sasl_oauthbearer(move || Ok(token.clone()))
+}
+
+fn with_jaas(builder: KafkaProducerBuilder, password: &str) -> KafkaProducerBuilder {
+    let module = "org.apache.kafka.common.security.plain.PlainLoginModule";
+    let jaas = format!("{module} required username=\"alice\" password=\"{password}\";");
+    let builder = builder.set("sasl.mechanism", "PLAIN").unwrap();
+    builder.set("sasl.jaas.config", &jaas).unwrap()
+}
+
+/// Sessions, and whether the broker lets each in.
+fn sessions(broker: &FakeBroker) -> Vec<(KafkaProducerBuilder, bool)> {
+    let secured = || secured(broker);
+    let provided = secured()
+        .set("sasl.mechanism", "SCRAM-SHA-256")
+        .unwrap()
+        .sasl_credentials(|| Ok(SaslCredentials::new("alice", "hunter2")));
+    let untrusting = secured().ssl_truststore_location(&path("other-ca"));
+    vec![
+        (secured().sasl_plain("alice", "right-pass"), true),
+        (secured().sasl_plain("alice", "hunter2"), false),
+        (secured().sasl_scram_sha_256("alice", "right-pass"), true),
+        (secured().sasl_scram_sha_512("alice", "hunter2"), false),
+        (with_token(secured(), "right.token"), true),
+        (with_token(secured(), "wrong.token"), false),
+        (with_jaas(secured(), "right-pass"), true),
+        (with_jaas(secured(), "hunter2"), false),
+        (provided, false),
+        (untrusting.sasl_plain("alice", "right-pass"), false),
+    ]
+}
+
+/// Texts that a program may print or log.
+#[derive(Default)]
+struct Shown(Vec<String>);
+
+impl Shown {
+    fn add(&mut self, value: &impl std::fmt::Debug) {
+        self.0.push(format!("{value:?} {value:#?}"));
+    }
+
+    fn add_error(&mut self, error: &Error) {
+        self.add(error);
+        let mut next: Option<&dyn StdError> = Some(error);
+        while let Some(error) = next {
+            self.0.push(error.to_string());
+            next = error.source();
+        }
+    }
+}
+
+/// Every line at every level, and each text of the configuration, the producer and its errors.
+#[test]
+fn no_secret_of_a_secured_session_is_shown() {
+    capture();
+    let broker = secured_broker();
+    let mut shown = Shown::default();
+    for (builder, is_let_in) in sessions(&broker) {
+        shown.add(&builder);
+        let producer = builder.build().unwrap();
+        shown.add(&producer);
+        let sent = producer.send(ProducerRecord::new(TOPIC, "value"));
+        let sent = sent.and_then(|sent| sent.get_timeout(SOON));
+        assert_eq!(sent.is_ok(), is_let_in, "{sent:?}");
+        if let Err(error) = sent {
+            shown.add_error(&error);
+        }
+    }
+
+    let refused = [
+        (
+            "sasl.jaas.config",
+            "no.Module required password=\"hunter2\";",
+        ),
+        ("sasl.jaas.config", "password=hunter2"),
+        ("ssl.keystore.key", "-----BEGIN PRIVATE KEY-----\nhunter2\n"),
+    ];
+    for (key, value) in refused {
+        let builder = with_jaas(secured(&broker), "right-pass");
+        match builder.set(key, value) {
+            Ok(builder) => {
+                shown.add(&builder);
+                shown.add_error(&builder.build().unwrap_err());
+            }
+            Err(error) => shown.add_error(&error),
+        }
+    }
+
+    let lines = lines_of("");
+    for part in [
+        "authenticated by SASL PLAIN",
+        "authenticated by SASL OAUTHBEARER",
+        "SASL SCRAM-SHA-512: the broker refused the credentials",
+    ] {
+        let is_logged = lines.iter().any(|line| line.text.contains(part));
+        assert!(is_logged, "{part}: {lines:#?}");
+    }
+    shown.0.extend(lines.into_iter().map(|line| line.text));
+    let key = file("client.key");
+    let key_line = key.lines().nth(1).unwrap();
+    for text in &shown.0 {
+        let secrets = SECRETS.iter().chain([&key_line]);
+        let found = secrets.filter(|secret| text.contains(**secret)).count();
+        assert_eq!(found, 0, "{text}");
+    }
+}
