@@ -43,6 +43,8 @@ mod metrics;
 mod misrouted_connections;
 mod mock_and_real;
 mod old_brokers;
+#[cfg(all(unix, feature = "tls"))]
+mod openssl;
 mod ordering;
 mod partitioning;
 #[cfg(feature = "sasl")]
