@@ -118,15 +118,6 @@ const OWNERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "thiserror",
-        &[
-            "src/protocol",
-            "src/record",
-            "src/network",
-            "src/producer/producer_config",
-        ],
-    ),
-    (
         "rustls",
         &[
             "src/network/ssl",

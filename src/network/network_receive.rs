@@ -3,6 +3,7 @@
 //! Differs from Java: memory grows with the bytes that arrive instead of being allocated by the size that the peer
 //! claims, there is an upper limit for clients too, and the error names what probably answered instead of a broker.
 
+use std::fmt;
 use std::mem;
 
 use crate::common::NodeId;
@@ -15,9 +16,16 @@ pub(crate) struct NetworkReceive {
 }
 
 /// The bytes cannot be a frame. There is no way to find the next one: the connection has to be closed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InvalidReceive(pub(super) String);
+
+impl fmt::Display for InvalidReceive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidReceive {}
 
 /// Cuts a stream of bytes into frames, however it is chopped.
 #[derive(Debug)]

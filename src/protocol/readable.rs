@@ -4,6 +4,8 @@
 //! Where a method takes `flexible`, it reads the compact form of KIP-482 (an unsigned varint, length + 1, 0 for null)
 //! if it is set, and else the classic one (a big-endian length, -1 for null).
 
+use std::fmt;
+
 use byteorder::{BigEndian, ByteOrder};
 
 use crate::common::Uuid;
@@ -14,47 +16,111 @@ const MAX_ARRAY_LENGTH: usize = 1_000_000;
 const MAX_TAGGED_FIELDS: u32 = 10_000;
 
 /// Why bytes are not a message. `offset` counts from the start of the payload.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DecodeError {
-    #[error("{needed} bytes are needed at offset {offset} where {remaining} remain")]
     Truncated {
         offset: usize,
         needed: usize,
         remaining: usize,
     },
-    #[error("the varint at offset {offset} does not fit 32 bits")]
-    VarintTooLong { offset: usize },
-    #[error("the length {length} at offset {offset} is out of range")]
-    InvalidLength { offset: usize, length: i32 },
-    #[error("null at offset {offset}, where the protocol allows none")]
-    UnexpectedNull { offset: usize },
-    #[error("the string of {length} bytes at offset {offset} is longer than {MAX_STRING_LENGTH}")]
-    StringTooLong { offset: usize, length: usize },
-    #[error("the string at offset {offset} is not UTF-8")]
-    NotUtf8 { offset: usize },
-    #[error(
-        "an array of {count} elements at offset {offset} is longer than {MAX_ARRAY_LENGTH}, or than the {remaining} bytes that remain can hold"
-    )]
+    VarintTooLong {
+        offset: usize,
+    },
+    InvalidLength {
+        offset: usize,
+        length: i32,
+    },
+    UnexpectedNull {
+        offset: usize,
+    },
+    StringTooLong {
+        offset: usize,
+        length: usize,
+    },
+    NotUtf8 {
+        offset: usize,
+    },
     ArrayTooLong {
         offset: usize,
         count: usize,
         remaining: usize,
     },
-    #[error("{count} tagged fields at offset {offset} are more than {MAX_TAGGED_FIELDS}")]
-    TooManyTaggedFields { offset: usize, count: u32 },
-    #[error("tag {tag} at offset {offset} follows tag {previous}")]
+    TooManyTaggedFields {
+        offset: usize,
+        count: u32,
+    },
     TagOrder {
         offset: usize,
         tag: u32,
         previous: u32,
     },
-    #[error("{count} bytes are left at offset {offset}, after the end")]
-    TrailingBytes { offset: usize, count: usize },
-    #[error("unknown API key {0}")]
+    TrailingBytes {
+        offset: usize,
+        count: usize,
+    },
     UnknownApiKey(i16),
-    #[error("version {version} of {api} is not one that this library speaks")]
-    UnsupportedVersion { api: &'static str, version: i16 },
+    UnsupportedVersion {
+        api: &'static str,
+        version: i16,
+    },
 }
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated {
+                offset,
+                needed,
+                remaining,
+            } => write!(
+                f,
+                "{needed} bytes are needed at offset {offset} where {remaining} remain"
+            ),
+            Self::VarintTooLong { offset } => {
+                write!(f, "the varint at offset {offset} does not fit 32 bits")
+            }
+            Self::InvalidLength { offset, length } => {
+                write!(f, "the length {length} at offset {offset} is out of range")
+            }
+            Self::UnexpectedNull { offset } => {
+                write!(f, "null at offset {offset}, where the protocol allows none")
+            }
+            Self::StringTooLong { offset, length } => write!(
+                f,
+                "the string of {length} bytes at offset {offset} is longer than {MAX_STRING_LENGTH}"
+            ),
+            Self::NotUtf8 { offset } => write!(f, "the string at offset {offset} is not UTF-8"),
+            Self::ArrayTooLong {
+                offset,
+                count,
+                remaining,
+            } => write!(
+                f,
+                "an array of {count} elements at offset {offset} is longer than {MAX_ARRAY_LENGTH}, or than the {remaining} bytes that remain can hold"
+            ),
+            Self::TooManyTaggedFields { offset, count } => write!(
+                f,
+                "{count} tagged fields at offset {offset} are more than {MAX_TAGGED_FIELDS}"
+            ),
+            Self::TagOrder {
+                offset,
+                tag,
+                previous,
+            } => write!(f, "tag {tag} at offset {offset} follows tag {previous}"),
+            Self::TrailingBytes { offset, count } => write!(
+                f,
+                "{count} bytes are left at offset {offset}, after the end"
+            ),
+            Self::UnknownApiKey(id) => write!(f, "unknown API key {id}"),
+            Self::UnsupportedVersion { api, version } => write!(
+                f,
+                "version {version} of {api} is not one that this library speaks"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
 
 /// A cursor over a payload.
 #[derive(Clone, Debug)]

@@ -3,28 +3,57 @@
 //! A value that the wire cannot carry is an error and is never cut short. Where a method takes `flexible`, it writes the
 //! compact form of KIP-482 if it is set, and else the classic one; see [`Reader`](super::Reader).
 
+use std::fmt;
+
 use crate::common::Uuid;
 use crate::protocol::message_bytes::Splice;
 use crate::protocol::{ErrorCode, MAX_STRING_LENGTH, MessageBytes, RecordSet};
 
 /// Why a message cannot be written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EncodeError {
-    #[error("a string of {length} bytes is longer than {MAX_STRING_LENGTH}")]
     StringTooLong { length: usize },
-    #[error("{length} bytes are more than a message can carry")]
     TooManyBytes { length: usize },
-    #[error("an array of {count} elements is longer than a message can carry")]
     ArrayTooLong { count: usize },
-    #[error("{field} is null, which version {version} does not allow")]
     MissingField { field: &'static str, version: i16 },
-    #[error("{field} is set, which version {version} cannot carry")]
     UnsupportedField { field: &'static str, version: i16 },
-    #[error("version {version} of {api} is not one that this library speaks")]
     UnsupportedVersion { api: &'static str, version: i16 },
-    #[error("the header of API key {header} does not fit a body of {body}")]
     HeaderMismatch { header: i16, body: &'static str },
 }
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StringTooLong { length } => write!(
+                f,
+                "a string of {length} bytes is longer than {MAX_STRING_LENGTH}"
+            ),
+            Self::TooManyBytes { length } => {
+                write!(f, "{length} bytes are more than a message can carry")
+            }
+            Self::ArrayTooLong { count } => write!(
+                f,
+                "an array of {count} elements is longer than a message can carry"
+            ),
+            Self::MissingField { field, version } => {
+                write!(f, "{field} is null, which version {version} does not allow")
+            }
+            Self::UnsupportedField { field, version } => {
+                write!(f, "{field} is set, which version {version} cannot carry")
+            }
+            Self::UnsupportedVersion { api, version } => write!(
+                f,
+                "version {version} of {api} is not one that this library speaks"
+            ),
+            Self::HeaderMismatch { header, body } => write!(
+                f,
+                "the header of API key {header} does not fit a body of {body}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for EncodeError {}
 
 /// A message under construction: bytes, and [`RecordSet`]s that belong between them but are not copied.
 #[derive(Debug, Default)]

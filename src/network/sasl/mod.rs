@@ -46,9 +46,16 @@ trait SaslClient: fmt::Debug + Send {
 }
 
 /// Why an exchange cannot succeed. The text has no secret, and what a broker sent is escaped in it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SaslFailure(pub(crate) String);
+
+impl fmt::Display for SaslFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SaslFailure {}
 
 impl SaslFailure {
     fn new(text: impl Into<String>) -> Self {

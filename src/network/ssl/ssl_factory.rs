@@ -4,6 +4,8 @@
 //! Differs from Java, which reads the files once: they are read again for each new connection. What cannot be used is told
 //! in the log, and the certificates that worked last are kept.
 
+use std::fmt;
+
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
@@ -36,9 +38,16 @@ pub(crate) struct SslConfig {
 }
 
 /// What is wrong with the `ssl.*` settings.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SslError(String);
+
+impl fmt::Display for SslError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SslError {}
 
 /// The TLS settings as they are now.
 #[derive(Clone, Debug)]

@@ -16,9 +16,16 @@ pub(super) struct JaasEntry {
 }
 
 /// Why the text cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct JaasError(String);
+
+impl fmt::Display for JaasError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for JaasError {}
 
 impl JaasEntry {
     /// Reads the text of the key.

@@ -2,19 +2,27 @@
 //!
 //! Differs from Java: the text is UTF-8, of which Java's ISO 8859-1 escapes are a part.
 
+use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
 
-use thiserror::Error;
-
 /// Why a text is not a properties file.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum PropertiesError {
-    #[error("\\u is not followed by four hexadecimal digits")]
     MalformedEscape,
-    #[error("\\u escapes do not make a character")]
     LoneSurrogate,
 }
+
+impl fmt::Display for PropertiesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MalformedEscape => f.write_str("\\u is not followed by four hexadecimal digits"),
+            Self::LoneSurrogate => f.write_str("\\u escapes do not make a character"),
+        }
+    }
+}
+
+impl std::error::Error for PropertiesError {}
 
 /// One entry, and the line on which it begins, from 1.
 #[derive(Debug)]

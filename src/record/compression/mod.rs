@@ -76,22 +76,15 @@ impl CompressionType {
 }
 
 /// Why a codec cannot be had, or what it said of the bytes.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CompressionError {
-    #[error("compression type {0} needs the cargo feature `{0}`, which is not part of this build")]
     MissingFeature(CompressionType),
-    #[error("compression.{kind}.level {level} is not {allowed}")]
     LevelOutOfRange {
         kind: CompressionType,
         level: i32,
         allowed: String,
     },
-    #[error(
-        "compression.lz4.level {0} is not supported: only 9, the default, for which Kafka uses the fast compressor; \
-         every other level asks for the high-compression one, which this library does not have"
-    )]
     Lz4Level(i32),
-    #[error("compression type {0} takes no level")]
     NoLevels(CompressionType),
     #[cfg(any(
         feature = "gzip",
@@ -99,7 +92,6 @@ pub(crate) enum CompressionError {
         feature = "lz4",
         feature = "zstd"
     ))]
-    #[error("{kind} failed: {reason}")]
     Codec {
         kind: CompressionType,
         reason: String,
@@ -111,9 +103,51 @@ pub(crate) enum CompressionError {
         feature = "zstd",
         test
     ))]
-    #[error("the records take more than {limit} bytes uncompressed")]
-    TooLarge { limit: usize },
+    TooLarge {
+        limit: usize,
+    },
 }
+
+impl fmt::Display for CompressionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingFeature(kind) => write!(
+                f,
+                "compression type {kind} needs the cargo feature `{kind}`, which is not part of this build"
+            ),
+            Self::LevelOutOfRange {
+                kind,
+                level,
+                allowed,
+            } => write!(f, "compression.{kind}.level {level} is not {allowed}"),
+            Self::Lz4Level(level) => write!(
+                f,
+                "compression.lz4.level {level} is not supported: only 9, the default, for which Kafka uses the fast compressor; \
+                 every other level asks for the high-compression one, which this library does not have"
+            ),
+            Self::NoLevels(kind) => write!(f, "compression type {kind} takes no level"),
+            #[cfg(any(
+                feature = "gzip",
+                feature = "snappy",
+                feature = "lz4",
+                feature = "zstd"
+            ))]
+            Self::Codec { kind, reason } => write!(f, "{kind} failed: {reason}"),
+            #[cfg(any(
+                feature = "gzip",
+                feature = "snappy",
+                feature = "lz4",
+                feature = "zstd",
+                test
+            ))]
+            Self::TooLarge { limit } => {
+                write!(f, "the records take more than {limit} bytes uncompressed")
+            }
+        }
+    }
+}
+
+impl std::error::Error for CompressionError {}
 
 impl CompressionError {
     /// What a codec library reported.
