@@ -343,3 +343,41 @@ fn the_files_of_java_deployments_work_unchanged() {
         assert_eq!(credentials(&config), expected);
     }
 }
+
+/// The snippets of the README are configurations, and each one's user and password are found.
+#[cfg(feature = "tls")]
+#[test]
+fn the_snippets_of_the_readme_are_configurations() {
+    let readme = include_str!("../../../../README.md");
+    let section = readme.split("## Connecting to Confluent Cloud").nth(1);
+    let section = section.and_then(|rest| rest.split("\n## ").next()).unwrap();
+    let blocks: Vec<_> = section
+        .split("```properties\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    let mut users = Vec::new();
+    for block in blocks {
+        let config = ProducerConfig::from_properties(block).unwrap();
+        let checked = config.check(Refusals::default()).unwrap().0;
+        assert!(checked.ssl.is_some(), "{block}");
+        let Some(sasl) = checked.sasl else {
+            users.push("none".to_owned());
+            continue;
+        };
+        let Origin::Credentials(credentials) = sasl.origin else {
+            panic!("{block}");
+        };
+        assert!(credentials.password().ends_with("SECRET"), "{block}");
+        let mechanism = sasl.mechanism.name();
+        users.push(format!("{} by {mechanism}", credentials.username()));
+    }
+    let expected = [
+        "KEY by PLAIN",
+        "$ConnectionString by PLAIN",
+        "alice by SCRAM-SHA-512",
+        "alice by SCRAM-SHA-256",
+        "none",
+    ];
+    assert_eq!(users, expected);
+}
