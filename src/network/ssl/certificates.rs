@@ -1,6 +1,8 @@
 //! Where certificates and keys come from, and whether that has changed. Java: `DefaultSslEngineFactory.SecurityStore`,
 //! `FileBasedPemStore`.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
@@ -73,16 +75,33 @@ impl std::fmt::Debug for Content {
 
 impl Content {
     fn read(key: &str, path: &Path) -> Result<Self, String> {
-        let bytes = std::fs::read(path);
+        let bytes = read_file(path);
         let bytes =
             bytes.map_err(|error| format!("{} cannot be read: {error}", in_file(key, path)))?;
-        Ok(Self(Zeroizing::new(bytes)))
+        Ok(Self(bytes))
     }
 
     /// The text of PEM. Bytes that are no text become a text that is no PEM.
     fn text(&self) -> Secret {
         Secret::new(String::from_utf8_lossy(&self.0))
     }
+}
+
+/// Far more than all authorities of an operating system take.
+const MAX_FILE_SIZE: u64 = 16 << 20;
+
+/// Reads a file that has an end. The I/O thread does this, and a pipe or a device could hold it up for ever.
+fn read_file(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    let mut file = File::open(path)?.take(MAX_FILE_SIZE + 1);
+    if file.read_to_end(&mut bytes)? as u64 > MAX_FILE_SIZE {
+        let text = format!("it is longer than {MAX_FILE_SIZE} bytes");
+        return Err(io::Error::other(text));
+    }
+    Ok(bytes)
 }
 
 const TRUSTSTORE: &str = "ssl.truststore.location";

@@ -250,3 +250,20 @@ fn a_keystore_that_was_replaced_holds_for_new_connections() {
         factory.failure()
     );
 }
+
+/// The I/O thread reads them, and must come back.
+#[test]
+fn files_without_an_end_are_refused() {
+    let mut paths = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR"))];
+    if cfg!(unix) {
+        paths.push(PathBuf::from("/dev/zero"));
+    }
+    for path in paths {
+        let error = refused(SslConfig {
+            truststore: Truststore::PemFile(path),
+            ..trusting("ca")
+        });
+        let says = "cannot be read: it is not a regular file";
+        assert!(error.contains(says), "{error}");
+    }
+}
