@@ -8,7 +8,8 @@ use super::*;
 use crate::network::sasl::{SaslLogin, SaslMechanism, Source};
 use crate::network::ssl::{SslConfig, SslFactory, TlsVersion, Truststore};
 use crate::network::{
-    Authentication, ChannelBuilder, SaslCredentials, Selector, SelectorConfig, SocketOptions,
+    Authentication, ChannelBuilder, SaslCredentials, Selector, SelectorConfig, SelectorMetrics,
+    SocketOptions,
 };
 use crate::protocol::messages::SaslHandshakeResponse;
 
@@ -27,13 +28,16 @@ impl Stalled {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let time = MockTime::new();
+        let clock: Arc<dyn Time> = Arc::new(time.clone());
+        let metrics = Metrics::unread(&clock);
         let selector = Selector::new(SelectorConfig {
             channel_builder,
             authentication,
             socket_options: SocketOptions::default(),
             connections_max_idle: Duration::MAX,
             initial_receive_limit: SelectorConfig::DEFAULT_INITIAL_RECEIVE_LIMIT,
-            time: Arc::new(time.clone()),
+            time: Arc::clone(&clock),
+            metrics: SelectorMetrics::new(&metrics),
         })
         .unwrap();
         let metadata_config = MetadataConfig {
@@ -49,8 +53,9 @@ impl Stalled {
             config(),
             selector,
             Arc::clone(&metadata),
-            Arc::new(time.clone()),
+            clock,
             Box::new(FakeResolver::default()),
+            ClientMetrics::new(&metrics, &metadata),
         );
         client.ready(&node, time.now());
         // The system makes the connection without the listener's help.
