@@ -191,15 +191,15 @@ fn the_io_thread_is_woken_for_first_and_full_batches_while_it_sleeps() {
 fn the_io_thread_is_not_woken_for_a_first_batch_if_its_wait_ends_before_that_has_lingered() {
     let fixture = Fixture::new(config());
     let wakes = Wakes::of(&fixture);
-    // Another partition's batch lingers; the selector adds up to a millisecond.
-    let wait = Duration::from_millis(9);
+    // Another partition's batch lingers.
+    let wait = Duration::from_millis(10);
     assert_eq!(begin_wait_of(&fixture, wait), wait);
     fixture.append(0, VALUE);
     assert_eq!(wakes.take(), 0);
     fixture.fill_batch(0);
     assert_eq!(wakes.take(), 1, "a full batch is due at once");
     fixture.ready();
-    let wait = Duration::from_micros(9001);
+    let wait = Duration::from_micros(10_001);
     assert_eq!(begin_wait_of(&fixture, wait), wait);
     fixture.append(1, VALUE);
     assert_eq!(wakes.take(), 1);
