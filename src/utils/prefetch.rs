@@ -3,7 +3,7 @@
 //! A sender of a thousand topics in turn comes to a batch again after a thousand others. What it writes then has left the
 //! processor's caches, and the write holds up the next atomic instruction until the memory has come: 150 ns and more, where the
 //! whole send takes 60. Asked for one visit ahead it costs one or two. So it is for the I/O thread, which goes over many small
-//! batches: while it is at one, the next one is on its way.
+//! batches: while it is at one, the next one is on its way. Without it, `1000-topics` has 0.71 to 0.76 times the rate.
 
 use prefetch_index::prefetch_index;
 

@@ -23,6 +23,7 @@ use crate::producer::internals::buffer_pool::{PooledBuffer, Wanted};
 use crate::sync::Ordering;
 
 /// The number of waiting batches from which on a partition counts as backlogged.
+// Without growth, `delay-1ms` has 0.04 times the rate.
 const BACKLOGGED: usize = 2;
 
 /// A batch that has grown takes at most this part of `buffer.memory`, so that other partitions are not starved.
