@@ -10,7 +10,7 @@
 //!
 //! | promise | file |
 //! |---|---|
-//! | a million records in each codec: once, in order, where Java puts them | `million.rs` |
+//! | a million records, and as many in each codec with the long switch: once, in order, where Java puts them | `million.rs` |
 //! | the same while nodes are killed, paused, restarted and relieved | `faults.rs` |
 //! | records of every form, `acks` 0 and 1, whose time it is | `round_trip.rs` |
 //! | topics and partitions that come and go | `topics.rs` |

@@ -1,13 +1,17 @@
 //! One million keyed records through four threads are in the log once each, in order, where Java
-//! would put them, in every codec.
+//! would put them. In each codec it is as many with `KAFKA_PRODUCER_LONG=1`, and 200,000 otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::harness::{ConsoleConsumer, KafkaCluster, NewTopic, console_produce, dump_log};
+use crate::harness::{
+    ConsoleConsumer, KafkaCluster, NewTopic, console_produce, dump_log, is_long_run,
+};
 use crate::kafka_or_skip;
 use crate::load::{self, Load};
 
 const RECORDS: u64 = 1_000_000;
+/// Of each codec in a short run.
+const FEWER_RECORDS: u64 = 200_000;
 const PARTITIONS: i32 = 6;
 const KEYS: u64 = 1_000;
 
@@ -15,7 +19,7 @@ const KEYS: u64 = 1_000;
 fn uncompressed_records_are_all_there_and_where_java_puts_them() {
     let _turn = kafka_or_skip!();
     let cluster = KafkaCluster::lease();
-    let homes = a_million_records(&cluster, "none");
+    let homes = send_and_check(&cluster, "none", RECORDS);
     assert_eq!(homes, javas_choice(&cluster));
 }
 
@@ -23,49 +27,68 @@ fn uncompressed_records_are_all_there_and_where_java_puts_them() {
 #[test]
 fn gzip_records_are_all_there() {
     let _turn = kafka_or_skip!();
-    a_million_records(&KafkaCluster::lease(), "gzip");
+    compressed_records("gzip");
 }
 
 #[cfg(feature = "snappy")]
 #[test]
 fn snappy_records_are_all_there() {
     let _turn = kafka_or_skip!();
-    a_million_records(&KafkaCluster::lease(), "snappy");
+    compressed_records("snappy");
 }
 
 #[cfg(feature = "lz4")]
 #[test]
 fn lz4_records_are_all_there() {
     let _turn = kafka_or_skip!();
-    a_million_records(&KafkaCluster::lease(), "lz4");
+    compressed_records("lz4");
 }
 
 #[cfg(feature = "zstd")]
 #[test]
 fn zstd_records_are_all_there() {
     let _turn = kafka_or_skip!();
-    a_million_records(&KafkaCluster::lease(), "zstd");
+    compressed_records("zstd");
 }
 
-/// Sends them, and asks everybody else what is in the log; gives the partitions of each key.
-fn a_million_records(cluster: &KafkaCluster, codec: &str) -> BTreeMap<Vec<u8>, BTreeSet<i32>> {
+#[cfg(any(
+    feature = "gzip",
+    feature = "snappy",
+    feature = "lz4",
+    feature = "zstd"
+))]
+fn compressed_records(codec: &str) {
+    let records = if is_long_run() {
+        RECORDS
+    } else {
+        FEWER_RECORDS
+    };
+    send_and_check(&KafkaCluster::lease(), codec, records);
+}
+
+/// Sends this many records, and asks everybody else what is in the log. Returns the partitions of each key.
+fn send_and_check(
+    cluster: &KafkaCluster,
+    codec: &str,
+    records: u64,
+) -> BTreeMap<Vec<u8>, BTreeSet<i32>> {
     let topic = format!("million-{codec}");
     cluster.admin().create_topic(&topic, PARTITIONS);
-    let sent = Load::new(&topic, RECORDS)
+    let sent = Load::new(&topic, records)
         .set("compression.type", codec)
         .send(&cluster.bootstrap_servers());
     let checked = sent.check(cluster.admin());
     checked.assert_all_acked();
-    segments_are_sound(cluster, &topic, codec);
+    segments_are_sound(cluster, &topic, codec, records);
     cluster.admin().delete_topic(&topic);
     checked.homes
 }
 
-fn segments_are_sound(cluster: &KafkaCluster, topic: &str, codec: &str) {
+fn segments_are_sound(cluster: &KafkaCluster, topic: &str, codec: &str, records: u64) {
     // The replicas are the same bytes.
     let dump = dump_log(&cluster.segments(1, topic));
     assert_eq!(dump.anomalies, Vec::<String>::new());
-    assert_eq!(dump.records, RECORDS);
+    assert_eq!(dump.records, records);
     let mut producers = BTreeSet::new();
     for batch in &dump.batches {
         assert_eq!(batch.codec, codec);
@@ -77,7 +100,7 @@ fn segments_are_sound(cluster: &KafkaCluster, topic: &str, codec: &str) {
     let batches = dump.batches.len() as u64;
     eprintln!(
         "{topic}: {batches} batches, {} records each",
-        RECORDS / batches
+        records / batches
     );
 }
 
