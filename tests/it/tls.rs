@@ -190,7 +190,7 @@ fn a_broker_that_hangs_up_under_tls_is_not_told_to_expect_tls() {
     let hang_up = Action::skip().disconnect();
     broker.on(Api::ApiVersions).always().then(hang_up);
     let producer = client(&broker)
-        .max_block(Duration::from_millis(500))
+        .max_block(Duration::from_secs(2))
         .build()
         .unwrap();
     let texts = chain(&refusal(&producer)).join("; ");
