@@ -154,8 +154,77 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     }
 }
 
-/// Whatever leads to a producer is one.
-macro_rules! forward {
+/// The methods of [`Producer`] that a `$target` has under the same name: its own first, or those of the trait.
+macro_rules! forward_to {
+    ($target:ty, $key:ty, $value:ty) => {
+        fn send(
+            &self,
+            record: $crate::producer::ProducerRecord<'_, $key, $value>,
+        ) -> $crate::error::Result<$crate::producer::RecordFuture> {
+            <$target>::send(self, record)
+        }
+
+        fn try_send<'a>(
+            &self,
+            record: $crate::producer::ProducerRecord<'a, $key, $value>,
+        ) -> $crate::error::Result<
+            $crate::producer::RecordFuture,
+            $crate::producer::TrySendError<'a, $key, $value>,
+        > {
+            <$target>::try_send(self, record)
+        }
+
+        fn flush(&self) -> $crate::error::Result<()> {
+            <$target>::flush(self)
+        }
+
+        fn init_transactions(&self) -> $crate::error::Result<()> {
+            <$target>::init_transactions(self)
+        }
+
+        fn begin_transaction(&self) -> $crate::error::Result<()> {
+            <$target>::begin_transaction(self)
+        }
+
+        fn send_offsets_to_transaction(
+            &self,
+            offsets: &std::collections::HashMap<
+                $crate::common::TopicPartition,
+                $crate::producer::OffsetAndMetadata,
+            >,
+            group: &$crate::producer::ConsumerGroupMetadata,
+        ) -> $crate::error::Result<()> {
+            <$target>::send_offsets_to_transaction(self, offsets, group)
+        }
+
+        fn commit_transaction(&self) -> $crate::error::Result<()> {
+            <$target>::commit_transaction(self)
+        }
+
+        fn abort_transaction(&self) -> $crate::error::Result<()> {
+            <$target>::abort_transaction(self)
+        }
+
+        fn partitions_for(
+            &self,
+            topic: &str,
+        ) -> $crate::error::Result<Vec<$crate::common::PartitionInfo>> {
+            <$target>::partitions_for(self, topic)
+        }
+
+        fn metrics(&self) -> $crate::metrics::MetricsSnapshot {
+            <$target>::metrics(self)
+        }
+
+        fn close(&self, timeout: std::time::Duration) -> $crate::error::Result<()> {
+            <$target>::close(self, timeout)
+        }
+    };
+}
+pub(crate) use forward_to;
+
+/// A pointer to a producer is a producer.
+macro_rules! pointers {
     ($($pointer:ty),+) => {
         $(
             impl<K, V, P> Producer<K, V> for $pointer
@@ -164,9 +233,7 @@ macro_rules! forward {
                 V: RecordData + ?Sized,
                 P: Producer<K, V> + ?Sized,
             {
-                fn send(&self, record: ProducerRecord<'_, K, V>) -> Result<RecordFuture> {
-                    P::send(self, record)
-                }
+                forward_to!(P, K, V);
 
                 fn send_with_boxed_callback(
                     &self,
@@ -174,53 +241,6 @@ macro_rules! forward {
                     callback: Box<dyn FnOnce(Result<RecordMetadata>) + Send>,
                 ) -> Result<()> {
                     P::send_with_boxed_callback(self, record, callback)
-                }
-
-                fn try_send<'a>(
-                    &self,
-                    record: ProducerRecord<'a, K, V>,
-                ) -> Result<RecordFuture, TrySendError<'a, K, V>> {
-                    P::try_send(self, record)
-                }
-
-                fn flush(&self) -> Result<()> {
-                    P::flush(self)
-                }
-
-                fn init_transactions(&self) -> Result<()> {
-                    P::init_transactions(self)
-                }
-
-                fn begin_transaction(&self) -> Result<()> {
-                    P::begin_transaction(self)
-                }
-
-                fn send_offsets_to_transaction(
-                    &self,
-                    offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
-                    group: &ConsumerGroupMetadata,
-                ) -> Result<()> {
-                    P::send_offsets_to_transaction(self, offsets, group)
-                }
-
-                fn commit_transaction(&self) -> Result<()> {
-                    P::commit_transaction(self)
-                }
-
-                fn abort_transaction(&self) -> Result<()> {
-                    P::abort_transaction(self)
-                }
-
-                fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
-                    P::partitions_for(self, topic)
-                }
-
-                fn metrics(&self) -> MetricsSnapshot {
-                    P::metrics(self)
-                }
-
-                fn close(&self, timeout: Duration) -> Result<()> {
-                    P::close(self, timeout)
                 }
 
                 fn send_without_future(&self, record: ProducerRecord<'_, K, V>) -> Result<()> {
@@ -239,4 +259,4 @@ macro_rules! forward {
     };
 }
 
-forward!(&P, Box<P>, Arc<P>);
+pointers!(&P, Box<P>, Arc<P>);
