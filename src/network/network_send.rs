@@ -225,10 +225,13 @@ pub(super) mod tests {
     /// Wherever a write stops, within the prefix and at the borders of slices too, the next one goes on there.
     #[test]
     fn every_way_of_chopping_gives_the_same_bytes() {
-        let message = spliced(&[3, 1, 0, 40, 7]);
-        let expected = framed(&message);
+        assert_same_however_chopped(&spliced(&[3, 1, 0, 40, 7]));
+    }
+
+    fn assert_same_however_chopped(message: &MessageBytes) {
+        let expected = framed(message);
         for per_write in 1..=expected.len() {
-            let mut send = send(&message);
+            let mut send = send(message);
             let mut sink = Dribble::new(per_write);
             sink.drain(&mut send);
             assert_eq!(sink.taken, expected, "{per_write} bytes per write");
@@ -263,13 +266,7 @@ pub(super) mod tests {
         }
         let message = writer.finish().unwrap();
         assert_eq!(message.to_vec(), expected);
-        let expected = framed(&message);
-        for per_write in 1..=expected.len() {
-            let mut send = send(&message);
-            let mut sink = Dribble::new(per_write);
-            sink.drain(&mut send);
-            assert_eq!(sink.taken, expected, "{per_write} bytes per write");
-        }
+        assert_same_however_chopped(&message);
     }
 
     #[test]

@@ -131,6 +131,17 @@ impl<S: Selectable> NetworkClient<S> {
     }
 }
 
+/// Metadata that know nothing, and do not age.
+fn metadata(time: &MockTime) -> Arc<Metadata> {
+    let config = MetadataConfig {
+        refresh_backoff: ms(50),
+        refresh_backoff_max: ms(50),
+        max_age: ms(10_000_000),
+        topic_idle: ms(10_000_000),
+    };
+    Arc::new(Metadata::new(config, time.now()))
+}
+
 impl Fixture {
     /// Knows nodes 0 to 2, and has no update of the metadata to make.
     fn new() -> Self {
@@ -144,13 +155,7 @@ impl Fixture {
     fn bootstrapped(config: NetworkClientConfig) -> Self {
         let time = MockTime::new();
         let selector = MockSelector::new(time.clone());
-        let metadata_config = MetadataConfig {
-            refresh_backoff: ms(50),
-            refresh_backoff_max: ms(50),
-            max_age: ms(10_000_000),
-            topic_idle: ms(10_000_000),
-        };
-        let metadata = Arc::new(Metadata::new(metadata_config, time.now()));
+        let metadata = metadata(&time);
         metadata.bootstrap(vec![Node::new(NodeId(-1), "10.9.9.9", 9092, None)]);
         let resolver = FakeResolver::default();
         let clock: Arc<dyn Time> = Arc::new(time.clone());

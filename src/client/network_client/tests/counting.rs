@@ -42,13 +42,7 @@ fn metadata_that_never_came_has_no_age() {
     let time = MockTime::new();
     let clock: Arc<dyn Time> = Arc::new(time.clone());
     let metrics = Metrics::unread(&clock);
-    let config = MetadataConfig {
-        refresh_backoff: ms(1),
-        refresh_backoff_max: ms(1),
-        max_age: ms(1),
-        topic_idle: ms(1),
-    };
-    let metadata = Arc::new(Metadata::new(config, time.now()));
+    let metadata = metadata(&time);
     let _client = ClientMetrics::new(&metrics, &metadata);
     let age = metrics
         .snapshot()

@@ -40,13 +40,7 @@ impl Stalled {
             metrics: SelectorMetrics::new(&metrics),
         })
         .unwrap();
-        let metadata_config = MetadataConfig {
-            refresh_backoff: ms(50),
-            refresh_backoff_max: ms(50),
-            max_age: ms(10_000_000),
-            topic_idle: ms(10_000_000),
-        };
-        let metadata = Arc::new(Metadata::new(metadata_config, time.now()));
+        let metadata = metadata(&time);
         let node = Node::new(BOOTSTRAP, "127.0.0.1", port, None);
         metadata.bootstrap(vec![node.clone()]);
         let mut client = NetworkClient::new(
