@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering, Weak};
-use crate::utils::Time;
+use crate::utils::{Time, millis};
 
 /// Counts events and their rate. Java: `Meter`.
 #[derive(Debug)]
@@ -189,7 +189,7 @@ impl ClientStats {
         };
         for stats in [&*stats, &self.all_brokers] {
             stats.request_size_hist.update(bytes as f64);
-            stats.request_timer.update(took.as_secs_f64() * 1000.0);
+            stats.request_timer.update(millis(took));
         }
     }
 }

@@ -78,10 +78,22 @@ macro_rules! metric_table {
 pub(crate) use metric_table;
 
 /// Where the values of a set come from.
-enum Source {
+pub(super) enum Source {
     Sensors(Mutex<Vec<Sensor>>),
     /// By the index of the sensor.
     Gauges(Box<dyn Fn(usize, Instant) -> MetricValue + Send + Sync>),
+}
+
+impl Source {
+    /// Sensors that have recorded nothing, one for each of the table.
+    pub(super) fn sensors(table: &MetricTable, config: &MetricConfig) -> Self {
+        let sensor = |template: &SensorTemplate| {
+            let is_recorded = config.recording_level.includes(template.level);
+            let mut stats = template.stats.iter();
+            Sensor::new(is_recorded && stats.any(|stat| stat.stat.needs_histogram()))
+        };
+        Self::Sensors(Mutex::new(table.sensors.iter().map(sensor).collect()))
+    }
 }
 
 /// See the module's documentation.
@@ -124,36 +136,7 @@ impl Recording<'_> {
 }
 
 impl MetricSet {
-    pub(super) fn of_sensors(
-        table: &'static MetricTable,
-        tags: Arc<[Tag]>,
-        config: &MetricConfig,
-        start: Instant,
-        time: Arc<dyn Time>,
-    ) -> Self {
-        let sensor = |template: &SensorTemplate| {
-            let is_recorded = config.recording_level.includes(template.level);
-            let mut stats = template.stats.iter();
-            Sensor::new(is_recorded && stats.any(|stat| stat.stat.needs_histogram()))
-        };
-        let sensors = table.sensors.iter().map(sensor).collect();
-        let source = Source::Sensors(Mutex::new(sensors));
-        Self::new(table, tags, config, start, time, source)
-    }
-
-    pub(super) fn of_gauges(
-        table: &'static MetricTable,
-        tags: Arc<[Tag]>,
-        config: &MetricConfig,
-        start: Instant,
-        time: Arc<dyn Time>,
-        read: impl Fn(usize, Instant) -> MetricValue + Send + Sync + 'static,
-    ) -> Self {
-        let source = Source::Gauges(Box::new(read));
-        Self::new(table, tags, config, start, time, source)
-    }
-
-    fn new(
+    pub(super) fn new(
         table: &'static MetricTable,
         tags: Arc<[Tag]>,
         config: &MetricConfig,

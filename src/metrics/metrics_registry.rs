@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
 
+use super::metric_set::Source;
 use super::snapshot::Metric;
 use super::{
     KafkaMetric, MetricConfig, MetricSet, MetricTable, MetricValue, MetricsReporter,
@@ -43,7 +44,7 @@ struct Sets {
     next_number: u64,
 }
 
-/// A set of the registry; for whoever removes it.
+/// A set that the registry has, and its number there.
 #[derive(Clone, Debug)]
 pub(crate) struct Registered {
     number: u64,
@@ -103,15 +104,7 @@ impl Metrics {
         table: &'static MetricTable,
         tags: &[(&'static str, &str)],
     ) -> Registered {
-        let tags = self.tags(tags);
-        let time = Arc::clone(&self.time);
-        self.add(MetricSet::of_sensors(
-            table,
-            tags,
-            &self.config,
-            self.start,
-            time,
-        ))
+        self.add(table, tags, Source::sensors(table, &self.config))
     }
 
     /// Adds metrics that `read` reads, given the index in the table. It must not call the registry.
@@ -121,16 +114,7 @@ impl Metrics {
         tags: &[(&'static str, &str)],
         read: impl Fn(usize, Instant) -> MetricValue + Send + Sync + 'static,
     ) -> Registered {
-        let tags = self.tags(tags);
-        let time = Arc::clone(&self.time);
-        self.add(MetricSet::of_gauges(
-            table,
-            tags,
-            &self.config,
-            self.start,
-            time,
-            read,
-        ))
+        self.add(table, tags, Source::Gauges(Box::new(read)))
     }
 
     /// Adds metrics that come and go by themselves: `read` finds those that there are.
@@ -150,7 +134,14 @@ impl Metrics {
         std::iter::once(client).chain(others).collect()
     }
 
-    fn add(&self, set: MetricSet) -> Registered {
+    fn add(
+        &self,
+        table: &'static MetricTable,
+        tags: &[(&'static str, &str)],
+        source: Source,
+    ) -> Registered {
+        let (tags, time) = (self.tags(tags), Arc::clone(&self.time));
+        let set = MetricSet::new(table, tags, &self.config, self.start, time, source);
         let set = Arc::new(set);
         let number = {
             let mut sets = self.sets.lock();

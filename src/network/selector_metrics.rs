@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use crate::common::NodeId;
 use crate::metrics::{MetricValue, Metrics, Registered, metric_table};
 use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::utils::millis;
 
 metric_table! {
     /// What is counted over all connections.
@@ -211,8 +212,7 @@ impl SelectorMetrics {
             }
             Authenticated::Again { took } => {
                 client.record(SelectorSensor::SuccessfulReauthentication, 1.0);
-                let millis = took.as_secs_f64() * 1000.0;
-                client.record(SelectorSensor::ReauthenticationLatency, millis);
+                client.record(SelectorSensor::ReauthenticationLatency, millis(took));
             }
         });
     }
@@ -230,19 +230,17 @@ impl SelectorMetrics {
             ..
         } = *activity;
         let (written, read) = (activity.bytes_written as f64, activity.bytes_read as f64);
-        if writes + reads > 0 {
+        if writes + reads + receives > 0 || completed_send.is_some() {
             self.client.record(now, |client| {
-                client.record_many(SelectorSensor::NetworkIo, writes + reads, 0.0, 0.0);
+                if writes + reads > 0 {
+                    client.record_many(SelectorSensor::NetworkIo, writes + reads, 0.0, 0.0);
+                }
                 if writes > 0 {
                     client.record_many(SelectorSensor::BytesSent, writes, written, 0.0);
                 }
                 if reads > 0 {
                     client.record_many(SelectorSensor::BytesReceived, reads, read, 0.0);
                 }
-            });
-        }
-        if completed_send.is_some() || receives > 0 {
-            self.client.record(now, |client| {
                 if let Some(size) = completed_send {
                     client.record(SelectorSensor::RequestsSent, size as f64);
                 }
@@ -271,7 +269,7 @@ impl SelectorMetrics {
 
     /// A node answered a Produce request after this time.
     pub(crate) fn produce_latency(&self, id: NodeId, latency: Duration, now: Instant) {
-        let millis = latency.as_secs_f64() * 1000.0;
+        let millis = millis(latency);
         self.of_node(id, |node| {
             node.record(now, |node| {
                 node.record(NodeSensor::Latency, millis);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::millis;
+
 const EXP_BASE: u32 = 2;
 const JITTER: f64 = 0.2;
 
@@ -41,10 +43,6 @@ impl ExponentialBackoff {
         let factor = 1.0 - JITTER + fastrand::f64() * 2.0 * JITTER;
         Duration::from_secs_f64((term * factor).floor().min(self.max_ms) / 1000.0)
     }
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }
 
 #[cfg(test)]

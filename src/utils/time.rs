@@ -44,6 +44,11 @@ impl Time for SystemTime {
     }
 }
 
+/// The duration in milliseconds, with its fraction.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
 /// Returns the instant `by` after another, or one so late that nothing waits for it if the sum would overflow.
 pub(crate) fn later(instant: Instant, by: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -17,6 +17,7 @@ use crate::common::{Cluster, NodeId};
 use crate::metrics::{Metrics, Registered, metric_table};
 use crate::network::SelectorMetrics;
 use crate::sync::Arc;
+use crate::utils::millis;
 
 metric_table! {
     /// What is counted over all topics.
@@ -138,8 +139,9 @@ impl SenderMetrics {
 
     /// The batches, which are frozen, leave in one request. Java: `updateProduceRequestMetrics`.
     pub(super) fn request_sent(&mut self, batches: &[ProducerBatch], now: Instant) {
-        for batch in batches {
-            self.topic_sent(batch, now);
+        // Batches of one topic are mostly side by side.
+        for of_topic in batches.chunk_by(|one, next| topic_of(one) == topic_of(next)) {
+            self.topic_sent(of_topic, now);
         }
         self.client.0.record(now, |client| {
             let mut records = 0.0;
@@ -159,27 +161,29 @@ impl SenderMetrics {
         });
     }
 
-    fn topic_sent(&mut self, batch: &ProducerBatch, now: Instant) {
-        let name = batch.topic_partition().shared_topic();
-        let registry = &self.registry;
-        if !self.topics.contains_key(name) {
-            let topic = registry.add_sensors(&TOPIC_TABLE, &[("topic", name)]);
-            self.topics.insert(Arc::clone(name), topic);
-        }
-        let Some(topic) = self.topics.get(name) else {
+    /// The batches of one topic leave.
+    fn topic_sent(&mut self, batches: &[ProducerBatch], now: Instant) {
+        let Some(name) = batches.first().map(topic_of) else {
             return;
         };
+        let registry = &self.registry;
+        let topic = self
+            .topics
+            .entry(Arc::clone(name))
+            .or_insert_with(|| registry.add_sensors(&TOPIC_TABLE, &[("topic", name)]));
         topic.record(now, |topic| {
-            topic.record(TopicSensor::Records, f64::from(batch.record_count()));
-            topic.record(TopicSensor::Bytes, batch.estimated_size_in_bytes() as f64);
-            let ratio = f64::from(batch.compression_ratio());
-            topic.record(TopicSensor::CompressionRate, ratio);
+            for batch in batches {
+                topic.record(TopicSensor::Records, f64::from(batch.record_count()));
+                topic.record(TopicSensor::Bytes, batch.estimated_size_in_bytes() as f64);
+                let ratio = f64::from(batch.compression_ratio());
+                topic.record(TopicSensor::CompressionRate, ratio);
+            }
         });
     }
 
     /// A Produce request was answered.
     pub(super) fn answered(&self, node: NodeId, latency: Duration, now: Instant) {
-        let millis = latency.as_secs_f64() * 1000.0;
+        let millis = millis(latency);
         self.client.0.record(now, |client| {
             client.record(SenderSensor::RequestLatency, millis);
         });
@@ -245,6 +249,10 @@ impl SenderMetrics {
     }
 }
 
+fn topic_of(batch: &ProducerBatch) -> &Arc<str> {
+    batch.topic_partition().shared_topic()
+}
+
 fn millis_between(start: Instant, end: Instant) -> f64 {
-    end.saturating_duration_since(start).as_secs_f64() * 1000.0
+    millis(end.saturating_duration_since(start))
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::RecordAccumulator;
 use crate::metrics::{Metric, Metrics};
+use crate::utils::millis;
 
 const GROUP: &str = "producer-partition-metrics";
 
@@ -37,7 +38,7 @@ impl RecordAccumulator {
                 ("partition", &*partition),
             ];
             let tags = registry.tags(&tags);
-            let age = now.saturating_duration_since(oldest).as_secs_f64() * 1000.0;
+            let age = millis(now.saturating_duration_since(oldest));
             let values = [
                 (
                     "queue-age",
