@@ -108,7 +108,7 @@ pub(crate) struct MetricSet {
     source: Source,
 }
 
-/// What is recorded of one moment in the sensors of a set, under one lock.
+/// Records values of one moment in the sensors of a set, under one lock.
 pub(crate) struct Recording<'a> {
     sensors: &'a mut [Sensor],
     windows: Windows,

@@ -21,7 +21,7 @@ metric_table! {
     }
 }
 
-/// Metrics that are looked for when somebody asks, and registered nowhere.
+/// Finds metrics when a snapshot is made. They are registered nowhere.
 type View = Box<dyn Fn(&Metrics, Instant, &mut Vec<Metric>) + Send + Sync>;
 
 /// See the module's documentation.
@@ -86,7 +86,7 @@ impl Metrics {
         metrics
     }
 
-    /// Metrics that nobody reads, for parts that are tested by themselves.
+    /// Metrics for parts that are tested by themselves.
     #[cfg(test)]
     pub(crate) fn unread(time: &Arc<dyn Time>) -> Arc<Self> {
         let client_id = Arc::from("producer-1");
@@ -201,8 +201,8 @@ impl Metrics {
         }
     }
 
-    /// Calls every reporter, with no lock held: it may read metrics, and ask the producer for all of them. That it may panic
-    /// is the care of the layer that has it from the user.
+    /// Calls every reporter, with no lock held: it may read metrics, and ask the producer for all of them. The layer that
+    /// has it from the user contains its panics.
     fn report(&self, call: impl Fn(&dyn MetricsReporter)) {
         for reporter in &self.reporters {
             call(&**reporter);

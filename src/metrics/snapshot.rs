@@ -58,7 +58,7 @@ impl Metric {
 
 /// The metrics of a producer at one moment, in the order of their names.
 ///
-/// `producer.metrics()` costs about 100 ns for each metric on the calling thread, and nothing while nobody calls it. Its
+/// `producer.metrics()` computes each metric on the calling thread, and nothing is computed without a call. Its
 /// `Display` is a table.
 ///
 /// ```

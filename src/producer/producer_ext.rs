@@ -1,11 +1,11 @@
-//! What closures make of every producer. Java has closures in its [`Producer`] itself.
+//! Methods with closures for every producer. Java has them in its [`Producer`] itself.
 
 use super::producer::Producer;
 use super::record_data::RecordData;
 use super::{ProducerRecord, RecordMetadata, Transaction};
 use crate::error::{Error, Result};
 
-/// What closures make of every [`Producer`]. A [`KafkaProducer`](crate::KafkaProducer), a
+/// Methods that take closures, for every [`Producer`]. A [`KafkaProducer`](crate::KafkaProducer), a
 /// [`MockProducer`](crate::MockProducer) and a `dyn Producer` have these methods by themselves; import this for programs that
 /// are generic over their producer.
 ///

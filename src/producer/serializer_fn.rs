@@ -10,7 +10,7 @@ use crate::common::Headers;
 
 /// Makes a serializer of a closure, from the data to bytes, text, or an `Option` of these, of which `None` is null.
 ///
-/// A closure that needs the topic or the headers, or that borrows from the data, has to be a [`Serializer`] of its own.
+/// If it needs the topic or the headers, or is to borrow from the data, implement [`Serializer`] instead.
 ///
 /// ```
 /// use kafka_producer::producer::serializer_fn;

@@ -1,4 +1,4 @@
-//! A record that a send without waiting gives back.
+//! The error of a send that does not wait, with its record.
 
 use std::fmt;
 

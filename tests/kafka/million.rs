@@ -51,7 +51,7 @@ fn zstd_records_are_all_there() {
     send_and_check(&KafkaCluster::lease(), "zstd");
 }
 
-/// Without compression always all.
+/// Returns how many records to send: all of them without compression, and in a long run.
 fn record_count(codec: &str) -> u64 {
     match codec {
         "none" => RECORDS,

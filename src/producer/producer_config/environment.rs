@@ -10,7 +10,7 @@ impl ProducerConfig {
     /// Reads every environment variable whose name begins with `prefix`. With the prefix `KAFKA_`, `KAFKA_BOOTSTRAP_SERVERS` is
     /// `bootstrap.servers`: the rest of the name in small letters, with a point for each underscore.
     ///
-    /// Set what a program needs in any case first, and [`merge`](Self::merge) this into it:
+    /// To override a configuration by the environment, [`merge`](Self::merge) this into it:
     ///
     /// ```
     /// # use kafka_producer::ProducerConfig;
@@ -52,7 +52,7 @@ impl ProducerConfig {
             })?;
             entries.push((name, key, value));
         }
-        // The environment has no order; the text of an error has one.
+        // The environment has no order, and the text of an error is to have one.
         entries.sort();
         let located = entries.iter().map(|(name, key, value)| Located {
             place: Some(name.to_string_lossy().into_owned()),

@@ -1,4 +1,4 @@
-//! What the setter of a list takes: a text or several.
+//! The argument of a setter that takes a list: one text or several.
 
 use std::borrow::Cow;
 

@@ -53,7 +53,7 @@ impl Subject for Librdkafka {
     fn start(bootstrap_servers: &str, properties: &[(&str, &str)]) -> Self {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", bootstrap_servers);
-        // A leader that moves again while it asks for the last move is otherwise not asked for until minutes later.
+        // Without this, it may learn only minutes later of a leader that moves while it requests metadata for an earlier move.
         config.set("topic.metadata.refresh.interval.ms", "1000");
         for (key, value) in properties {
             config.set(*key, *value);

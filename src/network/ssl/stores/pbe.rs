@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 use super::der::{Element, INTEGER, Malformed, SEQUENCE};
 use crate::utils::Secret;
 
-/// Java's limit. It bounds how long a file can keep the caller busy. Tests are not optimized, and take no more than Java 8
-/// wrote.
+/// Java's limit. It bounds how long a file can keep the caller busy. Tests run without optimization, and allow no more than
+/// Java 8 writes.
 const MAX_ITERATIONS: u32 = if cfg!(test) { 100_000 } else { 5_000_000 };
 
 /// Of a MAC; more than that of any digest.

@@ -1,6 +1,6 @@
 //! How much waits in the queue of each partition, and for how long. Java: no counterpart.
 //!
-//! Threads: whoever reads the metrics. It takes the lock of each partition that has a batch, one after the other, and costs
+//! Threads: the one that reads the metrics. It takes the lock of each partition that has a batch, one after the other, and costs
 //! the senders nothing else.
 
 use std::time::Instant;

@@ -253,7 +253,7 @@ fn no_record_fails_before_it_would_with_full() {
             assert_eq!(fixture.used(), 0);
         }
     }
-    // Few do: where batches wait behind others, those have all their memory from the start.
+    // Few do: a batch that opens behind another one has all of its memory from the start.
     assert!(outlived > 0, "no record outlived");
 }
 
