@@ -137,7 +137,7 @@ impl BufferPool {
         self.0
             .allocate(
                 internals::Wanted::exactly(size),
-                Duration::from_secs(60),
+                internals::WaitLimit::max_block(Duration::from_secs(60)),
                 || {},
             )
             .map(drop)

@@ -45,8 +45,8 @@ choice! {
         /// and which config bounds it.
         /// Java: `TimeoutException`.
         Timeout = "Timeout",
-        /// The wait of `get_timeout` ended before the delivery did. The record is still being sent: wait again. Sending it again
-        /// duplicates it. Java: `java.util.concurrent.TimeoutException`.
+        /// The wait of `get_timeout`, `send_timeout` or `flush_timeout` ended before the delivery did. The record is still being
+        /// sent: wait again. Sending it again duplicates it. Java: `java.util.concurrent.TimeoutException`.
         Pending = "Pending",
         /// No buffer memory became free within `max.block.ms`. A kind of time-out. Java: `BufferExhaustedException`.
         BufferExhausted = "BufferExhausted",
@@ -321,8 +321,8 @@ impl Error {
         transaction.is_some_and(TransactionMark::is_aborted) && !self.is_fatal()
     }
 
-    /// Returns whether this is a timeout, a full buffer included. A wait that the caller bounded with `get_timeout` is
-    /// [`Pending`](ErrorKind::Pending) instead: the operation itself has not timed out.
+    /// Returns whether this is a timeout, a full buffer included. A wait for a delivery that the caller bounded, as
+    /// with `get_timeout`, is [`Pending`](ErrorKind::Pending) instead: the operation itself has not timed out.
     pub fn is_timeout(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Timeout | ErrorKind::BufferExhausted)
     }

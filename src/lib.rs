@@ -95,7 +95,8 @@ pub use producer::{
     ConsumerGroupMetadata, KafkaProducer, KafkaProducerBuilder, MetadataRecoveryStrategy,
     MockProducer, OffsetAndMetadata, Partitioner, PartitionerClass, Producer, ProducerConfig,
     ProducerExt, ProducerInterceptor, ProducerRecord, RecordFuture, RecordMetadata,
-    SecurityProtocol, Serialized, Serializer, Transaction, TrySendError,
+    SecurityProtocol, SendStep, SendTimeoutError, Serialized, Serializer, Transaction,
+    TrySendError,
 };
 pub use protocol::ErrorCode;
 

@@ -195,7 +195,8 @@ const FOLDERS: &[Allowed] = &[
     (
         "producer/internals",
         &[
-            ("buffer_pool", &[]),
+            ("patience", &[]),
+            ("buffer_pool", &["patience"]),
             (
                 "batch",
                 &[

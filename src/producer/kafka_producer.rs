@@ -11,6 +11,7 @@ mod close;
 #[cfg(feature = "sasl")]
 mod sasl_setters;
 mod send;
+mod timeouts;
 mod transactions;
 
 use std::fmt;
@@ -22,7 +23,9 @@ pub(crate) use self::close::undelivered_at_close;
 pub(crate) use self::send::{check_size, is_api_error, no_such_partition, partition_of_key};
 pub(crate) use self::transactions::needs_transactional_id;
 use super::internals::transactions::TransactionManager;
-use super::internals::{CallTimes, ProducerCall, RecordAccumulator, RecordErrors, SenderControl};
+use super::internals::{
+    CallTimes, ProducerCall, RecordAccumulator, RecordErrors, SenderControl, WaitLimit,
+};
 use super::producer_interceptors::ProducerInterceptors;
 use super::{
     BytesSerializer, Callback, Partitioner, ProducerConfig, ProducerRecord, RecordFuture,
@@ -243,7 +246,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         let start = self.time.now();
         self.accumulator.begin_flush();
         self.accumulator.signal().wake();
-        self.accumulator.await_flush_completion();
+        self.accumulator.await_flush_completion(None);
         self.accumulator.end_flush();
         self.note_time(ProducerCall::Flush, start);
         Ok(())
@@ -280,7 +283,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         self.accumulator.io_thread().check_process()?;
         self.check_open()?;
         self.metadata.add(topic, self.time.now());
-        self.wait_on_metadata(topic, None, self.max_block)?;
+        self.wait_on_metadata(topic, None, WaitLimit::max_block(self.max_block))?;
         let cluster = self.metadata.snapshot();
         Ok(cluster
             .topic(topic)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::record_data::RecordData;
 use super::{
     ConsumerGroupMetadata, OffsetAndMetadata, ProducerRecord, RecordFuture, RecordMetadata,
-    TrySendError,
+    SendTimeoutError, TrySendError,
 };
 use crate::common::{PartitionInfo, TopicPartition};
 use crate::error::{Error, Result};
@@ -78,6 +78,26 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// When the wait cannot be made. That a record was not delivered is no error of this call.
     fn flush(&self) -> Result<()>;
+
+    /// Sends a record and waits for its delivery, at most for `timeout`; see
+    /// [`KafkaProducer::send_timeout`](crate::KafkaProducer::send_timeout).
+    ///
+    /// # Errors
+    ///
+    /// When the time is up, which the error says more of, or the record is not delivered.
+    fn send_timeout(
+        &self,
+        record: ProducerRecord<'_, K, V>,
+        timeout: Duration,
+    ) -> Result<RecordMetadata, SendTimeoutError>;
+
+    /// As [`flush`](Self::flush), but waits no longer than `timeout`; see
+    /// [`KafkaProducer::flush_timeout`](crate::KafkaProducer::flush_timeout).
+    ///
+    /// # Errors
+    ///
+    /// `Pending` when the time is up, and those of [`flush`](Self::flush).
+    fn flush_timeout(&self, timeout: Duration) -> Result<()>;
 
     /// Begins with transactions; see [`KafkaProducer::init_transactions`](crate::KafkaProducer::init_transactions).
     ///
@@ -174,8 +194,23 @@ macro_rules! forward_to {
             <$target>::try_send(self, record)
         }
 
+        fn send_timeout(
+            &self,
+            record: $crate::producer::ProducerRecord<'_, $key, $value>,
+            timeout: std::time::Duration,
+        ) -> $crate::error::Result<
+            $crate::producer::RecordMetadata,
+            $crate::producer::SendTimeoutError,
+        > {
+            <$target>::send_timeout(self, record, timeout)
+        }
+
         fn flush(&self) -> $crate::error::Result<()> {
             <$target>::flush(self)
+        }
+
+        fn flush_timeout(&self, timeout: std::time::Duration) -> $crate::error::Result<()> {
+            <$target>::flush_timeout(self, timeout)
         }
 
         fn init_transactions(&self) -> $crate::error::Result<()> {

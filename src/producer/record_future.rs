@@ -103,9 +103,22 @@ impl RecordFuture {
     ///
     /// At most `timeout`.
     pub fn get_timeout(&self, timeout: Duration) -> Result<RecordMetadata> {
-        let deadline = SystemTime.now().checked_add(timeout);
+        self.get_until(SystemTime.now().checked_add(timeout), timeout)
+    }
+
+    /// The same for a wait that began `timeout` before `deadline`. No deadline is one that is never reached.
+    pub(super) fn get_until(
+        &self,
+        deadline: Option<Instant>,
+        timeout: Duration,
+    ) -> Result<RecordMetadata> {
         self.wait(deadline)
             .unwrap_or_else(|| Err(wait_ended(timeout)))
+    }
+
+    /// Returns whether the result was known when the send returned, because the record never was in a batch.
+    pub(super) fn is_known_from_the_start(&self) -> bool {
+        matches!(self.0, Inner::Done(_))
     }
 
     /// The result if it is known, without waiting. Does not hurry the batch.

@@ -24,6 +24,7 @@ mod callbacks;
 mod classic;
 mod compression;
 mod connections;
+mod deadlines;
 mod delivery_timeout;
 mod docs;
 mod end_to_end;

@@ -17,6 +17,7 @@ use std::collections::{TryReserveError, VecDeque};
 use std::time::Duration;
 
 pub(crate) use self::metrics::PoolMetrics;
+use super::patience::WaitLimit;
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::record::MissingMemory;
 use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, MutexGuard, OnceLock, Ordering};
@@ -288,20 +289,20 @@ impl BufferPool {
         }
     }
 
-    /// Reserves a buffer, and waits up to `max_block` for its least size. `on_wait` runs once if there is a wait, after this
+    /// Reserves a buffer, and waits up to `limit` for its least size. `on_wait` runs once if there is a wait, after this
     /// thread has joined the queue and so shows in [`Self::queued`].
     ///
     /// # Errors
     ///
-    /// `IllegalArgument` for more than the whole pool, `Closed`, and `BufferExhausted` after `max_block`.
+    /// `IllegalArgument` for more than the whole pool, `Closed`, and `BufferExhausted` after `limit`.
     ///
     /// # Blocking
     ///
-    /// Until others give enough back; at most `max_block`.
+    /// Until others give enough back; at most `limit`.
     pub(crate) fn allocate(
         self: &Arc<Self>,
         wanted: Wanted,
-        max_block: Duration,
+        limit: WaitLimit,
         on_wait: impl FnOnce(),
     ) -> Result<PooledBuffer> {
         let mut state = self.check(wanted)?;
@@ -315,7 +316,7 @@ impl BufferPool {
         MutexGuard::unlocked(&mut state, on_wait);
 
         let began = self.time.now();
-        let reserved = self.wait_for_memory(&mut state, &waiter, wanted, max_block);
+        let reserved = self.wait_for_memory(&mut state, &waiter, wanted, limit);
 
         state.waiters.retain(|other| !Arc::ptr_eq(other, &waiter));
         self.queued.store(state.waiters.len(), Ordering::SeqCst);
@@ -341,7 +342,7 @@ impl BufferPool {
         state: &mut MutexGuard<'_, State>,
         waiter: &Arc<Condvar>,
         wanted: Wanted,
-        max_block: Duration,
+        limit: WaitLimit,
     ) -> Result<Reserved> {
         let start = self.time.now();
         let mut gathered = 0;
@@ -370,8 +371,8 @@ impl BufferPool {
                 }
             }
             let waited = self.time.now().saturating_duration_since(start);
-            if wait_for(waiter, state, max_block.saturating_sub(waited)) && !state.closed {
-                break self.exhausted(wanted.least, max_block, gathered + state.available());
+            if wait_for(waiter, state, limit.time.saturating_sub(waited)) && !state.closed {
+                break self.exhausted(wanted.least, limit, gathered + state.available());
             }
         };
         state.non_pooled_available += gathered;
@@ -483,18 +484,17 @@ impl BufferPool {
         }
     }
 
-    fn exhausted(&self, size: usize, max_block: Duration, free: usize) -> Error {
+    fn exhausted(&self, size: usize, limit: WaitLimit, free: usize) -> Error {
         let text = format!(
-            "timed out after {} ms (max.block.ms) waiting for {size} bytes of buffer memory: {free} of {} bytes (buffer.memory) are free",
-            max_block.as_millis(),
+            "timed out after {limit} waiting for {size} bytes of buffer memory: {free} of {} bytes (buffer.memory) are free",
             self.total,
         );
         Error::timed_out(
             text,
             TimeoutReason {
                 waiting_for: "buffer memory",
-                waited: max_block,
-                config: Some("max.block.ms"),
+                waited: limit.time,
+                config: limit.config(),
             },
         )
         .with_kind(ErrorKind::BufferExhausted)

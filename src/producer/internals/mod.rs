@@ -5,6 +5,7 @@ mod buffer_pool;
 mod built_in_partitioner;
 mod fate;
 mod io_thread;
+mod patience;
 mod producer_metrics;
 mod ready_signal;
 mod record_accumulator;
@@ -20,9 +21,10 @@ pub(crate) use batch::{
 pub(crate) use buffer_pool::Wanted;
 pub(crate) use buffer_pool::{BufferPool, PoolMetrics};
 pub(crate) use io_thread::IoThreadId;
+pub(crate) use patience::{Patience, WaitLimit};
 pub(crate) use producer_metrics::{CallTimes, ProducerCall};
 pub(crate) use record_accumulator::{
-    AccumulatorConfig, AppendContext, AppendOutcome, Joined, Patience, RecordAccumulator, Scheduler,
+    AccumulatorConfig, AppendContext, AppendOutcome, Joined, RecordAccumulator, Scheduler,
 };
 pub(crate) use sender::{Ledger, Sender, SenderConfig, SenderControl, SenderParts};
 pub(crate) use sender_metrics::{RecordErrors, SenderMetrics};

@@ -32,7 +32,7 @@ mod topics;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use self::append::{AppendContext, AppendOutcome, Joined, Patience};
+pub(crate) use self::append::{AppendContext, AppendOutcome, Joined};
 use self::expiry::{Expiries, ExpiryRegister};
 use self::load::LoadReports;
 use self::pacing::{Typical, WaitNotice};
@@ -173,16 +173,21 @@ impl RecordAccumulator {
         self.flushes_in_progress.load(Ordering::SeqCst) > 0
     }
 
-    /// Waits for every batch that is incomplete now, the parts of those that are split included. Java:
-    /// `awaitFlushCompletion`.
+    /// Waits for every batch that is incomplete now, the parts of those that are split included. Returns how many have no
+    /// outcome at the deadline; these do not linger any more. Java: `awaitFlushCompletion`.
     ///
     /// # Blocking
     ///
-    /// Until each has an outcome, which `delivery.timeout.ms` bounds.
-    pub(crate) fn await_flush_completion(&self) {
+    /// Until each has an outcome, which `delivery.timeout.ms` bounds, and at most until `deadline`.
+    pub(crate) fn await_flush_completion(&self, deadline: Option<Instant>) -> usize {
+        let mut open = 0;
         for result in self.incomplete.copy_all() {
-            result.wait_all();
+            if !result.wait_all(deadline) {
+                result.expedite();
+                open += 1;
+            }
         }
+        open
     }
 
     #[cfg(test)]

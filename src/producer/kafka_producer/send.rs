@@ -11,6 +11,7 @@ use crate::common::{Cluster, Headers, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::producer::internals::{
     AppendContext, AppendOutcome, AppendRecord, IoThreadId, Joined, Patience, ProducerCall,
+    WaitLimit,
 };
 use crate::producer::producer_interceptors::ProducerInterceptors;
 use crate::producer::record_future::RecordFuture;
@@ -69,7 +70,12 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
 
     /// How long a send that may wait does so at most.
     pub(super) fn patience(&self) -> Patience {
-        Patience::UpTo(self.max_block)
+        Patience::UpTo(WaitLimit::max_block(self.max_block))
+    }
+
+    /// How long a send does so whose caller waits no longer than `timeout`.
+    pub(super) fn patience_of(&self, timeout: Duration) -> Patience {
+        Patience::UpTo(WaitLimit::max_block(self.max_block).or_caller(timeout))
     }
 
     /// Intercepts, waits for metadata, serializes, partitions, appends. Gives a future if `with_future`.
@@ -225,7 +231,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         patience: Patience,
     ) -> Result<Patience> {
         self.accumulator.io_thread().check_process()?;
-        let Patience::UpTo(max_wait) = patience else {
+        let Patience::UpTo(limit) = patience else {
             self.metadata.add(topic, self.time.now());
             if let Some(error) = self.metadata.bootstrap_error() {
                 return Err(error);
@@ -241,8 +247,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             let error = Error::new(ErrorKind::WouldBlock, text);
             return Err(self.with_cause(error, topic));
         };
-        let waited = self.wait_on_metadata(topic, partition, max_wait)?;
-        Ok(Patience::UpTo(max_wait.saturating_sub(waited)))
+        let waited = self.wait_on_metadata(topic, partition, limit)?;
+        Ok(Patience::UpTo(limit.after(waited)))
     }
 
     /// Makes sure that the snapshot knows the topic, and the partition if one is named. Gives the time that it took.
@@ -251,13 +257,13 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// `Timeout` after `max_wait`, even where a topic error came meanwhile that may pass; `InvalidTopic`, `Authorization`,
+    /// `Timeout` after `limit`, even where a topic error came meanwhile that may pass; `InvalidTopic`, `Authorization`,
     /// `Authentication`, `Closed`; `WouldDeadlock` on the I/O thread.
     pub(super) fn wait_on_metadata(
         &self,
         topic: &str,
         partition: Option<i32>,
-        max_wait: Duration,
+        limit: WaitLimit,
     ) -> Result<Duration> {
         let start = self.time.now();
         self.metadata.add(topic, start);
@@ -277,17 +283,17 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             let version = self.metadata.request_update_for_topic(topic);
             self.accumulator.signal().wake();
             let elapsed = self.time.now().saturating_duration_since(start);
-            let remaining = max_wait.saturating_sub(elapsed);
+            let remaining = limit.after(elapsed).time;
             match self.metadata.await_update(version, remaining, &self.time) {
                 Ok(()) => {}
                 Err(error) if error.is_timeout() => {
-                    return Err(self.metadata_timed_out(topic, partition, max_wait));
+                    return Err(self.metadata_timed_out(topic, partition, limit));
                 }
                 Err(error) => return Err(error),
             }
             let elapsed = self.time.now().saturating_duration_since(start);
-            if elapsed >= max_wait {
-                return Err(self.metadata_timed_out(topic, partition, max_wait));
+            if elapsed >= limit.time {
+                return Err(self.metadata_timed_out(topic, partition, limit));
             }
             self.metadata.maybe_throw_exception_for_topic(topic)?;
             if known_topic(&self.metadata.snapshot(), topic, partition).is_some() {
@@ -297,8 +303,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
-    fn metadata_timed_out(&self, topic: &str, partition: Option<i32>, waited: Duration) -> Error {
-        let millis = waited.as_millis();
+    fn metadata_timed_out(&self, topic: &str, partition: Option<i32>, limit: WaitLimit) -> Error {
         let count = self
             .metadata
             .snapshot()
@@ -306,17 +311,15 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .filter(|count| *count > 0);
         let text = match (partition, count) {
             (Some(partition), Some(count)) => {
-                let error = no_such_partition(topic, partition, count, waited);
+                let error = no_such_partition(topic, partition, count, limit);
                 return self.with_cause(error, topic);
             }
-            _ if self.metadata.snapshot().is_bootstrap() => format!(
-                "no broker of bootstrap.servers told of topic {topic} within {millis} ms (max.block.ms)"
-            ),
-            _ => format!(
-                "topic {topic} was not in the cluster's metadata after {millis} ms (max.block.ms)"
-            ),
+            _ if self.metadata.snapshot().is_bootstrap() => {
+                format!("no broker of bootstrap.servers told of topic {topic} within {limit}")
+            }
+            _ => format!("topic {topic} was not in the cluster's metadata after {limit}"),
         };
-        self.with_cause(metadata_timed_out(text, waited), topic)
+        self.with_cause(metadata_timed_out(text, limit), topic)
     }
 
     /// With what the cluster says against the topic, or else why nobody could be asked.
@@ -487,11 +490,11 @@ fn known_topic<'c>(
     }
 }
 
-fn metadata_timed_out(text: String, waited: Duration) -> Error {
+fn metadata_timed_out(text: String, limit: WaitLimit) -> Error {
     let reason = TimeoutReason {
         waiting_for: "the metadata of a topic",
-        waited,
-        config: Some("max.block.ms"),
+        waited: limit.time,
+        config: limit.config(),
     };
     Error::timed_out(text, reason)
 }
@@ -501,14 +504,13 @@ pub(crate) fn no_such_partition(
     topic: &str,
     partition: i32,
     count: usize,
-    waited: Duration,
+    limit: WaitLimit,
 ) -> Error {
-    let millis = waited.as_millis();
     let text = format!(
-        "topic {topic} has {} and no partition {partition} appeared within {millis} ms (max.block.ms)",
+        "topic {topic} has {} and no partition {partition} appeared within {limit}",
         Count(count, "partition")
     );
-    metadata_timed_out(text, waited)
+    metadata_timed_out(text, limit)
 }
 
 /// What Java calls an `ApiException`: it says something of the cluster or the record's way there, not of the call.

@@ -148,12 +148,13 @@ impl ProduceRequestResult {
         Some((outcome.clone(), index))
     }
 
-    /// Waits until every record of the batch has an outcome, those of its parts included.
-    pub(crate) fn wait_all(&self) {
-        if let Some(Outcome::Split(parts)) = self.wait(None) {
-            for part in parts.iter() {
-                part.result.wait_all();
-            }
+    /// Waits until every record of the batch has an outcome, those of its parts included. Returns whether all have one, which
+    /// at `deadline` may be otherwise.
+    pub(crate) fn wait_all(&self, deadline: Option<Instant>) -> bool {
+        match self.wait(deadline) {
+            None => false,
+            Some(Outcome::Split(parts)) => parts.iter().all(|part| part.result.wait_all(deadline)),
+            Some(_) => true,
         }
     }
 

@@ -13,7 +13,8 @@ fn pool(total: usize, poolable_size: usize) -> Arc<BufferPool> {
 }
 
 fn allocate(pool: &Arc<BufferPool>, size: usize) -> PooledBuffer {
-    pool.allocate(Wanted::exactly(size), SHORT, || ()).unwrap()
+    pool.allocate(Wanted::exactly(size), WaitLimit::max_block(SHORT), || ())
+        .unwrap()
 }
 
 /// Returns once `count` threads wait in the pool.
@@ -94,7 +95,7 @@ fn cannot_allocate_more_memory_than_there_is() {
     let pool = pool(1024, 512);
     drop(allocate(&pool, 1024));
     let error = pool
-        .allocate(Wanted::exactly(1025), LONG, || ())
+        .allocate(Wanted::exactly(1025), WaitLimit::max_block(LONG), || ())
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IllegalArgument);
     assert!(error.to_string().contains("1025") && error.to_string().contains("buffer.memory"));
@@ -108,7 +109,7 @@ fn delayed_allocation() {
     let waiting = {
         let pool = Arc::clone(&pool);
         thread::spawn(move || {
-            pool.allocate(Wanted::exactly(5 * 1024), LONG, || ())
+            pool.allocate(Wanted::exactly(5 * 1024), WaitLimit::max_block(LONG), || ())
                 .map(drop)
         })
     };
@@ -123,12 +124,20 @@ fn delayed_allocation() {
 fn memory_that_comes_back_before_the_wait_is_not_missed() {
     let pool = pool(5 * 1024, 1024);
     let held = allocate(&pool, 1024);
-    pool.allocate(Wanted::exactly(5 * 1024), Duration::MAX, || drop(held))
-        .map(drop)
-        .unwrap();
+    pool.allocate(
+        Wanted::exactly(5 * 1024),
+        WaitLimit::max_block(Duration::MAX),
+        || drop(held),
+    )
+    .map(drop)
+    .unwrap();
 
     let held = allocate(&pool, 1024);
-    let closed = pool.allocate(Wanted::exactly(5 * 1024), Duration::MAX, || pool.close());
+    let closed = pool.allocate(
+        Wanted::exactly(5 * 1024),
+        WaitLimit::max_block(Duration::MAX),
+        || pool.close(),
+    );
     assert_eq!(closed.unwrap_err().kind(), ErrorKind::Closed);
     drop(held);
 }
@@ -140,7 +149,9 @@ fn buffer_exhausted_after_max_block() {
     let _held = allocate(&pool, 10);
     let mut waited = false;
     let error = pool
-        .allocate(Wanted::exactly(1), SHORT, || waited = true)
+        .allocate(Wanted::exactly(1), WaitLimit::max_block(SHORT), || {
+            waited = true
+        })
         .unwrap_err();
     assert!(waited);
     assert_eq!(error.kind(), ErrorKind::BufferExhausted);
@@ -158,8 +169,12 @@ fn a_waiter_that_times_out_gives_back_what_it_gathered() {
     let waiting = {
         let pool = Arc::clone(&pool);
         thread::spawn(move || {
-            pool.allocate(Wanted::exactly(2), Duration::from_millis(100), || ())
-                .map(drop)
+            pool.allocate(
+                Wanted::exactly(2),
+                WaitLimit::max_block(Duration::from_millis(100)),
+                || (),
+            )
+            .map(drop)
         })
     };
     await_queued(&pool, 1);
@@ -183,7 +198,7 @@ fn the_first_waiter_is_served_first() {
         let (thread_pool, order) = (Arc::clone(&pool), Arc::clone(&order));
         threads.push(thread::spawn(move || {
             let buffer = thread_pool
-                .allocate(Wanted::exactly(size), LONG, || ())
+                .allocate(Wanted::exactly(size), WaitLimit::max_block(LONG), || ())
                 .unwrap();
             order.lock().push(name);
             drop(buffer);
@@ -223,11 +238,15 @@ fn a_waiter_that_wants_to_grow_is_served_with_its_least_size() {
     let mut held = [(); 4].map(|()| Some(allocate(&pool, 1024)));
     let first = held[0].take();
     let buffer = pool
-        .allocate(growing(4 * 1024, 1024), LONG, || drop(first))
+        .allocate(growing(4 * 1024, 1024), WaitLimit::max_block(LONG), || {
+            drop(first)
+        })
         .unwrap();
     assert_eq!((buffer.reserved(), pool.available_memory()), (1024, 0));
     let buffer = pool
-        .allocate(growing(4 * 1024, 1024), LONG, || drop(held))
+        .allocate(growing(4 * 1024, 1024), WaitLimit::max_block(LONG), || {
+            drop(held)
+        })
         .unwrap();
     assert_eq!((buffer.reserved(), pool.available_memory()), (2048, 1024));
 }
@@ -238,7 +257,13 @@ fn a_waiter_that_gathers_takes_more_if_the_last_piece_brings_it() {
     let (piece, rest) = (allocate(&pool, 1024), allocate(&pool, 7 * 1024));
     let waiting = {
         let pool = Arc::clone(&pool);
-        thread::spawn(move || pool.allocate(growing(6 * 1024, 3 * 1024), LONG, || ()))
+        thread::spawn(move || {
+            pool.allocate(
+                growing(6 * 1024, 3 * 1024),
+                WaitLimit::max_block(LONG),
+                || (),
+            )
+        })
     };
     await_queued(&pool, 1);
     drop(piece);
@@ -257,7 +282,7 @@ fn the_error_counts_what_was_gathered() {
     let free = 1024 - allocate(&pool, 600).reserved();
     let _held = allocate(&pool, 600);
     let error = pool
-        .allocate(Wanted::exactly(512), SHORT, || ())
+        .allocate(Wanted::exactly(512), WaitLimit::max_block(SHORT), || ())
         .unwrap_err();
     let counted = format!("{free} of 1024 bytes (buffer.memory) are free");
     assert!(error.to_string().contains(&counted), "{error}");
@@ -299,7 +324,10 @@ fn stressful_situation() {
                     } else {
                         fastrand::usize(1..=1024)
                     };
-                    drop(pool.allocate(Wanted::exactly(size), LONG, || ()).unwrap());
+                    drop(
+                        pool.allocate(Wanted::exactly(size), WaitLimit::max_block(LONG), || ())
+                            .unwrap(),
+                    );
                 }
             });
         }
@@ -326,7 +354,10 @@ fn close_fails_allocations_and_wakes_every_waiter() {
     let waiting: Vec<_> = (0..3)
         .map(|_| {
             let pool = Arc::clone(&pool);
-            thread::spawn(move || pool.allocate(Wanted::exactly(1), LONG, || ()).map(drop))
+            thread::spawn(move || {
+                pool.allocate(Wanted::exactly(1), WaitLimit::max_block(LONG), || ())
+                    .map(drop)
+            })
         })
         .collect();
     await_queued(&pool, 3);
@@ -338,7 +369,7 @@ fn close_fails_allocations_and_wakes_every_waiter() {
         );
     }
     assert_eq!(
-        pool.allocate(Wanted::exactly(1), SHORT, || ())
+        pool.allocate(Wanted::exactly(1), WaitLimit::max_block(SHORT), || ())
             .unwrap_err()
             .kind(),
         ErrorKind::Closed
@@ -403,7 +434,8 @@ fn no_extension_overtakes_a_thread_that_waits() {
     let mut buffer = allocate(&pool, 1024);
     let rest = allocate(&pool, 8 * 1024);
     thread::scope(|scope| {
-        let waiter = scope.spawn(|| pool.allocate(Wanted::exactly(9 * 1024), LONG, || ()));
+        let waiter = scope
+            .spawn(|| pool.allocate(Wanted::exactly(9 * 1024), WaitLimit::max_block(LONG), || ()));
         await_queued(&pool, 1);
         assert!(pool.extend(&mut buffer, missing(1, 1024, 1024)).is_none());
         drop(rest);

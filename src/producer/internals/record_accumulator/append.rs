@@ -1,7 +1,5 @@
 //! The callers' half: a record into the open batch of its partition, or into one that is opened for it.
 
-use std::time::Duration;
-
 use super::partition_queue::{PartitionQueue, QueueState};
 use super::{RecordAccumulator, TopicQueues};
 use crate::common::{Cluster, TopicInfo};
@@ -15,16 +13,9 @@ use crate::producer::internals::buffer_pool::PooledBuffer;
 use crate::producer::internals::built_in_partitioner::{
     StickyPartition, is_leaderless, thread_number,
 };
+use crate::producer::internals::patience::Patience;
 use crate::producer::internals::transactions::TransactionManager;
 use crate::sync::{Arc, MutexGuard, Ordering};
-
-/// How long a call may wait for what it needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    Never,
-    /// Up to `max.block.ms`, or what is left of it.
-    UpTo(Duration),
-}
 
 /// How an append is to be done.
 #[derive(Clone, Copy, Debug)]

@@ -13,13 +13,13 @@
 //! record waits for the first chunk of the next one. If threads waited to grow the batches that they hold, each could wait
 //! for memory that only the others can free.
 
-use super::append::Patience;
 use super::partition_queue::QueueState;
 use super::{RecordAccumulator, TopicQueues};
 use crate::error::Result;
 use crate::producer::BufferMemoryAllocationStrategy as Strategy;
 use crate::producer::internals::batch::{AppendRecord, Extension};
 use crate::producer::internals::buffer_pool::{PooledBuffer, Wanted};
+use crate::producer::internals::patience::Patience;
 use crate::sync::Ordering;
 
 /// The number of waiting batches from which on a partition counts as backlogged.
@@ -103,10 +103,10 @@ impl RecordAccumulator {
 
     /// Takes memory for a batch.
     pub(super) fn allocate(&self, wanted: Wanted, patience: Patience) -> Result<PooledBuffer> {
-        let Patience::UpTo(max_block) = patience else {
+        let Patience::UpTo(limit) = patience else {
             return self.free.try_allocate(wanted);
         };
-        self.free.allocate(wanted, max_block, || {
+        self.free.allocate(wanted, limit, || {
             self.signal.recheck_all();
             self.signal.wake();
         })

@@ -22,6 +22,7 @@ use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::producer::Callback;
 use crate::producer::internals::batch::ProduceRequestResult;
 use crate::producer::internals::batch::{AppendRecord, ProducerBatch};
+use crate::producer::internals::patience::{Patience, WaitLimit};
 use crate::producer::internals::sequences::{IdempotentProducer, ProducerIdAndEpoch};
 use crate::protocol::ErrorCode;
 use crate::record::{CompressionType, DecodedRecord, RecordBatch};
@@ -119,7 +120,7 @@ impl Fixture {
             partition,
             &record,
             callback,
-            Patience::UpTo(Duration::from_millis(20)),
+            Patience::UpTo(WaitLimit::max_block(Duration::from_millis(20))),
         )
     }
 

@@ -280,7 +280,10 @@ fn no_batch_is_opened_for_a_sticky_choice_without_a_leader() {
 /// There is memory for a batch of the usual size, and not for a larger one.
 #[test]
 fn a_backlogged_partition_takes_a_batch_of_the_usual_size_before_it_waits() {
-    for patience in [Patience::Never, Patience::UpTo(Duration::ZERO)] {
+    for patience in [
+        Patience::Never,
+        Patience::UpTo(WaitLimit::max_block(Duration::ZERO)),
+    ] {
         let config = AccumulatorConfig {
             linger: Duration::MAX,
             ..config()

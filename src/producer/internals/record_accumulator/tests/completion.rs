@@ -18,7 +18,7 @@ fn flush() {
     fixture.append(1, VALUE);
     let batches = fixture.drain_max(&[1, 2], usize::MAX);
     thread::scope(|scope| {
-        let flush = scope.spawn(|| fixture.accumulator.await_flush_completion());
+        let flush = scope.spawn(|| fixture.accumulator.await_flush_completion(None));
         complete(batches);
         flush.join().unwrap();
     });
@@ -54,7 +54,7 @@ fn flush_waits_for_the_parts_of_a_split_batch() {
     assert!(!result.is_done(), "one part is not done");
     complete(fixture.drain(1));
     assert!(result.is_done());
-    fixture.accumulator.await_flush_completion();
+    fixture.accumulator.await_flush_completion(None);
 }
 
 // Java: testAbortIncompleteBatches

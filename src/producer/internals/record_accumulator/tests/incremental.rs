@@ -180,7 +180,7 @@ fn threads_that_all_need_memory_to_grow_do_not_wait_for_each_other() {
                         let value: Vec<u8> = (0..100).map(|_| random.u8(..)).collect();
                         let headers = Headers::new();
                         let record = AppendRecord::new(0, None, Some(&value), &headers).unwrap();
-                        let patience = Patience::UpTo(LONG);
+                        let patience = Patience::UpTo(WaitLimit::max_block(LONG));
                         let appended =
                             fixture.append_record(Some(partition), &record, None, patience);
                         appended.unwrap();

@@ -1,0 +1,106 @@
+//! Calls that the caller gives a timeout. Java has none of them.
+
+use std::time::Duration;
+
+use super::{KafkaProducer, unreachable_future};
+use crate::error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
+use crate::producer::internals::ProducerCall;
+use crate::producer::send_timeout::{SendTimeoutError, await_response};
+use crate::producer::{ProducerRecord, RecordMetadata, Serializer};
+use crate::utils::Time;
+
+impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
+    /// Sends a record and waits for its delivery, with one deadline for all of it: metadata, buffer memory and response.
+    ///
+    /// ```
+    /// # use kafka_producer::{KafkaProducer, ProducerRecord, SendStep};
+    /// # use std::time::Duration;
+    /// # fn handle(producer: &KafkaProducer) -> u16 {
+    /// match producer.send_timeout(ProducerRecord::new("orders", "value"), Duration::from_millis(200)) {
+    ///     Ok(_) => 201,
+    ///     // On its way: it may still be written, and `unfinished.future` will tell.
+    ///     Err(unfinished) if unfinished.step == Some(SendStep::Response) => 202,
+    ///     Err(_) => 503,
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// `max.block.ms` bounds the wait for metadata and memory as ever, if it is shorter than `timeout`. With
+    /// [`Duration::MAX`] this is `send(record)?.get()`. With [`Duration::ZERO`] nothing is waited for: the record is sent if
+    /// metadata and memory are there, and is reported as [`Response`](crate::SendStep::Response) then. In every case the
+    /// record's batch leaves without waiting for `linger.ms`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError::step`] tells what the call waited for when the time was up. After
+    /// [`Metadata`](crate::SendStep::Metadata) and [`Memory`](crate::SendStep::Memory) the record was not sent and never will
+    /// be: its [`delivery`](Error::delivery) is `NotWritten`. After [`Response`](crate::SendStep::Response) the kind is
+    /// `Pending` and the delivery `MaybeWritten`: the record is still being sent, so sending it again duplicates it.
+    /// [`SendTimeoutError::future`] has its delivery, to wait for or to drop.
+    ///
+    /// Other failures are those of [`send`](Self::send) and of [`RecordFuture::get`](crate::RecordFuture::get). Inside a
+    /// callback it fails with `WouldDeadlock`, and sends nothing.
+    ///
+    /// # Blocking
+    ///
+    /// At most `timeout`.
+    pub fn send_timeout(
+        &self,
+        mut record: ProducerRecord<'_, KS::Input, VS::Input>,
+        timeout: Duration,
+    ) -> Result<RecordMetadata, SendTimeoutError> {
+        self.check_may_block("send_timeout")?;
+        let deadline = self.time.now().checked_add(timeout);
+        let patience = self.patience_of(timeout);
+        let future = self
+            .do_send(&mut record, None, patience, true)?
+            .unwrap_or_else(unreachable_future);
+        await_response(future, deadline, timeout)
+    }
+
+    /// As [`flush`](Self::flush), but waits no longer than `timeout`.
+    ///
+    /// With [`Duration::ZERO`] it waits for nothing. Batches that are open when the time is up leave without waiting for
+    /// `linger.ms` all the same.
+    ///
+    /// # Errors
+    ///
+    /// `Pending`, if records had no outcome when the time was up. They are still being sent: their own futures and callbacks
+    /// tell what becomes of them. Else as [`flush`](Self::flush).
+    ///
+    /// # Blocking
+    ///
+    /// At most `timeout`.
+    pub fn flush_timeout(&self, timeout: Duration) -> Result<()> {
+        self.accumulator
+            .io_thread()
+            .check_may_block("flush_timeout")?;
+        let start = self.time.now();
+        self.accumulator.begin_flush();
+        self.accumulator.signal().wake();
+        let deadline = start.checked_add(timeout);
+        let open = self.accumulator.await_flush_completion(deadline);
+        self.accumulator.end_flush();
+        self.note_time(ProducerCall::Flush, start);
+        match open {
+            0 => Ok(()),
+            open => Err(flush_ended(open, timeout)),
+        }
+    }
+}
+
+fn flush_ended(open: usize, timeout: Duration) -> Error {
+    let batches = if open == 1 { "batch" } else { "batches" };
+    let text = format!(
+        "{open} {batches} of records had no outcome after {} ms (the timeout of the flush); they are still being sent",
+        timeout.as_millis()
+    );
+    let reason = TimeoutReason {
+        waiting_for: "the delivery of all records that were sent",
+        waited: timeout,
+        config: None,
+    };
+    Error::timed_out(text, reason)
+        .with_kind(ErrorKind::Pending)
+        .with_delivery(Delivery::MaybeWritten)
+}
