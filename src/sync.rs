@@ -6,8 +6,6 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-#[cfg(feature = "classic")]
-pub(crate) use std::sync::Weak;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::sync::{Arc, OnceLock};
 

@@ -56,7 +56,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The producer of Kafka 0.8 has a way to the brokers of its own.
     (
         "classic",
-        &["sync", "utils", "common", "protocol", "record", "network"],
+        &[
+            "sync", "utils", "common", "protocol", "record", "metrics", "network",
+        ],
     ),
     // What the benches see of the rest.
     (

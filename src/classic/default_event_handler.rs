@@ -401,6 +401,7 @@ impl<K, V> EventHandler<K, V> for DefaultEventHandler<K, V> {
 
     fn close(&mut self) {
         self.producer_pool.close();
+        self.context.stats.close();
     }
 }
 

@@ -8,7 +8,7 @@ use super::default_event_handler::DefaultEventHandler;
 use super::encoder::{DefaultEncoder, Encoder};
 use super::partitioner::{DefaultPartitioner, Partitioner};
 use super::producer_config::ProducerConfig;
-use super::stats::ClientStats;
+use super::stats::Lease;
 use super::sync_producer::Context;
 use crate::common::{TopicPartition, Uuid};
 use crate::network::{Channel, ChannelOptions, Channels};
@@ -52,6 +52,8 @@ struct State {
     batches: Vec<(TopicPartition, String, usize)>,
     requests: Vec<Sent>,
     connections: Vec<i32>,
+    /// Of the last channel: send buffer and timeout.
+    options: Option<(Option<usize>, Duration)>,
     open_connections: usize,
 }
 
@@ -63,6 +65,9 @@ pub(super) struct Sent {
     pub(super) correlation_id: i32,
     pub(super) topics: Vec<String>,
     pub(super) at: Duration,
+    pub(super) client_id: Option<Arc<str>>,
+    /// Of a produce request: acks and timeout.
+    pub(super) asks_for: Option<(i16, i32)>,
 }
 
 /// Brokers 1 to 3 under the names `b1` to `b3`.
@@ -151,6 +156,11 @@ impl MockCluster {
         self.state.lock().connections.clone()
     }
 
+    /// The send buffer and the timeout of the last channel.
+    pub(super) fn channel_options(&self) -> Option<(Option<usize>, Duration)> {
+        self.state.lock().options
+    }
+
     pub(super) fn open_connections(&self) -> usize {
         self.state.lock().open_connections
     }
@@ -158,7 +168,7 @@ impl MockCluster {
     pub(super) fn context(&self, config: &ProducerConfig) -> Context {
         let time: Arc<dyn Time> = Arc::new(self.time.clone());
         Context {
-            stats: ClientStats::of(config.client_id(), &time),
+            stats: Arc::new(Lease::of(config.client_id(), &time)),
             channels: Arc::new(self.clone()),
             time,
         }
@@ -201,14 +211,26 @@ impl MockCluster {
         }
     }
 
-    fn note(&self, broker: i32, header: &RequestHeader, api: &'static str, topics: Vec<String>) {
+    fn note(
+        &self,
+        broker: i32,
+        header: &RequestHeader,
+        topics: Vec<String>,
+        asks_for: Option<(i16, i32)>,
+    ) {
         let at = self.time.now() - self.started;
         self.state.lock().requests.push(Sent {
             broker,
-            api,
+            api: if asks_for.is_some() {
+                "Produce"
+            } else {
+                "Metadata"
+            },
             correlation_id: header.correlation_id,
             topics,
             at,
+            client_id: header.client_id.clone(),
+            asks_for,
         });
     }
 
@@ -224,12 +246,8 @@ impl MockCluster {
             .flatten()
             .filter_map(|t| t.name.clone())
             .collect();
-        self.note(
-            broker,
-            header,
-            "Metadata",
-            names.iter().map(ToString::to_string).collect(),
-        );
+        let asked = names.iter().map(ToString::to_string).collect();
+        self.note(broker, header, asked, None);
         let state = self.state.lock();
         let topics = names.into_iter().map(|name| {
             let leaders = state.topics.get(&*name);
@@ -294,7 +312,8 @@ impl MockCluster {
             .iter()
             .map(|topic| topic.name.to_string())
             .collect();
-        self.note(broker, header, "Produce", names);
+        let asks_for = Some((request.acks, request.timeout_ms));
+        self.note(broker, header, names, asks_for);
         let fault = self.state.lock().faults.pop_front().flatten();
         let topics = request.topics.iter().map(|topic| TopicProduceResponse {
             name: Arc::clone(&topic.name),
@@ -371,6 +390,7 @@ fn encoded(header: &RequestHeader, correlation_id: i32, body: ResponseBody) -> V
 
 impl Channels for MockCluster {
     fn channel(&self, options: ChannelOptions) -> Box<dyn Channel> {
+        self.state.lock().options = Some((options.send_buffer, options.timeout));
         Box::new(MockChannel {
             cluster: self.clone(),
             broker: options.host.trim_start_matches('b').parse().unwrap(),

@@ -84,22 +84,47 @@
 //!
 //! # Metrics
 //!
-//! [`Producer::metrics`] returns them under the old names, until the close. [`Producer::stats`] returns the counts alone.
+//! [`Producer::metrics`] reads them under the old names, until the close. [`Producer::stats`] returns the counts alone, also
+//! after it.
 //!
-//! | metric | tags | counts |
-//! |---|---|---|
-//! | `MessagesPerSec` | `clientId`, `topic` | messages given to `send` |
-//! | `BytesPerSec` | `clientId`, `topic` | bytes of encoded values |
-//! | `DroppedMessagesPerSec` | `clientId`, `topic` | messages that the full queue refused |
-//! | `SerializationErrorsPerSec` | `clientId` | messages that an encoder refused |
-//! | `ResendsPerSec` | `clientId` | failed attempts of a batch |
-//! | `FailedSendsPerSec` | `clientId` | batches that failed after all retries |
-//! | `ProducerQueueSize` | `clientId` | messages in the queue |
-//! | `ProducerRequestRateAndTimeMs` | `clientId`, `brokerHost`, `brokerPort` | milliseconds of a request |
-//! | `ProducerRequestSize` | `clientId`, `brokerHost`, `brokerPort` | bytes of a request |
+//! ```
+//! # use kafka_producer::classic::{KeyedMessage, Producer, ProducerConfig};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let broker = kafka_producer::testing::FakeBroker::builder().topic("orders", 3).start()?;
+//! # let config = ProducerConfig::new([("metadata.broker.list", broker.bootstrap_servers())])?;
+//! # let producer = Producer::<Vec<u8>, Vec<u8>>::new(config)?;
+//! producer.send(KeyedMessage::new("orders", b"value".to_vec()))?;
+//! let metrics = producer.metrics();
+//! let sent = metrics.number("ProducerTopicMetrics", "MessagesPerSec.Count");
+//! let of_topic = metrics.find("ProducerTopicMetrics", "BytesPerSec.Count", &[("topic", "orders")]);
+//! # assert_eq!(sent, Some(1.0));
+//! # assert_eq!(of_topic.unwrap().value().as_number(), Some(5.0));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The group is the `type` of the MBean of Kafka 0.8. A metric with attributes has a name for each, such as
+//! `MessagesPerSec.OneMinuteRate`.
+//!
+//! | group | metric | tags | what |
+//! |---|---|---|---|
+//! | `ProducerTopicMetrics` | `MessagesPerSec` | `clientId`, `topic` | meter of messages given to `send` |
+//! | | `BytesPerSec` | `clientId`, `topic` | meter of bytes of encoded values |
+//! | | `DroppedMessagesPerSec` | `clientId`, `topic` | meter of messages that the full queue refused |
+//! | `ProducerStats` | `SerializationErrorsPerSec` | `clientId` | meter of messages that an encoder refused |
+//! | | `ResendsPerSec` | `clientId` | meter of failed attempts of a batch |
+//! | | `FailedSendsPerSec` | `clientId` | meter of batches that failed after all retries |
+//! | `ProducerSendThread` | `ProducerQueueSize` | `clientId` | gauge of messages in the queue, in async mode |
+//! | `ProducerRequestMetrics` | `ProducerRequestRateAndTimeMs` | `clientId`, `brokerHost`, `brokerPort` | timer of requests |
+//! | | `ProducerRequestSize` | `clientId`, `brokerHost`, `brokerPort` | histogram of bytes of a request |
+//!
+//! - A meter has `Count`, `MeanRate`, `OneMinuteRate`, `FiveMinuteRate` and `FifteenMinuteRate`, per second.
+//! - A histogram has `Count`, `Min`, `Max`, `Mean`, `StdDev`, and `50th`, `75th`, `95th`, `98th`, `99th` and
+//!   `999thPercentile` of a sample of 1028 values, new ones preferred.
+//! - A timer has both; its times are in milliseconds.
 //!
 //! Those of a topic or a broker are there once more without it, for all. Producers that are open at the same time under one
-//! `client.id` share them.
+//! `client.id` share all of them.
 
 mod blocking_queue;
 mod broker_partition_info;
@@ -107,7 +132,9 @@ mod default_event_handler;
 mod encoder;
 mod error;
 mod event_handler;
+mod histogram;
 mod keyed_message;
+mod meter;
 #[cfg(test)]
 mod mock_cluster;
 mod partitioner;
@@ -127,4 +154,4 @@ pub use keyed_message::KeyedMessage;
 pub use partitioner::{ByteArrayPartitioner, DefaultPartitioner, HashCode, Partitioner};
 pub use producer::Producer;
 pub use producer_config::{ProducerConfig, ProducerType};
-pub use stats::{Metric, MetricValue, ProducerStats};
+pub use stats::ProducerStats;

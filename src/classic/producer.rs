@@ -17,8 +17,9 @@ use super::partitioner::{ByteArrayPartitioner, DefaultPartitioner, HashCode, Par
 use super::producer_config::{EnqueueTimeout, ProducerConfig, ProducerType};
 use super::producer_send_thread::{Event, ProducerSendThread, Queue, SendLoop, SharedHandler};
 use super::reentrancy::ProducerId;
-use super::stats::{ClientStats, Metric, MetricValue, ProducerStats};
+use super::stats::{Lease, ProducerStats};
 use super::sync_producer::Context;
+use crate::metrics::MetricsSnapshot;
 use crate::sync::{Arc, Mutex};
 use crate::utils::{LogContext, SystemTime, Time, log};
 
@@ -35,10 +36,8 @@ pub struct Producer<K = Vec<u8>, V = Vec<u8>> {
     id: ProducerId,
     config: ProducerConfig,
     log_context: LogContext,
-    stats: ProducerStats,
+    stats: Lease,
     time: Arc<dyn Time>,
-    /// The queue of async mode, for its gauge.
-    queue: Option<Queue<K, V>>,
     state: Mutex<State<K, V>>,
 }
 
@@ -48,6 +47,8 @@ enum State<K, V> {
         queue: Queue<K, V>,
         thread: ProducerSendThread<K, V>,
         handler: SharedHandler<K, V>,
+        /// In the gauge of the queues.
+        queue_number: u64,
     },
     Closed,
 }
@@ -135,8 +136,9 @@ impl<K: Send + 'static, V: Send + 'static> Producer<K, V> {
         let id = ProducerId::next();
         let log_context = LogContext::of_producer(&config.client_id, None);
         let _context = log_context.enter();
-        let (queue, state) = match config.producer_type {
-            ProducerType::Sync => (None, State::Sync(handler)),
+        let stats = Lease::of(&config.client_id, &time);
+        let state = match config.producer_type {
+            ProducerType::Sync => State::Sync(handler),
             ProducerType::Async => {
                 let handler = Arc::new(Mutex::new(handler));
                 let send_loop = SendLoop {
@@ -151,21 +153,21 @@ impl<K: Send + 'static, V: Send + 'static> Producer<K, V> {
                 let thread = ProducerSendThread::start(name, send_loop).map_err(|error| {
                     Error::caused_by(ErrorKind::Kafka, "the send thread cannot be started", error)
                 })?;
-                let state = State::Async {
-                    queue: Arc::clone(&queue),
+                let of_gauge = Arc::clone(&queue);
+                State::Async {
+                    queue_number: stats.add_queue(move || of_gauge.len()),
+                    queue,
                     thread,
                     handler,
-                };
-                (Some(queue), state)
+                }
             }
         };
         Ok(Self {
             id,
-            stats: ProducerStats(ClientStats::of(&config.client_id, &time)),
+            stats,
             log_context: log_context.clone(),
             config,
             time,
-            queue,
             state: Mutex::new(state),
         })
     }
@@ -218,7 +220,6 @@ impl<K, V> Producer<K, V> {
         }
         for message in &messages {
             self.stats
-                .0
                 .mark(&message.topic, |topic| &topic.message_rate, 1);
         }
         match &mut *state {
@@ -250,7 +251,6 @@ impl<K, V> Producer<K, V> {
             };
             if let Err(Event::Message(message)) = added {
                 self.stats
-                    .0
                     .mark(&message.topic, |topic| &topic.dropped_message_rate, 1);
                 let text = format!(
                     "Event queue is full of unsent messages, could not send event: {}",
@@ -268,28 +268,12 @@ impl<K, V> Producer<K, V> {
 
     /// Returns the counts, which stay readable after the close.
     pub fn stats(&self) -> ProducerStats {
-        self.stats.clone()
+        self.stats.producer_stats()
     }
 
-    /// Returns the metrics under the names of Kafka 0.8; none after the close.
-    pub fn metrics(&self) -> Vec<Metric> {
-        // In sync mode the lock of the state can be held for long, and is not needed in order to read.
-        if self
-            .state
-            .try_lock()
-            .is_some_and(|state| matches!(*state, State::Closed))
-        {
-            return Vec::new();
-        }
-        let mut metrics = self.stats.metrics();
-        if let Some(queue) = &self.queue {
-            metrics.push(Metric {
-                name: "ProducerQueueSize",
-                tags: vec![("clientId", self.config.client_id.clone())],
-                value: MetricValue::Gauge(queue.len() as u64),
-            });
-        }
-        metrics
+    /// Reads the metrics, whose names are those of Kafka 0.8; none after the close. The [module](super#metrics) lists them.
+    pub fn metrics(&self) -> MetricsSnapshot {
+        self.stats.snapshot()
     }
 
     /// Sends what is in the queue, and closes the connections. A second close does nothing.
@@ -305,7 +289,7 @@ impl<K, V> Producer<K, V> {
         self.refuse_own_handler()?;
         let _context = self.log_context.enter();
         let mut state = self.state.lock();
-        match std::mem::replace(&mut *state, State::Closed) {
+        match self.remove_metrics(&mut state) {
             State::Closed => {}
             State::Sync(mut handler) => close_handler(&mut *handler),
             State::Async {
@@ -316,6 +300,15 @@ impl<K, V> Producer<K, V> {
             }
         }
         Ok(())
+    }
+
+    /// Begins the close. The counts go on for those that hold them.
+    fn remove_metrics(&self, state: &mut State<K, V>) -> State<K, V> {
+        if let State::Async { queue_number, .. } = state {
+            self.stats.remove_queue(*queue_number);
+        }
+        self.stats.close();
+        std::mem::replace(state, State::Closed)
     }
 
     fn refuse_own_handler(&self) -> Result<()> {
@@ -338,11 +331,15 @@ fn close_handler<K, V>(handler: &mut dyn EventHandler<K, V>) {
 impl<K, V> Drop for Producer<K, V> {
     fn drop(&mut self) {
         let _context = self.log_context.enter();
-        match std::mem::replace(self.state.get_mut(), State::Closed) {
+        let state = self.remove_metrics(&mut self.state.lock());
+        match state {
             State::Closed => {}
             State::Sync(mut handler) => close_handler(&mut *handler),
             State::Async {
-                thread, handler, ..
+                thread,
+                handler,
+                queue,
+                ..
             } => {
                 // The send thread can drop a producer that its own handler holds; it cannot wait for itself.
                 let timeout = if self.id.is_handling() {
@@ -354,7 +351,7 @@ impl<K, V> Drop for Producer<K, V> {
                     true => close_handler(&mut **handler.lock()),
                     false => log::warn!(
                         "dropped a producer whose send thread still sends {} messages in the background",
-                        self.queue.as_ref().map_or(0, |queue| queue.len())
+                        queue.len()
                     ),
                 }
             }

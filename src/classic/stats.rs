@@ -1,166 +1,307 @@
 //! Counts of what a producer did, under the names of Kafka 0.8. Java: `ProducerStats`, `ProducerTopicStats`,
 //! `ProducerRequestStats`, and their registries by client id.
 //!
+//! Each metric of Kafka 0.8 is a few metrics of the [registry](crate::metrics): one for each attribute that it had in JMX.
+//!
 //! Differs from Java: when two open producers share a client id, the close of one leaves the metrics of the other.
 //!
-//! Threads: every thread that sends, and the send thread. Locks: one around the registry, one around the topics, one
-//! around the brokers, one in each distribution; none is held while another is taken.
+//! Threads: every thread that sends, and the send thread. Locks: one around the registry of client ids; one around the
+//! topics and one around the brokers, under which new ones get their metrics; one around the queues. The locks of the
+//! metrics come after all of them.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering, Weak};
-use crate::utils::{Time, millis};
+use super::histogram::{Histogram, Timer};
+use super::meter::Meter;
+use crate::metrics::{
+    MetricTable, Metrics, MetricsSnapshot, RecordingLevel, Registered, SensorTemplate, Stat,
+    StatTemplate,
+};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::utils::Time;
 
-/// Counts events and their rate. Java: `Meter`.
-#[derive(Debug)]
-pub(crate) struct Meter {
-    count: AtomicU64,
-    since: Instant,
+/// A table with a metric for each attribute.
+macro_rules! table {
+    ($table:ident, $group:literal, $name:literal; $($stat:ident $attribute:literal $description:expr;)+) => {
+        static $table: MetricTable = MetricTable {
+            group: $group,
+            sensors: &[$(SensorTemplate {
+                level: RecordingLevel::Info,
+                stats: &[StatTemplate {
+                    stat: Stat::$stat,
+                    name: concat!($name, $attribute),
+                    description: $description,
+                }],
+            }),+],
+        };
+    };
 }
 
-impl Meter {
-    fn new(now: Instant) -> Self {
-        Self {
-            count: AtomicU64::new(0),
-            since: now,
+/// The attributes in the order of [`Meter::attribute`].
+macro_rules! meter_table {
+    ($table:ident, $group:literal, $name:literal, $what:literal) => {
+        table! { $table, $group, $name;
+            CountTotal ".Count" concat!("The number of ", $what, ".");
+            Gauge ".MeanRate" concat!("The number of ", $what, " per second since the first.");
+            Gauge ".OneMinuteRate" concat!("The number of ", $what, " per second, as an average over one minute.");
+            Gauge ".FiveMinuteRate" concat!("The number of ", $what, " per second, as an average over 5 minutes.");
+            Gauge ".FifteenMinuteRate" concat!("The number of ", $what, " per second, as an average over 15 minutes.");
         }
-    }
-
-    pub(crate) fn mark(&self, by: u64) {
-        self.count.fetch_add(by, Ordering::Relaxed);
-    }
-
-    pub(crate) fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
-    }
-
-    fn value(&self, now: Instant) -> MetricValue {
-        let seconds = now.saturating_duration_since(self.since).as_secs_f64();
-        let count = self.count();
-        let mean_rate = if seconds > 0.0 {
-            count as f64 / seconds
-        } else {
-            0.0
-        };
-        MetricValue::Meter { count, mean_rate }
-    }
+    };
 }
 
-/// The distribution of a number. Java: `Histogram`, `Timer`.
-#[derive(Debug, Default)]
-pub(crate) struct Distribution(Mutex<Summary>);
+meter_table!(
+    SERIALIZATION_ERRORS,
+    "ProducerStats",
+    "SerializationErrorsPerSec",
+    "messages that an encoder refused"
+);
+meter_table!(
+    RESENDS,
+    "ProducerStats",
+    "ResendsPerSec",
+    "failed attempts of a batch"
+);
+meter_table!(
+    FAILED_SENDS,
+    "ProducerStats",
+    "FailedSendsPerSec",
+    "batches that failed after all retries"
+);
+meter_table!(
+    MESSAGES,
+    "ProducerTopicMetrics",
+    "MessagesPerSec",
+    "messages given to send"
+);
+meter_table!(
+    BYTES,
+    "ProducerTopicMetrics",
+    "BytesPerSec",
+    "bytes of encoded values"
+);
+meter_table!(
+    DROPPED_MESSAGES,
+    "ProducerTopicMetrics",
+    "DroppedMessagesPerSec",
+    "messages that the full queue refused"
+);
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Summary {
-    count: u64,
-    sum: f64,
-    min: f64,
-    max: f64,
+// In the order of [`Timer::attribute`].
+table! { REQUEST_TIMER, "ProducerRequestMetrics", "ProducerRequestRateAndTimeMs";
+    CountTotal ".Count" "The number of produce requests.";
+    Gauge ".MeanRate" "The number of produce requests per second since the first.";
+    Gauge ".OneMinuteRate" "The number of produce requests per second, as an average over one minute.";
+    Gauge ".FiveMinuteRate" "The number of produce requests per second, as an average over 5 minutes.";
+    Gauge ".FifteenMinuteRate" "The number of produce requests per second, as an average over 15 minutes.";
+    Gauge ".Min" "The shortest time of a produce request in ms.";
+    Gauge ".Max" "The longest time of a produce request in ms.";
+    Gauge ".Mean" "The average time of a produce request in ms.";
+    Gauge ".StdDev" "The standard deviation of the time of a produce request in ms.";
+    Gauge ".50thPercentile" "The time in ms that half of the recent produce requests do not exceed.";
+    Gauge ".75thPercentile" "The time in ms that 75 % of the recent produce requests do not exceed.";
+    Gauge ".95thPercentile" "The time in ms that 95 % of the recent produce requests do not exceed.";
+    Gauge ".98thPercentile" "The time in ms that 98 % of the recent produce requests do not exceed.";
+    Gauge ".99thPercentile" "The time in ms that 99 % of the recent produce requests do not exceed.";
+    Gauge ".999thPercentile" "The time in ms that 99.9 % of the recent produce requests do not exceed.";
 }
 
-impl Distribution {
-    pub(crate) fn update(&self, value: f64) {
-        let mut summary = self.0.lock();
-        let is_first = summary.count == 0;
-        summary.min = if is_first {
-            value
-        } else {
-            summary.min.min(value)
-        };
-        summary.max = if is_first {
-            value
-        } else {
-            summary.max.max(value)
-        };
-        summary.sum += value;
-        summary.count += 1;
-    }
+// In the order of [`Histogram::attribute`].
+table! { REQUEST_SIZE, "ProducerRequestMetrics", "ProducerRequestSize";
+    CountTotal ".Count" "The number of produce requests.";
+    Gauge ".Min" "The smallest produce request in bytes.";
+    Gauge ".Max" "The largest produce request in bytes.";
+    Gauge ".Mean" "The average size of a produce request in bytes.";
+    Gauge ".StdDev" "The standard deviation of the size of a produce request in bytes.";
+    Gauge ".50thPercentile" "The bytes that half of the recent produce requests do not exceed.";
+    Gauge ".75thPercentile" "The bytes that 75 % of the recent produce requests do not exceed.";
+    Gauge ".95thPercentile" "The bytes that 95 % of the recent produce requests do not exceed.";
+    Gauge ".98thPercentile" "The bytes that 98 % of the recent produce requests do not exceed.";
+    Gauge ".99thPercentile" "The bytes that 99 % of the recent produce requests do not exceed.";
+    Gauge ".999thPercentile" "The bytes that 99.9 % of the recent produce requests do not exceed.";
+}
 
-    fn value(&self) -> MetricValue {
-        let Summary {
-            count,
-            sum,
-            min,
-            max,
-        } = *self.0.lock();
-        let mean = if count > 0 { sum / count as f64 } else { 0.0 };
-        MetricValue::Distribution {
-            count,
-            min,
-            max,
-            mean,
-        }
-    }
+table! { QUEUE_SIZE, "ProducerSendThread", "ProducerQueueSize";
+    Gauge "" "The number of messages in the queue.";
+}
+
+type Tags<'a> = &'a [(&'static str, &'a str)];
+
+/// Makes a meter, and registers its attributes.
+fn meter(
+    metrics: &Metrics,
+    time: &Arc<dyn Time>,
+    table: &'static MetricTable,
+    tags: Tags<'_>,
+) -> Arc<Meter> {
+    let meter = Arc::new(Meter::new(time));
+    let read = Arc::clone(&meter);
+    metrics.add_gauges(table, tags, move |index, now| {
+        read.attribute(index, now).into()
+    });
+    meter
 }
 
 /// Of one topic, or of all. Java: `ProducerTopicMetrics`.
 #[derive(Debug)]
 pub(crate) struct TopicStats {
-    pub(crate) message_rate: Meter,
-    pub(crate) byte_rate: Meter,
-    pub(crate) dropped_message_rate: Meter,
+    pub(crate) message_rate: Arc<Meter>,
+    pub(crate) byte_rate: Arc<Meter>,
+    pub(crate) dropped_message_rate: Arc<Meter>,
 }
 
 impl TopicStats {
-    fn new(now: Instant) -> Self {
+    fn new(metrics: &Metrics, time: &Arc<dyn Time>, tags: Tags<'_>) -> Self {
         Self {
-            message_rate: Meter::new(now),
-            byte_rate: Meter::new(now),
-            dropped_message_rate: Meter::new(now),
+            message_rate: meter(metrics, time, &MESSAGES, tags),
+            byte_rate: meter(metrics, time, &BYTES, tags),
+            dropped_message_rate: meter(metrics, time, &DROPPED_MESSAGES, tags),
         }
     }
 }
 
 /// Of one broker, or of all. Java: `ProducerRequestMetrics`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RequestStats {
-    request_timer: Distribution,
-    request_size_hist: Distribution,
+    request_timer: Arc<Timer>,
+    request_size_hist: Arc<Histogram>,
+}
+
+impl RequestStats {
+    fn new(metrics: &Metrics, time: &Arc<dyn Time>, tags: Tags<'_>) -> Self {
+        let request_timer = Arc::new(Timer::new(time));
+        let timer = Arc::clone(&request_timer);
+        metrics.add_gauges(&REQUEST_TIMER, tags, move |index, now| {
+            timer.attribute(index, now).into()
+        });
+        let request_size_hist = Arc::new(Histogram::new(time));
+        let histogram = Arc::clone(&request_size_hist);
+        metrics.add_gauges(&REQUEST_SIZE, tags, move |index, _| {
+            histogram.attribute(index).into()
+        });
+        Self {
+            request_timer,
+            request_size_hist,
+        }
+    }
+}
+
+/// Returns the length of a queue.
+type QueueSize = Box<dyn Fn() -> usize + Send>;
+
+/// The queues of the producers that are open, and their gauge while there is one. Java: the gauge of `ProducerSendThread`.
+#[derive(Default)]
+struct Queues {
+    sizes: BTreeMap<u64, QueueSize>,
+    next: u64,
+    gauge: Option<Registered>,
+}
+
+impl fmt::Debug for Queues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Queues").field(&self.sizes.len()).finish()
+    }
 }
 
 /// Everything that is counted under one client id.
 #[derive(Debug)]
 pub(crate) struct ClientStats {
-    client_id: String,
     time: Arc<dyn Time>,
-    pub(crate) serialization_error_rate: Meter,
-    pub(crate) resend_rate: Meter,
-    pub(crate) failed_send_rate: Meter,
+    metrics: Arc<Metrics>,
+    pub(crate) serialization_error_rate: Arc<Meter>,
+    pub(crate) resend_rate: Arc<Meter>,
+    pub(crate) failed_send_rate: Arc<Meter>,
     all_topics: TopicStats,
     topics: Mutex<BTreeMap<String, Arc<TopicStats>>>,
     all_brokers: RequestStats,
     brokers: Mutex<BTreeMap<(String, u16), Arc<RequestStats>>>,
+    queues: Arc<Mutex<Queues>>,
 }
 
-/// The counts of each client id, while a producer of it is open. Java: the three registries.
-static REGISTRY: Mutex<BTreeMap<String, Weak<ClientStats>>> = Mutex::new(BTreeMap::new());
+/// The counts of each client id, and how many leases it has. Java: the three registries.
+static REGISTRY: Mutex<BTreeMap<String, (Arc<ClientStats>, usize)>> = Mutex::new(BTreeMap::new());
 
-impl ClientStats {
-    /// Returns the counts of a client id, which all its open producers share.
-    pub(crate) fn of(client_id: &str, time: &Arc<dyn Time>) -> Arc<Self> {
+/// The counts of a client id, which all its open producers and handlers share. The registry forgets them with the last
+/// lease, so that the next producer starts anew.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    client_id: String,
+    stats: Arc<ClientStats>,
+    is_open: AtomicBool,
+}
+
+impl Lease {
+    pub(crate) fn of(client_id: &str, time: &Arc<dyn Time>) -> Self {
         let mut registry = REGISTRY.lock();
-        registry.retain(|_, stats| stats.strong_count() > 0);
-        if let Some(stats) = registry.get(client_id).and_then(Weak::upgrade) {
-            return stats;
-        }
-        let stats = Arc::new(Self::new(client_id, time));
-        registry.insert(client_id.to_owned(), Arc::downgrade(&stats));
-        stats
-    }
-
-    fn new(client_id: &str, time: &Arc<dyn Time>) -> Self {
-        let now = time.now();
+        let (stats, leases) = registry
+            .entry(client_id.to_owned())
+            .or_insert_with(|| (Arc::new(ClientStats::new(client_id, time)), 0));
+        *leases += 1;
         Self {
             client_id: client_id.to_owned(),
-            time: Arc::clone(time),
-            serialization_error_rate: Meter::new(now),
-            resend_rate: Meter::new(now),
-            failed_send_rate: Meter::new(now),
-            all_topics: TopicStats::new(now),
+            stats: Arc::clone(stats),
+            is_open: AtomicBool::new(true),
+        }
+    }
+
+    /// Gives the lease back. The counts stay readable, and can be marked.
+    pub(crate) fn close(&self) {
+        if !self.is_open.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let mut registry = REGISTRY.lock();
+        if let Some((_, leases)) = registry.get_mut(&self.client_id) {
+            *leases -= 1;
+            if *leases == 0 {
+                registry.remove(&self.client_id);
+            }
+        }
+    }
+
+    /// Reads every metric; none after the close.
+    pub(crate) fn snapshot(&self) -> MetricsSnapshot {
+        match self.is_open.load(Ordering::Acquire) {
+            true => self.stats.metrics.snapshot(),
+            false => MetricsSnapshot::default(),
+        }
+    }
+
+    pub(crate) fn producer_stats(&self) -> ProducerStats {
+        ProducerStats(Arc::clone(&self.stats))
+    }
+}
+
+impl Deref for Lease {
+    type Target = ClientStats;
+
+    fn deref(&self) -> &ClientStats {
+        &self.stats
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl ClientStats {
+    fn new(client_id: &str, time: &Arc<dyn Time>) -> Self {
+        let metrics = Metrics::classic(Arc::from(client_id), time);
+        Self {
+            serialization_error_rate: meter(&metrics, time, &SERIALIZATION_ERRORS, &[]),
+            resend_rate: meter(&metrics, time, &RESENDS, &[]),
+            failed_send_rate: meter(&metrics, time, &FAILED_SENDS, &[]),
+            all_topics: TopicStats::new(&metrics, time, &[]),
             topics: Mutex::default(),
-            all_brokers: RequestStats::default(),
+            all_brokers: RequestStats::new(&metrics, time, &[]),
             brokers: Mutex::default(),
+            queues: Arc::default(),
+            time: Arc::clone(time),
+            metrics,
         }
     }
 
@@ -172,7 +313,8 @@ impl ClientStats {
             match topics.get(topic) {
                 Some(stats) => Arc::clone(stats),
                 None => {
-                    let stats = Arc::new(TopicStats::new(self.time.now()));
+                    let tags = [("topic", topic)];
+                    let stats = Arc::new(TopicStats::new(&self.metrics, &self.time, &tags));
                     topics.insert(topic.to_owned(), Arc::clone(&stats));
                     stats
                 }
@@ -185,58 +327,52 @@ impl ClientStats {
     pub(crate) fn note_request(&self, host: &str, port: u16, bytes: usize, took: Duration) {
         let stats = {
             let mut brokers = self.brokers.lock();
-            Arc::clone(brokers.entry((host.to_owned(), port)).or_default())
+            let stats = brokers.entry((host.to_owned(), port)).or_insert_with(|| {
+                let tags = [("brokerHost", host), ("brokerPort", &port.to_string())];
+                Arc::new(RequestStats::new(&self.metrics, &self.time, &tags))
+            });
+            Arc::clone(stats)
         };
         for stats in [&*stats, &self.all_brokers] {
             stats.request_size_hist.update(bytes as f64);
-            stats.request_timer.update(millis(took));
+            stats.request_timer.update(took);
         }
     }
-}
 
-/// The name of a metric, and the tags that tell it from others of the name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub struct Metric<V = MetricValue> {
-    /// Kafka's name, such as `MessagesPerSec`.
-    pub name: &'static str,
-    /// `clientId` first; then `topic`, or `brokerHost` and `brokerPort`, for those of one topic or broker.
-    pub tags: Vec<(&'static str, String)>,
-    /// What was measured.
-    pub value: V,
-}
+    /// Adds a queue to the gauge of the queues. Returns its number.
+    pub(crate) fn add_queue(&self, size: impl Fn() -> usize + Send + 'static) -> u64 {
+        let mut queues = self.queues.lock();
+        let number = queues.next;
+        queues.next += 1;
+        queues.sizes.insert(number, Box::new(size));
+        if queues.gauge.is_none() {
+            let read = Arc::clone(&self.queues);
+            let total = move |_, _: Instant| {
+                let size: usize = read.lock().sizes.values().map(|size| size()).sum();
+                (size as f64).into()
+            };
+            queues.gauge = Some(self.metrics.add_gauges(&QUEUE_SIZE, &[], total));
+        }
+        number
+    }
 
-/// What a [`Metric`] measured.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum MetricValue {
-    /// A number as it is now.
-    Gauge(u64),
-    /// Events since the producer was created.
-    Meter {
-        /// How many there were.
-        count: u64,
-        /// How many there were in a second, on average.
-        mean_rate: f64,
-    },
-    /// Bytes of a request, or milliseconds that it took.
-    Distribution {
-        /// How many were measured.
-        count: u64,
-        /// The smallest; 0 if there was none.
-        min: f64,
-        /// The largest; 0 if there was none.
-        max: f64,
-        /// The average; 0 if there was none.
-        mean: f64,
-    },
+    /// Removes a queue, and with the last one the gauge.
+    pub(crate) fn remove_queue(&self, number: u64) {
+        let mut queues = self.queues.lock();
+        queues.sizes.remove(&number);
+        if queues.sizes.is_empty() {
+            if let Some(gauge) = queues.gauge.take() {
+                self.metrics.remove(&gauge);
+            }
+        }
+    }
 }
 
 /// The counts of a producer, which stay readable when it is closed. Clones share them.
 ///
 /// Producers that are open at the same time under one `client.id` share their counts.
 #[derive(Clone, Debug)]
-pub struct ProducerStats(pub(crate) Arc<ClientStats>);
+pub struct ProducerStats(Arc<ClientStats>);
 
 impl ProducerStats {
     /// Messages that an encoder refused: `SerializationErrorsPerSec`.
@@ -268,58 +404,6 @@ impl ProducerStats {
     pub fn dropped_messages(&self) -> u64 {
         self.0.all_topics.dropped_message_rate.count()
     }
-
-    /// Returns all metrics under their old names, but the gauge of the queue, which belongs to one producer.
-    pub(crate) fn metrics(&self) -> Vec<Metric> {
-        let stats = &*self.0;
-        let now = stats.time.now();
-        let client = ("clientId", stats.client_id.clone());
-        let mut metrics = Vec::new();
-        let mut add = |name, more: &[(&'static str, String)], value| {
-            let tags = [std::slice::from_ref(&client), more].concat();
-            metrics.push(Metric { name, tags, value });
-        };
-        for (name, meter) in [
-            ("SerializationErrorsPerSec", &stats.serialization_error_rate),
-            ("ResendsPerSec", &stats.resend_rate),
-            ("FailedSendsPerSec", &stats.failed_send_rate),
-        ] {
-            add(name, &[], meter.value(now));
-        }
-        let mut add_topic = |tags: &[_], topic: &TopicStats| {
-            add("MessagesPerSec", tags, topic.message_rate.value(now));
-            add("BytesPerSec", tags, topic.byte_rate.value(now));
-            add(
-                "DroppedMessagesPerSec",
-                tags,
-                topic.dropped_message_rate.value(now),
-            );
-        };
-        add_topic(&[], &stats.all_topics);
-        let topics = stats.topics.lock().clone();
-        for (topic, topic_stats) in topics {
-            add_topic(&[("topic", topic)], &topic_stats);
-        }
-        let mut add_broker = |tags: &[_], broker: &RequestStats| {
-            add(
-                "ProducerRequestRateAndTimeMs",
-                tags,
-                broker.request_timer.value(),
-            );
-            add(
-                "ProducerRequestSize",
-                tags,
-                broker.request_size_hist.value(),
-            );
-        };
-        add_broker(&[], &stats.all_brokers);
-        let brokers = stats.brokers.lock().clone();
-        for ((host, port), broker_stats) in brokers {
-            let tags = [("brokerHost", host), ("brokerPort", port.to_string())];
-            add_broker(&tags, &broker_stats);
-        }
-        metrics
-    }
 }
 
 #[cfg(test)]
@@ -327,78 +411,152 @@ mod tests {
     use super::*;
     use crate::utils::MockTime;
 
+    type Expected = (
+        &'static str,
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        f64,
+    );
+
+    /// After ten messages to `orders`, two requests to `b:9092`, and five seconds.
+    const EXPECTED: &[Expected] = &[
+        ("ProducerTopicMetrics", "MessagesPerSec.Count", &[], 10.0),
+        ("ProducerTopicMetrics", "MessagesPerSec.MeanRate", &[], 2.0),
+        (
+            "ProducerTopicMetrics",
+            "MessagesPerSec.OneMinuteRate",
+            &[("topic", "orders")],
+            2.0,
+        ),
+        (
+            "ProducerTopicMetrics",
+            "BytesPerSec.FiveMinuteRate",
+            &[],
+            0.0,
+        ),
+        (
+            "ProducerTopicMetrics",
+            "DroppedMessagesPerSec.FifteenMinuteRate",
+            &[("topic", "orders")],
+            0.0,
+        ),
+        ("ProducerStats", "SerializationErrorsPerSec.Count", &[], 0.0),
+        ("ProducerStats", "ResendsPerSec.Count", &[], 0.0),
+        ("ProducerStats", "FailedSendsPerSec.Count", &[], 0.0),
+        (
+            "ProducerRequestMetrics",
+            "ProducerRequestSize.Count",
+            &[],
+            2.0,
+        ),
+        (
+            "ProducerRequestMetrics",
+            "ProducerRequestSize.Min",
+            &[],
+            100.0,
+        ),
+        (
+            "ProducerRequestMetrics",
+            "ProducerRequestSize.Max",
+            &[("brokerHost", "b"), ("brokerPort", "9092")],
+            300.0,
+        ),
+        (
+            "ProducerRequestMetrics",
+            "ProducerRequestSize.999thPercentile",
+            &[],
+            300.0,
+        ),
+        (
+            "ProducerRequestMetrics",
+            "ProducerRequestRateAndTimeMs.Count",
+            &[("brokerHost", "b")],
+            2.0,
+        ),
+        (
+            "ProducerRequestMetrics",
+            "ProducerRequestRateAndTimeMs.MeanRate",
+            &[],
+            0.4,
+        ),
+        (
+            "ProducerRequestMetrics",
+            "ProducerRequestRateAndTimeMs.Mean",
+            &[],
+            3.0,
+        ),
+        (
+            "ProducerRequestMetrics",
+            "ProducerRequestRateAndTimeMs.50thPercentile",
+            &[],
+            3.0,
+        ),
+        ("ProducerSendThread", "ProducerQueueSize", &[], 7.0),
+    ];
+
     #[test]
-    fn metrics_have_the_old_names_and_tags() {
+    fn metrics_have_the_old_names_tags_and_attributes() {
         let clock = MockTime::new();
         let time: Arc<dyn Time> = Arc::new(clock.clone());
-        let stats = ClientStats::of("stats-names", &time);
+        let stats = Lease::of("stats-names", &time);
         stats.mark("orders", |topic| &topic.message_rate, 10);
         stats.note_request("b", 9092, 100, Duration::from_millis(4));
         stats.note_request("b", 9092, 300, Duration::from_millis(2));
-        clock.advance_ms(2000);
-        let metrics = ProducerStats(stats).metrics();
-        let find = |name, tags: &[(&'static str, &str)]| {
-            let client = ("clientId", "stats-names");
-            let tags = [&[client], tags].concat();
-            let is_it = |metric: &&Metric| {
-                let have = metric
-                    .tags
-                    .iter()
-                    .map(|(key, value)| (*key, value.as_str()));
-                metric.name == name && have.eq(tags.iter().copied())
-            };
-            metrics.iter().find(is_it).map(|metric| metric.value)
-        };
-        let ten = MetricValue::Meter {
-            count: 10,
-            mean_rate: 5.0,
-        };
-        assert_eq!(find("MessagesPerSec", &[]), Some(ten));
-        // The meter of the topic is as old as its first message.
-        assert_eq!(find("MessagesPerSec", &[("topic", "orders")]), Some(ten));
-        let broker = [("brokerHost", "b"), ("brokerPort", "9092")];
-        let size = MetricValue::Distribution {
-            count: 2,
-            min: 100.0,
-            max: 300.0,
-            mean: 200.0,
-        };
-        assert_eq!(find("ProducerRequestSize", &broker), Some(size));
-        assert_eq!(find("ProducerRequestSize", &[]), Some(size));
-        let took = MetricValue::Distribution {
-            count: 2,
-            min: 2.0,
-            max: 4.0,
-            mean: 3.0,
-        };
-        assert_eq!(find("ProducerRequestRateAndTimeMs", &broker), Some(took));
-        for name in [
-            "SerializationErrorsPerSec",
-            "ResendsPerSec",
-            "FailedSendsPerSec",
-            "BytesPerSec",
-            "DroppedMessagesPerSec",
-        ] {
-            let none = MetricValue::Meter {
-                count: 0,
-                mean_rate: 0.0,
-            };
-            assert_eq!(find(name, &[]), Some(none), "{name}");
+        let queue = stats.add_queue(|| 7);
+        clock.advance_ms(5000);
+        let metrics = stats.snapshot();
+        for (group, name, tags, expected) in EXPECTED.iter().copied() {
+            let metric = metrics
+                .find(group, name, tags)
+                .unwrap_or_else(|| panic!("{name}"));
+            assert_eq!(metric.value().as_number(), Some(expected), "{name}");
+            let mut have = metric.name().tags();
+            // The tag of the client comes first, and nothing else is there for all topics or all brokers.
+            assert_eq!(have.next(), Some(("clientId", "stats-names")));
+            assert_eq!(have.next().is_some(), !tags.is_empty(), "{name}");
+            assert_eq!(metric.is_cumulative(), name.ends_with(".Count"), "{name}");
         }
+        // 3 meters, a timer and a histogram for the client, 3 meters for all topics and for one, and the same for brokers.
+        assert_eq!(metrics.len(), 3 * 5 + 2 * 3 * 5 + 2 * (15 + 11) + 1);
+        stats.remove_queue(queue);
+        assert_eq!(stats.snapshot().len(), metrics.len() - 1);
+        stats.close();
+        assert!(stats.snapshot().is_empty());
     }
 
     #[test]
-    fn producers_of_one_client_id_share_counts_until_the_last_is_gone() {
+    fn queues_of_one_client_id_add_up() {
         let time: Arc<dyn Time> = Arc::new(MockTime::new());
-        let first = ClientStats::of("stats-shared", &time);
-        let second = ClientStats::of("stats-shared", &time);
+        let stats = Lease::of("stats-queues", &time);
+        let size = || {
+            stats
+                .snapshot()
+                .number("ProducerSendThread", "ProducerQueueSize")
+        };
+        assert_eq!(size(), None);
+        let (first, second) = (stats.add_queue(|| 3), stats.add_queue(|| 4));
+        assert_eq!(size(), Some(7.0));
+        stats.remove_queue(first);
+        assert_eq!(size(), Some(4.0));
+        stats.remove_queue(second);
+        assert_eq!(size(), None);
+    }
+
+    #[test]
+    fn producers_of_one_client_id_share_counts_until_the_last_is_closed() {
+        let time: Arc<dyn Time> = Arc::new(MockTime::new());
+        let first = Lease::of("stats-shared", &time);
+        let second = Lease::of("stats-shared", &time);
         first.resend_rate.mark(1);
-        drop(first);
+        first.close();
+        first.close();
         assert_eq!(second.resend_rate.count(), 1);
-        drop(second);
-        assert_eq!(
-            ClientStats::of("stats-shared", &time).resend_rate.count(),
-            0
-        );
+        // The counts are still held by what is closed, and the next producer has its own.
+        second.close();
+        let third = Lease::of("stats-shared", &time);
+        assert_eq!(third.resend_rate.count(), 0);
+        drop((first, second));
+        third.resend_rate.mark(1);
+        assert_eq!(Lease::of("stats-shared", &time).resend_rate.count(), 1);
     }
 }

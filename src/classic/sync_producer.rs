@@ -12,7 +12,7 @@ use std::io;
 
 use super::error::{Error, ErrorKind, Result};
 use super::producer_config::ProducerConfig;
-use super::stats::ClientStats;
+use super::stats::Lease;
 use crate::common::Node;
 use crate::network::{BlockingChannels, Channel, ChannelOptions, Channels};
 use crate::protocol::messages::{
@@ -30,7 +30,7 @@ use crate::utils::{SystemTime, Time, log};
 pub(crate) struct Context {
     pub(crate) time: Arc<dyn Time>,
     pub(crate) channels: Arc<dyn Channels>,
-    pub(crate) stats: Arc<ClientStats>,
+    pub(crate) stats: Arc<Lease>,
 }
 
 impl Context {
@@ -38,7 +38,7 @@ impl Context {
     pub(crate) fn of_system(config: &ProducerConfig) -> Self {
         let time: Arc<dyn Time> = Arc::new(SystemTime);
         Self {
-            stats: ClientStats::of(&config.client_id, &time),
+            stats: Arc::new(Lease::of(&config.client_id, &time)),
             channels: Arc::new(BlockingChannels),
             time,
         }
@@ -255,5 +255,88 @@ pub(crate) fn address(broker: &Node) -> String {
     match broker.host() {
         host if host.contains(':') => format!("[{host}]:{}", broker.port()),
         host => format!("{host}:{}", broker.port()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mock_cluster::MockCluster;
+    use super::*;
+    use crate::common::NodeId;
+
+    fn producer(cluster: &MockCluster, test: &str, acks: &str) -> SyncProducer {
+        let settings = [
+            ("metadata.broker.list", "b1:9092"),
+            ("client.id", test),
+            ("request.required.acks", acks),
+        ];
+        let config = ProducerConfig::new(settings).unwrap();
+        let broker = Node::new(NodeId(1), "b1", 9092, None);
+        SyncProducer::new(&config, broker, &cluster.context(&config))
+    }
+
+    fn empty_request(acks: i16) -> ProduceRequest {
+        ProduceRequest {
+            transactional_id: None,
+            acks,
+            timeout_ms: 1000,
+            topics: Vec::new(),
+        }
+    }
+
+    // Java: SyncProducerTest.testEmptyProduceRequest.
+    #[test]
+    fn an_empty_request_gets_an_empty_response() {
+        let cluster = MockCluster::new();
+        let mut producer = producer(&cluster, "empty-request", "1");
+        let response = producer.send(7, empty_request(1)).unwrap().unwrap();
+        assert!(response.topics.is_empty());
+        assert_eq!(cluster.requests("Produce")[0].correlation_id, 7);
+        assert!(producer.send(8, empty_request(0)).unwrap().is_none());
+        // Both are counted, for the broker and for all.
+        let metrics = producer.context.stats.snapshot();
+        for tags in [&[][..], &[("brokerHost", "b1"), ("brokerPort", "9092")]] {
+            let name = "ProducerRequestSize.Count";
+            let metric = metrics.find("ProducerRequestMetrics", name, tags).unwrap();
+            assert_eq!(metric.value().as_number(), Some(2.0));
+        }
+    }
+
+    #[test]
+    fn a_connection_is_made_by_the_first_request_and_again_after_a_failure() {
+        let cluster = MockCluster::new();
+        let mut producer = producer(&cluster, "reconnects", "1");
+        assert!(cluster.connections().is_empty());
+        producer.send(0, empty_request(1)).unwrap();
+        producer.send(1, empty_request(1)).unwrap();
+        assert_eq!(cluster.connections(), [1]);
+        cluster.stop(1);
+        let error = producer.send(2, empty_request(1)).unwrap_err();
+        assert_eq!(error.to_string(), "the connection to b1:9092 failed");
+        assert_eq!(
+            (error.kind(), cluster.open_connections()),
+            (ErrorKind::Io, 0)
+        );
+        let error = producer.send(3, empty_request(1)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Producer connection to b1:9092 unsuccessful"
+        );
+        cluster.start(1);
+        producer.send(4, empty_request(1)).unwrap();
+        assert_eq!(cluster.connections(), [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_closed_producer_connects_no_more() {
+        let cluster = MockCluster::new();
+        let mut producer = producer(&cluster, "closed-channel", "1");
+        producer.send(0, empty_request(1)).unwrap();
+        producer.close();
+        producer.close();
+        assert_eq!(cluster.open_connections(), 0);
+        let error = producer.send(1, empty_request(1)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ClosedChannel);
+        assert_eq!(cluster.connections(), [1]);
     }
 }

@@ -26,7 +26,8 @@ type View = Box<dyn Fn(&Metrics, Instant, &mut Vec<Metric>) + Send + Sync>;
 
 /// See the module's documentation.
 pub(crate) struct Metrics {
-    client_id: Arc<str>,
+    /// The tag of the client, which all metrics have.
+    client: Tag,
     config: MetricConfig,
     time: Arc<dyn Time>,
     start: Instant,
@@ -67,8 +68,36 @@ impl Metrics {
         reporters: Vec<Box<dyn MetricsReporter>>,
         time: Arc<dyn Time>,
     ) -> Arc<Self> {
-        let metrics = Arc::new(Self {
-            client_id,
+        let client = (Cow::Borrowed("client-id"), client_id);
+        let metrics = Self::empty(client, config, reporters, time);
+        metrics.report(|reporter| reporter.init(&[]));
+        let count = Arc::clone(&metrics.count);
+        metrics.add_gauges(&COUNT_TABLE, &[], move |_, _| {
+            MetricValue::Number(count.load(Ordering::Relaxed) as f64)
+        });
+        metrics
+    }
+
+    /// The metrics of a producer of Kafka 0.8, whose tags have other names.
+    #[cfg(feature = "classic")]
+    pub(crate) fn classic(client_id: Arc<str>, time: &Arc<dyn Time>) -> Arc<Self> {
+        let client = (Cow::Borrowed("clientId"), client_id);
+        Self::empty(
+            client,
+            MetricConfig::default(),
+            Vec::new(),
+            Arc::clone(time),
+        )
+    }
+
+    fn empty(
+        client: Tag,
+        config: MetricConfig,
+        reporters: Vec<Box<dyn MetricsReporter>>,
+        time: Arc<dyn Time>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            client,
             config,
             start: time.now(),
             time,
@@ -77,13 +106,7 @@ impl Metrics {
             count: Arc::default(),
             reporters,
             is_closed: AtomicBool::new(false),
-        });
-        metrics.report(|reporter| reporter.init(&[]));
-        let count = Arc::clone(&metrics.count);
-        metrics.add_gauges(&COUNT_TABLE, &[], move |_, _| {
-            MetricValue::Number(count.load(Ordering::Relaxed) as f64)
-        });
-        metrics
+        })
     }
 
     /// Metrics for parts that are tested by themselves.
@@ -98,7 +121,7 @@ impl Metrics {
         )
     }
 
-    /// Adds sensors. `tags` come after `client-id`.
+    /// Adds sensors. `tags` come after that of the client.
     pub(crate) fn add_sensors(
         &self,
         table: &'static MetricTable,
@@ -125,13 +148,12 @@ impl Metrics {
         self.views.lock().push(Box::new(read));
     }
 
-    /// `client-id` and these.
+    /// The tag of the client and these.
     pub(crate) fn tags(&self, tags: &[(&'static str, &str)]) -> Arc<[Tag]> {
-        let client = (Cow::Borrowed("client-id"), Arc::clone(&self.client_id));
         let others = tags
             .iter()
             .map(|(name, value)| (Cow::Borrowed(*name), Arc::from(*value)));
-        std::iter::once(client).chain(others).collect()
+        std::iter::once(self.client.clone()).chain(others).collect()
     }
 
     fn add(
@@ -213,7 +235,7 @@ impl Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics")
-            .field("client_id", &self.client_id)
+            .field("client", &self.client)
             .field("count", &self.count)
             .finish_non_exhaustive()
     }

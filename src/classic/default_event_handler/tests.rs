@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::super::mock_cluster::{Fault, MockCluster};
-use super::super::{BoxError, DefaultEncoder, DefaultPartitioner, ProducerStats};
+use super::super::{BoxError, DefaultEncoder, DefaultPartitioner};
 use super::*;
 use crate::utils::log::test_lines;
 
@@ -97,8 +97,7 @@ fn keys_values_and_nulls_are_encoded() {
             .iter()
             .all(|record| record.timestamp == 1_600_000_000_000)
     );
-    let stats = &handler.context.stats;
-    assert_eq!(ProducerStats(Arc::clone(stats)).bytes(), 8);
+    assert_eq!(handler.context.stats.producer_stats().bytes(), 8);
 }
 
 /// Refuses the value "bad", and panics at "worse".
@@ -534,4 +533,25 @@ fn brokers_that_lead_nothing_keep_their_connection_until_the_close() {
     assert_eq!(&cluster.connections()[before..], [1, 2]);
     handler.close();
     assert_eq!(cluster.open_connections(), 0);
+}
+
+#[test]
+fn requests_and_sockets_have_what_the_keys_say() {
+    let cluster = MockCluster::new();
+    cluster.topic("t", &[1]);
+    let settings = [
+        ("request.required.acks", "-1"),
+        ("request.timeout.ms", "1234"),
+        ("send.buffer.bytes", "4321"),
+    ];
+    let config = config("keys", &settings);
+    cluster.handler(&config).handle(&[message("t", 1)]).unwrap();
+    let timeout = Duration::from_millis(1234);
+    assert_eq!(cluster.channel_options(), Some((Some(4321), timeout)));
+    for api in ["Metadata", "Produce"] {
+        let sent = &cluster.requests(api)[0];
+        assert_eq!(sent.client_id.as_deref(), Some("keys"));
+        let asks_for = (api == "Produce").then_some((-1, 1234));
+        assert_eq!(sent.asks_for, asks_for);
+    }
 }

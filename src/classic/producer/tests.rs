@@ -81,16 +81,16 @@ fn a_full_queue_refuses_a_message_and_counts_it() {
     );
     let stats = producer.stats();
     assert_eq!((stats.messages(), stats.dropped_messages()), (12, 1));
-    let size = producer
-        .metrics()
-        .into_iter()
-        .find(|metric| metric.name == "ProducerQueueSize")
-        .unwrap();
-    assert_eq!(size.tags, [("clientId", "queue-size".to_owned())]);
-    let MetricValue::Gauge(size) = size.value else {
-        panic!()
-    };
-    assert!((9..=10).contains(&size), "{size}");
+    let metrics = producer.metrics();
+    let size = metrics.find(
+        "ProducerSendThread",
+        "ProducerQueueSize",
+        &[("clientId", "queue-size")],
+    );
+    let size = size.unwrap().value().as_number().unwrap();
+    let dropped = metrics.number("ProducerTopicMetrics", "DroppedMessagesPerSec.Count");
+    assert_eq!(dropped, Some(1.0));
+    assert!((9.0..=10.0).contains(&size), "{size}");
     drop(open);
     producer.close().unwrap();
     // Those before the refused one were queued and are sent; those after it were not tried.
@@ -156,7 +156,7 @@ fn a_sync_send_handles_all_messages_of_the_call_and_returns_the_error() {
 
 /// A queue that is always full, notes how it was asked, and ends the send thread at once.
 #[derive(Default)]
-struct FullQueue(Mutex<Vec<Option<Duration>>>);
+struct FullQueue(Mutex<Vec<Option<Duration>>>, Mutex<Vec<Duration>>);
 
 type Item = Event<String, String>;
 
@@ -176,7 +176,8 @@ impl BlockingQueue<Item> for FullQueue {
 
     fn force(&self, _: Item) {}
 
-    fn poll(&self, _: Duration) -> Option<Item> {
+    fn poll(&self, timeout: Duration) -> Option<Item> {
+        self.1.lock().push(timeout);
         Some(Event::Shutdown)
     }
 
@@ -201,6 +202,7 @@ fn the_enqueue_timeout_decides_how_long_a_full_queue_is_waited_for() {
         let settings = [
             ("producer.type", "async"),
             ("queue.enqueue.timeout.ms", setting),
+            ("queue.buffering.max.ms", "70"),
         ];
         let queue = Arc::new(FullQueue::default());
         let config = config(&format!("enqueue{setting}"), &settings);
@@ -219,6 +221,9 @@ fn the_enqueue_timeout_decides_how_long_a_full_queue_is_waited_for() {
         };
         assert_eq!(outcome, expected);
         assert_eq!(*queue.0.lock(), [asked]);
+        // The send thread gathers for the queue time.
+        producer.close().unwrap();
+        assert_eq!(*queue.1.lock(), [Duration::from_millis(70)]);
     }
 }
 
@@ -352,4 +357,31 @@ fn a_null_message_is_delivered() {
     producer.close().unwrap();
     assert_eq!(cluster.values("t", 0), ["null"]);
     assert_eq!(cluster.open_connections(), 0);
+}
+
+#[test]
+fn a_producer_that_follows_a_closed_one_starts_its_counts_anew() {
+    for mode in ["sync", "async"] {
+        let config = config(&format!("follows-{mode}"), &[("producer.type", mode)]);
+        let make = || Producer::with_event_handler(config.clone(), recorder().0).unwrap();
+        let first = make();
+        first.send(message(1)).unwrap();
+        first.close().unwrap();
+        // The closed one is still there, and so are its counts.
+        let second = make();
+        assert_eq!(
+            (first.stats().messages(), second.stats().messages()),
+            (1, 0)
+        );
+        assert!(first.metrics().is_empty());
+        let count = |producer: &Producer<String, String>| {
+            let metrics = producer.metrics();
+            metrics.number("ProducerTopicMetrics", "MessagesPerSec.Count")
+        };
+        let third = make();
+        third.send(message(1)).unwrap();
+        third.close().unwrap();
+        // An open producer keeps what it shares.
+        assert_eq!((count(&second), count(&third)), (Some(1.0), None));
+    }
 }
