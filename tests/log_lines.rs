@@ -8,6 +8,9 @@
     reason = "a test broker or producer that fails is to fail the test"
 )]
 
+#[cfg(feature = "classic")]
+#[path = "log_lines/classic.rs"]
+mod classic;
 #[cfg(all(feature = "sasl", feature = "tls"))]
 #[path = "log_lines/secrets.rs"]
 mod secrets;

@@ -1,17 +1,14 @@
 //! The producer of Kafka 0.8 on real sockets: both modes, leaders that move and die, refusals, codecs, and what it loses.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-
 use kafka_producer::ErrorCode;
 use kafka_producer::classic::{
-    DefaultEncoder, DefaultEventHandler, DefaultPartitioner, ErrorKind, EventHandler, KeyedMessage,
-    Partitioner, Producer, ProducerConfig, Result,
+    DefaultEncoder, DefaultPartitioner, ErrorKind, KeyedMessage, Partitioner, Producer,
+    ProducerConfig,
 };
 use kafka_producer::common::NodeId;
 use kafka_producer::testing::{Action, Api, FakeBroker, TopicConfig};
 
+use crate::support::classic_account::{Account, ByNumber, LOSSY};
 use crate::support::producing::{A_MOMENT, LONG, values};
 
 type Message = KeyedMessage<String, String>;
@@ -35,15 +32,6 @@ fn producer(
     settings: &[(&str, &str)],
 ) -> Producer<String, String> {
     Producer::new(config(broker, test, settings)).unwrap()
-}
-
-/// Takes the partition from the key.
-struct ByNumber;
-
-impl Partitioner<String> for ByNumber {
-    fn partition(&mut self, key: &String, _: i32) -> i32 {
-        key.parse().unwrap()
-    }
 }
 
 fn by_number(
@@ -157,6 +145,24 @@ fn messages_for_a_dead_broker_fail_until_it_is_back() {
     producer.send(placed(1, "d")).unwrap();
     assert_eq!(values(&broker, ("t", 1)), ["b", "d"]);
     assert_eq!(producer.stats().failed_sends(), 1);
+}
+
+#[test]
+fn encoders_and_the_partitioner_are_those_that_the_keys_name() {
+    let broker = FakeBroker::builder().topic("t", 7).start().unwrap();
+    let settings = [
+        ("serializer.encoding", "UTF-16BE"),
+        ("key.serializer.class", "kafka.serializer.DefaultEncoder"),
+        ("partitioner.class", "kafka.producer.ByteArrayPartitioner"),
+    ];
+    let producer = producer(&broker, "it-classes", &settings);
+    producer.send(message("v").key("ab".to_owned())).unwrap();
+    // Arrays.hashCode, where the hash code of the text is 3105.
+    let home = ((31 + 97) * 31 + 98) % 7;
+    assert_ne!(home, 3105 % 7);
+    let records = broker.records("t", home);
+    assert_eq!(records[0].value.as_deref(), Some(&b"\0v"[..]));
+    assert_eq!(records[0].key.as_deref(), Some(&b"ab"[..]));
 }
 
 // Java: ProducerTest.testSendToNewTopic.
@@ -333,33 +339,6 @@ fn an_async_producer_gathers_batches() {
     assert_eq!(values(&broker, ("t", 0)), numbers);
 }
 
-/// Counts what the default handler delivers and what it gives up, batch by batch.
-struct Accounts {
-    handler: DefaultEventHandler<String, String>,
-    delivered: Arc<AtomicUsize>,
-    failed: Arc<Mutex<Vec<BTreeSet<String>>>>,
-}
-
-impl EventHandler<String, String> for Accounts {
-    fn handle(&mut self, events: &[Message]) -> Result<()> {
-        let outcome = self.handler.handle(events);
-        match &outcome {
-            Ok(()) => {
-                self.delivered.fetch_add(events.len(), Ordering::Relaxed);
-            }
-            Err(_) => {
-                let values = events.iter().filter_map(|event| event.message.clone());
-                self.failed.lock().unwrap().push(values.collect());
-            }
-        }
-        outcome
-    }
-
-    fn close(&mut self) {
-        self.handler.close();
-    }
-}
-
 #[test]
 fn what_is_lost_while_a_broker_restarts_is_what_the_counts_say() {
     account(if std::env::var_os("KAFKA_PRODUCER_LONG").is_some() {
@@ -373,24 +352,8 @@ fn what_is_lost_while_a_broker_restarts_is_what_the_counts_say() {
 fn account(count: usize) {
     let builder = FakeBroker::builder().nodes(2).replication_factor(1);
     let broker = builder.topic("t", 4).start().unwrap();
-    let settings = [
-        ("producer.type", "async"),
-        ("message.send.max.retries", "1"),
-        ("queue.enqueue.timeout.ms", "1"),
-        ("queue.buffering.max.messages", "2000"),
-    ];
-    let config = config(&broker, "it-accounts", &settings);
-    let (delivered, failed) = (Arc::default(), Arc::default());
-    let handler =
-        DefaultEventHandler::new(&config, ByNumber, DefaultEncoder, DefaultEncoder).unwrap();
-    let handler = Accounts {
-        handler,
-        delivered: Arc::clone(&delivered),
-        failed: Arc::clone(&failed),
-    };
-    let producer = Producer::with_event_handler(config, handler).unwrap();
-    let mut dropped = BTreeSet::new();
-    for number in 0..count {
+    let config = config(&broker, "it-accounts", LOSSY);
+    let account = Account::send(config, "t", 4, count, |producer, number| {
         if number == count / 4 {
             broker.stop_node(NodeId(2)).unwrap();
         }
@@ -399,51 +362,9 @@ fn account(count: usize) {
             assert!(broker.wait_for(LONG, |_| producer.stats().failed_sends() > 0));
             broker.start_node(NodeId(2)).unwrap();
         }
-        let value = number.to_string();
-        match producer.send(placed((number % 4) as i32, &value)) {
-            Ok(()) => {}
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::QueueFull);
-                dropped.insert(value);
-            }
-        }
-    }
-    producer.close().unwrap();
-
-    let stats = producer.stats();
-    let failed = std::mem::take(&mut *failed.lock().unwrap());
-    assert!(!failed.is_empty());
-    assert_eq!(stats.messages(), count as u64);
-    assert_eq!(stats.dropped_messages(), dropped.len() as u64);
-    assert_eq!(stats.failed_sends(), failed.len() as u64);
-    let failed_messages: usize = failed.iter().map(BTreeSet::len).sum();
-    let delivered = delivered.load(Ordering::Relaxed);
-    assert_eq!(delivered + failed_messages + dropped.len(), count);
-
-    let stored = broker
-        .all_records("t")
-        .into_iter()
-        .map(|record| record.value.unwrap());
-    let stored: BTreeSet<_> = stored
-        .map(|value| String::from_utf8(value).unwrap())
-        .collect();
-    assert!(stored.is_disjoint(&dropped));
-    let in_failed: BTreeSet<_> = failed.into_iter().flatten().collect();
-    let all: BTreeSet<_> = (0..count).map(|number| number.to_string()).collect();
-    let lost: BTreeSet<_> = all.difference(&stored).collect();
-    // What is lost was refused by the queue or is in a batch that failed; the rest of such a batch was delivered.
-    assert!(
-        lost.iter()
-            .all(|value| dropped.contains(*value) || in_failed.contains(*value))
-    );
-    assert!(stored.len() >= delivered);
-    eprintln!(
-        "{count} sent: {delivered} delivered, {} dropped, {failed_messages} in {} failed batches, {} stored, {} lost",
-        dropped.len(),
-        stats.failed_sends(),
-        stored.len(),
-        lost.len()
-    );
+    });
+    let stored = broker.all_records("t").into_iter();
+    account.check(stored.map(|record| record.value.unwrap()));
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! The producer of Kafka 0.8 on brokers of today, and of 2.8: what it sends is what Kafka's console consumer reads.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kafka_producer::classic::{
     DefaultPartitioner, KeyedMessage, Partitioner, Producer, ProducerConfig,
 };
 
-use crate::harness::{Admin, ConsoleConsumer, KafkaCluster};
+use crate::classic_account::{Account, LOSSY};
+use crate::harness::{Admin, ConsoleConsumer, KafkaCluster, NewTopic, is_long_run, wait_until};
 use crate::kafka_or_skip;
 
 const PARTITIONS: i32 = 3;
 /// Of each mode and codec.
 const MESSAGES: usize = 500;
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
 fn both_modes_are_read_back_in_every_codec() {
@@ -63,4 +66,39 @@ pub(crate) fn are_read_back(brokers: &str, admin: &Admin) {
     }
     assert_eq!(sent, BTreeMap::new());
     admin.delete_topic(topic);
+}
+
+/// A million messages with the long switch.
+#[test]
+fn what_is_lost_while_a_node_is_killed_and_restarted_is_what_the_counts_say() {
+    const VICTIM: i32 = 1;
+    let _turn = kafka_or_skip!();
+    let cluster = KafkaCluster::start(3);
+    let topic = "classic-accounts";
+    let new = NewTopic::new(topic, PARTITIONS).replication_factor(1);
+    cluster.admin().create_topics(&[new]);
+    let brokers = cluster.bootstrap_servers();
+    let settings = [
+        ("metadata.broker.list", &*brokers),
+        ("client.id", topic),
+        ("request.required.acks", "1"),
+    ];
+    let config = ProducerConfig::new([&settings, LOSSY].concat()).unwrap();
+    let count = if is_long_run() { 1_000_000 } else { 30_000 };
+    let partitions = PARTITIONS.unsigned_abs() as usize;
+    let account = Account::send(config, topic, partitions, count, |producer, number| {
+        if number == count / 4 {
+            cluster.kill(VICTIM);
+        }
+        if number == count / 2 {
+            wait_until("failed batch", LIMIT, || {
+                (producer.stats().failed_sends() > 0).then_some(())
+            });
+            cluster.restart(VICTIM);
+            cluster.admin().await_in_sync(topic);
+        }
+    });
+    let stored = cluster.admin().end_offsets(topic).iter().sum::<i64>();
+    let read = ConsoleConsumer::new(brokers, topic).read(stored.unsigned_abs());
+    account.check(read.into_iter().map(|record| record.value.unwrap()));
 }

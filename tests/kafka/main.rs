@@ -43,6 +43,9 @@ mod broker_checks;
 mod chain;
 #[cfg(feature = "classic")]
 mod classic;
+#[cfg(feature = "classic")]
+#[path = "../it/support/classic_account.rs"]
+mod classic_account;
 mod examples;
 mod faults;
 mod harness;

@@ -1,6 +1,8 @@
 //! What the modules share. Programs beside this folder include single files of it.
 
 pub(crate) mod chain;
+#[cfg(feature = "classic")]
+pub(crate) mod classic_account;
 pub(crate) mod history;
 pub(crate) mod producing;
 // Only Linux has the addresses with a scope that the tests stand a proxy before.
