@@ -9,213 +9,230 @@ use crate::producer::config_def::{ConfigKey, DefaultValue, Importance, Kind, Rul
 macro_rules! with_producer_keys {
     ($callback:ident) => {
         $callback! {
-            /// Where the first connections go: `host:port` pairs separated by commas. A few brokers are enough, because
-            /// they tell of all the others.
+            /// The brokers to connect to first: `host:port` pairs, separated by commas. A few
+            /// brokers are enough, because they name all the others.
             "bootstrap.servers" BOOTSTRAP_SERVERS: List, required, [any], High, bootstrap_servers(impl IntoList);
 
-            /// How long, in milliseconds, the names of `bootstrap.servers` may stay unresolved. 0 resolves them while the
-            /// producer is built, which fails if none resolves. Otherwise the producer is built at once, and the names are
-            /// resolved in the background; after this time every call fails for good (KIP-909).
+            /// How long, in milliseconds, to keep trying to resolve the names of
+            /// `bootstrap.servers`. With 0, building the producer resolves them, and fails if none
+            /// resolves. Otherwise the producer is built at once and resolves the names in the
+            /// background; after this time every call fails permanently (KIP-909).
             "bootstrap.resolve.timeout.ms" BOOTSTRAP_RESOLVE_TIMEOUT_MS: Long, "0", [at_least 0], High,
                 bootstrap_resolve_timeout(Duration);
 
-            /// Whether every address of a host name is tried, or bootstrap names are replaced by their canonical names.
+            /// Whether to try every address of a host name, or to replace bootstrap names by their
+            /// canonical names.
             "client.dns.lookup" CLIENT_DNS_LOOKUP: String, "use_all_dns_ips",
                 [one_of "use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"], Medium,
                 client_dns_lookup(ClientDnsLookup);
 
-            /// The name of this producer in broker logs, quotas and metrics. Where it is not set, `producer-1`,
-            /// `producer-2` and so on, or `producer-` and the `transactional.id`.
+            /// The name of this producer in broker logs, quotas and metrics. If unset, it is
+            /// `producer-1`, `producer-2` and so on, or `producer-` and the `transactional.id`.
             "client.id" CLIENT_ID: String, "", [any], Medium, client_id(&str);
 
-            /// The rack or zone where this producer runs, compared with the brokers' `broker.rack` when
-            /// `partitioner.rack.aware` is on.
+            /// The rack or zone of this producer. With `partitioner.rack.aware` it is compared with
+            /// the brokers' `broker.rack`.
             "client.rack" CLIENT_RACK: String, "", [any], Low, client_rack(&str);
 
-            /// How many replicas must have a record before the broker confirms it. Idempotence needs `all`.
+            /// How many replicas must have a record before the broker acknowledges it. Idempotence
+            /// needs `all`.
             "acks" ACKS: String, "all", [one_of "all", "-1", "0", "1"], Low, acks(Acks);
 
-            /// How often a batch is sent again after an error that may pass. Leave it alone, and bound the whole with
+            /// How often a batch is retried after a retriable error. Prefer bounding retries with
             /// `delivery.timeout.ms`.
             "retries" RETRIES: Int, "2147483647", [between 0, 2147483647], High, retries(u32);
 
-            /// Whether the broker recognises a batch that is sent again, so that each record is in the log once and in
-            /// order. Needs `acks=all`, `retries` above 0 and at most 5 requests in flight. Unless it is set to `true`,
-            /// an `acks` or `retries` that contradicts it turns it off.
+            /// Whether the broker recognizes a retried batch, so that each record is in the log
+            /// once and in order. Needs `acks=all`, `retries` above 0 and at most 5 requests in
+            /// flight. Unless this key is set to `true`, a conflicting `acks` or `retries` turns
+            /// idempotence off.
             "enable.idempotence" ENABLE_IDEMPOTENCE: Boolean, "true", [any], Low, enable_idempotence(bool);
 
-            /// How many requests may wait for an answer on one connection. More than 1 without idempotence can change
-            /// the order of records on a retry.
+            /// How many requests may wait for a response on one connection. Without idempotence,
+            /// more than 1 can reorder records on a retry.
             "max.in.flight.requests.per.connection" MAX_IN_FLIGHT_REQUESTS_PER_CONNECTION: Int, "5", [at_least 1], Low,
                 max_in_flight_requests_per_connection(u32);
 
-            /// The size, in bytes, at which a batch of one partition is sent without waiting for `linger.ms`. 0 puts
-            /// each record into a batch of its own.
+            /// The size, in bytes, at which a partition's batch is sent without waiting for
+            /// `linger.ms`. With 0, each record has a batch of its own.
             "batch.size" BATCH_SIZE: Int, "16384", [at_least 0], Medium, batch_size(usize);
 
             /// How long, in milliseconds, a batch that is not full waits for more records.
             "linger.ms" LINGER_MS: Long, "5", [at_least 0], Medium, linger(Duration);
 
-            /// How many bytes of records may wait to be sent. When they are used up, `send` blocks for at most
-            /// `max.block.ms`. The callbacks of these records take at most as much again.
+            /// How many bytes of records may wait to be sent. When they are used up, `send` blocks
+            /// for at most `max.block.ms`. The callbacks of these records take at most as much
+            /// again.
             "buffer.memory" BUFFER_MEMORY: Long, "33554432", [at_least 0], High, buffer_memory(usize);
 
-            /// How batches take their share of `buffer.memory` (KIP-1332). With `full`, each takes `batch.size` bytes when
-            /// it is opened. With `incremental` it takes memory as it grows, in chunks, so that many partitions with few
-            /// records need little. A batch that finds no memory to grow is sent early, and no record fails that would
-            /// not fail with `full`. Differs from Java: works with every `compression.type` and `batch.size`.
+            /// How batches take their share of `buffer.memory` (KIP-1332). With `full`, each batch
+            /// takes `batch.size` bytes when it is opened. With `incremental`, a batch takes memory
+            /// in chunks as it grows, so that many partitions with few records need little. A batch
+            /// that finds no memory to grow is sent early, and no record fails that would not fail
+            /// with `full`. Differs from Java: works with every `compression.type` and
+            /// `batch.size`.
             "buffer.memory.allocation.strategy" BUFFER_MEMORY_ALLOCATION_STRATEGY: String, "full",
                 [one_of_ignoring_case "FULL", "INCREMENTAL"], Medium,
                 buffer_memory_allocation_strategy(BufferMemoryAllocationStrategy);
 
-            /// How long, in milliseconds, `send` and `partitions_for` may wait for metadata and for buffer memory,
-            /// both together, and each call that begins or ends a transaction for the coordinator.
+            /// How long, in milliseconds, `send` and `partitions_for` may block for metadata and
+            /// buffer memory together. It also bounds each wait for the coordinator in a call that
+            /// begins or ends a transaction.
             "max.block.ms" MAX_BLOCK_MS: Long, "60000", [at_least 0], Medium, max_block(Duration);
 
-            /// The largest Produce request, in bytes, and so the largest record, measured before compression. Brokers
-            /// have a limit of their own, `message.max.bytes`.
+            /// The largest Produce request, in bytes. It also bounds a record, measured before
+            /// compression. Brokers have a limit of their own, `message.max.bytes`.
             "max.request.size" MAX_REQUEST_SIZE: Int, "1048576", [at_least 0], Medium, max_request_size(usize);
 
-            /// How long, in milliseconds, after `send` returns the outcome is known at the latest: lingering, sending,
-            /// waiting for the broker, and every retry. At least `linger.ms` plus `request.timeout.ms`.
+            /// How long, in milliseconds, after `send` returns a record may take to succeed or
+            /// fail, including linger, requests and all retries. At least `linger.ms` plus
+            /// `request.timeout.ms`.
             "delivery.timeout.ms" DELIVERY_TIMEOUT_MS: Int, "120000", [at_least 0], Medium, delivery_timeout(Duration);
 
-            /// How long, in milliseconds, an answer to one request is waited for. Must be longer than the brokers'
-            /// `replica.lag.time.max.ms`, or there are retries for nothing.
+            /// How long, in milliseconds, to wait for the response to a request. Should be longer
+            /// than the brokers' `replica.lag.time.max.ms`, to avoid needless retries.
             "request.timeout.ms" REQUEST_TIMEOUT_MS: Int, "30000", [at_least 0], Medium, request_timeout(Duration);
 
-            /// The codec for whole batches. Each codec is a Cargo feature; `gzip`, `snappy` and `lz4` are on by default.
+            /// The codec for whole batches. Each codec is a Cargo feature; `gzip`, `snappy` and
+            /// `lz4` are on by default.
             "compression.type" COMPRESSION_TYPE: String, "none", [one_of "none", "gzip", "snappy", "lz4", "zstd"], High,
                 compression_type(CompressionType);
 
-            /// The effort of `compression.type=gzip`; -1 leaves it to the codec, which takes 6.
+            /// The level for `compression.type=gzip`; -1 leaves it to the codec, which uses 6.
             "compression.gzip.level" COMPRESSION_GZIP_LEVEL: Int, "-1", [between_or 1, 9, -1], Medium,
                 compression_gzip_level(i32);
 
-            /// The effort of `compression.type=lz4`. Differs from Java: the codec has one level, Java's default, and any
-            /// other is an error.
+            /// The level for `compression.type=lz4`. Differs from Java: the codec has one level,
+            /// Java's default. Any other level is an error.
             "compression.lz4.level" COMPRESSION_LZ4_LEVEL: Int, "9", [between 1, 17], Medium,
                 compression_lz4_level(i32);
 
-            /// The effort of `compression.type=zstd`.
+            /// The level for `compression.type=zstd`.
             "compression.zstd.level" COMPRESSION_ZSTD_LEVEL: Int, "3", [between -131072, 22], Medium,
                 compression_zstd_level(i32);
 
-            /// Whether records without a key go more often to partitions whose broker takes them fast.
+            /// Whether more of the records without a key go to partitions whose brokers are fast.
             "partitioner.adaptive.partitioning.enable" PARTITIONER_ADAPTIVE_PARTITIONING_ENABLE: Boolean, "true", [any],
                 Low, partitioner_adaptive_partitioning_enable(bool);
 
-            /// How long, in milliseconds, a broker may fail to take a batch before records without a key avoid its
-            /// partitions; 0 turns this off. Only with adaptive partitioning.
+            /// How long, in milliseconds, a broker may accept no batch before records without a key
+            /// avoid its partitions; 0 turns this off. Needs adaptive partitioning.
             "partitioner.availability.timeout.ms" PARTITIONER_AVAILABILITY_TIMEOUT_MS: Long, "0", [at_least 0], Low,
                 partitioner_availability_timeout(Duration);
 
-            /// Whether records with a key are spread like those without, instead of by the hash of the key. Of no
-            /// effect with a partitioner of your own.
+            /// Whether to spread records with a key like those without one, instead of by the hash
+            /// of the key. Has no effect with a partitioner of your own.
             "partitioner.ignore.keys" PARTITIONER_IGNORE_KEYS: Boolean, "false", [any], Medium,
                 partitioner_ignore_keys(bool);
 
-            /// Whether records without a key prefer partitions whose leader is in the rack `client.rack`, which must be
-            /// set (KIP-1123).
+            /// Whether records without a key prefer partitions whose leader is in the rack
+            /// `client.rack`, which must be set (KIP-1123).
             "partitioner.rack.aware" PARTITIONER_RACK_AWARE: Boolean, "false", [any], Low, partitioner_rack_aware(bool);
 
-            /// The age, in milliseconds, at which metadata is refreshed although nothing hints at a change.
+            /// How old, in milliseconds, metadata may become before it is refreshed, even without a
+            /// sign of change.
             "metadata.max.age.ms" METADATA_MAX_AGE_MS: Long, "300000", [at_least 0], Low, metadata_max_age(Duration);
 
-            /// How long, in milliseconds, a topic that nothing is sent to stays in the metadata.
+            /// How long, in milliseconds, a topic stays in the metadata after the last record for
+            /// it.
             "metadata.max.idle.ms" METADATA_MAX_IDLE_MS: Long, "300000", [at_least 5000], Low,
                 metadata_max_idle(Duration);
 
-            /// What is done when no known broker can be reached any more.
+            /// What to do when no known broker is reachable.
             "metadata.recovery.strategy" METADATA_RECOVERY_STRATEGY: String, "rebootstrap",
                 [one_of_ignoring_case "REBOOTSTRAP", "NONE"], Low,
                 metadata_recovery_strategy(MetadataRecoveryStrategy);
 
-            /// How long, in milliseconds, refreshing metadata may fail before the producer starts again from
-            /// `bootstrap.servers`. Only with `metadata.recovery.strategy=rebootstrap`.
+            /// How long, in milliseconds, metadata refreshes may fail before the producer starts
+            /// again from `bootstrap.servers`. Needs `metadata.recovery.strategy=rebootstrap`.
             "metadata.recovery.rebootstrap.trigger.ms" METADATA_RECOVERY_REBOOTSTRAP_TRIGGER_MS: Long, "300000",
                 [at_least 0], Low, metadata_recovery_rebootstrap_trigger(Duration);
 
-            /// Whether each new connection names the cluster and the node that it is meant for, so that any other broker
-            /// refuses it (KIP-1242; brokers from Kafka 4.4). The client then starts again from `bootstrap.servers`. Has no
-            /// effect with `metadata.recovery.strategy=none`.
+            /// Whether each new connection names its intended cluster and node, so that any other
+            /// broker refuses it (KIP-1242; brokers from Kafka 4.4). After a refusal the client
+            /// starts again from `bootstrap.servers`. Has no effect with
+            /// `metadata.recovery.strategy=none`.
             "metadata.cluster.check.enable" METADATA_CLUSTER_CHECK_ENABLE: Boolean, "true", [any], Low,
                 metadata_cluster_check_enable(bool);
 
-            /// The first wait, in milliseconds, before a request is sent again. It doubles up to
-            /// `retry.backoff.max.ms`, with 20 % of chance in it.
+            /// How long, in milliseconds, to wait before the first retry of a request. The wait
+            /// doubles up to `retry.backoff.max.ms`, with 20 % jitter.
             "retry.backoff.ms" RETRY_BACKOFF_MS: Long, "100", [at_least 0], Low, retry_backoff(Duration);
 
-            /// The longest wait, in milliseconds, before a request is sent again. Below `retry.backoff.ms`, it is the
-            /// wait each time.
+            /// How long, in milliseconds, to wait at most before a retry of a request. If it is
+            /// below `retry.backoff.ms`, every wait is this long.
             "retry.backoff.max.ms" RETRY_BACKOFF_MAX_MS: Long, "1000", [at_least 0], Low, retry_backoff_max(Duration);
 
-            /// The first wait, in milliseconds, before a broker is connected to again. It doubles up to
-            /// `reconnect.backoff.max.ms`; where only this one is set, the wait is always the same.
+            /// How long, in milliseconds, to wait before the first new attempt to connect to a
+            /// broker. The wait doubles up to `reconnect.backoff.max.ms`. If only this key is set,
+            /// the wait stays the same.
             "reconnect.backoff.ms" RECONNECT_BACKOFF_MS: Long, "50", [at_least 0], Low, reconnect_backoff(Duration);
 
-            /// The longest wait, in milliseconds, before a broker is connected to again.
+            /// How long, in milliseconds, to wait at most before a new attempt to connect to a
+            /// broker.
             "reconnect.backoff.max.ms" RECONNECT_BACKOFF_MAX_MS: Long, "1000", [at_least 0], Low,
                 reconnect_backoff_max(Duration);
 
-            /// How the connections to the brokers are protected; `SSL` is TLS.
+            /// How connections to the brokers are protected; `SSL` is TLS.
             "security.protocol" SECURITY_PROTOCOL: String, "PLAINTEXT",
                 [one_of_ignoring_case "SASL_SSL", "PLAINTEXT", "SSL", "SASL_PLAINTEXT"], Medium,
                 security_protocol(SecurityProtocol);
 
-            /// The type of the file `ssl.truststore.location`: `JKS`, `PKCS12` or `PEM`. The content tells the first two apart,
-            /// which need the feature `keystores`.
+            /// The type of the file `ssl.truststore.location`: `JKS`, `PKCS12` or `PEM`. `JKS` and
+            /// `PKCS12` are told apart by content, and need the feature `keystores`.
             "ssl.truststore.type" SSL_TRUSTSTORE_TYPE: String, "JKS", [any], Medium, ssl_truststore_type(&str);
 
-            /// The file with the certificates of the authorities that brokers are trusted from. Without it, those that the
-            /// operating system trusts. It is read again for each new connection.
+            /// The file with the certificates of the trusted authorities. Without it, the operating
+            /// system's authorities are trusted. It is read again for each new connection.
             "ssl.truststore.location" SSL_TRUSTSTORE_LOCATION: String, null, [any], High, ssl_truststore_location(&str);
 
-            /// The certificates of the trusted authorities themselves, in PEM, instead of a file.
+            /// The certificates of the trusted authorities as PEM text, instead of a file.
             "ssl.truststore.certificates" SSL_TRUSTSTORE_CERTIFICATES: Password, null, [any], High,
                 ssl_truststore_certificates(&str);
 
-            /// The password of the truststore. Without it, the integrity of the file is not checked. PEM has none, so that it
-            /// must not be set.
+            /// The password of the truststore. Without it, the integrity of the file is not
+            /// checked. Must be unset for PEM, which has no password.
             "ssl.truststore.password" SSL_TRUSTSTORE_PASSWORD: Password, null, [any], High, ssl_truststore_password(&str);
 
-            /// The type of the file `ssl.keystore.location`: `JKS`, `PKCS12` or `PEM`. The content tells the first two apart,
-            /// which need the feature `keystores`.
+            /// The type of the file `ssl.keystore.location`: `JKS`, `PKCS12` or `PEM`. `JKS` and
+            /// `PKCS12` are told apart by content, and need the feature `keystores`.
             "ssl.keystore.type" SSL_KEYSTORE_TYPE: String, "JKS", [any], Medium, ssl_keystore_type(&str);
 
-            /// The file with this client's private key and certificate chain, for brokers that demand client certificates. It
-            /// is read again for each new connection.
+            /// The file with this client's private key and certificate chain, for brokers that
+            /// demand client certificates. It is read again for each new connection.
             "ssl.keystore.location" SSL_KEYSTORE_LOCATION: String, null, [any], High, ssl_keystore_location(&str);
 
-            /// This client's private key itself, in PEM (PKCS#8, PKCS#1 or SEC 1), instead of a file. Needs
-            /// `ssl.keystore.certificate.chain`.
+            /// This client's private key as PEM text (PKCS#8, PKCS#1 or SEC 1), instead of a file.
+            /// Needs `ssl.keystore.certificate.chain`.
             "ssl.keystore.key" SSL_KEYSTORE_KEY: Password, null, [any], High, ssl_keystore_key(&str);
 
-            /// The certificates for `ssl.keystore.key`, in PEM, this client's own first.
+            /// The certificates for `ssl.keystore.key` as PEM text, this client's own first.
             "ssl.keystore.certificate.chain" SSL_KEYSTORE_CERTIFICATE_CHAIN: Password, null, [any], High,
                 ssl_keystore_certificate_chain(&str);
 
-            /// The password of the keystore, which JKS and PKCS#12 require. PEM has none, so that it must not be set.
+            /// The password of the keystore, which JKS and PKCS#12 require. Must be unset for PEM,
+            /// which has no password.
             "ssl.keystore.password" SSL_KEYSTORE_PASSWORD: Password, null, [any], High, ssl_keystore_password(&str);
 
-            /// The password of the private key, if it is encrypted. Without it, a key in JKS or PKCS#12 has the password of the
-            /// store. Encrypted keys need the feature `keystores`.
+            /// The password of the private key, if the key is encrypted. Without it, a key in JKS
+            /// or PKCS#12 has the password of the store. Encrypted keys need the feature
+            /// `keystores`.
             "ssl.key.password" SSL_KEY_PASSWORD: Password, null, [any], High, ssl_key_password(&str);
 
-            /// The versions of TLS that may be spoken: `TLSv1.2`, `TLSv1.3` or both.
+            /// The allowed versions of TLS: `TLSv1.2`, `TLSv1.3` or both.
             "ssl.enabled.protocols" SSL_ENABLED_PROTOCOLS: List, "TLSv1.2,TLSv1.3", [any], Medium,
                 ssl_enabled_protocols(&str);
 
-            /// The cipher suites that may be used, by IANA's names. Empty allows all that are safe.
+            /// The allowed cipher suites, by IANA's names. Empty allows all safe ones.
             "ssl.cipher.suites" SSL_CIPHER_SUITES: List, "", [any], Low, ssl_cipher_suites(&str);
 
-            /// Whether the certificate of a broker must be for the host that is connected to: `https`. Empty turns the check off,
-            /// so that any certificate of a trusted authority passes for any broker.
+            /// Whether a broker's certificate must match its host name: `https`. Empty turns the
+            /// check off, so that a trusted authority's certificate for any host passes.
             "ssl.endpoint.identification.algorithm" SSL_ENDPOINT_IDENTIFICATION_ALGORITHM: String, "https", [any], Low,
                 ssl_endpoint_identification_algorithm(&str);
 
-            /// How long, in milliseconds, the first attempt to open a connection may take. It doubles with each failure
-            /// up to `socket.connection.setup.timeout.max.ms`.
+            /// How long, in milliseconds, the first attempt to open a connection may take. It
+            /// doubles with each failure up to `socket.connection.setup.timeout.max.ms`.
             "socket.connection.setup.timeout.ms" SOCKET_CONNECTION_SETUP_TIMEOUT_MS: Long, "10000", [any], Medium,
                 socket_connection_setup_timeout(Duration);
 
@@ -223,7 +240,8 @@ macro_rules! with_producer_keys {
             "socket.connection.setup.timeout.max.ms" SOCKET_CONNECTION_SETUP_TIMEOUT_MAX_MS: Long, "30000", [any],
                 Medium, socket_connection_setup_timeout_max(Duration);
 
-            /// How long, in milliseconds, a connection may be idle before it is closed; negative (`None`) for ever.
+            /// How long, in milliseconds, a connection may be idle before it is closed; negative
+            /// (`None`) means forever.
             "connections.max.idle.ms" CONNECTIONS_MAX_IDLE_MS: Long, "540000", [any], Medium,
                 connections_max_idle(Option<Duration>);
 
@@ -235,27 +253,29 @@ macro_rules! with_producer_keys {
             "receive.buffer.bytes" RECEIVE_BUFFER_BYTES: Int, "32768", [at_least -1], Medium,
                 receive_buffer_bytes(Option<usize>);
 
-            /// The name under which transactions are made, the same each time this part of the program runs: a producer that
-            /// is initialized with it ends what an earlier one left open, and fences that one off. Needs idempotence.
+            /// The name for transactions, which must be the same at each start of this part of the
+            /// program. A new producer with the same name ends the transaction of an earlier one,
+            /// and fences that producer off. Needs idempotence.
             "transactional.id" TRANSACTIONAL_ID: String, null, [non_empty], Low, transactional_id(&str);
 
-            /// How long, in milliseconds, a transaction may be open before the coordinator aborts it. Brokers allow at most
-            /// their `transaction.max.timeout.ms`.
+            /// How long, in milliseconds, a transaction may be open before the coordinator aborts
+            /// it. At most the brokers' `transaction.max.timeout.ms`.
             "transaction.timeout.ms" TRANSACTION_TIMEOUT_MS: Int, "60000", [any], Low, transaction_timeout(Duration);
 
-            /// How many windows of time averages, maxima and rates of metrics are taken over.
+            /// How many time windows averages, maxima and rates cover.
             "metrics.num.samples" METRICS_NUM_SAMPLES: Int, "2", [at_least 1], Low, metrics_num_samples(u32);
 
             /// How long, in milliseconds, one window of the metrics is.
             "metrics.sample.window.ms" METRICS_SAMPLE_WINDOW_MS: Long, "30000", [at_least 0], Low,
                 metrics_sample_window(Duration);
 
-            /// Which metrics are recorded: `DEBUG` and `TRACE` add the latency quantiles of each broker, at 14 KB a broker.
+            /// Which metrics to record: `DEBUG` and `TRACE` add the latency quantiles of each
+            /// broker, at 14 KB a broker.
             "metrics.recording.level" METRICS_RECORDING_LEVEL: String, "INFO", [one_of "INFO", "DEBUG", "TRACE"], Low,
                 metrics_recording_level(RecordingLevel);
 
-            /// The largest answer, in bytes, that is taken from a broker, so that a broken or hostile peer cannot
-            /// exhaust the memory. Not a key of Java's producer.
+            /// The largest response, in bytes, to accept from a broker, so that a broken or hostile
+            /// peer cannot exhaust the memory. Not a key of Java's producer.
             "receive.max.bytes" RECEIVE_MAX_BYTES: Int, "104857600", [at_least 65536], Low, receive_max_bytes(usize);
         }
     };
@@ -340,16 +360,17 @@ pub(crate) static INTERCEPTOR_CLASSES: ConfigKey = plugin(
     DefaultValue::Text(""),
     Kind::List,
     Importance::Low,
-    " What sees, and may change, each record: Rust values, given to the builder.",
+    " Rust values that see each record and may change it, given to the builder.",
 );
 pub(crate) static PARTITIONER_CLASS: ConfigKey = plugin(
     "partitioner.class",
     DefaultValue::Null,
     Kind::Class,
     Importance::Medium,
-    " What chooses a record's partition: a Rust value, given to the builder, or by name\
-     \n `RoundRobinPartitioner`, `UniformStickyPartitioner` or `DefaultPartitioner`. Where it is not set, the hash of the\
-     \n key, and without a key a partition that changes with each batch.",
+    " Chooses a record's partition: a Rust value, given to the builder, or by name\
+     \n `RoundRobinPartitioner`, `UniformStickyPartitioner` or `DefaultPartitioner`. If unset, the\
+     \n hash of the key decides. Records without a key go to a partition that changes with each\
+     \n batch.",
 );
 
 pub(crate) static METRIC_REPORTERS: ConfigKey = plugin(
@@ -357,8 +378,8 @@ pub(crate) static METRIC_REPORTERS: ConfigKey = plugin(
     DefaultValue::Text("org.apache.kafka.common.metrics.JmxReporter"),
     Kind::List,
     Importance::Low,
-    " What is told of every metric: Rust values, given to the builder. There is no JMX, so that Java's default stands for\
-     \n none.",
+    " Rust values that receive every metric, given to the builder. There is no JMX, so Java's\
+     \n default means none.",
 );
 pub(crate) static ENABLE_METRICS_PUSH: ConfigKey = plugin(
     "enable.metrics.push",

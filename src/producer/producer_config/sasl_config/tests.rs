@@ -349,7 +349,7 @@ fn the_files_of_java_deployments_work_unchanged() {
 #[test]
 fn the_snippets_of_the_readme_are_configurations() {
     let readme = include_str!("../../../../README.md");
-    let section = readme.split("## Connecting to Confluent Cloud").nth(1);
+    let section = readme.split("## Connecting to secured clusters").nth(1);
     let section = section.and_then(|rest| rest.split("\n## ").next()).unwrap();
     let blocks: Vec<_> = section
         .split("```properties\n")
