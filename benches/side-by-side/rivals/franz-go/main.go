@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"flag"
 	"fmt"
 	"math"
@@ -35,6 +37,7 @@ var (
 	batchSize    = flag.Int("batch-size", -1, "")
 	bufferMemory = flag.Int("buffer-memory", -1, "")
 	codec        = flag.String("codec", "none", "")
+	tlsAuthority = flag.String("tls-authority", "", "")
 
 	failed  atomic.Int64
 	counted = func(_ *kgo.Record, err error) {
@@ -84,6 +87,9 @@ func settings() []kgo.Opt {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchCompression(codecs[*codec]),
 	}
+	if *tlsAuthority != "" {
+		options = append(options, kgo.DialTLSConfig(&tls.Config{RootCAs: authority()}))
+	}
 	if *lingerMs >= 0 {
 		options = append(options, kgo.ProducerLinger(time.Duration(*lingerMs)*time.Millisecond))
 	}
@@ -94,6 +100,16 @@ func settings() []kgo.Opt {
 		options = append(options, kgo.MaxBufferedBytes(*bufferMemory), kgo.MaxBufferedRecords(10_000_000))
 	}
 	return options
+}
+
+func authority() *x509.CertPool {
+	text, err := os.ReadFile(*tlsAuthority)
+	pool := x509.NewCertPool()
+	if err != nil || !pool.AppendCertsFromPEM(text) {
+		fmt.Fprintln(os.Stderr, "franz-go: no certificate in", *tlsAuthority, err)
+		os.Exit(1)
+	}
+	return pool
 }
 
 type work struct {

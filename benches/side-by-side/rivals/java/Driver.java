@@ -60,6 +60,11 @@ public final class Driver {
         settings.put("acks", "all");
         settings.put("enable.idempotence", "true");
         settings.put("compression.type", options.getOrDefault("codec", "none"));
+        if (options.containsKey("tls-authority")) {
+            settings.put("security.protocol", "SSL");
+            settings.put("ssl.truststore.type", "PEM");
+            settings.put("ssl.truststore.location", options.get("tls-authority"));
+        }
         copy("linger-ms", settings, "linger.ms");
         copy("batch-size", settings, "batch.size");
         copy("buffer-memory", settings, "buffer.memory");

@@ -37,6 +37,10 @@ fn config(options: &Options) -> ClientConfig {
         .set("enable.idempotence", "true")
         .set("partitioner", "murmur2_random")
         .set("compression.type", options.codec);
+    if let Some(authority) = &options.tls_authority {
+        config.set("security.protocol", "ssl");
+        config.set("ssl.ca.location", authority);
+    }
     if let Some(linger_ms) = options.linger_ms {
         config.set("linger.ms", linger_ms.to_string());
     }

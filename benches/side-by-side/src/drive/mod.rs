@@ -71,6 +71,7 @@ fn drive_client(client: Option<&str>, options: &'static Options) -> Result<(), F
     match client {
         Some("floor") => drive_floor(options),
         Some("ours") => drive::<ours::Ours>(options),
+        Some("incremental") => drive::<ours::Incremental>(options),
         Some("librdkafka") if options.mode == Mode::Future => {
             drive::<librdkafka::WithFutures>(options)
         }

@@ -26,6 +26,8 @@ pub(super) struct Options {
     pub(super) batch_size: Option<u64>,
     pub(super) buffer_memory: Option<u64>,
     pub(super) codec: &'static str,
+    /// A PEM file with the authority of the sink's certificate; nothing is plaintext.
+    pub(super) tls_authority: Option<String>,
 }
 
 impl Options {
@@ -45,6 +47,7 @@ impl Options {
             "batch-size",
             "buffer-memory",
             "codec",
+            "tls-authority",
         ])?;
         let optional = |name| match arguments.text(name) {
             Some(_) => arguments.number(name, 0).map(Some),
@@ -91,6 +94,7 @@ impl Options {
                 "zstd" => "zstd",
                 other => return Err(format!("codec {other}").into()),
             },
+            tls_authority: arguments.text("tls-authority").map(str::to_owned),
         })
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct ClientUnderTest {
 
 enum Kind {
     BuiltIn,
+    /// Ours with another setting, which is no rival.
+    Variant,
     /// Built in with the feature `rivals`.
     OnTokio,
     Java,
@@ -48,12 +50,18 @@ const fn client(
 
 const JAVA_DEFAULTS: &str = "linger 5 ms, batches of 16 KiB, buffer of 32 MiB";
 
-pub(super) const CLIENTS: [ClientUnderTest; 8] = [
+pub(super) const CLIENTS: [ClientUnderTest; 9] = [
     client(
         "ours",
         "kafka-producer of this tree",
         JAVA_DEFAULTS,
         Kind::BuiltIn,
+    ),
+    client(
+        "incremental",
+        "ours with `buffer.memory.allocation.strategy=incremental`",
+        JAVA_DEFAULTS,
+        Kind::Variant,
     ),
     client(
         "librdkafka",
@@ -85,6 +93,10 @@ pub(super) const CLIENTS: [ClientUnderTest; 8] = [
 ];
 
 impl ClientUnderTest {
+    pub(super) fn is_variant(&self) -> bool {
+        matches!(self.kind, Kind::Variant)
+    }
+
     pub(super) fn is_floor(&self) -> bool {
         matches!(self.kind, Kind::Floor)
     }
@@ -101,6 +113,9 @@ impl ClientUnderTest {
     pub(super) fn runs(&self, scenario: &Scenario) -> bool {
         match self.kind {
             Kind::Floor => scenario.has_floor,
+            // librdkafka is built with OpenSSL together with the other rivals.
+            Kind::BuiltIn if self.name == "librdkafka" && scenario.tls => cfg!(feature = "rivals"),
+            Kind::OnTokio => !scenario.tls,
             Kind::Go => scenario.mode != Mode::Future,
             _ => true,
         }
@@ -112,7 +127,7 @@ impl ClientUnderTest {
             Kind::OnTokio if !cfg!(feature = "rivals") => {
                 return Availability::Missing("built without `--features rivals`".into());
             }
-            Kind::BuiltIn | Kind::OnTokio | Kind::Floor => own_driver(self.name),
+            Kind::BuiltIn | Kind::Variant | Kind::OnTokio | Kind::Floor => own_driver(self.name),
             Kind::Java => java_driver(),
             Kind::Go => go_driver(),
         };

@@ -60,6 +60,7 @@ impl SinkProcess {
             .args(["--partitions", &scenario.partitions.to_string()])
             .args(["--delay", &scenario.delay_ms.to_string()])
             .args(check.then_some("--check"))
+            .args(scenario.tls.then_some("--tls"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command.spawn()?;

@@ -259,7 +259,9 @@ impl Report {
         };
         let rivals = rows
             .iter()
-            .filter(|row| !row.client.is_floor() && !row.is_of(ours.client))
+            .filter(|row| {
+                !row.client.is_floor() && !row.client.is_variant() && !row.is_of(ours.client)
+            })
             .filter(|row| !row.rounds.is_empty());
         let best = rivals.reduce(|best, row| {
             let (a, b) = (best.median(figure), row.median(figure));
@@ -278,6 +280,13 @@ impl Report {
         }
         if let Some(floor) = rows.iter().find(|row| row.client.is_floor()) {
             words.push(format!("{:.2} x the floor's", against(floor)));
+        }
+        if let Some(variant) = rows.iter().find(|row| row.client.is_variant()) {
+            words.push(format!(
+                "{:.2} x {}'s",
+                against(variant),
+                variant.client.name
+            ));
         }
         if !words.is_empty() && !ours.rounds.is_empty() {
             self.line(&format!("\nOurs, {column}: {}.", words.join(", ")));

@@ -1,5 +1,7 @@
 //! What is measured.
 
+use crate::sink::CERTIFICATES;
+
 /// A workload against a cluster.
 #[derive(Clone)]
 pub(super) struct Scenario {
@@ -10,6 +12,7 @@ pub(super) struct Scenario {
     pub(super) partitions: u32,
     pub(super) delay_ms: u64,
     pub(super) has_floor: bool,
+    pub(super) tls: bool,
     threads: u32,
     size: u32,
     topics: u32,
@@ -67,6 +70,7 @@ const BASE: Scenario = Scenario {
     partitions: 16,
     delay_ms: 0,
     has_floor: false,
+    tls: false,
     threads: 1,
     size: 100,
     topics: 1,
@@ -105,6 +109,9 @@ impl Scenario {
         if let Some(linger_ms) = self.linger_ms {
             arguments.push(("linger-ms", linger_ms.to_string()));
         }
+        if self.tls {
+            arguments.push(("tls-authority", format!("{CERTIFICATES}/ca.pem")));
+        }
         arguments
             .into_iter()
             .flat_map(|(name, value)| [format!("--{name}"), value])
@@ -139,6 +146,9 @@ impl Scenario {
         if self.codec != "none" {
             words.push_str(&format!(", {}", self.codec));
         }
+        if self.tls {
+            words.push_str(", TLS 1.3");
+        }
         if self.delay_ms > 0 && self.is_delivered() {
             words.push_str(&format!(", answers after {} ms", self.delay_ms));
         }
@@ -164,6 +174,13 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let mut all: Vec<_> = throughput
         .map(|(name, about, size, settings)| Scenario { name, about, size, settings, has_floor: true, ..BASE })
         .into();
+    let tls = [
+        ("tls-100b", "100 B over TLS, each client's defaults", 100, Settings::Defaults),
+        ("tls-100b-1mb", "100 B over TLS in batches of 1 MiB", 100, Settings::Large),
+        ("tls-1kb", "1 KB over TLS, each client's defaults", 1_000, Settings::Defaults),
+        ("tls-1kb-1mb", "1 KB over TLS in batches of 1 MiB", 1_000, Settings::Large),
+    ];
+    all.extend(tls.map(|(name, about, size, settings)| Scenario { name, about, size, settings, tls: true, ..BASE }));
     let large = Scenario { settings: Settings::Large, ..BASE };
     let blocking = Scenario { mode: Mode::Blocking, ..BASE };
     let kilobyte = Scenario { size: 1_000, partitions: 1, ..BASE };

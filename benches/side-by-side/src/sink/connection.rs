@@ -1,7 +1,7 @@
 //! One connection: its requests, one after the other.
 
 use std::io::{self, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::input::Input;
 use super::output::Output;
+use super::stream::Stream;
 use super::{Sink, apis};
 
 /// Base offset, batch length, leader epoch, magic, CRC, attributes, last offset delta, two timestamps, producer id and epoch,
@@ -17,8 +18,13 @@ use super::{Sink, apis};
 const BATCH_HEADER: usize = 61;
 
 /// Answers until the client goes, or sends what cannot be read.
-pub(super) fn serve(sink: &Arc<Sink>, stream: TcpStream) {
-    let served = serve_requests(sink, &stream);
+pub(super) fn serve(sink: &Arc<Sink>, tcp: TcpStream) {
+    let served = Stream::new(tcp, sink.tls.as_ref()).and_then(|stream| {
+        let served = serve_requests(sink, &stream);
+        // A thread that delays answers has the stream too.
+        stream.shutdown();
+        served
+    });
     if let Err(error) = served {
         use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
         if !matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof) {
@@ -26,16 +32,13 @@ pub(super) fn serve(sink: &Arc<Sink>, stream: TcpStream) {
             sink.counters.errors.fetch_add(1, Ordering::Relaxed);
         }
     }
-    // A thread that delays answers has the stream too.
-    _ = stream.shutdown(Shutdown::Both);
 }
 
-fn serve_requests(sink: &Arc<Sink>, stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+fn serve_requests(sink: &Arc<Sink>, stream: &Stream) -> io::Result<()> {
     let mut connection = Connection {
         sink,
-        input: Input::new(stream.try_clone()?),
-        answers: Answers::new(stream.try_clone()?, sink.delay),
+        input: Input::new(stream.clone()),
+        answers: Answers::new(stream.clone(), sink.delay),
         batch: Vec::new(),
         answer: Vec::new(),
     };
@@ -188,13 +191,13 @@ fn record_count(header: &[u8]) -> u32 {
 
 /// The way of answers to the client: at once, or through a thread that lets them wait.
 struct Answers {
-    stream: TcpStream,
+    stream: Stream,
     later: Option<mpsc::Sender<(Instant, Vec<u8>)>>,
     delay: Duration,
 }
 
 impl Answers {
-    fn new(stream: TcpStream, delay: Duration) -> Self {
+    fn new(stream: Stream, delay: Duration) -> Self {
         Self {
             stream,
             later: None,
@@ -212,7 +215,10 @@ impl Answers {
             Some(later) => later,
             None => {
                 let (sender, receiver) = mpsc::channel();
-                let stream = self.stream.try_clone()?;
+                let tcp = self.stream.plain();
+                let stream = tcp
+                    .ok_or_else(|| io::Error::other("a delay through TLS"))?
+                    .try_clone()?;
                 thread::spawn(move || send_when_due(stream, &receiver));
                 self.later.insert(sender)
             }

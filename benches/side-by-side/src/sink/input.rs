@@ -1,10 +1,12 @@
 //! What a connection reads: Kafka's primitives straight from the socket, and a way past record bytes that does not copy them.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{MsgFlags, recv};
+
+use super::stream::Stream;
 
 /// What one read asks for: small enough to stay in a core's cache, large enough for several batches of 16 KB.
 const CHUNK: usize = 128 * 1024;
@@ -13,7 +15,7 @@ const DROP_FROM: usize = 64 * 1024;
 
 /// A blocking reader that knows where it is in the stream.
 pub(super) struct Input {
-    stream: TcpStream,
+    stream: Stream,
     chunk: Box<[u8]>,
     start: usize,
     end: usize,
@@ -24,7 +26,7 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self {
             stream,
             chunk: vec![0; CHUNK].into(),
@@ -92,20 +94,10 @@ impl Input {
             if left == 0 {
                 return Ok(());
             }
-            if left >= DROP_FROM {
-                left -= self.drop_some(left)?;
-            } else {
-                self.fill(1)?;
+            match self.stream.plain() {
+                Some(tcp) if left >= DROP_FROM => left -= drop_some(tcp, &mut self.dropped, left)?,
+                _ => self.fill(1)?,
             }
-        }
-    }
-
-    fn drop_some(&mut self, length: usize) -> io::Result<usize> {
-        let length = length.min(self.dropped.len());
-        let flags = MsgFlags::MSG_TRUNC | MsgFlags::MSG_WAITALL;
-        match recv(self.stream.as_raw_fd(), &mut self.dropped[..length], flags)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            dropped => Ok(dropped),
         }
     }
 
@@ -167,5 +159,14 @@ impl Input {
             }
         }
         Ok(())
+    }
+}
+
+fn drop_some(tcp: &TcpStream, dropped: &mut [u8], length: usize) -> io::Result<usize> {
+    let length = length.min(dropped.len());
+    let flags = MsgFlags::MSG_TRUNC | MsgFlags::MSG_WAITALL;
+    match recv(tcp.as_raw_fd(), &mut dropped[..length], flags)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        dropped => Ok(dropped),
     }
 }

@@ -8,6 +8,7 @@ mod check;
 mod connection;
 mod input;
 mod output;
+mod stream;
 
 use std::io::{self, BufRead, Write};
 use std::net::TcpListener;
@@ -16,7 +17,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use rustls::ServerConfig;
+
 use self::check::Check;
+pub(crate) use self::stream::CERTIFICATES;
 use crate::arguments::Arguments;
 
 /// What the connections share.
@@ -25,6 +29,7 @@ struct Sink {
     partitions: i32,
     /// How long after the request a Produce is answered.
     delay: Duration,
+    tls: Option<Arc<ServerConfig>>,
     check: Option<Check>,
     next_producer_id: AtomicI64,
     counters: Counters,
@@ -78,6 +83,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), crate::Failure> {
     let sink = Arc::new(Sink {
         partitions: i32::try_from(arguments.number("partitions", 16)?)?,
         delay: Duration::from_millis(arguments.number("delay", 0)?),
+        tls: match arguments.flag("tls") {
+            true => Some(stream::tls_config()?),
+            false => None,
+        },
         check: arguments.flag("check").then(Check::default),
         next_producer_id: AtomicI64::new(1),
         counters: Counters::default(),
