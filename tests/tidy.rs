@@ -15,6 +15,8 @@ mod circles;
 mod circles_tests;
 #[path = "tidy/rules_tests.rs"]
 mod rules_tests;
+#[path = "tidy/scenarios.rs"]
+mod scenarios;
 #[path = "tidy/source.rs"]
 mod source;
 
@@ -236,6 +238,8 @@ const TOP_LEVEL: &[&str] = &[
     "Cargo.lock",
     "README.md",
     "LICENSE",
+    "CHANGELOG.md",
+    "SECURITY.md",
     "src",
     "tests",
     "benches",

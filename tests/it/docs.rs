@@ -1,8 +1,8 @@
-//! What the pages say of keys and tests is so.
+//! What the pages say of keys and functions is so.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kafka_producer::{ConfigKey, ProducerConfig};
 
@@ -103,54 +103,6 @@ fn the_readme_has_every_key() {
 #[test]
 fn the_manual_has_every_key() {
     check_table("src/manual/configuration.md", &long_table());
-}
-
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() && !path.ends_with("target") {
-            rust_files(&path, found);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.push(path);
-        }
-    }
-}
-
-/// The names of all functions of these sources.
-fn functions(texts: &[String]) -> BTreeSet<&str> {
-    let after_fn = texts.iter().flat_map(|text| text.split("fn ").skip(1));
-    after_fn
-        .filter_map(|rest| {
-            rest.split(|c: char| !c.is_alphanumeric() && c != '_')
-                .next()
-        })
-        .collect()
-}
-
-#[test]
-fn every_test_that_the_scenarios_name_exists() {
-    let mut files = Vec::new();
-    rust_files(&root().join("src"), &mut files);
-    rust_files(&root().join("tests"), &mut files);
-    let texts: Vec<String> = files
-        .iter()
-        .map(|file| fs::read_to_string(file).unwrap())
-        .collect();
-    let functions = functions(&texts);
-
-    let page = fs::read_to_string(root().join("src/manual/java_scenarios.md")).unwrap();
-    // | Java's scenarios | `our_test` |
-    let rows = page.lines().filter(|line| line.starts_with("| "));
-    let named: Vec<&str> = rows
-        .filter_map(|row| row.split('|').nth(2))
-        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
-        .collect();
-    assert!(named.len() > 100, "{} tests are named", named.len());
-    let missing: Vec<_> = named
-        .iter()
-        .filter(|name| !functions.contains(**name))
-        .collect();
-    assert!(missing.is_empty(), "no such tests: {missing:?}");
 }
 
 /// A step of a way: "1. `client/metadata.rs`: `new_request` or `update` does this."
