@@ -27,7 +27,7 @@ pub(crate) fn run(servers: &str) -> kafka_producer::Result<()> {
         .build()?;
     for number in 0..MESSAGES {
         // The future is let go: nothing waits for this record. The close does, and reports those that were not delivered.
-        let _ = producer.send(ProducerRecord::new(TOPIC, format!("{number} Hello Kafka")))?;
+        drop(producer.send(ProducerRecord::new(TOPIC, format!("{number} Hello Kafka")))?);
     }
     producer.close(Duration::from_secs(30))
 }

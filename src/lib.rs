@@ -92,11 +92,11 @@ pub use metrics::{
 pub use network::{OAuthBearerToken, SaslCredentials};
 pub use producer::{
     Acks, BufferMemoryAllocationStrategy, ClientDnsLookup, CompressionType, ConfigKey,
-    ConsumerGroupMetadata, KafkaProducer, KafkaProducerBuilder, MetadataRecoveryStrategy,
-    MockProducer, OffsetAndMetadata, Partitioner, PartitionerClass, Producer, ProducerConfig,
-    ProducerExt, ProducerInterceptor, ProducerRecord, RecordFuture, RecordMetadata,
-    SecurityProtocol, SendStep, SendTimeoutError, Serialized, Serializer, Transaction,
-    TrySendError,
+    ConsumerGroupMetadata, JoinError, KafkaProducer, KafkaProducerBuilder,
+    MetadataRecoveryStrategy, MockProducer, OffsetAndMetadata, Partitioner, PartitionerClass,
+    Producer, ProducerConfig, ProducerExt, ProducerInterceptor, ProducerRecord, RecordFuture,
+    RecordFutures, RecordMetadata, SecurityProtocol, SendStep, SendTimeoutError, Serialized,
+    Serializer, Transaction, TrySendError,
 };
 pub use protocol::ErrorCode;
 

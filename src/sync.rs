@@ -3,7 +3,9 @@
 //! Locks come from `parking_lot`: they are never poisoned, and notifying a condition variable on which nobody waits
 //! costs a load instead of a system call. The one exception is [`Latch`].
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::task::Waker;
 use std::time::Duration;
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -19,9 +21,26 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 #[derive(Debug)]
 pub(crate) struct Latch<T> {
     value: OnceLock<T>,
-    /// How many wait, so that nobody is notified in vain: that would be a system call for each batch.
-    waiting: std::sync::Mutex<usize>,
+    waiting: std::sync::Mutex<Waiting>,
     opened: std::sync::Condvar,
+}
+
+/// Who waits for a latch.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// How many threads, so that nobody is notified in vain: that would be a system call for each batch.
+    threads: usize,
+    /// The tasks, each under a number of its own.
+    tasks: BTreeMap<u32, Waker>,
+}
+
+/// What came of opening a latch.
+#[must_use = "the tasks are to be woken"]
+pub(crate) struct Opened {
+    /// Only the first value counts.
+    pub(crate) is_first: bool,
+    /// The tasks that wait, for the caller to wake: their wakers are not the library's code, and no lock is held now.
+    pub(crate) tasks: BTreeMap<u32, Waker>,
 }
 
 impl<T> Default for Latch<T> {
@@ -40,25 +59,43 @@ impl<T> Latch<T> {
         self.value.get()
     }
 
-    /// Lets all go on who wait, now and later. Only the first value counts; says whether this is it.
+    /// Lets all threads go on that wait, now and later, and returns the tasks that do. Only the first value counts.
     ///
     /// A waiter looks once more when it has the lock and before it waits. So either it has seen the value, or it is counted
     /// by the time that this has the lock.
-    pub(crate) fn open(&self, value: T) -> bool {
+    pub(crate) fn open(&self, value: T) -> Opened {
         let is_first = self.value.set(value).is_ok();
-        let waiting = *self.waiting();
-        if waiting > 0 {
+        let mut waiting = self.waiting();
+        let tasks = std::mem::take(&mut waiting.tasks);
+        let has_threads = waiting.threads > 0;
+        drop(waiting);
+        if has_threads {
             self.opened.notify_all();
         }
-        is_first
+        Opened { is_first, tasks }
+    }
+
+    /// Has a task woken when the value comes, in place of the waker that it brought before. Returns false if the value is
+    /// there.
+    ///
+    /// A waker that is not needed is dropped when the lock is free again, because that may run code of the program.
+    pub(crate) fn register(&self, task: u32, waker: Waker) -> bool {
+        let mut waiting = self.waiting();
+        let (unneeded, is_registered) = match self.get() {
+            None => (waiting.tasks.insert(task, waker), true),
+            Some(_) => (Some(waker), false),
+        };
+        drop(waiting);
+        drop(unneeded);
+        is_registered
     }
 
     /// Waits for the value, `timeout` at most where there is one.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Option<&T> {
         if self.get().is_none() {
             let mut waiting = self.waiting();
-            *waiting += 1;
-            let is_closed = |_: &mut usize| self.get().is_none();
+            waiting.threads += 1;
+            let is_closed = |_: &mut Waiting| self.get().is_none();
             waiting = match timeout {
                 None => self.opened.wait_while(waiting, is_closed),
                 Some(timeout) => self
@@ -68,12 +105,12 @@ impl<T> Latch<T> {
                     .map_err(|poisoned| PoisonError::new(poisoned.into_inner().0)),
             }
             .unwrap_or_else(PoisonError::into_inner);
-            *waiting -= 1;
+            waiting.threads -= 1;
         }
         self.get()
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, usize> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -95,16 +132,16 @@ mod tests {
                     scope.spawn(move || assert_eq!(latch.wait(timeout), Some(&7)))
                 })
                 .collect();
-            while *latch.waiting() < waiting.len() {
+            while latch.waiting().threads < waiting.len() {
                 thread::yield_now();
             }
             assert_eq!(latch.get(), None);
-            assert!(latch.open(7));
+            assert!(latch.open(7).is_first);
         });
-        assert_eq!(*latch.waiting(), 0);
+        assert_eq!(latch.waiting().threads, 0);
         assert_eq!(latch.wait(None), Some(&7));
         assert_eq!(latch.wait(Some(Duration::ZERO)), Some(&7));
-        assert!(!latch.open(8));
+        assert!(!latch.open(8).is_first);
         assert_eq!(latch.get(), Some(&7));
     }
 
@@ -112,7 +149,7 @@ mod tests {
     fn a_wait_may_end_before_the_latch_opens() {
         let latch = Latch::<()>::default();
         assert_eq!(latch.wait(Some(Duration::from_millis(1))), None);
-        assert_eq!(*latch.waiting(), 0);
+        assert_eq!(latch.waiting().threads, 0);
     }
 
     #[test]
@@ -123,8 +160,26 @@ mod tests {
                 for _ in 0..3 {
                     scope.spawn(|| assert_eq!(latch.wait(None), Some(&())));
                 }
-                latch.open(());
+                drop(latch.open(()));
             });
+        }
+    }
+
+    #[test]
+    fn a_task_is_registered_until_the_latch_opens_or_finds_it_open() {
+        for _ in 0..500 {
+            let latch = Latch::default();
+            let woken = thread::scope(|scope| {
+                let tasks = [1, 2].map(|task| {
+                    let latch = &latch;
+                    scope.spawn(move || latch.register(task, Waker::noop().clone()))
+                });
+                let woken = latch.open(()).tasks;
+                let registered = tasks.map(|task| task.join().unwrap());
+                (woken.len(), registered.iter().filter(|is| **is).count())
+            });
+            assert_eq!(woken.0, woken.1);
+            assert!(latch.waiting().tasks.is_empty());
         }
     }
 }

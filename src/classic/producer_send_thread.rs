@@ -83,7 +83,8 @@ struct OpensAtEnd(Arc<Latch<()>>);
 
 impl Drop for OpensAtEnd {
     fn drop(&mut self) {
-        self.0.open(());
+        // Threads wait for it, and no tasks.
+        drop(self.0.open(()));
     }
 }
 

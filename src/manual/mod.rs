@@ -5,6 +5,9 @@
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
 
+#[doc = include_str!("async_programs.md")]
+pub mod async_programs {}
+
 #[doc = include_str!("concurrency.md")]
 pub mod concurrency {}
 

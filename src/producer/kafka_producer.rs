@@ -27,9 +27,10 @@ use super::internals::{
     CallTimes, ProducerCall, RecordAccumulator, RecordErrors, SenderControl, WaitLimit,
 };
 use super::producer_interceptors::ProducerInterceptors;
+use super::record_futures::send_all;
 use super::{
     BytesSerializer, Callback, Partitioner, ProducerConfig, ProducerRecord, RecordFuture,
-    RecordMetadata, Serializer, TrySendError, check_topic,
+    RecordFutures, RecordMetadata, Serializer, TrySendError, check_topic,
 };
 use crate::client::Metadata;
 use crate::common::PartitionInfo;
@@ -200,6 +201,40 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         let callback = Some(Callback::new(callback));
         self.do_send(&mut record, callback, self.patience(), false)
             .map(drop)
+    }
+
+    /// Sends every record, in order, and returns all deliveries as one.
+    ///
+    /// ```
+    /// # use kafka_producer::{KafkaProducer, ProducerRecord};
+    /// # fn send(producer: &KafkaProducer, lines: Vec<String>) -> kafka_producer::Result<()> {
+    /// let records = lines.iter().map(|line| ProducerRecord::new("lines", line));
+    /// producer.send_all(records).get()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Each record is sent whatever became of those before it, and each has a result: what [`send`](Self::send) would fail with
+    /// is the result of that record. So none of the others is lost with the error, and
+    /// [`JoinError`](crate::JoinError) tells how many were delivered.
+    ///
+    /// # Blocking
+    ///
+    /// As [`send`](Self::send), for each record. But after a record for which `max.block.ms` was too short, the next ones
+    /// fail at once where they would have to wait, until one is taken. So in an outage the call takes about `max.block.ms`,
+    /// and not that for each record.
+    pub fn send_all<'a>(
+        &self,
+        records: impl IntoIterator<Item = ProducerRecord<'a, KS::Input, VS::Input>>,
+    ) -> RecordFutures
+    where
+        KS::Input: 'a,
+        VS::Input: 'a,
+    {
+        send_all(records, |record, may_wait| match may_wait {
+            true => self.send(record),
+            false => self.send_now(record),
+        })
     }
 
     /// As [`send`](Self::send), but never blocks.

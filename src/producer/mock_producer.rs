@@ -6,6 +6,7 @@
 mod as_producer;
 mod controls;
 mod coordinator;
+mod timeouts;
 mod transactions;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -16,7 +17,6 @@ use self::coordinator::Coordinator;
 use self::transactions::Transactions;
 use super::internals::{AppendRecord, IoThreadId, WaitLimit};
 use super::record_future::RecordCompleter;
-use super::send_timeout::{SendTimeoutError, await_response};
 use super::serializer::{Serializer, serialize};
 use super::serializers::BytesSerializer;
 use super::{
@@ -240,28 +240,6 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
             })
     }
 
-    /// As [`send`](Self::send), and waits for the outcome, at most for `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// As [`KafkaProducer::send_timeout`](crate::KafkaProducer::send_timeout). A mock has metadata and memory; an injected
-    /// [error](Self::set_send_error) of the kind `Timeout` stands for the wait for the former, and `BufferExhausted` for the
-    /// latter.
-    ///
-    /// # Blocking
-    ///
-    /// At most `timeout`, for a test in another thread to decide the outcome.
-    pub fn send_timeout(
-        &self,
-        record: ProducerRecord<'_, KS::Input, VS::Input>,
-        timeout: Duration,
-    ) -> Result<RecordMetadata, SendTimeoutError> {
-        self.io_thread.check_may_block("send_timeout")?;
-        let deadline = SystemTime.now().checked_add(timeout);
-        let future = self.do_send(record, None)?;
-        await_response(future, deadline, timeout)
-    }
-
     fn do_send(
         &self,
         record: ProducerRecord<'_, KS::Input, VS::Input>,
@@ -417,15 +395,6 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         self.injected(|errors| &errors.flush)?;
         while self.complete_next() {}
         Ok(())
-    }
-
-    /// As [`flush`](Self::flush). A mock does not need the time.
-    ///
-    /// # Errors
-    ///
-    /// As [`flush`](Self::flush).
-    pub fn flush_timeout(&self, _timeout: Duration) -> Result<()> {
-        self.flush()
     }
 
     /// The partitions of a topic.

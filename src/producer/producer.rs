@@ -161,6 +161,12 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
         self.send(record).map(drop)
     }
 
+    /// Sends a record, and fails where it would have to wait, as if the time for that had passed.
+    #[doc(hidden)]
+    fn send_now(&self, record: ProducerRecord<'_, K, V>) -> Result<RecordFuture> {
+        self.send(record)
+    }
+
     /// Fails where `call` would wait for the thread that it runs on.
     #[doc(hidden)]
     fn check_may_block(&self, _call: &str) -> Result<()> {
@@ -280,6 +286,10 @@ macro_rules! pointers {
 
                 fn send_without_future(&self, record: ProducerRecord<'_, K, V>) -> Result<()> {
                     P::send_without_future(self, record)
+                }
+
+                fn send_now(&self, record: ProducerRecord<'_, K, V>) -> Result<RecordFuture> {
+                    P::send_now(self, record)
                 }
 
                 fn check_may_block(&self, call: &str) -> Result<()> {

@@ -2,7 +2,8 @@
 
 use super::producer::Producer;
 use super::record_data::RecordData;
-use super::{ProducerRecord, RecordMetadata, Transaction};
+use super::record_futures::send_all;
+use super::{ProducerRecord, RecordFutures, RecordMetadata, Transaction};
 use crate::error::{Error, Result};
 
 /// Methods that take closures, for every [`Producer`]. A [`KafkaProducer`](crate::KafkaProducer), a
@@ -40,6 +41,25 @@ pub trait ProducerExt<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u
         self.send_with_boxed_callback(record, Box::new(callback))
     }
 
+    /// Sends every record, and returns all deliveries as one; see [`KafkaProducer::send_all`](crate::KafkaProducer::send_all).
+    ///
+    /// # Blocking
+    ///
+    /// As [`KafkaProducer::send_all`](crate::KafkaProducer::send_all).
+    fn send_all<'a>(
+        &self,
+        records: impl IntoIterator<Item = ProducerRecord<'a, K, V>>,
+    ) -> RecordFutures
+    where
+        K: 'a,
+        V: 'a,
+    {
+        send_all(records, |record, may_wait| match may_wait {
+            true => self.send(record),
+            false => self.send_now(record),
+        })
+    }
+
     /// Runs `body` in a transaction; see [`KafkaProducer::transaction`](crate::KafkaProducer::transaction).
     ///
     /// # Errors
@@ -67,6 +87,25 @@ where
 }
 
 impl<K: RecordData + ?Sized, V: RecordData + ?Sized> dyn Producer<K, V> + '_ {
+    /// Sends every record, and returns all deliveries as one; see [`KafkaProducer::send_all`](crate::KafkaProducer::send_all).
+    ///
+    /// # Blocking
+    ///
+    /// As [`KafkaProducer::send_all`](crate::KafkaProducer::send_all).
+    pub fn send_all<'a>(
+        &self,
+        records: impl IntoIterator<Item = ProducerRecord<'a, K, V>>,
+    ) -> RecordFutures
+    where
+        K: 'a,
+        V: 'a,
+    {
+        send_all(records, |record, may_wait| match may_wait {
+            true => self.send(record),
+            false => self.send_now(record),
+        })
+    }
+
     /// Sends a record, and calls `callback` exactly once with the outcome.
     ///
     /// # Errors

@@ -3,18 +3,24 @@
 //! Costs nothing per record but a share in the result of its batch. Dropping it changes nothing about the delivery.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::RecordMetadata;
 use super::internals::{IoThreadId, Outcome, ProduceRequestResult, RecordFacts, record_result};
+use super::user_code::contain;
 use crate::error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 use crate::sync::{Arc, Condvar, Mutex};
-use crate::utils::{SystemTime, Time};
+use crate::utils::{SystemTime, Time, log};
 
 /// The delivery of one record.
 ///
 /// Asking for the result while the record's batch is still open makes the batch sendable at once, so that
 /// `send(record)?.get()?` does not wait for `linger.ms`. Until the batch is drained other threads' records still join it.
+///
+/// It is a [`Future`] too: `producer.try_send(record)?.await`. [`join`](Self::join) makes one of several.
 #[must_use = "a delivery that nobody looks at can fail unnoticed; give `send` a callback, or drop this on purpose, as in a \
               transaction, whose commit tells"]
 pub struct RecordFuture(Inner);
@@ -35,8 +41,15 @@ enum Inner {
 /// A result that is set from outside a batch.
 #[derive(Debug, Default)]
 struct Slot {
-    result: Mutex<Option<Result<RecordMetadata>>>,
+    state: Mutex<SlotState>,
     done: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct SlotState {
+    result: Option<Result<RecordMetadata>>,
+    /// The task that waits for it.
+    waker: Option<Waker>,
 }
 
 /// Completes the [`RecordFuture`] that it was made with. Dropped without a result it leaves the future waiting.
@@ -45,8 +58,16 @@ pub(crate) struct RecordCompleter(Arc<Slot>);
 
 impl RecordCompleter {
     pub(crate) fn complete(self, result: Result<RecordMetadata>) {
-        self.0.result.lock().get_or_insert(result);
+        let mut state = self.0.state.lock();
+        state.result.get_or_insert(result);
+        let waker = state.waker.take();
+        drop(state);
         self.0.done.notify_all();
+        if let Some(waker) = waker {
+            if let Err(panic) = contain("a task's waker", || waker.wake()) {
+                log::error!("{panic}");
+            }
+        }
     }
 }
 
@@ -133,7 +154,7 @@ impl RecordFuture {
                 None => never_done(result).map(Err),
             },
             Inner::Done(result) => Some((**result).clone()),
-            Inner::Slot(slot, _) => slot.result.lock().clone(),
+            Inner::Slot(slot, _) => slot.state.lock().result.clone(),
         }
     }
 
@@ -144,7 +165,22 @@ impl RecordFuture {
                 result.poll_record(*index).is_some() || never_done(result).is_some()
             }
             Inner::Done(_) => true,
-            Inner::Slot(slot, _) => slot.result.lock().is_some(),
+            Inner::Slot(slot, _) => slot.state.lock().result.is_some(),
+        }
+    }
+
+    /// Returns whether the send waited for metadata or memory in vain.
+    pub(super) fn was_refused_for_time(&self) -> bool {
+        match &self.0 {
+            Inner::Done(result) => matches!(&**result, Err(error) if error.is_timeout()),
+            Inner::Batch { .. } | Inner::Slot(..) => false,
+        }
+    }
+
+    /// Makes the batch sendable at once.
+    pub(super) fn expedite(&self) {
+        if let Inner::Batch { result, .. } = &self.0 {
+            result.expedite();
         }
     }
 
@@ -168,27 +204,78 @@ impl RecordFuture {
             }
             Inner::Done(result) => Some((**result).clone()),
             Inner::Slot(slot, io_thread) => {
-                let mut result = slot.result.lock();
-                if result.is_none() {
+                let mut state = slot.state.lock();
+                if state.result.is_none() {
                     if let Err(error) = io_thread.check_may_block("get") {
                         return Some(Err(may_be_written(error)));
                     }
                 }
-                while result.is_none() {
+                while state.result.is_none() {
                     let timed_out = match deadline {
-                        Some(deadline) => slot.done.wait_until(&mut result, deadline).timed_out(),
+                        Some(deadline) => slot.done.wait_until(&mut state, deadline).timed_out(),
                         None => {
-                            slot.done.wait(&mut result);
+                            slot.done.wait(&mut state);
                             false
                         }
                     };
-                    if timed_out && result.is_none() {
+                    if timed_out && state.result.is_none() {
                         return None;
                     }
                 }
-                result.clone()
+                state.result.clone()
             }
         }
+    }
+}
+
+/// Awaits the delivery, in a program with a runtime of any kind. Dropping the future changes nothing about the record. See the
+/// manual's page [`async_programs`](crate::manual::async_programs).
+///
+/// As [`get`](Self::get) it makes the batch sendable at once, and it ends as that does. The task is woken on the I/O thread,
+/// when the result is known; only if the batch is split meanwhile, it is woken once more in between. A poll after the end
+/// gives the same result again.
+impl Future for RecordFuture {
+    type Output = Result<RecordMetadata>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &self.0 {
+            Inner::Batch {
+                result,
+                index,
+                facts,
+            } => {
+                // Before any lock, which in a forked child may be held for ever.
+                if !result.is_done() {
+                    if let Some(error) = never_done(result) {
+                        return Poll::Ready(Err(error));
+                    }
+                }
+                match result.poll_record_for(*index, context.waker()) {
+                    Some((outcome, index)) => {
+                        Poll::Ready(metadata_of(result, &outcome, index, facts))
+                    }
+                    None => Poll::Pending,
+                }
+            }
+            Inner::Done(result) => Poll::Ready((**result).clone()),
+            Inner::Slot(slot, _) => slot.poll(context.waker().clone()),
+        }
+    }
+}
+
+impl Slot {
+    fn poll(&self, waker: Waker) -> Poll<Result<RecordMetadata>> {
+        let mut state = self.state.lock();
+        if let Some(result) = &state.result {
+            let result = result.clone();
+            drop(state);
+            return Poll::Ready(result);
+        }
+        let replaced = state.waker.replace(waker);
+        // Dropping a waker runs code of the program.
+        drop(state);
+        drop(replaced);
+        Poll::Pending
     }
 }
 

@@ -47,12 +47,14 @@ fn read_back(codec: &str) -> Vec<StoredBatch> {
             record = record.header("h", vec![0, number as u8]);
             record.headers.add_null("null");
         }
-        let _ = producer.send(record).unwrap();
+        drop(producer.send(record).unwrap());
     }
     // Larger than the window or the block of any codec's framing, and than a batch.
-    let _ = producer
-        .send(ProducerRecord::new(TOPIC, &*noise).key(""))
-        .unwrap();
+    drop(
+        producer
+            .send(ProducerRecord::new(TOPIC, &*noise).key(""))
+            .unwrap(),
+    );
     producer.flush().unwrap();
 
     let stored = broker.records(TOPIC, 0);
@@ -138,7 +140,7 @@ fn size_at_level(codec: &str, level_key: &str, level: i32) -> usize {
             "order {number} of customer {word}, state {}",
             repetitive(number as usize)
         );
-        let _ = producer.send(ProducerRecord::new(TOPIC, value)).unwrap();
+        drop(producer.send(ProducerRecord::new(TOPIC, value)).unwrap());
     }
     producer.flush().unwrap();
     assert_eq!(broker.record_count(TOPIC), 300);
@@ -237,7 +239,7 @@ fn batches_hold_more_records_once_the_ratio_is_known() {
     let uncompressed_fit = i32::try_from(BATCH_SIZE / value.len()).unwrap();
     for _ in 0..60 {
         for _ in 0..400 {
-            let _ = producer.send(ProducerRecord::new(TOPIC, &*value)).unwrap();
+            drop(producer.send(ProducerRecord::new(TOPIC, &*value)).unwrap());
         }
         producer.flush().unwrap();
     }

@@ -16,6 +16,7 @@ mod support;
 
 mod acks;
 mod addresses;
+mod awaiting;
 mod bad_input;
 mod blocking_calls;
 mod bootstrap_resolution;
@@ -50,6 +51,7 @@ mod ordering;
 mod partitioning;
 #[cfg(feature = "sasl")]
 mod sasl;
+mod send_all;
 mod splitting;
 mod sticky_partitions;
 #[cfg(feature = "tls")]

@@ -130,9 +130,11 @@ fn assert_memory_comes_back_from_splits(strategy: BufferMemoryAllocationStrategy
     let value = "v".repeat(500);
     for _ in 0..3 {
         for _ in 0..200 {
-            let _ = producer
-                .send(ProducerRecord::new("small", &*value))
-                .unwrap();
+            drop(
+                producer
+                    .send(ProducerRecord::new("small", &*value))
+                    .unwrap(),
+            );
         }
         producer.flush().unwrap();
         assert_whole_buffer_is_free(&producer);
@@ -374,7 +376,7 @@ fn a_large_record_is_not_starved_by_small_ones() {
             scope.spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
                     let record = ProducerRecord::new(TOPIC, &**small).partition(partition);
-                    let _ = producer.send(record).unwrap();
+                    drop(producer.send(record).unwrap());
                 }
             });
         }

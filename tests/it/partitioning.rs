@@ -68,7 +68,7 @@ fn keys_go_where_java_sends_them() {
         };
         assert_eq!(partitions, "7");
         let record = ProducerRecord::new(TOPIC, "value").key(key);
-        let _ = producer.send(record).unwrap();
+        drop(producer.send(record).unwrap());
         expected.insert(key.to_owned(), partition.parse::<i32>().unwrap());
     }
     producer.flush().unwrap();
@@ -132,7 +132,7 @@ fn records_without_a_key_avoid_partitions_without_a_leader() {
     broker.remove_leader(TOPIC, 1).unwrap();
     let producer = unbatched(&broker).build().unwrap();
     for _ in 0..60 {
-        let _ = send(&producer, "value");
+        drop(send(&producer, "value"));
     }
     producer.flush().unwrap();
     assert_eq!(used(&broker, TOPIC, 3), [0, 2]);
@@ -191,7 +191,7 @@ fn records_without_a_key_fill_a_batch_before_they_go_elsewhere() {
     // 50 records of about 110 bytes are less than twice 4,000 bytes, where a switch is forced.
     let value = "v".repeat(100);
     for _ in 0..30 {
-        let _ = send(&producer, &value);
+        drop(send(&producer, &value));
     }
     producer.flush().unwrap();
     assert_eq!(
@@ -202,7 +202,7 @@ fn records_without_a_key_fill_a_batch_before_they_go_elsewhere() {
     );
 
     for _ in 0..1000 {
-        let _ = send(&producer, &value);
+        drop(send(&producer, &value));
     }
     producer.flush().unwrap();
     assert!(
@@ -467,9 +467,11 @@ fn keys_can_be_ignored() {
         .build()
         .unwrap();
     for _ in 0..100 {
-        let _ = producer
-            .send(ProducerRecord::new(TOPIC, "value").key("key"))
-            .unwrap();
+        drop(
+            producer
+                .send(ProducerRecord::new(TOPIC, "value").key("key"))
+                .unwrap(),
+        );
     }
     producer.flush().unwrap();
     assert_eq!(used(&broker, TOPIC, 4), [0, 1, 2, 3]);

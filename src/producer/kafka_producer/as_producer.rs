@@ -3,7 +3,7 @@
 use super::KafkaProducer;
 use crate::error::{Error, Result};
 use crate::producer::producer::{Producer, forward_to};
-use crate::producer::{ProducerRecord, RecordMetadata, Serializer};
+use crate::producer::{ProducerRecord, RecordFuture, RecordMetadata, Serializer};
 
 impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for KafkaProducer<KS, VS> {
     forward_to!(KafkaProducer<KS, VS>, KS::Input, VS::Input);
@@ -18,6 +18,10 @@ impl<KS: Serializer, VS: Serializer> Producer<KS::Input, VS::Input> for KafkaPro
 
     fn send_without_future(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<()> {
         self.send_without_future(record)
+    }
+
+    fn send_now(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<RecordFuture> {
+        self.send_now(record)
     }
 
     fn check_may_block(&self, call: &str) -> Result<()> {

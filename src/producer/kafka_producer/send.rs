@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::KafkaProducer;
+use super::{KafkaProducer, unreachable_future};
 use crate::common::{Cluster, Headers, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::producer::internals::{
@@ -50,6 +50,16 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ) -> Result<()> {
         self.do_send(&mut record, None, self.patience(), false)
             .map(drop)
+    }
+
+    /// Sends a record, as if `max.block.ms` had passed for what it would have to wait for.
+    pub(in crate::producer) fn send_now(
+        &self,
+        mut record: ProducerRecord<'_, KS::Input, VS::Input>,
+    ) -> Result<RecordFuture> {
+        let patience = Patience::UpTo(WaitLimit::max_block(Duration::ZERO));
+        self.do_send(&mut record, None, patience, true)
+            .map(|future| future.unwrap_or_else(unreachable_future))
     }
 
     /// Sends without waiting, or gives the record back as it was.

@@ -3,6 +3,7 @@
 pub(crate) mod chain;
 #[cfg(feature = "classic")]
 pub(crate) mod classic_account;
+pub(crate) mod executor;
 pub(crate) mod history;
 pub(crate) mod producing;
 // Only Linux has the addresses with a scope that the tests stand a proxy before.

@@ -7,6 +7,7 @@
 //! being chained to a new one; whoever waits, `flush` included, goes on to the parts (KAFKA-19479).
 
 use std::fmt;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::common::TopicPartition;
@@ -14,8 +15,9 @@ use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::producer::internals::fate::{Fate, HasFate};
 use crate::producer::internals::io_thread::IoThreadId;
 use crate::producer::internals::ready_signal::PartitionHandle;
+use crate::producer::user_code::contain;
 use crate::sync::{Arc, AtomicBool, Latch, Ordering};
-use crate::utils::{SystemTime, Time, spin_limit};
+use crate::utils::{SystemTime, Time, log, spin_limit};
 
 /// See the module's documentation.
 pub(crate) struct ProduceRequestResult {
@@ -91,10 +93,17 @@ impl ProduceRequestResult {
         self.partition.io_thread()
     }
 
-    /// Opens the result. Only the first outcome counts.
+    /// Opens the result, and wakes the tasks that wait for its records. Only the first outcome counts.
+    ///
+    /// A waker is the program's code: no lock is held, and a panic in it goes to the log and no further.
     pub(crate) fn complete(&self, outcome: Outcome) {
-        let is_first = self.outcome.open(outcome);
-        debug_assert!(is_first, "a batch completed twice");
+        let opened = self.outcome.open(outcome);
+        debug_assert!(opened.is_first, "a batch completed twice");
+        for waker in opened.tasks.into_values() {
+            if let Err(panic) = contain("a task's waker", || waker.wake()) {
+                log::error!("{panic}; its record was for {}", self.topic_partition());
+            }
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -127,6 +136,24 @@ impl ProduceRequestResult {
         if let Outcome::Split(parts) = outcome {
             if let Some((part, index)) = part_of(parts, index) {
                 return part.result.poll_record(index);
+            }
+        }
+        Some((outcome.clone(), index))
+    }
+
+    /// The outcome of the record at `index` if it is known. If not, the batch is expedited, and the task is woken when it is
+    /// time for another look: when the batch is done, or was split and the record is in a part of it.
+    ///
+    /// No two tasks wait for one record, so its index tells them apart.
+    pub(crate) fn poll_record_for(&self, index: u32, waker: &Waker) -> Option<(Outcome, u32)> {
+        if self.outcome.get().is_none() && self.outcome.register(index, waker.clone()) {
+            self.expedite();
+            return None;
+        }
+        let outcome = self.outcome.get()?;
+        if let Outcome::Split(parts) = outcome {
+            if let Some((part, index)) = part_of(parts, index) {
+                return part.result.poll_record_for(index, waker);
             }
         }
         Some((outcome.clone(), index))
