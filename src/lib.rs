@@ -54,6 +54,8 @@
 //! |---|---|---|
 //! | `gzip`, `snappy`, `lz4` | yes | codecs for `compression.type`, in Rust |
 //! | `tls` | yes | `security.protocol=SSL`, by rustls with the cryptography of graviola |
+//! | `sasl` | yes | `security.protocol=SASL_SSL`: PLAIN, SCRAM, OAUTHBEARER |
+//! | `oauth-oidc` | no | OAUTHBEARER tokens from a token endpoint by HTTPS (`sasl.oauthbearer.token.endpoint.url`) |
 //! | `keystores` | no | JKS and PKCS#12 stores (`ssl.keystore.type`) and encrypted private keys (`ssl.key.password`) |
 //! | `zstd` | no | the codec of the reference library, which needs a C compiler |
 //! | `classic` | no | the module `classic` with the Scala producer of Kafka 0.8 |
@@ -61,8 +63,6 @@
 //! | `serde` | no | [`ProducerConfig`] from any format that serde reads |
 //! | `bytes`, `uuid` | no | `bytes::Bytes` and `uuid::Uuid` as key and value |
 //! | `testing` | no | the module `testing` with its `FakeBroker` |
-//!
-//! SASL is there with the feature `sasl` (PLAIN, SCRAM, OAUTHBEARER).
 
 #[cfg(feature = "_internals")]
 #[doc(hidden)]

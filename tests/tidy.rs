@@ -125,10 +125,12 @@ const OWNERS: &[(&str, &[&str])] = &[
         "rustls",
         &[
             "src/network/ssl",
+            "src/network/http",
             "src/utils/crypto_provider",
             "src/testing",
         ],
     ),
+    ("ureq", &["src/network/http", "src/network/ssl/http_tls"]),
     ("rustls_graviola", &["src/utils/crypto_provider"]),
     ("rustls_native_certs", &["src/network/ssl"]),
     (

@@ -6,6 +6,8 @@ mod authenticator;
 #[cfg(feature = "classic")]
 mod blocking_channel;
 mod channel_builder;
+#[cfg(feature = "oauth-oidc")]
+pub(crate) mod http;
 mod kafka_channel;
 #[cfg(test)]
 mod mock_selector;

@@ -12,6 +12,8 @@ mod jaas_config;
 pub(crate) mod keys;
 mod later_keys;
 mod nearest_key;
+#[cfg(feature = "oauth-oidc")]
+mod oauth_config;
 mod properties;
 mod reader;
 mod refusals;
@@ -433,7 +435,13 @@ fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
             "sasl_oauthbearer"
         }
         "sasl.oauthbearer.jwt.retriever.class"
-            if !matches!(class, "DefaultJwtRetriever" | "FileJwtRetriever") =>
+            if !matches!(
+                class,
+                "DefaultJwtRetriever"
+                    | "FileJwtRetriever"
+                    | "ClientCredentialsJwtRetriever"
+                    | "JwtBearerJwtRetriever"
+            ) =>
         {
             "sasl_oauthbearer"
         }

@@ -17,11 +17,7 @@ fn root() -> &'static Path {
 }
 
 /// How the documentation of keys begins that are accepted for Java's sake.
-const WITHOUT_EFFECT: [&str; 3] = [
-    "For GSSAPI",
-    "For tokens that come by HTTP",
-    "Brokers use this alone",
-];
+const WITHOUT_EFFECT: [&str; 2] = ["For GSSAPI", "Brokers use this alone"];
 
 /// Keys whose values are code have no setter, and are described in the text.
 fn settable_keys() -> impl Iterator<Item = &'static ConfigKey> {

@@ -44,6 +44,11 @@ mod metadata_changes;
 mod metrics;
 mod misrouted_connections;
 mod mock_and_real;
+#[cfg(all(
+    feature = "oauth-oidc",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod oauth;
 mod old_brokers;
 #[cfg(all(unix, feature = "tls"))]
 mod openssl;

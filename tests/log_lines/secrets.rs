@@ -81,6 +81,69 @@ fn sessions(broker: &FakeBroker) -> Vec<(KafkaProducerBuilder, bool)> {
     ]
 }
 
+/// Settings that cannot be used, with a secret in each kind of key that may hold one.
+fn refused_settings() -> Vec<Vec<(&'static str, String)>> {
+    let own = |settings: &[(&'static str, &str)]| -> Vec<(&'static str, String)> {
+        let owned = settings
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned()));
+        owned.collect()
+    };
+    let encrypted = file("client.encrypted");
+    let store = path("client");
+    let encrypted_file = path("client.encrypted");
+    let token = |settings: &[(&'static str, &str)]| {
+        let module = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required";
+        let required = [
+            ("sasl.mechanism", "OAUTHBEARER"),
+            (
+                "sasl.oauthbearer.token.endpoint.url",
+                "http://127.0.0.1:1/token",
+            ),
+            ("sasl.login.retry.backoff.max.ms", "0"),
+            (
+                "sasl.jaas.config",
+                &*format!("{module} clientId=a clientSecret=\"hunter2\";"),
+            ),
+        ];
+        own(&[&required, settings].concat())
+    };
+    vec![
+        own(&[(
+            "sasl.jaas.config",
+            "no.Module required password=\"hunter2\";",
+        )]),
+        own(&[("sasl.jaas.config", "password=hunter2")]),
+        own(&[("ssl.keystore.key", "-----BEGIN PRIVATE KEY-----\nhunter2\n")]),
+        own(&[
+            ("ssl.keystore.key", &encrypted),
+            ("ssl.key.password", "hunter2"),
+        ]),
+        own(&[("ssl.keystore.password", "hunter2")]),
+        own(&[
+            ("ssl.truststore.type", "JKS"),
+            ("ssl.truststore.location", &store),
+            ("ssl.truststore.password", "hunter2"),
+        ]),
+        token(&[]),
+        token(&[(
+            "sasl.oauthbearer.client.credentials.client.secret",
+            "hunter2",
+        )]),
+        token(&[
+            ("sasl.oauthbearer.assertion.claim.iss", "me"),
+            (
+                "sasl.oauthbearer.assertion.private.key.file",
+                &encrypted_file,
+            ),
+            (
+                "sasl.oauthbearer.assertion.private.key.passphrase",
+                "hunter2",
+            ),
+        ]),
+    ]
+}
+
 /// Texts that a program may print or log.
 #[derive(Default)]
 struct Shown(Vec<String>);
@@ -118,17 +181,12 @@ fn no_secret_of_a_secured_session_is_shown() {
         }
     }
 
-    let refused = [
-        (
-            "sasl.jaas.config",
-            "no.Module required password=\"hunter2\";",
-        ),
-        ("sasl.jaas.config", "password=hunter2"),
-        ("ssl.keystore.key", "-----BEGIN PRIVATE KEY-----\nhunter2\n"),
-    ];
-    for (key, value) in refused {
+    for settings in refused_settings() {
         let builder = with_jaas(secured(&broker), "right-pass");
-        match builder.set(key, value) {
+        let set = settings
+            .iter()
+            .try_fold(builder, |builder, (key, value)| builder.set(key, value));
+        match set {
             Ok(builder) => {
                 shown.add(&builder);
                 shown.add_error(&builder.build().unwrap_err());

@@ -32,6 +32,36 @@ impl Json {
             _ => None,
         }
     }
+
+    #[cfg(feature = "oauth-oidc")]
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns `None` if a number is too large for JSON's readers.
+    #[cfg(feature = "oauth-oidc")]
+    pub(super) fn to_text(&self) -> Option<String> {
+        Some(match self {
+            Self::Null => "null".to_owned(),
+            Self::Bool(value) => value.to_string(),
+            Self::Number(value) => value.is_finite().then(|| value.to_string())?,
+            Self::Text(text) => json_text(text),
+            Self::List(values) => {
+                let values: Option<Vec<_>> = values.iter().map(Self::to_text).collect();
+                format!("[{}]", values?.join(","))
+            }
+            Self::Object(members) => {
+                let members: Option<Vec<_>> = members
+                    .iter()
+                    .map(|(name, value)| Some(format!("{}:{}", json_text(name), value.to_text()?)))
+                    .collect();
+                format!("{{{}}}", members?.join(","))
+            }
+        })
+    }
 }
 
 struct Parser<'a> {
@@ -157,6 +187,20 @@ impl Parser<'_> {
         self.rest = rest;
         number.parse().ok().map(Json::Number)
     }
+}
+
+/// A text as JSON.
+pub(crate) fn json_text(text: &str) -> String {
+    let mut json = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => json.extend(['\\', character]),
+            '\0'..='\u{1f}' => json.push_str(&format!("\\u{:04x}", u32::from(character))),
+            character => json.push(character),
+        }
+    }
+    json.push('"');
+    json
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ mod credentials;
 mod json;
 mod login;
 mod oauthbearer;
+#[cfg(feature = "oauth-oidc")]
+mod oidc;
 mod plain;
 mod sasl_login;
 mod scram;
@@ -21,9 +23,12 @@ use std::fmt;
 pub(super) use authenticator::SaslClientAuthenticator;
 pub(crate) use credentials::Provided;
 pub use credentials::{OAuthBearerToken, SaslCredentials};
+pub(crate) use json::json_text;
 pub(crate) use login::{RefreshConfig, RefreshingLogin};
+#[cfg(feature = "oauth-oidc")]
+pub(crate) use oidc::{Assertion, SignedAssertion, TokenEndpoint, TokenRequest};
 pub(crate) use sasl_login::{SaslLogin, SaslMechanism, Source};
-pub(crate) use token::{UnsecuredClaims, json_text, read_token_file};
+pub(crate) use token::{UnsecuredClaims, read_token_file};
 
 use crate::utils::SecretBytes;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-use super::json::Json;
+use super::json::{Json, json_text};
 use super::{OAuthBearerToken, SaslFailure};
 use crate::utils::Secret;
 
@@ -37,7 +37,7 @@ pub(crate) fn read_token_file(
 }
 
 /// Java: `ClientJwtValidator.validate`.
-fn token_of(
+pub(super) fn token_of(
     text: &str,
     scope_claim: &str,
     sub_claim: &str,
@@ -119,20 +119,6 @@ impl UnsecuredClaims {
             token.extension(name.clone(), value.clone())
         })
     }
-}
-
-/// A text as JSON.
-pub(crate) fn json_text(text: &str) -> String {
-    let mut json = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => json.extend(['\\', character]),
-            '\0'..='\u{1f}' => json.push_str(&format!("\\u{:04x}", u32::from(character))),
-            character => json.push(character),
-        }
-    }
-    json.push('"');
-    json
 }
 
 #[cfg(test)]

@@ -154,10 +154,42 @@ impl StoreContents {
     ///
     /// There is none, or one is damaged.
     pub(super) fn roots(&self, truststore: &Truststore) -> Result<RootCertStore, String> {
-        let place = match truststore.path() {
-            Some(path) => in_file(TRUSTSTORE, path),
-            None => "ssl.truststore.certificates".to_owned(),
-        };
+        if let Truststore::Platform = truststore {
+            return platform_roots();
+        }
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates(truststore)? {
+            roots.add(certificate).map_err(|error| {
+                let place = place_of(truststore);
+                format!("{place}: a certificate is damaged: {error}")
+            })?;
+        }
+        Ok(roots)
+    }
+
+    /// The certificates of the authorities to trust.
+    ///
+    /// # Errors
+    ///
+    /// As [`roots`](Self::roots).
+    #[cfg(feature = "oauth-oidc")]
+    pub(super) fn authorities(
+        &self,
+        truststore: &Truststore,
+    ) -> Result<Vec<CertificateDer<'static>>, String> {
+        // What cannot be used is told here, and not ignored later.
+        self.roots(truststore)?;
+        match truststore {
+            Truststore::Platform => Ok(rustls_native_certs::load_native_certs().certs),
+            truststore => self.certificates(truststore),
+        }
+    }
+
+    /// The certificates of a truststore that is not the platform's.
+    fn certificates(
+        &self,
+        truststore: &Truststore,
+    ) -> Result<Vec<CertificateDer<'static>>, String> {
         let file = || {
             self.truststore
                 .as_ref()
@@ -165,7 +197,7 @@ impl StoreContents {
                 .unwrap_or_default()
         };
         let certificates = match truststore {
-            Truststore::Platform => return platform_roots(),
+            Truststore::Platform => Ok(Vec::new()),
             Truststore::PemFile(_) => pem::certificates(file().expose()),
             Truststore::Pem(text) => pem::certificates(text.expose()),
             #[cfg(feature = "keystores")]
@@ -177,13 +209,7 @@ impl StoreContents {
                 store_roots(bytes, password.as_ref())
             }
         };
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates.map_err(|error| format!("{place}: {error}"))? {
-            roots
-                .add(certificate)
-                .map_err(|error| format!("{place}: a certificate is damaged: {error}"))?;
-        }
-        Ok(roots)
+        certificates.map_err(|error| format!("{}: {error}", place_of(truststore)))
     }
 
     /// This client's keys and certificates. Only a store of Java has several.
@@ -310,6 +336,13 @@ fn store_roots(
             "the store holds no trusted certificate: {count} certificates lack Java's mark of trust, as those of OpenSSL do; \
              import them with `keytool -importcert -file ca.pem -alias ca -keystore STORE`, or use PEM"
         )),
+    }
+}
+
+fn place_of(truststore: &Truststore) -> String {
+    match truststore.path() {
+        Some(path) => in_file(TRUSTSTORE, path),
+        None => "ssl.truststore.certificates".to_owned(),
     }
 }
 

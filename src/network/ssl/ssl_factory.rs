@@ -41,6 +41,13 @@ pub(crate) struct SslConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SslError(String);
 
+#[cfg(feature = "oauth-oidc")]
+impl SslError {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
 impl fmt::Display for SslError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -144,7 +151,10 @@ impl SslFactory {
 }
 
 /// The provider with these cipher suites alone.
-fn limited(provider: &CryptoProvider, names: &[String]) -> Result<CryptoProvider, String> {
+pub(super) fn limited(
+    provider: &CryptoProvider,
+    names: &[String],
+) -> Result<CryptoProvider, String> {
     let mut limited = provider.clone();
     if names.is_empty() {
         return Ok(limited);

@@ -81,6 +81,7 @@ mod tests {
             let is_other = [
                 "ssl.",
                 "sasl.",
+                "org.apache.kafka.sasl.",
                 "security.providers",
                 "receive.max.bytes",
                 "metric",

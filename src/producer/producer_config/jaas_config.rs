@@ -57,6 +57,13 @@ impl JaasEntry {
         options.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.expose())))
     }
 
+    /// The SASL extensions (`extension_name="value"`).
+    pub(super) fn extensions(&self) -> Vec<(String, String)> {
+        let extensions = self.options_with("extension_");
+        let owned = extensions.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        owned.collect()
+    }
+
     /// The class without its package.
     pub(super) fn simple_name(&self) -> &str {
         let name = self.login_module.rsplit('.').next();

@@ -428,6 +428,17 @@ fn note_unprotected(config: &ProducerConfig, resolved: &ResolvedConfig, notes: &
         )));
     }
     #[cfg(feature = "sasl")]
+    if resolved
+        .sasl
+        .as_ref()
+        .is_some_and(sasl_config::SaslSettings::exposes_secrets)
+    {
+        notes.push(Note::warning(format!(
+            "{} begins with http:, so that the client's secret goes over the network in the clear: use https:",
+            sasl_keys::OAUTHBEARER_TOKEN_ENDPOINT_URL.name
+        )));
+    }
+    #[cfg(feature = "sasl")]
     if let (Some(sasl), false) = (&resolved.sasl, protocol.uses_tls()) {
         let exposed = match sasl.mechanism {
             SaslMechanism::Plain => "the password of PLAIN",

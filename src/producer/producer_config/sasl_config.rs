@@ -9,6 +9,8 @@ use super::jaas_config::JaasEntry;
 use super::refusals::Refusals;
 use super::{ProducerConfig, SecurityProtocol, keys, sasl_keys};
 use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "oauth-oidc")]
+use crate::network::sasl::TokenEndpoint;
 use crate::network::sasl::{
     OAuthBearerToken, Provided, RefreshConfig, RefreshingLogin, SaslCredentials, SaslLogin,
     SaslMechanism, Source, UnsecuredClaims, json_text, read_token_file,
@@ -47,6 +49,8 @@ enum Origin {
     Credentials(SaslCredentials),
     Provider(SaslProvider),
     TokenFile(TokenFile),
+    #[cfg(feature = "oauth-oidc")]
+    TokenEndpoint(Box<TokenEndpoint>),
     Unsecured(UnsecuredClaims),
 }
 
@@ -68,6 +72,15 @@ impl TokenFile {
 }
 
 impl SaslSettings {
+    /// Whether secrets go to a token endpoint without TLS.
+    pub(super) fn exposes_secrets(&self) -> bool {
+        #[cfg(feature = "oauth-oidc")]
+        if let Origin::TokenEndpoint(endpoint) = &self.origin {
+            return endpoint.ssl.is_none();
+        }
+        false
+    }
+
     /// Gets the first token, if the mechanism has tokens. `client_id` names the thread that gets the others.
     ///
     /// # Errors
@@ -88,6 +101,11 @@ impl SaslSettings {
             }
             Origin::Provider(SaslProvider::Token(provider)) => Box::new(move || provider()),
             Origin::TokenFile(file) => Box::new(move || file.token()),
+            #[cfg(feature = "oauth-oidc")]
+            Origin::TokenEndpoint(endpoint) => {
+                let clock = Arc::clone(time);
+                Box::new(move || Ok(endpoint.token(&*clock)?))
+            }
             Origin::Unsecured(claims) => {
                 let clock = Arc::clone(time);
                 Box::new(move || Ok(claims.token(clock.unix_millis())))
@@ -222,43 +240,47 @@ fn user_and_password(config: &ProducerConfig) -> Result<SaslCredentials> {
 
 fn token_origin(config: &ProducerConfig) -> Result<Origin> {
     let url = &sasl_keys::OAUTHBEARER_TOKEN_ENDPOINT_URL;
-    let extensions = |entry: &JaasEntry, prefix: &str| -> Vec<(String, String)> {
-        let extensions = entry.options_with(prefix);
-        let owned = extensions.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        owned.collect()
-    };
-    match text(config, url) {
-        "" => {}
-        address if address.starts_with("file:") => {
-            let path = file_path(address).ok_or_else(|| {
-                url.invalid(address, "expected file:///path of a file on this machine")
-            })?;
-            let entry = match config.is_set(sasl_keys::JAAS_CONFIG.name) {
-                true => Some(jaas(config, &["OAuthBearerLoginModule"])?),
-                false => None,
-            };
-            return Ok(Origin::TokenFile(TokenFile {
-                path,
-                scope_claim: text(config, &sasl_keys::OAUTHBEARER_SCOPE_CLAIM_NAME).to_owned(),
-                sub_claim: text(config, &sasl_keys::OAUTHBEARER_SUB_CLAIM_NAME).to_owned(),
-                extensions: entry.map_or_else(Vec::new, |entry| extensions(&entry, "extension_")),
-            }));
-        }
-        address => {
-            return Err(url.invalid(
-                address,
-                "tokens by HTTP (OIDC) are not supported yet: use file:///path, or call sasl_oauthbearer(..) on the builder",
-            ));
-        }
+    let address = text(config, url);
+    if address.is_empty() {
+        let entry = jaas(config, &["OAuthBearerLoginModule"])?;
+        return unsecured(&entry)?.map(Origin::Unsecured).ok_or_else(|| {
+            config_error(format!(
+                "the mechanism OAUTHBEARER has no source of tokens: set {} to https://host/path or file:///path, or call \
+                 sasl_oauthbearer(..) on the builder",
+                url.name
+            ))
+        });
     }
-    let entry = jaas(config, &["OAuthBearerLoginModule"])?;
-    unsecured(&entry)?.map(Origin::Unsecured).ok_or_else(|| {
-        config_error(format!(
-            "the mechanism OAUTHBEARER has no source of tokens: set {} to file:///path, or call sasl_oauthbearer(..) on the \
-             builder",
-            url.name
-        ))
-    })
+    let entry = match config.is_set(sasl_keys::JAAS_CONFIG.name) {
+        true => Some(jaas(config, &["OAuthBearerLoginModule"])?),
+        false => None,
+    };
+    if !address.starts_with("file:") {
+        return endpoint(config, address, entry.as_ref());
+    }
+    let path = file_path(address)
+        .ok_or_else(|| url.invalid(address, "expected file:///path of a file on this machine"))?;
+    Ok(Origin::TokenFile(TokenFile {
+        path,
+        scope_claim: text(config, &sasl_keys::OAUTHBEARER_SCOPE_CLAIM_NAME).to_owned(),
+        sub_claim: text(config, &sasl_keys::OAUTHBEARER_SUB_CLAIM_NAME).to_owned(),
+        extensions: entry.map_or_else(Vec::new, |entry| entry.extensions()),
+    }))
+}
+
+#[cfg(feature = "oauth-oidc")]
+fn endpoint(config: &ProducerConfig, address: &str, entry: Option<&JaasEntry>) -> Result<Origin> {
+    let endpoint = super::oauth_config::token_endpoint(config, address, entry)?;
+    Ok(Origin::TokenEndpoint(Box::new(endpoint)))
+}
+
+#[cfg(not(feature = "oauth-oidc"))]
+fn endpoint(_: &ProducerConfig, _: &str, _: Option<&JaasEntry>) -> Result<Origin> {
+    Err(config_error(format!(
+        "{}: tokens by HTTP need the Cargo feature `oauth-oidc` of kafka-producer, which is off; or set file:///path, or call \
+         sasl_oauthbearer(..) on the builder",
+        sasl_keys::OAUTHBEARER_TOKEN_ENDPOINT_URL.name
+    )))
 }
 
 /// The path of a `file:` URL of this machine.

@@ -44,9 +44,9 @@ sasl_keys! {
     LOGIN_CLASS = "sasl.login.class": Class, DefaultValue::Null, Rule::Any, "", Medium,
         " How Java logs in. A class of Java is refused.";
     LOGIN_CONNECT_TIMEOUT_MS = "sasl.login.connect.timeout.ms": Int, DefaultValue::Null, Rule::Any, "", Low,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " How long, in milliseconds, a connection to the token endpoint may take. Unset: 10 seconds.";
     LOGIN_READ_TIMEOUT_MS = "sasl.login.read.timeout.ms": Int, DefaultValue::Null, Rule::Any, "", Low,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " How long, in milliseconds, a response of the token endpoint may take. Unset: 30 seconds.";
     LOGIN_REFRESH_BUFFER_SECONDS = "sasl.login.refresh.buffer.seconds": Short, DefaultValue::Text("300"), Rule::Between(0, 3600), "[0,...,3600]", Low,
         " How long, in seconds, before its end an OAUTHBEARER token is refreshed at the latest. Not kept if it and \
          `sasl.login.refresh.min.period.seconds` together exceed the rest of the token's life.";
@@ -58,9 +58,9 @@ sasl_keys! {
     LOGIN_REFRESH_WINDOW_JITTER = "sasl.login.refresh.window.jitter": Double, DefaultValue::Text("0.05"), Rule::Hundredths(0, 25), "[0.0,...,0.25]", Low,
         " The part of its life that is added at random, at most, to `sasl.login.refresh.window.factor`.";
     LOGIN_RETRY_BACKOFF_MAX_MS = "sasl.login.retry.backoff.max.ms": Long, DefaultValue::Text("10000"), Rule::Any, "", Low,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " How long, in milliseconds, a failed request to the token endpoint is repeated.";
     LOGIN_RETRY_BACKOFF_MS = "sasl.login.retry.backoff.ms": Long, DefaultValue::Text("100"), Rule::Any, "", Low,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " The pause, in milliseconds, before a failed request to the token endpoint is repeated. It doubles each time.";
     MECHANISM = "sasl.mechanism": String, DefaultValue::Text("GSSAPI"), Rule::Any, "", Medium,
         " The SASL mechanism: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`. Kafka's default, `GSSAPI`, is not \
          supported yet, so that it must be set with a SASL protocol.";
@@ -69,31 +69,33 @@ sasl_keys! {
     OAUTHBEARER_ALLOW_UNVERIFIED_ISSUER = "sasl.oauthbearer.allow.unverified.issuer": Boolean, DefaultValue::Text("false"), Rule::Any, "", Medium,
         " Brokers use this alone. Accepted, and without effect here.";
     OAUTHBEARER_ASSERTION_ALGORITHM = "sasl.oauthbearer.assertion.algorithm": String, DefaultValue::Text("RS256"), Rule::OneOfIgnoringCase(&["ES256", "RS256"]), "(case insensitive) [ES256, RS256]", Medium,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " How assertions are signed.";
     OAUTHBEARER_ASSERTION_CLAIM_AUD = "sasl.oauthbearer.assertion.claim.aud": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " The claim `aud` of an assertion: for whom it is.";
     OAUTHBEARER_ASSERTION_CLAIM_EXP_SECONDS = "sasl.oauthbearer.assertion.claim.exp.seconds": Int, DefaultValue::Text("300"), Rule::Between(0, 86400), "[0,...,86400]", Low,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " How long, in seconds, an assertion is valid.";
     OAUTHBEARER_ASSERTION_CLAIM_ISS = "sasl.oauthbearer.assertion.claim.iss": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " The claim `iss` of an assertion: who issued it. If set, an assertion takes the place of the client secret.";
     OAUTHBEARER_ASSERTION_CLAIM_JTI_INCLUDE = "sasl.oauthbearer.assertion.claim.jti.include": Boolean, DefaultValue::Text("false"), Rule::Any, "", Medium,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " Whether an assertion has a random claim `jti`.";
     OAUTHBEARER_ASSERTION_CLAIM_NBF_SECONDS = "sasl.oauthbearer.assertion.claim.nbf.seconds": Int, DefaultValue::Text("60"), Rule::Between(0, 3600), "[0,...,3600]", Low,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " How long, in seconds, before it is made an assertion is valid.";
     OAUTHBEARER_ASSERTION_CLAIM_SUB = "sasl.oauthbearer.assertion.claim.sub": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " The claim `sub` of an assertion: whom it is about.";
     OAUTHBEARER_ASSERTION_FILE = "sasl.oauthbearer.assertion.file": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " A file with an assertion that is made elsewhere. It is read for each request, and takes the place of the \
+         client secret.";
     OAUTHBEARER_ASSERTION_PRIVATE_KEY_FILE = "sasl.oauthbearer.assertion.private.key.file": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " The key that signs assertions: PEM, or PKCS#8 in base 64.";
     OAUTHBEARER_ASSERTION_PRIVATE_KEY_PASSPHRASE = "sasl.oauthbearer.assertion.private.key.passphrase": Password, DefaultValue::Null, Rule::Any, "", Medium,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " The passphrase of `sasl.oauthbearer.assertion.private.key.file`, which needs the Cargo feature `keystores`. \
+         Never printed.";
     OAUTHBEARER_ASSERTION_TEMPLATE_FILE = "sasl.oauthbearer.assertion.template.file": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " A JSON file whose objects `header` and `payload` go into each assertion.";
     OAUTHBEARER_CLIENT_CREDENTIALS_CLIENT_ID = "sasl.oauthbearer.client.credentials.client.id": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " The client id for the token endpoint. It replaces the option `clientId` of `sasl.jaas.config`.";
     OAUTHBEARER_CLIENT_CREDENTIALS_CLIENT_SECRET = "sasl.oauthbearer.client.credentials.client.secret": Password, DefaultValue::Null, Rule::Any, "", Medium,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " The client secret for the token endpoint. It replaces the option `clientSecret` of `sasl.jaas.config`. Never printed.";
     OAUTHBEARER_CLOCK_SKEW_SECONDS = "sasl.oauthbearer.clock.skew.seconds": Int, DefaultValue::Text("30"), Rule::Any, "", Low,
         " Brokers use this alone. Accepted, and without effect here.";
     OAUTHBEARER_EXPECTED_AUDIENCE = "sasl.oauthbearer.expected.audience": List, DefaultValue::Text(""), Rule::Any, "", High,
@@ -101,7 +103,7 @@ sasl_keys! {
     OAUTHBEARER_EXPECTED_ISSUER = "sasl.oauthbearer.expected.issuer": String, DefaultValue::Null, Rule::Any, "", High,
         " Brokers use this alone. Accepted, and without effect here.";
     OAUTHBEARER_HEADER_URLENCODE = "sasl.oauthbearer.header.urlencode": Boolean, DefaultValue::Text("false"), Rule::Any, "", Low,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " Whether the client id and secret are URL-encoded in the header, as RFC 6749 demands.";
     OAUTHBEARER_JWKS_ENDPOINT_REFRESH_MS = "sasl.oauthbearer.jwks.endpoint.refresh.ms": Long, DefaultValue::Text("3600000"), Rule::Any, "", Low,
         " Brokers use this alone. Accepted, and without effect here.";
     OAUTHBEARER_JWKS_ENDPOINT_RETRY_BACKOFF_MAX_MS = "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms": Long, DefaultValue::Text("10000"), Rule::Any, "", Low,
@@ -111,16 +113,23 @@ sasl_keys! {
     OAUTHBEARER_JWKS_ENDPOINT_URL = "sasl.oauthbearer.jwks.endpoint.url": String, DefaultValue::Null, Rule::Any, "", Medium,
         " Brokers use this alone. Accepted, and without effect here.";
     OAUTHBEARER_JWT_RETRIEVER_CLASS = "sasl.oauthbearer.jwt.retriever.class": Class, DefaultValue::Text("org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever"), Rule::Any, "", Medium,
-        " How Java gets tokens. Only its `DefaultJwtRetriever` and `FileJwtRetriever` are known.";
+        " How tokens are requested: Java's `DefaultJwtRetriever`, `FileJwtRetriever`, `ClientCredentialsJwtRetriever` or \
+         `JwtBearerJwtRetriever`.";
     OAUTHBEARER_JWT_VALIDATOR_CLASS = "sasl.oauthbearer.jwt.validator.class": Class, DefaultValue::Text("org.apache.kafka.common.security.oauthbearer.DefaultJwtValidator"), Rule::Any, "", Medium,
         " How Java checks tokens. Only its `DefaultJwtValidator` and `ClientJwtValidator` are known.";
     OAUTHBEARER_SCOPE = "sasl.oauthbearer.scope": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " For tokens that come by HTTP, which this library does not fetch yet.";
+        " The scope to request from the token endpoint. It replaces the option `scope` of `sasl.jaas.config`.";
     OAUTHBEARER_SCOPE_CLAIM_NAME = "sasl.oauthbearer.scope.claim.name": String, DefaultValue::Text("scope"), Rule::Any, "", Low,
         " The claim of a token that holds its scope.";
     OAUTHBEARER_SUB_CLAIM_NAME = "sasl.oauthbearer.sub.claim.name": String, DefaultValue::Text("sub"), Rule::Any, "", Low,
         " The claim of a token that holds its subject.";
     OAUTHBEARER_TOKEN_ENDPOINT_URL = "sasl.oauthbearer.token.endpoint.url": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " Where OAUTHBEARER tokens come from: `file:///path` of a file that holds a JWT, which is read again for each refresh. \
-         Tokens by HTTP are not supported yet.";
+        " Where OAUTHBEARER tokens come from: `file:///path` of a file that holds a JWT, which is read again for each refresh, \
+         or `https://host/path` of a token endpoint, which needs the Cargo feature `oauth-oidc`.";
+    OAUTHBEARER_ALLOWED_FILES = "org.apache.kafka.sasl.oauthbearer.allowed.files": List, DefaultValue::Null, Rule::Any, "", Medium,
+        " The only files that `sasl.oauthbearer.assertion.*` may name. Unset: any. Java: the JVM property of this name, which is \
+         required.";
+    OAUTHBEARER_ALLOWED_URLS = "org.apache.kafka.sasl.oauthbearer.allowed.urls": List, DefaultValue::Null, Rule::Any, "", Medium,
+        " The only values that `sasl.oauthbearer.token.endpoint.url` may have. Unset: any. Java: the JVM property of this name, \
+         which is required.";
 }

@@ -6,7 +6,7 @@
 mod brokers;
 mod closed;
 mod config;
-mod peer;
+pub(crate) mod peer;
 mod records;
 mod topics;
 

@@ -154,7 +154,10 @@ fn each_mistake_is_named_and_no_secret_is_shown() {
         (
             "OAUTHBEARER",
             vec![("sasl.oauthbearer.token.endpoint.url", "https://idp/token")],
-            "tokens by HTTP (OIDC) are not supported yet",
+            match cfg!(feature = "oauth-oidc") {
+                true => "sasl.oauthbearer.client.credentials.client.id is required",
+                false => "need the Cargo feature `oauth-oidc`",
+            },
         ),
         (
             "OAUTHBEARER",
@@ -380,4 +383,101 @@ fn the_snippets_of_the_readme_are_configurations() {
         "none",
     ];
     assert_eq!(users, expected);
+}
+
+#[cfg(feature = "oauth-oidc")]
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table of mistakes")]
+fn each_mistake_about_a_token_endpoint_is_named() {
+    let jaas = "a.OAuthBearerLoginModule required clientId=\"a\" clientSecret=\"hunter2\" ssl.truststore.type=PEM;";
+    let url = "https://idp.example/token?key=hunter2";
+    let files = "org.apache.kafka.sasl.oauthbearer.allowed.files";
+    let urls = "org.apache.kafka.sasl.oauthbearer.allowed.urls";
+    for (entries, reason) in [
+        (
+            vec![(
+                "sasl.oauthbearer.token.endpoint.url",
+                "https://a:hunter2@idp/token",
+            )],
+            "must hold no user or password",
+        ),
+        (
+            vec![("sasl.oauthbearer.token.endpoint.url", "ftp://hunter2/")],
+            "must begin with https://",
+        ),
+        (
+            vec![("sasl.oauthbearer.token.endpoint.url", "https://hunter2 /")],
+            "is not a URL",
+        ),
+        (
+            vec![(urls, "https://other.example/token")],
+            "the value is not in org.apache.kafka.sasl.oauthbearer.allowed.urls",
+        ),
+        (
+            vec![("sasl.login.read.timeout.ms", "-1")],
+            "must not be negative",
+        ),
+        (
+            vec![("sasl.oauthbearer.jwt.retriever.class", "x.FileJwtRetriever")],
+            "reads a file",
+        ),
+        (
+            vec![(
+                "sasl.oauthbearer.jwt.retriever.class",
+                "x.JwtBearerJwtRetriever",
+            )],
+            "assertion.private.key.file is required",
+        ),
+        (
+            vec![("sasl.oauthbearer.assertion.claim.iss", "me")],
+            "assertion.private.key.file is required",
+        ),
+        (
+            vec![
+                (files, "/allowed"),
+                ("sasl.oauthbearer.assertion.file", "/hunter2"),
+            ],
+            "sasl.oauthbearer.assertion.file: the value is not in org.apache.kafka.sasl.oauthbearer.allowed.files",
+        ),
+        (
+            vec![(
+                "sasl.jaas.config",
+                "a.OAuthBearerLoginModule required clientId=a clientSecret=\"hunter2\" ssl.protocol=SSLv3;",
+            )],
+            "sasl.jaas.config: ",
+        ),
+        (
+            vec![(
+                "sasl.jaas.config",
+                "a.OAuthBearerLoginModule required clientId=a clientSecret=\"hunter2\" ssl.endpoint.identification.algorithm=\"\";",
+            )],
+            "must prove its host name",
+        ),
+    ] {
+        let mut config = config(&[
+            ("sasl.mechanism", "OAUTHBEARER"),
+            ("sasl.oauthbearer.token.endpoint.url", url),
+            ("sasl.jaas.config", jaas),
+        ]);
+        for (key, value) in &entries {
+            config.set(key, value).unwrap();
+        }
+        let text = refusal(&config);
+        assert!(text.contains(reason), "{entries:?}: {text}");
+    }
+    let allowed = config(&[
+        ("sasl.mechanism", "OAUTHBEARER"),
+        ("sasl.oauthbearer.token.endpoint.url", url),
+        ("sasl.jaas.config", jaas),
+        (
+            urls,
+            "https://other.example/token, https://idp.example/token?key=hunter2",
+        ),
+    ]);
+    let settings = settings(&allowed);
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    let Origin::TokenEndpoint(endpoint) = settings.origin else {
+        panic!("{settings:?}");
+    };
+    assert_eq!(endpoint.shown_url, "https://idp.example/token");
 }

@@ -1,0 +1,182 @@
+//! HTTP requests for credentials, each with a deadline. Nothing else names a type of `ureq`, but for the TLS settings of
+//! `ssl/http_tls.rs`.
+//!
+//! Threads: the one that builds the producer, and those that refresh credentials. Never the I/O thread.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use ureq::http::Uri;
+use ureq::tls::TlsConfig;
+use zeroize::Zeroizing;
+
+use super::ssl::{SslConfig, http_tls_config};
+
+/// More than any token or set of credentials takes.
+const MAX_BODY: u64 = 1 << 20;
+
+/// How a request is sent.
+#[derive(Debug)]
+pub(super) struct HttpClient {
+    agent: ureq::Agent,
+}
+
+/// How long each step of a request may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HttpTimeouts {
+    pub(crate) connect: Duration,
+    pub(crate) read: Duration,
+}
+
+/// A response with any status.
+pub(super) struct HttpResponse {
+    pub(super) status: u16,
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+/// Why there is no response.
+#[derive(Debug)]
+pub(super) struct HttpFailure {
+    pub(super) reason: String,
+    /// Another attempt may succeed.
+    pub(super) is_retriable: bool,
+}
+
+impl HttpFailure {
+    pub(super) fn permanent(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            is_retriable: false,
+        }
+    }
+}
+
+impl HttpClient {
+    /// `ssl` is for addresses that begin with `https`. Its files are read here. The proxy is the one that the environment
+    /// names (`HTTPS_PROXY` and the like).
+    ///
+    /// # Errors
+    ///
+    /// A certificate cannot be used, or there is no cryptography for this processor.
+    pub(super) fn new(timeouts: HttpTimeouts, ssl: Option<&SslConfig>) -> Result<Self, String> {
+        let tls = match ssl {
+            Some(ssl) => http_tls_config(ssl).map_err(|error| error.to_string())?,
+            None => TlsConfig::default(),
+        };
+        let read = Some(timeouts.read);
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            // A redirect could send the credentials to another host.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .max_idle_connections(0)
+            .tls_config(tls)
+            .timeout_resolve(Some(timeouts.connect))
+            .timeout_connect(Some(timeouts.connect))
+            .timeout_send_request(read)
+            .timeout_send_body(read)
+            .timeout_recv_response(read)
+            .timeout_recv_body(read)
+            .build();
+        let agent = config.new_agent();
+        Ok(Self { agent })
+    }
+
+    /// Sends `body` as a form.
+    ///
+    /// # Errors
+    ///
+    /// No whole response arrives in time.
+    ///
+    /// # Blocking
+    ///
+    /// Up to the timeouts.
+    pub(super) fn post_form(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<HttpResponse, HttpFailure> {
+        let request = self.agent.post(url);
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        read(request.send(body))
+    }
+}
+
+fn read(
+    response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Result<HttpResponse, HttpFailure> {
+    let mut response = response.map_err(|error| failure(&error))?;
+    let status = response.status().as_u16();
+    let body = response.body_mut().with_config().limit(MAX_BODY);
+    let body = body.read_to_vec().map_err(|error| failure(&error))?;
+    Ok(HttpResponse {
+        status,
+        body: Zeroizing::new(body),
+    })
+}
+
+/// An address that is not what it should be, and a host that cannot prove its name, are so at the next attempt too.
+fn failure(error: &ureq::Error) -> HttpFailure {
+    let is_certificate = match error {
+        ureq::Error::Rustls(error) => is_certificate_error(error),
+        ureq::Error::Io(error) => tls_error(error).is_some_and(is_certificate_error),
+        _ => false,
+    };
+    let is_permanent = is_certificate
+        || matches!(
+            error,
+            ureq::Error::BadUri(_)
+                | ureq::Error::Http(_)
+                | ureq::Error::InvalidProxyUrl
+                | ureq::Error::BodyExceedsLimit(_)
+                | ureq::Error::LargeResponseHeader(..)
+        );
+    let reason = match error {
+        // It shows the address, which may hold more than the host.
+        ureq::Error::BadUri(_) => "the address is malformed".to_owned(),
+        ureq::Error::Timeout(step) => format!("timed out ({step})"),
+        ureq::Error::HostNotFound => "the host is unknown".to_owned(),
+        ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::Rustls(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    HttpFailure {
+        reason: crate::utils::printable(&reason).to_string(),
+        is_retriable: !is_permanent,
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    let source: &(dyn StdError + 'static) = error.get_ref()?;
+    source.downcast_ref()
+}
+
+fn is_certificate_error(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(_))
+}
+
+/// Returns the address without what may be secret in it, for errors.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub(crate) fn checked_url(url: &str) -> Result<String, &'static str> {
+    let uri: Uri = url.parse().map_err(|_| "is not a URL")?;
+    let scheme = uri.scheme_str().unwrap_or_default();
+    if !matches!(scheme, "http" | "https") {
+        return Err("must begin with https://, http:// or file:///");
+    }
+    let authority = uri.authority().ok_or("has no host")?;
+    if authority.as_str().contains('@') {
+        return Err("must hold no user or password");
+    }
+    if authority.host().is_empty() {
+        return Err("has no host");
+    }
+    Ok(format!("{scheme}://{authority}{}", uri.path()))
+}
