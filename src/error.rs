@@ -1,9 +1,12 @@
 //! The one error type of the public API. Java: the exceptions under `org.apache.kafka.common.errors`.
 
+mod failed_record;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+pub(crate) use self::failed_record::{FailedRecord, FailedRecordPlace, FailedRecordSource};
 use crate::common::TopicPartition;
 use crate::protocol::ErrorCode;
 use crate::sync::{Arc, AtomicBool, Ordering};
@@ -31,6 +34,7 @@ struct Inner {
     aborts_transaction: bool,
     transaction: Option<TransactionMark>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    record: Option<FailedRecordPlace>,
 }
 
 choice! {
@@ -150,6 +154,7 @@ impl Error {
             aborts_transaction: false,
             transaction: None,
             source: None,
+            record: None,
         }))
     }
 
@@ -242,6 +247,27 @@ impl Error {
     /// This error, with its cause, whose text the error's own does not repeat.
     pub(crate) fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.with(|inner| inner.source = Some(Arc::new(source)))
+    }
+
+    /// This error, of the record at `index` of `source`.
+    pub(crate) fn with_record(self, source: Arc<dyn FailedRecordSource>, index: u32) -> Self {
+        self.with(|inner| inner.record = Some(FailedRecordPlace { source, index }))
+    }
+
+    /// This error, of no record, and where its record was.
+    pub(crate) fn split_record(self) -> (Self, Option<FailedRecordPlace>) {
+        match self.0.record.clone() {
+            None => (self, None),
+            place => (self.with(|inner| inner.record = None), place),
+        }
+    }
+
+    pub(crate) fn has_record(&self) -> bool {
+        self.0.record.is_some()
+    }
+
+    pub(crate) fn record_place(&self) -> Option<&FailedRecordPlace> {
+        self.0.record.as_ref()
     }
 
     /// Changes a copy where the error is shared, and the error itself where it is not.

@@ -8,6 +8,7 @@
 mod as_producer;
 mod builder;
 mod close;
+mod failed_sends;
 #[cfg(feature = "sasl")]
 mod sasl_setters;
 mod send;

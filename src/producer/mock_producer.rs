@@ -28,7 +28,7 @@ use crate::common::{
     Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, PartitionInfos, Replicas, TopicInfo,
     TopicPartition, Uuid,
 };
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::error::{Delivery, Error, ErrorKind, FailedRecord, Result};
 use crate::metrics::{MetricName, MetricValue};
 use crate::protocol::ErrorCode;
 use crate::sync::{Arc, Mutex};
@@ -113,6 +113,7 @@ type Injection = fn(&InjectedErrors) -> &Option<Error>;
 /// A send whose fate is not decided.
 struct Completion {
     metadata: RecordMetadata,
+    record: FailedRecord,
     completer: RecordCompleter,
     callback: Option<Callback>,
 }
@@ -122,7 +123,10 @@ impl Completion {
     fn complete(self, io_thread: IoThreadId, error: Option<Error>) {
         let result = error.map_or_else(
             || Ok(self.metadata.clone()),
-            |error| Err(error.for_partition(self.metadata.topic_partition().clone())),
+            |error| {
+                let error = error.for_partition(self.metadata.topic_partition().clone());
+                Err(error.of_record(self.record))
+            },
         );
         if let Some(callback) = self.callback {
             io_thread.run(|| callback.call(result.clone()));
@@ -247,16 +251,31 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     ) -> Result<RecordFuture> {
         let partition = record.partition.unwrap_or(-1);
         let topic_partition = TopicPartition::new(&*record.topic, partition);
-        match self.try_to_send(record, &mut callback) {
+        match self.try_to_send(record.reborrow(), &mut callback) {
             Ok(future) => Ok(future),
             Err(error) if is_api_error(&error) => {
                 let error = self.in_transaction(error.for_partition(topic_partition));
+                let error = self.with_record(error, record);
                 if let Some(callback) = callback {
                     callback.call(Err(error.clone()));
                 }
                 Ok(RecordFuture::done(Err(error)))
             }
-            Err(error) => Err(error.for_partition(topic_partition)),
+            Err(error) => Err(self.with_record(error.for_partition(topic_partition), record)),
+        }
+    }
+
+    /// The error of a record that was not taken, with its bytes.
+    fn with_record(&self, error: Error, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Error {
+        if matches!(
+            error.kind(),
+            ErrorKind::Serialization | ErrorKind::Closed | ErrorKind::Forked
+        ) {
+            return error;
+        }
+        match self.serialized(record) {
+            Ok(record) => error.of_record(FailedRecord::copy_of(&record)),
+            Err(_) => error,
         }
     }
 
@@ -292,10 +311,14 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         }
         let (completer, future) = RecordFuture::pair(self.io_thread);
         let is_transactional = self.coordinator.is_some();
+        let mut failed = FailedRecord::copy_of(&record);
+        failed.partition = Some(partition);
         let mut state = self.state.lock();
         let metadata = state.append(record, partition, is_transactional);
+        failed.timestamp = metadata.timestamp();
         state.open.push_back(Completion {
             metadata,
+            record: failed,
             completer,
             callback: callback.take(),
         });

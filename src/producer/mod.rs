@@ -3,6 +3,7 @@
 mod callback;
 mod config_def;
 mod contained_reporter;
+mod failed_record;
 pub(crate) mod internals;
 #[cfg(feature = "json")]
 mod json_serializer;

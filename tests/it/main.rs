@@ -33,6 +33,7 @@ mod epoch_bump;
 mod error_chains;
 mod exactly_once;
 mod examples;
+mod failed_records;
 mod flush_and_close;
 mod futures;
 mod idempotence_off;

@@ -11,11 +11,13 @@
 //! it leaves, so a large request at the head is not starved by small ones behind it.
 //! Differs from Java: a request has two sizes. More than its least size is taken if it is free, and never waited for.
 
+mod kept;
 mod metrics;
 
 use std::collections::{TryReserveError, VecDeque};
 use std::time::Duration;
 
+pub(crate) use self::kept::KeptMemory;
 pub(crate) use self::metrics::PoolMetrics;
 use super::patience::WaitLimit;
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
@@ -35,6 +37,8 @@ pub(crate) struct BufferPool {
     metrics: OnceLock<PoolMetrics>,
     /// The length of `State::waiters`, for the I/O thread to read without the lock.
     queued: AtomicUsize,
+    /// The bytes of failed batches that errors keep, which are not of the pool.
+    kept: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -111,6 +115,17 @@ impl PooledBuffer {
             more: Vec::new(),
             reservation: Reservation::default(),
         }
+    }
+
+    /// Memory that the pool does not count, of the same pool.
+    pub(crate) fn unpooled_sibling(&self, capacity: usize) -> Self {
+        let mut sibling = Self::unpooled(capacity);
+        sibling.reservation.pool.clone_from(&self.reservation.pool);
+        sibling
+    }
+
+    pub(crate) fn pool(&self) -> Option<&Arc<BufferPool>> {
+        self.reservation.pool.as_ref()
     }
 
     /// Takes the bytes out and leaves the reservation, for a writer that gives them back with [`Self::put_back`].
@@ -261,6 +276,7 @@ impl BufferPool {
             state: Mutex::new(state),
             metrics: OnceLock::new(),
             queued: AtomicUsize::new(0),
+            kept: AtomicUsize::new(0),
         })
     }
 

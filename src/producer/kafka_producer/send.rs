@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::failed_sends::with_serialized_record;
 use super::{KafkaProducer, unreachable_future};
 use crate::common::{Cluster, Headers, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
@@ -135,6 +136,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             Ok(future) => Ok(future),
             Err(error) => {
                 let is_delivery = patience != Patience::Never && is_api_error(&error);
+                let error = self.with_record(error, record, patience);
                 let error = self.tell_of_error(record, owed, error, is_delivery);
                 if is_delivery {
                     Ok(with_future.then(|| RecordFuture::done(Err(error))))
@@ -160,11 +162,16 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
         let partition = record.partition;
         let topic_partition = TopicPartition::new(&*record.topic, partition.unwrap_or(-1));
+        // A transaction keeps its error, and need not keep the record too.
+        let (error, failed) = error.split_record();
         let mut error = error.for_partition(topic_partition);
         if let Some(transactions) = self.transactions.as_ref().filter(|_| is_delivery) {
             error = transactions.handle_error_in_transaction(error);
             // A commit that waits in another thread fails now.
             self.accumulator.signal().wake();
+        }
+        if let Some(failed) = failed {
+            error = error.with_record(failed.source, failed.index);
         }
         if is_delivery {
             if let Some(callback) = owed.callback.take() {
@@ -214,13 +221,18 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             let timestamp = record.timestamp.unwrap_or(now);
             let append = AppendRecord::new(timestamp, key.as_bytes(), value.as_bytes(), headers)
                 .map_err(|error| Error::new(ErrorKind::RecordTooLarge, error.to_string()))?;
-            let patience = self.patience_here(patience);
+            let patience_here = self.patience_here(patience);
             let to = Destination {
                 info,
                 cluster: &cluster,
                 partition: record.partition,
             };
-            return self.append(&to, &append, &mut owed.callback, patience, with_future);
+            let appended =
+                self.append(&to, &append, &mut owed.callback, patience_here, with_future);
+            return appended.map_err(|error| {
+                let partition = record.partition;
+                with_serialized_record(error, topic, partition, &append, headers, patience)
+            });
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::producer::internals::buffer_pool::PooledBuffer;
+use crate::producer::internals::buffer_pool::{KeptMemory, PooledBuffer};
 use crate::protocol::RecordBytes;
 use crate::record::{ProducerState, RecordError, WrittenBytes, rewrite_producer_state};
+use crate::sync::Arc;
 
 /// Finished bytes, standing on their reservation of buffer memory until the last owner drops them.
 #[derive(Debug)]
@@ -20,8 +21,33 @@ impl FrozenRecords {
 
     /// A copy that takes nothing of the pool.
     pub(super) fn unpooled_copy(&self) -> Self {
-        let bytes = WrittenBytes::from(self.bytes.contiguous().into_owned());
-        Self::new(bytes, PooledBuffer::unpooled(0))
+        Self::new(self.copied_bytes(), self.memory.unpooled_sibling(0))
+    }
+
+    fn copied_bytes(&self) -> WrittenBytes {
+        WrittenBytes::from(self.bytes.contiguous().into_owned())
+    }
+
+    /// Memory of its own for a part of this batch, which the pool does not count.
+    pub(super) fn unpooled_sibling(&self, capacity: usize) -> PooledBuffer {
+        self.memory.unpooled_sibling(capacity)
+    }
+
+    /// The bytes, without their reservation, which goes back to the pool. They are copied if a socket still writes them, or if
+    /// they are little in much memory. `None` if as much is kept as may be.
+    pub(super) fn keep(records: Arc<Self>) -> Option<(WrittenBytes, Option<KeptMemory>)> {
+        let kept = match records.memory.pool() {
+            Some(pool) => Some(pool.keep(records.bytes.len())?),
+            None => None,
+        };
+        let bytes = match Arc::try_unwrap(records) {
+            Ok(mut own) if own.bytes.len() > own.memory.reserved() / 2 => {
+                std::mem::take(&mut own.bytes)
+            }
+            Ok(own) => own.copied_bytes(),
+            Err(shared) => shared.copied_bytes(),
+        };
+        Some((bytes, kept))
     }
 
     /// The bytes in one piece, copied if they are in several.

@@ -1,5 +1,6 @@
 //! A batch of records, from its first append to its callbacks and the futures that wait on it.
 
+mod failed_records;
 mod frozen_records;
 mod incomplete_batches;
 mod produce_request_result;

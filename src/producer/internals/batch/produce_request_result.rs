@@ -10,6 +10,7 @@ use std::fmt;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::failed_records::FailedRecords;
 use crate::common::TopicPartition;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::producer::internals::fate::{Fate, HasFate};
@@ -44,18 +45,33 @@ pub(crate) enum Outcome {
 }
 
 /// The errors of a failed batch.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct RecordErrors {
     /// The error of each record that the broker did not name.
     pub(crate) error: Error,
     /// The records that the broker named (KIP-467), by index in the batch.
     pub(crate) by_index: Arc<[(u32, Error)]>,
+    /// Where the records can be read.
+    pub(crate) records: Option<Arc<FailedRecords>>,
 }
 
 impl RecordErrors {
     pub(crate) fn of(&self, index: u32) -> Error {
         let named = self.by_index.iter().find(|(named, _)| *named == index);
-        named.map_or(&self.error, |(_, error)| error).clone()
+        let error = named.map_or(&self.error, |(_, error)| error).clone();
+        match &self.records {
+            Some(records) => error.with_record(Arc::<FailedRecords>::clone(records), index),
+            None => error,
+        }
+    }
+}
+
+impl fmt::Debug for RecordErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordErrors")
+            .field("error", &self.error)
+            .field("by_index", &self.by_index)
+            .finish_non_exhaustive()
     }
 }
 

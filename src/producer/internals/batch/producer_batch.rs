@@ -5,6 +5,7 @@
 //! socket that still writes them. A batch that is dropped without a result completes itself with an error, so that no
 //! bug elsewhere can leave a caller waiting.
 
+mod failure;
 mod split;
 
 use std::fmt;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::frozen_records::FrozenRecords;
 use super::incomplete_batches::IncompleteBatches;
-use super::produce_request_result::{Outcome, ProduceRequestResult, RecordErrors, record_result};
+use super::produce_request_result::{Outcome, ProduceRequestResult, record_result};
 use super::record_facts::RecordFacts;
 use super::thunks::{SpareThunks, Thunks};
 use crate::common::{Headers, TopicPartition, Uuid};
@@ -109,6 +110,10 @@ impl<'a> AppendRecord<'a> {
     ) -> std::result::Result<Self, RecordError> {
         let record = DefaultRecord::new(key, value, headers)?;
         Ok(Self { timestamp, record })
+    }
+
+    pub(crate) fn timestamp(&self) -> i64 {
+        self.timestamp
     }
 
     #[inline]
@@ -359,25 +364,6 @@ impl ProducerBatch {
         });
     }
 
-    /// Fails every record: those in `by_index` with their own error, the rest with `error`. Each error says which
-    /// partition it is about and whether the log may hold the record.
-    pub(crate) fn complete_exceptionally(mut self, error: Error, by_index: Vec<(u32, Error)>) {
-        let stamp = |error: Error| {
-            error
-                .with_delivery(self.result.fate().delivery())
-                .for_partition(self.topic_partition().clone())
-        };
-        let by_index = by_index
-            .into_iter()
-            .map(|(index, error)| (index, stamp(error)))
-            .collect();
-        let errors = RecordErrors {
-            error: stamp(error),
-            by_index,
-        };
-        self.finish(Outcome::Failed(errors));
-    }
-
     /// Gives the memory back, runs the callbacks, opens the result: a callback that sends finds the memory free, and a
     /// `get` or `flush` that returns finds the callbacks done.
     fn finish(&mut self, outcome: Outcome) {
@@ -530,27 +516,6 @@ impl ProducerBatch {
     /// The batch's place among its producer's batches; `None` before the first drain, and without idempotence.
     pub(crate) fn sequence(&self) -> Option<BatchSequence> {
         self.sequence
-    }
-}
-
-impl Drop for ProducerBatch {
-    fn drop(&mut self) {
-        if !matches!(self.records, Records::Gone) || !self.thunks.is_empty() {
-            log::error!(
-                "a batch of {} was dropped without a result",
-                self.topic_partition()
-            );
-            let error = Error::new(
-                ErrorKind::Internal,
-                "the batch was dropped without a result",
-            )
-            .with_delivery(self.result.fate().delivery())
-            .for_partition(self.topic_partition().clone());
-            self.finish(Outcome::Failed(RecordErrors {
-                error,
-                by_index: Arc::from([]),
-            }));
-        }
     }
 }
 

@@ -81,7 +81,7 @@ impl ProducerBatch {
             partition: Arc::clone(self.partition()),
             incomplete: &self.incomplete,
             spare_thunks: &self.spare_thunks,
-            memory: PooledBuffer::unpooled(size.max(record.upper_bound())),
+            memory: self.memory_for_part(size.max(record.upper_bound())),
             compression,
             compression_ratio: 1.0,
             write_limit: size.max(RECORD_BATCH_OVERHEAD),
@@ -94,6 +94,14 @@ impl ProducerBatch {
         part.try_append(record, &mut None)?;
         parts.push((index, part));
         Ok(())
+    }
+
+    /// A part stands on no reservation: the whole has given it back when the parts are sent.
+    fn memory_for_part(&self, size: usize) -> PooledBuffer {
+        match &self.records {
+            Records::Closed { frozen, .. } => frozen.unpooled_sibling(size),
+            Records::Open { .. } | Records::Gone => PooledBuffer::unpooled(size),
+        }
     }
 
     /// Moves the callbacks to the parts and points the futures at them.

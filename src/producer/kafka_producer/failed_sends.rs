@@ -1,0 +1,68 @@
+//! Records that fail in `send`, before they are in a batch: they are copied into their error.
+
+use super::KafkaProducer;
+use crate::common::Headers;
+use crate::error::{Error, ErrorKind, FailedRecord};
+use crate::producer::internals::{AppendRecord, Patience};
+use crate::producer::{ProducerRecord, Serializer, serialize};
+use crate::sync::Arc;
+
+impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
+    /// The error of a record that was not serialized, with the bytes that it would have had. A record of `try_send` goes back
+    /// to the caller itself.
+    #[cold]
+    pub(super) fn with_record(
+        &self,
+        error: Error,
+        record: &ProducerRecord<'_, KS::Input, VS::Input>,
+        patience: Patience,
+    ) -> Error {
+        let is_lost = matches!(
+            error.kind(),
+            // The serializers refused it, were closed, or belong to another process.
+            ErrorKind::Serialization | ErrorKind::Closed | ErrorKind::Forked
+        );
+        if is_lost || patience == Patience::Never || error.has_record() {
+            return error;
+        }
+        let topic = &*record.topic;
+        let mut headers = record.headers.clone();
+        let (key, value) = (record.key.as_ref(), record.value.as_ref());
+        let key = serialize(&self.key_serializer, "key", topic, &mut headers, key);
+        let value = serialize(&self.value_serializer, "value", topic, &mut headers, value);
+        let (Ok(key), Ok(value)) = (key, value) else {
+            return error;
+        };
+        error.of_record(FailedRecord {
+            topic: Arc::from(topic),
+            partition: record.partition,
+            timestamp: record.timestamp,
+            key: key.as_bytes().map(<[u8]>::to_vec),
+            value: value.as_bytes().map(<[u8]>::to_vec),
+            headers,
+        })
+    }
+}
+
+/// The error of a record that was serialized and found no place in a batch.
+#[cold]
+pub(super) fn with_serialized_record(
+    error: Error,
+    topic: &str,
+    partition: Option<i32>,
+    record: &AppendRecord<'_>,
+    headers: &Headers,
+    patience: Patience,
+) -> Error {
+    if patience == Patience::Never {
+        return error;
+    }
+    error.of_record(FailedRecord {
+        topic: Arc::from(topic),
+        partition,
+        timestamp: Some(record.timestamp()),
+        headers: headers.clone(),
+        key: record.key().map(<[u8]>::to_vec),
+        value: record.value().map(<[u8]>::to_vec),
+    })
+}
