@@ -15,6 +15,9 @@
     reason = "an example prints what it does, and measures it on the real clock"
 )]
 
+#[path = "common/arguments.rs"]
+mod arguments;
+
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,6 +28,8 @@ use std::time::{Duration, Instant};
 use kafka_producer::producer::{IntegerSerializer, StringSerializer};
 use kafka_producer::testing::FakeBroker;
 use kafka_producer::{KafkaProducer, ProducerRecord, RecordMetadata};
+
+use arguments::Arguments;
 
 const USAGE: &str = "callbacks [--bootstrap-server HOST:PORT] [--topic NAME] [--records COUNT] [--transactional-id ID] \
                      [--enable-idempotence true|false] [--transaction-timeout-ms MILLIS]";
@@ -51,7 +56,7 @@ struct Options {
     transaction_timeout_ms: Option<u32>,
 }
 
-pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(words: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let mut options = Options {
         servers: String::new(),
         topic: "demo".to_owned(),
@@ -60,25 +65,23 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Box
         enable_idempotence: true,
         transaction_timeout_ms: None,
     };
-    while let Some(name) = arguments.next() {
-        let mut value = || {
-            arguments
-                .next()
-                .ok_or_else(|| format!("{name} needs a value\n{USAGE}"))
-        };
+    let mut arguments = Arguments::new(words);
+    while let Some(name) = arguments.next_name()? {
         match name.as_str() {
-            "--bootstrap-server" => options.servers = value()?,
-            "--topic" => options.topic = value()?,
+            "--bootstrap-server" => options.servers = arguments.value()?,
+            "--topic" => options.topic = arguments.value()?,
             "--records" => {
-                options.records = value()?.parse()?;
+                options.records = arguments.parsed()?;
                 if options.records > MAX_RECORDS {
                     return Err(format!("--records must be at most {MAX_RECORDS}").into());
                 }
             }
-            "--transactional-id" => options.transactional_id = Some(value()?),
-            "--enable-idempotence" => options.enable_idempotence = value()?.parse()?,
-            "--transaction-timeout-ms" => options.transaction_timeout_ms = Some(value()?.parse()?),
-            _ => return Err(format!("{name} is no option\n{USAGE}").into()),
+            "--transactional-id" => options.transactional_id = Some(arguments.value()?),
+            "--enable-idempotence" => options.enable_idempotence = arguments.parsed()?,
+            "--transaction-timeout-ms" => {
+                options.transaction_timeout_ms = Some(arguments.parsed()?);
+            }
+            _ => return Err(format!("{}\n{USAGE}", arguments.unknown()).into()),
         }
     }
     if options.servers.is_empty() {

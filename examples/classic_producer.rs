@@ -9,6 +9,9 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints what it does")]
 
+#[path = "common/arguments.rs"]
+mod arguments;
+
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -16,6 +19,8 @@ use kafka_producer::classic::{
     KeyedMessage, Partitioner, Producer, ProducerConfig, Result, StringEncoder,
 };
 use kafka_producer::testing::FakeBroker;
+
+use arguments::Arguments;
 
 const USAGE: &str =
     "classic_producer [--broker-list HOST:PORT,...] [--topic NAME] [--messages COUNT]";
@@ -30,19 +35,15 @@ fn main() -> ExitCode {
     }
 }
 
-pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(words: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let (mut brokers, mut topic, mut messages) = (None, "demo".to_owned(), 10);
-    while let Some(name) = arguments.next() {
-        let mut value = || {
-            arguments
-                .next()
-                .ok_or_else(|| format!("{name} needs a value\n{USAGE}"))
-        };
+    let mut arguments = Arguments::new(words);
+    while let Some(name) = arguments.next_name()? {
         match name.as_str() {
-            "--broker-list" => brokers = Some(value()?),
-            "--topic" => topic = value()?,
-            "--messages" => messages = value()?.parse()?,
-            _ => return Err(format!("{name} is no option\n{USAGE}").into()),
+            "--broker-list" => brokers = Some(arguments.value()?),
+            "--topic" => topic = arguments.value()?,
+            "--messages" => messages = arguments.parsed()?,
+            _ => return Err(format!("{}\n{USAGE}", arguments.unknown()).into()),
         }
     }
     match brokers {

@@ -14,6 +14,11 @@
     reason = "an example prints what it does, and measures it on the real clock"
 )]
 
+#[path = "common/arguments.rs"]
+pub(crate) mod arguments;
+#[path = "common/progress.rs"]
+pub(crate) mod progress;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::process::ExitCode;
@@ -22,6 +27,9 @@ use std::time::{Duration, Instant};
 
 use kafka_producer::testing::FakeBroker;
 use kafka_producer::{KafkaProducer, ProducerRecord, RecordMetadata};
+
+use arguments::Arguments;
+use progress::{Progress, terminal};
 
 const USAGE: &str = "quickstart [--bootstrap-server HOST:PORT] [--topic NAME] [--records COUNT]";
 
@@ -46,25 +54,19 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn parse(
-        mut arguments: impl Iterator<Item = String>,
-    ) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
         let mut options = Self {
             bootstrap_servers: None,
             topic: "quickstart".to_owned(),
             records: 100_000,
         };
-        while let Some(name) = arguments.next() {
-            let mut value = || {
-                arguments
-                    .next()
-                    .ok_or_else(|| format!("{name} needs a value\n{USAGE}"))
-            };
+        let mut arguments = Arguments::new(words);
+        while let Some(name) = arguments.next_name()? {
             match name.as_str() {
-                "--bootstrap-server" => options.bootstrap_servers = Some(value()?),
-                "--topic" => options.topic = value()?,
-                "--records" => options.records = value()?.parse()?,
-                _ => return Err(format!("{name} is no option\n{USAGE}").into()),
+                "--bootstrap-server" => options.bootstrap_servers = Some(arguments.value()?),
+                "--topic" => options.topic = arguments.value()?,
+                "--records" => options.records = arguments.parsed()?,
+                _ => return Err(format!("{}\n{USAGE}", arguments.unknown()).into()),
             }
         }
         Ok(options)
@@ -94,7 +96,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 
     let tally = Arc::new(Mutex::new(Tally::default()));
     let start = Instant::now();
+    let mut progress = Progress::to(terminal(), "records", Some(options.records));
     for number in 0..options.records {
+        progress.report(number);
         let key = format!("key-{}", number % KEYS);
         let record = ProducerRecord::new(topic, format!("value-{number}")).key(key);
         let tally = Arc::clone(&tally);
@@ -106,6 +110,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         })?;
     }
     producer.flush()?;
+    drop(progress);
     let elapsed = start.elapsed();
     producer.close(Duration::from_secs(10))?;
 

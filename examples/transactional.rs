@@ -14,12 +14,20 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints what it does")]
 
+#[path = "common/arguments.rs"]
+mod arguments;
+#[path = "common/progress.rs"]
+mod progress;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::process::ExitCode;
 
 use kafka_producer::testing::FakeBroker;
 use kafka_producer::{ConsumerGroupMetadata, KafkaProducer, ProducerRecord, TopicPartition};
+
+use arguments::Arguments;
+use progress::{Progress, terminal};
 
 const USAGE: &str = "transactional [--bootstrap-server HOST:PORT] [--topic NAME] [--records COUNT]";
 
@@ -49,25 +57,19 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn parse(
-        mut arguments: impl Iterator<Item = String>,
-    ) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
         let mut options = Self {
             bootstrap_servers: None,
             topic: "copies".to_owned(),
             records: 1_000,
         };
-        while let Some(name) = arguments.next() {
-            let mut value = || {
-                arguments
-                    .next()
-                    .ok_or_else(|| format!("{name} needs a value\n{USAGE}"))
-            };
+        let mut arguments = Arguments::new(words);
+        while let Some(name) = arguments.next_name()? {
             match name.as_str() {
-                "--bootstrap-server" => options.bootstrap_servers = Some(value()?),
-                "--topic" => options.topic = value()?,
-                "--records" => options.records = value()?.parse()?,
-                _ => return Err(format!("{name} is no option\n{USAGE}").into()),
+                "--bootstrap-server" => options.bootstrap_servers = Some(arguments.value()?),
+                "--topic" => options.topic = arguments.value()?,
+                "--records" => options.records = arguments.parsed()?,
+                _ => return Err(format!("{}\n{USAGE}", arguments.unknown()).into()),
             }
         }
         Ok(options)
@@ -98,7 +100,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     producer.init_transactions()?;
 
     let (mut next, mut aborts) = (0, 0);
+    let mut progress = Progress::to(terminal(), "records", Some(options.records));
     while next < options.records {
+        progress.report(next);
         let end = options.records.min(next + AT_ONCE);
         match copy(&producer, topic, next..end) {
             Ok(()) => next = end,
@@ -110,6 +114,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             Err(error) => return Err(error.into()),
         }
     }
+    drop(progress);
     println!("copied {next} records to {topic}");
 
     if let Some(broker) = broker {

@@ -2,14 +2,25 @@
 //!
 //! ```text
 //! cargo run --release --example console_producer -- --bootstrap-server localhost:9092 --topic orders \
-//!     --property parse.key=true --property key.separator=:
+//!     --reader-property parse.key=true --reader-property key.separator=:
 //! ```
 //!
-//! Differs from Kafka's tool: a record that was not delivered makes the exit code 1. `--line-reader` and `--reader-config`
-//! are not there.
+//! Takes every option of Kafka 4.4's tool. Differs from it: a record that was not delivered makes the exit code 1, and
+//! `--line-reader` takes the default reader alone. Where the input is a file or a pipe, and the standard error is a
+//! terminal, it shows how many lines it has sent.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "an example prints what it was asked for"
+)]
+
+#[path = "../common/arguments.rs"]
+mod arguments;
 pub(crate) mod line_reader;
 pub(crate) mod options;
+#[path = "../common/progress.rs"]
+mod progress;
+pub(crate) mod reader_config;
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
@@ -21,6 +32,7 @@ use kafka_producer::{KafkaProducer, ProducerRecord};
 
 use line_reader::LineReader;
 use options::{Command, Options};
+use progress::{Progress, terminal};
 
 fn main() -> ExitCode {
     let command = match options::parse(std::env::args().skip(1)) {
@@ -34,6 +46,10 @@ fn main() -> ExitCode {
         Command::Produce(options) => options,
         Command::Help => {
             eprintln!("{}", options::usage());
+            return ExitCode::SUCCESS;
+        }
+        Command::Version => {
+            println!("{}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
     };
@@ -61,7 +77,11 @@ pub(crate) fn run(
     let producer = KafkaProducer::new(options.config)?;
     let failed = Arc::new(AtomicU64::new(0));
     let mut line = Vec::new();
-    loop {
+    // A person who types has a prompt.
+    let output = terminal().filter(|_| prompt.is_empty());
+    let mut progress = Progress::to(output, "lines", None);
+    for number in 0.. {
+        progress.report(number);
         io::stdout().write_all(prompt)?;
         io::stdout().flush()?;
         line.clear();
@@ -75,6 +95,7 @@ pub(crate) fn run(
             send(&producer, record, &failed)?;
         }
     }
+    drop(progress);
     // Every record gets its time; what fails is counted by its callback.
     producer.close(Duration::MAX)?;
     Ok(failed.load(Ordering::Relaxed))

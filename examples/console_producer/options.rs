@@ -4,17 +4,21 @@ use std::error::Error;
 
 use kafka_producer::ProducerConfig;
 
+use super::arguments::{Arguments, deprecated, not_both, property};
+use super::reader_config;
+
 /// What the command line asks for.
 pub(crate) enum Command {
     Produce(Box<Options>),
     Help,
+    Version,
 }
 
 pub(crate) struct Options {
     pub(crate) topic: String,
     pub(crate) is_sync: bool,
     pub(crate) config: ProducerConfig,
-    /// `--property`, for the reader of lines.
+    /// `--reader-config` and `--reader-property`, for the reader of lines.
     pub(crate) reader_properties: Vec<(String, String)>,
 }
 
@@ -68,7 +72,7 @@ const SETTINGS: &[(&str, &str, &str, &str)] = &[
         "--max-partition-memory-bytes",
         "batch.size",
         "16384",
-        "the same, and wins over it",
+        "the same, and wins over it; deprecated",
     ),
     (
         "--metadata-expiry-ms",
@@ -100,17 +104,17 @@ const OTHERS: &[(&str, &str)] = &[
         "none, gzip, snappy, lz4 or zstd; gzip where none is named",
     ),
     (
-        "--producer-property KEY=VALUE",
+        "--command-property KEY=VALUE",
         "a key of the producer's configuration",
     ),
-    ("--command-property KEY=VALUE", "the same"),
+    ("--producer-property KEY=VALUE", "the same; deprecated"),
     (
-        "--producer.config FILE",
-        "a properties file; --producer-property wins over it",
+        "--command-config FILE",
+        "a properties file; --command-property wins over it",
     ),
-    ("--command-config FILE", "the same"),
+    ("--producer.config FILE", "the same; deprecated"),
     (
-        "--property KEY=VALUE",
+        "--reader-property KEY=VALUE",
         "how a line is read: parse.key, key.separator, parse.headers,",
     ),
     (
@@ -118,7 +122,16 @@ const OTHERS: &[(&str, &str)] = &[
         "headers.delimiter, headers.separator, headers.key.separator,",
     ),
     ("", "null.marker, ignore.error"),
-    ("--reader-property KEY=VALUE", "the same"),
+    ("--property KEY=VALUE", "the same; deprecated"),
+    (
+        "--reader-config FILE",
+        "a properties file; --reader-property wins over it",
+    ),
+    (
+        "--line-reader CLASS",
+        "org.apache.kafka.tools.LineMessageReader, and no other",
+    ),
+    ("--version", "the version of the library"),
     ("--help", "this text"),
 ];
 
@@ -135,6 +148,12 @@ pub(crate) fn usage() -> String {
     text
 }
 
+/// The reader that Kafka's tool has by default, under its present name and its old one.
+const LINE_READERS: [&str; 2] = [
+    "org.apache.kafka.tools.LineMessageReader",
+    "kafka.tools.ConsoleProducer$LineMessageReader",
+];
+
 /// The command line as it was given.
 #[derive(Default)]
 struct Given {
@@ -142,56 +161,64 @@ struct Given {
     topic: Option<String>,
     is_sync: bool,
     codec: Option<String>,
-    config_file: Option<String>,
+    command_config: Option<String>,
+    producer_config: Option<String>,
+    command_properties: Vec<(String, String)>,
     producer_properties: Vec<(String, String)>,
+    reader_config: Option<String>,
     reader_properties: Vec<(String, String)>,
+    properties: Vec<(String, String)>,
     settings: Vec<(&'static str, String)>,
 }
 
-pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut given = Given::default();
-    let mut arguments = arguments.peekable();
-    while let Some(argument) = arguments.next() {
-        let (name, mut attached) = match argument.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (argument, None),
-        };
-        let has_value = attached.is_some();
-        let mut value = || {
-            let value = attached.take().or_else(|| arguments.next());
-            value.ok_or_else(|| format!("{name} needs a value"))
-        };
+    let mut arguments = Arguments::new(words);
+    while let Some(name) = arguments.next_name()? {
         match name.as_str() {
-            "--bootstrap-server" => given.bootstrap_servers = Some(value()?),
-            "--topic" => given.topic = Some(value()?),
-            "--producer.config" | "--command-config" => given.config_file = Some(value()?),
-            "--producer-property" | "--command-property" => {
-                given.producer_properties.push(property(&value()?));
-            }
-            "--property" | "--reader-property" => given.reader_properties.push(property(&value()?)),
+            "--bootstrap-server" => given.bootstrap_servers = Some(arguments.value()?),
+            "--topic" => given.topic = Some(arguments.value()?),
+            "--command-config" => given.command_config = Some(arguments.value()?),
+            "--producer.config" => given.producer_config = Some(arguments.value()?),
+            "--command-property" => given.command_properties.push(pair(&arguments.value()?)),
+            "--producer-property" => given.producer_properties.push(pair(&arguments.value()?)),
+            "--reader-config" => given.reader_config = Some(arguments.value()?),
+            "--reader-property" => given.reader_properties.push(pair(&arguments.value()?)),
+            "--property" => given.properties.push(pair(&arguments.value()?)),
+            "--line-reader" => check_line_reader(&arguments.value()?)?,
             "--compression-codec" => {
-                let named = attached.or_else(|| arguments.next_if(|next| !next.starts_with("--")));
+                let named = arguments.optional_value();
                 given.codec = Some(named.unwrap_or_else(|| "gzip".to_owned()));
-            }
-            "--sync" | "--help" if has_value => {
-                return Err(format!("{name} takes no value"));
             }
             "--sync" => given.is_sync = true,
             "--help" => return Ok(Command::Help),
+            "--version" => return Ok(Command::Version),
             _ => match SETTINGS.iter().find(|(option, ..)| *option == name) {
-                Some((option, ..)) => given.settings.push((option, value()?)),
-                None => return Err(format!("{name} is no option of this program")),
+                Some((option, ..)) => given.settings.push((option, arguments.value()?)),
+                None => return Err(arguments.unknown()),
             },
         }
     }
+    given.check_pairs()?;
     given
         .into_options()
         .map(|options| Command::Produce(Box::new(options)))
 }
 
-fn property(text: &str) -> (String, String) {
-    let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    (key.to_owned(), value.to_owned())
+/// A reader is a class of Java, which this program cannot load.
+fn check_line_reader(class: &str) -> Result<(), String> {
+    match LINE_READERS.contains(&class) {
+        true => Ok(()),
+        false => Err(format!(
+            "--line-reader {class}: this program reads lines as {} does, and cannot load classes",
+            LINE_READERS[0]
+        )),
+    }
+}
+
+/// Splits `key=value`. As in Kafka's tool, a key alone has an empty value.
+fn pair(text: &str) -> (String, String) {
+    property(text).unwrap_or_else(|_| (text.to_owned(), String::new()))
 }
 
 /// An error and what caused it.
@@ -203,7 +230,47 @@ fn text(error: &dyn Error) -> String {
 }
 
 impl Given {
+    /// Of an option and its deprecated name, one can be given.
+    fn check_pairs(&self) -> Result<(), String> {
+        for ((new, is_new), (old, is_old)) in [
+            (
+                ("--command-config", self.command_config.is_some()),
+                ("--producer.config", self.producer_config.is_some()),
+            ),
+            (
+                ("--command-property", !self.command_properties.is_empty()),
+                ("--producer-property", !self.producer_properties.is_empty()),
+            ),
+            (
+                ("--reader-property", !self.reader_properties.is_empty()),
+                ("--property", !self.properties.is_empty()),
+            ),
+        ] {
+            not_both((new, is_new), (old, is_old))?;
+            if is_old {
+                deprecated(old, new);
+            }
+        }
+        let is_old = |(option, _): &(&str, String)| *option == "--max-partition-memory-bytes";
+        if self.settings.iter().any(is_old) {
+            deprecated("--max-partition-memory-bytes", "--batch-size");
+        }
+        Ok(())
+    }
+
+    /// The properties of the file, and then those of the command line, which win.
+    fn reader_properties(&self) -> Result<Vec<(String, String)>, String> {
+        let mut properties = match &self.reader_config {
+            Some(path) => reader_config::read(path)?,
+            None => Vec::new(),
+        };
+        properties.extend(self.reader_properties.iter().cloned());
+        properties.extend(self.properties.iter().cloned());
+        Ok(properties)
+    }
+
     fn into_options(self) -> Result<Options, String> {
+        let reader_properties = self.reader_properties()?;
         let config = self.config().map_err(|error| text(&error))?;
         if !config.is_set("bootstrap.servers") {
             return Err("--bootstrap-server is required".to_owned());
@@ -214,17 +281,19 @@ impl Given {
             topic,
             is_sync: self.is_sync,
             config,
-            reader_properties: self.reader_properties,
+            reader_properties,
         })
     }
 
     /// The file, then the properties, then the options that were given, then what this program has as defaults.
     fn config(&self) -> kafka_producer::Result<ProducerConfig> {
-        let mut config = match &self.config_file {
+        let file = self.command_config.as_ref();
+        let mut config = match file.or(self.producer_config.as_ref()) {
             Some(path) => ProducerConfig::from_properties_file(path)?,
             None => ProducerConfig::new(),
         };
-        for (key, value) in &self.producer_properties {
+        let properties = self.command_properties.iter();
+        for (key, value) in properties.chain(&self.producer_properties) {
             config.set(key, value)?;
         }
         if let Some(servers) = &self.bootstrap_servers {

@@ -6,9 +6,9 @@
 //!     --record-size 100 --throughput 100000 --command-property batch.size=65536 linger.ms=10
 //! ```
 //!
-//! Without brokers in the options it starts a test broker in its own process, which keeps every record in memory. Any
-//! failed record makes the exit code 1. Java's `--print-metrics`, `--transactional-id` and `--transaction-duration-ms` are
-//! missing.
+//! Takes every option of Kafka 4.4's tool. Without brokers in the options it starts a test broker in its own process, which
+//! keeps every record in memory. Any failed record makes the exit code 1. `--random-seed` repeats the values and keys of
+//! this program, which are not those of Java's random numbers.
 
 #![allow(
     clippy::print_stdout,
@@ -16,9 +16,14 @@
     reason = "an example prints what it does, and measures it on the real clock"
 )]
 
+#[path = "../common/arguments.rs"]
+mod arguments;
+pub(crate) mod keys;
 pub(crate) mod options;
 pub(crate) mod payload;
 pub(crate) mod stats;
+#[path = "../common/throughput.rs"]
+mod throughput;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -27,7 +32,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kafka_producer::testing::FakeBroker;
-use kafka_producer::{KafkaProducer, ProducerRecord};
+use kafka_producer::{KafkaProducer, Metric, MetricsSnapshot, ProducerRecord};
 
 use options::{Command, Options};
 use payload::Payloads;
@@ -69,7 +74,10 @@ pub(crate) fn run(
         Some(broker)
     };
     let producer = KafkaProducer::new(options.config.clone())?;
-    let mut payloads = Payloads::new(&options.payload, &print)?;
+    if options.transaction_duration.is_some() {
+        producer.init_transactions()?;
+    }
+    let mut payloads = Payloads::new(&options.payload, options.random_seed, &print)?;
     if options.warmup_records > 0 {
         print(&format!(
             "Warmup first {} records. Steady state results will print after the complete test summary.",
@@ -80,8 +88,10 @@ pub(crate) fn run(
     let interval = options.reporting_interval;
     let stats = Stats::new(start, options.records, interval);
     let shared = Arc::new((Mutex::new(stats), print));
+    let mut transaction = Transaction::new(&producer, options.transaction_duration);
     for number in 0..options.records {
         let value = payloads.next();
+        transaction.begin()?;
         let sent = Sent {
             at: Instant::now(),
             bytes: value.len(),
@@ -92,25 +102,95 @@ pub(crate) fn run(
             lock(&shared.0).begin_steady_state(sent.at, records);
         }
         let shared = Arc::clone(&shared);
-        producer.send_with_callback(
-            ProducerRecord::new(&*options.topic, value),
-            move |result| {
-                let (stats, print) = &*shared;
-                if let Err(error) = &result {
-                    eprintln!("{error} ({:?})", error.delivery());
-                }
-                lock(stats).record(&sent, Instant::now(), result.is_ok(), print);
-            },
-        )?;
+        let mut record = ProducerRecord::new(&*options.topic, value);
+        if let Some(key) = options.keys.next() {
+            record = record.key(key);
+        }
+        producer.send_with_callback(record, move |result| {
+            let (stats, print) = &*shared;
+            if let Err(error) = &result {
+                eprintln!("{error} ({:?})", error.delivery());
+            }
+            lock(stats).record(&sent, Instant::now(), result.is_ok(), print);
+        })?;
+        transaction.commit_if_older(sent.at)?;
         if let Some(early) = options.ahead(number + 1, start.elapsed()) {
             thread::sleep(early);
         }
     }
-    producer.close(Duration::MAX)?;
+    transaction.commit()?;
+    // The metrics are there until the close, and those of the flushed records with them.
+    producer.flush()?;
     let (stats, print) = &*shared;
-    let stats = lock(stats);
-    stats.print_totals(Instant::now(), print);
-    Ok(stats.failed())
+    lock(stats).print_totals(Instant::now(), print);
+    if options.prints_metrics {
+        print_metrics(&producer.metrics(), print);
+    }
+    producer.close(Duration::MAX)?;
+    let failed = lock(stats).failed();
+    Ok(failed)
+}
+
+/// The transaction that is open, if the records are sent in transactions.
+struct Transaction<'a> {
+    producer: &'a KafkaProducer,
+    duration: Option<Duration>,
+    began: Option<Instant>,
+}
+
+impl<'a> Transaction<'a> {
+    fn new(producer: &'a KafkaProducer, duration: Option<Duration>) -> Self {
+        Self {
+            producer,
+            duration,
+            began: None,
+        }
+    }
+
+    fn begin(&mut self) -> kafka_producer::Result<()> {
+        if self.duration.is_some() && self.began.is_none() {
+            self.producer.begin_transaction()?;
+            self.began = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn commit_if_older(&mut self, now: Instant) -> kafka_producer::Result<()> {
+        match (self.duration, self.began) {
+            (Some(duration), Some(began)) if now.saturating_duration_since(began) >= duration => {
+                self.commit()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn commit(&mut self) -> kafka_producer::Result<()> {
+        match self.began.take() {
+            Some(_) => self.producer.commit_transaction(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Java: `ToolsUtils.printMetrics`: `group:name:{tags} : value`, one a line.
+fn print_metrics(metrics: &MetricsSnapshot, print: &impl Fn(&str)) {
+    let name = |metric: &Metric| {
+        let name = metric.name();
+        let tags: Vec<_> = name
+            .tags()
+            .map(|(tag, value)| format!("{tag}={value}"))
+            .collect();
+        format!("{}:{}:{{{}}}", name.group(), name.name(), tags.join(", "))
+    };
+    let names: Vec<_> = metrics.iter().map(name).collect();
+    let width = names.iter().map(String::len).max().unwrap_or(0);
+    print(&format!("\n{:<width$}   Value", "Metric Name"));
+    for (name, metric) in names.iter().zip(metrics) {
+        match metric.value().as_number() {
+            Some(number) => print(&format!("{name:<width$} : {number:.3}")),
+            None => print(&format!("{name:<width$} : {}", metric.value())),
+        }
+    }
 }
 
 fn lock(stats: &Mutex<Stats>) -> MutexGuard<'_, Stats> {

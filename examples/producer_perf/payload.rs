@@ -14,10 +14,27 @@ pub(crate) enum Payload {
     Monotonic,
 }
 
+/// The upper bits of a linear congruential generator: the same numbers for the same seed.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+}
+
 /// One value after the other.
 pub(crate) struct Payloads {
     source: Source,
-    random: u64,
+    random: Random,
     number: u64,
 }
 
@@ -29,10 +46,14 @@ enum Source {
 }
 
 impl Payloads {
-    pub(crate) fn new(payload: &Payload, print: &impl Fn(&str)) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(
+        payload: &Payload,
+        seed: u64,
+        print: &impl Fn(&str),
+    ) -> Result<Self, Box<dyn Error>> {
         let mut payloads = Self {
             source: Source::Number(String::new()),
-            random: 0,
+            random: Random::new(seed),
             number: 0,
         };
         match payload {
@@ -40,7 +61,7 @@ impl Payloads {
                 // A megabyte more than a value, so that values differ without the cost of choosing each letter.
                 let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
                 let letters = (0..size + (1 << 20))
-                    .filter_map(|_| alphabet.get(payloads.below(alphabet.len())).copied());
+                    .filter_map(|_| alphabet.get(payloads.random.below(alphabet.len())).copied());
                 payloads.source = Source::Letters(letters.collect(), *size);
             }
             Payload::File { path, delimiter } => {
@@ -63,7 +84,7 @@ impl Payloads {
     }
 
     pub(crate) fn next(&mut self) -> &[u8] {
-        let (number, random) = (self.number, self.below(1 << 20));
+        let (number, random) = (self.number, self.random.below(1 << 20));
         self.number += 1;
         match &mut self.source {
             Source::Letters(letters, size) => letters.get(random..random + *size).unwrap_or(&[]),
@@ -75,14 +96,5 @@ impl Payloads {
                 text.as_bytes()
             }
         }
-    }
-
-    /// The upper bits of a linear congruential generator.
-    fn below(&mut self, limit: usize) -> usize {
-        self.random = self
-            .random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.random >> 33) as usize % limit
     }
 }

@@ -22,6 +22,11 @@ mod quickstart;
 #[path = "../../examples/transactional.rs"]
 #[allow(dead_code, reason = "a test calls what main calls")]
 mod transactional;
+#[path = "../../examples/verifiable_producer/main.rs"]
+#[allow(dead_code, reason = "a test calls what main calls")]
+mod verifiable_producer;
+
+mod tools;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -120,6 +125,7 @@ fn producer_perf_prints_an_interval_and_the_totals() {
         "--num-records 1 --throughput -1 --record-size 1",
         "--topic x --num-records 1 --throughput -1 --record-size 1 --warmup-records 1",
         "--print-metrics",
+        "--topic x --num-records 1 --throughput -1 --record-size 1 --print-metrics=yes",
     ] {
         let parsed = producer_perf::options::parse(arguments(wrong));
         assert!(parsed.is_err(), "{wrong}");
@@ -203,7 +209,7 @@ fn producer_perf_reads_payloads_from_a_file() {
     };
     let lines = RefCell::new(Vec::new());
     let print = |line: &str| lines.borrow_mut().push(line.to_owned());
-    let mut payloads = producer_perf::payload::Payloads::new(&payload, &print).unwrap();
+    let mut payloads = producer_perf::payload::Payloads::new(&payload, 0, &print).unwrap();
     std::fs::remove_file(&path).unwrap();
     let seen: BTreeSet<_> = (0..100).map(|_| payloads.next().to_vec()).collect();
     let expected = ["", "a", "b"].map(|value| value.as_bytes().to_vec());
@@ -287,7 +293,7 @@ fn classic_producer_goes_around_the_partitions_in_both_modes() {
 fn console(line: &str) -> Options {
     match options::parse(arguments(line)).unwrap() {
         Command::Produce(options) => *options,
-        Command::Help => panic!("{line} asks for help"),
+        Command::Help | Command::Version => panic!("{line} asks for nothing to be sent"),
     }
 }
 

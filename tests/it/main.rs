@@ -5,6 +5,10 @@
 //! (threads, descriptors, the logger, the panic hook, forks) is a program of its own beside this folder.
 
 #![allow(
+    clippy::duplicate_mod,
+    reason = "the examples share modules, and each is a module of this program"
+)]
+#![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,

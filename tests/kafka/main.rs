@@ -29,6 +29,10 @@
 // The harness ends process groups by signals.
 #![cfg(unix)]
 #![allow(
+    clippy::duplicate_mod,
+    reason = "the examples share modules, and each is a module of this program"
+)]
+#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -57,7 +57,7 @@ pub(crate) use raw_metadata::topic_in_metadata;
 pub(crate) use raw_producer::{
     Answer, Identity, NOBODY, Produced, RawOffset, RawProducer, settled,
 };
-pub(crate) use tools::{downgrade_feature, group_offsets, upgrade_feature};
+pub(crate) use tools::{downgrade_feature, group_offsets, run_tool, tool_help, upgrade_feature};
 
 /// Held by a test for as long as it runs: real-Kafka tests take turns, because two of them at once
 /// on a small machine time out for reasons that are not the producer's.

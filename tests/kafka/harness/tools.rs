@@ -41,6 +41,23 @@ pub(crate) fn group_offsets(
         .collect()
 }
 
+/// Runs one of Kafka's tools, and returns what it prints.
+pub(crate) fn run_tool(main_class: &str, bootstrap_servers: &str, arguments: &[&str]) -> String {
+    run(main_class, bootstrap_servers, arguments)
+}
+
+/// Returns the text of a tool's `--help`, after which it may fail, and which it may print as an error.
+pub(crate) fn tool_help(main_class: &str) -> String {
+    let log = process::new_directory("tool").join("log");
+    let mut program = tool(&log, main_class);
+    program.push("--help".to_owned());
+    let process = Process::start("tool", &program, &log, Output::Piped);
+    let (_, output) = process.run(b"", TOOL_LIMIT, process::read_all);
+    let errors = std::fs::read_to_string(&log).expect("its errors are text");
+    remove_work(&log);
+    output + &errors
+}
+
 /// Raises a feature of a running cluster, as `kafka-features upgrade` does: `transaction.version=2`.
 pub(crate) fn upgrade_feature(bootstrap_servers: &str, feature: &str) {
     change_feature(bootstrap_servers, "upgrade", feature);

@@ -1,0 +1,102 @@
+//! The words of a command line: options with a value, as `--name value` or `--name=value`, and options without.
+
+#![allow(dead_code, reason = "no example uses all of it")]
+
+use std::fmt::Display;
+use std::iter::Peekable;
+use std::str::FromStr;
+
+pub(crate) struct Arguments<I: Iterator<Item = String>> {
+    words: Peekable<I>,
+    /// The option that was read last.
+    name: String,
+    /// What follows `=` in its word.
+    attached: Option<String>,
+}
+
+impl<I: Iterator<Item = String>> Arguments<I> {
+    pub(crate) fn new(words: I) -> Self {
+        Self {
+            words: words.peekable(),
+            name: String::new(),
+            attached: None,
+        }
+    }
+
+    /// Reads the name of the next option; `None` at the end. Fails if the last one took no value and has one.
+    pub(crate) fn next_name(&mut self) -> Result<Option<String>, String> {
+        if self.attached.is_some() {
+            return Err(format!("{} takes no value", self.name));
+        }
+        let Some(word) = self.words.next() else {
+            return Ok(None);
+        };
+        match word.split_once('=') {
+            Some((name, value)) if is_name(name) => {
+                self.name = name.to_owned();
+                self.attached = Some(value.to_owned());
+            }
+            _ => self.name = word,
+        }
+        Ok(Some(self.name.clone()))
+    }
+
+    /// Reads the value of the option.
+    pub(crate) fn value(&mut self) -> Result<String, String> {
+        self.optional_value()
+            .ok_or_else(|| format!("{} needs a value", self.name))
+    }
+
+    /// Reads the value of an option that may have none.
+    pub(crate) fn optional_value(&mut self) -> Option<String> {
+        let attached = self.attached.take();
+        attached.or_else(|| self.words.next_if(|word| !is_name(word)))
+    }
+
+    /// Reads the values of an option that takes several.
+    pub(crate) fn values(&mut self) -> Result<Vec<String>, String> {
+        let first = self.value()?;
+        let more = std::iter::from_fn(|| self.words.next_if(|word| !is_name(word)));
+        Ok(std::iter::once(first).chain(more).collect())
+    }
+
+    /// Reads the value of the option as a number, or as anything else that has a form.
+    pub(crate) fn parsed<T: FromStr<Err: Display>>(&mut self) -> Result<T, String> {
+        let text = self.value()?;
+        text.parse()
+            .map_err(|error| format!("{} {text}: {error}", self.name))
+    }
+
+    /// What to say of an option that the program does not have.
+    pub(crate) fn unknown(&self) -> String {
+        format!("{} is no option", self.name)
+    }
+}
+
+fn is_name(word: &str) -> bool {
+    word.starts_with("--")
+}
+
+/// Splits `key=value`.
+pub(crate) fn property(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("'{text}' is not KEY=VALUE")),
+    }
+}
+
+/// Refuses two options of which each replaces the other.
+pub(crate) fn not_both(
+    (name, is_given): (&str, bool),
+    (other, is_other_given): (&str, bool),
+) -> Result<(), String> {
+    match is_given && is_other_given {
+        true => Err(format!("{name} and {other} cannot be given together")),
+        false => Ok(()),
+    }
+}
+
+/// Says that Kafka will remove an option.
+pub(crate) fn deprecated(name: &str, instead: &str) {
+    eprintln!("Warning: {name} is deprecated. Use {instead} instead.");
+}

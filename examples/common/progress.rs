@@ -1,0 +1,73 @@
+//! A line that says how far a long job is, for a person who watches. A file or a pipe gets none.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a person watches on the real clock"
+)]
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Between two lines.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+pub(crate) struct Progress<W: Write = io::Stderr> {
+    /// `None` where nobody watches.
+    output: Option<W>,
+    what: &'static str,
+    total: Option<u64>,
+    shown: Option<Instant>,
+    /// How many characters are to be erased.
+    width: usize,
+}
+
+/// The standard error, if a person watches it.
+pub(crate) fn terminal() -> Option<io::Stderr> {
+    Some(io::stderr()).filter(IsTerminal::is_terminal)
+}
+
+impl<W: Write> Progress<W> {
+    pub(crate) fn to(output: Option<W>, what: &'static str, total: Option<u64>) -> Self {
+        Self {
+            output,
+            what,
+            total,
+            shown: None,
+            width: 0,
+        }
+    }
+
+    /// Replaces the line, a few times a second at most.
+    pub(crate) fn report(&mut self, done: u64) {
+        let Some(output) = &mut self.output else {
+            return;
+        };
+        let now = Instant::now();
+        if self.shown.is_some_and(|shown| now - shown < INTERVAL) {
+            return;
+        }
+        self.shown = Some(now);
+        let what = self.what;
+        let line = match self.total {
+            Some(total) => {
+                let percent = done as f64 * 100.0 / total.max(1) as f64;
+                format!("{done} of {total} {what} ({percent:.0} %)")
+            }
+            None => format!("{done} {what}"),
+        };
+        let width = self.width.max(line.len());
+        // A terminal that is gone is no reason to stop.
+        _ = write!(output, "\r{line:width$}").and_then(|()| output.flush());
+        self.width = line.len();
+    }
+}
+
+/// Erases the line: what follows is the result.
+impl<W: Write> Drop for Progress<W> {
+    fn drop(&mut self) {
+        let width = self.width;
+        if let Some(output) = self.output.as_mut().filter(|_| width > 0) {
+            _ = write!(output, "\r{:width$}\r", "").and_then(|()| output.flush());
+        }
+    }
+}
