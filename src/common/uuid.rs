@@ -4,8 +4,8 @@ use std::fmt;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// A 128-bit id. Prints as Kafka prints it: 22 characters of URL-safe base64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A 128-bit id. Prints as Kafka prints it: 22 characters of URL-safe base64. The default is [`Uuid::ZERO`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uuid([u8; 16]);
 
 impl Uuid {

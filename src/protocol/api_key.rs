@@ -28,11 +28,15 @@ pub(crate) enum ApiKey {
     TxnOffsetCommit,
     /// Carries the messages of a SASL mechanism.
     SaslAuthenticate,
+    /// Asks which metrics to push (KIP-714).
+    GetTelemetrySubscriptions,
+    /// Pushes metrics.
+    PushTelemetry,
 }
 
 impl ApiKey {
     /// Every API, by number.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Produce,
         Self::Metadata,
         Self::FindCoordinator,
@@ -44,6 +48,8 @@ impl ApiKey {
         Self::EndTxn,
         Self::TxnOffsetCommit,
         Self::SaslAuthenticate,
+        Self::GetTelemetrySubscriptions,
+        Self::PushTelemetry,
     ];
 
     /// The number on the wire.
@@ -60,6 +66,8 @@ impl ApiKey {
             Self::EndTxn => 26,
             Self::TxnOffsetCommit => 28,
             Self::SaslAuthenticate => 36,
+            Self::GetTelemetrySubscriptions => 71,
+            Self::PushTelemetry => 72,
         }
     }
 
@@ -82,6 +90,8 @@ impl ApiKey {
             Self::EndTxn => "EndTxn",
             Self::TxnOffsetCommit => "TxnOffsetCommit",
             Self::SaslAuthenticate => "SaslAuthenticate",
+            Self::GetTelemetrySubscriptions => "GetTelemetrySubscriptions",
+            Self::PushTelemetry => "PushTelemetry",
         }
     }
 
@@ -98,6 +108,7 @@ impl ApiKey {
             Self::TxnOffsetCommit => 0..=6,
             Self::SaslHandshake => 0..=1,
             Self::SaslAuthenticate => 0..=2,
+            Self::GetTelemetrySubscriptions | Self::PushTelemetry => 0..=0,
         }
     }
 
@@ -113,6 +124,7 @@ impl ApiKey {
             | Self::EndTxn
             | Self::TxnOffsetCommit => 3,
             Self::InitProducerId | Self::SaslAuthenticate => 2,
+            Self::GetTelemetrySubscriptions | Self::PushTelemetry => 0,
             // No version has them.
             Self::SaslHandshake => i16::MAX,
         };

@@ -3,10 +3,12 @@
 use crate::protocol::messages::{
     AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest,
     AddPartitionsToTxnResponse, ApiVersionsRequest, ApiVersionsResponse, EndTxnRequest,
-    EndTxnResponse, FindCoordinatorRequest, FindCoordinatorResponse, InitProducerIdRequest,
+    EndTxnResponse, FindCoordinatorRequest, FindCoordinatorResponse,
+    GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse, InitProducerIdRequest,
     InitProducerIdResponse, MetadataRequest, MetadataResponse, MetadataView, ProduceRequest,
-    ProduceResponse, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
-    SaslHandshakeResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    ProduceResponse, PushTelemetryRequest, PushTelemetryResponse, SaslAuthenticateRequest,
+    SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse, TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse,
 };
 use crate::protocol::{
     ApiKey, DecodeError, EncodeError, Message, MessageBytes, Reader, RequestHeader, ResponseHeader,
@@ -73,6 +75,8 @@ bodies! {
         EndTxn(EndTxnRequest),
         TxnOffsetCommit(TxnOffsetCommitRequest),
         SaslAuthenticate(SaslAuthenticateRequest),
+        GetTelemetrySubscriptions(GetTelemetrySubscriptionsRequest),
+        PushTelemetry(PushTelemetryRequest),
     }
 }
 
@@ -90,6 +94,8 @@ bodies! {
         EndTxn(EndTxnResponse),
         TxnOffsetCommit(TxnOffsetCommitResponse),
         SaslAuthenticate(SaslAuthenticateResponse),
+        GetTelemetrySubscriptions(GetTelemetrySubscriptionsResponse),
+        PushTelemetry(PushTelemetryResponse),
     }
 }
 
@@ -106,6 +112,8 @@ impl ResponseBody {
             Self::AddOffsetsToTxn(response) => response.throttle_time_ms,
             Self::EndTxn(response) => response.throttle_time_ms,
             Self::TxnOffsetCommit(response) => response.throttle_time_ms,
+            Self::GetTelemetrySubscriptions(response) => response.throttle_time_ms,
+            Self::PushTelemetry(response) => response.throttle_time_ms,
             Self::SaslHandshake(_) | Self::SaslAuthenticate(_) => 0,
         }
     }

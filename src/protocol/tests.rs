@@ -246,6 +246,8 @@ pub(crate) fn default_request(key: ApiKey) -> RequestBody {
         ApiKey::TxnOffsetCommit => TxnOffsetCommitRequest::default().into(),
         ApiKey::SaslHandshake => SaslHandshakeRequest::default().into(),
         ApiKey::SaslAuthenticate => SaslAuthenticateRequest::default().into(),
+        ApiKey::GetTelemetrySubscriptions => GetTelemetrySubscriptionsRequest::default().into(),
+        ApiKey::PushTelemetry => PushTelemetryRequest::default().into(),
     }
 }
 
@@ -266,6 +268,8 @@ fn default_response(key: ApiKey) -> ResponseBody {
         ApiKey::TxnOffsetCommit => TxnOffsetCommitResponse::default().into(),
         ApiKey::SaslHandshake => SaslHandshakeResponse::default().into(),
         ApiKey::SaslAuthenticate => SaslAuthenticateResponse::default().into(),
+        ApiKey::GetTelemetrySubscriptions => GetTelemetrySubscriptionsResponse::default().into(),
+        ApiKey::PushTelemetry => PushTelemetryResponse::default().into(),
     }
 }
 

@@ -25,6 +25,7 @@ pub use model::facts::{
     StoredMarker, StoredRecord, Transaction, TransactionState,
 };
 pub use model::failure::Failure;
+pub use model::telemetry::{TelemetryPush, TelemetrySubscription};
 pub use model::topic_config::TopicConfig;
 pub use script::action::Action;
 pub use script::hold::Hold;

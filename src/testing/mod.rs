@@ -21,6 +21,7 @@
 //! | verifies a TxnOffsetCommit once for all groups of a partition of `__consumer_offsets` | verifies it for each group | there is no such partition |
 //! | takes some batches whose offset deltas are not 0, 1, 2, ... | refuses them | no correct producer sends them |
 //! | has texts of its own for refusals and for each refused record | has other texts | programs go by codes |
+//! | limits how often a client asks for its telemetry and pushes | does not; [`Action::fail`] returns THROTTLING_QUOTA_EXCEEDED | no test waits for a clock |
 //! | checks access rights and quotas | has neither; [`Action::throttle`] and [`Action::fail`] return what they would | what they return is the same for all APIs |
 
 mod fake_broker;
@@ -28,5 +29,5 @@ mod fake_broker;
 pub use fake_broker::{
     Action, Api, BatchHeader, CommittedOffset, Failure, FakeBroker, FakeBrokerBuilder, Hold,
     Request, RequestedTransaction, Rule, SentBatch, StoredBatch, StoredMarker, StoredRecord,
-    TopicConfig, Transaction, TransactionState,
+    TelemetryPush, TelemetrySubscription, TopicConfig, Transaction, TransactionState,
 };

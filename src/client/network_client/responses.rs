@@ -252,6 +252,7 @@ const fn first_version_that_throttles(key: ApiKey) -> i16 {
         | ApiKey::AddOffsetsToTxn
         | ApiKey::EndTxn
         | ApiKey::TxnOffsetCommit => 1,
+        ApiKey::GetTelemetrySubscriptions | ApiKey::PushTelemetry => 0,
         // These carry no throttle time.
         ApiKey::SaslHandshake | ApiKey::SaslAuthenticate => i16::MAX,
     }

@@ -133,6 +133,16 @@ impl Row {
             (ApiKey::SaslAuthenticate, false) => {
                 Body::Response(sasl_authenticate_response(fields).into())
             }
+            (ApiKey::GetTelemetrySubscriptions, true) => {
+                Body::Request(get_telemetry_subscriptions_request(fields).into())
+            }
+            (ApiKey::GetTelemetrySubscriptions, false) => {
+                Body::Response(get_telemetry_subscriptions_response(fields).into())
+            }
+            (ApiKey::PushTelemetry, true) => Body::Request(push_telemetry_request(fields).into()),
+            (ApiKey::PushTelemetry, false) => {
+                Body::Response(push_telemetry_response(fields).into())
+            }
         }
     }
 }
@@ -142,7 +152,7 @@ pub(super) fn rows() -> Vec<Row> {
     let rows: Vec<_> = table.lines().filter_map(Row::parse).collect();
     // Two rows for each request and each response of each version, and four for the two versions that Kafka 4.4 added.
     let versions: usize = ApiKey::ALL.iter().map(|key| key.versions().count()).sum();
-    assert_eq!((versions, rows.len()), (66, 64 * 4 + 2 * 8));
+    assert_eq!((versions, rows.len()), (68, 66 * 4 + 2 * 8));
     rows
 }
 
@@ -259,9 +269,11 @@ macro_rules! read_all {
 }
 
 mod sasl;
+mod telemetry;
 mod transactions;
 
 use sasl::*;
+use telemetry::*;
 use transactions::*;
 
 fn produce_request(f: Fields) -> ProduceRequest {

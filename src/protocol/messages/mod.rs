@@ -15,6 +15,7 @@ mod end_txn;
 #[cfg(test)]
 mod field_tests;
 mod find_coordinator;
+mod get_telemetry_subscriptions;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod init_producer_id;
 mod metadata;
 mod metadata_view;
 mod produce;
+mod push_telemetry;
 mod sasl_authenticate;
 mod sasl_handshake;
 mod txn_offset_commit;
@@ -40,6 +42,9 @@ pub(crate) use api_versions::{
 };
 pub(crate) use end_txn::{EndTxnRequest, EndTxnResponse};
 pub(crate) use find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
+pub(crate) use get_telemetry_subscriptions::{
+    GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse,
+};
 pub(crate) use init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 pub(crate) use metadata::{
     MetadataBroker, MetadataPartition, MetadataRequest, MetadataRequestTopic, MetadataResponse,
@@ -50,6 +55,7 @@ pub(crate) use produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
     ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic, TopicProduceResponse,
 };
+pub(crate) use push_telemetry::{PushTelemetryRequest, PushTelemetryResponse};
 pub(crate) use sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 pub(crate) use sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 pub(crate) use txn_offset_commit::{

@@ -9,6 +9,7 @@ use super::model::api::Api;
 use super::model::cluster::{Broker, Cluster, Settings};
 use super::model::producer_state::SequenceRules;
 use super::model::sasl::SaslServer;
+use super::model::telemetry::TelemetrySubscription;
 use super::model::topic_config::TopicConfig;
 #[cfg(feature = "tls")]
 use super::tls::TlsSettings;
@@ -31,6 +32,7 @@ pub struct FakeBrokerBuilder {
     topics: Vec<(String, TopicConfig)>,
     versions: Vec<(Option<NodeId>, Api, Option<RangeInclusive<i16>>)>,
     settings: Settings,
+    telemetry: Option<TelemetrySubscription>,
     #[cfg(feature = "tls")]
     tls: Option<TlsSettings>,
 }
@@ -49,6 +51,7 @@ impl FakeBrokerBuilder {
             racks: Vec::new(),
             topics: Vec::new(),
             versions: Vec::new(),
+            telemetry: None,
             #[cfg(feature = "tls")]
             tls: None,
             settings: Settings {
@@ -176,6 +179,13 @@ impl FakeBrokerBuilder {
     /// Like Kafka, the brokers go by the versions of the requests that come, whatever the level is.
     pub fn transaction_version(mut self, level: i16) -> Self {
         self.settings.transaction_version = level;
+        self
+    }
+
+    /// Subscribes to the metrics of every client (KIP-714). Default: none, and the nodes have no telemetry APIs, like Kafka's
+    /// without a receiver of telemetry.
+    pub fn telemetry(mut self, subscription: TelemetrySubscription) -> Self {
+        self.telemetry = Some(subscription);
         self
     }
 
@@ -318,6 +328,7 @@ impl FakeBrokerBuilder {
                 }
             }
         }
+        cluster.telemetry.subscribe(self.telemetry);
         for (topic, config) in self.topics {
             let created = cluster.create_topic(&topic, config);
             created.map_err(|code| config_error(format!("topic '{topic}': {code}")))?;

@@ -6,6 +6,7 @@ mod lifecycle;
 mod metadata;
 mod produce;
 mod script;
+mod telemetry;
 mod transaction_faults;
 mod transactional_client;
 mod transactions;

@@ -38,6 +38,8 @@ fn response_of(key: ApiKey, throttle_time_ms: i32) -> ResponseBody {
         ApiKey::AddOffsetsToTxn => throttled!(AddOffsetsToTxnResponse),
         ApiKey::EndTxn => throttled!(EndTxnResponse),
         ApiKey::TxnOffsetCommit => throttled!(TxnOffsetCommitResponse),
+        ApiKey::GetTelemetrySubscriptions => throttled!(GetTelemetrySubscriptionsResponse),
+        ApiKey::PushTelemetry => throttled!(PushTelemetryResponse),
         ApiKey::SaslHandshake | ApiKey::SaslAuthenticate => panic!("{key} is never throttled"),
     }
 }

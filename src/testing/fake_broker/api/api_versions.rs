@@ -1,5 +1,7 @@
 //! Answers ApiVersions: what the node was told to speak. Java (broker): `KafkaApis.handleApiVersionsRequest`.
 
+use std::ops::RangeInclusive;
+
 use super::RequestContext;
 use crate::common::NodeId;
 use crate::protocol::ErrorCode;
@@ -28,7 +30,7 @@ pub(crate) fn handle(
     Some(ApiVersionsResponse {
         api_keys: Api::ALL
             .iter()
-            .filter_map(|api| version_range(broker, *api))
+            .filter_map(|api| Some(version_range(*api, cluster.versions(broker, *api)?)))
             .collect(),
         finalized_features_epoch: features.epoch,
         finalized_features: (features.transaction_version > 0)
@@ -66,7 +68,8 @@ fn misrouted(
 /// Brokers from 2.4 on, those that speak version 3, name the versions of ApiVersions in it (KIP-511); older ones name
 /// nothing.
 pub(crate) fn unsupported_version(broker: &Broker) -> ApiVersionsResponse {
-    let own = version_range(broker, Api::ApiVersions);
+    let own = broker.versions(Api::ApiVersions);
+    let own = own.map(|versions| version_range(Api::ApiVersions, versions));
     ApiVersionsResponse {
         error_code: ErrorCode::UNSUPPORTED_VERSION,
         api_keys: own
@@ -77,11 +80,10 @@ pub(crate) fn unsupported_version(broker: &Broker) -> ApiVersionsResponse {
     }
 }
 
-fn version_range(broker: &Broker, api: Api) -> Option<ApiVersion> {
-    let versions = broker.versions(api)?;
-    Some(ApiVersion {
+fn version_range(api: Api, versions: RangeInclusive<i16>) -> ApiVersion {
+    ApiVersion {
         api_key: api.key().id(),
         min_version: *versions.start(),
         max_version: *versions.end(),
-    })
+    }
 }

@@ -8,6 +8,7 @@ pub(crate) mod find_coordinator;
 pub(crate) mod init_producer_id;
 pub(crate) mod metadata;
 pub(crate) mod produce;
+pub(crate) mod telemetry;
 pub(crate) mod txn_offset_commit;
 
 use crate::common::NodeId;

@@ -4,6 +4,7 @@ mod journal;
 mod logs;
 mod nodes;
 mod script;
+mod telemetry;
 mod topics;
 mod transactions;
 

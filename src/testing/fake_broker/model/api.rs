@@ -28,10 +28,14 @@ pub enum Api {
     SaslHandshake,
     /// Versions 0 to 2.
     SaslAuthenticate,
+    /// Version 0, if there is a subscription ([`telemetry`](crate::testing::FakeBrokerBuilder::telemetry)).
+    GetTelemetrySubscriptions,
+    /// As `GetTelemetrySubscriptions`.
+    PushTelemetry,
 }
 
 impl Api {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Produce,
         Self::Metadata,
         Self::FindCoordinator,
@@ -43,6 +47,8 @@ impl Api {
         Self::TxnOffsetCommit,
         Self::SaslHandshake,
         Self::SaslAuthenticate,
+        Self::GetTelemetrySubscriptions,
+        Self::PushTelemetry,
     ];
 
     pub(crate) fn key(self) -> ApiKey {
@@ -58,6 +64,8 @@ impl Api {
             Self::TxnOffsetCommit => ApiKey::TxnOffsetCommit,
             Self::SaslHandshake => ApiKey::SaslHandshake,
             Self::SaslAuthenticate => ApiKey::SaslAuthenticate,
+            Self::GetTelemetrySubscriptions => ApiKey::GetTelemetrySubscriptions,
+            Self::PushTelemetry => ApiKey::PushTelemetry,
         }
     }
 

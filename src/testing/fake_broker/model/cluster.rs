@@ -11,6 +11,7 @@ use super::groups::Group;
 use super::log::PartitionLog;
 use super::producer_state::SequenceRules;
 use super::sasl::SaslServer;
+use super::telemetry::Telemetry;
 use super::topic::{Hosting, Partition, Topic, collide, is_legal_name};
 use super::topic_config::TopicConfig;
 use super::transaction_metadata::{ProducerIds, TransactionMetadata};
@@ -94,6 +95,8 @@ pub(crate) struct Cluster {
     pub(crate) are_markers_paused: bool,
     /// By group id.
     pub(crate) groups: BTreeMap<Arc<str>, Group>,
+    /// What the nodes ask of clients, and what these pushed.
+    pub(crate) telemetry: Telemetry,
 }
 
 impl Cluster {
@@ -108,16 +111,18 @@ impl Cluster {
             transactions: BTreeMap::new(),
             are_markers_paused: false,
             groups: BTreeMap::new(),
+            telemetry: Telemetry::default(),
         }
     }
 
-    /// Exchanges everything but the brokers and the configurations of the topics.
+    /// Exchanges everything but the brokers, the configurations of the topics and the telemetry.
     pub(crate) fn replace(&mut self, cluster_id: &str) {
         let settings = Settings {
             cluster_id: cluster_id.to_owned(),
             ..self.settings.clone()
         };
-        let fresh = Self::new(settings, self.brokers.clone());
+        let mut fresh = Self::new(settings, self.brokers.clone());
+        fresh.telemetry = std::mem::take(&mut self.telemetry);
         let topics = std::mem::replace(self, fresh).topics;
         for (name, topic) in topics {
             // It was legal before.
@@ -127,6 +132,14 @@ impl Cluster {
 
     pub(crate) fn broker(&self, id: NodeId) -> Option<&Broker> {
         self.brokers.iter().find(|broker| broker.id == id)
+    }
+
+    /// The versions of an API that a node speaks. Like Kafka, a node without a receiver of telemetry has no telemetry.
+    pub(crate) fn versions(&self, broker: &Broker, api: Api) -> Option<RangeInclusive<i16>> {
+        match api {
+            Api::GetTelemetrySubscriptions | Api::PushTelemetry if !self.telemetry.is_on() => None,
+            _ => broker.versions(api),
+        }
     }
 
     pub(crate) fn broker_mut(&mut self, id: NodeId) -> Option<&mut Broker> {

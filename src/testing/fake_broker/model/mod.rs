@@ -13,6 +13,7 @@ pub(crate) mod sasl;
 #[cfg(not(feature = "sasl"))]
 #[path = "no_sasl.rs"]
 pub(crate) mod sasl;
+pub(crate) mod telemetry;
 pub(crate) mod topic;
 pub(crate) mod topic_config;
 pub(crate) mod transaction_index;

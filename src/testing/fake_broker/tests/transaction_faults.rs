@@ -66,7 +66,12 @@ impl TransactionalClient {
             }
             Api::TxnOffsetCommit => (3, self.offsets("g", &[(0, 5)]).into()),
             Api::EndTxn => (4, self.end_request(true).into()),
-            Api::Metadata | Api::ApiVersions | Api::SaslHandshake | Api::SaslAuthenticate => {
+            Api::Metadata
+            | Api::ApiVersions
+            | Api::SaslHandshake
+            | Api::SaslAuthenticate
+            | Api::GetTelemetrySubscriptions
+            | Api::PushTelemetry => {
                 panic!("{api:?} is not of a transaction")
             }
         }

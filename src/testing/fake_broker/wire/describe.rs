@@ -84,6 +84,8 @@ pub(crate) fn describe(
         },
         RequestBody::SaslHandshake(_) => of(Api::SaslHandshake),
         RequestBody::SaslAuthenticate(_) => of(Api::SaslAuthenticate),
+        RequestBody::GetTelemetrySubscriptions(_) => of(Api::GetTelemetrySubscriptions),
+        RequestBody::PushTelemetry(_) => of(Api::PushTelemetry),
     }
 }
 

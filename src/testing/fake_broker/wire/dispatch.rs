@@ -12,7 +12,7 @@ use crate::protocol::{
 use crate::sync::Arc;
 use crate::testing::fake_broker::api::{
     RequestContext, add_offsets_to_txn, add_partitions_to_txn, api_versions, end_txn,
-    find_coordinator, init_producer_id, metadata, produce, txn_offset_commit,
+    find_coordinator, init_producer_id, metadata, produce, telemetry, txn_offset_commit,
 };
 use crate::testing::fake_broker::model::api::Api;
 use crate::testing::fake_broker::model::cluster::Cluster;
@@ -63,7 +63,7 @@ fn parse(core: &Core, connection: &Connection, payload: &[u8]) -> Result<Parsed,
             return Err(format!("{refusal}: {api:?}"));
         }
         let broker = cluster.broker(connection.node);
-        broker.and_then(|broker| broker.versions(api))
+        broker.and_then(|broker| cluster.versions(broker, api))
     };
     if !versions.is_some_and(|versions| versions.contains(&version)) {
         if api == Api::ApiVersions {
@@ -189,6 +189,12 @@ fn apply(
         RequestBody::TxnOffsetCommit(request) => {
             txn_offset_commit::handle(&mut cluster, context, request).into()
         }
+        RequestBody::GetTelemetrySubscriptions(request) => {
+            telemetry::handle_get(&cluster, plan, request).into()
+        }
+        RequestBody::PushTelemetry(request) => {
+            telemetry::handle_push(&mut cluster, context, request).into()
+        }
         RequestBody::SaslHandshake(_) | RequestBody::SaslAuthenticate(_) => {
             return Some(authenticate(&cluster, connection, body, plan));
         }
@@ -313,6 +319,8 @@ fn set_throttle_time(body: &mut ResponseBody, throttle: Duration) {
         ResponseBody::AddOffsetsToTxn(body) => body.throttle_time_ms = throttle_time_ms,
         ResponseBody::EndTxn(body) => body.throttle_time_ms = throttle_time_ms,
         ResponseBody::TxnOffsetCommit(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::GetTelemetrySubscriptions(body) => body.throttle_time_ms = throttle_time_ms,
+        ResponseBody::PushTelemetry(body) => body.throttle_time_ms = throttle_time_ms,
         ResponseBody::SaslHandshake(_) | ResponseBody::SaslAuthenticate(_) => {}
     }
 }
