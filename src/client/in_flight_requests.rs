@@ -17,6 +17,11 @@ pub(crate) enum Requester {
     Caller,
     MetadataUpdater(MetadataRequestVersion),
     ApiVersions,
+    /// Metrics, or the question which are wanted.
+    Telemetry {
+        /// It is the last push.
+        is_terminating: bool,
+    },
 }
 
 /// What is kept of a request. Its body is not: the bytes belong to the selector until they are written.
@@ -115,8 +120,16 @@ impl InFlightRequests {
     pub(crate) fn can_send_more(&self, node: NodeId) -> bool {
         self.nodes.get(&node).is_none_or(|queue| {
             let is_written = queue.back().is_none_or(|newest| newest.is_send_complete);
-            is_written && queue.len() < self.max_per_connection
+            is_written && self.has_room(queue)
         })
+    }
+
+    /// Telemetry takes no place of a Produce request. There is one request of it at a time.
+    fn has_room(&self, queue: &VecDeque<InFlightRequest>) -> bool {
+        let is_telemetry =
+            |request: &InFlightRequest| matches!(request.requester, Requester::Telemetry { .. });
+        queue.len() < self.max_per_connection
+            || queue.len() == self.max_per_connection && queue.iter().any(is_telemetry)
     }
 
     pub(crate) fn find(

@@ -117,6 +117,14 @@ pub(crate) trait KafkaClient {
     /// Up to `timeout`, or until the network or the selector's waker ends the wait.
     fn poll(&mut self, timeout: Duration, now: Instant) -> Vec<ClientResponse>;
 
+    /// Lets the client push its metrics for the last time, if a broker wants them (KIP-714). Nothing else is sent after that.
+    fn initiate_telemetry_close(&mut self, _now: Instant) {}
+
+    /// How long the close has to wait for that push; `None` if there is none.
+    fn telemetry_close_wait(&mut self, _now: Instant) -> Option<Duration> {
+        None
+    }
+
     /// The node with the fewest requests in flight, or else one to which a connection is or can be made.
     fn least_loaded_node(&mut self, now: Instant) -> Option<Node>;
 

@@ -15,6 +15,7 @@ mod metadata_updater;
 mod mock_client;
 mod network_client;
 mod node_api_versions;
+mod telemetry;
 
 pub(crate) use bootstrap::BootstrapConfig;
 pub(crate) use client_metrics::ClientMetrics;
@@ -31,3 +32,4 @@ pub use metadata_updater::MetadataRecoveryStrategy;
 #[cfg(test)]
 pub(crate) use mock_client::MockClient;
 pub(crate) use network_client::{NetworkClient, NetworkClientConfig};
+pub(crate) use telemetry::{ClientInstanceId, ClientTelemetrySender, KafkaMetricsCollector};

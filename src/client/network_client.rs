@@ -13,6 +13,7 @@ mod moved_nodes;
 mod outages;
 mod responses;
 mod send;
+mod telemetry_sender;
 #[cfg(test)]
 mod tests;
 mod timeouts;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use connections::Connections;
 use outages::Outages;
+use telemetry_sender::TelemetrySender;
 
 use super::api_versions::ApiVersions;
 use super::bootstrap::{BootstrapConfig, BootstrapResolution};
@@ -92,6 +94,8 @@ pub(crate) struct NetworkClient<S> {
     /// Ends of requests that the next poll returns before it does anything else.
     aborted_sends: Vec<ClientResponse>,
     outages: Outages,
+    /// There if metrics may be pushed.
+    telemetry: Option<TelemetrySender>,
     metrics: ClientMetrics,
     next_correlation_id: i32,
     /// How many responses had a throttle time that no quota explains.
@@ -140,6 +144,7 @@ impl<S: Selectable> NetworkClient<S> {
             to_ask_for_versions: Vec::new(),
             aborted_sends: Vec::new(),
             outages: Outages::default(),
+            telemetry: None,
             metrics,
             next_correlation_id: 0,
             implausible_throttle_times: 0,
@@ -311,7 +316,9 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         self.maybe_bootstrap(now);
         let metadata_timeout = self.maybe_update_metadata(now);
         self.confirm_clusters(now);
-        let timeout = self.poll_timeout(timeout.min(metadata_timeout), now);
+        let telemetry_timeout = self.maybe_send_telemetry(now);
+        let timeout = timeout.min(metadata_timeout).min(telemetry_timeout);
+        let timeout = self.poll_timeout(timeout, now);
         let mut responses = Vec::new();
         self.poll_selector(timeout, &mut responses);
         let now = self.time.now();
@@ -322,6 +329,14 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         self.handle_timed_out_requests(&mut responses, now);
         self.maybe_rebootstrap(&mut responses, now);
         responses
+    }
+
+    fn initiate_telemetry_close(&mut self, now: Instant) {
+        self.close_telemetry(now);
+    }
+
+    fn telemetry_close_wait(&mut self, now: Instant) -> Option<Duration> {
+        self.telemetry_wait(now)
     }
 
     fn least_loaded_node(&mut self, now: Instant) -> Option<Node> {
@@ -364,5 +379,8 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         self.to_ask_for_versions.clear();
         self.aborted_sends.clear();
         self.bootstrap = None;
+        if let Some(telemetry) = &mut self.telemetry {
+            telemetry.close();
+        }
     }
 }

@@ -12,6 +12,7 @@ mod failed_sends;
 #[cfg(feature = "sasl")]
 mod sasl_setters;
 mod send;
+mod telemetry;
 mod timeouts;
 mod transactions;
 
@@ -33,7 +34,7 @@ use super::{
     BytesSerializer, Callback, Partitioner, ProducerConfig, ProducerRecord, RecordFuture,
     RecordFutures, RecordMetadata, Serializer, TrySendError, check_topic,
 };
-use crate::client::Metadata;
+use crate::client::{ClientInstanceId, Metadata};
 use crate::common::PartitionInfo;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Metrics, MetricsSnapshot};
@@ -128,6 +129,8 @@ pub struct KafkaProducer<KS: Serializer = BytesSerializer, VS: Serializer = Byte
     control: Arc<SenderControl>,
     io_thread: IoThreadHandle,
     metrics: Arc<Metrics>,
+    /// There if metrics may be pushed.
+    client_instance_id: Option<ClientInstanceId>,
     call_times: CallTimes,
     record_errors: RecordErrors,
     /// Whose I/O thread it is.

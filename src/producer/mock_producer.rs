@@ -6,6 +6,7 @@
 mod as_producer;
 mod controls;
 mod coordinator;
+mod telemetry;
 mod timeouts;
 mod transactions;
 
@@ -14,6 +15,7 @@ use std::fmt;
 use std::time::Duration;
 
 use self::coordinator::Coordinator;
+use self::telemetry::MockTelemetry;
 use self::transactions::Transactions;
 use super::internals::{AppendRecord, IoThreadId, WaitLimit};
 use super::record_future::RecordCompleter;
@@ -90,6 +92,7 @@ struct State {
     /// The topics that were named before, which a real producer would have asked for.
     created_topics: HashSet<String>,
     metrics: BTreeMap<MetricName, MetricValue>,
+    telemetry: MockTelemetry,
     is_closed: bool,
 }
 
@@ -104,6 +107,7 @@ struct InjectedErrors {
     commit_transaction: Option<Error>,
     abort_transaction: Option<Error>,
     partitions_for: Option<Error>,
+    client_instance_id: Option<Error>,
     close: Option<Error>,
 }
 

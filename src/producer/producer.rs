@@ -8,7 +8,7 @@ use super::{
     ConsumerGroupMetadata, OffsetAndMetadata, ProducerRecord, RecordFuture, RecordMetadata,
     SendTimeoutError, TrySendError,
 };
-use crate::common::{PartitionInfo, TopicPartition};
+use crate::common::{PartitionInfo, TopicPartition, Uuid};
 use crate::error::{Error, Result};
 use crate::metrics::MetricsSnapshot;
 use crate::sync::Arc;
@@ -148,6 +148,14 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     /// Reads every metric of this producer; see [`KafkaProducer::metrics`](crate::KafkaProducer::metrics).
     fn metrics(&self) -> MetricsSnapshot;
 
+    /// Waits for the id that a broker assigned to this producer for telemetry; see
+    /// [`KafkaProducer::client_instance_id`](crate::KafkaProducer::client_instance_id).
+    ///
+    /// # Errors
+    ///
+    /// When telemetry is disabled, or no id came in time.
+    fn client_instance_id(&self, timeout: Duration) -> Result<Uuid>;
+
     /// Sends what was accepted, for at most `timeout`, and stops. Calling it again does nothing.
     ///
     /// # Errors
@@ -255,6 +263,13 @@ macro_rules! forward_to {
 
         fn metrics(&self) -> $crate::metrics::MetricsSnapshot {
             <$target>::metrics(self)
+        }
+
+        fn client_instance_id(
+            &self,
+            timeout: std::time::Duration,
+        ) -> $crate::error::Result<$crate::common::Uuid> {
+            <$target>::client_instance_id(self, timeout)
         }
 
         fn close(&self, timeout: std::time::Duration) -> $crate::error::Result<()> {

@@ -24,7 +24,7 @@ mod varint;
 
 pub(crate) use chunks::WrittenBytes;
 pub use compression::CompressionType;
-pub(crate) use compression::{Compression, decompress};
+pub(crate) use compression::{Compression, compress, decompress};
 pub(crate) use compression_ratio_estimator::CompressionRatioEstimator;
 pub(crate) use default_record::{DecodedRecord, DefaultRecord, RECORD_BATCH_OVERHEAD};
 pub(crate) use default_record_batch::{

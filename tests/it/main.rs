@@ -64,6 +64,7 @@ mod sasl;
 mod send_all;
 mod splitting;
 mod sticky_partitions;
+mod telemetry;
 #[cfg(feature = "tls")]
 mod tls;
 mod total_outage;

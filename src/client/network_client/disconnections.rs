@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::NetworkClient;
 use crate::client::in_flight_requests::Requester;
+use crate::client::telemetry::TelemetryFailure;
 use crate::client::{ClientResponse, RequestFailure};
 use crate::common::NodeId;
 use crate::error::{Error, ErrorKind};
@@ -219,6 +220,10 @@ impl<S: Selectable> NetworkClient<S> {
                 }
                 Requester::MetadataUpdater(_) => self.updater.handle_failed_request(None, now),
                 Requester::ApiVersions => {}
+                Requester::Telemetry { is_terminating } => {
+                    let failure = TelemetryFailure::Disconnected;
+                    self.fail_telemetry(failure, is_terminating, now);
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::NetworkClient;
 use super::disconnections::Ending;
 use crate::client::in_flight_requests::{InFlightRequest, Requester};
+use crate::client::telemetry::TelemetryFailure;
 use crate::client::{ClientResponse, MetadataRequestVersion, RequestFailure};
 use crate::common::NodeId;
 use crate::network::{NetworkReceive, Selectable};
@@ -100,7 +101,7 @@ impl<S: Selectable> NetworkClient<S> {
                 decode_metadata_response(version, &receive.payload)
                     .map(|response| Decoded::Metadata(about, response))
             }
-            Requester::Caller | Requester::ApiVersions => {
+            Requester::Caller | Requester::ApiVersions | Requester::Telemetry { .. } => {
                 decode_response(key, version, &receive.payload).map(|(_, body)| Decoded::Body(body))
             }
         };
@@ -149,6 +150,10 @@ impl<S: Selectable> NetworkClient<S> {
             }
             Requester::MetadataUpdater(_) => self.updater.handle_failed_request(None, now),
             Requester::ApiVersions => {}
+            Requester::Telemetry { is_terminating } => {
+                let failure = TelemetryFailure::InvalidResponse;
+                self.fail_telemetry(failure, is_terminating, now);
+            }
         }
     }
 
@@ -174,6 +179,9 @@ impl<S: Selectable> NetworkClient<S> {
         match (request.requester, body) {
             (Requester::ApiVersions, ResponseBody::ApiVersions(response)) => {
                 self.handle_api_versions_response(&request, response, responses, now);
+            }
+            (Requester::Telemetry { is_terminating }, body) => {
+                self.handle_telemetry_response(body, is_terminating, now);
             }
             (_, body) => responses.push(request.into_response(Ok(Some(body)))),
         }

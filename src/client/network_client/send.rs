@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::NetworkClient;
 use crate::client::in_flight_requests::{InFlightRequest, Requester};
+use crate::client::telemetry::TelemetryFailure;
 use crate::client::{
     ClientRequest, ClientResponse, CorrelationId, MetadataRequestVersion, RequestFailure,
 };
@@ -83,6 +84,24 @@ impl<S: Selectable> NetworkClient<S> {
             }
         };
         self.updater.handle_failed_request(fatal, now);
+    }
+
+    /// Sends metrics, or the question which are wanted, to a node that takes requests.
+    pub(super) fn send_telemetry_request(
+        &mut self,
+        node: NodeId,
+        body: RequestBody,
+        is_terminating: bool,
+        now: Instant,
+    ) {
+        let request = self.own_request(node, body);
+        let requester = Requester::Telemetry { is_terminating };
+        let failure = match self.send_in_usable_version(&request, requester, now) {
+            Ok(_) => return,
+            Err(SendFailure::NotReady) => TelemetryFailure::NotSent,
+            Err(SendFailure::UnsupportedVersion(_)) => TelemetryFailure::UnsupportedVersion,
+        };
+        self.fail_telemetry(failure, is_terminating, now);
     }
 
     pub(super) fn send_api_versions_request(

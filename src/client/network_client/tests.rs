@@ -13,6 +13,7 @@ mod requests;
 mod resolving;
 #[cfg(all(feature = "sasl", feature = "tls"))]
 mod stalled_setup;
+mod telemetry;
 mod throttling;
 mod timeouts;
 mod versions;

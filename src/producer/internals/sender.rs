@@ -183,6 +183,7 @@ impl<C: KafkaClient> Sender<C> {
             while self.should_run() {
                 self.run_once();
             }
+            self.push_last_telemetry();
         }));
         if ended.is_ok() {
             let text = "the producer was closed before the record was delivered";
@@ -218,6 +219,20 @@ impl<C: KafkaClient> Sender<C> {
         self.accumulator().has_undrained()
             || self.has_batches_in_flight()
             || self.ends_open_transaction()
+    }
+
+    /// Lets the client push its metrics for the last time, if a broker wants them. They count every record, and take no time
+    /// of the records.
+    fn push_last_telemetry(&mut self) {
+        self.client.initiate_telemetry_close(self.time.now());
+        while !self.control.is_forced() {
+            let now = self.time.now();
+            let Some(wait) = self.client.telemetry_close_wait(now) else {
+                return;
+            };
+            // No batch is left that the wait could be too long for.
+            self.poll_client(wait, now);
+        }
     }
 
     fn has_batches_in_flight(&self) -> bool {

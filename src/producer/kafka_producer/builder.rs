@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::KafkaProducer;
 use super::close::IoThreadHandle;
 use crate::client::{
-    BootstrapConfig, ClientMetrics, Metadata, MetadataConfig, NetworkClient, NetworkClientConfig,
-    SystemHostLookup, ThreadedHostResolver, parse_addresses, parse_and_validate_addresses,
+    BootstrapConfig, ClientMetrics, ClientTelemetrySender, KafkaMetricsCollector, Metadata,
+    MetadataConfig, NetworkClient, NetworkClientConfig, SystemHostLookup, ThreadedHostResolver,
+    parse_addresses, parse_and_validate_addresses,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Metrics, MetricsReporter};
@@ -208,6 +209,10 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         let record_errors = sender_metrics.errors();
         let call_times = CallTimes::new(&metrics, &*time);
         let client_metrics = ClientMetrics::new(&metrics, &metadata);
+        let telemetry = telemetry(&config, &metrics, &time);
+        let client_instance_id = telemetry
+            .as_ref()
+            .map(ClientTelemetrySender::client_instance_id);
         let sender = Sender::new(SenderParts {
             config: sender_config(&config),
             client: network_client(
@@ -217,7 +222,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
                 &metadata,
                 client_metrics,
                 &time,
-            ),
+            )
+            .with_telemetry(telemetry),
             metadata: Arc::clone(&metadata),
             scheduler,
             ledger: ledger.clone(),
@@ -245,6 +251,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             control: sender.control(),
             io_thread: IoThreadHandle::default(),
             metrics,
+            client_instance_id,
             call_times,
             record_errors,
             time: SystemTime,
@@ -367,6 +374,22 @@ fn ledger(config: &ResolvedConfig) -> Ledger {
             Ledger::Transactional(Arc::new(manager))
         }
     }
+}
+
+/// What pushes metrics, unless `enable.metrics.push` is off. Java: `CommonClientConfigs.telemetryReporter`.
+fn telemetry(
+    config: &ResolvedConfig,
+    metrics: &Arc<Metrics>,
+    time: &Arc<dyn Time>,
+) -> Option<ClientTelemetrySender> {
+    let collector = KafkaMetricsCollector::new(
+        Arc::clone(metrics),
+        Arc::clone(time),
+        config.transactional_id.clone(),
+        config.client_rack.clone(),
+    );
+    let is_enabled = config.enable_metrics_push;
+    is_enabled.then(|| ClientTelemetrySender::new(collector))
 }
 
 /// What protects the connections. Java: `ClientUtils.createChannelBuilder`.

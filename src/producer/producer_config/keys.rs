@@ -274,6 +274,10 @@ macro_rules! with_producer_keys {
             "metrics.recording.level" METRICS_RECORDING_LEVEL: String, "INFO", [one_of "INFO", "DEBUG", "TRACE"], Low,
                 metrics_recording_level(RecordingLevel);
 
+            /// Whether the brokers may request metrics of this producer, which then pushes them
+            /// (KIP-714). Without a subscription on the brokers, nothing is pushed.
+            "enable.metrics.push" ENABLE_METRICS_PUSH: Boolean, "true", [any], Low, enable_metrics_push(bool);
+
             /// The largest response, in bytes, to accept from a broker, so that a broken or hostile
             /// peer cannot exhaust the memory. Not a key of Java's producer.
             "receive.max.bytes" RECEIVE_MAX_BYTES: Int, "104857600", [at_least 65536], Low, receive_max_bytes(usize);
@@ -381,14 +385,6 @@ pub(crate) static METRIC_REPORTERS: ConfigKey = plugin(
     " Rust values that receive every metric, given to the builder. There is no JMX, so Java's\
      \n default means none.",
 );
-pub(crate) static ENABLE_METRICS_PUSH: ConfigKey = plugin(
-    "enable.metrics.push",
-    DefaultValue::Text("true"),
-    Kind::Boolean,
-    Importance::Low,
-    " Whether metrics are pushed to brokers that subscribe to them (KIP-714). This version never pushes any; a\
-     \n configuration that sets `true` has the log say so.",
-);
 
 /// Keys of Java's TLS that mean nothing here.
 static JVM_SSL: &[ConfigKey] = &[
@@ -467,7 +463,6 @@ pub(crate) fn all() -> impl Iterator<Item = &'static ConfigKey> {
         &INTERCEPTOR_CLASSES,
         &PARTITIONER_CLASS,
         &METRIC_REPORTERS,
-        &ENABLE_METRICS_PUSH,
     ];
     let sasl = super::sasl_keys::ALL.iter().copied();
     SETTABLE

@@ -79,6 +79,7 @@ impl<'a> Reader<'a> {
                 .millis(&keys::METADATA_RECOVERY_REBOOTSTRAP_TRIGGER_MS),
             metadata_cluster_check_enable: self.flag(&keys::METADATA_CLUSTER_CHECK_ENABLE),
             metrics: self.metrics(),
+            enable_metrics_push: self.flag(&keys::ENABLE_METRICS_PUSH),
             retry_backoff: self.millis(&keys::RETRY_BACKOFF_MS),
             retry_backoff_max: self.millis(&keys::RETRY_BACKOFF_MAX_MS),
             reconnect_backoff: self.millis(&keys::RECONNECT_BACKOFF_MS),

@@ -86,6 +86,7 @@ pub(crate) struct ResolvedConfig {
     pub(crate) metadata_cluster_check_enable: bool,
 
     pub(crate) metrics: MetricConfig,
+    pub(crate) enable_metrics_push: bool,
 
     /// Each first wait is at most its maximum.
     pub(crate) retry_backoff: Duration,
@@ -194,15 +195,6 @@ impl ProducerConfig {
 
     /// A configuration that asks for something of Java's metrics that is not there hears of it.
     fn note_metrics(&self, notes: &mut Vec<Note>) {
-        let push = &keys::ENABLE_METRICS_PUSH;
-        if self.is_set(push.name)
-            && self
-                .value(push)
-                .is_some_and(|value| push.boolean(value).unwrap_or(false))
-        {
-            let text = "enable.metrics.push=true has no effect: this version pushes no metrics to the brokers";
-            notes.push(Note::info(text.to_owned()));
-        }
         let reporters = &keys::METRIC_REPORTERS;
         if self.is_set(reporters.name)
             && self.value(reporters).is_some_and(|value| !value.is_empty())

@@ -388,6 +388,17 @@ impl fmt::Debug for CompressedStream {
     }
 }
 
+/// Compresses bytes that are no batch, with the codec's default level.
+///
+/// # Errors
+/// The codec is not compiled in, or fails.
+pub(crate) fn compress(kind: CompressionType, input: &[u8]) -> Result<Vec<u8>, CompressionError> {
+    let compression = Compression::new(kind, None)?;
+    let mut stream = CompressedStream::new(&compression, Vec::new());
+    stream.put(input)?;
+    Ok(stream.finish()?.contiguous().into_owned())
+}
+
 /// Decompresses a whole records section.
 ///
 /// # Errors

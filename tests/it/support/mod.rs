@@ -5,6 +5,7 @@ pub(crate) mod chain;
 pub(crate) mod classic_account;
 pub(crate) mod executor;
 pub(crate) mod history;
+pub(crate) mod otlp;
 pub(crate) mod producing;
 // Only Linux has the addresses with a scope that the tests stand a proxy before.
 #[cfg(target_os = "linux")]

@@ -13,12 +13,8 @@ fn a_configuration_that_asks_for_metrics_that_are_not_there_hears_of_it() {
         assert!(notes(quiet).is_empty());
     }
     let notes = notes(&[("enable.metrics.push", "true"), ("metric.reporters", jmx)]);
-    assert!(
-        notes[0].contains("enable.metrics.push=true has no effect"),
-        "{notes:?}"
-    );
-    assert!(notes[1].contains("producer.metrics()"), "{notes:?}");
-    assert_eq!(notes.len(), 2);
+    assert!(notes[0].contains("producer.metrics()"), "{notes:?}");
+    assert_eq!(notes.len(), 1);
     for classes in [
         "org.example.Statsd",
         "JmxReporter,org.example.Statsd",
@@ -32,6 +28,12 @@ fn a_configuration_that_asks_for_metrics_that_are_not_there_hears_of_it() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn metrics_may_be_pushed_unless_that_is_turned_off() {
+    assert!(resolved(&[]).enable_metrics_push);
+    assert!(!resolved(&[("enable.metrics.push", "false")]).enable_metrics_push);
 }
 
 #[test]
