@@ -22,6 +22,7 @@
 //! | timestamps, topics, ids and metadata of offsets, at Kafka and at the test broker | `broker_checks.rs` |
 //! | random sequences of requests, at Kafka and at the test broker: codes, offsets and logs | `random_requests.rs`, `random_requests/` |
 //! | TLS and SASL: clients that are let in and those that are not, and a load over sessions that end | `security.rs`, `security/` |
+//! | metrics that a plugin of the broker receives (KIP-714) | `telemetry.rs`, `telemetry/` |
 //! | the releases beside it: 2.8 and 4.3, 3.9 and 4.0 with the long switch | `releases.rs` |
 //! | the producer of Kafka 0.8, on 4.4 and 2.8 | `classic.rs` |
 //! | the examples | `examples.rs` |
@@ -57,6 +58,8 @@ mod harness;
 mod history;
 mod load;
 mod million;
+#[path = "../it/support/otlp.rs"]
+mod otlp;
 mod random_requests;
 mod refusals;
 mod releases;
@@ -65,6 +68,7 @@ mod round_trip;
 mod security;
 mod self_test;
 mod stalled;
+mod telemetry;
 mod topics;
 mod transaction_apis;
 mod transactions;

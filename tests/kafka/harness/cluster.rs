@@ -36,6 +36,7 @@ pub(crate) struct KafkaCluster {
 struct Node {
     id: i32,
     release: Release,
+    class_path: Option<PathBuf>,
     directory: PathBuf,
     /// Of the layout's listeners.
     ports: Vec<u16>,
@@ -79,7 +80,8 @@ impl KafkaCluster {
         Self::start_layout(Layout::new(count).features(&[feature]))
     }
 
-    fn start_layout(layout: Layout) -> Self {
+    /// A cluster of this layout.
+    pub(crate) fn start_layout(layout: Layout) -> Self {
         for _ in 1..START_ATTEMPTS {
             match Self::try_start(layout.clone()) {
                 Ok(cluster) => return cluster,
@@ -136,6 +138,7 @@ impl KafkaCluster {
             nodes.push(Node {
                 id,
                 release: layout.release,
+                class_path: layout.class_path.clone(),
                 directory: node_directory,
                 ports,
                 process,
@@ -389,7 +392,13 @@ impl Node {
         let mut process = self.process();
         process.starts += 1;
         let log = self.log(process.starts);
-        let mut program = jars::java(jars, &jars::BROKER_FLAGS, &log, "kafka.Kafka");
+        let mut program = jars::java_with(
+            jars,
+            self.class_path.as_deref(),
+            &jars::BROKER_FLAGS,
+            &log,
+            "kafka.Kafka",
+        );
         program.push(self.properties());
         let name = format!("node{}", self.id);
         process.running = Some(Process::start(

@@ -180,13 +180,25 @@ fn pom_with(artifacts: &[String]) -> String {
 
 /// The command line of a JVM with `jars` on its class path.
 pub(super) fn java(jars: &Path, flags: &[&str], log: &Path, main_class: &str) -> Vec<String> {
+    java_with(jars, None, flags, log, main_class)
+}
+
+/// [`java`], with a directory of classes on the class path too.
+pub(super) fn java_with(
+    jars: &Path,
+    classes: Option<&Path>,
+    flags: &[&str],
+    log: &Path,
+    main_class: &str,
+) -> Vec<String> {
+    let classes = classes.map_or_else(String::new, |classes| format!(":{}", classes.display()));
     let mut command = vec!["java".to_owned()];
     command.extend(flags.iter().map(|&flag| flag.to_owned()));
     command.extend([
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn".to_owned(),
         format!("-Dorg.slf4j.simpleLogger.logFile={}", log.display()),
         "-cp".to_owned(),
-        format!("{}/*", jars.display()),
+        format!("{}/*{classes}", jars.display()),
         main_class.to_owned(),
     ]);
     command

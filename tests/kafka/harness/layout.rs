@@ -1,5 +1,7 @@
 //! The make-up of a cluster: its nodes, listeners, properties and users.
 
+use std::path::{Path, PathBuf};
+
 use super::jars::Release;
 
 /// Describes a cluster. Two clusters of one layout serve a test equally well.
@@ -12,6 +14,8 @@ pub(crate) struct Layout {
     pub(super) properties: Vec<(String, String)>,
     /// Features for the format, as `transaction.version=1`, and users, as `SCRAM-SHA-256=[...]`.
     pub(super) features: Vec<String>,
+    /// Classes of the nodes' plugins.
+    pub(super) class_path: Option<PathBuf>,
 }
 
 /// A listener beside the plaintext one, which the harness itself uses.
@@ -32,6 +36,7 @@ impl Layout {
             listeners: Vec::new(),
             properties: Vec::new(),
             features: Vec::new(),
+            class_path: None,
         }
     }
 
@@ -64,6 +69,12 @@ impl Layout {
     pub(crate) fn features(mut self, features: &[&str]) -> Self {
         self.features
             .extend(features.iter().copied().map(str::to_owned));
+        self
+    }
+
+    /// The nodes find the classes of plugins in this directory.
+    pub(crate) fn class_path(mut self, directory: &Path) -> Self {
+        self.class_path = Some(directory.to_owned());
         self
     }
 

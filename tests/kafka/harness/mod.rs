@@ -10,6 +10,7 @@
 //! | read a topic as others see it | [`ConsoleConsumer`] |
 //! | look into the segment files | [`dump_log`] |
 //! | offsets of groups, feature levels | [`group_offsets`], [`upgrade_feature`] |
+//! | plugins of brokers, subscriptions to clients' metrics | [`compile_plugin`], [`subscribe_to_metrics`] |
 //! | write as Java writes | [`console_produce`] |
 //! | a test of this program as a client to be killed | [`TestProcess`] |
 //! | send what no client of ours sends | [`RawProducer`], [`RawBatch`] |
@@ -27,6 +28,7 @@ mod jars;
 mod judges;
 mod layout;
 mod legacy;
+mod plugin;
 mod ports;
 pub(crate) mod process;
 mod raw_batch;
@@ -51,13 +53,16 @@ pub(crate) use judges::{ConsoleConsumer, console_produce, dump_log};
 #[allow(unused_imports, reason = "tests of TLS and SASL have their features")]
 pub(crate) use layout::{Layout, Listener};
 pub(crate) use legacy::LegacyKafka;
+pub(crate) use plugin::{compile_plugin, plugin_directory};
 pub(crate) use raw_batch::RawBatch;
 pub(crate) use raw_log::{LoggedContent, fetch_log};
 pub(crate) use raw_metadata::topic_in_metadata;
 pub(crate) use raw_producer::{
     Answer, Identity, NOBODY, Produced, RawOffset, RawProducer, settled,
 };
-pub(crate) use tools::{downgrade_feature, group_offsets, run_tool, tool_help, upgrade_feature};
+pub(crate) use tools::{
+    downgrade_feature, group_offsets, run_tool, subscribe_to_metrics, tool_help, upgrade_feature,
+};
 
 /// Held by a test for as long as it runs: real-Kafka tests take turns, because two of them at once
 /// on a small machine time out for reasons that are not the producer's.

@@ -68,6 +68,24 @@ pub(crate) fn downgrade_feature(bootstrap_servers: &str, feature: &str) {
     change_feature(bootstrap_servers, "downgrade", feature);
 }
 
+/// Subscribes to the metrics of every client whose names have this prefix, as `kafka-client-metrics`
+/// does.
+pub(crate) fn subscribe_to_metrics(bootstrap_servers: &str, prefix: &str, interval: Duration) {
+    let interval = interval.as_millis().to_string();
+    let arguments = [
+        "--alter",
+        "--name",
+        "subscription",
+        "--metrics",
+        prefix,
+        "--interval",
+        &interval,
+    ];
+    let tool = "org.apache.kafka.tools.ClientMetricsCommand";
+    let said = run(tool, bootstrap_servers, &arguments);
+    assert!(said.contains("Altered"), "{said}");
+}
+
 fn change_feature(bootstrap_servers: &str, direction: &str, feature: &str) {
     let tool = "org.apache.kafka.tools.FeatureCommand";
     let said = run(tool, bootstrap_servers, &[direction, "--feature", feature]);
