@@ -88,9 +88,11 @@ impl Source {
     /// Sensors that have recorded nothing, one for each of the table.
     pub(super) fn sensors(table: &MetricTable, config: &MetricConfig) -> Self {
         let sensor = |template: &SensorTemplate| {
-            let is_recorded = config.recording_level.includes(template.level);
             let mut stats = template.stats.iter();
-            Sensor::new(is_recorded && stats.any(|stat| stat.stat.needs_histogram()))
+            match config.recording_level.includes(template.level) {
+                true => Sensor::new(stats.any(|stat| stat.stat.needs_histogram())),
+                false => Sensor::off(),
+            }
         };
         Self::Sensors(Mutex::new(table.sensors.iter().map(sensor).collect()))
     }
@@ -108,6 +110,17 @@ pub(crate) struct MetricSet {
     source: Source,
 }
 
+/// A time as sensors take it: milliseconds since the registry began. Computed once for all that a request or a response
+/// records, because the difference of two [`Instant`]s costs as much as recording a value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MetricTime(u64);
+
+impl MetricTime {
+    pub(super) fn new(start: Instant, now: Instant) -> Self {
+        Self(millis(now.saturating_duration_since(start)))
+    }
+}
+
 /// Records values of one moment in the sensors of a set, under one lock.
 pub(crate) struct Recording<'a> {
     sensors: &'a mut [Sensor],
@@ -117,11 +130,13 @@ pub(crate) struct Recording<'a> {
 
 impl Recording<'_> {
     /// Records a value.
+    #[inline]
     pub(crate) fn record(&mut self, sensor: impl Into<usize>, value: f64) {
         self.record_many(sensor, 1, value, value);
     }
 
     /// Records `events` values that are `sum` together, the largest of which is `max`.
+    #[inline]
     pub(crate) fn record_many(
         &mut self,
         sensor: impl Into<usize>,
@@ -131,6 +146,18 @@ impl Recording<'_> {
     ) {
         if let Some(sensor) = self.sensors.get_mut(sensor.into()) {
             sensor.record(self.windows, (events, sum, max), self.now);
+        }
+    }
+
+    /// Records each of the values, as often as the number in front of it says.
+    #[inline]
+    pub(crate) fn record_each(
+        &mut self,
+        sensor: impl Into<usize>,
+        values: impl Iterator<Item = (u32, f64)>,
+    ) {
+        if let Some(sensor) = self.sensors.get_mut(sensor.into()) {
+            sensor.record_each(self.windows, values, self.now);
         }
     }
 }
@@ -161,17 +188,22 @@ impl MetricSet {
 
     /// Records what happened at `now`. A set of gauges has nothing to record into.
     pub(crate) fn record(&self, now: Instant, body: impl FnOnce(&mut Recording<'_>)) {
+        self.record_at(MetricTime::new(self.start, now), body);
+    }
+
+    /// The same, for a caller that records in several sets of one registry.
+    pub(crate) fn record_at(&self, now: MetricTime, body: impl FnOnce(&mut Recording<'_>)) {
         if let Source::Sensors(sensors) = &self.source {
             body(&mut Recording {
                 sensors: &mut sensors.lock(),
                 windows: self.windows,
-                now: self.millis(now),
+                now: now.0,
             });
         }
     }
 
     fn millis(&self, now: Instant) -> u64 {
-        millis(now.saturating_duration_since(self.start))
+        MetricTime::new(self.start, now).0
     }
 
     /// The metrics of the set, each with the index of its sensor.
@@ -239,7 +271,8 @@ impl MetricSet {
 }
 
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    let seconds = duration.as_secs().saturating_mul(1000);
+    seconds.saturating_add(u64::from(duration.subsec_millis()))
 }
 
 impl fmt::Debug for MetricSet {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::metric_set::Source;
 use super::snapshot::Metric;
 use super::{
-    KafkaMetric, MetricConfig, MetricSet, MetricTable, MetricValue, MetricsReporter,
+    KafkaMetric, MetricConfig, MetricSet, MetricTable, MetricTime, MetricValue, MetricsReporter,
     MetricsSnapshot, Tag, metric_table,
 };
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
@@ -119,6 +119,11 @@ impl Metrics {
             Vec::new(),
             Arc::clone(time),
         )
+    }
+
+    /// The time for [`MetricSet::record_at`].
+    pub(crate) fn time_at(&self, now: Instant) -> MetricTime {
+        MetricTime::new(self.start, now)
     }
 
     /// Adds sensors. `tags` come after that of the client.

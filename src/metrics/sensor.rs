@@ -84,6 +84,14 @@ impl Sample {
         }
     }
 
+    #[inline]
+    fn add(&mut self, events: u64, sum: f64, max: f64, now: u64) {
+        self.events += events;
+        self.sum += sum;
+        self.max = self.max.max(max);
+        self.last_event = now;
+    }
+
     fn reset(&mut self, now: u64) {
         let mut histogram = self.histogram.take();
         if let Some(histogram) = &mut histogram {
@@ -105,6 +113,8 @@ pub(super) struct Sensor {
     total: f64,
     count: u64,
     with_histogram: bool,
+    /// Whether `metrics.recording.level` includes the sensor.
+    is_on: bool,
 }
 
 impl Sensor {
@@ -115,45 +125,90 @@ impl Sensor {
             total: 0.0,
             count: 0,
             with_histogram,
+            is_on: true,
+        }
+    }
+
+    /// A sensor that records nothing.
+    pub(super) fn off() -> Self {
+        Self {
+            is_on: false,
+            ..Self::new(false)
         }
     }
 
     /// Records `events` values that are `sum` together, the largest of which is `max`.
+    #[inline]
     pub(super) fn record(
         &mut self,
         windows: Windows,
         (events, sum, max): (u64, f64, f64),
         now: u64,
     ) {
-        self.total += sum;
-        self.count += events;
+        if !self.is_on {
+            return;
+        }
         if let Some(sample) = self.sample(windows, now) {
-            sample.sum += sum;
-            sample.max = sample.max.max(max);
-            sample.events += events;
-            sample.last_event = now;
+            sample.add(events, sum, max, now);
             if let Some(histogram) = &mut sample.histogram {
                 histogram.record(max, u32::try_from(events).unwrap_or(u32::MAX));
             }
         }
+        self.total += sum;
+        self.count += events;
+    }
+
+    /// Records each of the values, as often as the number in front of it says.
+    #[inline]
+    pub(super) fn record_each(
+        &mut self,
+        windows: Windows,
+        values: impl Iterator<Item = (u32, f64)>,
+        now: u64,
+    ) {
+        let mut values = values.peekable();
+        if !self.is_on || values.peek().is_none() {
+            return;
+        }
+        let Some(sample) = self.sample(windows, now) else {
+            return;
+        };
+        let (mut events, mut sum, mut max) = (0, 0.0, f64::NEG_INFINITY);
+        for (weight, value) in values {
+            events += u64::from(weight);
+            sum += f64::from(weight) * value;
+            max = f64::max(max, value);
+            if let Some(histogram) = &mut sample.histogram {
+                histogram.record(value, weight);
+            }
+        }
+        sample.add(events, sum, max, now);
+        self.total += sum;
+        self.count += events;
     }
 
     /// The sample that takes values now.
+    #[inline]
     fn sample(&mut self, windows: Windows, now: u64) -> Option<&mut Sample> {
-        if let Some(current) = self.samples.get(self.current) {
-            if now.saturating_sub(current.start) < windows.millis {
-                return self.samples.get_mut(self.current);
-            }
-            self.current = (self.current + 1) % windows.samples.saturating_add(1);
-        }
-        if self.current < self.samples.len() {
-            if let Some(sample) = self.samples.get_mut(self.current) {
-                sample.reset(now);
-            }
-        } else {
-            self.samples.push(Sample::new(now, self.with_histogram));
+        let current = self.samples.get(self.current);
+        let is_over =
+            current.is_none_or(|sample| now.saturating_sub(sample.start) >= windows.millis);
+        if is_over {
+            self.begin_sample(windows, now);
         }
         self.samples.get_mut(self.current)
+    }
+
+    /// Begins the first sample, or the one after the current one.
+    #[cold]
+    fn begin_sample(&mut self, windows: Windows, now: u64) {
+        if self.current < self.samples.len() {
+            self.current = (self.current + 1) % windows.samples.saturating_add(1);
+        }
+        match self.samples.get_mut(self.current) {
+            Some(sample) => sample.reset(now),
+            None => self.samples.push(Sample::new(now, self.with_histogram)),
+        }
     }
 
     /// Empties the samples whose last value is too old to count.

@@ -104,11 +104,11 @@ impl NetworkSend {
     fn advance(&mut self, written: usize, prefix_left: usize) {
         self.written += written as u64;
         let mut passed = self.offset + written.saturating_sub(prefix_left);
-        for slice in self.message.slices_from(self.next_slice) {
-            if passed < slice.len() {
+        while let Some(len) = self.message.slice_len(self.next_slice) {
+            if passed < len {
                 break;
             }
-            passed -= slice.len();
+            passed -= len;
             self.next_slice += 1;
         }
         self.offset = passed;

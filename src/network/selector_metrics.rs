@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 
 use crate::common::NodeId;
-use crate::metrics::{MetricValue, Metrics, Registered, metric_table};
+use crate::metrics::{MetricTime, MetricValue, Metrics, Registered, metric_table};
 use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::utils::millis;
 
@@ -230,8 +230,9 @@ impl SelectorMetrics {
             ..
         } = *activity;
         let (written, read) = (activity.bytes_written as f64, activity.bytes_read as f64);
+        let now = self.registry.time_at(now);
         if writes + reads + receives > 0 || completed_send.is_some() {
-            self.client.record(now, |client| {
+            self.client.record_at(now, |client| {
                 if writes + reads > 0 {
                     client.record_many(SelectorSensor::NetworkIo, writes + reads, 0.0, 0.0);
                 }
@@ -250,7 +251,7 @@ impl SelectorMetrics {
             });
         }
         self.of_node(id, |node| {
-            node.record(now, |node| {
+            node.record_at(now, |node| {
                 if writes > 0 {
                     node.record_many(NodeSensor::BytesSent, writes, written, 0.0);
                 }
@@ -267,11 +268,10 @@ impl SelectorMetrics {
         });
     }
 
-    /// A node answered a Produce request after this time.
-    pub(crate) fn produce_latency(&self, id: NodeId, latency: Duration, now: Instant) {
-        let millis = millis(latency);
+    /// A node answered a Produce request after this time, in milliseconds.
+    pub(crate) fn produce_latency(&self, id: NodeId, millis: f64, now: MetricTime) {
         self.of_node(id, |node| {
-            node.record(now, |node| {
+            node.record_at(now, |node| {
                 node.record(NodeSensor::Latency, millis);
                 node.record(NodeSensor::LatencyQuantiles, millis);
             });

@@ -11,6 +11,11 @@ pub(crate) trait RecordBytes: Send + Sync + fmt::Debug {
 
     /// One of the slices, counted from 0; `None` behind the last.
     fn slice(&self, index: usize) -> Option<&[u8]>;
+
+    /// Returns whether there is one slice only.
+    fn is_contiguous(&self) -> bool {
+        self.slice(1).is_none()
+    }
 }
 
 impl RecordBytes for Vec<u8> {
@@ -94,6 +99,8 @@ pub(super) struct Splice {
     pub(super) records: RecordSet,
     /// The number of the slice in its record set.
     pub(super) index: usize,
+    /// The bytes of the slice.
+    pub(super) len: usize,
 }
 
 impl Splice {
@@ -125,6 +132,14 @@ impl MessageBytes {
     /// The slices from this index on; skipping takes no time.
     pub(crate) fn slices_from(&self, index: usize) -> impl Iterator<Item = &[u8]> {
         (index..self.slice_count()).filter_map(|index| self.slice(index))
+    }
+
+    /// The length of one slice.
+    pub(crate) fn slice_len(&self, index: usize) -> Option<usize> {
+        match self.splices.get(index / 2) {
+            Some(splice) if index % 2 == 1 => Some(splice.len),
+            _ => self.slice(index).map(<[u8]>::len),
+        }
     }
 
     /// The number of slices.

@@ -173,17 +173,26 @@ impl Writer {
         };
         let length = records.len();
         self.length(checked_length(length)?, flexible);
-        for (index, slice) in records.slices().enumerate() {
-            if !slice.is_empty() {
-                self.splices.push(Splice {
-                    position: self.bytes.len(),
-                    records: records.clone(),
-                    index,
-                });
+        if records.0.is_contiguous() {
+            self.splice(records, 0, length);
+        } else {
+            for (index, slice) in records.slices().enumerate() {
+                self.splice(records, index, slice.len());
             }
         }
         self.spliced_bytes += length;
         Ok(())
+    }
+
+    fn splice(&mut self, records: &RecordSet, index: usize, len: usize) {
+        if len > 0 {
+            self.splices.push(Splice {
+                position: self.bytes.len(),
+                records: records.clone(),
+                index,
+                len,
+            });
+        }
     }
 
     pub(crate) fn array<T>(

@@ -128,12 +128,20 @@ impl WrittenBytes {
     }
 
     /// Every chunk, the unused ones too, in no particular order.
+    #[cfg(any(test, feature = "_internals"))]
     pub(crate) fn into_memory(self) -> impl Iterator<Item = Vec<u8>> {
-        let others = self.chunks.0.into_iter().flat_map(|list| {
+        let (first, others) = self.into_buffers();
+        std::iter::once(first).chain(others)
+    }
+
+    /// Every chunk, as one of them and the others. Allocates nothing if there is only one.
+    #[inline]
+    pub(crate) fn into_buffers(self) -> (Vec<u8>, Vec<Vec<u8>>) {
+        let others = self.chunks.0.map_or_else(Vec::new, |list| {
             let filled = list.filled.into_iter().map(|chunk| chunk.memory);
-            filled.chain(list.spare)
+            filled.chain(list.spare).collect()
         });
-        std::iter::once(self.last.memory).chain(others)
+        (self.last.memory, others)
     }
 }
 

@@ -32,6 +32,7 @@ impl CompressionRatioEstimator {
     }
 
     /// The ratio to expect. Always 1 without compression.
+    #[inline]
     pub(crate) fn estimation(&self, topic: &str, kind: CompressionType) -> f32 {
         if kind == CompressionType::None {
             return INITIAL_RATIO;
@@ -43,6 +44,7 @@ impl CompressionRatioEstimator {
     }
 
     /// Learns from a closed batch: a worse ratio counts at once, a better one step by step. Returns the new estimate.
+    #[inline]
     pub(crate) fn update_estimation(
         &self,
         topic: &str,
@@ -65,10 +67,16 @@ impl CompressionRatioEstimator {
         self.update(topic, kind, |_| ratio);
     }
 
+    #[inline]
     fn update(&self, topic: &str, kind: CompressionType, change: impl Fn(f32) -> f32) -> f32 {
         if kind == CompressionType::None {
             return INITIAL_RATIO;
         }
+        self.update_known(topic, kind, change)
+    }
+
+    #[inline(never)]
+    fn update_known(&self, topic: &str, kind: CompressionType, change: impl Fn(f32) -> f32) -> f32 {
         let apply = |ratios: &Mutex<Ratios>| {
             let mut ratios = ratios.lock();
             let ratio = ratio_mut(&mut ratios, kind);

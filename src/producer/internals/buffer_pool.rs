@@ -95,8 +95,6 @@ struct Reserved {
 pub(crate) struct PooledBuffer {
     /// Has the capacity that was asked for. What is in it at first counts for nothing.
     pub(crate) bytes: Vec<u8>,
-    /// Further buffers, which [`BufferPool::extend`] gave away and [`Self::put_back`] returned.
-    more: Vec<Vec<u8>>,
     reservation: Reservation,
 }
 
@@ -112,7 +110,6 @@ impl PooledBuffer {
     pub(crate) fn unpooled(capacity: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(capacity),
-            more: Vec::new(),
             reservation: Reservation::default(),
         }
     }
@@ -128,7 +125,7 @@ impl PooledBuffer {
         self.reservation.pool.as_ref()
     }
 
-    /// Takes the bytes out and leaves the reservation, for a writer that gives them back with [`Self::put_back`].
+    /// Takes the bytes out and leaves the reservation, for a writer that gives them back with [`Self::give_back`].
     pub(crate) fn take_bytes(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }
@@ -138,19 +135,19 @@ impl PooledBuffer {
         self.reservation.size
     }
 
-    /// Returns the bytes that [`Self::take_bytes`] and [`BufferPool::extend`] gave away, in any order. They may have been
-    /// written and have grown.
-    pub(crate) fn put_back(&mut self, bytes: impl IntoIterator<Item = Vec<u8>>) {
-        let mut bytes = bytes.into_iter();
-        self.bytes = bytes.next().unwrap_or_default();
-        self.more.extend(bytes);
+    /// Gives the reservation back to the pool, and the buffers that [`Self::take_bytes`] and [`BufferPool::extend`] gave away,
+    /// in any order. They may have been written and have grown.
+    pub(crate) fn give_back(&mut self, first: &mut Vec<u8>, others: &mut [Vec<u8>]) {
+        if let Some(pool) = self.reservation.pool.take() {
+            pool.deallocate(first, others, self.reservation.size);
+        }
     }
 }
 
 impl Drop for PooledBuffer {
     fn drop(&mut self) {
         if let Some(pool) = self.reservation.pool.take() {
-            pool.deallocate(&mut self.bytes, &mut self.more, self.reservation.size);
+            pool.deallocate(&mut self.bytes, &mut [], self.reservation.size);
         }
     }
 }
@@ -461,7 +458,6 @@ impl BufferPool {
         let size = reserved.size;
         let mut buffer = PooledBuffer {
             bytes: Vec::new(),
-            more: Vec::new(),
             reservation: Reservation {
                 size,
                 pool: Some(Arc::clone(self)),

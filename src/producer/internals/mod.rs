@@ -15,7 +15,8 @@ pub(crate) mod sequences;
 pub(crate) mod transactions;
 
 pub(crate) use batch::{
-    AppendRecord, Outcome, ProduceRequestResult, ProducerBatch, RecordFacts, record_result,
+    AppendRecord, DrainedBatch, Outcome, ProduceRequestResult, ProducerBatch, RecordFacts,
+    record_result,
 };
 #[cfg(feature = "_internals")]
 pub(crate) use buffer_pool::Wanted;

@@ -40,7 +40,7 @@ use self::in_flight::{InFlightBatch, InFlightRequest};
 pub(crate) use self::ledger::Ledger;
 use super::fate::Certainty;
 use super::transactions::{TxnRequest, usable_versions};
-use super::{ProducerBatch, RecordAccumulator, Scheduler, SenderMetrics};
+use super::{DrainedBatch, ProducerBatch, RecordAccumulator, Scheduler, SenderMetrics};
 use crate::client::{ClientRequest, ClientResponse, CorrelationId, KafkaClient, Metadata};
 use crate::common::{NodeId, TopicPartition};
 use crate::error::{Error, ErrorKind};
@@ -361,7 +361,7 @@ impl<C: KafkaClient> Sender<C> {
     fn send_produce_request(
         &mut self,
         node: NodeId,
-        mut batches: Vec<ProducerBatch>,
+        mut batches: Vec<DrainedBatch>,
         now: Instant,
     ) -> bool {
         if self.is_too_old_for_compression(node) {
@@ -370,14 +370,14 @@ impl<C: KafkaClient> Sender<C> {
                     format!("node {node} does not know zstd, which needs Kafka 2.1 or later");
                 self.scheduler.end_flight(batch.partition());
                 let error = Error::new(ErrorKind::UnsupportedVersion, text);
-                self.fail_batch(batch, error, Vec::new());
+                self.fail_batch(*batch, error, Vec::new());
             }
             return false;
         }
         // The request names each topic once. Batches are long, so their places are sorted and then each is moved once.
         batches.sort_by_cached_key(|batch| batch.partition().order_in_request());
         let topics = produce_topics(&batches);
-        self.metrics.request_sent(&batches, now);
+        self.metrics.request_sent(&mut batches, now);
         let transactions = self.ledger.transactions();
         let transaction = transactions.map(|manager| manager.transactional_id());
         let versions = match transaction {
@@ -554,7 +554,7 @@ impl<C: KafkaClient> Sender<C> {
 
 /// The body of a request with these batches, which are in order. The client chooses a version that names topics as
 /// this can: without the id of every topic not by their ids.
-fn produce_topics(batches: &[ProducerBatch]) -> Vec<ProduceTopic> {
+fn produce_topics(batches: &[DrainedBatch]) -> Vec<ProduceTopic> {
     let mut topics: Vec<ProduceTopic> = Vec::new();
     for batch in batches {
         let topic_partition = batch.topic_partition();

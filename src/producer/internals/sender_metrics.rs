@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
-use super::ProducerBatch;
+use super::{DrainedBatch, ProducerBatch};
 use crate::common::{Cluster, NodeId};
-use crate::metrics::{Metrics, Registered, metric_table};
+use crate::metrics::{MetricTime, Metrics, Registered, metric_table};
 use crate::network::SelectorMetrics;
 use crate::sync::Arc;
 use crate::utils::millis;
@@ -138,64 +138,102 @@ impl SenderMetrics {
     }
 
     /// The batches, which are frozen, leave in one request. Java: `updateProduceRequestMetrics`.
-    pub(super) fn request_sent(&mut self, batches: &[ProducerBatch], now: Instant) {
+    ///
+    /// What they are is added up first and recorded once, with the results that one record a batch would have: they all leave
+    /// at the same time.
+    pub(super) fn request_sent(&mut self, batches: &mut [DrainedBatch], now: Instant) {
+        let at = self.registry.time_at(now);
+        let mut sum = BatchSum::default();
         // Batches of one topic are mostly side by side.
-        for of_topic in batches.chunk_by(|one, next| topic_of(one) == topic_of(next)) {
-            self.topic_sent(of_topic, now);
-        }
-        self.client.0.record(now, |client| {
-            let mut records = 0.0;
-            for batch in batches {
-                records += f64::from(batch.record_count());
-                let bytes = batch.estimated_size_in_bytes() as f64;
-                client.record(SenderSensor::BatchSize, bytes);
-                let ratio = f64::from(batch.compression_ratio());
-                client.record(SenderSensor::CompressionRate, ratio);
-                client.record(
-                    SenderSensor::QueueTime,
-                    millis_between(batch.created(), now),
-                );
-                client.record(SenderSensor::RecordSize, batch.max_record_size() as f64);
+        for of_topic in batches.chunk_by_mut(are_of_one_topic) {
+            let mut topic_sum = BatchSum::default();
+            for batch in &mut *of_topic {
+                batch.leave_queue(now);
+                topic_sum.add(batch);
             }
-            client.record(SenderSensor::RecordsPerRequest, records);
+            if let Some(batch) = of_topic.first() {
+                self.topic_sent(topic_of(batch), &topic_sum, at);
+            }
+            sum.add_all(&topic_sum);
+        }
+        self.client.0.record_at(at, |client| {
+            client.record_many(
+                SenderSensor::BatchSize,
+                sum.batches,
+                sum.bytes,
+                sum.most_bytes,
+            );
+            client.record_many(
+                SenderSensor::CompressionRate,
+                sum.batches,
+                sum.ratios,
+                sum.largest_ratio,
+            );
+            let queue_times = batches.iter().map(|batch| (1, batch.queue_time_ms()));
+            client.record_each(SenderSensor::QueueTime, queue_times);
+            client.record_many(
+                SenderSensor::RecordSize,
+                sum.batches,
+                sum.record_sizes,
+                sum.largest_record,
+            );
+            client.record(SenderSensor::RecordsPerRequest, sum.records);
         });
     }
 
     /// The batches of one topic leave.
-    fn topic_sent(&mut self, batches: &[ProducerBatch], now: Instant) {
-        let Some(name) = batches.first().map(topic_of) else {
+    fn topic_sent(&mut self, name: &Arc<str>, sum: &BatchSum, at: MetricTime) {
+        let registry = &self.registry;
+        // Most topics are known, and a look costs less than an entry, which may have to own the name.
+        if !self.topics.contains_key(name) {
+            let topic = registry.add_sensors(&TOPIC_TABLE, &[("topic", name)]);
+            self.topics.insert(Arc::clone(name), topic);
+        }
+        let Some(topic) = self.topics.get(name) else {
             return;
         };
-        let registry = &self.registry;
-        let topic = self
-            .topics
-            .entry(Arc::clone(name))
-            .or_insert_with(|| registry.add_sensors(&TOPIC_TABLE, &[("topic", name)]));
-        topic.record(now, |topic| {
-            for batch in batches {
-                topic.record(TopicSensor::Records, f64::from(batch.record_count()));
-                topic.record(TopicSensor::Bytes, batch.estimated_size_in_bytes() as f64);
-                let ratio = f64::from(batch.compression_ratio());
-                topic.record(TopicSensor::CompressionRate, ratio);
-            }
+        topic.record_at(at, |topic| {
+            topic.record_many(TopicSensor::Records, sum.batches, sum.records, 0.0);
+            topic.record_many(TopicSensor::Bytes, sum.batches, sum.bytes, sum.most_bytes);
+            topic.record_many(
+                TopicSensor::CompressionRate,
+                sum.batches,
+                sum.ratios,
+                sum.largest_ratio,
+            );
         });
     }
 
-    /// A Produce request was answered.
-    pub(super) fn answered(&self, node: NodeId, latency: Duration, now: Instant) {
-        let millis = millis(latency);
-        self.client.0.record(now, |client| {
-            client.record(SenderSensor::RequestLatency, millis);
+    /// A Produce request was answered, and these batches of it acknowledged.
+    pub(super) fn answered<'a>(
+        &self,
+        node: NodeId,
+        latency: Duration,
+        acknowledged: impl Iterator<Item = &'a ProducerBatch>,
+        now: Instant,
+    ) {
+        let (latency, at) = (millis(latency), self.registry.time_at(now));
+        self.client.0.record_at(at, |client| {
+            client.record(SenderSensor::RequestLatency, latency);
+            let latencies =
+                acknowledged.map(|batch| (batch.record_count(), batch.queue_time_ms() + latency));
+            client.record_each(SenderSensor::AckLatency, latencies);
         });
-        self.nodes.produce_latency(node, latency, now);
+        self.nodes.produce_latency(node, latency, at);
     }
 
-    /// The records of the batch were acknowledged.
-    pub(super) fn acknowledged(&self, batch: &ProducerBatch, now: Instant) {
-        let (records, millis) = (batch.record_count(), millis_between(batch.created(), now));
+    /// A request that asked for no response is written, this long after it was made.
+    pub(super) fn unconfirmed<'a>(
+        &self,
+        latency: Duration,
+        batches: impl Iterator<Item = &'a ProducerBatch>,
+        now: Instant,
+    ) {
+        let latency = millis(latency);
         self.client.0.record(now, |client| {
-            let sum = f64::from(records) * millis;
-            client.record_many(SenderSensor::AckLatency, records.into(), sum, millis);
+            let latencies =
+                batches.map(|batch| (batch.record_count(), batch.queue_time_ms() + latency));
+            client.record_each(SenderSensor::AckLatency, latencies);
         });
     }
 
@@ -249,10 +287,54 @@ impl SenderMetrics {
     }
 }
 
+/// What the batches of a request are together.
+#[derive(Debug, Default)]
+struct BatchSum {
+    batches: u64,
+    records: f64,
+    bytes: f64,
+    most_bytes: f64,
+    ratios: f64,
+    largest_ratio: f64,
+    /// Of the largest record of each batch.
+    record_sizes: f64,
+    largest_record: f64,
+}
+
+impl BatchSum {
+    fn add(&mut self, batch: &ProducerBatch) {
+        let bytes = batch.estimated_size_in_bytes() as f64;
+        let ratio = f64::from(batch.compression_ratio());
+        let record_size = batch.max_record_size() as f64;
+        self.add_all(&Self {
+            batches: 1,
+            records: f64::from(batch.record_count()),
+            bytes,
+            most_bytes: bytes,
+            ratios: ratio,
+            largest_ratio: ratio,
+            record_sizes: record_size,
+            largest_record: record_size,
+        });
+    }
+
+    fn add_all(&mut self, other: &Self) {
+        self.batches += other.batches;
+        self.records += other.records;
+        self.bytes += other.bytes;
+        self.most_bytes = self.most_bytes.max(other.most_bytes);
+        self.ratios += other.ratios;
+        self.largest_ratio = self.largest_ratio.max(other.largest_ratio);
+        self.record_sizes += other.record_sizes;
+        self.largest_record = self.largest_record.max(other.largest_record);
+    }
+}
+
 fn topic_of(batch: &ProducerBatch) -> &Arc<str> {
     batch.topic_partition().shared_topic()
 }
 
-fn millis_between(start: Instant, end: Instant) -> f64 {
-    millis(end.saturating_duration_since(start))
+fn are_of_one_topic(one: &DrainedBatch, next: &DrainedBatch) -> bool {
+    let (one, next) = (topic_of(one), topic_of(next));
+    Arc::ptr_eq(one, next) || one == next
 }

@@ -75,7 +75,7 @@ impl RecordBytes for FrozenRecords {
 
 impl Drop for FrozenRecords {
     fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        self.memory.put_back(bytes.into_memory());
+        let (mut first, mut others) = std::mem::take(&mut self.bytes).into_buffers();
+        self.memory.give_back(&mut first, &mut others);
     }
 }

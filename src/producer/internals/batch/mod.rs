@@ -10,6 +10,8 @@ mod thunks;
 
 pub(crate) use incomplete_batches::IncompleteBatches;
 pub(crate) use produce_request_result::{Outcome, ProduceRequestResult, record_result};
-pub(crate) use producer_batch::{AppendRecord, Appended, Extension, NewBatch, ProducerBatch};
+pub(crate) use producer_batch::{
+    AppendRecord, Appended, DrainedBatch, Extension, NewBatch, ProducerBatch,
+};
 pub(crate) use record_facts::RecordFacts;
 pub(crate) use thunks::SpareThunks;

@@ -26,7 +26,7 @@ use crate::producer::user_code::contain;
 use crate::protocol::{RecordBytes, RecordSet};
 use crate::record::{Compression, DefaultRecord, MemoryRecordsBuilder, ProducerState, RecordError};
 use crate::sync::Arc;
-use crate::utils::log;
+use crate::utils::{log, millis};
 
 /// See the module's documentation.
 pub(crate) struct ProducerBatch {
@@ -43,6 +43,8 @@ pub(crate) struct ProducerBatch {
     sequence: Option<BatchSequence>,
     is_transactional: bool,
     created: Instant,
+    /// From the first record to the last request, in milliseconds.
+    queue_time_ms: f64,
     /// As the metadata had it when the batch was drained; zero where the brokers had told none.
     topic_id: Uuid,
     attempts: u32,
@@ -55,6 +57,10 @@ pub(crate) struct ProducerBatch {
     /// How the last attempt failed.
     last_failure: Option<Error>,
 }
+
+/// A batch from its drain to its outcome. It moves from list to list on the way, and so has memory of its own: a move of the
+/// batch itself copies hundreds of bytes.
+pub(crate) type DrainedBatch = Box<ProducerBatch>;
 
 /// The bytes, in the order of a batch's life.
 enum Records {
@@ -196,6 +202,7 @@ impl ProducerBatch {
             sequence: None,
             is_transactional: new.is_transactional,
             created: new.now,
+            queue_time_ms: 0.0,
             topic_id: Uuid::ZERO,
             attempts: 0,
             backoff_until: None,
@@ -357,7 +364,7 @@ impl ProducerBatch {
     }
 
     /// Completes every record with its offset, callbacks first.
-    pub(crate) fn complete(mut self, base_offset: i64, log_append_time: i64) {
+    pub(crate) fn complete(mut self: Box<Self>, base_offset: i64, log_append_time: i64) {
         self.finish(Outcome::Acked {
             base_offset,
             log_append_time,
@@ -487,6 +494,16 @@ impl ProducerBatch {
 
     pub(crate) fn topic_id(&self) -> Uuid {
         self.topic_id
+    }
+
+    /// The batch leaves in a request. Notes how long it waited for that.
+    pub(crate) fn leave_queue(&mut self, now: Instant) {
+        self.queue_time_ms = millis(now.saturating_duration_since(self.created));
+    }
+
+    /// Returns the time from the first record to the last request, in milliseconds.
+    pub(crate) fn queue_time_ms(&self) -> f64 {
+        self.queue_time_ms
     }
 
     /// Notes how the last attempt failed, for the case that there is no time for another.

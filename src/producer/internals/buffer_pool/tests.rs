@@ -405,7 +405,7 @@ fn an_extension_doubles_a_buffer_up_to_its_most() {
     assert_eq!(pool.available_memory(), 64 * 1024 - buffer.reserved());
     chunks.push(buffer.take_bytes());
     let addresses: Vec<_> = chunks.iter().map(|chunk| chunk.as_ptr()).collect();
-    buffer.put_back(chunks);
+    buffer.give_back(&mut Vec::new(), &mut chunks);
     drop(buffer);
     assert_eq!(pool.available_memory(), 64 * 1024);
     // All but the odd one.

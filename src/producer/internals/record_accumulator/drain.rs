@@ -12,7 +12,7 @@ use super::parking::SlotId;
 use crate::common::{Node, NodeId};
 use crate::error::{Error, Result};
 use crate::producer::internals::sequences::{BatchSequence, DrainGate, NextBatch};
-use crate::producer::internals::{ProduceRequestResult, ProducerBatch};
+use crate::producer::internals::{DrainedBatch, ProduceRequestResult, ProducerBatch};
 use crate::record::CompressionType;
 use crate::sync::{Arc, Ordering};
 use crate::utils::log;
@@ -21,7 +21,7 @@ use crate::utils::log;
 #[derive(Debug, Default)]
 pub(crate) struct Drained {
     /// Frozen batches, at most one of each partition, by the node that they go to.
-    pub(crate) batches: Vec<(NodeId, Vec<ProducerBatch>)>,
+    pub(crate) batches: Vec<(NodeId, Vec<DrainedBatch>)>,
     /// Batches that could not be frozen because their codec failed. Their sequences are given out.
     pub(crate) failed: Vec<(ProducerBatch, Error)>,
     /// Whether a head was taken or found to have changed: the next ready check may find more to send. Java polls for no
@@ -30,13 +30,9 @@ pub(crate) struct Drained {
 }
 
 /// What came of taking the head of a ready partition.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is matched where it is made, and never kept"
-)]
 enum Take {
     Batch {
-        batch: ProducerBatch,
+        batch: DrainedBatch,
         /// Others wait behind it.
         leaves_more: bool,
     },
@@ -83,7 +79,7 @@ impl Scheduler {
         now: Instant,
         gate: Option<&dyn DrainGate>,
         again: &mut Vec<SlotId>,
-    ) -> Vec<ProducerBatch> {
+    ) -> Vec<DrainedBatch> {
         let mut batches = Vec::new();
         let mut size = 0;
         let mut full = 0;
@@ -178,7 +174,7 @@ impl Scheduler {
             NextBatch::Head => state.batches.pop_front(),
             NextBatch::Retry(sequence) => take_sequenced(&mut state.batches, &sequence),
         };
-        let Some(mut batch) = taken else {
+        let Some(mut batch) = taken.map(Box::new) else {
             return Take::Blocked;
         };
         match (gate, next) {
@@ -204,7 +200,7 @@ impl Scheduler {
     }
 
     /// Freezes what was taken, with no lock held: the end of the compressed stream, the header, the CRC.
-    fn freeze(&self, node: NodeId, mut batches: Vec<ProducerBatch>, drained: &mut Drained) {
+    fn freeze(&self, node: NodeId, mut batches: Vec<DrainedBatch>, drained: &mut Drained) {
         let mut index = 0;
         while let Some((batch, rest)) = batches.get_mut(index..).and_then(<[_]>::split_first_mut) {
             if let Some(next) = rest.first() {
@@ -212,7 +208,7 @@ impl Scheduler {
             }
             match self.freeze_batch(batch) {
                 Ok(()) => index += 1,
-                Err(error) => drained.failed.push((batches.remove(index), error)),
+                Err(error) => drained.failed.push((*batches.remove(index), error)),
             }
         }
         if !batches.is_empty() {

@@ -182,6 +182,7 @@ impl Fixture {
             .batches
             .into_iter()
             .flat_map(|(_, batches)| batches)
+            .map(|batch| *batch)
             .collect()
     }
 
@@ -222,7 +223,7 @@ fn records(batch: &ProducerBatch) -> Vec<DecodedRecord> {
 fn complete(batches: Vec<ProducerBatch>) {
     for batch in batches {
         batch.partition().end_flight();
-        batch.complete(0, -1);
+        Box::new(batch).complete(0, -1);
     }
 }
 

@@ -186,7 +186,7 @@ impl FailedAttempt {
 impl From<PartitionProduceResponse> for PartitionOutcome {
     fn from(response: PartitionProduceResponse) -> Self {
         let code = response.error_code;
-        if code.is_none() || code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
+        if is_ack(code) {
             return Self::Acked {
                 base_offset: response.base_offset,
                 log_append_time: response.log_append_time_ms,
@@ -202,6 +202,11 @@ impl From<PartitionProduceResponse> for PartitionOutcome {
             message: response.error_message,
         })
     }
+}
+
+/// Returns whether a broker that answers with this code has the batch in its log.
+pub(super) fn is_ack(code: ErrorCode) -> bool {
+    code.is_none() || code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER
 }
 
 /// What is known of a batch when its answer comes.

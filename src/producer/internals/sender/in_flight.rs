@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::common::{NodeId, TopicPartition, Uuid};
 use crate::producer::internals::ready_signal::PartitionHandle;
 use crate::producer::internals::sequences::BatchSequence;
-use crate::producer::internals::{ProduceRequestResult, ProducerBatch};
+use crate::producer::internals::{DrainedBatch, ProduceRequestResult, ProducerBatch};
 use crate::sync::Arc;
 
 /// A Produce request without its answer.
@@ -30,12 +30,12 @@ pub(super) struct InFlightBatch {
     /// The batch's, which holds its fate.
     pub(super) result: Arc<ProduceRequestResult>,
     /// `None` once it was failed without waiting for the answer.
-    pub(super) batch: Option<ProducerBatch>,
+    pub(super) batch: Option<DrainedBatch>,
 }
 
 impl InFlightBatch {
     /// The place of a batch whose request is about to be handed to the client.
-    pub(super) fn new(batch: ProducerBatch) -> Self {
+    pub(super) fn new(batch: DrainedBatch) -> Self {
         batch.result().fate().begin_attempt();
         Self {
             partition: Arc::clone(batch.partition()),
@@ -84,6 +84,11 @@ impl InFlightRequest {
         self.slots.iter().any(|slot| slot.batch.is_some())
     }
 
+    /// The places, in the order of the request's body.
+    pub(super) fn slots(&self) -> &[InFlightBatch] {
+        &self.slots
+    }
+
     pub(super) fn into_slots(self) -> Vec<InFlightBatch> {
         self.slots
     }
@@ -102,7 +107,7 @@ impl InFlightRequest {
             let batch = slot.batch.take();
             match batch {
                 Some(batch) if batch.has_reached_delivery_timeout(delivery_timeout, now) => {
-                    expired.push(batch);
+                    expired.push(*batch);
                 }
                 kept => slot.batch = kept,
             }
@@ -115,7 +120,7 @@ impl InFlightRequest {
         self.next_expiry = None;
         self.slots
             .iter_mut()
-            .filter_map(|slot| slot.batch.take())
+            .filter_map(|slot| slot.batch.take().map(|batch| *batch))
             .collect()
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
-use super::decision::{BatchFacts, Decision, FailedAttempt, PartitionOutcome, classify};
+use super::decision::{BatchFacts, Decision, FailedAttempt, PartitionOutcome, classify, is_ack};
 use super::failures::Trouble;
 use super::in_flight::{InFlightBatch, InFlightRequest};
 use super::{FIRST_VERSION_WITH_TOPIC_IDS, Sender};
@@ -14,7 +14,9 @@ use crate::common::{Node, TopicPartition, Uuid};
 use crate::error::Error;
 use crate::producer::internals::ProducerBatch;
 use crate::producer::internals::transactions::CONCURRENT_TRANSACTIONS_BACKOFF;
-use crate::protocol::messages::{NodeEndpoint, PartitionProduceResponse, ProduceResponse};
+use crate::protocol::messages::{
+    NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
 use crate::protocol::{ErrorCode, ResponseBody};
 use crate::sync::Arc;
 use crate::utils::{Count, log};
@@ -29,10 +31,14 @@ impl<C: KafkaClient> Sender<C> {
         let waited = now.saturating_duration_since(request.created());
         match response.outcome {
             Ok(Some(ResponseBody::Produce(body))) => {
-                self.metrics.answered(request.node(), waited, now);
                 self.settle_by_answer(request, body, response.api_version, now);
             }
-            Ok(None) => self.settle_all(request, now, || PartitionOutcome::UNCONFIRMED),
+            Ok(None) => {
+                let slots = request.slots().iter();
+                let batches = slots.filter_map(|slot| slot.batch.as_deref());
+                self.metrics.unconfirmed(waited, batches, now);
+                self.settle_all(request, now, || PartitionOutcome::UNCONFIRMED);
+            }
             Ok(Some(_)) => self.settle_all(request, now, || {
                 PartitionOutcome::unintelligible(
                     "a produce request was answered with something else",
@@ -93,16 +99,18 @@ impl<C: KafkaClient> Sender<C> {
         for reason in unusable {
             self.warn_once(format!("ignored a leader's address: {reason}"), now);
         }
-        let mut answers = Answers::new(body, version);
+        let answers = answers_in_order(request.slots(), body.topics, version);
+        self.count_answered(&request, &answers, now);
         let mut leaders = Vec::new();
         let mut refresh_metadata = false;
         let mut slots = request.into_slots().into_iter();
+        let mut answers = answers.into_iter();
         while let Some(slot) = slots.next() {
             let next = slots.as_slice().first();
             if let Some(next) = next.and_then(|slot| slot.batch.as_ref()) {
                 next.prefetch_thunks();
             }
-            let outcome = match answers.take(&slot) {
+            let outcome = match answers.next().flatten() {
                 Some(answer) => {
                     leaders.extend(leader_hint(slot.topic_partition(), &answer));
                     PartitionOutcome::from(answer)
@@ -131,6 +139,25 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
+    /// Counts the response, before a callback or a future of its records can look at the metrics.
+    fn count_answered(
+        &self,
+        request: &InFlightRequest,
+        answers: &[Option<PartitionProduceResponse>],
+        now: Instant,
+    ) {
+        let slots = request.slots().iter().zip(answers);
+        let acknowledged = slots.filter_map(|(slot, answer)| {
+            let is_acked = answer
+                .as_ref()
+                .is_some_and(|answer| is_ack(answer.error_code));
+            slot.batch.as_deref().filter(|_| is_acked)
+        });
+        let latency = now.saturating_duration_since(request.created());
+        self.metrics
+            .answered(request.node(), latency, acknowledged, now);
+    }
+
     /// Carries out what the outcome means for one place of a request.
     fn settle(&mut self, slot: InFlightBatch, outcome: PartitionOutcome, now: Instant) {
         match slot.batch {
@@ -141,10 +168,9 @@ impl<C: KafkaClient> Sender<C> {
                 } => {
                     self.ledger
                         .completed(batch.topic_partition(), batch.sequence(), now);
-                    self.metrics.acknowledged(&batch, now);
                     batch.complete(base_offset, log_append_time);
                 }
-                PartitionOutcome::Failed(failed) => self.attempt_failed(batch, &failed, now),
+                PartitionOutcome::Failed(failed) => self.attempt_failed(*batch, &failed, now),
             },
             None => self.settle_late(&slot, &outcome, now),
         }
@@ -265,83 +291,70 @@ impl<C: KafkaClient> Sender<C> {
     }
 }
 
-/// The partitions of an answer, to be found by the places of the request.
-///
-/// Brokers answer in the request's order, so the next one is looked at. Where that is broken once, the rest is searched for
-/// through a table. Of two answers for one partition the first counts, and what nobody asked for is
-/// left alone.
-struct Answers {
-    by_id: bool,
-    entries: Vec<Entry>,
-    next: usize,
-    table: Option<HashMap<(TopicKey, i32), usize>>,
-}
-
-struct Entry {
-    topic: TopicKey,
-    index: i32,
-    response: Option<PartitionProduceResponse>,
-}
-
+/// The topic of a partition, as the version of the response names it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum TopicKey {
     Id(Uuid),
     Name(Arc<str>),
 }
 
-impl Answers {
-    fn new(body: ProduceResponse, version: i16) -> Self {
-        let by_id = version >= FIRST_VERSION_WITH_TOPIC_IDS;
-        let mut entries = Vec::new();
-        for topic in body.topics {
-            let key = match by_id {
-                true => TopicKey::Id(topic.topic_id),
-                false => TopicKey::Name(topic.name),
-            };
-            entries.extend(topic.partitions.into_iter().map(|partition| Entry {
-                topic: key.clone(),
-                index: partition.index,
-                response: Some(partition),
-            }));
-        }
-        Self {
-            by_id,
-            entries,
-            next: 0,
-            table: None,
+impl TopicKey {
+    fn of_slot(slot: &InFlightBatch, by_id: bool) -> Self {
+        match by_id {
+            true => Self::Id(slot.topic_id),
+            false => Self::Name(Arc::clone(slot.topic_partition().shared_topic())),
         }
     }
 
-    fn take(&mut self, slot: &InFlightBatch) -> Option<PartitionProduceResponse> {
-        let topic_partition = slot.topic_partition();
-        let key = match self.by_id {
-            true => TopicKey::Id(slot.topic_id),
-            false => TopicKey::Name(Arc::clone(topic_partition.shared_topic())),
-        };
-        let index = topic_partition.partition();
-        let next = self.entries.get(self.next).filter(|_| self.table.is_none());
-        let is_next = next.is_some_and(|entry| entry.topic == key && entry.index == index);
-        let position = if is_next {
-            self.next
-        } else {
-            *self.table().get(&(key, index))?
-        };
-        self.next = position + 1;
-        self.entries.get_mut(position)?.response.take()
+    fn of_response(topic: &TopicProduceResponse, by_id: bool) -> Self {
+        match by_id {
+            true => Self::Id(topic.topic_id),
+            false => Self::Name(Arc::clone(&topic.name)),
+        }
     }
 
-    fn table(&mut self) -> &HashMap<(TopicKey, i32), usize> {
-        let entries = &self.entries;
-        self.table.get_or_insert_with(|| {
-            let mut table = HashMap::with_capacity(entries.len());
-            for (position, entry) in entries.iter().enumerate() {
-                table
-                    .entry((entry.topic.clone(), entry.index))
-                    .or_insert(position);
+    fn names(&self, slot: &InFlightBatch) -> bool {
+        match self {
+            Self::Id(id) => *id == slot.topic_id,
+            Self::Name(name) => **name == *slot.topic_partition().topic(),
+        }
+    }
+}
+
+/// Returns what the response says of each place of the request; `None` for a place that it leaves out.
+///
+/// Brokers respond in the request's order, so each partition is compared with the next place. Once that fails, the rest is
+/// found through a table. The first of two responses for one partition counts. A partition that the request does not name is
+/// ignored.
+fn answers_in_order(
+    slots: &[InFlightBatch],
+    topics: Vec<TopicProduceResponse>,
+    version: i16,
+) -> Vec<Option<PartitionProduceResponse>> {
+    let by_id = version >= FIRST_VERSION_WITH_TOPIC_IDS;
+    let mut answers = Vec::with_capacity(slots.len());
+    let mut others = HashMap::new();
+    for topic in topics {
+        let key = TopicKey::of_response(&topic, by_id);
+        for partition in topic.partitions {
+            let next = slots.get(answers.len()).filter(|_| others.is_empty());
+            let is_next = next.is_some_and(|slot| {
+                slot.topic_partition().partition() == partition.index && key.names(slot)
+            });
+            if is_next {
+                answers.push(Some(partition));
+            } else {
+                let key = (key.clone(), partition.index);
+                others.entry(key).or_insert(partition);
             }
-            table
-        })
+        }
     }
+    let left = slots.get(answers.len()..).unwrap_or_default();
+    answers.extend(left.iter().map(|slot| {
+        let key = TopicKey::of_slot(slot, by_id);
+        others.remove(&(key, slot.topic_partition().partition()))
+    }));
+    answers
 }
 
 /// The new leader, where a broker that is not the leader knows it (KIP-951).

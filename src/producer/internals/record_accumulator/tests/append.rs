@@ -149,7 +149,7 @@ fn backlogged_partitions_open_larger_batches() {
     while fixture.ready_ids() == [1] {
         for batch in fixture.drain(1) {
             sizes.push(batch.record_set().len());
-            batch.complete(0, -1);
+            Box::new(batch).complete(0, -1);
         }
     }
     assert!(sizes[0] <= 1024 && sizes[1] <= 1024);

@@ -105,7 +105,7 @@ fn stressful_situation() {
             let nodes: Vec<_> = fixture.ready_ids();
             for batch in fixture.drain_max(&nodes, 5 * 1024) {
                 read += records(&batch).len();
-                batch.complete(0, -1);
+                Box::new(batch).complete(0, -1);
             }
         }
     });

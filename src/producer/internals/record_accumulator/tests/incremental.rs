@@ -332,7 +332,7 @@ fn random_lives(fixture: &Fixture, random: &mut fastrand::Rng) {
 
 fn end_attempt(fixture: &Fixture, batch: ProducerBatch, outcome: u8) {
     match outcome {
-        0 => batch.complete(0, -1),
+        0 => Box::new(batch).complete(0, -1),
         1 => batch.complete_exceptionally(refused(), Vec::new()),
         2 => {
             let now = fixture.time.now();
@@ -342,6 +342,6 @@ fn end_attempt(fixture: &Fixture, batch: ProducerBatch, outcome: u8) {
             let split = fixture.io().split_and_reenqueue(batch, |_, _| Vec::new());
             assert!(split.unwrap() > 1);
         }
-        _ => batch.complete(0, -1),
+        _ => Box::new(batch).complete(0, -1),
     }
 }

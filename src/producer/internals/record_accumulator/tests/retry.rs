@@ -37,7 +37,7 @@ fn retry_backoff() {
         batch = fixture.drain(1).pop().unwrap();
         assert_eq!(batch.attempts(), attempt);
     }
-    batch.complete(0, -1);
+    Box::new(batch).complete(0, -1);
 }
 
 // Java: testExponentialRetryBackoffLeaderChange; KIP-951
@@ -90,6 +90,7 @@ fn drain_idempotent(fixture: &Fixture, producer: &IdempotentProducer) -> Vec<Pro
         .batches
         .into_iter()
         .flat_map(|(_, batches)| batches)
+        .map(|batch| *batch)
         .collect()
 }
 
@@ -113,7 +114,7 @@ fn one_batch_is_in_flight_until_the_first_ack_and_then_more() {
     producer.with_sequences(|sequences| {
         sequences.completed(first.topic_partition(), &sequence, fixture.time.now())
     });
-    first.complete(0, -1);
+    Box::new(first).complete(0, -1);
     partition.announce();
     let mut in_flight = Vec::new();
     loop {
@@ -152,7 +153,7 @@ fn retried_batches_come_back_in_sequence_order() {
     producer.with_sequences(|sequences| {
         sequences.completed(first.topic_partition(), &sequence, fixture.time.now())
     });
-    first.complete(0, -1);
+    Box::new(first).complete(0, -1);
     partition.announce();
     let mut batches: Vec<_> = (0..3)
         .flat_map(|_| drain_idempotent(&fixture, &producer))
@@ -183,7 +184,7 @@ fn retried_batches_come_back_in_sequence_order() {
             sequences.completed(batch.topic_partition(), &sequence, fixture.time.now())
         });
         partition.announce();
-        batch.complete(0, -1);
+        Box::new(batch).complete(0, -1);
     }
     assert_eq!(
         again, sent,

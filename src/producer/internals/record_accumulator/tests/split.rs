@@ -47,7 +47,7 @@ fn split_and_reenqueue() {
             assert!(records.iter().all(|record| record.headers == headers));
             let count = records.len();
             read.extend(records.into_iter().map(|record| record.value.unwrap()[0]));
-            batch.complete(base_offset, -1);
+            Box::new(batch).complete(base_offset, -1);
             base_offset += i64::try_from(count).unwrap();
         }
     }
@@ -92,7 +92,7 @@ fn a_batch_is_halved_until_one_record_is_left() {
     } {
         if batch.record_count() == 1 {
             single += 1;
-            batch.complete(0, -1);
+            Box::new(batch).complete(0, -1);
         } else {
             splits += 1;
             assert!(
@@ -130,7 +130,7 @@ fn parts_of(config: AccumulatorConfig, values: &[&[u8]]) -> Vec<u32> {
         fixture.drain(1).pop()
     } {
         counts.push(part.record_count());
-        part.complete(0, -1);
+        Box::new(part).complete(0, -1);
     }
     counts
 }
