@@ -83,6 +83,7 @@ mod sync;
 pub mod testing;
 mod utils;
 
+pub use client::ConnectionState;
 pub use common::TopicPartition;
 pub use error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 pub use metrics::{
@@ -92,11 +93,11 @@ pub use metrics::{
 pub use network::{OAuthBearerToken, SaslCredentials};
 pub use producer::{
     Acks, BufferMemoryAllocationStrategy, ClientDnsLookup, CompressionType, ConfigKey,
-    ConsumerGroupMetadata, JoinError, KafkaProducer, KafkaProducerBuilder,
-    MetadataRecoveryStrategy, MockProducer, OffsetAndMetadata, Partitioner, PartitionerClass,
-    Producer, ProducerConfig, ProducerExt, ProducerInterceptor, ProducerRecord, RecordFuture,
-    RecordFutures, RecordMetadata, SecurityProtocol, SendStep, SendTimeoutError, Serialized,
-    Serializer, Transaction, TrySendError,
+    ConsumerGroupMetadata, Health, JoinError, KafkaProducer, KafkaProducerBuilder,
+    MetadataRecoveryStrategy, MockProducer, NodeHealth, OffsetAndMetadata, Partitioner,
+    PartitionerClass, Producer, ProducerConfig, ProducerExt, ProducerInterceptor, ProducerRecord,
+    RecordFuture, RecordFutures, RecordMetadata, SecurityProtocol, SendStep, SendTimeoutError,
+    Serialized, Serializer, Transaction, TrySendError,
 };
 pub use protocol::ErrorCode;
 

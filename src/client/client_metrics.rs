@@ -5,8 +5,8 @@
 
 use std::time::Instant;
 
-use super::Metadata;
-use crate::metrics::{MetricValue, Metrics, Registered, metric_table};
+use super::{ClientStatus, Metadata};
+use crate::metrics::{Metric, MetricValue, Metrics, Registered, metric_table};
 use crate::sync::{Arc, AtomicUsize, Ordering};
 
 metric_table! {
@@ -33,6 +33,8 @@ pub(crate) struct ClientMetrics {
     responses: Registered,
     /// The number of requests in flight, which the client keeps here.
     pub(super) in_flight: Arc<AtomicUsize>,
+    status: Arc<ClientStatus>,
+    registry: Arc<Metrics>,
 }
 
 impl ClientMetrics {
@@ -46,17 +48,44 @@ impl ClientMetrics {
             };
             MetricValue::Number(value)
         });
+        let status = Arc::<ClientStatus>::default();
+        let read = Arc::clone(&status);
+        registry.add_view(move |registry, _, into| read_states(&read, registry, into));
         Self {
+            status,
+            registry: Arc::clone(registry),
             responses: registry.add_sensors(&CLIENT_TABLE, &[]),
             in_flight,
         }
     }
 
+    /// What other threads may know of the client.
+    pub(crate) fn status(&self) -> &Arc<ClientStatus> {
+        &self.status
+    }
+
     /// A response of any kind came, with this throttle time.
     pub(super) fn responded(&self, throttle_time_ms: i32, now: Instant) {
-        self.responses.record(now, |responses| {
+        let now = self.registry.time_at(now);
+        self.status.responded(now);
+        self.responses.record_at(now, |responses| {
             responses.record(ClientSensor::ThrottleTime, f64::from(throttle_time_ms));
         });
+    }
+}
+
+/// Adds the state of each connection.
+fn read_states(status: &ClientStatus, registry: &Metrics, into: &mut Vec<Metric>) {
+    for status in status.nodes() {
+        let node = format!("node-{}", status.node.id().0);
+        let tags = registry.tags(&[("node-id", &node)]);
+        into.push(Metric::viewed(
+            "connection-state",
+            "producer-node-metrics",
+            "The state of the connection to the node.",
+            &tags,
+            status.state.as_str(),
+        ));
     }
 }
 

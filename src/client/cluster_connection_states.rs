@@ -12,8 +12,11 @@ use hashbrown::{HashMap, HashSet};
 use crate::common::{Node, NodeId};
 use crate::utils::{ExponentialBackoff, NextDue, log};
 
+/// The state of the connection to a broker. Java: `ConnectionState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ConnectionState {
+#[non_exhaustive]
+pub enum ConnectionState {
+    /// There is none: it was lost, could not be made, or was idle.
     Disconnected,
     /// Disconnected, because the node or the client did not accept the other's identity.
     AuthenticationFailed,
@@ -21,6 +24,7 @@ pub(crate) enum ConnectionState {
     Connecting,
     /// The node was asked for the versions that it speaks.
     CheckingApiVersions,
+    /// Requests can be sent.
     Ready,
     /// Ready, but to an address that is no longer the node's: no more requests go there, and it ends with the last
     /// response.
@@ -28,6 +32,18 @@ pub(crate) enum ConnectionState {
 }
 
 impl ConnectionState {
+    /// Returns the value of the metric `connection-state`, such as `ready`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disconnected => "disconnected",
+            Self::AuthenticationFailed => "authentication-failed",
+            Self::Connecting => "connecting",
+            Self::CheckingApiVersions => "checking-api-versions",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+        }
+    }
+
     fn is_disconnected(self) -> bool {
         matches!(self, Self::Disconnected | Self::AuthenticationFailed)
     }
@@ -38,6 +54,14 @@ impl ConnectionState {
             Self::CheckingApiVersions | Self::Ready | Self::Draining
         )
     }
+}
+
+/// A node that the client has or had a connection to.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeStatus {
+    /// As it was when the connection was begun.
+    pub(crate) node: Node,
+    pub(crate) state: ConnectionState,
 }
 
 #[derive(Debug)]
@@ -95,6 +119,8 @@ pub(crate) struct ClusterConnectionStates {
     nodes: HashMap<NodeId, NodeConnectionState>,
     connecting: HashSet<NodeId>,
     next_setup_timeout: NextDue,
+    /// Whether a state may have changed since [`Self::take_changed`].
+    has_changed: bool,
 }
 
 impl ClusterConnectionStates {
@@ -110,7 +136,19 @@ impl ClusterConnectionStates {
             nodes: HashMap::new(),
             connecting: HashSet::new(),
             next_setup_timeout: NextDue::default(),
+            has_changed: false,
         }
+    }
+
+    /// Returns the state of every connection, if one may have changed since the last call.
+    pub(crate) fn take_changed(&mut self) -> Option<impl Iterator<Item = NodeStatus>> {
+        let has_changed = std::mem::take(&mut self.has_changed);
+        has_changed.then(|| {
+            self.nodes.values().map(|known| NodeStatus {
+                node: known.node.clone(),
+                state: known.state,
+            })
+        })
     }
 
     pub(crate) fn can_connect(&self, id: NodeId, now: Instant) -> bool {
@@ -147,6 +185,7 @@ impl ClusterConnectionStates {
 
     /// An attempt to connect begins. With the same host as before it goes to the next of its addresses.
     pub(crate) fn connecting(&mut self, node: &Node, now: Instant) {
+        self.has_changed = true;
         self.begin_attempt(node, now);
         let expires = self.setup_expires(node.id());
         self.next_setup_timeout.note(expires);
@@ -220,6 +259,7 @@ impl ClusterConnectionStates {
 
     /// The connection was lost or could not be made.
     pub(crate) fn disconnected(&mut self, id: NodeId, now: Instant) {
+        self.has_changed = true;
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
@@ -245,6 +285,7 @@ impl ClusterConnectionStates {
 
     /// The connection that was [lost](Self::disconnected) could not be authenticated. The backoff grows once more for it.
     pub(crate) fn authentication_failed(&mut self, id: NodeId, now: Instant) {
+        self.has_changed = true;
         if let Some(node) = self.nodes.get_mut(&id) {
             node.state = ConnectionState::AuthenticationFailed;
             node.last_attempt = now;
@@ -255,6 +296,7 @@ impl ClusterConnectionStates {
 
     /// The connection is made, and the node was asked for its versions.
     pub(crate) fn checking_api_versions(&mut self, id: NodeId) {
+        self.has_changed = true;
         if let Some(node) = self.nodes.get_mut(&id) {
             node.state = ConnectionState::CheckingApiVersions;
             node.failed_connect_attempts = 0;
@@ -265,6 +307,7 @@ impl ClusterConnectionStates {
 
     /// The node can be sent to.
     pub(crate) fn ready(&mut self, id: NodeId) {
+        self.has_changed = true;
         if let Some(node) = self.nodes.get_mut(&id) {
             node.state = ConnectionState::Ready;
             node.has_answered = false;
@@ -283,6 +326,7 @@ impl ClusterConnectionStates {
 
     /// No more requests go to a node that is ready; those in flight are waited for.
     pub(crate) fn drain(&mut self, id: NodeId) {
+        self.has_changed = true;
         if let Some(node) = self.nodes.get_mut(&id) {
             if node.state == ConnectionState::Ready {
                 node.state = ConnectionState::Draining;
@@ -297,6 +341,7 @@ impl ClusterConnectionStates {
 
     /// Forgets the node: the next attempt to connect is its first one.
     pub(crate) fn remove(&mut self, id: NodeId) {
+        self.has_changed = true;
         self.nodes.remove(&id);
         self.connecting.remove(&id);
     }

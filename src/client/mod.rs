@@ -4,6 +4,7 @@ mod api_versions;
 mod bootstrap;
 mod broker_address;
 mod client_metrics;
+mod client_status;
 mod client_utils;
 mod cluster_connection_states;
 mod host_resolver;
@@ -19,8 +20,11 @@ mod telemetry;
 
 pub(crate) use bootstrap::BootstrapConfig;
 pub(crate) use client_metrics::ClientMetrics;
+pub(crate) use client_status::ClientStatus;
 pub use client_utils::ClientDnsLookup;
 pub(crate) use client_utils::{address_refusals, parse_addresses, parse_and_validate_addresses};
+pub use cluster_connection_states::ConnectionState;
+pub(crate) use cluster_connection_states::NodeStatus;
 pub(crate) use host_resolver::{SystemHostLookup, ThreadedHostResolver};
 pub(crate) use kafka_client::{
     ClientRequest, ClientResponse, CorrelationId, KafkaClient, RequestFailure,

@@ -151,6 +151,13 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
+    /// Shows other threads the states of the connections, if one may have changed.
+    fn publish_states(&mut self) {
+        if let Some(states) = self.connections.states.take_changed() {
+            self.metrics.status().set_nodes(states);
+        }
+    }
+
     /// A node for a log line or an error: its address too, where that is known.
     fn describe(&self, id: NodeId) -> String {
         match self.updater.metadata().snapshot().node(id) {
@@ -319,6 +326,8 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         let telemetry_timeout = self.maybe_send_telemetry(now);
         let timeout = timeout.min(metadata_timeout).min(telemetry_timeout);
         let timeout = self.poll_timeout(timeout, now);
+        // The wait may be long.
+        self.publish_states();
         let mut responses = Vec::new();
         self.poll_selector(timeout, &mut responses);
         let now = self.time.now();
@@ -328,6 +337,7 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         self.handle_timed_out_connections(&mut responses, now);
         self.handle_timed_out_requests(&mut responses, now);
         self.maybe_rebootstrap(&mut responses, now);
+        self.publish_states();
         responses
     }
 
@@ -372,6 +382,7 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
 
     fn close(&mut self) {
         self.connections.selector.close_all();
+        self.metrics.status().set_nodes(std::iter::empty());
         self.connections.in_flight.clear();
         self.versions.clear();
         self.resolving.clear();

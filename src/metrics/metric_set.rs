@@ -119,6 +119,11 @@ impl MetricTime {
     pub(super) fn new(start: Instant, now: Instant) -> Self {
         Self(millis(now.saturating_duration_since(start)))
     }
+
+    /// The milliseconds since the registry began.
+    pub(crate) fn millis(self) -> u64 {
+        self.0
+    }
 }
 
 /// Records values of one moment in the sensors of a set, under one lock.

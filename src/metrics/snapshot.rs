@@ -29,7 +29,7 @@ impl Metric {
         group: &'static str,
         description: &'static str,
         tags: &Arc<[Tag]>,
-        value: f64,
+        value: impl Into<MetricValue>,
     ) -> Self {
         let name = MetricName::of_table(name, group, description, Arc::clone(tags));
         Self::new(name, value.into(), Stat::Gauge)

@@ -26,15 +26,15 @@ pub(crate) use self::send::{check_size, is_api_error, no_such_partition, partiti
 pub(crate) use self::transactions::needs_transactional_id;
 use super::internals::transactions::TransactionManager;
 use super::internals::{
-    CallTimes, ProducerCall, RecordAccumulator, RecordErrors, SenderControl, WaitLimit,
+    CallTimes, Ledger, ProducerCall, RecordAccumulator, RecordErrors, SenderControl, WaitLimit,
 };
 use super::producer_interceptors::ProducerInterceptors;
 use super::record_futures::send_all;
 use super::{
-    BytesSerializer, Callback, Partitioner, ProducerConfig, ProducerRecord, RecordFuture,
-    RecordFutures, RecordMetadata, Serializer, TrySendError, check_topic,
+    BytesSerializer, Callback, Health, NodeHealth, Partitioner, ProducerConfig, ProducerRecord,
+    RecordFuture, RecordFutures, RecordMetadata, Serializer, TrySendError, check_topic,
 };
-use crate::client::{ClientInstanceId, Metadata};
+use crate::client::{ClientInstanceId, ClientStatus, Metadata};
 use crate::common::PartitionInfo;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Metrics, MetricsSnapshot};
@@ -133,6 +133,8 @@ pub struct KafkaProducer<KS: Serializer = BytesSerializer, VS: Serializer = Byte
     client_instance_id: Option<ClientInstanceId>,
     call_times: CallTimes,
     record_errors: RecordErrors,
+    status: Arc<ClientStatus>,
+    ledger: Ledger,
     /// Whose I/O thread it is.
     process: Process,
     time: SystemTime,
@@ -298,6 +300,40 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// are there besides.
     pub fn metrics(&self) -> MetricsSnapshot {
         self.metrics.snapshot()
+    }
+
+    /// Returns what the producer knows of its own state, for a readiness probe. Sends nothing, and works at any time, inside a
+    /// callback and after the close too. [`Health::is_healthy`] sums it up.
+    ///
+    /// ```
+    /// # use kafka_producer::{KafkaProducer, ProducerRecord};
+    /// # fn main() -> kafka_producer::Result<()> {
+    /// # let broker = kafka_producer::testing::FakeBroker::builder().topic("orders", 1).start().unwrap();
+    /// # let servers = broker.bootstrap_servers();
+    /// let producer = KafkaProducer::builder().bootstrap_servers(&servers).build()?;
+    /// producer.send(ProducerRecord::new("orders", "value"))?.get()?;
+    /// assert!(producer.health().is_healthy());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn health(&self) -> Health {
+        let nodes = self.status.nodes();
+        let nodes = nodes.iter().map(|status| {
+            NodeHealth::new(status, self.metadata.connection_failure_of(&status.node))
+        });
+        let pool = self.accumulator.pool();
+        let fatal_error = self.ledger.fatal_error();
+        Health {
+            is_open: !self.accumulator.is_closed(),
+            fatal_error: fatal_error.or_else(|| self.metadata.bootstrap_error()),
+            since_last_response: self
+                .status
+                .since_last_response(self.metrics.time_at(self.time.now())),
+            nodes: nodes.collect(),
+            buffer_total_bytes: pool.total_memory(),
+            buffer_available_bytes: pool.available_memory(),
+            waiting_threads: pool.queued(),
+        }
     }
 
     /// A caller is done with what it began at `start`.

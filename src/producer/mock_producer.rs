@@ -93,6 +93,8 @@ struct State {
     created_topics: HashSet<String>,
     metrics: BTreeMap<MetricName, MetricValue>,
     telemetry: MockTelemetry,
+    /// Why no broker can be reached, if the test says so.
+    unreachable: Option<Error>,
     is_closed: bool,
 }
 

@@ -4,6 +4,7 @@ mod callback;
 mod config_def;
 mod contained_reporter;
 mod failed_record;
+mod health;
 pub(crate) mod internals;
 #[cfg(feature = "json")]
 mod json_serializer;
@@ -34,6 +35,7 @@ mod user_code;
 pub use crate::utils::ParseChoiceError;
 pub(crate) use callback::Callback;
 pub use config_def::ConfigKey;
+pub use health::{Health, NodeHealth};
 #[cfg(feature = "json")]
 pub use json_serializer::JsonSerializer;
 pub use kafka_producer::{KafkaProducer, KafkaProducerBuilder};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::record_data::RecordData;
 use super::{
-    ConsumerGroupMetadata, OffsetAndMetadata, ProducerRecord, RecordFuture, RecordMetadata,
+    ConsumerGroupMetadata, Health, OffsetAndMetadata, ProducerRecord, RecordFuture, RecordMetadata,
     SendTimeoutError, TrySendError,
 };
 use crate::common::{PartitionInfo, TopicPartition, Uuid};
@@ -156,6 +156,9 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     /// When telemetry is disabled, or no id came in time.
     fn client_instance_id(&self, timeout: Duration) -> Result<Uuid>;
 
+    /// Returns what the producer knows of its own state; see [`KafkaProducer::health`](crate::KafkaProducer::health).
+    fn health(&self) -> Health;
+
     /// Sends what was accepted, for at most `timeout`, and stops. Calling it again does nothing.
     ///
     /// # Errors
@@ -270,6 +273,10 @@ macro_rules! forward_to {
             timeout: std::time::Duration,
         ) -> $crate::error::Result<$crate::common::Uuid> {
             <$target>::client_instance_id(self, timeout)
+        }
+
+        fn health(&self) -> $crate::producer::Health {
+            <$target>::health(self)
         }
 
         fn close(&self, timeout: std::time::Duration) -> $crate::error::Result<()> {

@@ -40,6 +40,7 @@ mod examples;
 mod failed_records;
 mod flush_and_close;
 mod futures;
+mod health;
 mod idempotence_off;
 mod interceptors_and_serializers;
 mod late_responses;

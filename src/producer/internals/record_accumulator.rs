@@ -154,7 +154,6 @@ impl RecordAccumulator {
         self.signal.io_thread()
     }
 
-    #[cfg(test)]
     pub(crate) fn pool(&self) -> &Arc<BufferPool> {
         &self.free
     }

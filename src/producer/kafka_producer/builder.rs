@@ -193,12 +193,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         let log_context = config.log_context();
         let _context = log_context.enter();
         let time: Arc<dyn Time> = Arc::new(SystemTime);
-        let metrics = Metrics::new(
-            Arc::clone(&config.client_id),
-            config.metrics.clone(),
-            self.metrics_reporters,
-            Arc::clone(&time),
-        );
+        let metrics = metrics(&config, self.metrics_reporters, &time);
         let (metadata, bootstrap) = metadata(&config, &*time)?;
         let (accumulator, scheduler) = accumulator(&config, &metrics, &time);
         let selector_metrics = SelectorMetrics::new(&metrics);
@@ -213,6 +208,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         let client_instance_id = telemetry
             .as_ref()
             .map(ClientTelemetrySender::client_instance_id);
+        let status = Arc::clone(client_metrics.status());
         let sender = Sender::new(SenderParts {
             config: sender_config(&config),
             client: network_client(
@@ -247,6 +243,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             metadata,
             process: accumulator.io_thread().process(),
             accumulator,
+            ledger: ledger.clone(),
             transactions: ledger.into_transactions(),
             control: sender.control(),
             io_thread: IoThreadHandle::default(),
@@ -254,6 +251,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             client_instance_id,
             call_times,
             record_errors,
+            status,
             time: SystemTime,
         };
         Ok((producer, sender))
@@ -291,6 +289,20 @@ impl<KS: Serializer, VS: Serializer> fmt::Debug for KafkaProducerBuilder<KS, VS>
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
+}
+
+/// The registry, which has no metrics yet but their number.
+fn metrics(
+    config: &ResolvedConfig,
+    reporters: Vec<Box<dyn MetricsReporter>>,
+    time: &Arc<dyn Time>,
+) -> Arc<Metrics> {
+    Metrics::new(
+        Arc::clone(&config.client_id),
+        config.metrics.clone(),
+        reporters,
+        Arc::clone(time),
+    )
 }
 
 /// The metadata, which know the bootstrap nodes, or what to resolve before they do.

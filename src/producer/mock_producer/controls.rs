@@ -1,11 +1,18 @@
 //! What a test does with a mock: decides the outcomes of sends, injects errors, and looks at what was sent.
 
+use std::time::Duration;
+
 use super::coordinator::Coordinator;
 use super::{MockProducer, give_up, undecided};
+use crate::client::{ConnectionState, NodeStatus};
+use crate::common::{Node, NodeId};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::metrics::{Metric, MetricName, MetricValue, MetricsSnapshot};
-use crate::producer::ProducerRecord;
+use crate::producer::{Health, NodeHealth, ProducerRecord};
 use crate::protocol::ErrorCode;
+
+/// The buffer memory that a mock shows, in bytes: the default of `buffer.memory`.
+const BUFFER_MEMORY: usize = 32 << 20;
 
 /// What a test does with the mock.
 impl<KS, VS> MockProducer<KS, VS> {
@@ -55,6 +62,36 @@ impl<KS, VS> MockProducer<KS, VS> {
         let metrics = state.metrics.iter();
         let metrics = metrics.map(|(name, value)| Metric::mocked(name.clone(), value.clone()));
         MetricsSnapshot::new(metrics.collect())
+    }
+
+    /// Returns the state of the mock. It is healthy until it is closed or fenced, or [`set_unreachable`](Self::set_unreachable)
+    /// says otherwise.
+    pub fn health(&self) -> Health {
+        let fatal_error = self.coordinator.as_ref();
+        let fatal_error = fatal_error.and_then(|coordinator| coordinator.manager().fatal_error());
+        let state = self.state.lock();
+        let node = NodeStatus {
+            node: Node::new(NodeId(1), "mock", 9092, None),
+            state: match state.unreachable {
+                None => ConnectionState::Ready,
+                Some(_) => ConnectionState::Disconnected,
+            },
+        };
+        Health {
+            is_open: !state.is_closed,
+            fatal_error,
+            since_last_response: Some(Duration::ZERO),
+            nodes: vec![NodeHealth::new(&node, state.unreachable.clone())],
+            buffer_total_bytes: BUFFER_MEMORY,
+            buffer_available_bytes: BUFFER_MEMORY,
+            waiting_threads: 0,
+        }
+    }
+
+    /// Lets [`health`](Self::health) say that the connection to the only broker failed with this error, until it is set to
+    /// `None`. Sends are not affected.
+    pub fn set_unreachable(&self, error: Option<Error>) {
+        self.state.lock().unreachable = error;
     }
 
     /// Every record that was sent since the beginning or the last [`clear`](Self::clear), as bytes, in order; of those sent in

@@ -69,7 +69,7 @@ impl Ledger {
     }
 
     /// Returns why nothing can be sent any more, if that is so.
-    pub(super) fn fatal_error(&self) -> Option<Error> {
+    pub(crate) fn fatal_error(&self) -> Option<Error> {
         match self {
             Self::Plain => None,
             Self::Idempotent(producer) => producer.fatal_error(),

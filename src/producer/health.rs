@@ -1,0 +1,148 @@
+//! Whether a producer can do its work, as far as it knows by itself. Java: no counterpart.
+
+use std::time::Duration;
+
+use crate::client::{ConnectionState, NodeStatus};
+use crate::common::NodeId;
+use crate::error::Error;
+
+/// What a producer knows of itself without asking a broker: enough for a readiness probe. See
+/// [`KafkaProducer::health`](crate::KafkaProducer::health).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Health {
+    /// Whether the producer takes records: it was not closed.
+    pub is_open: bool,
+    /// Why the producer sends nothing any more: it was fenced, or its bootstrap servers cannot be resolved, for example. Only
+    /// a new producer can send then.
+    pub fatal_error: Option<Error>,
+    /// How long ago a broker last responded to a request of any kind, in whole milliseconds; `None` if none ever did.
+    pub since_last_response: Option<Duration>,
+    /// The brokers that the producer has or had a connection to, by id. The ids of bootstrap servers are below 0.
+    pub nodes: Vec<NodeHealth>,
+    /// The buffer memory (`buffer.memory`), in bytes.
+    pub buffer_total_bytes: usize,
+    /// The buffer memory that is free, in bytes. Sends wait while there is too little.
+    pub buffer_available_bytes: usize,
+    /// The number of threads that wait for buffer memory.
+    pub waiting_threads: usize,
+}
+
+/// The connection to a broker.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeHealth {
+    /// The broker's id.
+    pub id: NodeId,
+    /// The broker's `host:port`.
+    pub address: String,
+    /// The state of the connection.
+    pub state: ConnectionState,
+    /// Why the last connection failed; `None` if none did, or if the broker has responded since.
+    pub last_error: Option<Error>,
+}
+
+impl Health {
+    /// Returns whether the producer can be expected to deliver what is sent now. It can if all of this is true:
+    ///
+    /// - It is open, and no fatal error has ended it.
+    /// - A broker has responded since it was built.
+    /// - It is connected to a broker, or no connection has failed since that broker last responded: a producer that
+    ///   sends nothing closes its connections after `connections.max.idle.ms`, which is not a fault.
+    ///
+    /// One connected broker suffices, even if the leaders of some partitions are on others; [`nodes`](Self::nodes) tells
+    /// which are missing. A new producer is not healthy before the first response, which takes a few milliseconds. Full
+    /// buffer memory is not unhealthy: it says that the program sends faster than the brokers take.
+    pub fn is_healthy(&self) -> bool {
+        let has_failed = self.nodes.iter().any(|node| node.last_error.is_some());
+        self.is_open
+            && self.fatal_error.is_none()
+            && self.since_last_response.is_some()
+            && (self.connected_nodes() > 0 || !has_failed)
+    }
+
+    /// Returns the number of brokers that requests can be sent to.
+    pub fn connected_nodes(&self) -> usize {
+        let states = self.nodes.iter().map(|node| node.state);
+        states
+            .filter(|state| matches!(state, ConnectionState::Ready | ConnectionState::Draining))
+            .count()
+    }
+}
+
+impl NodeHealth {
+    pub(super) fn new(status: &NodeStatus, last_error: Option<Error>) -> Self {
+        let node = &status.node;
+        Self {
+            id: node.id(),
+            address: format!("{}:{}", node.host(), node.port()),
+            state: status.state,
+            last_error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn node(state: ConnectionState, has_failed: bool) -> NodeHealth {
+        NodeHealth {
+            id: NodeId(1),
+            address: "broker:9092".to_owned(),
+            state,
+            last_error: has_failed.then(|| Error::new(ErrorKind::Network, "refused")),
+        }
+    }
+
+    fn health(nodes: Vec<NodeHealth>) -> Health {
+        Health {
+            is_open: true,
+            fatal_error: None,
+            since_last_response: Some(Duration::ZERO),
+            nodes,
+            buffer_total_bytes: 1,
+            buffer_available_bytes: 0,
+            waiting_threads: 1,
+        }
+    }
+
+    #[test]
+    fn a_producer_is_healthy_while_one_broker_is_connected_or_none_has_failed() {
+        use ConnectionState::{Connecting, Disconnected, Ready};
+        for (nodes, expected) in [
+            (vec![], true),
+            (vec![node(Ready, false)], true),
+            (vec![node(Disconnected, false)], true),
+            (vec![node(Disconnected, true)], false),
+            (
+                vec![node(Connecting, true), node(Disconnected, true)],
+                false,
+            ),
+            (vec![node(Disconnected, true), node(Ready, false)], true),
+        ] {
+            let health = health(nodes);
+            assert_eq!(health.is_healthy(), expected, "{health:?}");
+        }
+    }
+
+    #[test]
+    fn a_producer_that_is_closed_or_failed_or_new_is_not_healthy() {
+        let closed = Health {
+            is_open: false,
+            ..health(Vec::new())
+        };
+        let failed = Health {
+            fatal_error: Some(Error::new(ErrorKind::Fenced, "fenced")),
+            ..health(Vec::new())
+        };
+        let new = Health {
+            since_last_response: None,
+            ..health(Vec::new())
+        };
+        for health in [closed, failed, new] {
+            assert!(!health.is_healthy(), "{health:?}");
+        }
+    }
+}
