@@ -334,7 +334,8 @@ impl ClientTelemetrySender {
             return;
         }
         let is_idle = self.state == ClientTelemetryState::SubscriptionNeeded;
-        if is_idle || self.subscription.is_none() {
+        let subscription = self.subscription.as_ref();
+        if is_idle || subscription.is_none_or(|wanted| wanted.requested_metrics.is_none()) {
             return self.terminate();
         }
         // Its response comes too late to count.

@@ -328,9 +328,14 @@ fn a_close_pushes_once_more_and_only_with_a_subscription() {
 
     let mut nothing = response();
     nothing.requested_metrics.clear();
-    let mut f = Fixture::subscribed_with(nothing);
-    f.sender.initiate_close(f.time.now());
-    assert_eq!(f.sender.state, Terminated);
+    for asks_again in [false, true] {
+        let mut f = Fixture::subscribed_with(nothing.clone());
+        if asks_again {
+            f.sender.create_request();
+        }
+        f.sender.initiate_close(f.time.now());
+        assert_eq!(f.sender.state, Terminated);
+    }
 
     for has_push_in_flight in [false, true] {
         let mut f = Fixture::subscribed();
