@@ -1,5 +1,6 @@
 //! Runs scenarios: the clients in turn, round after round, and a table of medians.
 
+mod chart;
 mod clients;
 mod process;
 mod report;
@@ -8,6 +9,7 @@ mod scenarios;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use self::chart::Chart;
 use self::clients::{Availability, CLIENTS, ClientUnderTest};
 use self::process::{Figures, SinkProcess};
 use self::report::{Report, Row};
@@ -122,12 +124,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Availability::Missing(why) => report.missing(client, &why),
         }
     }
+    let mut chart = Chart::default();
     report.clients(runnable.iter().map(|(client, _)| *client));
     for scenario in &plan.scenarios {
         let rows = run_scenario(&plan, scenario, &runnable)?;
         report.scenario(scenario, &rows);
+        let rivals = rows.iter().filter(|row| row.is_ours_or_a_rivals());
+        chart.add(
+            scenario.name,
+            scenario.about,
+            rivals.map(Row::records_per_second),
+        );
         // What is done so far survives an interruption.
         fs::write(&plan.output, report.text())?;
+    }
+    if let Some(svg) = chart.svg() {
+        fs::write(plan.output.with_file_name("speed.svg"), svg)?;
     }
     println!("written to {}", plan.output.display());
     Ok(())

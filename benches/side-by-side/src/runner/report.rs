@@ -25,12 +25,22 @@ impl Row {
         }
     }
 
+    /// Whether it is ours or a rival's.
+    pub(super) fn is_ours_or_a_rivals(&self) -> bool {
+        !self.client.is_floor() && !self.client.is_variant()
+    }
+
     pub(super) fn is_of(&self, client: &ClientUnderTest) -> bool {
         self.client.name == client.name
     }
 
     pub(super) fn took_too_long(&self) -> bool {
         self.failures.iter().any(|why| why == TOOK_TOO_LONG)
+    }
+
+    /// The client's name, and its median, which is no number if no round counts.
+    pub(super) fn records_per_second(&self) -> (&'static str, f64) {
+        (self.client.name, self.median(records_per_second))
     }
 
     fn median(&self, figure: impl Fn(&Figures) -> f64) -> f64 {
@@ -259,9 +269,7 @@ impl Report {
         };
         let rivals = rows
             .iter()
-            .filter(|row| {
-                !row.client.is_floor() && !row.client.is_variant() && !row.is_of(ours.client)
-            })
+            .filter(|row| row.is_ours_or_a_rivals() && !row.is_of(ours.client))
             .filter(|row| !row.rounds.is_empty());
         let best = rivals.reduce(|best, row| {
             let (a, b) = (best.median(figure), row.median(figure));
