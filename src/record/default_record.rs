@@ -117,6 +117,10 @@ impl<'a> DefaultRecord<'a> {
         self.value
     }
 
+    pub(crate) fn headers(&self) -> &'a Headers {
+        self.headers
+    }
+
     /// The length of the key as it is written: -1 for null.
     #[inline]
     pub(crate) fn key_length(&self) -> i32 {

@@ -1,7 +1,7 @@
 //! Records that fail in `send`, before they are in a batch: they are copied into their error.
 
 use super::KafkaProducer;
-use crate::common::Headers;
+use super::send::Destination;
 use crate::error::{Error, ErrorKind, FailedRecord};
 use crate::producer::internals::{AppendRecord, Patience};
 use crate::producer::{ProducerRecord, Serializer, serialize};
@@ -42,27 +42,28 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             headers,
         })
     }
-}
 
-/// The error of a record that was serialized and found no place in a batch.
-#[cold]
-pub(super) fn with_serialized_record(
-    error: Error,
-    topic: &str,
-    partition: Option<i32>,
-    record: &AppendRecord<'_>,
-    headers: &Headers,
-    patience: Patience,
-) -> Error {
-    if patience == Patience::Never {
-        return error;
+    /// The error of a record that was serialized and found no place in a batch.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn with_serialized_record(
+        &self,
+        error: Error,
+        to: &Destination<'_>,
+        record: &AppendRecord<'_>,
+        patience: Patience,
+    ) -> Error {
+        // Inside a callback no send waits, and only `try_send` gives the record itself back.
+        if patience == Patience::Never && !self.accumulator.io_thread().is_current() {
+            return error;
+        }
+        error.of_record(FailedRecord {
+            topic: Arc::from(to.info.name()),
+            partition: to.partition,
+            timestamp: Some(record.timestamp()),
+            headers: record.headers().clone(),
+            key: record.key().map(<[u8]>::to_vec),
+            value: record.value().map(<[u8]>::to_vec),
+        })
     }
-    error.of_record(FailedRecord {
-        topic: Arc::from(topic),
-        partition,
-        timestamp: Some(record.timestamp()),
-        headers: headers.clone(),
-        key: record.key().map(<[u8]>::to_vec),
-        value: record.value().map(<[u8]>::to_vec),
-    })
 }

@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use super::failed_sends::with_serialized_record;
 use super::{KafkaProducer, unreachable_future};
 use crate::common::{Cluster, Headers, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
@@ -221,18 +220,13 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             let timestamp = record.timestamp.unwrap_or(now);
             let append = AppendRecord::new(timestamp, key.as_bytes(), value.as_bytes(), headers)
                 .map_err(|error| Error::new(ErrorKind::RecordTooLarge, error.to_string()))?;
-            let patience_here = self.patience_here(patience);
+            let patience = self.patience_here(patience);
             let to = Destination {
                 info,
                 cluster: &cluster,
                 partition: record.partition,
             };
-            let appended =
-                self.append(&to, &append, &mut owed.callback, patience_here, with_future);
-            return appended.map_err(|error| {
-                let partition = record.partition;
-                with_serialized_record(error, topic, partition, &append, headers, patience)
-            });
+            return self.append(&to, &append, &mut owed.callback, patience, with_future);
         }
     }
 
@@ -362,11 +356,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         patience: Patience,
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
+        // Attached to the errors here, where they are small: the whole result would go through memory once more.
+        let failed = |error| self.with_serialized_record(error, to, record, patience);
         check_size(
             record.upper_bound(),
             self.max_request_size,
             self.buffer_memory,
-        )?;
+        )
+        .map_err(failed)?;
         let context = AppendContext {
             topic: to.info,
             cluster: to.cluster,
@@ -375,13 +372,15 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             with_future,
             transactions: self.transactions.as_deref(),
         };
-        let partition = self.partition(to, record)?;
+        let partition = self.partition(to, record).map_err(failed)?;
         let accumulator = &self.accumulator;
-        let joined =
-            match accumulator.append_to_open_batch(partition, record, callback, &context)? {
-                Some(joined) => joined,
-                None => self.append_to_new_batch(to, partition, record, callback, context)?,
-            };
+        let joined = match accumulator.append_to_open_batch(partition, record, callback, &context) {
+            Ok(Some(joined)) => joined,
+            Ok(None) => self
+                .append_to_new_batch(to, partition, record, callback, context)
+                .map_err(failed)?,
+            Err(error) => return Err(failed(error)),
+        };
         let facts = record.facts();
         let future = |result| RecordFuture::in_batch(result, joined.index, facts);
         Ok(joined.result.map(future))
@@ -491,10 +490,10 @@ fn too_large(size: usize, limit: usize, key: &str) -> Error {
 }
 
 /// Where a record goes: its topic as the metadata have it, and the partition that it names.
-struct Destination<'a> {
-    info: &'a TopicInfo,
+pub(super) struct Destination<'a> {
+    pub(super) info: &'a TopicInfo,
     cluster: &'a Cluster,
-    partition: Option<i32>,
+    pub(super) partition: Option<i32>,
 }
 
 /// The topic, if it has partitions and the named one is among them.

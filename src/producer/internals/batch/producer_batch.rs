@@ -122,6 +122,10 @@ impl<'a> AppendRecord<'a> {
         self.timestamp
     }
 
+    pub(crate) fn headers(&self) -> &'a Headers {
+        self.record.headers()
+    }
+
     #[inline]
     pub(crate) fn key(&self) -> Option<&'a [u8]> {
         self.record.key()
