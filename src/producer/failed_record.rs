@@ -30,8 +30,9 @@ impl Error {
     /// these take other types. The partition is the one that was chosen; set it to `None`, and the topic to another, to send
     /// the record elsewhere. [`delivery`](Self::delivery) says whether sending it again may duplicate it.
     ///
-    /// Returns `None` if the error is about no record, if the record never became bytes (`Serialization`, and sends that a
-    /// closed producer refuses), for errors of `try_send`, which gives the record itself back, and beyond the limit below.
+    /// Returns `None` if the error is about no record, if the record is still being sent (`Pending`), and beyond the limit
+    /// below. There is none either if the record never became bytes (`Serialization`, and sends that a closed producer
+    /// refuses), and in errors of `try_send`, which gives the record itself back.
     ///
     /// # Memory
     ///
