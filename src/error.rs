@@ -103,7 +103,7 @@ choice! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "a record is in the log for sure not, or perhaps; there is no third"
+    reason = "a record is known not to be in the log, or unknown; there is no third case"
 )]
 pub enum Delivery {
     /// The log does not hold the record: sending it again makes no duplicate.

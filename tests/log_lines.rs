@@ -145,7 +145,7 @@ fn every_line_names_the_client_and_its_transactions() {
         "an interceptor failed",
         "a callback panicked: on purpose",
         "producer id set to",
-        "answered NOT_ENOUGH_REPLICAS",
+        "returned NOT_ENOUGH_REPLICAS",
         "the producer's I/O thread has ended",
     ] {
         assert!(

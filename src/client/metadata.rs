@@ -477,7 +477,7 @@ fn unusable_nodes(description: &str) -> Error {
 fn update_timed_out(max_wait: Duration) -> Error {
     Error::timed_out(
         format!(
-            "no cluster metadata came within {} ms",
+            "timed out after {} ms waiting for cluster metadata",
             max_wait.as_millis()
         ),
         TimeoutReason {

@@ -141,7 +141,7 @@ impl MetadataUpdater {
             return if is_stuck && !self.metadata.snapshot().is_bootstrap() {
                 MetadataStep::Rebootstrap
             } else {
-                log::debug!("no node is available to ask for metadata");
+                log::debug!("no node is available for a metadata request");
                 MetadataStep::Wait(self.config.reconnect_backoff)
             };
         };
@@ -254,7 +254,7 @@ impl MetadataUpdater {
         }
         if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
             self.log_limiter
-                .warn("a broker asks the client to rebootstrap".to_owned(), now);
+                .warn("a broker requested a rebootstrap".to_owned(), now);
             self.require_rebootstrap();
         } else if !response.error_code.is_none() {
             let text = format!("the metadata request failed: {}", response.error_code);

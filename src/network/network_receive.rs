@@ -134,11 +134,11 @@ fn checked_size(value: u32, limit: usize, is_first: bool) -> Result<usize, Inval
 fn likely_cause(first_bytes: [u8; 4], is_first: bool) -> &'static str {
     match first_bytes {
         _ if !is_first => "the stream is damaged, or the response is larger than allowed",
-        [b'H', b'T', b'T', b'P'] => "an HTTP server answered, not a Kafka broker",
-        [b'S', b'S', b'H', b'-'] => "an SSH server answered, not a Kafka broker",
+        [b'H', b'T', b'T', b'P'] => "an HTTP server responded, not a Kafka broker",
+        [b'S', b'S', b'H', b'-'] => "an SSH server responded, not a Kafka broker",
         // TLS records: content type alert (21) or handshake (22), then version 3.x.
         [0x15 | 0x16, 0x03, 0..=4, _] => {
-            "a TLS listener was spoken to in plain text (check security.protocol)"
+            "the port is a TLS listener, and this connection is not encrypted (check security.protocol)"
         }
         _ => "this is probably not a Kafka broker",
     }
@@ -242,10 +242,10 @@ mod tests {
 
     #[test]
     fn the_error_names_who_probably_answered() {
-        assert!(error_of(b"HTTP/1.1 400 Bad Request").contains("an HTTP server answered"));
-        assert!(error_of(b"SSH-2.0-OpenSSH_9.6").contains("an SSH server answered"));
+        assert!(error_of(b"HTTP/1.1 400 Bad Request").contains("an HTTP server responded"));
+        assert!(error_of(b"SSH-2.0-OpenSSH_9.6").contains("an SSH server responded"));
         let alert = [0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46];
-        assert!(error_of(&alert).contains("a TLS listener was spoken to in plain text"));
+        assert!(error_of(&alert).contains("the port is a TLS listener"));
         assert!(error_of(b"\xff\xff\xff\xff").contains("probably not a Kafka broker"));
     }
 

@@ -563,7 +563,7 @@ fn give_up(open: VecDeque<Completion>, io_thread: IoThreadId, error: &Error) {
 }
 
 fn undecided(what: &str) -> Error {
-    let text = format!("the mock producer was {what} before the fate of this send was decided");
+    let text = format!("the mock producer was {what} before the outcome of this send was set");
     Error::new(ErrorKind::IllegalState, text)
 }
 

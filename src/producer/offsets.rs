@@ -97,7 +97,7 @@ impl ConsumerGroupMetadata {
         }
         if self.generation_id > 0 && self.member_id.is_empty() {
             let text = format!(
-                "the metadata of group {} have generation {} and no member id",
+                "the metadata of group {} has generation {} and no member id",
                 self.group_id, self.generation_id
             );
             return Err(Error::new(ErrorKind::IllegalArgument, text));

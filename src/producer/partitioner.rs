@@ -86,7 +86,7 @@ fn ask(
         Ok(negative) => Err(Error::new(
             ErrorKind::IllegalArgument,
             format!(
-                "the partitioner chose partition {negative} of topic {name}, and none is negative"
+                "the partitioner chose partition {negative} of topic {name}, which is negative"
             ),
         )),
         Err(cause) => Err(user_error(

@@ -187,7 +187,7 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     /// Logs that the closure form could not abort.
     #[doc(hidden)]
     fn log_failed_abort(&self, error: &Error) {
-        log::error!("a transaction was not aborted: {error}");
+        log::error!("could not abort a transaction: {error}");
     }
 }
 

@@ -67,7 +67,7 @@ fn a_partition_out_of_range_is_waited_for_and_named() {
     assert_max_block(&error, "metadata");
     let text = error.to_string();
     assert!(
-        text.contains("has 2 partitions and no partition 2"),
+        text.contains("has 2 partitions, and partition 2 did not appear"),
         "{text}"
     );
     assert_eq!(error.topic_partition().unwrap().partition(), 2);

@@ -67,7 +67,7 @@ fn an_expired_record_has_the_last_response_as_its_cause() {
     );
     assert_eq!(
         texts[1],
-        "the broker answered NOT_ENOUGH_REPLICAS (19): 1 of 2 in sync; \
+        "the broker returned NOT_ENOUGH_REPLICAS (19): 1 of 2 in sync; \
          the topic's min.insync.replicas needs more replicas in sync than there are"
     );
     let debug = format!("{error:?}");

@@ -35,6 +35,7 @@ mod docs;
 mod end_to_end;
 mod epoch_bump;
 mod error_chains;
+mod error_texts;
 mod exactly_once;
 mod examples;
 mod failed_records;

@@ -161,7 +161,10 @@ impl Update<'_> {
             state.refresh.reset_equivalent_responses();
         }
         if let Some(code) = refresh_reason {
-            log::debug!("asking again about topic '{}': {code}", printable(name));
+            log::debug!(
+                "requesting metadata of topic '{}' again: {code}",
+                printable(name)
+            );
             state.refresh.request_full();
         } else if has_lost_leader {
             log::debug!("a leader of topic '{}' is not listed", printable(name));

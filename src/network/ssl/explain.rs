@@ -22,7 +22,7 @@ pub(super) fn explain(error: &Error, host: &str) -> String {
             | InvalidMessage::MessageTooLarge
             | InvalidMessage::InvalidEmptyPayload,
         ) => format!(
-            "{host} does not answer in TLS: its port may be a plaintext listener (security.protocol), or no Kafka broker"
+            "{host} does not speak TLS: its port may be a plaintext listener (security.protocol), or no Kafka broker"
         ),
         Error::PeerIncompatible(why) => incompatible(why),
         Error::InappropriateHandshakeMessage {

@@ -194,7 +194,7 @@ impl<C: KafkaClient> Sender<C> {
             log::error!(
                 "the producer's I/O thread panicked, which is a bug; the producer is closed"
             );
-            let text = "the producer failed by a bug of this library and is closed";
+            let text = "the producer failed because of a bug in this library, and is closed";
             let error = Error::new(ErrorKind::Internal, text);
             self.ledger.transition_to_fatal_error(error.clone());
             // The client may be what is broken, so it is not asked.

@@ -171,7 +171,7 @@ impl<KS: Serializer, VS: Serializer> Drop for KafkaProducer<KS, VS> {
         }
         match self.close(self.close_on_drop_timeout) {
             Err(error) if error.kind() == ErrorKind::Timeout => {
-                log::warn!("dropped: {error}");
+                log::warn!("the producer was dropped: {error}");
             }
             Ok(()) | Err(_) => {}
         }

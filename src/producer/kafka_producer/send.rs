@@ -259,7 +259,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             }
             self.metadata.request_update_for_topic(topic);
             self.accumulator.signal().wake();
-            let text = format!("the metadata of topic {topic} are not known yet");
+            let text = format!("the metadata of topic {topic} is not known yet");
             let error = Error::new(ErrorKind::WouldBlock, text);
             return Err(self.with_cause(error, topic));
         };
@@ -331,7 +331,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                 return self.with_cause(error, topic);
             }
             _ if self.metadata.snapshot().is_bootstrap() => {
-                format!("no broker of bootstrap.servers told of topic {topic} within {limit}")
+                format!("no bootstrap server returned metadata for topic {topic} within {limit}")
             }
             _ => format!("topic {topic} was not in the cluster's metadata after {limit}"),
         };
@@ -427,7 +427,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     fn append_error(&self, error: Error, patience: Patience) -> Error {
         let in_callback = patience == Patience::Never && self.accumulator.io_thread().is_current();
         if error.kind() == ErrorKind::WouldBlock && in_callback {
-            let text = "a send inside a callback found the buffer full, and cannot wait for the thread it runs on";
+            let text = "the buffer is full, and a send inside a callback cannot wait for the thread that it runs on";
             return Error::new(ErrorKind::WouldDeadlock, text).caused_by(error);
         }
         error
@@ -528,7 +528,7 @@ pub(crate) fn no_such_partition(
     limit: WaitLimit,
 ) -> Error {
     let text = format!(
-        "topic {topic} has {} and no partition {partition} appeared within {limit}",
+        "topic {topic} has {}, and partition {partition} did not appear within {limit}",
         Count(count, "partition")
     );
     metadata_timed_out(text, limit)

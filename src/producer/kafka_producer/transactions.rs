@@ -335,7 +335,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
 
     pub(in crate::producer) fn log_failed_abort(&self, error: &Error) {
         let _context = self.log_context.enter();
-        log::error!("a transaction was not aborted: {error}");
+        log::error!("could not abort a transaction: {error}");
     }
 
     /// The transactions of an open producer.

@@ -151,7 +151,7 @@ impl From<ErrorCode> for Error {
             true => Delivery::NotWritten,
             false => Delivery::MaybeWritten,
         };
-        Self::from_code(code, format!("the mock producer answers {code}")).with_delivery(delivery)
+        Self::from_code(code, format!("the mock producer returns {code}")).with_delivery(delivery)
     }
 }
 

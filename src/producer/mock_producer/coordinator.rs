@@ -53,7 +53,7 @@ impl Coordinator {
     /// Why a partition's leader refuses a record, if it does.
     pub(super) fn leaders_refusal(&self) -> Option<Error> {
         let code = ErrorCode::INVALID_PRODUCER_EPOCH;
-        let refusal = || Error::from_code(code, format!("the mock's leader answers {code}"));
+        let refusal = || Error::from_code(code, format!("the mock's leader returns {code}"));
         self.is_fenced().then(refusal)
     }
 
@@ -73,7 +73,7 @@ impl Coordinator {
             match self.answer(&body) {
                 Some(response) => self.manager.handle_response(request, response, facts),
                 None => {
-                    let text = "the mock has no answer to this request";
+                    let text = "the mock has no response to this request";
                     self.manager.handle_unsupported_version(&request, text);
                 }
             }

@@ -18,37 +18,37 @@ struct Later {
 
 static LATER: &[Later] = &[
     Later {
-        what: "security keys other than security.protocol",
+        what: "security keys other than security.protocol are not supported yet",
         remedy: REMOVE,
         prefixes: &["security."],
         keys: &[("security.providers", &[])],
     },
     Later {
-        what: "TLS keys of this name",
+        what: "there is no TLS key of this name",
         remedy: "correct the name, or remove the key",
         prefixes: &["ssl."],
         keys: &[],
     },
     Later {
-        what: "SASL keys that Java does not have",
+        what: "there is no SASL key of this name",
         remedy: "correct the name of the key",
         prefixes: &["sasl."],
         keys: &[],
     },
     Later {
-        what: "two-phase commits",
+        what: "two-phase commits are not supported yet",
         remedy: REMOVE,
         prefixes: &["transaction.two.phase."],
         keys: &[("transaction.two.phase.commit.enable", &["false"])],
     },
     Later {
-        what: "labels for the reporters of metrics",
+        what: "labels for metrics reporters are not supported yet",
         remedy: REMOVE,
         prefixes: &["metrics.context."],
         keys: &[],
     },
     Later {
-        what: "configuration providers",
+        what: "configuration providers are not supported yet",
         remedy: REMOVE,
         prefixes: &["config.providers."],
         keys: &[("config.providers", &[""])],
@@ -70,7 +70,7 @@ pub(super) fn refusal(key: &str, value: &str) -> Option<String> {
         .any(|harmless| same(harmless, value));
     (!harmless).then(|| {
         let (what, remedy) = (later.what, later.remedy);
-        format!("{key} is set, but {what} are not supported yet: {remedy} (its value is not shown, as it may be secret)")
+        format!("{key} is set, but {what}: {remedy} (its value is not shown, as it may be secret)")
     })
 }
 

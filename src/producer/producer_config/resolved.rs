@@ -199,7 +199,7 @@ impl ProducerConfig {
         if self.is_set(reporters.name)
             && self.value(reporters).is_some_and(|value| !value.is_empty())
         {
-            let text = "metric.reporters names JMX, which is not there: read the metrics with producer.metrics(), or give a \
+            let text = "metric.reporters names JMX, which is not supported: read the metrics with producer.metrics(), or give a \
                         MetricsReporter to the builder";
             notes.push(Note::info(text.to_owned()));
         }
@@ -247,7 +247,7 @@ impl ProducerConfig {
         if !is_requested && !obstacles.is_empty() {
             resolved.enable_idempotence = false;
             notes.push(Note::info(format!(
-                "idempotence is off, so that a retry may duplicate or reorder records: {} to have it on",
+                "idempotence is off, so a retry may duplicate or reorder records: {} to turn it on",
                 obstacles.join(" and ")
             )));
         }
@@ -302,7 +302,7 @@ impl ProducerConfig {
             let length = name.len();
             if length > room {
                 refusals.refuse(config_error(format!(
-                    "{} has {length} bytes, which is more than the {room} that a request has room for: \
+                    "{} has {length} bytes, more than the {room} that fit into a request: \
                      choose a shorter one",
                     key.name
                 )));
@@ -316,8 +316,9 @@ impl ProducerConfig {
         {
             resolved.reconnect_backoff_max = resolved.reconnect_backoff;
             notes.push(Note::warning(format!(
-                "{} is set and {} is not, so that the wait between attempts to connect does not grow",
-                keys::RECONNECT_BACKOFF_MS.name, keys::RECONNECT_BACKOFF_MAX_MS.name
+                "{} is set and {} is not, so the wait between attempts to connect does not grow",
+                keys::RECONNECT_BACKOFF_MS.name,
+                keys::RECONNECT_BACKOFF_MAX_MS.name
             )));
         }
         let pairs = [
@@ -409,7 +410,7 @@ fn note_unprotected(config: &ProducerConfig, resolved: &ResolvedConfig, notes: &
     let jaas = sasl_keys::JAAS_CONFIG.name;
     if config.is_set(jaas) && !protocol.uses_sasl() {
         notes.push(Note::warning(format!(
-            "{jaas} is set, but security.protocol={protocol} authenticates nobody: set SASL_SSL to use it"
+            "{jaas} is set, but security.protocol={protocol} does not authenticate: set SASL_SSL to use it"
         )));
     }
     let mut keys = config.values.keys();

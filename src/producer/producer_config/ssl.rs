@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
             ));
         } else if has_password && is_pem {
             self.refuse(format!(
-                "{password} is set, but a PEM file has no password: remove it (ssl.key.password is that of the key)"
+                "{password} is set, but a PEM file has no password: remove it (the password of the key is ssl.key.password)"
             ));
         }
         store_type
@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
         match self.text(key) {
             "" => {
                 notes.push(Note::warning(format!(
-                    "{} is empty: brokers need not prove their host names, so that each one can pass for every other",
+                    "{} is empty: host names of brokers are not verified, so a broker with any trusted certificate can pass for another",
                     key.name
                 )));
                 false

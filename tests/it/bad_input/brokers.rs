@@ -14,7 +14,7 @@ use super::{PATIENCE, assert_works, cause, chain, deliver, impatient, producer_f
 
 const NODE: NodeId = NodeId(1);
 const NOBODY_TOLD: &str =
-    "no broker of bootstrap.servers told of topic orders within 300 ms (max.block.ms)";
+    "no bootstrap server returned metadata for topic orders within 300 ms (max.block.ms)";
 
 /// Sends records in vain. Gives the error of the first one to learn why nobody answered, which on a busy machine takes
 /// a little: a time-out of the wait for metadata.
@@ -43,7 +43,7 @@ fn unreachable(producer: &KafkaProducer) -> Error {
     let key = unsent.record.key.as_ref();
     assert_eq!(key, Some(&b"k"[..]), "the record is handed back");
     let texts = chain(&unsent.error);
-    assert_eq!(texts[0], "the metadata of topic orders are not known yet");
+    assert_eq!(texts[0], "the metadata of topic orders is not known yet");
     assert_eq!(texts.len(), 2, "{texts:?}");
     error
 }
@@ -196,7 +196,7 @@ fn an_advertised_address_that_is_none() {
 fn an_http_server() {
     let peer = Peer::that_answers(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
     let expected = "the peer sent a frame size of 1213486160, which is not between 0 and 65536: \
-                    an HTTP server answered, not a Kafka broker";
+                    an HTTP server responded, not a Kafka broker";
     assert_eq!(
         why_unreachable(&peer.servers()),
         format!("{}: {expected}", peer.address)
@@ -207,7 +207,7 @@ fn an_http_server() {
 fn an_ssh_server() {
     let peer = Peer::that_answers(b"SSH-2.0-OpenSSH_9.6\r\n");
     let cause = why_unreachable(&peer.servers());
-    let expected = "an SSH server answered, not a Kafka broker";
+    let expected = "an SSH server responded, not a Kafka broker";
     assert!(cause.ends_with(expected), "{cause}");
 }
 
@@ -221,7 +221,7 @@ fn a_tls_listener() {
     ] {
         let peer = Peer::that_answers(alert);
         let cause = why_unreachable(&peer.servers());
-        let expected = "a TLS listener was spoken to in plain text (check security.protocol)";
+        let expected = "the port is a TLS listener, and this connection is not encrypted (check security.protocol)";
         assert!(cause.ends_with(expected), "{cause}");
         assert!(cause.starts_with(&peer.servers()), "{cause}");
     }

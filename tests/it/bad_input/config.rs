@@ -250,7 +250,7 @@ fn a_level_that_a_codec_cannot_honour() {
 fn a_security_key_that_is_unknown_is_refused() {
     assert_eq!(
         refused("ssl.truststore.lokation", "hunter2"),
-        "ssl.truststore.lokation is set, but TLS keys of this name are not supported yet: correct the name, or remove the \
+        "ssl.truststore.lokation is set, but there is no TLS key of this name: correct the name, or remove the \
          key (its value is not shown, as it may be secret)"
     );
     let text = refused("security.protcol", "SSL");
@@ -398,7 +398,7 @@ fn a_client_id_that_is_too_long() {
     let id = "x".repeat(40_000);
     assert_eq!(
         contradictory(&[("client.id", &id)]),
-        "client.id has 40000 bytes, which is more than the 32767 that a request has room for: choose a shorter one"
+        "client.id has 40000 bytes, more than the 32767 that fit into a request: choose a shorter one"
     );
 }
 

@@ -85,7 +85,7 @@ fn a_record_over_the_limit_of_the_broker() {
     assert_eq!(error.code(), Some(ErrorCode::MESSAGE_TOO_LARGE));
     assert_eq!(error.topic_partition().unwrap().partition(), 0);
     // After the code come the broker's own text and the limit.
-    let expected = "orders-0: the broker answered MESSAGE_TOO_LARGE (10): a batch of 670 bytes; max.message.bytes is 500; \
+    let expected = "orders-0: the broker returned MESSAGE_TOO_LARGE (10): a batch of 670 bytes; max.message.bytes is 500; \
                     the limit is max.message.bytes of the topic, or message.max.bytes of the broker";
     assert_eq!(chain(&error), [expected]);
     assert_works(&producer, &broker, "orders");
@@ -167,7 +167,7 @@ fn a_record_without_a_key_for_a_compacted_topic() {
     assert_eq!(error.delivery(), Delivery::NotWritten);
     let texts = chain(&error);
     assert!(
-        texts[0].starts_with("orders-0: the broker answered INVALID_RECORD (87): "),
+        texts[0].starts_with("orders-0: the broker returned INVALID_RECORD (87): "),
         "{texts:?}"
     );
     deliver(&producer, ProducerRecord::new("orders", "v").key("k")).unwrap();
@@ -255,7 +255,7 @@ fn a_batch_that_the_broker_refuses() {
     assert_eq!(error.code(), Some(ErrorCode::INVALID_TIMESTAMP));
     assert_eq!(error.delivery(), Delivery::NotWritten);
     let expected = format!(
-        "orders-0: the broker answered INVALID_TIMESTAMP (32): {text}; the limits are \
+        "orders-0: the broker returned INVALID_TIMESTAMP (32): {text}; the limits are \
          message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic"
     );
     assert_eq!(chain(&error), [expected]);

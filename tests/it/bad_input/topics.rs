@@ -39,7 +39,7 @@ fn metadata_timeout_with_missing_topic() {
     );
     assert_eq!(
         cause(&error),
-        "the cluster answered UNKNOWN_TOPIC_OR_PARTITION (3) for topic 'missing': it does not exist, and is \
+        "the cluster returned UNKNOWN_TOPIC_OR_PARTITION (3) for topic 'missing': it does not exist, and is \
          created on demand only where the brokers allow it (auto.create.topics.enable)"
     );
 }
@@ -151,7 +151,7 @@ fn metadata_timeout_with_partition_out_of_range() {
         assert_eq!(
             chain(&error),
             [format!(
-                "topic orders has 3 partitions and no partition {partition} appeared within 300 ms (max.block.ms)"
+                "topic orders has 3 partitions, and partition {partition} did not appear within 300 ms (max.block.ms)"
             )]
         );
         assert_eq!(error.topic_partition().unwrap().partition(), partition);
@@ -226,8 +226,8 @@ fn partitioned_by(choose: impl Fn() -> Choice + Send + Sync + 'static) -> Error 
 fn a_partitioner_that_chooses_what_there_is_not() {
     for (partition, why) in [
         (3, "which has 3 partitions"),
-        (-1, "and none is negative"),
-        (i32::MIN, "and none is negative"),
+        (-1, "which is negative"),
+        (i32::MIN, "which is negative"),
     ] {
         let error = partitioned_by(move || Ok(partition));
         assert_eq!(error.kind(), ErrorKind::IllegalArgument);

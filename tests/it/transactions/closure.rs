@@ -188,7 +188,7 @@ fn a_second_initialization_says_that_it_is_one() {
     let assert_refused = || {
         let error = producer.init_transactions().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::IllegalState);
-        assert!(error.to_string().contains("called before"), "{error}");
+        assert!(error.to_string().contains("already called"), "{error}");
     };
     assert_refused();
     producer.begin_transaction().unwrap();

@@ -181,7 +181,7 @@ fn what_is_no_broker_is_named() {
         (&b"HTTP/1.1 400 Bad Request\r\n"[..], "HTTP server"),
         (
             b"\x15\x03\x03\x00\x02\x02\x46",
-            "TLS listener was spoken to in plain text",
+            "the port is a TLS listener",
         ),
         (b"\xff\xff\xff\xff", "size of -1"),
         (b"\x7f\xff\xff\xff", "size of 2147483647"),

@@ -199,7 +199,7 @@ fn a_peer_that_does_not_speak_tls_is_named() {
             panic!("{why:?}");
         };
         assert!(
-            message.contains("localhost does not answer in TLS"),
+            message.contains("localhost does not speak TLS"),
             "{answer}: {message}"
         );
     }

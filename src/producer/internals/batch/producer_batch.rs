@@ -562,11 +562,7 @@ fn producer_state(sequence: Option<BatchSequence>, is_transactional: bool) -> Pr
 }
 
 fn refused_record(error: RecordError) -> Error {
-    Error::new(
-        ErrorKind::IllegalArgument,
-        "the record cannot be in a batch",
-    )
-    .caused_by(error)
+    Error::new(ErrorKind::IllegalArgument, "the record cannot be encoded").caused_by(error)
 }
 
 fn codec_failure(error: &(impl std::error::Error + Clone + Send + Sync + 'static)) -> Error {

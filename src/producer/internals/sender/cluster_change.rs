@@ -40,7 +40,7 @@ impl<C: KafkaClient> Sender<C> {
             printable(new),
             printable(old)
         );
-        log::warn!("{text}; records that are on their way may be in either, or in none");
+        log::warn!("{text}; records in flight may be in either cluster, or in neither");
         match &self.ledger {
             Ledger::Plain => return,
             Ledger::Transactional(manager) => return manager.fail_for_other_cluster(text),

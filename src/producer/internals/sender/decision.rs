@@ -66,7 +66,7 @@ impl PartitionOutcome {
     /// The connection ended before the response.
     pub(super) fn disconnected(cause: &str, was_written: bool) -> Self {
         let text =
-            format!("the connection was lost before the answer to a produce request: {cause}");
+            format!("the connection was lost before the response to a produce request: {cause}");
         Self::lost(
             ErrorCode::NETWORK_EXCEPTION,
             Error::new(ErrorKind::Network, text),
@@ -77,7 +77,7 @@ impl PartitionOutcome {
     /// The connection was given up because it took too long.
     pub(super) fn timed_out(cause: &str, waited: Duration, was_written: bool) -> Self {
         let reason = TimeoutReason {
-            waiting_for: "the answer to a produce request",
+            waiting_for: "the response to a produce request",
             waited,
             config: Some("request.timeout.ms"),
         };
@@ -275,8 +275,8 @@ fn is_fatal(code: ErrorCode) -> bool {
 /// The code, and the broker's own words where it has any.
 fn refusal(code: ErrorCode, message: Option<&str>) -> String {
     match message {
-        Some(message) => format!("the broker answered {code}: {}", printable(message)),
-        None => format!("the broker answered {code}"),
+        Some(message) => format!("the broker returned {code}: {}", printable(message)),
+        None => format!("the broker returned {code}"),
     }
 }
 
@@ -457,7 +457,7 @@ mod tests {
         let text = |index: usize| errors[index].1.to_string();
         assert_eq!(
             text(0),
-            "the broker answered INVALID_TIMESTAMP (32): of the partition; the limits are \
+            "the broker returned INVALID_TIMESTAMP (32): of the partition; the limits are \
              message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic"
         );
         assert_eq!(outcome.error().code(), None);
@@ -469,11 +469,11 @@ mod tests {
         let text = |index: usize| errors[index].1.to_string();
         assert_eq!(
             text(0),
-            "the broker answered INVALID_RECORD (87): of the record"
+            "the broker returned INVALID_RECORD (87): of the record"
         );
         assert_eq!(
             text(1),
-            "the broker answered INVALID_RECORD (87): of the partition"
+            "the broker returned INVALID_RECORD (87): of the partition"
         );
     }
 }

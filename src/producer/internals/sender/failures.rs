@@ -79,7 +79,7 @@ impl<C: KafkaClient> Sender<C> {
             .topic_error(topic_partition.topic())
             .or_else(|| self.metadata.connection_failure());
         reason.unwrap_or_else(|| {
-            let text = format!("the cluster's metadata name no leader for {topic_partition}");
+            let text = format!("the cluster's metadata has no leader for {topic_partition}");
             Error::from_code(ErrorCode::LEADER_NOT_AVAILABLE, text)
         })
     }

@@ -77,7 +77,7 @@ impl<C: KafkaClient> Sender<C> {
                 InitOutcome::Fatal
             }
             other => {
-                log::debug!("InitProducerId was not answered, will be retried: {other:?}");
+                log::debug!("InitProducerId had no response and will be retried: {other:?}");
                 producer.init_producer_id_failed(now)
             }
         };

@@ -41,7 +41,7 @@ impl<C: KafkaClient> Sender<C> {
             }
             Ok(Some(_)) => self.settle_all(request, now, || {
                 PartitionOutcome::unintelligible(
-                    "a produce request was answered with something else",
+                    "the response to a produce request belongs to another API",
                 )
             }),
             Err(RequestFailure::Disconnected {
@@ -118,7 +118,9 @@ impl<C: KafkaClient> Sender<C> {
                 None => {
                     let text = "the response to a produce request leaves the partition out";
                     self.warn_of_partition(slot.topic_partition(), Trouble::LeftOut, text, now);
-                    PartitionOutcome::unintelligible("the broker's answer leaves out the partition")
+                    PartitionOutcome::unintelligible(
+                        "the broker's response leaves out the partition",
+                    )
                 }
             };
             refresh_metadata |= outcome.code().refreshes_metadata();

@@ -124,7 +124,7 @@ impl<C: KafkaClient> Sender<C> {
             Err(RequestFailure::Disconnected {
                 was_written, cause, ..
             }) => {
-                log::debug!("{:?} was not answered: {cause}", request.kind);
+                log::debug!("no response to {:?}: {cause}", request.kind);
                 manager.handle_disconnect(request, was_written, now);
             }
             Err(RequestFailure::InvalidResponse { message }) => {

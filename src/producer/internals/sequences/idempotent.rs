@@ -141,7 +141,7 @@ impl IdempotentProducer {
             return self.producer_id_received(producer);
         }
         if code.is_retriable() {
-            log::debug!("InitProducerId was answered with {code}, will be retried");
+            log::debug!("the response to InitProducerId is {code}; it will be retried");
             return self.init_producer_id_failed(now);
         }
         let error = Error::from_code(code, format!("InitProducerId was refused: {code}"));
@@ -156,7 +156,7 @@ impl IdempotentProducer {
     fn producer_id_received(&self, producer: ProducerIdAndEpoch) -> InitOutcome {
         let mut inner = self.lock();
         if !producer.is_valid() || producer.epoch < 0 {
-            let text = format!("the broker gave out an invalid {producer}");
+            let text = format!("the broker returned an invalid {producer}");
             inner.transition_to_fatal_error(Error::new(ErrorKind::Protocol, text));
             return InitOutcome::Fatal;
         }

@@ -157,7 +157,7 @@ impl Transactions {
             Some(pending) if !pending.is_acked() => {
                 let earlier = pending.operation();
                 let text = format!(
-                    "{operation} cannot be called now: {earlier} timed out or is not done, and must be called again first"
+                    "{operation} cannot be called now: {earlier} timed out or has not finished, and must be called again first"
                 );
                 Err(Error::new(ErrorKind::IllegalState, text))
             }
@@ -235,7 +235,7 @@ impl Transactions {
 
 /// The error of records and requests of an aborted transaction that no broker has seen. Java: `TransactionAbortedException`.
 pub(crate) fn transaction_aborted() -> Error {
-    let text = "the transaction was aborted before this was sent";
+    let text = "the transaction was aborted before this record was sent";
     Error::new(ErrorKind::Transaction, text)
 }
 
@@ -244,7 +244,7 @@ pub(super) fn illegal_state(operation: &str, state: State) -> Error {
     let advice = match state {
         State::Uninitialized => ": call init_transactions first",
         State::Ready if operation != "init_transactions" => ": call begin_transaction first",
-        _ if operation == "init_transactions" => ": it was called before, and one call is enough",
+        _ if operation == "init_transactions" => ": it was already called, and one call is enough",
         _ => "",
     };
     let text = format!("{operation} cannot be called now, because the producer is {state}{advice}");

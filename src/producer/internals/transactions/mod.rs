@@ -238,9 +238,9 @@ impl Transactions {
     fn transition_to_abortable_error(&mut self, error: Error) {
         let is_aborted = matches!(self.state, TxnState::Abortable(..) | TxnState::Fatal(_));
         if is_aborted || self.state.is_aborting() {
-            log::debug!("the transaction is aborted already, another error: {error}");
+            log::debug!("another error while the transaction is aborted: {error}");
         } else if State::AbortableError.may_follow(self.state.name()) {
-            log::warn!("the transaction can only be aborted: {error}");
+            log::warn!("the transaction must be aborted: {error}");
             let transaction = self.state.take_transaction();
             self.set_state(TxnState::Abortable(transaction, error));
         } else {

@@ -171,7 +171,7 @@ impl Transactions {
             reaction,
             error,
         } = refusal;
-        log::debug!("{:?} was answered {code}: {reaction:?}", request.kind);
+        log::debug!("response to {:?}: {code}, {reaction:?}", request.kind);
         request.may_be_done |= may_be_ended(&request.kind, code);
         self.note_attempt(&mut request, leaves_open(code));
         match reaction {
@@ -252,7 +252,7 @@ impl Transactions {
     fn fenced(&self, code: ErrorCode) -> Error {
         let text = format!(
             "this producer ({}) is fenced off: another one with transactional id {} has taken over, or a transaction took \
-             longer than transaction.timeout.ms; the coordinator answered {code}",
+             longer than transaction.timeout.ms; the coordinator returned {code}",
             self.sequences.producer(),
             self.config.transactional_id
         );

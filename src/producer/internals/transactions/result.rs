@@ -132,7 +132,7 @@ impl TransactionalRequestResult {
 
     fn timed_out(&self, waited: Duration) -> Error {
         let text = format!(
-            "{} was not done within {} ms (max.block.ms); call it again to wait on",
+            "{} timed out after {} ms (max.block.ms); call it again to keep waiting",
             self.operation,
             waited.as_millis()
         );

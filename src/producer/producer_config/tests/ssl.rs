@@ -184,7 +184,7 @@ mod tls {
         assert!(!ssl(&entries).verifies_host);
         let texts = notes(&with_tls(&entries));
         assert!(
-            texts[0].contains("brokers need not prove their host names"),
+            texts[0].contains("host names of brokers are not verified"),
             "{texts:?}"
         );
         let texts = notes(&with_tls(&[

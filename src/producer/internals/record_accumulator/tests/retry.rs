@@ -188,7 +188,7 @@ fn retried_batches_come_back_in_sequence_order() {
     }
     assert_eq!(
         again, sent,
-        "B12: in order, and byte for byte what was sent before"
+        "in order, and byte for byte what was sent before"
     );
     fixture.io().abort_batches(&refused());
 }

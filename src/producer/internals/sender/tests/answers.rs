@@ -26,7 +26,7 @@ fn record_errors_reach_their_records() {
     fixture.run();
     assert_eq!(
         sent[0].error().to_string(),
-        "test-topic-0: the broker answered INVALID_RECORD (87): no key"
+        "test-topic-0: the broker returned INVALID_RECORD (87): no key"
     );
     assert_eq!(sent[0].error().code(), Some(ErrorCode::INVALID_RECORD));
     assert_eq!(
@@ -36,7 +36,7 @@ fn record_errors_reach_their_records() {
     );
     assert_eq!(
         sent[2].error().to_string(),
-        "test-topic-0: the broker answered INVALID_RECORD (87): bad key"
+        "test-topic-0: the broker returned INVALID_RECORD (87): bad key"
     );
     assert!(
         sent.iter()

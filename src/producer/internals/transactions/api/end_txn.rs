@@ -31,7 +31,7 @@ pub(super) fn judge(body: &EndTxnResponse) -> Verdict {
         let why = match code {
             // The error names nothing that its reader could change.
             ErrorCode::INVALID_TXN_STATE => {
-                ", because it has none, as after one that takes longer than transaction.timeout.ms"
+                ", because it has no open transaction (it aborts one that takes longer than transaction.timeout.ms)"
             }
             _ => "",
         };

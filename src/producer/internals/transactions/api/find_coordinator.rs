@@ -33,7 +33,8 @@ pub(super) fn body(key: &CoordinatorKey, transactional_id: Arc<str>) -> FindCoor
 pub(super) fn judge(key: &CoordinatorKey, body: &FindCoordinatorResponse) -> Verdict {
     let [coordinator] = body.coordinators.as_slice() else {
         let count = body.coordinators.len();
-        let text = format!("the search for the coordinator of {key:?} found {count} of them");
+        let text =
+            format!("the response to FindCoordinator for {key:?} names {count} coordinators");
         return Verdict::Broken(Error::new(ErrorKind::Protocol, text));
     };
     let code = coordinator.error_code;

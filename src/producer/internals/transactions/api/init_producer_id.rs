@@ -34,7 +34,7 @@ pub(super) fn body(
 pub(super) fn judge(body: &InitProducerIdResponse) -> Verdict {
     let code = body.error_code;
     if !code.is_none() {
-        let text = format!("the coordinator refuses a producer id: {code}");
+        let text = format!("the coordinator refused a producer id: {code}");
         return ERRORS.refusal(code, text);
     }
     match valid_producer(body.producer_id, body.producer_epoch) {
@@ -44,7 +44,7 @@ pub(super) fn judge(body: &InitProducerIdResponse) -> Verdict {
                 producer_id: body.producer_id,
                 epoch: body.producer_epoch,
             };
-            let text = format!("the coordinator gave out an invalid {invalid}");
+            let text = format!("the coordinator returned an invalid {invalid}");
             Verdict::Broken(Error::new(ErrorKind::Protocol, text))
         }
     }

@@ -172,7 +172,7 @@ pub(super) fn judge(
         }
         (RequestKind::EndTxn(_), ResponseBody::EndTxn(body)) => end_txn::judge(&body),
         (kind, body) => {
-            let text = format!("{kind:?} was answered with {:?}", body.api_key());
+            let text = format!("the response to {kind:?} is a {:?}", body.api_key());
             Verdict::Broken(Error::new(ErrorKind::Protocol, text))
         }
     }
