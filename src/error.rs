@@ -15,10 +15,12 @@ use crate::utils::choice;
 /// The result of every fallible call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a call or a delivery failed. One word wide and cheap to clone, because one refused batch answers many records.
+/// The reason why a call or a delivery failed. One word wide and cheap to clone, because one
+/// refused batch fails many records.
 ///
-/// What to do with it is asked of [`kind`](Self::kind), [`delivery`](Self::delivery), [`is_retriable`](Self::is_retriable),
-/// [`is_abortable`](Self::is_abortable) and [`is_fatal`](Self::is_fatal), not read from the text.
+/// [`kind`](Self::kind), [`delivery`](Self::delivery), [`is_retriable`](Self::is_retriable),
+/// [`is_abortable`](Self::is_abortable) and [`is_fatal`](Self::is_fatal) tell a program what to do.
+/// The text is for people.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -38,39 +40,45 @@ struct Inner {
 }
 
 choice! {
-    /// What kind of failure an [`Error`] is.
+    /// The kind of an [`Error`].
     ErrorKind {
         /// A configuration value is missing, malformed, out of range, or contradicts another. Java: `ConfigException`.
         Config = "Config",
-        /// No name of `bootstrap.servers` was resolved within `bootstrap.resolve.timeout.ms`. Every call fails with this from then
-        /// on: close the producer and build another. Java: `BootstrapResolutionException` (KIP-909).
+        /// No name of `bootstrap.servers` was resolved within `bootstrap.resolve.timeout.ms`. From
+        /// then on every call fails with this: close the producer and build another. Java:
+        /// `BootstrapResolutionException` (KIP-909).
         BootstrapResolution = "BootstrapResolution",
-        /// A wait ended before what was waited for. Where it was ours and not a broker's, [`Error::timeout`] tells what, how long,
-        /// and which config bounds it.
+        /// The operation timed out. If the client set the limit, [`Error::timeout`] says what it
+        /// waited for, how long, and which setting bounds it.
         /// Java: `TimeoutException`.
         Timeout = "Timeout",
         /// The wait of `get_timeout`, `send_timeout` or `flush_timeout` ended before the delivery did. The record is still being
         /// sent: wait again. Sending it again duplicates it. Java: `java.util.concurrent.TimeoutException`.
         Pending = "Pending",
-        /// No buffer memory became free within `max.block.ms`. A kind of time-out. Java: `BufferExhaustedException`.
+        /// No buffer memory became free within `max.block.ms`. A kind of timeout. Java:
+        /// `BufferExhaustedException`.
         BufferExhausted = "BufferExhausted",
-        /// The record, or the batch that it was in, is larger than `max.request.size`, `buffer.memory` or the broker allows.
+        /// The record or its batch is larger than `max.request.size`, `buffer.memory` or the broker
+        /// allows.
         /// Java: `RecordTooLargeException`.
         RecordTooLarge = "RecordTooLarge",
         /// A serializer refused the record, or panicked. Java: `SerializationException`.
         Serialization = "Serialization",
-        /// The topic's name is not legal, or the broker refuses the topic. Java: `InvalidTopicException`.
+        /// The topic's name is illegal, or the broker refuses the topic. Java:
+        /// `InvalidTopicException`.
         InvalidTopic = "InvalidTopic",
-        /// An argument that can never be right, such as a negative partition. Java: `IllegalArgumentException`.
+        /// An argument is never valid, such as a negative partition. Java:
+        /// `IllegalArgumentException`.
         IllegalArgument = "IllegalArgument",
         /// The call does not fit the producer's state. Java: `IllegalStateException`.
         IllegalState = "IllegalState",
         /// The producer is closed, or was closed while the call waited. Java: `IllegalStateException`, `KafkaException`.
         Closed = "Closed",
-        /// The producer was built in another process, of which this one is a fork without the producer's I/O thread. Build a
-        /// producer in this process. Java has no such case.
+        /// The producer was built in another process. This process is a fork of it, without the
+        /// producer's I/O thread. Build a producer in this process. Java has no such case.
         Forked = "Forked",
-        /// A blocking call was made from inside a callback, where it would wait for itself. Java: `KafkaException` (4.1).
+        /// A blocking call was made inside a callback, where it would wait for itself. Java:
+        /// `KafkaException` (4.1).
         WouldDeadlock = "WouldDeadlock",
         /// `try_send` cannot take the record now without blocking.
         WouldBlock = "WouldBlock",
@@ -78,28 +86,29 @@ choice! {
         Authorization = "Authorization",
         /// The connection could not be authenticated. Java: `AuthenticationException`.
         Authentication = "Authentication",
-        /// The broker does not speak a version that this needs. Java: `UnsupportedVersionException`.
+        /// The broker does not support a version that this needs. Java:
+        /// `UnsupportedVersionException`.
         UnsupportedVersion = "UnsupportedVersion",
         /// The connection to the broker was lost. Java: `NetworkException`, `DisconnectException`.
         Network = "Network",
-        /// The broker refused the request; [`Error::code`] tells why. Java: `ApiException`.
+        /// The broker refused the request. [`Error::code`] says why. Java: `ApiException`.
         Broker = "Broker",
-        /// The broker sent what the protocol does not allow. Java: `SchemaException`, `InvalidReceiveException`.
+        /// The broker violated the protocol. Java: `SchemaException`, `InvalidReceiveException`.
         Protocol = "Protocol",
         /// Another producer took over, or the producer's state on the brokers is lost. Java: `ProducerFencedException`.
         Fenced = "Fenced",
-        /// The transaction failed earlier, and can only be aborted, or it was aborted; the source is what came first. Java:
-        /// `KafkaException`, `TransactionAbortedException`.
+        /// The transaction failed earlier and must be aborted, or it was aborted. The source is the
+        /// first failure. Java: `KafkaException`, `TransactionAbortedException`.
         Transaction = "Transaction",
-        /// The user's partitioner panicked. A panic in a serializer is a `Serialization` with this as its source; those in
-        /// callbacks and interceptors go to the log.
+        /// The user's partitioner panicked. A panic in a serializer is a `Serialization` with this
+        /// as its source. Panics in callbacks and interceptors are logged.
         Panic = "Panic",
         /// The library broke an invariant of its own, or the operating system refused a thread or a socket.
         Internal = "Internal",
     }
 }
 
-/// Whether a record of a failed delivery may be in the log all the same.
+/// Whether the log may hold a record whose delivery failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(
     clippy::exhaustive_enums,
@@ -108,24 +117,26 @@ choice! {
 pub enum Delivery {
     /// The log does not hold the record: sending it again makes no duplicate.
     NotWritten,
-    /// The log may hold the record: a request with it was handed to a socket and was not refused for sure.
+    /// The log may hold the record: a request with it was handed to a socket, and is not known to
+    /// be refused.
     MaybeWritten,
 }
 
-/// What a time-out was waiting for, for how long, and which configuration bounds it.
+/// What an operation waited for when it timed out, for how long, and which setting bounds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TimeoutReason {
-    /// What was waited for.
+    /// What the operation waited for.
     pub waiting_for: &'static str,
-    /// How long.
+    /// How long it waited.
     pub waited: Duration,
-    /// The configuration key that bounds the wait, such as `max.block.ms`; `None` where the caller gave the bound.
+    /// The configuration key that bounds the wait, such as `max.block.ms`. `None` if the caller
+    /// gave the bound.
     pub config: Option<&'static str>,
 }
 
-/// Whether one transaction was aborted. Every error of the transaction shares it, so that an error that is looked at after the
-/// abort does not demand another.
+/// Whether one transaction was aborted. Every error of the transaction shares it, so that after the
+/// abort none of them demands another one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TransactionMark(Arc<AtomicBool>);
 
@@ -140,7 +151,7 @@ impl TransactionMark {
 }
 
 impl Error {
-    /// An error without code, partition or cause, for a record that was not written.
+    /// Makes an error without code, partition or cause, for a record that was not written.
     #[cold]
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
@@ -158,13 +169,14 @@ impl Error {
         }))
     }
 
-    /// A wait that ended too early for what it was waiting for.
+    /// Makes the error of an operation that timed out.
     #[cold]
     pub(crate) fn timed_out(message: impl Into<String>, reason: TimeoutReason) -> Self {
         Self::new(ErrorKind::Timeout, message).with(|inner| inner.timeout = Some(reason))
     }
 
-    /// What a broker's error code means to the caller. The text also names the limit, right or setting that the code is about.
+    /// Makes the error for a broker's error code. The text also names the limit, right or setting
+    /// to change.
     #[cold]
     pub(crate) fn from_code(code: ErrorCode, message: impl Into<String>) -> Self {
         let kind = match code {
@@ -192,12 +204,12 @@ impl Error {
         Self::new(kind, message).with(|inner| inner.code = Some(code))
     }
 
-    /// This error, as a more special kind.
+    /// Returns this error with another kind.
     pub(crate) fn with_kind(self, kind: ErrorKind) -> Self {
         self.with(|inner| inner.kind = kind)
     }
 
-    /// This error, as the one after which the producer sends nothing more.
+    /// Returns this error as the one that ends the producer.
     pub(crate) fn into_fatal(self) -> Self {
         self.with(|inner| {
             inner.ends_producer = true;
@@ -205,18 +217,18 @@ impl Error {
         })
     }
 
-    /// This error, as one after which the transaction can only be aborted.
+    /// Returns this error as one after which the transaction must be aborted.
     pub(crate) fn into_abortable(self, transaction: &TransactionMark) -> Self {
         self.in_transaction(transaction)
             .with(|inner| inner.aborts_transaction = !inner.ends_producer)
     }
 
-    /// This error, as one of this transaction.
+    /// Returns this error as one of this transaction.
     pub(crate) fn in_transaction(self, transaction: &TransactionMark) -> Self {
         self.with(|inner| inner.transaction = Some(transaction.clone()))
     }
 
-    /// This error, as one after which the same transaction can only be aborted as after `other`, if that is one.
+    /// Returns this error as abortable in the same transaction as `other`, if `other` is abortable.
     pub(crate) fn abortable_like(self, other: &Self) -> Self {
         match &other.0.transaction {
             Some(transaction) if other.0.aborts_transaction => self.into_abortable(transaction),
@@ -224,12 +236,12 @@ impl Error {
         }
     }
 
-    /// This error, said of one partition.
+    /// Returns this error with its partition.
     pub(crate) fn for_partition(self, topic_partition: TopicPartition) -> Self {
         self.with(|inner| inner.topic_partition = Some(topic_partition))
     }
 
-    /// This error, with what is known of the record's place in the log.
+    /// Returns this error with another [`Delivery`].
     pub(crate) fn with_delivery(self, delivery: Delivery) -> Self {
         if self.0.delivery == delivery {
             self
@@ -238,13 +250,13 @@ impl Error {
         }
     }
 
-    /// This error, with the broker's code that its cause has.
+    /// Returns this error with its cause and the broker's code of the cause.
     pub(crate) fn caused_by_answer(self, cause: Self) -> Self {
         let code = cause.code().or(self.0.code);
         self.with(|inner| inner.code = code).caused_by(cause)
     }
 
-    /// This error, with its cause, whose text the error's own does not repeat.
+    /// Returns this error with its cause. The error's own text does not repeat that of the cause.
     pub(crate) fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.with(|inner| inner.source = Some(Arc::new(source)))
     }
@@ -270,39 +282,41 @@ impl Error {
         self.0.record.as_ref()
     }
 
-    /// Changes a copy where the error is shared, and the error itself where it is not.
+    /// Changes the error, or a copy if it is shared.
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
     }
 
-    /// What kind of failure this is.
+    /// Returns the kind of failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The broker's error code, if a broker sent one; numbers unknown to this library are kept. For a record whose
-    /// `delivery.timeout.ms` passed while it was retried, the code of the last response.
+    /// Returns the broker's error code, if a broker sent one. Numbers unknown to this library are
+    /// kept. If a record's `delivery.timeout.ms` passed while it was retried, this is the code of
+    /// the last response.
     pub fn code(&self) -> Option<ErrorCode> {
         self.0.code
     }
 
-    /// The partition that this is about, where it is about one.
+    /// Returns the partition, if the error concerns one.
     pub fn topic_partition(&self) -> Option<&TopicPartition> {
         self.0.topic_partition.as_ref()
     }
 
-    /// Whether the log may hold the record although its delivery failed.
+    /// Returns whether the log may hold the record although its delivery failed.
     ///
-    /// After [`Delivery::NotWritten`] the record can be sent again without making a duplicate. After
-    /// [`Delivery::MaybeWritten`] the caller must choose between a possible duplicate and a possible loss, because no
-    /// new send is covered by the idempotence of the old one. Of `commit_transaction` it tells whether the transaction may
-    /// have been committed.
+    /// After [`Delivery::NotWritten`] the record can be sent again without making a duplicate.
+    /// After [`Delivery::MaybeWritten`] the caller must choose between a possible duplicate and a
+    /// possible loss, because the idempotence of the old send does not cover a new one. After
+    /// `commit_transaction` it says whether the transaction may have been committed.
     pub fn delivery(&self) -> Delivery {
         self.0.delivery
     }
 
-    /// Whether the same call may succeed later with nothing changed. Java: `RetriableException`.
+    /// Returns whether the same call may succeed later without a change. Java:
+    /// `RetriableException`.
     pub fn is_retriable(&self) -> bool {
         // A timeout's code is that of the last response, which does not decide.
         let is_retriable_kind = matches!(
@@ -315,7 +329,7 @@ impl Error {
         is_retriable_kind || self.0.code.is_some_and(ErrorCode::is_retriable)
     }
 
-    /// Whether the producer can do no more work: close it, and open another one if need be.
+    /// Returns whether the producer has ended: close it, and open another one if needed.
     ///
     /// This is true if the producer is closed, if it belongs to another process, if another producer took over, and if a
     /// broker's response leaves an idempotent producer no way to go on, such as missing rights in the response to a Produce
@@ -347,13 +361,14 @@ impl Error {
         transaction.is_some_and(TransactionMark::is_aborted) && !self.is_fatal()
     }
 
-    /// Returns whether this is a timeout, a full buffer included. A wait for a delivery that the caller bounded, as
-    /// with `get_timeout`, is [`Pending`](ErrorKind::Pending) instead: the operation itself has not timed out.
+    /// Returns whether this is a timeout, including a full buffer. If the caller bounded the wait
+    /// for a delivery, as with `get_timeout`, the kind is [`Pending`](ErrorKind::Pending) instead:
+    /// the delivery itself has not timed out.
     pub fn is_timeout(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Timeout | ErrorKind::BufferExhausted)
     }
 
-    /// What a time-out was waiting for, how long, and which config bounds it.
+    /// Returns what a timeout waited for, how long, and which setting bounds it.
     pub fn timeout(&self) -> Option<&TimeoutReason> {
         self.0.timeout.as_ref()
     }

@@ -14,7 +14,7 @@ pub(crate) use std::sync::{Arc, OnceLock};
 pub(crate) use arc_swap::{ArcSwap, ArcSwapOption, Guard as Snapshot};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
-/// A value that comes once, for everybody who waits for it then.
+/// A value that is set once and can be waited for.
 ///
 /// One system call wakes them all. `parking_lot` would pass its lock from one waiter to the next, and each would wake the one
 /// behind it: where 256 threads wait for one batch, the last would go on after 256 switches in a row.

@@ -188,8 +188,8 @@ impl HostResolver for ThreadedHostResolver {
 impl Worker {
     fn start(self) -> io::Result<()> {
         let thread_name = self.thread_name.clone();
-        // Nobody waits for the thread: it may be in a look-up that cannot be broken off. It ends by itself when the
-        // resolver, and with it the other end of the channels, is gone.
+        // No thread joins this one: it may be in a look-up that cannot be cancelled. It ends by
+        // itself when the resolver, and with it the other end of the channels, is gone.
         KafkaThread::spawn(thread_name, move || self.run()).map(drop)
     }
 

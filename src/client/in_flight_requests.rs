@@ -11,7 +11,7 @@ use crate::protocol::{ApiKey, ResponseBody};
 use crate::sync::{Arc, AtomicUsize, Ordering};
 use crate::utils::NextDue;
 
-/// Who waits for a response.
+/// The receiver of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Requester {
     Caller,

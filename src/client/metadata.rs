@@ -36,10 +36,11 @@ use state::MetadataState;
 use topic_table::TopicTable;
 pub(crate) use update::describe_errors;
 
-/// How often metadata is refreshed, and how long a topic is kept that nobody sends to.
+/// How often metadata is refreshed, and how long an unused topic is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct MetadataConfig {
-    /// `retry.backoff.ms`: the least time between two updates, unless a new topic is waited for.
+    /// `retry.backoff.ms`: the least time between two updates, unless a caller waits for a new
+    /// topic.
     pub(crate) refresh_backoff: Duration,
     /// `retry.backoff.max.ms`
     pub(crate) refresh_backoff_max: Duration,
@@ -332,7 +333,7 @@ impl Metadata {
         due.saturating_sub(now.saturating_duration_since(self.start))
     }
 
-    /// Whether somebody asked for an update that has not come yet.
+    /// Returns whether a requested update has not come yet.
     #[cfg(test)]
     pub(crate) fn is_update_requested(&self) -> bool {
         self.state.lock().refresh.is_requested()

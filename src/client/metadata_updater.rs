@@ -16,7 +16,7 @@ use crate::sync::Arc;
 use crate::utils::{LogLimiter, choice, log};
 
 choice! {
-    /// What is done when no known broker can be reached any more (`metadata.recovery.strategy`).
+    /// What to do when no known broker is reachable (`metadata.recovery.strategy`).
     MetadataRecoveryStrategy {
         /// Start again from the addresses in `bootstrap.servers`.
         Rebootstrap = "rebootstrap",

@@ -185,7 +185,7 @@ mod tests {
         );
     }
 
-    // H5: ranges of a hostile broker.
+    // Ranges of a hostile broker.
     #[test]
     fn ranges_that_make_no_sense_count_as_none() {
         for (min, max) in [(5, 4), (i16::MIN, -1), (i16::MAX, i16::MIN), (-3, -3)] {

@@ -1,5 +1,5 @@
-//! What proves to a broker who this client is, before the first request and again when the session ends. Java:
-//! `Authenticator`.
+//! Proves this client's identity to a broker, before the first request and again when the session
+//! ends. Java: `Authenticator`.
 //!
 //! An authenticator does no I/O: it makes frames and takes frames, so that every exchange is a test on bytes.
 

@@ -86,7 +86,7 @@ pub(super) struct KafkaChannel<T> {
     /// `None` if the connection needs no authentication, or TLS does it.
     authenticator: Option<Box<dyn Authenticator>>,
     authentication_send: Option<AuthenticationSend>,
-    /// The connection became ready, and nobody was told.
+    /// The connection became ready, and this was not reported yet.
     is_newly_ready: bool,
     /// The last read did not fail with `WouldBlock`, or an event came since.
     readable: bool,

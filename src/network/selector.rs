@@ -41,8 +41,8 @@ pub(crate) struct SelectorConfig {
     pub(crate) socket_options: SocketOptions,
     /// `connections.max.idle.ms`; `Duration::MAX` keeps idle connections.
     pub(crate) connections_max_idle: Duration,
-    /// The largest frame that a connection accepts until it is told otherwise: small, because who answers is not
-    /// known to be a broker yet.
+    /// The largest frame that a connection accepts at first: small, because the peer is not known
+    /// to be a broker yet.
     pub(crate) initial_receive_limit: usize,
     /// Read for idle expiry, the lifetime of sessions and the metrics.
     pub(crate) time: Arc<dyn Time>,

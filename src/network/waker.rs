@@ -14,7 +14,7 @@ use crate::utils::{LogContext, log};
 const ASLEEP: u32 = 0;
 /// The polling thread does something else, or looks at this word again and again.
 const AWAKE: u32 = 1;
-/// Somebody woke the polling thread, which has not acknowledged it. It was notified if it slept.
+/// A thread woke the polling thread, which has not acknowledged it. It was notified if it slept.
 const WOKEN: u32 = 2;
 
 /// A handle that ends the current or the next [`poll`](super::Selectable::poll). Cheap to clone; harmless when the
@@ -26,7 +26,7 @@ pub(crate) struct Waker {
 
 struct Shared {
     state: AtomicU32,
-    /// Somebody counts on the next event to come soon.
+    /// A thread expects the next event soon.
     stays_awake: AtomicBool,
     notify: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
     /// Any thread may wake, so the waker knows the producer that a log line is about.
@@ -52,9 +52,10 @@ impl Waker {
     ///
     /// What happened before this call is visible to the polling thread once its poll has returned.
     pub(crate) fn wake(&self) {
-        // Woken already: whoever was first notifies, or has notified where that is needed, and no poll has acknowledged it
-        // since. That acknowledgement is still to come, it is a swap that reads this one or a later one (hence it happens
-        // after our work was published), and the polling thread looks at the work only after it. So nothing is missed.
+        // Already woken: the first waker notifies, or has notified if needed, and no poll has
+        // acknowledged it since. That acknowledgement is still to come, it is a swap that reads
+        // this one or a later one (hence it happens after our work was published), and the polling
+        // thread looks at the work only after it. So nothing is missed.
         //
         // Awake: before it sleeps it asks `begin_sleep`, which finds this.
         if self.shared.state.swap(WOKEN, Ordering::AcqRel) != ASLEEP {
@@ -74,7 +75,7 @@ impl Waker {
         self.shared.stays_awake.store(true, Ordering::Relaxed);
     }
 
-    /// The polling thread's half: whether somebody asked for that.
+    /// The polling thread's half: returns whether a thread requested that.
     pub(crate) fn stays_awake(&self) -> bool {
         self.shared.stays_awake.load(Ordering::Relaxed)
     }
@@ -84,7 +85,7 @@ impl Waker {
         self.shared.stays_awake.store(false, Ordering::Relaxed);
     }
 
-    /// Whether somebody woke the polling thread since the last acknowledgement.
+    /// Returns whether a thread woke the polling thread since the last acknowledgement.
     pub(crate) fn is_woken(&self) -> bool {
         self.shared.state.load(Ordering::Relaxed) == WOKEN
     }
@@ -92,8 +93,8 @@ impl Waker {
     /// The polling thread's half, to be called before it sleeps. False if it was woken since the last acknowledgement,
     /// and is not to sleep.
     ///
-    /// Whoever wakes it before this is seen here, and whoever does so after it sees that a notification is needed, which
-    /// ends the sleep at once.
+    /// A wake-up before this is seen here, and a later waker sees that a notification is needed,
+    /// which ends the sleep at once.
     pub(crate) fn begin_sleep(&self) -> bool {
         self.replace(AWAKE, ASLEEP) != WOKEN
     }
@@ -101,9 +102,10 @@ impl Waker {
     /// The polling thread's half: called after each wait, before the work is looked at. The order is what makes it
     /// right.
     ///
-    /// Had the word been changed after the work was looked at, this would hang: the I/O thread looks and finds
-    /// nothing; a caller publishes a record and finds the word as an earlier wake-up left it, so it does not notify;
-    /// the I/O thread takes note and sleeps, with a record that nobody will announce again.
+    /// Had the word been changed after the work was looked at, this would hang: the I/O thread
+    /// looks and finds nothing; a caller publishes a record and finds the word as an earlier
+    /// wake-up left it, so it does not notify; the I/O thread takes note and sleeps, with a record
+    /// that is never announced again.
     ///
     /// As it is, a wake-up that comes before this is seen by the look that follows it, and one that comes
     /// later is seen by `begin_sleep` or notifies. What remains is harmless: a caller found the thread asleep, the wait

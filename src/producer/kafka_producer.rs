@@ -1,9 +1,9 @@
 //! The producer. Java: `KafkaProducer`.
 //!
-//! Threads: any number of callers, by reference or `Arc`; one I/O thread, `kafka-producer-network-thread | <client.id>`,
-//! which also runs the callbacks.
-//! Locks: none here but the one around the thread's handle. What callers and the I/O thread share is in the accumulator and
-//! the metadata.
+//! Threads: any number of callers, by reference or `Arc`; one I/O thread,
+//! `kafka-producer-network-thread | <client.id>`, which also runs the callbacks.
+//! Locks: only the one around the thread's handle. Callers and the I/O thread share the accumulator
+//! and the metadata.
 
 mod as_producer;
 mod builder;
@@ -72,13 +72,15 @@ use crate::utils::{LogContext, Process, SystemTime, Time};
 ///
 /// # Dropping
 ///
-/// Dropping the producer closes it, and waits for the deliveries for at most `request.timeout.ms`; what was not delivered
-/// then fails, and is logged. Call [`close`](Self::close) to choose the time and to see the error.
+/// Dropping the producer closes it, and waits for deliveries for at most `request.timeout.ms`.
+/// Records that are not delivered by then fail, and the failure is logged. Call
+/// [`close`](Self::close) to choose the time and to see the error.
 ///
-/// **A producer in a `static` is never dropped**: Rust drops no statics, and the program ends with records still in their
-/// batches, without an error and without a line in the log. The same goes for `std::process::exit`, for a producer that was
-/// leaked, and for one that a thread holds that still runs when `main` returns. Call [`close`](Self::close), or at least
-/// [`flush`](Self::flush), before `main` returns:
+/// **A producer in a `static` is never dropped.** The program ends with records still in their
+/// batches, without an error and without a line in the log. The same happens with
+/// `std::process::exit`, with a leaked producer, and if a thread that holds the producer still runs
+/// when `main` returns. Call [`close`](Self::close), or at least [`flush`](Self::flush), before
+/// `main` returns:
 ///
 /// ```
 /// # use std::time::Duration;
@@ -103,12 +105,13 @@ use crate::utils::{LogContext, Process, SystemTime, Time};
 ///
 /// # Forking
 ///
-/// A child of `fork` has the producer's memory and not its I/O thread. Every call on the producer and every wait on one of its
-/// futures fails there with [`Forked`](crate::ErrorKind::Forked), and dropping it does nothing; the parent's producer goes on
-/// and delivers what was sent before. Build a producer of its own in the child. A send notices the fork at most a millisecond
-/// after the parent's last send on the same thread; a record that is sent within that time may join the child's copy of a
-/// batch, which nobody sends: its future says so, its callback is never called. A child that is forked inside a callback must
-/// not return from it.
+/// A child of `fork` has the producer's memory but not its I/O thread. Every call on the producer
+/// and every wait on one of its futures fails there with [`Forked`](crate::ErrorKind::Forked), and
+/// dropping it does nothing. The parent's producer goes on and delivers the records that were sent
+/// before. Build another producer in the child. A send notices the fork at most a millisecond after
+/// the parent's last send on the same thread. A record that is sent within that time may join the
+/// child's copy of a batch, which is never sent. Its future fails with `Forked`, and its callback
+/// is never called. A child that is forked inside a callback must not return from it.
 pub struct KafkaProducer<KS: Serializer = BytesSerializer, VS: Serializer = BytesSerializer> {
     client_id: Arc<str>,
     /// Entered before anything that may log.
@@ -124,7 +127,7 @@ pub struct KafkaProducer<KS: Serializer = BytesSerializer, VS: Serializer = Byte
     interceptors: Arc<ProducerInterceptors<KS::Input, VS::Input>>,
     metadata: Arc<Metadata>,
     accumulator: Arc<RecordAccumulator>,
-    /// There for a transactional producer.
+    /// Present in a transactional producer.
     transactions: Option<Arc<TransactionManager>>,
     control: Arc<SenderControl>,
     io_thread: IoThreadHandle,
@@ -141,12 +144,12 @@ pub struct KafkaProducer<KS: Serializer = BytesSerializer, VS: Serializer = Byte
 }
 
 impl KafkaProducer {
-    /// Sets up a producer of bytes and text; its serializers can be changed on the builder.
+    /// Returns a builder for a producer of bytes and text. The builder can change the serializers.
     pub fn builder() -> KafkaProducerBuilder {
         KafkaProducerBuilder::new(ProducerConfig::new())
     }
 
-    /// A producer of bytes and text with this configuration.
+    /// Builds a producer of bytes and text with this configuration.
     ///
     /// # Errors
     ///
@@ -154,28 +157,31 @@ impl KafkaProducer {
     ///
     /// # Blocking
     ///
-    /// While the names of `bootstrap.servers` are resolved. No broker is waited for.
+    /// While the names of `bootstrap.servers` are resolved. It does not wait for brokers.
     pub fn new(config: ProducerConfig) -> Result<Self> {
         KafkaProducerBuilder::new(config).build()
     }
 }
 
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
-    /// Appends the record to a batch, and returns at once with its delivery.
+    /// Appends the record to a batch, and returns a future of its delivery.
     ///
     /// # Errors
     ///
-    /// The record was not sent and never will be: `Closed`, `Serialization` (the serializer refused it, or panicked),
-    /// `IllegalArgument` (a negative partition or timestamp, a partitioner that failed or chose what is no partition),
-    /// `Panic` (in the partitioner), or `WouldDeadlock` (inside a callback, where the call would have to wait); from a
-    /// transactional producer `IllegalState` outside of a transaction, `Transaction` or `Fenced` in one that failed. As in Java,
-    /// failures that have to do with the cluster are in the [`RecordFuture`] instead: no metadata or no buffer memory
-    /// within `max.block.ms`, a record too large, an illegal or forbidden topic. The manual's page
-    /// [`delivery`](crate::manual::delivery) says what to do with each.
+    /// The record was not sent and never will be. The kinds are `Closed`, `Serialization` (the
+    /// serializer refused it, or panicked), `IllegalArgument` (a negative partition or timestamp, a
+    /// partitioner that failed or chose an unknown partition), `Panic` (in the partitioner), and
+    /// `WouldDeadlock` (inside a callback, if the call would have to wait). A transactional
+    /// producer also fails with `IllegalState` outside of a transaction, and with `Transaction` or
+    /// `Fenced` in one that failed. As in Java, the [`RecordFuture`] has the failures that concern
+    /// the cluster: no metadata or no buffer memory within `max.block.ms`, a record too large, an
+    /// illegal or forbidden topic. The manual's page [`delivery`](crate::manual::delivery) says
+    /// what to do with each.
     ///
     /// # Blocking
     ///
-    /// While the topic's metadata are not known and while the buffer is full: at most `max.block.ms` in all.
+    /// While the topic's metadata is unknown and while the buffer is full, for at most
+    /// `max.block.ms` in all.
     pub fn send(
         &self,
         mut record: ProducerRecord<'_, KS::Input, VS::Input>,
@@ -184,17 +190,18 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .map(|future| future.unwrap_or_else(unreachable_future))
     }
 
-    /// Appends the record to a batch, and calls `callback` exactly once when its fate is known, unless an error is returned
-    /// here.
+    /// Appends the record to a batch, and calls `callback` exactly once with the outcome, unless
+    /// this call returns an error.
     ///
-    /// The callback runs on the I/O thread; keep it short. Those of one partition run in the order of its records, except
-    /// that what is acknowledged while an earlier batch is tried again is told first. It may send, but calls that would
-    /// have to wait fail there. A panic in it is logged and harms nothing else. For a failure that
-    /// [`send`](Self::send) would put in the future, it runs before this returns.
+    /// The callback runs on the I/O thread; keep it short. The callbacks of one partition run in
+    /// the order of its records. Only a batch that is acknowledged while an earlier one is retried
+    /// completes first. A callback may send, but calls that would have to wait fail in it. A panic
+    /// in it is logged, and has no other effect. For a failure that [`send`](Self::send) would put
+    /// in the future, the callback runs before this call returns.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send); the callback is dropped without being called then.
+    /// As [`send`](Self::send). The callback is then dropped without being called.
     ///
     /// # Blocking
     ///
@@ -247,8 +254,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), with the record; `WouldBlock` when the topic's metadata are not known yet, which asks for
-    /// them, or the buffer is full.
+    /// As [`send`](Self::send), with the record. `WouldBlock` if the topic's metadata is not known
+    /// yet, which this call requests, or if the buffer is full.
     pub fn try_send<'a>(
         &self,
         record: ProducerRecord<'a, KS::Input, VS::Input>,
@@ -271,9 +278,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .map(drop)
     }
 
-    /// Sends everything now, without waiting for `linger.ms`, and waits until each record that was sent before has its
-    /// result. Records that others send meanwhile are not waited for. Failed deliveries are not an error here: they are in
-    /// the futures and callbacks.
+    /// Sends all batches without waiting for `linger.ms`, and waits until each record that was sent
+    /// before has an outcome. It does not wait for records that other threads send meanwhile. A
+    /// failed delivery is no error of this call: the futures and callbacks have it.
     ///
     /// # Errors
     ///
@@ -281,7 +288,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Blocking
     ///
-    /// At most `delivery.timeout.ms`, and a little for requests that are under way then.
+    /// At most `delivery.timeout.ms`, plus the rest of a request that is in flight then.
     pub fn flush(&self) -> Result<()> {
         self.accumulator.io_thread().check_may_block("flush")?;
         let start = self.time.now();
@@ -296,8 +303,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// Reads every metric of this producer: Java's, under Java's names, and a few more. Works at any time, inside a callback
     /// and after the close too.
     ///
-    /// The manual's page [`java_map`](crate::manual::java_map#metrics) says which of Java's metrics are not there, and which
-    /// are there besides.
+    /// The manual's page [`java_map`](crate::manual::java_map#metrics) lists the metrics that Java
+    /// has and this producer does not, and the reverse.
     pub fn metrics(&self) -> MetricsSnapshot {
         self.metrics.snapshot()
     }
@@ -342,17 +349,19 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         self.call_times.add(call, spent);
     }
 
-    /// The partitions of a topic, as the metadata have them; a topic that is not known yet is asked for. In an outage of all
-    /// brokers they are those known last, without leaders.
+    /// Returns the partitions of a topic from the metadata, and requests the metadata of a topic
+    /// that is not known yet. In an outage of all brokers it returns the last known partitions,
+    /// without leaders.
     ///
     /// # Errors
     ///
-    /// `Timeout` when the topic is not known within `max.block.ms`, `InvalidTopic`, `Authorization`, `Authentication`,
-    /// `Closed`, `Forked` in a forked child, and `WouldDeadlock` inside a callback.
+    /// `Timeout` if the topic does not become known within `max.block.ms`, `InvalidTopic`,
+    /// `Authorization`, `Authentication`, `Closed`, `Forked` in a forked child, and `WouldDeadlock`
+    /// inside a callback.
     ///
     /// # Blocking
     ///
-    /// While the topic's metadata are not known: at most `max.block.ms`.
+    /// While the topic's metadata is unknown, for at most `max.block.ms`.
     pub fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
         check_topic(topic)?;
         self.accumulator.io_thread().check_process()?;
@@ -385,13 +394,13 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         self.accumulator.io_thread().check_may_block(call)
     }
 
-    /// The name of this producer in broker logs, quotas and thread names (`client.id`).
+    /// Returns the name of this producer in broker logs, quotas and thread names (`client.id`).
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
 }
 
-/// A future was asked for, so the append made one; this stands in for it should that ever be broken.
+/// Stands in for a future that the append should have made.
 fn unreachable_future() -> RecordFuture {
     RecordFuture::done(Err(Error::new(
         ErrorKind::Internal,

@@ -1,4 +1,5 @@
-//! A producer for tests of programs that produce: it sends nothing, remembers everything, and fails when it is told to.
+//! A producer for tests of programs that produce: it sends nothing, remembers every record, and
+//! fails on demand.
 //! Java: `MockProducer`.
 //!
 //! Threads: any. Locks: one, never held while a callback, a serializer or a partitioner runs.
@@ -38,8 +39,8 @@ use crate::utils::{SystemTime, Time};
 
 /// A [`Producer`](super::Producer) without brokers.
 ///
-/// With `auto_complete` every send succeeds before it returns. Without it, sends stay open until the test decides their
-/// fate, oldest first:
+/// With `auto_complete` every send succeeds before it returns. Without it, sends stay open until
+/// the test sets their outcomes, oldest first:
 ///
 /// ```
 /// use kafka_producer::{Delivery, ErrorCode, MockProducer, ProducerRecord};
@@ -57,13 +58,15 @@ use crate::utils::{SystemTime, Time};
 /// # Ok::<(), kafka_producer::Error>(())
 /// ```
 ///
-/// The mock says what a [`KafkaProducer`](crate::KafkaProducer) with default settings would say, wherever no broker has to be
-/// asked: which records are refused and how, what fits the state of the transaction, what a callback may call. A test of the
-/// library holds the two against each other, call by call and state by state. Where a broker would have to be asked:
+/// Without a broker's part, the mock behaves like a [`KafkaProducer`](crate::KafkaProducer) with
+/// default settings: it refuses the same records with the same errors, follows the same states of a
+/// transaction, and allows the same calls inside a callback. A test of the library compares the
+/// two, call by call and state by state. In place of a broker:
 ///
-/// - A topic has the partitions that [`with_topic`](Self::with_topic) says, and one if nothing is said, as with
-///   `auto.create.topics.enable` and `num.partitions=1`.
-/// - A send is delivered at once, or when the test says so; what a real producer would wait for, it does not wait for.
+/// - A topic has the partitions that [`with_topic`](Self::with_topic) sets, and one by default, as
+///   with `auto.create.topics.enable` and `num.partitions=1`.
+/// - A send is delivered at once, or when the test completes it. The mock never waits for metadata
+///   or memory.
 /// - A record without partition, partitioner and key goes to the first partition.
 /// - The coordinator of transactions agrees, unless the test injects an error or [fences](Self::fence_producer) the mock.
 ///   Transactions need [`with_transactional_id`](Self::with_transactional_id).
@@ -74,7 +77,7 @@ pub struct MockProducer<KS = BytesSerializer, VS = BytesSerializer> {
     key_serializer: KS,
     value_serializer: VS,
     max_request_size: usize,
-    /// There for a mock with a transactional id.
+    /// Present in a mock with a transactional id.
     coordinator: Option<Coordinator>,
     /// What a thread counts as while it runs a callback of this mock.
     io_thread: IoThreadId,
@@ -150,14 +153,15 @@ const MAX_BLOCK: Duration = Duration::from_secs(60);
 const DEFAULT_PARTITIONS: usize = 1;
 
 impl MockProducer {
-    /// A mock that takes bytes and text and knows no topics. Whether sends succeed by themselves is `auto_complete`.
+    /// Makes a mock that takes bytes and text and knows no topics. With `auto_complete`, sends
+    /// succeed at once.
     pub fn new(auto_complete: bool) -> Self {
         Self::with_serializers(auto_complete, BytesSerializer, BytesSerializer)
     }
 }
 
 impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
-    /// A mock that takes what these serializers take.
+    /// Makes a mock with these serializers.
     pub fn with_serializers(auto_complete: bool, key_serializer: KS, value_serializer: VS) -> Self {
         Self {
             auto_complete,
@@ -172,7 +176,7 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         }
     }
 
-    /// This mock, knowing of a topic: its partitions are numbered from 0, and each has a leader.
+    /// Adds a topic. Its partitions are numbered from 0, and each has a leader.
     #[must_use]
     pub fn with_topic(mut self, topic: &str, partitions: i32) -> Self {
         let leader = mock_node();
@@ -186,39 +190,40 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         self
     }
 
-    /// This mock, with a transactional id (`transactional.id`), which it needs for transactions.
+    /// Sets the transactional id (`transactional.id`), which transactions need.
     #[must_use]
     pub fn with_transactional_id(mut self, transactional_id: &str) -> Self {
         self.coordinator = Some(Coordinator::new(transactional_id));
         self
     }
 
-    /// This mock, with a limit for records (`max.request.size`), in bytes. Default: 1 MiB.
+    /// Sets the limit for records (`max.request.size`), in bytes. Default: 1 MiB.
     #[must_use]
     pub fn with_max_request_size(mut self, bytes: usize) -> Self {
         self.max_request_size = bytes;
         self
     }
 
-    /// This mock, with a partitioner for records of topics that it knows.
+    /// Sets a partitioner for records of known topics.
     #[must_use]
     pub fn with_partitioner(mut self, partitioner: impl Partitioner + 'static) -> Self {
         self.partitioner = Some(Box::new(partitioner));
         self
     }
 
-    /// Remembers a record as sent, and completes it at once if the mock was made so.
+    /// Remembers a record as sent, and completes it at once with `auto_complete`.
     ///
     /// # Errors
     ///
-    /// As [`KafkaProducer::send`](crate::KafkaProducer::send), which also says what is in the future instead: a record that is
-    /// too large, an illegal topic, a partition that does not exist. The error of [`set_send_error`](Self::set_send_error)
-    /// comes where a real producer has one of its kind.
+    /// As [`KafkaProducer::send`](crate::KafkaProducer::send), which also says what is in the
+    /// future instead: a record that is too large, an illegal topic, a partition that does not
+    /// exist. The error of [`set_send_error`](Self::set_send_error) is in the call or in the
+    /// future, as with a real producer.
     pub fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<RecordFuture> {
         self.do_send(record, None)
     }
 
-    /// As [`send`](Self::send), with a closure that is called with the outcome.
+    /// As [`send`](Self::send), and calls the closure with the outcome.
     ///
     /// # Errors
     ///
@@ -232,7 +237,7 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
             .map(drop)
     }
 
-    /// As [`send`](Self::send), but gives the record back if it is refused. A mock never blocks.
+    /// As [`send`](Self::send), but returns the record if it is refused. A mock never blocks.
     ///
     /// # Errors
     ///
@@ -426,7 +431,7 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         Ok(())
     }
 
-    /// The partitions of a topic.
+    /// Returns the partitions of a topic.
     ///
     /// # Errors
     ///
@@ -444,8 +449,9 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         ))
     }
 
-    /// Closes the mock: everything but this and `flush` fails from now on. Sends that are open fail, as they would in a cluster
-    /// that does not answer within `timeout`, and an open transaction is aborted. Does not wait for `timeout`.
+    /// Closes the mock: from now on only this and `flush` succeed. Open sends fail, as with a
+    /// cluster that does not respond within `timeout`, and an open transaction is aborted. Does not
+    /// wait for `timeout`.
     ///
     /// # Errors
     ///
@@ -567,7 +573,7 @@ fn undecided(what: &str) -> Error {
     Error::new(ErrorKind::IllegalState, text)
 }
 
-/// Sends that are still open fail, so that nobody waits for them for ever.
+/// Fails the sends that are still open, so that no thread waits for them forever.
 impl<KS, VS> Drop for MockProducer<KS, VS> {
     fn drop(&mut self) {
         let open = std::mem::take(&mut self.state.get_mut().open);

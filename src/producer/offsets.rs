@@ -1,4 +1,4 @@
-//! What a program that consumes and produces commits with its transaction. Java: `ConsumerGroupMetadata`,
+//! Consumed offsets that are committed with a transaction. Java: `ConsumerGroupMetadata`,
 //! `OffsetAndMetadata`; KIP-447.
 
 use std::fmt;
@@ -6,9 +6,11 @@ use std::fmt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Arc;
 
-/// Who consumed the records that a transaction's output was made from: the consumer's group, and its place in it.
+/// The consumer of the records that a transaction's output was made from: its group, and its place
+/// in the group.
 ///
-/// With more than the group's id, a broker refuses the offsets of a consumer that has lost its partitions to another one.
+/// With generation and member, a broker refuses the offsets of a consumer that has lost its
+/// partitions to another one.
 ///
 /// ```
 /// use kafka_producer::ConsumerGroupMetadata;
@@ -25,7 +27,8 @@ pub struct ConsumerGroupMetadata {
 }
 
 impl ConsumerGroupMetadata {
-    /// The group alone: no generation, no member. Nothing is checked but that the group's offsets may be written.
+    /// Makes the metadata of a group without generation and member. The broker only checks the
+    /// right to write the group's offsets.
     pub fn new(group_id: impl Into<Arc<str>>) -> Self {
         Self {
             group_id: group_id.into(),
@@ -35,7 +38,8 @@ impl ConsumerGroupMetadata {
         }
     }
 
-    /// With the generation of the group, or the epoch of the member in it, and the member's id, as the consumer has them.
+    /// Sets the generation of the group, or the epoch of the member in it, and the member's id, as
+    /// the consumer has them.
     #[must_use]
     pub fn generation(self, generation_id: i32, member_id: impl Into<Arc<str>>) -> Self {
         Self {
@@ -45,7 +49,7 @@ impl ConsumerGroupMetadata {
         }
     }
 
-    /// With the name of a static member (`group.instance.id`).
+    /// Sets the name of a static member (`group.instance.id`).
     #[must_use]
     pub fn group_instance_id(self, id: impl Into<Arc<str>>) -> Self {
         Self {
@@ -54,22 +58,22 @@ impl ConsumerGroupMetadata {
         }
     }
 
-    /// The group's id.
+    /// Returns the group's id.
     pub fn group_id(&self) -> &str {
         &self.group_id
     }
 
-    /// The generation; -1 for none.
+    /// Returns the generation, or -1 for none.
     pub fn generation_id(&self) -> i32 {
         self.generation_id
     }
 
-    /// The member's id; empty for none.
+    /// Returns the member's id, or an empty text for none.
     pub fn member_id(&self) -> &str {
         &self.member_id
     }
 
-    /// The name of a static member.
+    /// Returns the name of a static member.
     pub fn instance_id(&self) -> Option<&str> {
         self.group_instance_id.as_deref()
     }
@@ -106,8 +110,8 @@ impl ConsumerGroupMetadata {
     }
 }
 
-/// How far a group has consumed a partition: the offset of the next record to consume, and what the program wants to
-/// remember with it.
+/// A group's position in a partition: the offset of the next record to consume, and a text of the
+/// program's own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OffsetAndMetadata {
     offset: i64,
@@ -116,7 +120,8 @@ pub struct OffsetAndMetadata {
 }
 
 impl OffsetAndMetadata {
-    /// The offset of the next record to consume, which is that of the last one consumed plus 1.
+    /// Makes a position from the offset of the next record to consume, which is the last consumed
+    /// offset plus 1.
     pub fn new(offset: i64) -> Self {
         Self {
             offset,
@@ -125,7 +130,8 @@ impl OffsetAndMetadata {
         }
     }
 
-    /// With the leader epoch of the last record consumed, by which a consumer notices that the log was cut off.
+    /// Sets the leader epoch of the last consumed record, by which a consumer notices that the log
+    /// was truncated.
     #[must_use]
     pub fn leader_epoch(self, leader_epoch: i32) -> Self {
         Self {
@@ -134,7 +140,7 @@ impl OffsetAndMetadata {
         }
     }
 
-    /// With a text of the program's own.
+    /// Sets a text of the program's own.
     #[must_use]
     pub fn metadata(self, metadata: impl Into<Arc<str>>) -> Self {
         Self {
@@ -143,7 +149,7 @@ impl OffsetAndMetadata {
         }
     }
 
-    /// The offset of the next record to consume.
+    /// Returns the offset of the next record to consume.
     pub fn offset(&self) -> i64 {
         self.offset
     }

@@ -1,4 +1,4 @@
-//! What chooses a record's partition, where the record names none. Java: `Partitioner`.
+//! The choice of a partition for records that name none. Java: `Partitioner`.
 
 use std::error::Error as StdError;
 
@@ -10,14 +10,16 @@ use crate::utils::Count;
 /// Chooses the partition of each record that names none, in place of the hash of the key and the sticky choice for records
 /// without one.
 ///
-/// Called on the threads that send, by many at once.
+/// The threads that send call it, many at the same time.
 pub trait Partitioner: Send + Sync {
-    /// Chooses one of the topic's partitions. `key` and `value` are as the serializers left them; `cluster` knows the topic.
+    /// Chooses one of the topic's partitions. `key` and `value` are serialized. `cluster` has the
+    /// topic.
     ///
     /// # Errors
     ///
-    /// Whatever says why no partition can be chosen; `send` fails with it as the cause. A negative number fails too, and so
-    /// does a partition that `cluster` does not have if the second call names one again.
+    /// Any error that says why no partition can be chosen. `send` fails with it as the cause. A
+    /// negative number fails too. So does a partition that `cluster` does not have, if the second
+    /// call names one again.
     fn partition(
         &self,
         topic: &str,
@@ -26,21 +28,23 @@ pub trait Partitioner: Send + Sync {
         cluster: &Cluster,
     ) -> Result<i32, Box<dyn StdError + Send + Sync>>;
 
-    /// Called when the partition that was just chosen has no open batch, before one is opened there: a partitioner that
-    /// fills one partition's batch before it turns to the next turns now. `true` asks for
-    /// [`partition`](Self::partition) to be called again for the record.
+    /// Called if the chosen partition has no open batch, before one is opened. A partitioner that
+    /// fills the batch of one partition before it moves to the next moves now. If it returns
+    /// `true`, [`partition`](Self::partition) is called again for the record.
     ///
-    /// Also called when the partition that was just chosen does not exist: the topic was created anew with fewer partitions.
-    /// [`partition`](Self::partition) is then called once more, whatever this returns.
+    /// Also called if the chosen partition does not exist, because the topic was created anew with
+    /// fewer partitions. [`partition`](Self::partition) is then called once more, whatever this
+    /// returns.
     fn on_new_batch(&self, _topic: &str, _cluster: &Cluster, _previous: i32) -> bool {
         false
     }
 
-    /// Called once, when the producer is closed or dropped. A `close` inside a callback leaves it to the one that follows.
+    /// Called once, when the producer is closed or dropped. After a `close` inside a callback, the
+    /// next `close` or the drop calls it.
     fn close(&self) {}
 }
 
-/// Asks the user's partitioner for one of the partitions of `topic`.
+/// Calls the user's partitioner for one of the partitions of `topic`.
 ///
 /// A partitioner that names a partition that does not exist may remember it from before the topic was created anew. It is
 /// told that the partition takes no batch, and asked once more.

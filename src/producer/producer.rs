@@ -16,8 +16,8 @@ use crate::utils::log;
 
 /// A producer, real or mock, so that a program can hold an `Arc<dyn Producer>` and be tested without brokers.
 ///
-/// The methods are those of [`KafkaProducer`](crate::KafkaProducer); what is said there of blocking and of errors holds
-/// here.
+/// The methods are those of [`KafkaProducer`](crate::KafkaProducer), with the same errors and the
+/// same blocking.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -47,15 +47,16 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// When the record is refused at once. What goes wrong later is the future's result.
+    /// If the call refuses the record. A later failure is the future's result.
     fn send(&self, record: ProducerRecord<'_, K, V>) -> Result<RecordFuture>;
 
-    /// Sends a record, and calls `callback` exactly once with the outcome. [`ProducerExt`](super::ProducerExt) and trait objects have
-    /// `send_with_callback`, which takes a closure as it is.
+    /// Sends a record, and calls `callback` exactly once with the outcome.
+    /// [`ProducerExt`](super::ProducerExt) and trait objects have `send_with_callback`, which takes
+    /// an unboxed closure.
     ///
     /// # Errors
     ///
-    /// When the record is refused at once.
+    /// If the call refuses the record.
     fn send_with_boxed_callback(
         &self,
         record: ProducerRecord<'_, K, V>,
@@ -66,17 +67,18 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// When the record cannot be taken now, or never. The record comes back with the error.
+    /// If the producer cannot accept the record now, or never. The error returns the record.
     fn try_send<'a>(
         &self,
         record: ProducerRecord<'a, K, V>,
     ) -> Result<RecordFuture, TrySendError<'a, K, V>>;
 
-    /// Makes every record that was sent before sendable at once, and waits until each has an outcome.
+    /// Sends all batches immediately, and waits until each record that was sent before has an
+    /// outcome.
     ///
     /// # Errors
     ///
-    /// When the wait cannot be made. That a record was not delivered is no error of this call.
+    /// If the call cannot wait. A failed delivery is no error of this call.
     fn flush(&self) -> Result<()>;
 
     /// Sends a record and waits for its delivery, at most for `timeout`; see
@@ -84,7 +86,7 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// When the time is up, which the error says more of, or the record is not delivered.
+    /// If the time is up, or the record is not delivered. The error says which.
     fn send_timeout(
         &self,
         record: ProducerRecord<'_, K, V>,
@@ -96,28 +98,29 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// `Pending` when the time is up, and those of [`flush`](Self::flush).
+    /// `Pending` if the time is up, and those of [`flush`](Self::flush).
     fn flush_timeout(&self, timeout: Duration) -> Result<()>;
 
-    /// Begins with transactions; see [`KafkaProducer::init_transactions`](crate::KafkaProducer::init_transactions).
+    /// Initializes transactions; see
+    /// [`KafkaProducer::init_transactions`](crate::KafkaProducer::init_transactions).
     ///
     /// # Errors
     ///
-    /// When the producer has no transactions, or had this call before, or cannot be initialized.
+    /// If the producer is not transactional, was initialized before, or cannot be initialized.
     fn init_transactions(&self) -> Result<()>;
 
     /// Opens a transaction; see [`KafkaProducer::begin_transaction`](crate::KafkaProducer::begin_transaction).
     ///
     /// # Errors
     ///
-    /// When transactions were not initialized, or one is open.
+    /// If transactions were not initialized, or one is open.
     fn begin_transaction(&self) -> Result<()>;
 
     /// Makes the offsets of a consumer group part of the transaction; see [`KafkaProducer::send_offsets_to_transaction`](crate::KafkaProducer::send_offsets_to_transaction).
     ///
     /// # Errors
     ///
-    /// When no transaction is open, or the group refuses the offsets.
+    /// If no transaction is open, or the group refuses the offsets.
     fn send_offsets_to_transaction(
         &self,
         offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
@@ -128,21 +131,21 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// When no transaction is open, or it cannot be committed.
+    /// If no transaction is open, or it cannot be committed.
     fn commit_transaction(&self) -> Result<()>;
 
     /// Aborts the transaction; see [`KafkaProducer::abort_transaction`](crate::KafkaProducer::abort_transaction).
     ///
     /// # Errors
     ///
-    /// When no transaction is open, or it cannot be aborted.
+    /// If no transaction is open, or it cannot be aborted.
     fn abort_transaction(&self) -> Result<()>;
 
-    /// What is known of a topic's partitions.
+    /// Returns the partitions of a topic.
     ///
     /// # Errors
     ///
-    /// When nothing is known of the topic, and nothing could be found out in time.
+    /// If the topic does not become known in time.
     fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>>;
 
     /// Reads every metric of this producer; see [`KafkaProducer::metrics`](crate::KafkaProducer::metrics).
@@ -163,10 +166,10 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// When not everything was delivered.
+    /// If some records were not delivered.
     fn close(&self, timeout: Duration) -> Result<()>;
 
-    /// Sends a record of a transaction, whose commit tells if it fails. A producer that makes futures at a cost spares it here.
+    /// Sends a record of a transaction, whose commit reports a failure. Saves the cost of a future.
     #[doc(hidden)]
     fn send_without_future(&self, record: ProducerRecord<'_, K, V>) -> Result<()> {
         self.send(record).map(drop)
@@ -178,13 +181,13 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
         self.send(record)
     }
 
-    /// Fails where `call` would wait for the thread that it runs on.
+    /// Fails if `call` would wait for the thread that it runs on.
     #[doc(hidden)]
     fn check_may_block(&self, _call: &str) -> Result<()> {
         Ok(())
     }
 
-    /// Logs that the closure form could not abort.
+    /// Logs a failed abort of the closure form.
     #[doc(hidden)]
     fn log_failed_abort(&self, error: &Error) {
         log::error!("could not abort a transaction: {error}");

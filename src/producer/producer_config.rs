@@ -1,7 +1,8 @@
 //! The configuration as the user writes it. Java: `ProducerConfig`, `AbstractConfig`.
 //!
-//! Values are kept as text, whichever way they were set, so that one parser and one table decide what they mean. Which
-//! keys were set at all is known, because several rules depend on it; those rules are in [`resolved`].
+//! Values are kept as text, however they were set, so that one parser and one table define their
+//! meaning. The configuration knows which keys were set, because several rules depend on that.
+//! Those rules are in [`resolved`].
 
 mod choices;
 mod constants;
@@ -53,8 +54,8 @@ use keys::{rule_text, with_producer_keys};
 
 /// The producer's configuration: Java's keys with Java's defaults, by name or by typed setter.
 ///
-/// Nothing is required but `bootstrap.servers`. Values that contradict each other are found when the producer is built,
-/// or by [`validate`](Self::validate).
+/// Only `bootstrap.servers` is required. Building the producer, or [`validate`](Self::validate),
+/// refuses values that contradict each other.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -74,9 +75,9 @@ use keys::{rule_text, with_producer_keys};
 /// ```
 #[derive(Clone, Default)]
 pub struct ProducerConfig {
-    /// What the user set. A key that is not here has its default.
+    /// The values that the user set. Other keys have their defaults.
     values: BTreeMap<&'static str, Zeroizing<String>>,
-    /// Keys that nobody knows. Their values are not kept, so that they can be printed nowhere.
+    /// Unknown keys. Their values are not kept, so that they are never printed.
     unknown: BTreeSet<String>,
     /// Closures that provide credentials.
     #[cfg(feature = "sasl")]
@@ -84,16 +85,17 @@ pub struct ProducerConfig {
 }
 
 impl ProducerConfig {
-    /// A configuration in which every key has its default.
+    /// Makes a configuration in which every key has its default.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets every key of a map. If a key occurs more than once, the last value counts and only that one is checked.
+    /// Sets every key of a map. If a key occurs more than once, only the last value is checked and
+    /// used.
     ///
     /// # Errors
     ///
-    /// As [`set`](Self::set); every entry that it refuses is in the text.
+    /// As [`set`](Self::set). The message lists every refused entry.
     pub fn from_map<K, V>(entries: impl IntoIterator<Item = (K, V)>) -> Result<Self>
     where
         K: AsRef<str>,
@@ -108,7 +110,7 @@ impl ProducerConfig {
         Self::from_located(&entries.collect::<Vec<_>>())
     }
 
-    /// Sets every key, and refuses all that is wrong at once.
+    /// Sets every key, and collects all refusals in one error.
     fn from_located(entries: &[Located<'_>]) -> Result<Self> {
         let places = entries.iter().enumerate();
         let last: HashMap<_, _> = places.map(|(index, entry)| (entry.key, index)).collect();
@@ -137,12 +139,13 @@ impl ProducerConfig {
         config.check(refusals).map(|_| config)
     }
 
-    /// Reads a file in Java's `.properties` format, in UTF-8. The last of several values for one key counts.
+    /// Reads a file in Java's `.properties` format, in UTF-8. If a key occurs more than once, the
+    /// last value is used.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is not such a file, or has entries that [`set`](Self::set) refuses. Every such entry is in
-    /// the text, with file and line.
+    /// If the file cannot be read, is malformed, or has entries that [`set`](Self::set) refuses.
+    /// The message lists every such entry, with file and line.
     pub fn from_properties_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -155,8 +158,8 @@ impl ProducerConfig {
         Self::from_properties_at(&text, |line| format!("{}:{line}", path.display()))
     }
 
-    /// Reads several files in Java's `.properties` format. For a key that is in more than one of them, the last file counts, so
-    /// that a file with a machine's own settings can follow the one that all share.
+    /// Reads several files in Java's `.properties` format. If a key is in more than one file, the
+    /// last file is used, so a file with a machine's own settings can follow a shared one.
     ///
     /// # Errors
     ///
@@ -171,7 +174,7 @@ impl ProducerConfig {
         Ok(config)
     }
 
-    /// Takes over every key that `overrides` sets, and keeps the others.
+    /// Sets every key that `overrides` sets, and keeps the others.
     pub fn merge(&mut self, overrides: Self) -> &mut Self {
         self.values.extend(overrides.values);
         self.unknown.extend(overrides.unknown);
@@ -182,12 +185,13 @@ impl ProducerConfig {
         self
     }
 
-    /// Reads text in Java's `.properties` format. The last of several values for one key counts.
+    /// Reads text in Java's `.properties` format. If a key occurs more than once, the last value is
+    /// used.
     ///
     /// # Errors
     ///
-    /// When the text has a malformed escape, or entries that [`set`](Self::set) refuses. Every such entry is in the text, with
-    /// its line.
+    /// If the text has a malformed escape, or entries that [`set`](Self::set) refuses. The message
+    /// lists every such entry, with its line.
     pub fn from_properties(text: &str) -> Result<Self> {
         Self::from_properties_at(text, |line| format!("line {line}"))
     }
@@ -205,15 +209,15 @@ impl ProducerConfig {
         Self::from_located(&entries.collect::<Vec<_>>())
     }
 
-    /// Sets a key by Kafka's name. Blanks around the value, up to U+0020, do not count.
+    /// Sets a key by Kafka's name. Blanks around the value, up to U+0020, are removed.
     ///
-    /// A key that nobody knows is no error: the producer logs a warning when it is built, with the key that was perhaps
-    /// meant.
+    /// An unknown key is no error. When the producer is built, it logs a warning with the nearest
+    /// known key.
     ///
     /// # Errors
     ///
-    /// When the value is not of the key's type or out of its range, and when the key asks for something that this
-    /// version does not have, such as TLS.
+    /// If the value is not of the key's type or out of its range, or if the key asks for a feature
+    /// that this version does not have.
     pub fn set(&mut self, key: &str, value: &str) -> Result<&mut Self> {
         if let Some(key) = keys::find(key) {
             check_plugin(key, value)?;
@@ -231,8 +235,8 @@ impl ProducerConfig {
         Ok(self)
     }
 
-    /// The value of a key as text: what was set, or else the default. `None` for keys without a value and for those
-    /// that nobody knows. A password that was set is `[hidden]`.
+    /// Returns the value of a key as text: the one that was set, or else the default. `None` for
+    /// keys without a value and for unknown keys. A password that was set is `[hidden]`.
     pub fn get(&self, key: &str) -> Option<&str> {
         let key = keys::find(key)?;
         let set = self.values.get(key.name);
@@ -246,22 +250,24 @@ impl ProducerConfig {
         set.or_else(|| key.default_value())
     }
 
-    /// Whether a key was set, be it to its default.
+    /// Returns whether a key was set, even to its default.
     pub fn is_set(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }
 
-    /// Every key that the producer honours, with its type, default, valid values and meaning. Java: `configDef`.
+    /// Returns every key that the producer supports, with its type, default, valid values and
+    /// meaning. Java: `configDef`.
     pub fn keys() -> impl Iterator<Item = &'static ConfigKey> {
         keys::all()
     }
 
-    /// Checks every value, and the values against each other, as building a producer does. Only the building resolves the
-    /// names of `bootstrap.servers` and knows the serializers.
+    /// Checks every value, and the values against each other, as building a producer does. Only
+    /// building resolves the names of `bootstrap.servers` and checks the serializers.
     ///
     /// # Errors
     ///
-    /// `Config`: the text has every value that is refused and every rule that is broken, with the keys and what to do.
+    /// `Config`. The message lists every refused value and every broken rule, with the keys and
+    /// what to do.
     pub fn validate(&self) -> Result<()> {
         self.check(Refusals::default()).map(drop)
     }
@@ -281,7 +287,7 @@ impl ProducerConfig {
         }
     }
 
-    /// The one way in for typed setters, whose values are checked when the producer is built.
+    /// Stores a setting. Building the producer checks it.
     fn put(&mut self, key: &ConfigKey, value: impl ConfigText) -> &mut Self {
         self.values
             .insert(key.name, Zeroizing::new(value.config_text()));
@@ -289,7 +295,7 @@ impl ProducerConfig {
     }
 }
 
-/// Passwords are not shown, and values of unknown keys are not kept.
+/// Hides passwords. Values of unknown keys are not kept.
 impl fmt::Debug for ProducerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut values: BTreeMap<&str, &str> = BTreeMap::new();
@@ -335,7 +341,8 @@ macro_rules! define_setters {
         $(#[doc = $doc:literal])+
         $name:literal $constant:ident: $kind:ident, $default:tt, [$($rule:tt)+], $importance:ident, $setter:ident($argument:ty);
     )*) => {
-        /// Typed setters, one for each key. They do not fail: what is out of range is found when the producer is built.
+        /// Typed setters, one for each key. They do not fail: building the producer refuses values
+        /// that are out of range.
         ///
         /// Times are counted in whole milliseconds; a fraction is rounded up.
         impl ProducerConfig {
@@ -361,7 +368,7 @@ pub(crate) use valid_text;
 
 with_producer_keys!(define_setters);
 
-/// An argument of a typed setter, as a configuration file would have it.
+/// The argument of a typed setter, in the form of a configuration file.
 trait ConfigText {
     fn config_text(&self) -> String;
 }
@@ -411,14 +418,14 @@ impl<T: ConfigText> ConfigText for Option<T> {
     }
 }
 
-/// An entry, and where it stands.
+/// An entry and its place in the file.
 struct Located<'a> {
     place: Option<String>,
     key: &'a str,
     value: &'a str,
 }
 
-/// Keys whose values are code take only what the library can make of a name.
+/// Accepts for keys whose values are code only the names that the library knows.
 fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
     let name = trim(value);
     let class = name.rsplit('.').next().unwrap_or(name);
@@ -465,7 +472,7 @@ fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
     ))
 }
 
-/// Java's reporter to JMX, which every configuration of Java has, or nothing.
+/// Accepts Java's JMX reporter, which every configuration of Java has, or an empty list.
 fn is_no_reporter(name: &str) -> bool {
     matches!(
         trim(name),
@@ -473,7 +480,7 @@ fn is_no_reporter(name: &str) -> bool {
     )
 }
 
-/// The partitioner of this name, with Java's package or without.
+/// Returns the partitioner of this name, with or without Java's package.
 fn partitioner_class(name: &str) -> Option<PartitionerClass> {
     let class = match name.rsplit_once('.') {
         Some((

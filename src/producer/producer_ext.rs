@@ -7,8 +7,8 @@ use super::{ProducerRecord, RecordFutures, RecordMetadata, Transaction};
 use crate::error::{Error, Result};
 
 /// Methods that take closures, for every [`Producer`]. A [`KafkaProducer`](crate::KafkaProducer), a
-/// [`MockProducer`](crate::MockProducer) and a `dyn Producer` have these methods by themselves; import this for programs that
-/// are generic over their producer.
+/// [`MockProducer`](crate::MockProducer) and a `dyn Producer` have these methods without this
+/// trait. Import it in programs that are generic over their producer.
 ///
 /// ```
 /// use kafka_producer::{MockProducer, Producer, ProducerExt, ProducerRecord};

@@ -1,4 +1,4 @@
-//! What sees every record on its way out and every answer on its way back. Java: `ProducerInterceptor`.
+//! A hook for every record that is sent and every outcome. Java: `ProducerInterceptor`.
 
 use std::error::Error as StdError;
 
@@ -7,10 +7,10 @@ use super::{ProducerRecord, RecordMetadata};
 use crate::common::Headers;
 use crate::error::{Error, Result};
 
-/// Sees each record before it is sent, and may change it; sees each outcome.
+/// Sees each record before it is sent, and may change it. Sees each outcome.
 ///
-/// The types are those of the producer's records: an interceptor sees keys and values as the program gave them, before they
-/// are serialized. An error or a panic of an interceptor is logged and stops nothing.
+/// The types are those of the producer's records: an interceptor sees keys and values before they
+/// are serialized. An error or a panic of an interceptor is logged, and the record is still sent.
 ///
 /// ```
 /// use kafka_producer::{ProducerInterceptor, ProducerRecord};
@@ -30,12 +30,13 @@ use crate::error::{Error, Result};
 pub trait ProducerInterceptor<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>:
     Send + Sync
 {
-    /// Called on the thread that sends, before the record is serialized and given a partition. May change all of it; what
-    /// it left is what the next interceptor sees, and what is sent in the end.
+    /// Called on the thread that sends, before the record is serialized and partitioned. May change
+    /// the whole record. The next interceptor sees the changed record, and the last version is
+    /// sent.
     ///
     /// # Errors
     ///
-    /// Whatever; the record goes on as it was before this call, with a line in the log.
+    /// Any error. It is logged, and the record is sent as it was before this call.
     fn on_send(
         &self,
         _record: &mut ProducerRecord<'_, K, V>,
@@ -43,10 +44,10 @@ pub trait ProducerInterceptor<K: RecordData + ?Sized = [u8], V: RecordData + ?Si
         Ok(())
     }
 
-    /// Called once for each record with its outcome, before the callback of the send, on the I/O thread unless the send
-    /// failed at once. So it must be quick, and must not block.
+    /// Called once for each record with its outcome, before the callback of the send, on the I/O
+    /// thread unless the send failed at once. It must be quick, and must not block.
     ///
-    /// With an error, `metadata` has the topic, and the partition if one was chosen, and nothing else.
+    /// With an error, `metadata` has only the topic, and the partition if one was chosen.
     fn on_acknowledgement(
         &self,
         _metadata: &RecordMetadata,
@@ -55,7 +56,8 @@ pub trait ProducerInterceptor<K: RecordData + ?Sized = [u8], V: RecordData + ?Si
     ) {
     }
 
-    /// Called once, when the producer is closed or dropped, and the last record has its outcome. A `close` inside a callback
-    /// leaves it to the one that follows. Only where the last handle is dropped inside a callback do outcomes come after it.
+    /// Called once, when the producer is closed or dropped, and the last record has its outcome.
+    /// After a `close` inside a callback, the next `close` or the drop calls it. Outcomes come
+    /// after it only if the last handle is dropped inside a callback.
     fn close(&self) {}
 }

@@ -1,7 +1,7 @@
-//! What is sent. Java: `ProducerRecord`.
+//! A record to send. Java: `ProducerRecord`.
 //!
-//! Differs from Java: fields are public and a record is changed in place, because a record is owned by whoever holds it
-//! and nobody else can see the change; `send` takes it, so that it cannot be changed afterwards.
+//! Differs from Java: fields are public and a record is changed in place, because a record has one
+//! owner. `send` takes it, so it cannot be changed afterwards.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,10 +14,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// Java (broker): `Topic.MAX_NAME_LENGTH`.
 const MAX_TOPIC_LENGTH: usize = 249;
 
-/// A topic, a value, and what else there is to say of a record. Borrows what it is given by reference, so that making
-/// one of `&str` and `&[u8]` allocates nothing.
+/// A topic, a value, and optionally key, partition, timestamp and headers. It borrows data that is
+/// given by reference, so a record of `&str` and `&[u8]` allocates nothing.
 ///
-/// Keys and values of the plain producer are bytes, and everything that can be seen as bytes will do:
+/// Keys and values of the plain producer are bytes, or anything that can be borrowed as bytes:
 ///
 /// ```
 /// use kafka_producer::ProducerRecord;
@@ -33,7 +33,8 @@ const MAX_TOPIC_LENGTH: usize = 249;
 /// send(ProducerRecord::tombstone("orders").key([1u8, 2]));
 /// ```
 ///
-/// With a serializer of another type, `K` and `V` are what that serializer takes, by reference or by value:
+/// With another serializer, `K` and `V` are the types that the serializer takes, by reference or by
+/// value:
 ///
 /// ```
 /// # use kafka_producer::ProducerRecord;
@@ -49,19 +50,20 @@ pub struct ProducerRecord<'a, K: RecordData + ?Sized = [u8], V: RecordData + ?Si
     pub topic: Cow<'a, str>,
     /// The partition, or `None` for the one that the partitioner chooses.
     pub partition: Option<i32>,
-    /// Milliseconds since 1970, or `None` for the moment of the send. A topic with
-    /// `message.timestamp.type=LogAppendTime` puts the broker's time in its place.
+    /// Milliseconds since 1970, or `None` for the time of the send. A topic with
+    /// `message.timestamp.type=LogAppendTime` replaces it by the broker's time.
     pub timestamp: Option<i64>,
     /// The headers, in order.
     pub headers: Headers,
-    /// The key. Records with the same key go to the same partition, as long as the topic's partitions do not change.
+    /// The key. Records with the same key go to the same partition while the number of partitions
+    /// stays the same.
     pub key: Data<'a, K>,
-    /// The value; null is a tombstone, which deletes the key from a compacted topic.
+    /// The value. Null is a tombstone, which deletes the key from a compacted topic.
     pub value: Data<'a, V>,
 }
 
 impl<'a, K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerRecord<'a, K, V> {
-    /// A record without a key, for a partition and with a time that `send` chooses.
+    /// Makes a record without a key. `send` chooses the partition and the timestamp.
     pub fn new(topic: impl Into<Cow<'a, str>>, value: impl IntoData<'a, V>) -> Self {
         Self {
             topic: topic.into(),
@@ -73,40 +75,41 @@ impl<'a, K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerRecord<'a, K, V
         }
     }
 
-    /// A record whose value is null. With a [`key`](Self::key), it deletes that key from a compacted topic.
+    /// Makes a record whose value is null. With a [`key`](Self::key), it deletes that key from a
+    /// compacted topic.
     pub fn tombstone(topic: impl Into<Cow<'a, str>>) -> Self {
         Self::new(topic, Data::Null)
     }
 
-    /// This record, with a key.
+    /// Sets the key.
     #[must_use]
     pub fn key(mut self, key: impl IntoData<'a, K>) -> Self {
         self.key = key.into_data();
         self
     }
 
-    /// This record, for a given partition, or with `None` for the one that the partitioner chooses.
+    /// Sets the partition. With `None` the partitioner chooses it.
     #[must_use]
     pub fn partition(mut self, partition: impl Into<Option<i32>>) -> Self {
         self.partition = partition.into();
         self
     }
 
-    /// This record, with a time of its own: milliseconds since 1970, or a [`SystemTime`].
+    /// Sets the timestamp: milliseconds since 1970, or a [`SystemTime`].
     #[must_use]
     pub fn timestamp(mut self, timestamp: impl IntoTimestamp) -> Self {
         self.timestamp = timestamp.into_timestamp();
         self
     }
 
-    /// This record, with one header more.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, key: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.add(key, value);
         self
     }
 
-    /// This record, with these headers instead of those it has: a [`Headers`], or pairs of key and value.
+    /// Replaces the headers: a [`Headers`], or pairs of key and value.
     ///
     /// ```
     /// # use kafka_producer::ProducerRecord;
@@ -119,7 +122,7 @@ impl<'a, K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerRecord<'a, K, V
         self
     }
 
-    /// A record that says the same and borrows from this one. Copies the headers, and nothing else.
+    /// Returns an equal record that borrows from this one. Copies only the headers.
     pub fn reborrow(&self) -> ProducerRecord<'_, K, V> {
         ProducerRecord {
             topic: Cow::Borrowed(&self.topic),
@@ -131,7 +134,8 @@ impl<'a, K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerRecord<'a, K, V
         }
     }
 
-    /// Refuses what can never be sent. Whether the topic's name is legal is for the broker to say.
+    /// Refuses records that can never be sent. The broker decides whether the topic's name is
+    /// legal.
     ///
     /// # Errors
     ///
@@ -150,8 +154,8 @@ impl<'a, K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerRecord<'a, K, V
     }
 }
 
-/// What no broker takes as the name of a topic, by its length. A name that is too long for the protocol would keep the
-/// metadata of all other topics from being asked for; the rest of the rules is left to the brokers, as in Java.
+/// Refuses topic names whose length no broker accepts. A name that is too long for the protocol
+/// would block metadata requests for all other topics. Brokers apply the other rules, as in Java.
 pub(crate) fn check_topic(topic: &str) -> Result<()> {
     let text = match topic.len() {
         0 => "the topic is empty: a topic needs a name".to_owned(),
@@ -212,12 +216,12 @@ where
     }
 }
 
-/// What can be given as the time of a record: milliseconds since 1970, a [`SystemTime`], or an `Option` of these, of which
-/// `None` is the moment of the send.
+/// A timestamp of a record: milliseconds since 1970, a [`SystemTime`], or an `Option` of these.
+/// `None` is the time of the send.
 ///
 /// A time before 1970 is negative, which `send` refuses.
 pub trait IntoTimestamp {
-    /// The time in milliseconds since 1970; a fraction is rounded down.
+    /// Returns the time in milliseconds since 1970, rounded down.
     fn into_timestamp(self) -> Option<i64>;
 }
 

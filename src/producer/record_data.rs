@@ -1,4 +1,5 @@
-//! A record's key or value, and what can be given as one. Java: the type parameters of `ProducerRecord`.
+//! A record's key or value, and the types that convert into one. Java: the type parameters of
+//! `ProducerRecord`.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -7,7 +8,7 @@ use crate::sync::Arc;
 
 /// A type that can be a record's key or value. Every sized type is one, and so are `[T]` and `str`.
 pub trait RecordData {
-    /// How a record keeps what it was given by value.
+    /// The type in which a record keeps data that was given by value.
     type Owned: Borrow<Self>;
 }
 
@@ -31,14 +32,14 @@ impl RecordData for str {
 pub enum Data<'a, T: RecordData + ?Sized> {
     /// Nothing; on the wire, a length of -1.
     Null,
-    /// Data that somebody else owns.
+    /// Borrowed data.
     Borrowed(&'a T),
     /// Data that the record owns.
     Owned(T::Owned),
 }
 
 impl<T: RecordData + ?Sized> Data<'_, T> {
-    /// The data; `None` is null.
+    /// Returns the data. `None` is null.
     pub fn as_ref(&self) -> Option<&T> {
         match self {
             Self::Null => None,
@@ -47,7 +48,7 @@ impl<T: RecordData + ?Sized> Data<'_, T> {
         }
     }
 
-    /// Whether there is none.
+    /// Returns whether this is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
@@ -83,17 +84,17 @@ impl<T: RecordData + fmt::Debug + ?Sized> fmt::Debug for Data<'_, T> {
     }
 }
 
-/// What can be given as a key or value of type `T`: a `T` or `&T`, a type that holds one, and an `Option` of these, of
-/// which `None` is null. A `None` that stands alone has no type; leave the key out, or make a
+/// A key or value of type `T`: a `T` or `&T`, a type that holds one, or an `Option` of these.
+/// `None` is null. A bare `None` has no type: leave the key out, or make a
 /// [tombstone](super::ProducerRecord::tombstone).
 ///
-/// A reference is never copied. Of the values, an `Arc` is copied, because a record cannot share it; pass `&*data`, which
-/// copies nothing.
+/// Data that is given by reference is never copied. The data of an `Arc` is copied, because a
+/// record cannot share it. Pass `&*data`, which copies nothing.
 ///
 /// With the feature `bytes`, `bytes::Bytes` can be given as bytes; with the feature `uuid`, `uuid::Uuid` as a
 /// [`Uuid`](crate::common::Uuid).
 pub trait IntoData<'a, T: RecordData + ?Sized> {
-    /// The key or value as a record keeps it.
+    /// Converts this into a key or value of a record.
     fn into_data(self) -> Data<'a, T>;
 }
 

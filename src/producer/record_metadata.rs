@@ -1,10 +1,10 @@
-//! Where a record ended up. Java: `RecordMetadata`.
+//! The place of a record in the log. Java: `RecordMetadata`.
 
 use std::fmt;
 
 use crate::common::TopicPartition;
 
-/// Where a record that was sent is in the log.
+/// The place of a delivered record in the log.
 ///
 /// Prints as `topic-partition@offset`, or as the topic alone if no partition was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,50 +34,52 @@ impl RecordMetadata {
         }
     }
 
-    /// What is known of a record that was not delivered: the topic, and the partition if one was chosen.
+    /// Makes the metadata of a record that was not delivered: the topic, and the partition if one
+    /// was chosen.
     pub(crate) fn undelivered(topic: &str, partition: Option<i32>) -> Self {
         let topic_partition = TopicPartition::new(topic, partition.unwrap_or(-1));
         Self::new(topic_partition, None, None, -1, -1)
     }
 
-    /// The topic.
+    /// Returns the topic.
     pub fn topic(&self) -> &str {
         self.topic_partition.topic()
     }
 
-    /// The partition; -1 for a record that failed before one was chosen.
+    /// Returns the partition, or -1 if the record failed before one was chosen.
     pub fn partition(&self) -> i32 {
         self.topic_partition.partition()
     }
 
-    /// The topic and partition.
+    /// Returns the topic and partition.
     pub fn topic_partition(&self) -> &TopicPartition {
         &self.topic_partition
     }
 
-    /// The record's offset in the partition, or -1 where it is not known: after `acks=0`, and of a record that the broker
-    /// had already.
+    /// Returns the record's offset in the partition, or -1 if it is unknown: after `acks=0`, and if
+    /// the broker already had the record.
     pub fn offset(&self) -> i64 {
         self.offset.unwrap_or(-1)
     }
 
-    /// Whether the offset is known.
+    /// Returns whether the offset is known.
     pub fn has_offset(&self) -> bool {
         self.offset.is_some()
     }
 
-    /// Milliseconds since 1970: the record's own time, or that of the append where the topic has
-    /// `message.timestamp.type=LogAppendTime`. `None` for a record that was not delivered.
+    /// Returns the timestamp in milliseconds since 1970: the record's own, or the time of the
+    /// append if the topic has `message.timestamp.type=LogAppendTime`. `None` for a record that was
+    /// not delivered.
     pub fn timestamp(&self) -> Option<i64> {
         self.timestamp
     }
 
-    /// The size of the key in bytes, not compressed; `None` where the key is null.
+    /// Returns the uncompressed size of the key in bytes, or `None` if the key is null.
     pub fn serialized_key_size(&self) -> Option<usize> {
         usize::try_from(self.serialized_key_size).ok()
     }
 
-    /// The size of the value in bytes, not compressed; `None` where the value is null.
+    /// Returns the uncompressed size of the value in bytes, or `None` if the value is null.
     pub fn serialized_value_size(&self) -> Option<usize> {
         usize::try_from(self.serialized_value_size).ok()
     }

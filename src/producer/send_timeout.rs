@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{RecordFuture, RecordMetadata};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where `send_timeout` was when its time was up.
+/// The step that `send_timeout` was in when its time was up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(
     clippy::exhaustive_enums,
@@ -17,7 +17,7 @@ pub enum SendStep {
     Metadata,
     /// It waited for buffer memory. The record was not sent.
     Memory,
-    /// It waited for the response of the broker. The record is on its way, and may be written.
+    /// It waited for the response of the broker. The record is in flight, and may be written.
     Response,
 }
 
@@ -35,11 +35,12 @@ impl fmt::Display for SendStep {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SendTimeoutError {
-    /// What failed. [`Error::delivery`] tells whether the log may hold the record.
+    /// The error. [`Error::delivery`] says whether the log may hold the record.
     pub error: Error,
     /// What the call waited for when its time, or that of `max.block.ms`, was up. `None` for every other failure.
     pub step: Option<SendStep>,
-    /// The delivery, which goes on if the step is [`Response`](SendStep::Response). `None` otherwise.
+    /// The delivery, which continues, if the step is [`Response`](SendStep::Response). `None`
+    /// otherwise.
     pub future: Option<RecordFuture>,
 }
 

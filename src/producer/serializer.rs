@@ -1,4 +1,4 @@
-//! How keys and values become bytes. Java: `Serializer`.
+//! The conversion of keys and values into bytes. Java: `Serializer`.
 //!
 //! Differs from Java: the type that a serializer takes is an associated type, as a producer has one type of key and one of
 //! value; null never reaches a serializer, for it is null on the wire; and a serializer is a value that was configured when it
@@ -12,7 +12,7 @@ use super::user_code::{contain, user_error};
 use crate::common::Headers;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Makes bytes of keys or values. One serializer is used by every thread that sends.
+/// Converts keys or values into bytes. All threads that send share one serializer.
 ///
 /// ```
 /// use kafka_producer::common::Headers;
@@ -36,15 +36,15 @@ use crate::error::{Error, ErrorKind, Result};
 /// }
 /// ```
 pub trait Serializer: Send + Sync {
-    /// What is made bytes of.
+    /// The type that is serialized.
     type Input: RecordData + ?Sized + 'static;
 
-    /// Makes bytes of `data`, borrowed from it where they are there already. May add headers to the record.
+    /// Converts `data` into bytes, borrowed from it if possible. May add headers to the record.
     ///
     /// # Errors
     ///
-    /// Whatever says why the record cannot be sent. `send` fails with it as the cause of an error of the kind
-    /// [`Serialization`](crate::ErrorKind::Serialization).
+    /// Any error that says why the record cannot be sent. `send` fails with it as the cause of an
+    /// error of the kind [`Serialization`](crate::ErrorKind::Serialization).
     fn serialize<'a>(
         &self,
         topic: &str,
@@ -52,11 +52,13 @@ pub trait Serializer: Send + Sync {
         data: &'a Self::Input,
     ) -> Result<Serialized<'a>, Box<dyn StdError + Send + Sync>>;
 
-    /// Called once, when the producer is closed or dropped. A `close` inside a callback leaves it to the one that follows.
+    /// Called once, when the producer is closed or dropped. After a `close` inside a callback, the
+    /// next `close` or the drop calls it.
     fn close(&self) {}
 }
 
-/// What a serializer made: bytes, or null. Small ones are kept in place, so that a number allocates nothing.
+/// The output of a serializer: bytes, or null. A few bytes are kept in place, so a number allocates
+/// nothing.
 #[derive(Clone, Debug)]
 pub struct Serialized<'a>(Form<'a>);
 
@@ -72,10 +74,10 @@ enum Form<'a> {
 const IN_PLACE: usize = 36;
 
 impl<'a> Serialized<'a> {
-    /// Null: no bytes at all, which differs from an empty slice. A null value is a tombstone.
+    /// Returns null, which differs from an empty slice. A null value is a tombstone.
     pub const NULL: Self = Self(Form::Null);
 
-    /// A copy of a few bytes, kept without an allocation when there are at most 36.
+    /// Copies a few bytes, without an allocation if there are at most 36.
     pub fn copied_from(bytes: &[u8]) -> Self {
         let mut in_place = [0; IN_PLACE];
         match (in_place.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
@@ -90,7 +92,7 @@ impl<'a> Serialized<'a> {
         }
     }
 
-    /// The bytes; `None` is null.
+    /// Returns the bytes. `None` is null.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match &self.0 {
             Form::Null => None,
@@ -140,11 +142,11 @@ impl<'a, T: Into<Self>> From<Option<T>> for Serialized<'a> {
     }
 }
 
-/// Makes bytes of a record's key or value (`what`) with the user's serializer.
+/// Serializes a record's key or value (`what`) with the user's serializer.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Serialization`] where the serializer fails or panics.
+/// [`ErrorKind::Serialization`] if the serializer fails or panics.
 pub(crate) fn serialize<'a, S: Serializer + ?Sized>(
     serializer: &S,
     what: &'static str,

@@ -8,9 +8,11 @@ use super::record_data::RecordData;
 use super::serializer::{Serialized, Serializer};
 use crate::common::Headers;
 
-/// Makes a serializer of a closure, from the data to bytes, text, or an `Option` of these, of which `None` is null.
+/// Makes a serializer from a closure, which converts the data into bytes, text, or an `Option` of
+/// these. `None` is null.
 ///
-/// If it needs the topic or the headers, or is to borrow from the data, implement [`Serializer`] instead.
+/// If it needs the topic or the headers, or borrows from the data, implement [`Serializer`]
+/// instead.
 ///
 /// ```
 /// use kafka_producer::producer::serializer_fn;

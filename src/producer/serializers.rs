@@ -7,8 +7,9 @@ use super::record_data::RecordData;
 use super::serializer::{Serialized, Serializer};
 use crate::common::{Headers, Uuid};
 
-/// Bytes as they are; text too, as its UTF-8. A producer uses it unless it gets another. Java: `ByteArraySerializer`, under
-/// which name it is there too. (Java's own `BytesSerializer` is for the class `Bytes`, which has no counterpart.)
+/// Bytes unchanged, and text as UTF-8. The default of a producer. Java: `ByteArraySerializer`,
+/// which is an alias here. (Java's own `BytesSerializer` is for the class `Bytes`, which has no
+/// counterpart.)
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BytesSerializer;
 
@@ -110,16 +111,16 @@ fn hyphenated(id: &Uuid) -> [u8; 36] {
     text
 }
 
-/// A list, each of whose elements another serializer makes bytes of. Java: `ListSerializer`.
+/// A list whose elements another serializer serializes. Java: `ListSerializer`.
 ///
-/// As in Java, the lengths of the elements are left out where `S` is a serializer of this library whose output always
-/// has the same length: [`ShortSerializer`], [`IntegerSerializer`], [`LongSerializer`], [`FloatSerializer`],
-/// [`DoubleSerializer`], [`UuidSerializer`].
+/// As in Java, the lengths of the elements are left out if `S` is a serializer of this library with
+/// a fixed length: [`ShortSerializer`], [`IntegerSerializer`], [`LongSerializer`],
+/// [`FloatSerializer`], [`DoubleSerializer`], [`UuidSerializer`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ListSerializer<S>(S);
 
 impl<S> ListSerializer<S> {
-    /// A serializer of lists of what `inner` takes.
+    /// Makes a serializer of lists of the type that `inner` takes.
     pub fn new(inner: S) -> Self {
         Self(inner)
     }

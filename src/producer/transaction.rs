@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 /// An open transaction, inside the closure of [`KafkaProducer::transaction`](crate::KafkaProducer::transaction).
 ///
-/// Threads may share it, and records that are sent by the producer itself meanwhile are part of it too.
+/// Threads may share it. Records that are sent through the producer meanwhile are part of it too.
 pub struct Transaction<'p, K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]> {
     producer: &'p dyn Producer<K, V>,
 }
@@ -60,9 +60,9 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> dyn Producer<K, V> + '_ {
     }
 }
 
-/// Aborts after a commit that was refused; gives the error to return. That is the abort's own if it ends the producer: a
-/// partition's leader refuses a producer that was fenced as it refuses one that may go on, and only the coordinator
-/// tells them apart.
+/// Aborts after a refused commit, and returns the error to report. That is the abort's own if it
+/// ends the producer. A partition's leader refuses a fenced producer like one that may go on, and
+/// only the coordinator tells them apart.
 fn abort_after<K, V>(producer: &(dyn Producer<K, V> + '_), refusal: Error) -> Error
 where
     K: RecordData + ?Sized,
@@ -81,7 +81,7 @@ where
 }
 
 impl<K: RecordData + ?Sized, V: RecordData + ?Sized> Transaction<'_, K, V> {
-    /// Sends a record in the transaction. Its fate is the transaction's: if it is not delivered, the commit is refused.
+    /// Sends a record in the transaction. If it is not delivered, the commit fails.
     ///
     /// # Errors
     ///
@@ -94,8 +94,8 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> Transaction<'_, K, V> {
         self.producer.send_without_future(record)
     }
 
-    /// Sends a record in the transaction, for who needs to know its offset. That it was delivered does not mean that it will
-    /// be seen: the commit decides.
+    /// Sends a record in the transaction, and returns a future for its offset. A delivered record
+    /// is visible only after the commit.
     ///
     /// # Errors
     ///
@@ -108,7 +108,8 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> Transaction<'_, K, V> {
         self.producer.send(record)
     }
 
-    /// Sends a record in the transaction, and calls `callback` when it is delivered or not, which is before the commit.
+    /// Sends a record in the transaction, and calls `callback` with the outcome of its delivery,
+    /// which is before the commit.
     ///
     /// # Errors
     ///
@@ -149,7 +150,7 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> fmt::Debug for Transaction<
     }
 }
 
-/// Aborts the transaction unless it is forgotten: also when a panic goes through.
+/// Aborts the transaction when dropped, also by a panic, unless it is forgotten.
 struct AbortOnDrop<'p, K: RecordData + ?Sized, V: RecordData + ?Sized>(
     &'p (dyn Producer<K, V> + 'p),
 );

@@ -5,16 +5,16 @@ use std::fmt;
 use super::{ProducerRecord, RecordData};
 use crate::error::{Error, ErrorKind};
 
-/// A record that `try_send` did not take, and why.
+/// A record that `try_send` did not accept, and the reason.
 pub struct TrySendError<'a, K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]> {
-    /// The record, as it was given.
+    /// The unchanged record.
     pub record: ProducerRecord<'a, K, V>,
-    /// Why it was not taken: `WouldBlock` if the same call may succeed a little later.
+    /// The reason: `WouldBlock` if the same call may succeed a little later.
     pub error: Error,
 }
 
 impl<K: RecordData + ?Sized, V: RecordData + ?Sized> TrySendError<'_, K, V> {
-    /// Whether the same call may succeed a little later.
+    /// Returns whether the same call may succeed a little later.
     pub fn is_would_block(&self) -> bool {
         self.error.kind() == ErrorKind::WouldBlock
     }

@@ -41,7 +41,7 @@ pub(crate) use writable::{EncodeError, Writer};
 /// The longest string, in bytes of UTF-8, in the compact form too.
 const MAX_STRING_LENGTH: usize = i16::MAX as usize;
 
-/// A request or a response. `version` is one of [`ApiKey::versions`]; whoever calls has checked that.
+/// A request or a response. `version` is one of [`ApiKey::versions`]; the caller has checked that.
 pub(crate) trait Message: Sized {
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError>;
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError>;

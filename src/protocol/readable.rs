@@ -1,4 +1,5 @@
-//! Reads the primitive types of the protocol from bytes that nobody vouches for. Java: `Readable`, `ByteBufferAccessor`.
+//! Reads the primitive types of the protocol from untrusted bytes. Java: `Readable`,
+//! `ByteBufferAccessor`.
 //!
 //! Every read is checked. Memory is reserved for what the bytes present can hold, never for what a length claims.
 //! Where a method takes `flexible`, it reads the compact form of KIP-482 (an unsigned varint, length + 1, 0 for null)

@@ -1,7 +1,7 @@
 //! Guesses how well the next batch of a topic compresses, from the batches before it. Java: `CompressionRatioEstimator`.
 //!
-//! Threads: every appending thread asks once a batch, whoever closes or splits a batch answers. Locks: the map, shared,
-//! then the ratios of one topic.
+//! Threads: every appending thread reads it once a batch, and the thread that closes or splits a
+//! batch updates it. Locks: the map, shared, then the ratios of one topic.
 //!
 //! Differs from Java: an instance belongs to a producer instead of all producers of the process sharing one.
 

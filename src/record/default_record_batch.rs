@@ -52,7 +52,7 @@ const CONTROL_FLAG: i16 = 0x20;
 
 type Header = [u8; RECORD_BATCH_OVERHEAD];
 
-/// Who writes a batch, and as what: the part of the header that idempotence and transactions own.
+/// The writer of a batch: the part of the header that idempotence and transactions own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProducerState {
     pub(crate) producer_id: i64,

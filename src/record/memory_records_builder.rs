@@ -77,8 +77,9 @@ pub(crate) struct MissingMemory {
 }
 
 impl MemoryRecordsBuilder {
-    /// Begins a batch in a buffer whose capacity the caller has reserved; what is in it counts for nothing. Its capacity is at
-    /// least `write_limit`, or [`limit_memory`](Self::limit_memory) follows.
+    /// Begins a batch in a buffer whose capacity the caller has reserved; its initial contents are
+    /// unspecified. Its capacity is at least `write_limit`, or [`limit_memory`](Self::limit_memory)
+    /// follows.
     ///
     /// `write_limit` is at least 61. `estimated_ratio` is what the estimator expects of this topic and codec.
     pub(crate) fn new(
@@ -328,7 +329,7 @@ impl MemoryRecordsBuilder {
     /// # Errors
     /// The codec failed, now or earlier.
     pub(crate) fn close_for_record_appends(&mut self) -> Result<(), CompressionError> {
-        // The placeholder is seen by nobody: each arm puts the right state in its place.
+        // The placeholder is never visible: each arm puts the right state in its place.
         let records =
             std::mem::replace(&mut self.records, Records::Closed(WrittenBytes::default()));
         let closed = match records {

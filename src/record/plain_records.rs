@@ -30,7 +30,8 @@ const SLACK: usize = size_of::<u64>();
 const PAGE: usize = 4096;
 
 impl PlainRecords {
-    /// Memory whose first `reserved` bytes are somebody else's to write, in the end. What is in `bytes` counts for nothing.
+    /// Memory whose first `reserved` bytes another component writes at the end. The initial
+    /// contents of `bytes` are unspecified.
     pub(crate) fn new(mut bytes: Vec<u8>, reserved: usize) -> Self {
         if bytes.len() < reserved {
             bytes.resize(reserved, 0);

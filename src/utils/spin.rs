@@ -1,9 +1,10 @@
 //! Waiting awake for what comes sooner than a sleeper would be up.
 //!
-//! Whoever sleeps is woken by a system call of somebody else, and runs some microseconds after it, or tens of them where the
-//! processor went to sleep too. An answer that is nearer than that is waited for awake: the thread looks, lets others have
-//! the processor, and looks again. Where nothing came that soon the time is lost, so it is short, and spent seldom where it
-//! was spent in vain. Without it, the median of `blocking-defaults` is 1.29 times as long.
+//! A sleeping thread is woken by another thread's system call, and runs some microseconds after it,
+//! or tens of them where the processor went to sleep too. The thread waits awake for a response
+//! that is nearer than that: the thread looks, lets others have the processor, and looks again.
+//! Where nothing came that soon the time is lost, so it is short, and spent seldom where it was
+//! spent in vain. Without it, the median of `blocking-defaults` is 1.29 times as long.
 
 use std::thread;
 use std::time::Duration;
@@ -36,11 +37,11 @@ pub(crate) fn spin_until(limit: Duration, mut is_done: impl FnMut() -> bool) -> 
     }
 }
 
-/// Decides who waits awake, for threads that wait for the same kind of thing: one at a time, and hardly ever where it was in
-/// vain lately.
+/// Decides which thread waits awake, among threads that wait for the same kind of thing: one at a
+/// time, and hardly ever where it was in vain lately.
 #[derive(Debug, Default)]
 pub(crate) struct AdaptiveSpin {
-    /// Somebody has the turn. The other fields are touched by that thread alone.
+    /// A thread has the turn. Only that thread touches the other fields.
     is_taken: AtomicBool,
     /// How many more waits are to be slept through.
     to_skip: AtomicU32,

@@ -61,7 +61,7 @@ fn all_waits_for_the_replicas_and_leader_does_not() {
     assert_eq!(values(&broker, ORDERS), ["leader", "all"]);
 }
 
-// Java: SenderTest.testAppendInExpiryCallback's neighbour for acks=0, RecordSendTest; spec 5.5.
+// Java: SenderTest.testAppendInExpiryCallback's neighbour for acks=0, RecordSendTest.
 #[test]
 fn none_is_delivered_when_it_is_sent_and_has_no_offset() {
     let broker = broker();

@@ -175,7 +175,7 @@ fn a_single_address_is_used_again_and_again() {
     }
 }
 
-// Java: ClusterConnectionStatesTest.testMultipleIPs. B25.
+// Java: ClusterConnectionStatesTest.testMultipleIPs. Names and addresses that change.
 #[test]
 fn addresses_are_tried_in_turn_and_resolved_anew_after_the_last() {
     let (mut states, time) = states();

@@ -186,7 +186,7 @@ fn a_response_without_brokers_is_a_failed_update() {
     );
 }
 
-// Java: NetworkClientTest.testRebootstrap; KIP-899. B25.
+// Java: NetworkClientTest.testRebootstrap; KIP-899: all known brokers are gone.
 #[test]
 fn rebootstraps_when_no_node_is_of_use() {
     let mut f = Fixture::new(MetadataRecoveryStrategy::Rebootstrap);

@@ -348,7 +348,7 @@ fn a_send_that_ends_at_once_is_reported_by_the_next_poll() {
     assert_eq!(harness.selector.bytes_written(NODE), 0);
 }
 
-// Java: SelectorTest.testPartialSendAndReceiveReflectedInMetrics, reliability B1 and P7: a peer that reads slowly.
+// Java: SelectorTest.testPartialSendAndReceiveReflectedInMetrics, and a peer that reads slowly.
 #[test]
 fn a_slow_reader_gets_the_right_bytes() {
     let mut harness = Harness::with(|config| config.socket_options.send_buffer = Some(8 * 1024));

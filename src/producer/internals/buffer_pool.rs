@@ -1,9 +1,11 @@
 //! The memory of the batches, bounded by `buffer.memory`. Java: `BufferPool`.
 //!
-//! Every batch reserves its size here before it exists and gives the reservation back when the last owner of its bytes
-//! drops them; nobody can forget to, do it twice, or do it while a socket still reads the bytes. The count is of reserved
-//! bytes, so that buffers of any size share the bound. Buffers of `batch.size` are kept and used again, and so are those of
-//! twice that, four times and so on, which grown batches have: fresh memory of the system costs a page fault for each 4 KiB.
+//! Every batch reserves its size here before it exists and gives the reservation back when the last
+//! owner of its bytes drops them. That cannot be forgotten, done twice, or done while a socket
+//! still reads the bytes. The count is of reserved bytes, so that buffers of any size share the
+//! bound. Buffers of `batch.size` are kept and used again, and so are those of twice that, four
+//! times and so on, which grown batches have: fresh memory of the system costs a page fault for
+//! each 4 KiB.
 //!
 //! Threads: caller threads allocate, the I/O thread mostly gives back.
 //! Locks: one mutex, held for arithmetic only. Memory is taken from the allocator outside it.
@@ -51,7 +53,7 @@ struct State {
     closed: bool,
 }
 
-/// Buffers that nobody uses, by size. What is in them counts for nothing.
+/// Unused buffers, by size. Their contents are unspecified.
 #[derive(Debug)]
 struct FreeBuffers {
     /// `poolable_size`.
@@ -93,12 +95,12 @@ struct Reserved {
 /// A buffer together with the reservation that it stands on. Dropping it gives both back.
 #[derive(Debug, Default)]
 pub(crate) struct PooledBuffer {
-    /// Has the capacity that was asked for. What is in it at first counts for nothing.
+    /// Has the requested capacity. Its initial contents are unspecified.
     pub(crate) bytes: Vec<u8>,
     reservation: Reservation,
 }
 
-/// Bytes of the pool that somebody holds. The default holds none.
+/// Reserved bytes of the pool. The default holds none.
 #[derive(Debug, Default)]
 struct Reservation {
     size: usize,
@@ -348,8 +350,8 @@ impl BufferPool {
     /// The pieces are taken as they come, so that this thread makes progress even if no single return is large enough;
     /// the ones behind it are not signalled meanwhile. If the last piece brings more, so much the better.
     ///
-    /// The thread looks before it waits: it joined the queue before it ran `on_wait` without the lock, and a signal that
-    /// came then found nobody waiting.
+    /// The thread looks before it waits: it joined the queue before it ran `on_wait` without the
+    /// lock, and a signal that came then found no waiter.
     fn wait_for_memory(
         &self,
         state: &mut MutexGuard<'_, State>,
@@ -521,7 +523,7 @@ impl BufferPool {
         }
     }
 
-    /// The bytes that nobody has reserved.
+    /// Returns the unreserved bytes.
     pub(crate) fn available_memory(&self) -> usize {
         self.state.lock().available()
     }

@@ -4,10 +4,11 @@
 //! instead of opening one on every partition. The next one is drawn at random; with adaptive partitioning, so that
 //! partitions whose queues are longer get less.
 //!
-//! Threads that meet at the lock of the sticky partition part: the one that had to wait for another's append sticks to another
-//! partition from then on. So there are as many sticky choices as threads that really append at the same time, and a thread
-//! finds in the cache of its processor what its last append left there. Threads that never meet share one choice, and their
-//! records a batch. If threads do not part, `4-threads` has 0.51 times the rate.
+//! When two threads contend for the sticky partition's lock, the one that waited sticks to another
+//! partition from then on. So there are as many sticky choices as threads that really append at the
+//! same time, and a thread finds in the cache of its processor what its last append left there.
+//! Threads that never meet share one choice, and their records a batch. If threads do not part,
+//! `4-threads` has 0.51 times the rate.
 //!
 //! Threads: caller threads read and switch the sticky partitions; the I/O thread publishes the load table.
 //! Locks: none here. A sticky choice is one atomic word; a thread that finds it changed after locking the partition starts
@@ -234,7 +235,8 @@ impl BuiltInPartitioner {
     fn draw_choice(&self, slot: usize, topic: &TopicInfo, cluster: &Cluster) -> StickyPartition {
         let slots = self.more.get().map_or(1, |more| more.len() + 1);
         let newest = self.generation.load(Ordering::Relaxed);
-        // Nobody renews the choice of threads that have gone, or hardly send. It must not keep the others away for ever.
+        // The choice of threads that have ended or hardly send is never renewed. It must not keep
+        // other threads away forever.
         let recent = u32::try_from(RECENT_ROUNDS * slots).unwrap_or(u32::MAX);
         let is_taken = |partition: i32| {
             let mut others = (0..slots).filter(|other| *other != slot);

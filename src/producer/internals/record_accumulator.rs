@@ -11,9 +11,11 @@
 //! compression ratios, the idle codec states and the expiry register where a batch begins; the `BufferPool`'s where a batch
 //! gets another chunk. No thread waits for memory with it. The topic table has a lock that a send does not take. The
 //! scheduler has none.
-//! Differs from Java: partitions announce themselves (see [`ready_signal`](super::ready_signal)) instead of all being
-//! visited each round; a partition that may not send stops nobody else on its node; batches grow where a partition is
-//! backlogged; with `buffer.memory.allocation.strategy=incremental` (KIP-1332) the chunks of a batch double, see [`memory`].
+//! Differs from Java: partitions announce themselves (see [`ready_signal`](super::ready_signal))
+//! instead of all being visited each round; a partition that may not send does not stop others on
+//! its node; batches grow where a partition is backlogged; with
+//! `buffer.memory.allocation.strategy=incremental` (KIP-1332) the chunks of a batch double, see
+//! [`memory`].
 
 mod append;
 mod drain;
@@ -229,8 +231,9 @@ impl RecordAccumulator {
         self.free.queued() > 0 || self.is_closed() || self.is_flush_in_progress()
     }
 
-    /// Whether a record that was appended has no outcome yet. Waits for appends that are under way: whoever made the producer
-    /// refuse records before sees every one that it did not refuse.
+    /// Returns whether an appended record has no outcome yet. Waits for appends that are running:
+    /// the thread that made the producer refuse records before sees every one that it did not
+    /// refuse.
     pub(crate) fn has_incomplete_batches(&self) -> bool {
         // The locks of all partitions are taken only where the answer depends on them.
         !self.incomplete.is_empty() || {

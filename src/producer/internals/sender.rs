@@ -71,7 +71,7 @@ pub(crate) struct SenderConfig {
     pub(crate) compression: CompressionType,
 }
 
-/// How other threads end the I/O thread. Whoever uses it wakes the client's poll afterwards.
+/// Ends the I/O thread from other threads. The caller wakes the client's poll afterwards.
 #[derive(Debug, Default)]
 pub(crate) struct SenderControl {
     closing: AtomicBool,
@@ -207,8 +207,8 @@ impl<C: KafkaClient> Sender<C> {
         log::debug!("the producer's I/O thread has ended");
     }
 
-    /// Until closed; then until nothing is left to do, or until that is cut short. A transaction that is open then is
-    /// aborted.
+    /// Returns whether the loop goes on: until the producer is closed, and then until no work is
+    /// left or the close is forced. An open transaction is aborted then.
     fn should_run(&self) -> bool {
         if !self.control.is_closing() {
             return true;
@@ -239,7 +239,8 @@ impl<C: KafkaClient> Sender<C> {
         self.in_flight.values().any(InFlightRequest::has_batches)
     }
 
-    /// Fails whatever has no outcome, and wakes whoever waits for anything. The client writes nothing after this.
+    /// Fails every record and call without an outcome, and wakes all waiters. The client writes
+    /// nothing after this.
     fn shut_down(
         &mut self,
         reason: &Error,
@@ -489,7 +490,8 @@ impl<C: KafkaClient> Sender<C> {
         batch.complete_exceptionally(error, by_index);
     }
 
-    /// Fails every batch that waits, and says how many records that were. Java: `abortIncompleteBatches`.
+    /// Fails every waiting batch. Returns the number of its records. Java:
+    /// `abortIncompleteBatches`.
     fn abort_undrained(&mut self, error: &Error) -> usize {
         let mut records = 0;
         for batch in self.scheduler.take_all() {

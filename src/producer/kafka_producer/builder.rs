@@ -1,4 +1,4 @@
-//! Puts a producer together. Java: the constructor of `KafkaProducer`.
+//! Builds a producer. Java: the constructor of `KafkaProducer`.
 
 use std::fmt;
 use std::time::Duration;
@@ -37,10 +37,11 @@ use crate::protocol::ApiKey;
 use crate::sync::Arc;
 use crate::utils::{ExponentialBackoff, KafkaThread, SystemTime, Time};
 
-/// What runs on the I/O thread.
+/// The work of the I/O thread.
 type NetworkSender<S> = Sender<NetworkClient<S>>;
 
-/// Sets up a [`KafkaProducer`]: its configuration, and the parts of it that are code.
+/// Builds a [`KafkaProducer`] from a configuration, serializers, a partitioner, interceptors and
+/// reporters.
 pub struct KafkaProducerBuilder<KS: Serializer = BytesSerializer, VS: Serializer = BytesSerializer>
 {
     config: ProducerConfig,
@@ -65,7 +66,7 @@ impl KafkaProducerBuilder {
 }
 
 impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
-    /// Uses this configuration instead of what was set so far.
+    /// Replaces the configuration that was set so far.
     #[must_use]
     pub fn config(mut self, config: ProducerConfig) -> Self {
         self.config = config;
@@ -92,7 +93,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         Ok(self)
     }
 
-    /// What makes bytes of keys. Set it before interceptors, which see the keys as they are.
+    /// Sets the serializer of keys. Set it before interceptors, which see the keys before they are
+    /// serialized.
     #[must_use]
     pub fn key_serializer<S: Serializer>(self, serializer: S) -> KafkaProducerBuilder<S, VS> {
         KafkaProducerBuilder {
@@ -105,7 +107,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         }
     }
 
-    /// What makes bytes of values. Set it before interceptors, which see the values as they are.
+    /// Sets the serializer of values. Set it before interceptors, which see the values before they
+    /// are serialized.
     #[must_use]
     pub fn value_serializer<S: Serializer>(self, serializer: S) -> KafkaProducerBuilder<KS, S> {
         KafkaProducerBuilder {
@@ -118,7 +121,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         }
     }
 
-    /// What chooses the partition of records that name none, instead of the built-in logic.
+    /// Sets the partitioner, which chooses a partition for records that name none, instead of the
+    /// built-in logic.
     #[must_use]
     pub fn partitioner(mut self, partitioner: impl Partitioner + 'static) -> Self {
         self.partitioner = Some(Box::new(partitioner));
@@ -135,7 +139,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         self
     }
 
-    /// Adds a reporter, which is told of every metric (`metric.reporters`).
+    /// Adds a reporter, which receives every metric (`metric.reporters`).
     #[must_use]
     pub fn metrics_reporter(mut self, reporter: impl MetricsReporter + 'static) -> Self {
         let reporter = ContainedReporter(reporter);
@@ -143,13 +147,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         self
     }
 
-    /// Builds the producer and starts its I/O thread, which looks for a broker at once. Nobody waits for that here: that none
-    /// can be reached is found out by the first send.
+    /// Builds the producer and starts its I/O thread, which connects to a broker. This call does
+    /// not wait for the connection: if no broker is reachable, the first send finds out.
     ///
     /// # Errors
     ///
-    /// `Config` for a configuration with mistakes, all of which are in the text, and if no name of `bootstrap.servers` can be
-    /// resolved; `Internal` when the operating system refuses the I/O thread or its selector.
+    /// `Config` if the configuration has mistakes, all of which the message lists, or if no name of
+    /// `bootstrap.servers` resolves. `Internal` if the operating system refuses the I/O thread or
+    /// its selector.
     ///
     /// # Blocking
     ///
@@ -263,8 +268,8 @@ macro_rules! define_builder_setters {
         $(#[doc = $doc:literal])+
         $name:literal $constant:ident: $kind:ident, $default:tt, [$($rule:tt)+], $importance:ident, $setter:ident($argument:ty);
     )*) => {
-        /// Typed setters, one for each key; each is described at [`ProducerConfig`]. What is out of range is found by
-        /// [`build`](Self::build).
+        /// Typed setters, one for each key. [`ProducerConfig`] describes each key.
+        /// [`build`](Self::build) refuses values that are out of range.
         impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             $(
                 #[doc = concat!("`", $name, "`:")]

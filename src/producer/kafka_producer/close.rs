@@ -9,10 +9,10 @@ use crate::producer::user_code::contain;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
 use crate::utils::{Count, Time, log};
 
-/// Whether the I/O thread has ended, and what to wait on for it.
+/// The end of the I/O thread, to wait on.
 ///
-/// The thread's own handle is dropped: std can join, but not with a time-out. The flag is set as the very last thing that
-/// the thread does.
+/// The thread's own handle is dropped: std can join, but not with a timeout. The thread sets the
+/// flag as its last action.
 #[derive(Clone, Debug, Default)]
 pub(super) struct IoThreadHandle(Arc<Ended>);
 
@@ -30,7 +30,8 @@ impl IoThreadHandle {
         self.0.ended.notify_all();
     }
 
-    /// Waits for the end of the thread, until `deadline` if there is one. Says whether it has ended.
+    /// Waits for the end of the thread, until `deadline` if there is one. Returns whether it has
+    /// ended.
     fn join(&self, deadline: Option<Instant>) -> bool {
         let mut has_ended = self.0.has_ended.lock();
         while !*has_ended {
@@ -51,31 +52,33 @@ impl IoThreadHandle {
         true
     }
 
-    /// Whether this is the first call that closes the producer.
+    /// Returns whether this is the first call that closes the producer.
     fn is_first_close(&self) -> bool {
         !self.0.close_called.swap(true, Ordering::AcqRel)
     }
 
-    /// Whether this is the first call that is to close the plugins.
+    /// Returns whether this is the first call that closes the plugins.
     fn is_first_to_close_plugins(&self) -> bool {
         !self.0.plugins_closed.swap(true, Ordering::AcqRel)
     }
 }
 
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
-    /// Takes no more records, waits until those that were taken have their results, and ends the I/O thread.
+    /// Stops accepting records, waits until the accepted ones have an outcome, and ends the I/O
+    /// thread.
     ///
-    /// What is not delivered within `timeout` fails; the error here says how many records that were, and each one's own
-    /// error whether the log may hold it. With [`Duration::MAX`] every record gets its time. Closing twice is no error.
-    /// Inside a callback, nothing is waited for: what is not delivered yet fails.
+    /// Records that are not delivered within `timeout` fail. The error of this call says how many
+    /// there were. Each record's own error says whether the log may hold it. With [`Duration::MAX`]
+    /// every record gets its `delivery.timeout.ms`. Closing twice is no error. Inside a callback
+    /// this does not wait: records that are not delivered yet fail.
     ///
     /// # Errors
     ///
-    /// `Timeout`, when records were not delivered in time; `Forked` in a forked child.
+    /// `Timeout` if records were not delivered in time. `Forked` in a forked child.
     ///
     /// # Blocking
     ///
-    /// At most `timeout`, and until the callback that is running has returned.
+    /// At most `timeout`, plus the rest of a running callback.
     pub fn close(&self, timeout: Duration) -> Result<()> {
         self.accumulator.io_thread().check_process()?;
         let _context = self.log_context.enter();
@@ -89,7 +92,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
         self.accumulator.signal().wake();
         if on_io_thread {
-            // The plugins are closed by whoever closes or drops the producer elsewhere, when the last record has its outcome.
+            // The thread that closes or drops the producer elsewhere closes the plugins, when the
+            // last record has its outcome.
             return Ok(());
         }
         let deadline = self.time.now().checked_add(timeout);
@@ -134,7 +138,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 }
 
-/// The outcome of a close after which this many records had not been delivered.
+/// Returns the result of a close that left this many records undelivered.
 pub(crate) fn undelivered_at_close(records: usize, timeout: Duration) -> Result<()> {
     if records == 0 {
         return Ok(());
@@ -162,8 +166,8 @@ impl<KS: Serializer, VS: Serializer> Drop for KafkaProducer<KS, VS> {
         let context = self.log_context.clone();
         let _context = context.enter();
         if self.accumulator.io_thread().is_current() {
-            // The last handle went away inside a callback. The thread cannot wait for itself, but goes on until all is
-            // delivered, with nobody left who could close the plugins then.
+            // The last handle went away inside a callback. The thread cannot wait for itself, but
+            // goes on until all is delivered, and no thread is left to close the plugins then.
             self.accumulator.close();
             self.control.initiate_close();
             self.close_plugins();

@@ -1,8 +1,8 @@
-//! The way of one record into its batch, on the caller's thread. Java: `KafkaProducer.doSend`, `waitOnMetadata`,
-//! `partition`.
+//! Appends one record to its batch, on the caller's thread. Java: `KafkaProducer.doSend`,
+//! `waitOnMetadata`, `partition`.
 //!
-//! The common case costs one read of the time, no allocation and no lock but the partition's: the topic's metadata are in the
-//! snapshot, and the batch has room.
+//! The common case costs one read of the time, no allocation, and only the partition's lock: the
+//! topic's metadata is in the snapshot, and the batch has room.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::producer::{
 use crate::sync::Arc;
 use crate::utils::{Count, Time, murmur2, to_positive};
 
-/// Who is owed the outcome of a record.
+/// The receivers of a record's outcome.
 struct Owed {
     callback: Option<Callback>,
     /// The callback tells the interceptors too.
@@ -43,7 +43,7 @@ impl Owed {
 }
 
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
-    /// Sends a record whose outcome nobody waits for by itself.
+    /// Sends a record without a future or callback.
     pub(in crate::producer) fn send_without_future(
         &self,
         mut record: ProducerRecord<'_, KS::Input, VS::Input>,
@@ -62,7 +62,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .map(|future| future.unwrap_or_else(unreachable_future))
     }
 
-    /// Sends without waiting, or gives the record back as it was.
+    /// Sends without waiting, or returns the record unchanged.
     pub(super) fn do_try_send<'a>(
         &self,
         mut record: ProducerRecord<'a, KS::Input, VS::Input>,
@@ -78,17 +78,18 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             })
     }
 
-    /// How long a send that may wait does so at most.
+    /// Returns how long a send may wait at most.
     pub(super) fn patience(&self) -> Patience {
         Patience::UpTo(WaitLimit::max_block(self.max_block))
     }
 
-    /// How long a send does so whose caller waits no longer than `timeout`.
+    /// Returns how long a send may wait whose caller waits for at most `timeout`.
     pub(super) fn patience_of(&self, timeout: Duration) -> Patience {
         Patience::UpTo(WaitLimit::max_block(self.max_block).or_caller(timeout))
     }
 
-    /// Intercepts, waits for metadata, serializes, partitions, appends. Gives a future if `with_future`.
+    /// Intercepts, waits for metadata, serializes, partitions, appends. Returns a future if
+    /// `with_future`.
     #[inline]
     pub(super) fn do_send(
         &self,
@@ -119,7 +120,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             })
     }
 
-    /// Sends what the interceptors left, and sees to it that whoever is owed an error hears of it, once.
+    /// Sends the record that the interceptors returned. Reports an error exactly once.
     fn send_record(
         &self,
         record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
@@ -146,7 +147,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
-    /// Tells the transaction, the callback and the interceptors. Gives the error as they were told it.
+    /// Reports an error to the transaction, the callback and the interceptors. Returns it as
+    /// reported.
     #[cold]
     fn tell_of_error(
         &self,
@@ -230,7 +232,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
-    /// How long this send may wait for memory: not at all inside a callback.
+    /// Returns how long this send may wait for memory. Inside a callback it may not wait.
     fn patience_here(&self, patience: Patience) -> Patience {
         match patience {
             Patience::UpTo(_) if self.accumulator.io_thread().is_current() => Patience::Never,
@@ -238,7 +240,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
-    /// Waits for the topic, or says that it would have to. Returns what is left of the patience.
+    /// Waits for the topic, or fails if it may not wait. Returns the rest of the patience.
     #[cold]
     fn await_metadata(
         &self,
@@ -267,14 +269,15 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         Ok(Patience::UpTo(limit.after(waited)))
     }
 
-    /// Makes sure that the snapshot knows the topic, and the partition if one is named. Gives the time that it took.
+    /// Waits until the snapshot has the topic, and the partition if the record names one. Returns
+    /// the time that it took.
     ///
-    /// A partition that is out of range is waited for, because the topic may be growing.
+    /// It waits for a partition that is out of range too, because the topic may be growing.
     ///
     /// # Errors
     ///
-    /// `Timeout` after `limit`, even where a topic error came meanwhile that may pass; `InvalidTopic`, `Authorization`,
-    /// `Authentication`, `Closed`; `WouldDeadlock` on the I/O thread.
+    /// `Timeout` after `limit`, even if a retriable topic error came meanwhile; `InvalidTopic`,
+    /// `Authorization`, `Authentication`, `Closed`; `WouldDeadlock` on the I/O thread.
     pub(super) fn wait_on_metadata(
         &self,
         topic: &str,
@@ -338,7 +341,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         self.with_cause(metadata_timed_out(text, limit), topic)
     }
 
-    /// With what the cluster says against the topic, or else why nobody could be asked.
+    /// Adds the cluster's error for the topic as the cause, or else why no broker could be asked.
     fn with_cause(&self, error: Error, topic: &str) -> Error {
         let cause = self.metadata.topic_error(topic);
         match cause.or_else(|| self.metadata.connection_failure()) {
@@ -386,7 +389,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         Ok(joined.result.map(future))
     }
 
-    /// The rest of an append whose record finds no open batch with room for it.
+    /// Finishes the append of a record that no open batch has room for.
     #[cold]
     fn append_to_new_batch(
         &self,
@@ -423,7 +426,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
-    /// Inside a callback a full buffer is not waited for, which is another error than the same in `try_send`.
+    /// Turns a full buffer inside a callback into `WouldDeadlock`. In `try_send` it stays `WouldBlock`.
     fn append_error(&self, error: Error, patience: Patience) -> Error {
         let in_callback = patience == Patience::Never && self.accumulator.io_thread().is_current();
         if error.kind() == ErrorKind::WouldBlock && in_callback {
@@ -433,7 +436,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         error
     }
 
-    /// The record's own partition, the partitioner's, or the key's; `None` leaves it to the sticky one.
+    /// Returns the record's own partition, the partitioner's choice, or the key's partition. `None`
+    /// means the sticky partition.
     #[inline(always)]
     fn partition(&self, to: &Destination<'_>, record: &AppendRecord<'_>) -> Result<Option<i32>> {
         if to.partition.is_some() {
@@ -450,7 +454,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
-    /// Whether the partitioner, told that a batch begins, wants to choose again.
+    /// Returns whether the partitioner chooses again for a new batch.
     fn on_new_batch(&self, to: &Destination<'_>, previous: i32) -> Result<bool> {
         let Some(partitioner) = &self.partitioner else {
             return Ok(false);
@@ -474,7 +478,7 @@ pub(crate) fn check_size(size: usize, max_request_size: usize, buffer_memory: us
     }
 }
 
-/// The partition of records with this key, of a topic with this many.
+/// Returns the partition for this key in a topic with this many partitions.
 #[inline(always)]
 pub(crate) fn partition_of_key(key: &[u8], count: usize) -> i32 {
     let count = i32::try_from(count).unwrap_or(i32::MAX).max(1);
@@ -489,14 +493,14 @@ fn too_large(size: usize, limit: usize, key: &str) -> Error {
     Error::new(ErrorKind::RecordTooLarge, text)
 }
 
-/// Where a record goes: its topic as the metadata have it, and the partition that it names.
+/// The destination of a record: its topic in the metadata, and the partition that it names.
 pub(super) struct Destination<'a> {
     pub(super) info: &'a TopicInfo,
     cluster: &'a Cluster,
     pub(super) partition: Option<i32>,
 }
 
-/// The topic, if it has partitions and the named one is among them.
+/// Returns the topic if it has partitions, including the named one.
 fn known_topic<'c>(
     cluster: &'c Cluster,
     topic: &str,
@@ -520,7 +524,7 @@ fn metadata_timed_out(text: String, limit: WaitLimit) -> Error {
     Error::timed_out(text, reason)
 }
 
-/// A topic that has not grown to have the partition in time.
+/// Returns the error for a topic that did not get the partition in time.
 pub(crate) fn no_such_partition(
     topic: &str,
     partition: i32,
@@ -534,7 +538,7 @@ pub(crate) fn no_such_partition(
     metadata_timed_out(text, limit)
 }
 
-/// What Java calls an `ApiException`: it says something of the cluster or the record's way there, not of the call.
+/// Returns whether Java has this as an `ApiException`: an error of the cluster, not of the call.
 pub(crate) fn is_api_error(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Timeout

@@ -25,18 +25,20 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # }
     /// ```
     ///
-    /// `max.block.ms` bounds the wait for metadata and memory as ever, if it is shorter than `timeout`. With
-    /// [`Duration::MAX`] this is `send(record)?.get()`. With [`Duration::ZERO`] nothing is waited for: the record is sent if
-    /// metadata and memory are there, and is reported as [`Response`](crate::SendStep::Response) then. In every case the
-    /// record's batch leaves without waiting for `linger.ms`.
+    /// `max.block.ms` bounds the wait for metadata and memory as ever, if it is shorter than
+    /// `timeout`. With [`Duration::MAX`] this is `send(record)?.get()`. With [`Duration::ZERO`] it
+    /// does not wait: the record is sent if metadata and memory are available, and is reported as
+    /// [`Response`](crate::SendStep::Response) then. In every case the record's batch is sent
+    /// without waiting for `linger.ms`.
     ///
     /// # Errors
     ///
     /// [`SendTimeoutError::step`] tells what the call waited for when the time was up. After
-    /// [`Metadata`](crate::SendStep::Metadata) and [`Memory`](crate::SendStep::Memory) the record was not sent and never will
-    /// be: its [`delivery`](Error::delivery) is `NotWritten`. After [`Response`](crate::SendStep::Response) the kind is
-    /// `Pending` and the delivery `MaybeWritten`: the record is still being sent, so sending it again duplicates it.
-    /// [`SendTimeoutError::future`] has its delivery, to wait for or to drop.
+    /// [`Metadata`](crate::SendStep::Metadata) and [`Memory`](crate::SendStep::Memory) the record
+    /// was not sent and never will be: its [`delivery`](Error::delivery) is `NotWritten`. After
+    /// [`Response`](crate::SendStep::Response) the kind is `Pending` and the delivery
+    /// `MaybeWritten`: the record is still being sent, so sending it again duplicates it.
+    /// [`SendTimeoutError::future`] is its delivery, to wait for or to drop.
     ///
     /// Other failures are those of [`send`](Self::send) and of [`RecordFuture::get`](crate::RecordFuture::get). Inside a
     /// callback it fails with `WouldDeadlock`, and sends nothing.
@@ -60,13 +62,13 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
 
     /// As [`flush`](Self::flush), but waits no longer than `timeout`.
     ///
-    /// With [`Duration::ZERO`] it waits for nothing. Batches that are open when the time is up leave without waiting for
-    /// `linger.ms` all the same.
+    /// With [`Duration::ZERO`] it does not wait. Batches that are open when the time is up are
+    /// still sent without waiting for `linger.ms`.
     ///
     /// # Errors
     ///
-    /// `Pending`, if records had no outcome when the time was up. They are still being sent: their own futures and callbacks
-    /// tell what becomes of them. Else as [`flush`](Self::flush).
+    /// `Pending` if records had no outcome when the time was up. They are still being sent, and
+    /// their futures and callbacks receive the outcome. Otherwise as [`flush`](Self::flush).
     ///
     /// # Blocking
     ///

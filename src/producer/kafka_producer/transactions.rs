@@ -17,16 +17,17 @@ use crate::utils::{Time, log};
 
 /// # Transactions
 ///
-/// With `transactional.id` set, records are sent in transactions, each of which is seen whole or not at all by consumers with
-/// `isolation.level=read_committed`. One transaction is open at a time; any thread may send in it.
+/// With `transactional.id` set, records are sent in transactions. Consumers with
+/// `isolation.level=read_committed` see a transaction whole or not at all. One transaction is open
+/// at a time. Any thread may send in it.
 ///
-/// What an error asks for it says itself: after [`is_abortable`](Error::is_abortable) the transaction must be aborted, and the
-/// next one can begin; after [`is_aborted`](Error::is_aborted) the next one can begin already; after
-/// [`is_fatal`](Error::is_fatal) the producer must be closed; after a
-/// [time-out](Error::is_timeout) of one of these calls, call it again. `IllegalState`, `IllegalArgument` and
-/// `WouldDeadlock` say that the call was wrong here, and have changed nothing. The manual's page
-/// [`delivery`](crate::manual::delivery#transactions) has it in a table. [`transaction`](Self::transaction) does all of that
-/// by itself, and is what most programs want:
+/// An error says what to do next. If it [`is_abortable`](Error::is_abortable), abort the
+/// transaction and begin the next one. If it [`is_aborted`](Error::is_aborted), begin the next one.
+/// If it [`is_fatal`](Error::is_fatal), close the producer. After a [timeout](Error::is_timeout) of
+/// one of these calls, call it again. `IllegalState`, `IllegalArgument` and `WouldDeadlock` mean
+/// that the call was wrong and changed nothing. The manual's page
+/// [`delivery`](crate::manual::delivery#transactions) has a table.
+/// [`transaction`](Self::transaction) does all of that, and suits most programs:
 ///
 /// ```
 /// # use kafka_producer::{KafkaProducer, ProducerRecord};
@@ -54,28 +55,29 @@ use crate::utils::{Time, log};
 /// # }
 /// ```
 ///
-/// KIP-98 has the idea and version 1 of the protocol, KIP-360 how a producer recovers from an error, KIP-890 version 2, which
-/// is followed where the cluster has it.
+/// KIP-98 describes version 1 of the protocol, KIP-360 the recovery from errors, and KIP-890
+/// version 2, which the producer uses if the cluster has it.
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
-    /// Begins with transactions: fences off earlier producers of the same `transactional.id`, and ends what they left
-    /// open. To be called once, before everything else.
+    /// Initializes transactions: fences off earlier producers with the same `transactional.id`, and
+    /// ends the transactions that they left open. Call it once, before all other calls.
     ///
-    /// When it returns, the offsets that a group has committed are those of the last transaction that was committed: a
-    /// program that goes on from them looks them up after this call.
+    /// When it returns, a group's committed offsets are those of the last committed transaction. A
+    /// program that resumes from them reads them after this call.
     ///
     /// # Errors
     ///
-    /// - `Timeout`: no coordinator, or an earlier transaction is not ended yet. Call it again, which takes up the wait.
-    /// - `Authorization`: no right to use the id. It may be called again when the right is granted; unless there was not even
-    ///   the one to describe the id, which is fatal.
+    /// - `Timeout`: no coordinator, or an earlier transaction has not ended yet. Call it again to
+    ///   keep waiting.
+    /// - `Authorization`: no right to use the id. Call it again when the right is granted. A
+    ///   missing right to describe the id is fatal.
     /// - `Fenced`: another producer of the same id began a moment later. Fatal.
-    /// - `UnsupportedVersion`, or what else a coordinator refuses for good. Fatal.
+    /// - `UnsupportedVersion`, or any other permanent refusal of a coordinator. Fatal.
     /// - `IllegalState`: no `transactional.id` is set, or this was called before.
     /// - `Closed`, `WouldDeadlock` inside a callback.
     ///
     /// # Blocking
     ///
-    /// Until the coordinator has answered, at most `max.block.ms`.
+    /// Until the coordinator responds, at most `max.block.ms`.
     pub fn init_transactions(&self) -> Result<()> {
         self.timed(ProducerCall::InitTransactions, || {
             self.make_call(
@@ -85,7 +87,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         })
     }
 
-    /// Opens a transaction. From now on [`send`](Self::send) is part of it, from whichever thread.
+    /// Opens a transaction. From now on [`send`](Self::send) from any thread is part of it.
     ///
     /// # Errors
     ///
@@ -97,7 +99,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Blocking
     ///
-    /// Never: no broker hears of a transaction before its first record or offset.
+    /// Never: brokers learn of a transaction with its first record or offset.
     pub fn begin_transaction(&self) -> Result<()> {
         let _context = self.log_context.enter();
         self.timed(ProducerCall::BeginTransaction, || {
@@ -110,9 +112,10 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// map changes nothing.
     ///
     /// Each offset is that of the next record to consume. The consumer must not commit them itself
-    /// (`enable.auto.commit=false`), and should read with `isolation.level=read_committed`. Give `group` the generation and
-    /// the member id that the consumer has (KIP-447): by them a consumer that has lost its partitions is refused. Without
-    /// them only the `transactional.id` keeps two copies of the program apart.
+    /// (`enable.auto.commit=false`), and should read with `isolation.level=read_committed`. Give
+    /// `group` the generation and the member id that the consumer has (KIP-447): a consumer that
+    /// has lost its partitions is then refused. Without them, only the `transactional.id` keeps two
+    /// copies of the program apart.
     ///
     /// The offsets belong to the topics by id (KIP-1319), if the transaction is of version 2, the group's coordinator is Kafka
     /// 4.4 or newer, and the metadata has the id of each topic; else by name. A topic that was deleted and created again gets
@@ -120,9 +123,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// - `Timeout`: the offsets are still on their way, or the metadata of their topics did not come, which leaves the
-    ///   transaction as it was. Call it again, or end the transaction: a commit waits for offsets on their way, and is refused
-    ///   if they are.
+    /// - `Timeout`: the offsets are still being sent, or the metadata of their topics did not come,
+    ///   which leaves the transaction unchanged. Call it again, or end the transaction. A commit
+    ///   waits for offsets that are being sent, and fails if they are refused.
     /// - `Broker`, `Authorization` or `Transaction`: the group refused the offsets, such as those of a member that has lost
     ///   its partitions (`ILLEGAL_GENERATION`, `STALE_MEMBER_EPOCH`, `GROUP_ID_NOT_FOUND`, `UNKNOWN_MEMBER_ID`,
     ///   `FENCED_INSTANCE_ID`), or the transaction failed before. Abortable.
@@ -171,9 +174,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         })
     }
 
-    /// Waits until a response covers the topics that the metadata does not track yet, so that the offsets can go by topic id
-    /// (KIP-1319). What the response says about the topics is no matter: without an id the offsets go by name. Returns the
-    /// time that it took.
+    /// Waits until a response covers the topics that the metadata does not track yet, so that the
+    /// offsets can go by topic id (KIP-1319). The content of the response does not matter: without
+    /// an id the offsets go by name. Returns the time that it took.
     ///
     /// Differs from Java, which takes the next update for a response about the topics.
     ///
@@ -229,26 +232,29 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
-    /// Sends what is left of the transaction without waiting for `linger.ms`, and commits it when all of it is acknowledged.
-    /// Records that other threads send meanwhile are refused.
+    /// Sends the rest of the transaction without waiting for `linger.ms`, and commits it when every
+    /// record is acknowledged. Records that other threads send meanwhile are refused.
     ///
-    /// Only if this returns `Ok` was it committed for sure. An error whose [`delivery`](Error::delivery) is
-    /// [`MaybeWritten`](crate::Delivery::MaybeWritten) leaves that open: the coordinator was asked, and has not said.
+    /// The transaction is known to be committed only if this returns `Ok`. After an error whose
+    /// [`delivery`](Error::delivery) is [`MaybeWritten`](crate::Delivery::MaybeWritten) it is
+    /// unknown: the request was sent, and has no response.
     ///
     /// # Errors
     ///
     /// - `Timeout`: call it again, which takes up the wait. Nothing else but `close` is allowed before it has ended.
-    /// - `Transaction`, or the record's or the coordinator's own error: something of the transaction failed, which is in
-    ///   [`source`](std::error::Error::source). Abortable: call `abort_transaction`.
-    /// - `Fenced`: another producer took over, or the transaction took longer than `transaction.timeout.ms` and the
-    ///   coordinator aborted it, which version 2 of transactions tells as `INVALID_TXN_STATE`. Or what else ended the
-    ///   producer. Fatal.
+    /// - `Transaction`, or the record's or the coordinator's own error: a part of the transaction
+    ///   failed; [`source`](std::error::Error::source) has the cause. Abortable: call
+    ///   `abort_transaction`.
+    /// - `Fenced`: another producer took over, or the transaction took longer than
+    ///   `transaction.timeout.ms` and the coordinator aborted it, which version 2 of transactions
+    ///   reports as `INVALID_TXN_STATE`. Or any other end of the producer. Fatal.
     /// - `IllegalState`: no transaction is open.
     /// - `Closed`, `WouldDeadlock` inside a callback.
     ///
     /// # Blocking
     ///
-    /// Until the coordinator has answered, at most `max.block.ms`; records that are slow take of that time too.
+    /// Until the coordinator responds, at most `max.block.ms`, which includes the wait for slow
+    /// records.
     pub fn commit_transaction(&self) -> Result<()> {
         self.accumulator.begin_flush();
         let committed = self.timed(ProducerCall::CommitTransaction, || {
@@ -258,9 +264,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         committed
     }
 
-    /// Aborts the transaction: read-committed consumers see none of it, and the group's offsets are what they were. Records
-    /// that were not sent yet fail with `Transaction`; those under way are waited for. After `Ok` the next transaction can
-    /// begin, whatever was wrong with this one.
+    /// Aborts the transaction: read-committed consumers see none of it, and the group's offsets
+    /// stay as they were. Records that were not sent yet fail with `Transaction`. The call waits
+    /// for records in flight. After `Ok` the next transaction can begin.
     ///
     /// # Errors
     ///
@@ -271,15 +277,15 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Blocking
     ///
-    /// Until the coordinator has answered, at most `max.block.ms`.
+    /// Until the coordinator responds, at most `max.block.ms`.
     pub fn abort_transaction(&self) -> Result<()> {
         self.timed(ProducerCall::AbortTransaction, || {
             self.make_call("abort_transaction", TransactionManager::begin_abort)
         })
     }
 
-    /// Runs `body` in a transaction, which is committed if it returns `Ok`, and aborted if it returns `Err` or panics, or if
-    /// the commit is refused.
+    /// Runs `body` in a transaction. Commits if `body` returns `Ok`. Aborts if it returns `Err` or
+    /// panics, or if the commit is refused.
     ///
     /// ```
     /// # use kafka_producer::{KafkaProducer, ProducerRecord};
@@ -292,8 +298,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # }
     /// ```
     ///
-    /// Nobody has to look at the single records: one that fails makes the commit fail. The error of `body` is the program's
-    /// own type, if an [`Error`] can become one.
+    /// There is no need to check each record: a failed record makes the commit fail. `body` may
+    /// return any error type that an [`Error`] converts into.
     ///
     /// An error needs no abort afterwards. If it [`is_aborted`](Error::is_aborted), the same work can be done again in the
     /// next transaction:
@@ -316,15 +322,15 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// What `body` returned; or else what [`begin_transaction`](Self::begin_transaction) or
-    /// [`commit_transaction`](Self::commit_transaction) did, or the abort after a refused commit, if that ends the producer.
-    /// `WouldDeadlock` inside a callback, where `body` does not run.
-    /// After a time-out of the commit, call `commit_transaction` to hear its end. That another abort failed is in the log, and
-    /// the next transaction will not begin.
+    /// The error of `body`, of [`begin_transaction`](Self::begin_transaction), of
+    /// [`commit_transaction`](Self::commit_transaction), or of the abort after a refused commit if
+    /// that ends the producer. `WouldDeadlock` inside a callback, where `body` does not run. After
+    /// a timeout of the commit, call `commit_transaction` to learn its outcome. Any other failed
+    /// abort is logged, and the next transaction does not begin.
     ///
     /// # Blocking
     ///
-    /// At most twice `max.block.ms`, besides what `body` does.
+    /// At most twice `max.block.ms`, plus the time of `body`.
     pub fn transaction<T, E: From<Error>>(
         &self,
         body: impl FnOnce(&Transaction<'_, KS::Input, VS::Input>) -> Result<T, E>,
@@ -338,7 +344,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         log::error!("could not abort a transaction: {error}");
     }
 
-    /// The transactions of an open producer.
+    /// Returns the transactions of an open producer.
     fn open_transactions(&self, operation: &str) -> Result<&TransactionManager> {
         let transactions = self.transactions.as_deref();
         let transactions = transactions.ok_or_else(|| needs_transactional_id(operation))?;
@@ -386,7 +392,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 }
 
-/// A transactional call of a producer without a transactional id.
+/// Returns the error for a transactional call of a producer without a transactional id.
 pub(crate) fn needs_transactional_id(operation: &str) -> Error {
     let text =
         format!("{operation} needs a transactional producer: set transactional.id to have one");

@@ -1,4 +1,5 @@
-//! What a test does with a mock: decides the outcomes of sends, injects errors, and looks at what was sent.
+//! The controls of a mock: a test sets the outcomes of sends, injects errors, and reads what was
+//! sent.
 
 use std::time::Duration;
 
@@ -16,20 +17,21 @@ const BUFFER_MEMORY: usize = 32 << 20;
 
 /// What a test does with the mock.
 impl<KS, VS> MockProducer<KS, VS> {
-    /// Lets the oldest open send succeed. `false` if there is none.
+    /// Completes the oldest open send. Returns `false` if there is none.
     pub fn complete_next(&self) -> bool {
         self.decide_next(None)
     }
 
-    /// Lets the oldest open send fail. `false` if there is none.
+    /// Fails the oldest open send. Returns `false` if there is none.
     ///
-    /// The error is made of an [`ErrorCode`] that a broker could send or of an [`ErrorKind`], with a [`Delivery`] if it is
-    /// another than the code implies, or than [`NotWritten`](Delivery::NotWritten) for a kind.
+    /// The error is an [`ErrorCode`] of a broker or an [`ErrorKind`], optionally with a
+    /// [`Delivery`]. By default the code implies the delivery, and a kind means
+    /// [`NotWritten`](Delivery::NotWritten).
     pub fn error_next(&self, error: impl Into<Error>) -> bool {
         self.decide_next(Some(error.into()))
     }
 
-    /// Gives the oldest open send its outcome. A failure in a transaction is the transaction's.
+    /// Sets the outcome of the oldest open send. A failure in a transaction fails the transaction.
     pub(super) fn decide_next(&self, error: Option<Error>) -> bool {
         let Some(completion) = self.state.lock().open.pop_front() else {
             return false;
@@ -100,7 +102,8 @@ impl<KS, VS> MockProducer<KS, VS> {
         self.state.lock().history.clone()
     }
 
-    /// Forgets the history and the offsets. Sends that are open fail, so that nobody waits for them for ever.
+    /// Clears the history and the offsets. Open sends fail, so that no thread waits for them
+    /// forever.
     pub fn clear(&self) {
         let open = {
             let mut state = self.state.lock();
@@ -112,33 +115,34 @@ impl<KS, VS> MockProducer<KS, VS> {
         give_up(open, self.io_thread, &undecided("cleared"));
     }
 
-    /// Whether no send is open.
+    /// Returns whether no send is open.
     pub fn flushed(&self) -> bool {
         self.state.lock().open.is_empty()
     }
 
-    /// Whether the mock was closed.
+    /// Returns whether the mock was closed.
     pub fn closed(&self) -> bool {
         self.state.lock().is_closed
     }
 
-    /// Lets every `send` fail with this error, until it is set to `None`. It comes where a real producer has an error of its
-    /// kind: in the call or, for what has to do with the cluster, such as `Timeout` and `Authorization`, in the future.
+    /// Makes every `send` fail with this error, until it is set to `None`. As with a real producer,
+    /// the call returns the error, or the future has it if it concerns the cluster, such as
+    /// `Timeout` and `Authorization`.
     pub fn set_send_error(&self, error: Option<Error>) {
         self.state.lock().errors.send = error;
     }
 
-    /// Lets every `flush` fail with this error, until it is set to `None`.
+    /// Makes every `flush` fail with this error, until it is set to `None`.
     pub fn set_flush_error(&self, error: Option<Error>) {
         self.state.lock().errors.flush = error;
     }
 
-    /// Lets every `partitions_for` fail with this error, until it is set to `None`.
+    /// Makes every `partitions_for` fail with this error, until it is set to `None`.
     pub fn set_partitions_for_error(&self, error: Option<Error>) {
         self.state.lock().errors.partitions_for = error;
     }
 
-    /// Lets every `close` fail with this error, until it is set to `None`.
+    /// Makes every `close` fail with this error, until it is set to `None`.
     pub fn set_close_error(&self, error: Option<Error>) {
         self.state.lock().errors.close = error;
     }

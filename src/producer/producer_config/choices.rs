@@ -8,13 +8,15 @@ pub use crate::record::CompressionType;
 use crate::utils::choice;
 
 choice! {
-    /// How many replicas must have a record before the broker confirms it (`acks`).
+    /// How many replicas must have a record before the broker acknowledges it (`acks`).
     Acks {
-        /// Nobody confirms: a record counts as sent once the socket has it, and its offset stays unknown.
+        /// No acknowledgement: a record counts as sent when it was written to the socket, and its
+        /// offset stays unknown.
         None = "0",
-        /// The leader confirms when it has the record. A leader that dies then may lose it.
+        /// The leader acknowledges when it has the record. A leader that dies afterwards may lose
+        /// it.
         Leader = "1",
-        /// The leader confirms when every in-sync replica has the record; `-1` means the same.
+        /// The leader acknowledges when every in-sync replica has the record. `-1` means the same.
         All = "all",
     }
 }
@@ -30,7 +32,7 @@ choice! {
 }
 
 impl Acks {
-    /// The number that stands in a Produce request.
+    /// The number in a Produce request.
     pub(crate) const fn code(self) -> i16 {
         match self {
             Self::None => 0,
@@ -41,7 +43,7 @@ impl Acks {
 }
 
 choice! {
-    /// A partitioner that the library brings along, as `partitioner.class` names it.
+    /// A built-in partitioner, by its name in `partitioner.class`.
     PartitionerClass {
         /// `RoundRobinPartitioner`.
         RoundRobin = "RoundRobinPartitioner",

@@ -7,6 +7,7 @@ use crate::producer::config_def::{trim, trim_element};
 
 /// A part of Java's producer that is not there yet.
 struct Later {
+    /// Why the key is refused.
     what: &'static str,
     /// What the user can do.
     remedy: &'static str,

@@ -353,7 +353,7 @@ impl ProducerConfig {
     }
 }
 
-/// Transactions rest on idempotence, be it that it was turned off by another key.
+/// Transactions need idempotence, even if another key turned it off.
 fn check_transactions(resolved: &ResolvedConfig, refusals: &mut Refusals) {
     let is_idempotent =
         resolved.enable_idempotence || refusals.concern(&[&keys::ENABLE_IDEMPOTENCE]);

@@ -225,7 +225,7 @@ fn crc_leaves_out_what_the_broker_fills_in() {
 
 #[test]
 fn rewriting_the_producer_state_keeps_the_records() {
-    // Java: MemoryRecordsBuilder.reopenAndRewriteProducerState. reliability: B12.
+    // Java: MemoryRecordsBuilder.reopenAndRewriteProducerState. A retry sends the same bytes.
     let (state, records) = three_records();
     for kind in codecs() {
         let original = build(kind, state, &records);

@@ -1,4 +1,4 @@
-//! Requests of one transaction that a broker handles in the middle of the next one (reliability.md 1.3, KAFKA-17754). The
+//! Requests of one transaction that a broker handles in the middle of the next one (KAFKA-17754). The
 //! epoch keeps them out: the brokers' own bump in version 2, the producer's in version 1.
 
 use kafka_producer::testing::{Action, Api, FakeBroker, Hold};

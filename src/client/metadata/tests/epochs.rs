@@ -39,7 +39,7 @@ fn epochs_of_old_responses_are_not_trusted() {
     assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(2), Some(4)));
 }
 
-// Java: MetadataTest.testEpochUpdateOnChangedTopicIds; KIP-516. B16.
+// Java: MetadataTest.testEpochUpdateOnChangedTopicIds; KIP-516: a topic that is created anew.
 #[test]
 fn a_new_topic_id_resets_the_epoch() {
     let id = |byte| Uuid::from_bytes([byte; 16]);
@@ -87,7 +87,7 @@ fn a_new_topic_id_resets_the_epoch() {
     assert!(f.metadata.load().topic("t").unwrap().id().is_zero());
 }
 
-// B16: the topic has fewer partitions after it was created anew.
+// The topic has fewer partitions after it was created anew.
 #[test]
 fn the_number_of_partitions_may_shrink() {
     let f = Fixture::new();

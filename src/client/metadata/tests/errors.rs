@@ -2,7 +2,7 @@
 
 use super::*;
 
-// Java: MetadataTest.testMetadataTopicErrors, testInvalidTopicError, testTopicAuthorizationError. B17.
+// Java: MetadataTest.testMetadataTopicErrors, testInvalidTopicError, testTopicAuthorizationError. Topics with errors leave the others alone.
 #[test]
 fn errors_of_a_topic_are_its_own() {
     let f = Fixture::new();

@@ -1,4 +1,4 @@
-//! Responses of a hostile broker: H8.
+//! Responses of a hostile broker.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Brokers that do not keep to the protocol (H4, B28). Whatever they send completes no request twice, nor the wrong one.
+//! Brokers that do not keep to the protocol. Whatever they send completes no request twice, nor the wrong one.
 
 use super::*;
 

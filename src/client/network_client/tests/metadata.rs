@@ -111,7 +111,7 @@ fn metadata_that_cannot_be_understood_is_a_failed_update() {
     f.metadata_request();
 }
 
-// B21, B26: nothing can be reached.
+// No busy loop and no hot retry: nothing can be reached.
 #[test]
 fn a_cluster_that_is_down_is_asked_for_with_backoff() {
     let mut f = Fixture::bootstrapped(NetworkClientConfig {
@@ -284,7 +284,7 @@ fn another_cluster_id_replaces_the_finalized_features() {
     assert_eq!(f.client.finalized_feature_level("transaction.version"), 1);
 }
 
-// H11: contradictory metadata at a high rate.
+// Contradictory metadata at a high rate.
 #[test]
 fn flapping_metadata_is_asked_for_with_backoff() {
     let mut f = Fixture::new();

@@ -60,7 +60,7 @@ fn least_loaded_node_considers_throttled_connections() {
     assert!(least_loaded(&mut f).is_some());
 }
 
-// Java: NetworkClientTest.testLeastLoadedNodeProvideDisconnectedNodesPrioritizedByLastConnectionTimestamp. B23.
+// Java: NetworkClientTest.testLeastLoadedNodeProvideDisconnectedNodesPrioritizedByLastConnectionTimestamp. Starvation.
 #[test]
 fn least_loaded_node_provides_disconnected_nodes_by_last_attempt() {
     let mut f = Fixture::new();
@@ -116,7 +116,7 @@ fn connection_delays() {
     assert_eq!(f.selector.take_connects().len(), 1);
 }
 
-// Java: NetworkClientTest.testConnectionDelayWithExponentialBackoff. B26.
+// Java: NetworkClientTest.testConnectionDelayWithExponentialBackoff. Hot retries.
 #[test]
 fn a_dead_node_is_tried_less_and_less_often() {
     let mut f = Fixture::bootstrapped(NetworkClientConfig {

@@ -1,4 +1,4 @@
-//! Names and addresses of nodes (B25).
+//! Names and addresses of nodes.
 
 use super::*;
 

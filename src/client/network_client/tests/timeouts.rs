@@ -101,7 +101,7 @@ fn connection_setup_timeout() {
     assert!(f.metadata.is_update_requested());
 }
 
-// H10, B22: the wait itself ends in time, whatever the caller asked for.
+// The wait itself ends in time, whatever the caller asked for.
 #[test]
 fn poll_waits_no_longer_than_until_something_is_given_up() {
     let mut f = Fixture::new();

@@ -77,7 +77,7 @@ fn unsupported_api_versions_request_without_version_provided_by_the_broker() {
     assert!(f.client.is_ready(NODE, f.now()));
 }
 
-// H5: a broker that names the refused version again, or nonsense, is asked in version 0 and then given up.
+// A broker that names the refused version again, or nonsense, is asked in version 0 and then given up.
 #[test]
 fn falling_back_comes_to_an_end() {
     for highest in [LATEST, i16::MAX, -1, i16::MIN] {
@@ -141,7 +141,7 @@ fn a_connection_lost_before_its_versions_were_asked_for() {
     assert!(f.client.connection_failed(NODE));
 }
 
-// Java: NetworkClientTest.testDefaultRequestTimeout..., for the versions. B22: a frozen broker that accepts connections.
+// Java: NetworkClientTest.testDefaultRequestTimeout..., for the versions. Half-open connections: a frozen broker that accepts connections.
 #[test]
 fn a_broker_that_does_not_tell_its_versions_is_given_up() {
     let mut f = Fixture::new();

@@ -174,7 +174,7 @@ fn connect_disconnect_during_in_single_poll() {
     assert!(harness.selector.connections.is_empty());
 }
 
-// Reliability H1
+// A hostile peer.
 #[test]
 fn what_is_no_broker_is_named() {
     for (bytes, cause) in [

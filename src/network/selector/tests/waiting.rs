@@ -125,7 +125,7 @@ fn the_wait_ends_when_a_connection_is_due() {
     assert_eq!(wait(Duration::ZERO), Some(Duration::ZERO));
 }
 
-// Reliability B21
+// No busy loop.
 #[test]
 fn idle_connections_cost_no_wait_that_ends_for_nothing() {
     let mut harness = Harness::with(|config| config.connections_max_idle = Duration::MAX);

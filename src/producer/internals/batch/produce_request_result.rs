@@ -1,10 +1,11 @@
 //! The result of a batch, on which all futures of its records wait. Java: `ProduceRequestResult`.
 //!
-//! Locks: one latch per batch. It opens after the callbacks of the batch have run, so whoever saw a future complete also saw
-//! the callback's effects.
+//! Locks: one latch per batch. It opens after the callbacks of the batch have run, so a thread that
+//! saw a future complete also saw the callback's effects.
 //!
-//! Differs from Java: when a batch is split, the result holds the results of the parts instead of every record's future
-//! being chained to a new one; whoever waits, `flush` included, goes on to the parts (KAFKA-19479).
+//! Differs from Java: when a batch is split, the result holds the results of the parts instead of
+//! every record's future being chained to a new one; waiters, including `flush`, go on to wait for
+//! the parts (KAFKA-19479).
 
 use std::fmt;
 use std::task::Waker;
@@ -23,7 +24,7 @@ use crate::utils::{SystemTime, Time, log, spin_limit};
 /// See the module's documentation.
 pub(crate) struct ProduceRequestResult {
     partition: Arc<PartitionHandle>,
-    /// Somebody waits for a record of this batch, so it is to be sent without waiting for `linger.ms`.
+    /// A caller waits for a record of this batch, so it is sent without waiting for `linger.ms`.
     expedited: AtomicBool,
     fate: Fate,
     outcome: Latch<Outcome>,
@@ -137,7 +138,7 @@ impl ProduceRequestResult {
         }
     }
 
-    /// The batch is taken to be sent: who waits for it from now on has nothing to hurry.
+    /// Notes that the batch is drained: a later waiter need not expedite it.
     pub(crate) fn mark_drained(&self) {
         self.expedited.store(true, Ordering::Release);
     }

@@ -1,9 +1,10 @@
 //! The records of one partition that are sent together. Java: `ProducerBatch`.
 //!
-//! A batch has one owner at a time: its partition's deque, then the request that it is in flight with, then the deque
-//! again for a retry, or whoever completes it. Only its [`ProduceRequestResult`] is shared, and its frozen bytes with a
-//! socket that still writes them. A batch that is dropped without a result completes itself with an error, so that no
-//! bug elsewhere can leave a caller waiting.
+//! A batch has one owner at a time: its partition's deque, then the request that it is in flight
+//! with, then the deque again for a retry, or the code that completes it. Only its
+//! [`ProduceRequestResult`] is shared, and its frozen bytes with a socket that still writes them. A
+//! batch that is dropped without a result completes itself with an error, so that no bug elsewhere
+//! can leave a caller waiting.
 
 mod failure;
 mod split;
@@ -283,19 +284,20 @@ impl ProducerBatch {
         }
     }
 
-    /// Asks for the first of the records, for whoever freezes the batch next.
+    /// Prefetches the first of the records, for the thread that freezes the batch next.
     pub(crate) fn prefetch_records(&self) {
         if let Records::Open { builder, .. } = &self.records {
             builder.prefetch_written();
         }
     }
 
-    /// Asks for the first of the callbacks, for whoever completes the batch next.
+    /// Prefetches the first of the callbacks, for the thread that completes the batch next.
     pub(crate) fn prefetch_thunks(&self) {
         self.thunks.prefetch_first();
     }
 
-    /// Refuses further records and finishes the compressed stream, so that whoever drains the batch has less to do.
+    /// Refuses further records and finishes the compressed stream, so that draining the batch takes
+    /// less time.
     pub(crate) fn close_for_record_appends(&mut self) -> Result<()> {
         match &mut self.records {
             Records::Open { builder, .. } => builder

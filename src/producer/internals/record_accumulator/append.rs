@@ -206,7 +206,8 @@ impl RecordAccumulator {
         state: &QueueState,
         context: &AppendContext<'_>,
     ) -> Result<bool> {
-        // Under the lock, so that whoever closes and then takes every lock once knows that no append comes after.
+        // Under the lock, so that a thread that closes and then takes every lock once knows that no
+        // append comes after.
         if self.closed.load(Ordering::Acquire) {
             return Err(closed());
         }
@@ -384,8 +385,9 @@ impl TopicQueues {
 }
 
 impl<'a> Target<'a> {
-    /// Locks a partition that somebody else has locked. Who that was is seen by who appended last: if it was this thread, the
-    /// I/O thread has looked at the partition, which it does now and then. In a forked child it may be locked for ever.
+    /// Locks a partition that another thread has locked. The last appender tells which thread that
+    /// was: if it was this thread, the I/O thread has looked at the partition, which it does now
+    /// and then. In a forked child it may be locked for ever.
     #[cold]
     fn wait_for_lock(&self, context: &AppendContext<'_>) -> Result<MutexGuard<'a, QueueState>> {
         self.queue.handle().io_thread().check_process()?;

@@ -9,9 +9,10 @@
 //! records faster than they leave, and will fill it. When the memory is used up, no batch can grow: if such batches were to
 //! start small too, they would all stay small, and the requests with them.
 //!
-//! Only the first chunk of a batch is waited for. A batch that finds no memory to grow is closed and sent instead, and the
-//! record waits for the first chunk of the next one. If threads waited to grow the batches that they hold, each could wait
-//! for memory that only the others can free.
+//! An append waits only for the first chunk of a batch. A batch that finds no memory to grow is
+//! closed and sent instead, and the record waits for the first chunk of the next one. If threads
+//! waited to grow the batches that they hold, each could wait for memory that only the others can
+//! free.
 
 use super::partition_queue::QueueState;
 use super::{RecordAccumulator, TopicQueues};

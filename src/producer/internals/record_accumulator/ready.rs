@@ -41,8 +41,9 @@ impl Scheduler {
                 self.parking.remove(partition.handle());
             }
         }
-        // Whoever makes it urgent sets the flag after that. Looked at in the other order, what comes between the two looks would
-        // be parked as if nothing were urgent, with the flag gone: a flush would wait for the linger.
+        // The caller that makes it urgent sets the flag after that. Looked at in the other order,
+        // what comes between the two looks would be parked as if nothing were urgent, with the flag
+        // gone: a flush would wait for the linger.
         let recheck_all = self.accumulator.signal.take_recheck_all();
         let urgent = self.accumulator.is_urgent();
         if recheck_all {

@@ -45,9 +45,10 @@ impl Scheduler {
         queue.handle().announce();
     }
 
-    /// Takes a batch that a broker found too large apart, in halves of its size, and puts the parts back in its place.
-    /// `assign` says which sequences the parts have, given their record counts and results; it is asked only if the batch has any.
-    /// Says how many parts there are. The parts do not wait out a backoff, and do not count as retries.
+    /// Splits a batch that the broker rejected as too large into halves of its size, and puts the
+    /// parts back in its place. `assign` says which sequences the parts have, given their record
+    /// counts and results; it is asked only if the batch has any. Says how many parts there are.
+    /// The parts do not wait out a backoff, and do not count as retries.
     ///
     /// # Errors
     ///

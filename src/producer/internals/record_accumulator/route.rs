@@ -1,7 +1,8 @@
 //! Where a partition's batches go, by the metadata.
 //!
-//! Each batch is asked for it several times, and to find a topic by its name means to compute a hash and to compare texts that
-//! nobody touched for a while. So each partition keeps the answer for as long as the metadata stay the same.
+//! Each batch is asked for it several times, and to find a topic by its name means to compute a
+//! hash and to compare texts that no thread touched for a while. So each partition keeps the result
+//! while the metadata stays the same.
 
 use crate::common::{Cluster, NodeId, PartitionInfo, TopicInfo, TopicPartition, Uuid};
 use crate::producer::internals::sequences::LogView;

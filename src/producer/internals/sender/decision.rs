@@ -394,7 +394,7 @@ mod tests {
         );
     }
 
-    // Positive control of reliability.md 4.4: "treat Maybe as NotWritten".
+    // A check that can fail: a rule that takes `MaybeWritten` for `NotWritten` must not pass.
     #[test]
     fn only_a_refusal_before_the_append_is_definite() {
         let failed = |code| {

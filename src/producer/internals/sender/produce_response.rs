@@ -220,8 +220,9 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    /// Why the batch is not tried again. What a broker answered is the reason whenever it comes; but a request that got no
-    /// answer would be sent again if there were time, be it that the request's own time-out ended in the same moment.
+    /// Why the batch is not tried again. What a broker answered is the reason whenever it comes;
+    /// but a request that got no answer would be sent again if there were time, even if the
+    /// request's own timeout ended at the same moment.
     fn last_error(&self, batch: &ProducerBatch, failed: &FailedAttempt, now: Instant) -> Error {
         match failed {
             FailedAttempt::Lost {

@@ -173,7 +173,7 @@ impl<C: KafkaClient> Sender<C> {
         manager.is_completing() || manager.begin_abort().is_ok()
     }
 
-    /// Nobody will do what is still asked for.
+    /// Fails the calls that are still queued.
     pub(super) fn fail_transactional_requests(&mut self, reason: &Error) {
         if let Some((_, request)) = self.transactional_request.take() {
             request.fail(reason);
@@ -188,7 +188,7 @@ fn is_unauthenticated(failure: Option<&Error>) -> bool {
     failure.is_some_and(|error| error.kind() == ErrorKind::Authentication)
 }
 
-/// Ends the producer if no broker accepts who it is, so that the call that waits hears of it at once. Java:
+/// Ends the producer if no broker accepts its identity, so that a waiting call fails at once. Java:
 /// `TransactionManager.authenticationFailed`.
 fn fail_if_unauthenticated(manager: &TransactionManager, failure: Option<Error>) {
     if let Some(error) = failure.filter(|error| is_unauthenticated(Some(error))) {

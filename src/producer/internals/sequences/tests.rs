@@ -1,4 +1,4 @@
-//! The idempotent part of `TransactionManagerTest`, and the mistakes of other clients (reliability.md 1.4).
+//! The idempotent part of `TransactionManagerTest`, and the mistakes of other clients.
 
 use std::time::Duration;
 
@@ -186,7 +186,7 @@ fn default_sequence_number() {
     );
 }
 
-// Java: TransactionManagerTest.testSequenceNumberOverflow. B15.
+// Java: TransactionManagerTest.testSequenceNumberOverflow. Sequences that wrap at 2^31.
 #[test]
 fn sequences_wrap_to_zero_in_order() {
     let (producer, tp) = (ready_producer(), partition(0));
@@ -317,7 +317,7 @@ fn max_in_flight_below_five_bounds_a_partition_too() {
     assert!(producer.should_stop_drain(&tp, None));
 }
 
-// Java: SenderTest.testIdempotenceWithMultipleInflightsRetriedInOrder. B7.
+// Java: SenderTest.testIdempotenceWithMultipleInflightsRetriedInOrder. Reordering by a retry.
 #[test]
 fn retries_go_out_in_order_one_at_a_time() {
     let (producer, tp) = (ready_producer(), partition(0));
@@ -387,7 +387,7 @@ fn a_lost_log_bumps_the_epoch_and_renumbers_what_was_refused() {
     assert_eq!(send(&producer, &tp, 1), sequence(id(13, 1), 5, 1));
 }
 
-// B10: KAFKA-12152, librdkafka #4953.
+// An epoch bump that touches other partitions: KAFKA-12152, librdkafka #4953.
 #[test]
 fn an_epoch_bump_leaves_other_partitions_alone_until_they_are_empty() {
     let (producer, sick, healthy) = (ready_producer(), partition(5), partition(12));
@@ -427,7 +427,7 @@ fn a_second_gap_uses_the_epoch_that_the_first_made() {
     assert_eq!(producer.producer_id_and_epoch(), id(13, 1));
 }
 
-// B11: librdkafka #4438, franz-go #1217.
+// A batch that may be written must not count as unwritten: librdkafka #4438, franz-go #1217.
 #[test]
 fn a_batch_of_unknown_fate_is_never_renumbered() {
     let (producer, tp) = (ready_producer(), partition(0));
@@ -450,7 +450,7 @@ fn a_batch_of_unknown_fate_is_never_renumbered() {
     assert_eq!(send(&producer, &tp, 1), sequence(id(13, 0), 3, 1));
 }
 
-// Java: SenderTest.testExpiryOfFirstBatchShouldCauseEpochBumpIfFutureBatchesFail. B9.
+// Java: SenderTest.testExpiryOfFirstBatchShouldCauseEpochBumpIfFutureBatchesFail. Gaps in the sequences after an expiry.
 #[test]
 fn an_expired_batch_bumps_the_epoch_once_the_later_ones_are_refused() {
     let (producer, tp) = (ready_producer(), partition(0));
@@ -466,7 +466,7 @@ fn an_expired_batch_bumps_the_epoch_once_the_later_ones_are_refused() {
     );
 }
 
-// B9: KAFKA-13843.
+// Gaps in the sequences after an expiry: KAFKA-13843.
 #[test]
 fn the_late_success_of_an_expired_batch_closes_the_gap() {
     let (producer, tp) = (ready_producer(), partition(0));
@@ -480,7 +480,7 @@ fn the_late_success_of_an_expired_batch_closes_the_gap() {
     resend(&producer, &tp, &later);
 }
 
-// B9: every order in which three answers can come after the first of three batches expired on the wire.
+// Gaps in the sequences after an expiry: every order in which three answers can come after the first of three batches expired on the wire.
 #[test]
 fn no_order_of_answers_leaves_a_partition_stuck() {
     let orders = [

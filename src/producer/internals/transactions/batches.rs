@@ -61,8 +61,9 @@ impl TransactionManager {
 }
 
 impl Transactions {
-    /// No new sequences can be given out after a gap before the epoch is bumped, which is when the transaction has been
-    /// aborted; or, with brokers that bump no epochs, before those that nobody used are used again.
+    /// No new sequences can be given out after a gap before the epoch is bumped, which is when the
+    /// transaction has been aborted; or, with brokers that bump no epochs, before the unused ones
+    /// are used again.
     fn resolve_sequences(&mut self) -> Vec<Resolved> {
         let (can_bump, mark) = (self.can_handle_abortable_error(), self.mark.clone());
         let mut errors = Vec::new();

@@ -41,8 +41,8 @@ impl Coordinators {
         self.lookups = 0;
     }
 
-    /// Forgets the coordinator and requests who it is. The first time at once; again only after waits that grow until a
-    /// coordinator does some work.
+    /// Discards the coordinator and requests a new one. The first time at once; again only after
+    /// waits that grow until a coordinator does some work.
     pub(super) fn look_up(
         &mut self,
         key: CoordinatorKey,

@@ -83,7 +83,7 @@ impl RequestKind {
     }
 }
 
-/// A request on its way, and who waits for what it does.
+/// A request in flight, and the call that waits for its result.
 #[derive(Debug)]
 pub(crate) struct TxnRequest {
     pub(crate) kind: RequestKind,

@@ -29,7 +29,7 @@ fn flush() {
     fixture.io().abort_batches(&refused());
 }
 
-// B5: KAFKA-9312, KAFKA-19479
+// A flush that returns before all parts of a split batch are done: KAFKA-9312, KAFKA-19479
 #[test]
 fn flush_waits_for_the_parts_of_a_split_batch() {
     let fixture = Fixture::new(config());
@@ -151,7 +151,7 @@ fn a_retried_batch_expires_by_its_creation() {
     }
 }
 
-// B2, B20: a callback that panics, and a batch that nobody completes.
+// Memory is given back once although user code panics: a callback that panics, and a batch that nobody completes.
 #[test]
 fn every_callback_runs_once_whatever_happens_to_its_batch() {
     let fixture = Fixture::new(config());
@@ -178,7 +178,7 @@ fn every_callback_runs_once_whatever_happens_to_its_batch() {
     assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
 }
 
-// B1: KAFKA-19012
+// Buffers that are reused while a request still reads them: KAFKA-19012
 #[test]
 fn memory_returns_only_when_the_last_owner_of_the_bytes_is_gone() {
     let fixture = Fixture::new(config());

@@ -2,7 +2,7 @@
 
 use super::*;
 
-// Java: testSplitAndReenqueue; B6
+// Java: testSplitAndReenqueue; a split keeps every record and its order
 #[test]
 fn split_and_reenqueue() {
     let fixture = Fixture::new(AccumulatorConfig {

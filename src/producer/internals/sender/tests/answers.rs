@@ -44,7 +44,7 @@ fn record_errors_reach_their_records() {
     );
 }
 
-// B4, B28: KAFKA-19397.
+// No flush hangs, and no late response completes twice: KAFKA-19397.
 #[test]
 fn a_partition_that_the_answer_leaves_out_is_tried_again() {
     let mut fixture = Fixture::plain();
@@ -61,7 +61,7 @@ fn a_partition_that_the_answer_leaves_out_is_tried_again() {
     assert_eq!(a.offset(), 5);
 }
 
-// B28: franz-go's duplicate entries.
+// Late or duplicate responses: franz-go's duplicate entries.
 #[test]
 fn entries_that_are_doubled_unknown_or_out_of_order_do_no_harm() {
     let mut fixture = Fixture::plain();
@@ -192,7 +192,7 @@ fn a_moved_leader_without_a_hint_refreshes_metadata_and_backs_off() {
     assert_eq!(sent.offset(), 0);
 }
 
-// B5, B6: KAFKA-9312. Java: SenderTest.testSplitBatchAndSend.
+// A flush waits for all parts of a split batch, and the split keeps every record and its order: KAFKA-9312. Java: SenderTest.testSplitBatchAndSend.
 #[test]
 fn a_batch_that_is_too_large_is_split_and_every_part_awaited() {
     let mut fixture = Fixture::plain();

@@ -36,7 +36,7 @@ fn a_graceful_close_delivers_everything_first() {
     assert!(fixture.metadata.is_closed());
 }
 
-// B19. Java: SenderTest.testForceClose...
+// A close that never returns. Java: SenderTest.testForceClose...
 #[test]
 fn a_forced_close_fails_what_is_left() {
     let mut fixture = Fixture::plain();
@@ -65,7 +65,7 @@ fn a_forced_close_knows_what_never_left() {
     assert_eq!(sent.error().delivery(), Delivery::NotWritten);
 }
 
-// reliability.md 6.13: a broken invariant fails the producer and completes every future.
+// A broken invariant fails the producer and completes every future.
 #[test]
 fn a_panic_ends_the_producer_with_an_outcome_for_everything() {
     let mut fixture = Fixture::idempotent();

@@ -77,7 +77,7 @@ fn a_request_that_never_left_is_not_written() {
     assert_eq!(sent.error().delivery(), Delivery::NotWritten);
 }
 
-// B11: a later refusal says nothing of the first attempt.
+// A batch that may be written must not count as unwritten: a later refusal says nothing of the first attempt.
 #[test]
 fn an_open_fate_survives_a_later_refusal() {
     let mut fixture = Fixture::plain();
@@ -149,7 +149,7 @@ fn a_batch_that_comes_back_before_a_ready_one_is_not_forgotten() {
     assert_eq!(a.offset(), 0);
 }
 
-// Java: SenderTest.testSendInOrder. B7.
+// Java: SenderTest.testSendInOrder. Reordering by a retry.
 #[test]
 fn send_in_order() {
     let mut fixture = Fixture::new(&Setup {
@@ -296,7 +296,7 @@ fn a_partition_without_a_leader_asks_for_metadata() {
     assert_eq!(sent.offset(), 0);
 }
 
-// Java: SenderTest.testInflightBatchesExpireOnDeliveryTimeout, testExpiredBatchDoesNotRetry. B2.
+// Java: SenderTest.testInflightBatchesExpireOnDeliveryTimeout, testExpiredBatchDoesNotRetry. Memory is given back exactly once.
 #[test]
 fn expired_batch_does_not_retry() {
     let setup = Setup {
@@ -338,7 +338,7 @@ fn expired_batch_does_not_retry() {
     }
 }
 
-// B1: KAFKA-19012. The memory of an expired batch stays with the request that may still be written.
+// Buffers that are reused while a request still reads them: KAFKA-19012. The memory of an expired batch stays with the request that may still be written.
 #[test]
 fn the_memory_of_an_expired_batch_stays_with_its_request() {
     let setup = Setup {

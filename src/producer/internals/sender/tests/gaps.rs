@@ -64,7 +64,7 @@ fn a_batch_that_fails_for_good_restarts_the_later_ones() {
     assert_eq!(later.offset(), 1);
 }
 
-// B10: KAFKA-12152, librdkafka #4953.
+// An epoch bump that touches other partitions: KAFKA-12152, librdkafka #4953.
 #[test]
 fn an_epoch_bump_does_not_touch_an_unanswered_batch_of_another_partition() {
     let mut fixture = warm();
@@ -118,7 +118,7 @@ fn expiry_of_unsent_batches_should_not_cause_unresolved_sequences() {
     assert_eq!(fixture.sent_sequences(), [sequence(0, 1, 1)]);
 }
 
-// Java: SenderTest.testExpiryOfFirstBatchShouldNotCauseUnresolvedSequencesIfFutureBatchesSucceed. B9.
+// Java: SenderTest.testExpiryOfFirstBatchShouldNotCauseUnresolvedSequencesIfFutureBatchesSucceed. Gaps in the sequences after an expiry.
 #[test]
 fn expiry_of_a_sent_batch_is_resolved_by_the_success_of_a_later_one() {
     let mut fixture = warm_with(expiring());
@@ -148,7 +148,7 @@ fn expiry_of_a_sent_batch_is_resolved_by_the_success_of_a_later_one() {
     assert_eq!(waiting.offset(), 3);
 }
 
-// Java: SenderTest.testExpiryOfFirstBatchShouldCauseEpochBumpIfFutureBatchesFail. B9.
+// Java: SenderTest.testExpiryOfFirstBatchShouldCauseEpochBumpIfFutureBatchesFail. Gaps in the sequences after an expiry.
 #[test]
 fn expiry_of_first_batch_should_cause_epoch_bump_if_future_batches_fail() {
     let mut fixture = warm_with(expiring());
@@ -166,7 +166,7 @@ fn expiry_of_first_batch_should_cause_epoch_bump_if_future_batches_fail() {
     assert_eq!(later.offset(), 1);
 }
 
-// B9: KAFKA-13843.
+// Gaps in the sequences after an expiry: KAFKA-13843.
 #[test]
 fn a_late_success_of_an_expired_batch_moves_last_acked() {
     let mut fixture = warm_with(expiring());

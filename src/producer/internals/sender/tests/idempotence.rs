@@ -152,7 +152,7 @@ fn one_in_flight_until_the_first_ack_then_five() {
     assert_eq!(fixture.in_flight(), 5, "an answer makes room");
 }
 
-// Java: SenderTest.testIdempotenceWithMultipleInflightsRetriedInOrder. B7.
+// Java: SenderTest.testIdempotenceWithMultipleInflightsRetriedInOrder. Reordering by a retry.
 #[test]
 fn idempotence_with_multiple_inflights_retried_in_order() {
     let mut fixture = warm();
@@ -173,7 +173,7 @@ fn idempotence_with_multiple_inflights_retried_in_order() {
     assert_eq!(fixture.ledger.producer_id_and_epoch(), PRODUCER, "no bump");
 }
 
-// B12: librdkafka #4736. B11: the same epoch and sequence.
+// A retry sends the same bytes: librdkafka #4736. A batch that may be written must not count as unwritten: the same epoch and sequence.
 #[test]
 fn a_retry_is_identical_to_the_last_byte() {
     let mut fixture = warm();
@@ -195,7 +195,7 @@ fn a_retry_is_identical_to_the_last_byte() {
 /// A retriable refusal; what is out of order behind nothing is another test.
 const OUT_OF_ORDER_BEHIND_NOTHING: ErrorCode = ErrorCode::NOT_ENOUGH_REPLICAS;
 
-// Java: SenderTest.testIdempotentSenderWithDuplicateSequence: success without an offset. B11.
+// Java: SenderTest.testIdempotentSenderWithDuplicateSequence: success without an offset. A batch that may be written must not count as unwritten.
 #[test]
 fn duplicate_sequence_is_success_without_an_offset() {
     let mut fixture = warm();
@@ -327,7 +327,7 @@ fn unsupported_for_message_format_is_not_fatal() {
     );
 }
 
-// Java: SenderTest.testIdempotentSplitBatchAndSend. B5, B6.
+// Java: SenderTest.testIdempotentSplitBatchAndSend. A flush waits for all parts of a split batch, and the split keeps every record and its order.
 #[test]
 fn idempotent_split_batch_and_send() {
     let mut fixture = warm();
@@ -359,7 +359,7 @@ fn idempotent_split_batch_and_send() {
     );
 }
 
-// B15, over the wire.
+// Sequences that wrap at 2^31, over the wire.
 #[test]
 fn parts_and_batches_wrap_at_the_last_sequence() {
     let mut fixture = warm();

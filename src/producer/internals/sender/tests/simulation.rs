@@ -447,7 +447,7 @@ const FORMER_FAILURES: [u64; 13] = [
     321, 381, 1093, 1161, 1174, 1220, 1372, 1935, 2075, 3123, 3414, 3666, 3945,
 ];
 
-/// B7, B9, B10, B11, B12 under every mixture that the seeds come to.
+/// Order, sequences, epoch bumps, doubtful batches and the bytes of retries, under every mixture of faults that the seeds make.
 #[test]
 fn the_log_agrees_with_what_callers_were_told() {
     let mut counts = [0; 3];

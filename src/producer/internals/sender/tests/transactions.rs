@@ -24,7 +24,7 @@ use crate::protocol::messages::{
 const NONE: ErrorCode = ErrorCode::NONE;
 const GROUP: &str = "group";
 
-/// A result that is waited for without waiting.
+/// Polls a result without blocking.
 pub(super) fn outcome(result: &TransactionalRequestResult) -> Option<Result<(), Error>> {
     result.is_completed().then(|| result.wait(Duration::ZERO))
 }

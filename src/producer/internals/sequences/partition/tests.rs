@@ -74,7 +74,7 @@ impl Model {
 }
 
 proptest! {
-    // B8: KAFKA-8483, KAFKA-13794. The set against a model that has no wrap.
+    // The order of requests in flight: KAFKA-8483, KAFKA-13794. The set against a model that has no wrap.
     #[test]
     fn the_in_flight_set_equals_its_model(start in (i32::MAX - 300)..i32::MAX, steps in steps()) {
         let mut entry = PartitionEntry::new(PRODUCER, LogView::UNKNOWN);

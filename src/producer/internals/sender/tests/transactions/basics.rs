@@ -154,7 +154,7 @@ fn commit_transaction_with_unsent_produce_request() {
     outcome(&result).unwrap().unwrap();
 }
 
-// B29: an empty commit is not an error, and asks nobody. Java: TransactionManagerTest.testEmptyTransaction...
+// States of a transaction: an empty commit is not an error, and asks nobody. Java: TransactionManagerTest.testEmptyTransaction...
 #[test]
 fn an_empty_transaction_ends_without_a_request() {
     let mut fixture = in_transaction();
@@ -181,7 +181,7 @@ fn cancel_unsent_add_partitions_and_produce_on_abort() {
     fixture.assert_all_memory_is_back();
 }
 
-// Java: TransactionManagerTest.testAbortResendsProduceRequestIfRetried. B29 (KAFKA-5251).
+// Java: TransactionManagerTest.testAbortResendsProduceRequestIfRetried. States of a transaction (KAFKA-5251).
 #[test]
 fn abort_resends_produce_request_if_retried() {
     let mut fixture = with_record();
@@ -229,7 +229,7 @@ fn send_group_metadata_in_txn_offset_commit() {
     assert_eq!(request.topics[0].partitions[0].committed_offset, 3);
 }
 
-// Java: SenderTest.testTransactionalSplitBatchAndSend. B6: the parts are part of the transaction too.
+// Java: SenderTest.testTransactionalSplitBatchAndSend. A split that drops or reorders records: the parts are part of the transaction too.
 #[test]
 fn transactional_split_batch_and_send() {
     let mut fixture = with_record();

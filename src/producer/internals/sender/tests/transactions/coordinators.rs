@@ -128,7 +128,7 @@ fn find_coordinator_allowed_in_abortable_error_state() {
     fixture.abort(&[ApiKey::EndTxn, ApiKey::InitProducerId]);
 }
 
-// B26: looking for a coordinator that does nothing does not become a storm.
+// Hot retries: looking for a coordinator that does nothing does not become a storm.
 #[test]
 fn lookups_back_off() {
     let mut fixture = transactional(Setup::default());

@@ -1,4 +1,4 @@
-//! The defence against requests of one transaction that arrive in the next one (reliability.md 1.3): after anything
+//! The defence against requests of one transaction that arrive in the next one: after anything
 //! indefinite, no transaction begins under the same epoch.
 
 use super::*;
@@ -148,7 +148,7 @@ fn a_request_that_never_left_costs_no_bump() {
     fixture.assert_state("Ready");
 }
 
-// Positive control of reliability.md 4.4: "commit success on error". Success is what EndTxn said, and nothing else.
+// A check that can fail: no commit succeeds after an error. Success is what EndTxn said, and nothing else.
 #[test]
 fn a_commit_that_fails_after_an_indefinite_attempt_may_have_happened() {
     let mut fixture = with_record();

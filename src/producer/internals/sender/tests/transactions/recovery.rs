@@ -25,7 +25,7 @@ fn a_refused_record_aborts_the_transaction_and_bumps_the_epoch() {
         ErrorCode::TRANSACTION_ABORTABLE,
         // Java: TransactionManagerTest.testInvalidProducerEpochFromProduce: abortable, for the abort tells the truth.
         ErrorCode::INVALID_PRODUCER_EPOCH,
-        // B14: out of order in the middle of a transaction. The commit must refuse.
+        // No silent loss inside a transaction: out of order in the middle of a transaction. The commit must refuse.
         ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
         ErrorCode::UNKNOWN_PRODUCER_ID,
         ErrorCode::UNKNOWN_SERVER_ERROR,
@@ -59,7 +59,7 @@ fn some_refusals_end_the_producer() {
     }
 }
 
-// B14, librdkafka 1.8.2: no producer id is asked for inside of a transaction.
+// No silent loss inside a transaction, as in librdkafka 1.8.2: no producer id is asked for inside of a transaction.
 #[test]
 fn out_of_order_in_a_transaction_asks_for_nothing_before_the_abort() {
     let (mut fixture, _) = refused(OUT_OF_ORDER);
@@ -214,7 +214,7 @@ fn what_follows_a_refused_record_fails_with_it() {
     fixture.assert_all_memory_is_back();
 }
 
-// B14, with a batch that was split: a part that is refused takes its transaction along, and nothing of it is renumbered.
+// No silent loss inside a transaction, with a batch that was split: a part that is refused takes its transaction along, and nothing of it is renumbered.
 #[test]
 fn a_part_of_a_split_batch_that_is_refused_aborts_the_transaction() {
     let mut fixture = with_record();
