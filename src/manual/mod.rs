@@ -9,6 +9,7 @@
 //! | [`outages`] | What happens while brokers are down, and which deadline ends which wait? |
 //! | [`shutdown`] | How does a program end without losing records? |
 //! | [`logging`] | What does each line and level of the log mean? |
+//! | [`async_programs`] | How is the producer used from async code? |
 //! | [`outbox`] | How do a database and Kafka stay in step? |
 //! | [`from_java`], [`from_rdkafka`], [`from_kafka_rust`] | How does a program move from another client? |
 //! | [`java_map`] | Where does the producer differ from Java's, and why? |
