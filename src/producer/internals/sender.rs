@@ -278,6 +278,7 @@ impl<C: KafkaClient> Sender<C> {
             // This round did the last of the work, such as ending a transaction that nothing was sent in: no response comes.
             timeout = Duration::ZERO;
         }
+        let timeout = timeout.min(self.metrics.maybe_log(now));
         self.poll(timeout, now);
     }
 

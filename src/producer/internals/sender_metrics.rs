@@ -17,7 +17,7 @@ use crate::common::{Cluster, NodeId};
 use crate::metrics::{MetricTime, Metrics, Registered, metric_table};
 use crate::network::SelectorMetrics;
 use crate::sync::Arc;
-use crate::utils::millis;
+use crate::utils::{later, log, millis};
 
 metric_table! {
     /// What is counted over all topics.
@@ -104,7 +104,32 @@ pub(crate) struct SenderMetrics {
     topics: HashMap<Arc<str>, Registered>,
     /// Where the metrics of nodes are.
     nodes: Arc<SelectorMetrics>,
+    log: Option<MetricsLog>,
 }
+
+/// When the metrics are logged next.
+#[derive(Debug)]
+struct MetricsLog {
+    interval: Duration,
+    next: Instant,
+}
+
+/// The metrics of `producer-metrics` that are logged, in this order.
+const LOGGED: &[&str] = &[
+    "record-send-rate",
+    "record-send-total",
+    "record-retry-total",
+    "record-error-total",
+    "record-ack-latency-p50",
+    "record-ack-latency-p99",
+    "record-queue-time-avg",
+    "request-latency-avg",
+    "batch-size-avg",
+    "requests-in-flight",
+    "connection-count",
+    "buffer-available-bytes",
+    "waiting-threads",
+];
 
 /// Counts failed records; for callers too.
 #[derive(Clone, Debug)]
@@ -130,7 +155,35 @@ impl SenderMetrics {
             client: RecordErrors(registry.add_sensors(&SENDER_TABLE, &[])),
             topics: HashMap::new(),
             nodes,
+            log: None,
         }
+    }
+
+    /// Logs the metrics each time that `interval` has passed.
+    pub(crate) fn log_every(&mut self, interval: Duration, now: Instant) {
+        self.log = (!interval.is_zero()).then(|| MetricsLog {
+            interval,
+            next: later(now, interval),
+        });
+    }
+
+    /// Logs the metrics if that is due. Returns the time until it is due next; `Duration::MAX` if it never is.
+    pub(super) fn maybe_log(&mut self, now: Instant) -> Duration {
+        let Some(log) = &mut self.log else {
+            return Duration::MAX;
+        };
+        if log.next <= now {
+            let metrics = self.registry.snapshot();
+            let values = LOGGED.iter().filter_map(|name| {
+                let value = metrics.number("producer-metrics", name)?;
+                Some(format!("{name}={value:.1}"))
+            });
+            let line = values.collect::<Vec<_>>().join(" ");
+            log::info!("{line}");
+            // One line, even if several intervals were missed, for example while the machine was suspended.
+            log.next = later(now, log.interval);
+        }
+        log.next.saturating_duration_since(now)
     }
 
     pub(crate) fn errors(&self) -> RecordErrors {

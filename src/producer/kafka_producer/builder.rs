@@ -50,6 +50,7 @@ pub struct KafkaProducerBuilder<KS: Serializer = BytesSerializer, VS: Serializer
     partitioner: Option<Box<dyn Partitioner>>,
     interceptors: Vec<Box<dyn ProducerInterceptor<KS::Input, VS::Input>>>,
     metrics_reporters: Vec<Box<dyn MetricsReporter>>,
+    log_metrics_interval: Duration,
 }
 
 impl KafkaProducerBuilder {
@@ -61,6 +62,7 @@ impl KafkaProducerBuilder {
             partitioner: None,
             interceptors: Vec::new(),
             metrics_reporters: Vec::new(),
+            log_metrics_interval: Duration::ZERO,
         }
     }
 }
@@ -104,6 +106,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             partitioner: self.partitioner,
             interceptors: Vec::new(),
             metrics_reporters: self.metrics_reporters,
+            log_metrics_interval: self.log_metrics_interval,
         }
     }
 
@@ -118,6 +121,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             partitioner: self.partitioner,
             interceptors: Vec::new(),
             metrics_reporters: self.metrics_reporters,
+            log_metrics_interval: self.log_metrics_interval,
         }
     }
 
@@ -144,6 +148,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
     pub fn metrics_reporter(mut self, reporter: impl MetricsReporter + 'static) -> Self {
         let reporter = ContainedReporter(reporter);
         self.metrics_reporters.push(Box::new(reporter));
+        self
+    }
+
+    /// Logs the most important metrics in one line at level info, each time that this interval has passed. Off by default, and
+    /// with an interval of zero.
+    #[must_use]
+    pub fn log_metrics_every(mut self, interval: Duration) -> Self {
+        self.log_metrics_interval = interval;
         self
     }
 
@@ -205,7 +217,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         let selector = selector(&config, &selector_metrics, &time)?;
         accumulator.signal().set_waker(selector.waker());
         let ledger = ledger(&config);
-        let sender_metrics = SenderMetrics::new(&metrics, selector_metrics);
+        let mut sender_metrics = SenderMetrics::new(&metrics, selector_metrics);
+        sender_metrics.log_every(self.log_metrics_interval, time.now());
         let record_errors = sender_metrics.errors();
         let call_times = CallTimes::new(&metrics, &*time);
         let client_metrics = ClientMetrics::new(&metrics, &metadata);

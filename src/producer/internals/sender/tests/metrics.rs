@@ -187,3 +187,41 @@ fn the_metrics_of_a_topic_leave_with_it() {
     let count = f.read().number("kafka-metrics-count", "count").unwrap();
     assert_eq!(count, (with_topic - 9) as f64);
 }
+
+#[test]
+fn the_metrics_are_logged_once_an_interval_if_that_is_wanted() {
+    const INTERVAL: Duration = Duration::from_secs(10);
+    let mut f = Fixture::plain();
+    let lines = log::test_lines();
+    let rounds = |f: &mut Fixture, millis: &[u64]| {
+        for passed in millis {
+            f.advance(*passed);
+            f.run();
+        }
+        let lines = lines.take().into_iter();
+        let of_metrics = lines.filter(|(_, text)| text.contains("record-send-total="));
+        of_metrics.collect::<Vec<_>>()
+    };
+    assert!(rounds(&mut f, &[60_000]).is_empty(), "it is off by default");
+    f.sender.metrics.log_every(Duration::ZERO, f.time.now());
+    assert!(rounds(&mut f, &[60_000]).is_empty());
+
+    f.sender.metrics.log_every(INTERVAL, f.time.now());
+    assert!(rounds(&mut f, &[9_999]).is_empty());
+    let logged = rounds(&mut f, &[1, 5_000, 4_999]);
+    let [(level, text)] = &logged[..] else {
+        panic!("{logged:?}")
+    };
+    assert_eq!(*level, log::Level::Info);
+    assert!(
+        text.starts_with("record-send-rate=0.0 record-send-total=0.0 "),
+        "{text}"
+    );
+    assert_eq!(rounds(&mut f, &[1]).len(), 1);
+    assert_eq!(
+        rounds(&mut f, &[50_000]).len(),
+        1,
+        "missed lines are not made up for"
+    );
+    assert!(f.sender.metrics.maybe_log(f.time.now()) <= INTERVAL);
+}
