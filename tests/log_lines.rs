@@ -15,6 +15,9 @@ mod classic;
 #[path = "log_lines/secrets.rs"]
 mod secrets;
 
+#[path = "log_lines/budgets.rs"]
+mod budgets;
+
 use std::error::Error as StdError;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
