@@ -13,6 +13,9 @@ mod console_producer;
 #[path = "../../examples/hello_kafka.rs"]
 #[allow(dead_code, reason = "a test calls what main calls")]
 mod hello_kafka;
+#[path = "../../examples/metrics.rs"]
+#[allow(dead_code, reason = "a test calls what main calls")]
+mod metrics;
 #[path = "../../examples/producer_perf/main.rs"]
 #[allow(dead_code, reason = "a test calls what main calls")]
 mod producer_perf;
@@ -480,4 +483,39 @@ fn a_line_is_read_as_kafkas_tool_reads_it() {
         let error = read(properties, line).unwrap_err();
         assert!(error.contains(said), "{properties:?} {line}: {error}");
     }
+}
+#[test]
+fn the_metrics_example_answers_a_scrape_and_a_probe() {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
+    let producer = kafka_producer::KafkaProducer::builder()
+        .bootstrap_servers(&broker.bootstrap_servers())
+        .build()
+        .unwrap();
+    let sent = producer.send(kafka_producer::ProducerRecord::new("orders", "value"));
+    sent.unwrap().get().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ask = |path: &str| {
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        write!(client, "GET {path} HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        metrics::answer(stream, &producer).unwrap();
+        let mut response = String::new();
+        client.read_to_string(&mut response).unwrap();
+        response
+    };
+    let scrape = ask("/metrics");
+    assert!(scrape.starts_with("HTTP/1.1 200 OK\r\n"), "{scrape}");
+    let (_, body) = scrape.split_once("\r\n\r\n").unwrap();
+    assert!(
+        body.contains("\nkafka_producer_record_send_total{"),
+        "{body}"
+    );
+    assert!(scrape.contains(&format!("Content-Length: {}\r\n", body.len())));
+    assert!(ask("/ready").starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(ask("/other").starts_with("HTTP/1.1 404 "));
+    producer.close(Duration::from_secs(20)).unwrap();
+    assert!(ask("/ready").starts_with("HTTP/1.1 503 "));
 }
