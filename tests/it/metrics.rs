@@ -2,6 +2,8 @@
 //! out of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -474,4 +476,49 @@ fn a_mock_has_the_metrics_that_the_test_sets() {
             .number("producer-metrics", "record-send-total"),
         Some(8.0)
     );
+}
+
+/// Prints that the test is ignored if there is no promtool, and fails where CI demands all.
+fn has_promtool() -> bool {
+    let version = Command::new("promtool").arg("--version").output();
+    if version.is_ok_and(|version| version.status.success()) {
+        return true;
+    }
+    let demands = std::env::var_os("KAFKA_PRODUCER_REQUIRE_KAFKA").is_some_and(|on| on == "1");
+    assert!(!demands, "there is no promtool");
+    // Not `eprintln!`: the test framework swallows that in a test that passes.
+    let mut stderr = std::io::stderr().lock();
+    stderr
+        .write_all(b"ignored: needs the promtool command\n")
+        .unwrap();
+    false
+}
+
+#[test]
+fn promtool_accepts_the_prometheus_text() {
+    if !has_promtool() {
+        return;
+    }
+    let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
+    let producer = producer(&broker)
+        .client_id("a \"quoted\\name\"")
+        .metrics_recording_level(RecordingLevel::Debug)
+        .build()
+        .unwrap();
+    producer.send(record("value")).unwrap().get().unwrap();
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let text = producer.metrics().to_prometheus();
+    let mut stdin = promtool.stdin.take().unwrap();
+    stdin.write_all(text.as_bytes()).unwrap();
+    drop(stdin);
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.is_empty(), "{said}");
 }
