@@ -230,7 +230,9 @@ impl Sensor {
             _ => self.purge(windows, now),
         }
         let events: u64 = self.samples.iter().map(|sample| sample.events).sum();
-        let sum: f64 = self.samples.iter().map(|sample| sample.sum).sum();
+        // The sum of no floats is -0.0, which readers would show.
+        let sums = self.samples.iter().map(|sample| sample.sum);
+        let sum = sums.fold(0.0, |sum, of_sample| sum + of_sample);
         match stat {
             Stat::Avg if events > 0 => sum / events as f64,
             Stat::Max if events > 0 => {
@@ -354,7 +356,8 @@ mod tests {
         for (samples, millis) in [(1, 1000), (2, 1000), (1, 0), (3, 0)] {
             let windows = Windows { samples, millis };
             let mut sensor = Sensor::new(false);
-            assert_eq!(sensor.measure(windows, Stat::Rate, 0), 0.0);
+            let rate = sensor.measure(windows, Stat::Rate, 0);
+            assert_eq!(rate.to_bits(), 0.0_f64.to_bits(), "{rate}");
             sensor.record(windows, (1, 5.0, 5.0), 7);
             assert!(sensor.measure(windows, Stat::Rate, 7).is_finite());
         }
