@@ -27,7 +27,7 @@ use crate::error::{Error, ErrorKind, TimeoutReason};
 use crate::protocol::messages::MetadataResponse;
 use crate::protocol::messages::{MetadataRequest, MetadataView};
 use crate::sync::{Arc, ArcSwap, AtomicU64, Condvar, Mutex, Ordering, Snapshot};
-use crate::utils::{Count, Time, log};
+use crate::utils::Time;
 
 pub(crate) use crate::utils::printable;
 pub(crate) use connection_failures::node_address;
@@ -126,22 +126,24 @@ impl Metadata {
     /// into the buffer, which is there for that. Java forgets them, and its sends block. The epochs are forgotten: the
     /// cluster may be another one, or restored from a backup, with lower ones.
     ///
-    /// Does nothing if no broker has answered since the last time: there is nothing to forget.
-    pub(crate) fn rebootstrap(&self) {
+    /// Returns the number of those nodes. Returns `None`, and does nothing, if no broker has responded since the last time:
+    /// there is nothing to forget.
+    pub(crate) fn rebootstrap(&self) -> Option<usize> {
         self.change(|metadata, state| {
             let last = metadata.snapshot.load_full();
             if last.is_bootstrap() {
-                return;
+                return None;
             }
             let nodes = state.bootstrap_nodes.clone();
-            log::info!("rebootstrapping with {}", Count(nodes.len(), "node"));
+            let count = nodes.len();
             state.refresh.request_full();
             state.epochs.clear();
             state.update_version += 1;
             metadata
                 .snapshot
                 .store(Arc::new(ClusterBuilder::rebootstrap(nodes, &last)));
-        });
+            Some(count)
+        })
     }
 
     /// Keeps `topic` for `metadata.max.idle.ms` from now. A topic that is new asks for an update at once. Returns whether it

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{MetadataRequest, MetadataView};
 use crate::sync::Arc;
-use crate::utils::{LogLimiter, choice, log};
+use crate::utils::{Count, LogLimiter, choice, log};
 
 choice! {
     /// What to do when no known broker is reachable (`metadata.recovery.strategy`).
@@ -301,7 +301,14 @@ impl MetadataUpdater {
 
     /// Starts again from the bootstrap nodes. The caller has closed the connections.
     pub(crate) fn rebootstrap(&mut self, now: Instant) {
-        self.metadata.rebootstrap();
+        if let Some(nodes) = self.metadata.rebootstrap() {
+            let text = format!("rebootstrapping with {}", Count(nodes, "node"));
+            // Each loss of a connection leads here if there is only one broker.
+            match self.log_limiter.admit(&text, now) {
+                Some(_) => log::info!("{text}"),
+                None => log::debug!("{text}"),
+            }
+        }
         self.attempts_since = Some(now);
         self.is_rebootstrap_required = false;
     }

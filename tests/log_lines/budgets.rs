@@ -47,7 +47,7 @@ const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "connections are lost",
-        budget: 10,
+        budget: 8,
         run: |broker, producer| {
             broker
                 .on(Api::Produce)

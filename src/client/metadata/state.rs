@@ -36,6 +36,8 @@ pub(super) struct MetadataState {
     /// What every update may say again.
     pub(super) warnings: LogLimiter<String>,
     pub(super) closed: bool,
+    /// The cluster that was logged last, which may be the same before and after a rebootstrap.
+    pub(super) cluster_id: Option<String>,
     pub(super) bootstrap_nodes: Vec<Node>,
     /// No topic is idle before this time.
     pub(super) next_idle_check_millis: u64,
@@ -56,6 +58,7 @@ impl MetadataState {
             unusable_nodes: None,
             warnings: LogLimiter::new(16),
             closed: false,
+            cluster_id: None,
             bootstrap_nodes: Vec::new(),
             next_idle_check_millis: 0,
         }

@@ -72,7 +72,9 @@ impl Update<'_> {
 
     fn merge(&self, current: &Cluster, state: &mut MetadataState) -> Cluster {
         let cluster_id = self.response.cluster_id;
-        if cluster_id != current.cluster_id() {
+        let is_news = cluster_id != state.cluster_id.as_deref();
+        if is_news && cluster_id != current.cluster_id() {
+            state.cluster_id = cluster_id.map(str::to_owned);
             log::info!("cluster id: {}", printable(cluster_id.unwrap_or("none")));
         }
         let mut next = if self.request.is_partial {
