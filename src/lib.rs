@@ -56,6 +56,7 @@
 //! | `tls` | yes | `security.protocol=SSL`, by rustls with the cryptography of graviola |
 //! | `sasl` | yes | `security.protocol=SASL_SSL`: PLAIN, SCRAM, OAUTHBEARER |
 //! | `oauth-oidc` | no | OAUTHBEARER tokens from a token endpoint by HTTPS (`sasl.oauthbearer.token.endpoint.url`) |
+//! | `aws-msk-iam` | no | Amazon MSK with IAM (`sasl.mechanism=AWS_MSK_IAM`) |
 //! | `keystores` | no | JKS and PKCS#12 stores (`ssl.keystore.type`) and encrypted private keys (`ssl.key.password`) |
 //! | `zstd` | no | the codec of the reference library, which needs a C compiler |
 //! | `classic` | no | the module `classic` with the Scala producer of Kafka 0.8 |
@@ -89,6 +90,8 @@ pub use error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 pub use metrics::{
     KafkaMetric, Metric, MetricName, MetricValue, MetricsReporter, MetricsSnapshot, RecordingLevel,
 };
+#[cfg(feature = "aws-msk-iam")]
+pub use network::AwsCredentials;
 #[cfg(feature = "sasl")]
 pub use network::{OAuthBearerToken, SaslCredentials};
 pub use producer::{

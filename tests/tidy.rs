@@ -144,11 +144,19 @@ const OWNERS: &[(&str, &[&str])] = &[
     ),
     (
         "sha2",
-        &["src/utils/scram_formatter", "src/network/ssl/stores"],
+        &[
+            "src/utils/scram_formatter",
+            "src/network/ssl/stores",
+            "src/network/sasl/msk_iam",
+        ],
     ),
     (
         "hmac",
-        &["src/utils/scram_formatter", "src/network/ssl/stores"],
+        &[
+            "src/utils/scram_formatter",
+            "src/network/ssl/stores",
+            "src/network/sasl/msk_iam",
+        ],
     ),
     (
         "pbkdf2",

@@ -7,11 +7,15 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
+use ureq::config::ConfigBuilder;
 use ureq::http::Uri;
 use ureq::tls::TlsConfig;
+use ureq::typestate::AgentScope;
 use zeroize::Zeroizing;
 
 use super::ssl::{SslConfig, http_tls_config};
+#[cfg(feature = "aws-msk-iam")]
+use crate::utils::Secret;
 
 /// More than any token or set of credentials takes.
 const MAX_BODY: u64 = 1 << 20;
@@ -27,6 +31,14 @@ pub(super) struct HttpClient {
 pub(crate) struct HttpTimeouts {
     pub(crate) connect: Duration,
     pub(crate) read: Duration,
+}
+
+/// A request without a body.
+#[cfg(feature = "aws-msk-iam")]
+pub(super) struct HttpRequest {
+    pub(super) method: &'static str,
+    pub(super) url: String,
+    pub(super) headers: Vec<(&'static str, Secret)>,
 }
 
 /// A response with any status.
@@ -64,23 +76,55 @@ impl HttpClient {
             Some(ssl) => http_tls_config(ssl).map_err(|error| error.to_string())?,
             None => TlsConfig::default(),
         };
+        let config = Self::config(timeouts).tls_config(tls).build();
+        let agent = config.new_agent();
+        Ok(Self { agent })
+    }
+
+    /// For addresses of this machine that begin with `http:`.
+    #[cfg(feature = "aws-msk-iam")]
+    pub(super) fn without_proxy(timeouts: HttpTimeouts) -> Self {
+        let agent = Self::config(timeouts).proxy(None).build().new_agent();
+        Self { agent }
+    }
+
+    fn config(timeouts: HttpTimeouts) -> ConfigBuilder<AgentScope> {
         let read = Some(timeouts.read);
-        let config = ureq::Agent::config_builder()
+        ureq::Agent::config_builder()
             .http_status_as_error(false)
             // A redirect could send the credentials to another host.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_connections(0)
-            .tls_config(tls)
             .timeout_resolve(Some(timeouts.connect))
             .timeout_connect(Some(timeouts.connect))
             .timeout_send_request(read)
             .timeout_send_body(read)
             .timeout_recv_response(read)
             .timeout_recv_body(read)
-            .build();
-        let agent = config.new_agent();
-        Ok(Self { agent })
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    ///
+    /// No whole response arrives in time.
+    ///
+    /// # Blocking
+    ///
+    /// Up to the timeouts.
+    #[cfg(feature = "aws-msk-iam")]
+    pub(super) fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpFailure> {
+        let builder = ureq::http::Request::builder();
+        let builder = builder.method(request.method).uri(&request.url);
+        let headers = request.headers.iter();
+        let built = headers
+            .fold(builder, |builder, (name, value)| {
+                builder.header(*name, value.expose())
+            })
+            .body(());
+        let built = built.map_err(|_| HttpFailure::permanent("the request is malformed"))?;
+        read(self.agent.run(built))
     }
 
     /// Sends `body` as a form.

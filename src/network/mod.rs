@@ -33,6 +33,8 @@ pub(crate) use mock_selector::MockSelector;
 pub(crate) use network_receive::NetworkReceive;
 pub(crate) use network_send::NetworkSend;
 pub(crate) use plaintext_transport_layer::SocketOptions;
+#[cfg(feature = "aws-msk-iam")]
+pub use sasl::AwsCredentials;
 #[cfg(feature = "sasl")]
 pub use sasl::{OAuthBearerToken, SaslCredentials};
 pub use security_protocol::SecurityProtocol;

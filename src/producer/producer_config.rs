@@ -12,6 +12,8 @@ mod into_list;
 mod jaas_config;
 pub(crate) mod keys;
 mod later_keys;
+#[cfg(feature = "aws-msk-iam")]
+mod msk_iam_config;
 mod nearest_key;
 #[cfg(feature = "oauth-oidc")]
 mod oauth_config;
@@ -430,13 +432,17 @@ fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
     let name = trim(value);
     let class = name.rsplit('.').next().unwrap_or(name);
     let builder_method = match key.name {
-        "sasl.client.callback.handler.class" | "sasl.login.class" if !name.is_empty() => {
+        "sasl.client.callback.handler.class" | "sasl.login.class"
+            if !matches!(class, "" | "IAMClientCallbackHandler") =>
+        {
             "sasl_credentials"
         }
         "sasl.login.callback.handler.class"
             if !matches!(
                 class,
-                "" | "OAuthBearerLoginCallbackHandler" | "OAuthBearerUnsecuredLoginCallbackHandler"
+                "" | "OAuthBearerLoginCallbackHandler"
+                    | "OAuthBearerUnsecuredLoginCallbackHandler"
+                    | "IAMOAuthBearerLoginCallbackHandler"
             ) =>
         {
             "sasl_oauthbearer"

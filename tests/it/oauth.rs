@@ -413,3 +413,68 @@ fn no_send_waits_for_a_token() {
     release.send(()).unwrap();
     delivers(&producer);
 }
+
+#[cfg(feature = "aws-msk-iam")]
+mod msk_iam {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use kafka_producer::AwsCredentials;
+
+    use super::*;
+
+    fn builder(broker: &FakeBroker) -> KafkaProducerBuilder {
+        KafkaProducer::builder()
+            .bootstrap_servers(broker.bootstrap_servers())
+            .security_protocol(SecurityProtocol::SaslPlaintext)
+    }
+
+    /// A broker that lets in whoever signed for it with the key `ID`.
+    fn broker() -> FakeBroker {
+        let is_signed = |token: &str| {
+            let url = BASE64_URL_SAFE_NO_PAD.decode(token).unwrap();
+            let url = String::from_utf8(url).unwrap();
+            url.starts_with(
+                "https://kafka.eu-west-1.amazonaws.com/?Action=kafka-cluster%3AConnect&",
+            ) && url.contains("&X-Amz-Credential=ID%2F")
+                && url.contains("&X-Amz-Signature=")
+        };
+        let builder = FakeBroker::builder().topic("orders", 1);
+        builder.sasl_oauthbearer(is_signed).start().unwrap()
+    }
+
+    #[test]
+    fn a_closure_provides_the_credentials() {
+        let broker = broker();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let producer = builder(&broker).sasl_aws_msk_iam("eu-west-1", move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok(AwsCredentials::new("ID", SECRET).session_token("t"))
+        });
+        assert!(!format!("{producer:?}").contains(SECRET));
+        delivers(&producer.build().unwrap());
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_credentials_is_told() {
+        let broker = broker();
+        let text = refusal(builder(&broker).sasl_aws_msk_iam("eu-west-1", || Err("locked".into())));
+        assert!(text.contains("no OAUTHBEARER token: locked"), "{text}");
+        let past = SystemTime::now() - LONG;
+        let expired = builder(&broker).sasl_aws_msk_iam("eu-west-1", move || {
+            Ok(AwsCredentials::new("ID", SECRET).expires_at(past))
+        });
+        let text = refusal(expired);
+        assert!(text.contains("the AWS credentials have expired"), "{text}");
+        let other = builder(&broker)
+            .sasl_aws_msk_iam("eu-west-1", || Ok(AwsCredentials::new("NO", SECRET)));
+        let producer = other.build().unwrap();
+        let sent = producer.send(ProducerRecord::new("orders", "value"));
+        let error = sent.and_then(|sent| sent.get_timeout(LONG)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Authentication);
+        let elsewhere = builder(&broker).sasl_aws_msk_iam("eu west", || Err("unused".into()));
+        let error = elsewhere.build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    }
+}

@@ -115,7 +115,7 @@ impl OAuthBearerToken {
     }
 }
 
-fn unix_millis(time: SystemTime) -> i64 {
+pub(super) fn unix_millis(time: SystemTime) -> i64 {
     let millis = time
         .duration_since(SystemTime::UNIX_EPOCH)
         .map(|since| since.as_millis());

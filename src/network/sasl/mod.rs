@@ -8,6 +8,8 @@ mod authenticator;
 mod credentials;
 mod json;
 mod login;
+#[cfg(feature = "aws-msk-iam")]
+mod msk_iam;
 mod oauthbearer;
 #[cfg(feature = "oauth-oidc")]
 mod oidc;
@@ -25,6 +27,10 @@ pub(crate) use credentials::Provided;
 pub use credentials::{OAuthBearerToken, SaslCredentials};
 pub(crate) use json::json_text;
 pub(crate) use login::{RefreshConfig, RefreshingLogin};
+#[cfg(feature = "aws-msk-iam")]
+pub use msk_iam::AwsCredentials;
+#[cfg(feature = "aws-msk-iam")]
+pub(crate) use msk_iam::{AwsOrigin, MskIam};
 #[cfg(feature = "oauth-oidc")]
 pub(crate) use oidc::{Assertion, SignedAssertion, TokenEndpoint, TokenRequest};
 pub(crate) use sasl_login::{SaslLogin, SaslMechanism, Source};

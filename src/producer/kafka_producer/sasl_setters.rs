@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 
 use super::KafkaProducerBuilder;
+#[cfg(feature = "aws-msk-iam")]
+use crate::network::AwsCredentials;
 use crate::network::{OAuthBearerToken, SaslCredentials};
 use crate::producer::Serializer;
 
@@ -48,5 +50,19 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         + 'static,
     ) -> Self {
         self.configured(|config| config.sasl_oauthbearer(provider))
+    }
+
+    /// As [`ProducerConfig::sasl_aws_msk_iam`](crate::ProducerConfig::sasl_aws_msk_iam).
+    #[cfg(feature = "aws-msk-iam")]
+    #[must_use]
+    pub fn sasl_aws_msk_iam(
+        self,
+        region: &str,
+        provider: impl Fn() -> Result<AwsCredentials, Box<dyn StdError + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.configured(|config| config.sasl_aws_msk_iam(region, provider))
     }
 }

@@ -9,6 +9,8 @@ use super::jaas_config::JaasEntry;
 use super::refusals::Refusals;
 use super::{ProducerConfig, SecurityProtocol, keys, sasl_keys};
 use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "aws-msk-iam")]
+use crate::network::sasl::MskIam;
 #[cfg(feature = "oauth-oidc")]
 use crate::network::sasl::TokenEndpoint;
 use crate::network::sasl::{
@@ -24,6 +26,8 @@ use crate::utils::Time;
 pub(crate) enum SaslProvider {
     Credentials(Arc<dyn Fn() -> Provided<SaslCredentials> + Send + Sync>),
     Token(Arc<dyn Fn() -> Provided<OAuthBearerToken> + Send + Sync>),
+    #[cfg(feature = "aws-msk-iam")]
+    Aws(MskIam),
 }
 
 impl fmt::Debug for SaslProvider {
@@ -31,6 +35,8 @@ impl fmt::Debug for SaslProvider {
         f.write_str(match self {
             Self::Credentials(_) => "Credentials(..)",
             Self::Token(_) => "Token(..)",
+            #[cfg(feature = "aws-msk-iam")]
+            Self::Aws(_) => "Aws(..)",
         })
     }
 }
@@ -51,6 +57,8 @@ enum Origin {
     TokenFile(TokenFile),
     #[cfg(feature = "oauth-oidc")]
     TokenEndpoint(Box<TokenEndpoint>),
+    #[cfg(feature = "aws-msk-iam")]
+    MskIam(MskIam),
     Unsecured(UnsecuredClaims),
 }
 
@@ -100,11 +108,24 @@ impl SaslSettings {
                 return Ok(SaslLogin::new(self.mechanism, Source::Provider(provider)));
             }
             Origin::Provider(SaslProvider::Token(provider)) => Box::new(move || provider()),
+            #[cfg(feature = "aws-msk-iam")]
+            Origin::Provider(SaslProvider::Aws(msk_iam)) => {
+                return Self {
+                    origin: Origin::MskIam(msk_iam),
+                    ..self
+                }
+                .log_in(client_id, time);
+            }
             Origin::TokenFile(file) => Box::new(move || file.token()),
             #[cfg(feature = "oauth-oidc")]
             Origin::TokenEndpoint(endpoint) => {
                 let clock = Arc::clone(time);
                 Box::new(move || Ok(endpoint.token(&*clock)?))
+            }
+            #[cfg(feature = "aws-msk-iam")]
+            Origin::MskIam(msk_iam) => {
+                let clock = Arc::clone(time);
+                Box::new(move || msk_iam.token(clock.unix_millis()))
             }
             Origin::Unsecured(claims) => {
                 let clock = Arc::clone(time);
@@ -148,11 +169,18 @@ pub(super) fn read(
     }
 }
 
+/// The mechanism of Amazon's library for MSK.
+const AWS_MSK_IAM: &str = "AWS_MSK_IAM";
+
 fn read_mechanism(config: &ProducerConfig) -> Result<SaslMechanism> {
     let key = &sasl_keys::MECHANISM;
     let name = text(config, key);
     if let Some(mechanism) = SaslMechanism::from_name(name) {
         return Ok(mechanism);
+    }
+    if name == AWS_MSK_IAM {
+        // Its signature travels in a bearer token.
+        return Ok(SaslMechanism::OAuthBearer);
     }
     let known = SaslMechanism::ALL.map(SaslMechanism::name).join(", ");
     let reason = match name {
@@ -160,9 +188,6 @@ fn read_mechanism(config: &ProducerConfig) -> Result<SaslMechanism> {
             format!("it is the default, and is not supported yet: set one of {known}")
         }
         "GSSAPI" => format!("Kerberos is not supported yet: set one of {known}"),
-        "AWS_MSK_IAM" => format!(
-            "IAM is not supported yet: set one of {known}; Amazon MSK also offers SCRAM-SHA-512"
-        ),
         _ => format!("must be one of {known}"),
     };
     Err(key.invalid(name, reason))
@@ -172,6 +197,11 @@ fn origin(config: &ProducerConfig, mechanism: SaslMechanism) -> Result<Origin> {
     let is_token = mechanism == SaslMechanism::OAuthBearer;
     match &config.sasl_provider {
         Some(provider) => {
+            #[cfg(feature = "aws-msk-iam")]
+            if let (SaslProvider::Aws(msk_iam), true) = (provider, is_token) {
+                super::msk_iam_config::checked_region(&msk_iam.region)?;
+                return Ok(Origin::MskIam(msk_iam.clone()));
+            }
             let provides_tokens = matches!(provider, SaslProvider::Token(_));
             if provides_tokens == is_token {
                 return Ok(Origin::Provider(provider.clone()));
@@ -239,6 +269,11 @@ fn user_and_password(config: &ProducerConfig) -> Result<SaslCredentials> {
 }
 
 fn token_origin(config: &ProducerConfig) -> Result<Origin> {
+    let handler = text(config, &sasl_keys::LOGIN_CALLBACK_HANDLER_CLASS);
+    let is_iam = text(config, &sasl_keys::MECHANISM) == AWS_MSK_IAM;
+    if is_iam || handler.ends_with("IAMOAuthBearerLoginCallbackHandler") {
+        return msk_iam(config);
+    }
     let url = &sasl_keys::OAUTHBEARER_TOKEN_ENDPOINT_URL;
     let address = text(config, url);
     if address.is_empty() {
@@ -266,6 +301,24 @@ fn token_origin(config: &ProducerConfig) -> Result<Origin> {
         sub_claim: text(config, &sasl_keys::OAUTHBEARER_SUB_CLAIM_NAME).to_owned(),
         extensions: entry.map_or_else(Vec::new, |entry| entry.extensions()),
     }))
+}
+
+#[cfg(feature = "aws-msk-iam")]
+fn msk_iam(config: &ProducerConfig) -> Result<Origin> {
+    let entry = match config.is_set(sasl_keys::JAAS_CONFIG.name) {
+        true => Some(jaas(config, &["IAMLoginModule", "OAuthBearerLoginModule"])?),
+        false => None,
+    };
+    super::msk_iam_config::msk_iam(config, entry.as_ref()).map(Origin::MskIam)
+}
+
+#[cfg(not(feature = "aws-msk-iam"))]
+fn msk_iam(_: &ProducerConfig) -> Result<Origin> {
+    Err(config_error(format!(
+        "{}: Amazon MSK with IAM needs the Cargo feature `aws-msk-iam` of kafka-producer, which is off; Amazon MSK also offers \
+         SCRAM-SHA-512",
+        sasl_keys::MECHANISM.name
+    )))
 }
 
 #[cfg(feature = "oauth-oidc")]

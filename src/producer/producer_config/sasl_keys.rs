@@ -62,7 +62,7 @@ sasl_keys! {
     LOGIN_RETRY_BACKOFF_MS = "sasl.login.retry.backoff.ms": Long, DefaultValue::Text("100"), Rule::Any, "", Low,
         " The pause, in milliseconds, before a failed request to the token endpoint is repeated. It doubles each time.";
     MECHANISM = "sasl.mechanism": String, DefaultValue::Text("GSSAPI"), Rule::Any, "", Medium,
-        " The SASL mechanism: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`. Kafka's default, `GSSAPI`, is not \
+        " The SASL mechanism: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER` or Amazon's `AWS_MSK_IAM`. Kafka's default, `GSSAPI`, is not \
          supported yet, so that it must be set with a SASL protocol.";
     OAUTHBEARER_ALLOW_UNVERIFIED_AUDIENCE = "sasl.oauthbearer.allow.unverified.audience": Boolean, DefaultValue::Text("false"), Rule::Any, "", Medium,
         " Brokers use this alone. Accepted, and without effect here.";

@@ -5,6 +5,10 @@ use std::error::Error as StdError;
 use super::jaas_config::quoted;
 use super::sasl_config::SaslProvider;
 use super::{ProducerConfig, sasl_keys};
+#[cfg(feature = "aws-msk-iam")]
+use crate::network::AwsCredentials;
+#[cfg(feature = "aws-msk-iam")]
+use crate::network::sasl::{AwsOrigin, MskIam};
 use crate::network::{OAuthBearerToken, SaslCredentials};
 use crate::sync::Arc;
 use crate::utils::Secret;
@@ -67,6 +71,27 @@ impl ProducerConfig {
     ) -> &mut Self {
         self.put(&sasl_keys::MECHANISM, "OAUTHBEARER");
         self.sasl_provider = Some(SaslProvider::Token(Arc::new(provider)));
+        self
+    }
+
+    /// Authenticates to Amazon MSK by IAM, with tokens that `provider`'s credentials sign for the brokers of `region`, such as
+    /// `us-east-1`. It is called as the one of [`sasl_oauthbearer`](Self::sasl_oauthbearer) is. Without a closure, set
+    /// `sasl.mechanism=AWS_MSK_IAM`: the credentials are then those of the environment, of a profile, of the container or of the
+    /// instance.
+    #[cfg(feature = "aws-msk-iam")]
+    pub fn sasl_aws_msk_iam(
+        &mut self,
+        region: &str,
+        provider: impl Fn() -> Result<AwsCredentials, Box<dyn StdError + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> &mut Self {
+        self.put(&sasl_keys::MECHANISM, "AWS_MSK_IAM");
+        self.sasl_provider = Some(SaslProvider::Aws(MskIam {
+            region: region.to_owned(),
+            origin: AwsOrigin::Provider(Arc::new(provider)),
+        }));
         self
     }
 

@@ -116,7 +116,10 @@ fn each_mistake_is_named_and_no_secret_is_shown() {
         (
             "AWS_MSK_IAM",
             vec![(jaas, "hunter2")],
-            "IAM is not supported yet",
+            match cfg!(feature = "aws-msk-iam") {
+                true => "sasl.jaas.config cannot be read",
+                false => "needs the Cargo feature `aws-msk-iam`",
+            },
         ),
         ("SCRAM-SHA-1", vec![(jaas, PLAIN)], "must be one of PLAIN"),
         ("", vec![(jaas, PLAIN)], "must be one of PLAIN"),
@@ -482,4 +485,50 @@ fn each_mistake_about_a_token_endpoint_is_named() {
         panic!("{settings:?}");
     };
     assert_eq!(endpoint.shown_url, "https://idp.example/token");
+}
+
+/// The documents of Amazon, for its Java library and for OAUTHBEARER.
+/// https://docs.aws.amazon.com/msk/latest/developerguide/configure-clients-for-iam-access-control.html
+#[cfg(feature = "aws-msk-iam")]
+#[test]
+fn amazons_settings_come_to_signed_tokens() {
+    let iam = "security.protocol=SASL_SSL
+sasl.mechanism=AWS_MSK_IAM
+sasl.jaas.config=software.amazon.msk.auth.iam.IAMLoginModule required;
+sasl.client.callback.handler.class=software.amazon.msk.auth.iam.IAMClientCallbackHandler
+";
+    let profile = iam.replace(
+        "required;",
+        "required awsProfileName=\"your profile name\";",
+    );
+    let bearer = "security.protocol=SASL_SSL
+sasl.mechanism=OAUTHBEARER
+sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;
+sasl.login.callback.handler.class=software.amazon.msk.auth.iam.IAMOAuthBearerLoginCallbackHandler
+";
+    for text in [iam, &profile, bearer] {
+        let mut config = ProducerConfig::from_properties(text).unwrap();
+        config.bootstrap_servers("b-1.demo.abc.c2.kafka.us-east-1.amazonaws.com:9098");
+        let Origin::MskIam(msk_iam) = settings(&config).origin else {
+            panic!("{text}");
+        };
+        assert_eq!(msk_iam.region, "us-east-1");
+        let shown = format!("{msk_iam:?}");
+        assert_eq!(
+            shown.contains("your profile name"),
+            text == profile,
+            "{shown}"
+        );
+    }
+    let role = iam.replace(
+        "required;",
+        "required awsRoleArn=\"arn:aws:iam::1:role/hunter2\";",
+    );
+    let mut config = ProducerConfig::from_properties(&role).unwrap();
+    config.bootstrap_servers("b-1.demo.abc.c2.kafka.us-east-1.amazonaws.com:9098");
+    let text = refusal(&config);
+    assert!(
+        text.contains("awsRoleArn is not supported: give a closure"),
+        "{text}"
+    );
 }
