@@ -3,7 +3,7 @@
 //! [`ClientTelemetrySender`] decides what to ask of a broker and when, [`KafkaMetricsCollector`] reads the metrics, and
 //! `otlp` writes them in the format of OpenTelemetry. None of them does I/O: `NetworkClient` chooses the node and sends.
 //!
-//! Threads: owned by the I/O thread. Callers that ask for the client instance id wait on a [`Latch`](crate::sync::Latch).
+//! Threads: owned by the I/O thread. Callers that ask for the client instance id wait on a [`Latch`].
 //! A send is not involved.
 //!
 //! Differs from Java, where [`java_map`](crate::manual::java_map#telemetry) lists why: the codecs and metric names come from
