@@ -21,8 +21,43 @@ mod requested_metrics;
 pub(crate) use client_telemetry_sender::{ClientTelemetrySender, TelemetryFailure};
 pub(crate) use kafka_metrics_collector::KafkaMetricsCollector;
 
-use crate::common::Uuid;
-use crate::sync::{Arc, Latch};
+use std::time::Duration;
 
-/// The id that a broker assigned to this producer; `None` if the producer was closed before. It is set once.
-pub(crate) type ClientInstanceId = Arc<Latch<Option<Uuid>>>;
+use crate::common::Uuid;
+use crate::sync::{Arc, AtomicBool, Latch, Ordering};
+
+/// See [`AssignedId`].
+pub(crate) type ClientInstanceId = Arc<AssignedId>;
+
+/// The id that a broker assigns to this producer. It is set once, to `None` if the producer is closed before.
+#[derive(Debug, Default)]
+pub(crate) struct AssignedId {
+    id: Latch<Option<Uuid>>,
+    /// Whether a caller asked for it, so that a connection may be made for it.
+    is_wanted: AtomicBool,
+}
+
+impl AssignedId {
+    pub(crate) fn get(&self) -> Option<Option<Uuid>> {
+        self.id.get().copied()
+    }
+
+    /// Sets the id, and wakes the threads that wait for it. Returns whether it is the first.
+    fn set(&self, id: Option<Uuid>) -> bool {
+        // Only threads wait for it, and no tasks.
+        self.id.open(id).is_first
+    }
+
+    /// Has the I/O thread connect to a node for the id, if no connection is there. The caller wakes it afterwards.
+    pub(crate) fn want(&self) {
+        self.is_wanted.store(true, Ordering::Release);
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> Option<Option<Uuid>> {
+        self.id.wait(timeout).copied()
+    }
+}

@@ -491,7 +491,7 @@ fn the_metrics_example_answers_a_scrape_and_a_probe() {
 
     let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
     let producer = kafka_producer::KafkaProducer::builder()
-        .bootstrap_servers(&broker.bootstrap_servers())
+        .bootstrap_servers(broker.bootstrap_servers())
         .build()
         .unwrap();
     let sent = producer.send(kafka_producer::ProducerRecord::new("orders", "value"));

@@ -119,8 +119,8 @@ const SCENARIOS: &[Scenario] = &[
                 .then(Action::apply().hold(&hold));
             let producer = producer.buffer_memory(32 << 10).build().unwrap();
             producer.partitions_for(TOPIC).unwrap();
-            let tries = (0..10 * RECORDS).map(|_| producer.try_send(record_of(8 << 10)));
-            let refused = tries.filter(|tried| tried.is_err()).count();
+            let is_refused = |_: &usize| producer.try_send(record_of(8 << 10)).is_err();
+            let refused = (0..10 * RECORDS).filter(is_refused).count();
             assert!(refused > RECORDS, "{refused}");
             hold.release();
         },

@@ -1,6 +1,7 @@
 //! Sends telemetry to one node as long as that works. Java: `NetworkClient.TelemetrySender`; KIP-714.
 //!
-//! Differs from Java: a producer whose brokers want no metrics makes no connection for telemetry. The versions of a node are
+//! Differs from Java: a producer whose brokers want no metrics makes no connection for telemetry, unless a caller waits for
+//! the client instance id. The versions of a node are
 //! looked up before a request is made for it.
 
 use std::time::{Duration, Instant};
@@ -60,9 +61,9 @@ impl<S: Selectable> NetworkClient<S> {
         };
         // Another node may take it.
         telemetry.sticky = None;
-        let is_push_needed = telemetry.sender.is_push_needed();
-        if is_push_needed && !is_any_connecting && self.connections.states.can_connect(id, now) {
-            log::debug!("connecting to node {node} to push telemetry");
+        let may_connect = telemetry.sender.may_connect();
+        if may_connect && !is_any_connecting && self.connections.states.can_connect(id, now) {
+            log::debug!("connecting to node {node} for telemetry");
             self.initiate_connect(&node, now);
         }
         self.wait_for_telemetry_node()
@@ -118,6 +119,7 @@ impl<S: Selectable> NetworkClient<S> {
         }
         match telemetry.sender.next_api() {
             ApiKey::PushTelemetry => NODE_WAIT,
+            _ if telemetry.sender.may_connect() => NODE_WAIT,
             _ => Duration::MAX,
         }
     }

@@ -127,9 +127,15 @@ impl ClientTelemetrySender {
         }
     }
 
-    /// Returns whether a broker wants metrics, so that a connection may be made for them.
-    pub(crate) fn is_push_needed(&self) -> bool {
-        self.state == ClientTelemetryState::PushNeeded
+    /// Returns whether a connection may be made for the next request: a broker wants metrics, or a caller waits for the id.
+    pub(crate) fn may_connect(&self) -> bool {
+        match self.state {
+            ClientTelemetryState::PushNeeded => true,
+            ClientTelemetryState::SubscriptionNeeded => {
+                self.assigned_id().is_none() && self.client_instance_id.is_wanted()
+            }
+            _ => false,
+        }
     }
 
     /// Returns whether the request in progress, if there is one, is the last.
@@ -257,7 +263,10 @@ impl ClientTelemetrySender {
         if before.is_some_and(|old| old.delta_temporality != subscription.delta_temporality) {
             self.collector.reset();
         }
-        if self.set_id(Some(subscription.client_instance_id)) {
+        if self
+            .client_instance_id
+            .set(Some(subscription.client_instance_id))
+        {
             let id = subscription.client_instance_id;
             log::info!("client telemetry has the client instance id {id}");
         }
@@ -368,7 +377,7 @@ impl ClientTelemetrySender {
     /// Ends telemetry and the waits for the id.
     pub(crate) fn close(&mut self) {
         self.terminate();
-        self.set_id(None);
+        self.client_instance_id.set(None);
     }
 
     /// The sums in flight count as pushed.
@@ -405,13 +414,8 @@ impl ClientTelemetrySender {
         })
     }
 
-    /// Returns whether this is the first id. Only threads wait for it, and no tasks.
-    fn set_id(&self, id: Option<Uuid>) -> bool {
-        self.client_instance_id.open(id).is_first
-    }
-
     fn assigned_id(&self) -> Option<Uuid> {
-        *self.client_instance_id.get()?
+        self.client_instance_id.get()?
     }
 
     /// The only place that changes the state. A transition that is not valid would be a mistake here, and ends telemetry, not

@@ -29,10 +29,12 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         };
         if id.get().is_none() && !timeout.is_zero() {
             self.check_may_block("client_instance_id")?;
+            id.want();
+            self.accumulator.signal().wake();
         }
         let bound = (timeout < Duration::MAX).then_some(timeout);
         match id.wait(bound) {
-            Some(Some(id)) => Ok(*id),
+            Some(Some(id)) => Ok(id),
             Some(None) => {
                 let text = "the producer was closed before a broker assigned a client instance id";
                 Err(Error::new(ErrorKind::Closed, text))

@@ -1,7 +1,7 @@
 //! Telemetry among the other requests. Java: NetworkClientTest.testTelemetryRequest.
 
 use super::*;
-use crate::client::telemetry::{ClientTelemetrySender, KafkaMetricsCollector};
+use crate::client::telemetry::{ClientInstanceId, ClientTelemetrySender, KafkaMetricsCollector};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{
     GetTelemetrySubscriptionsResponse, PushTelemetryRequest, PushTelemetryResponse,
@@ -11,14 +11,19 @@ const OTHER: NodeId = NodeId(1);
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 
 fn fixture() -> Fixture {
+    fixture_with_id().0
+}
+
+fn fixture_with_id() -> (Fixture, ClientInstanceId) {
     let mut f = Fixture::bootstrapped(config());
     let clock: Arc<dyn Time> = Arc::new(f.time.clone());
     let collector = KafkaMetricsCollector::new(Arc::clone(&f.metrics), clock, None, None);
     let sender = ClientTelemetrySender::new(collector);
+    let id = sender.client_instance_id();
     f.client = f.client.with_telemetry(Some(sender));
     f.update_metadata();
     assert!(f.poll().is_empty());
-    f
+    (f, id)
 }
 
 fn subscription() -> GetTelemetrySubscriptionsResponse {
@@ -106,6 +111,20 @@ fn a_broker_without_telemetry_gets_no_request_and_no_connection_is_made_for_one(
     }
     assert!(f.selector.take_sent().is_empty());
     assert!(f.client.is_ready(NODE, f.now()));
+}
+
+#[test]
+fn a_caller_that_waits_for_the_id_has_a_connection_made() {
+    let (mut f, id) = fixture_with_id();
+    assert!(f.poll().is_empty());
+    let can_connect = |f: &Fixture| {
+        let states = &f.client.connections.states;
+        [NODE, OTHER].map(|node| states.can_connect(node, f.now()))
+    };
+    assert_eq!(can_connect(&f), [true, true]);
+    id.want();
+    assert!(f.poll().is_empty());
+    assert_ne!(can_connect(&f), [true, true]);
 }
 
 /// Java loses telemetry for good when a broker lacks it; see the manual.

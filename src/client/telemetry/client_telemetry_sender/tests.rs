@@ -131,7 +131,7 @@ fn the_first_push_comes_after_half_to_one_and_a_half_intervals() {
     for _ in 0..200 {
         let f = Fixture::subscribed();
         assert_eq!(f.sender.state, PushNeeded);
-        assert_eq!(f.sender.client_instance_id().get(), Some(&Some(ID)));
+        assert_eq!(f.sender.client_instance_id().get(), Some(Some(ID)));
         waits.push(f.wait());
     }
     waits.sort();
@@ -166,7 +166,7 @@ fn a_subscription_to_nothing_is_asked_for_again_after_its_interval() {
     nothing.requested_metrics.clear();
     let mut f = Fixture::subscribed_with(nothing);
     assert_eq!((f.wait(), f.sender.state), (INTERVAL, SubscriptionNeeded));
-    assert_eq!(f.sender.client_instance_id().get(), Some(&Some(ID)));
+    assert_eq!(f.sender.client_instance_id().get(), Some(Some(ID)));
     f.time.advance(INTERVAL);
     let Some(RequestBody::GetTelemetrySubscriptions(request)) = f.sender.create_request() else {
         panic!("a subscription is needed");
@@ -207,7 +207,7 @@ fn each_error_of_a_push_has_its_remedy() {
         f.push();
         f.answer_push(code);
         assert_eq!((f.wait(), f.sender.state), (wait, state), "{code}");
-        assert_eq!(f.sender.client_instance_id().get(), Some(&Some(ID)));
+        assert_eq!(f.sender.client_instance_id().get(), Some(Some(ID)));
     }
 }
 
@@ -381,11 +381,11 @@ fn a_close_does_not_wait_for_a_broker_that_does_not_respond() {
 fn the_id_outlives_telemetry_and_a_close_ends_the_wait_for_it() {
     let mut f = Fixture::new();
     f.sender.close();
-    assert_eq!(f.sender.client_instance_id().get(), Some(&None));
+    assert_eq!(f.sender.client_instance_id().get(), Some(None));
     let mut f = Fixture::subscribed();
     f.sender.close();
     f.sender.close();
-    assert_eq!(f.sender.client_instance_id().get(), Some(&Some(ID)));
+    assert_eq!(f.sender.client_instance_id().get(), Some(Some(ID)));
 }
 
 #[test]
