@@ -197,6 +197,8 @@ fn a_subscription_to_nothing_gives_an_id_and_gets_no_push() {
     let broker = subscribed(&[]);
     let producer = producer(&broker);
     producer.client_instance_id(SOON).unwrap();
+    // Has a connection that the next questions can go to: none is made for them.
+    send(&producer, "a");
     assert!(broker.await_requests(Api::GetTelemetrySubscriptions, 3, SOON));
     producer.close(SOON).unwrap();
     assert_eq!(broker.request_count(Api::PushTelemetry), 0);
