@@ -116,6 +116,8 @@ impl<S: Selectable> NetworkClient<S> {
         };
         if telemetry.sender.is_terminating() && !has_connection {
             telemetry.sender.terminate();
+            // The close has nothing left to wait for.
+            return Duration::ZERO;
         }
         match telemetry.sender.next_api() {
             ApiKey::PushTelemetry => NODE_WAIT,

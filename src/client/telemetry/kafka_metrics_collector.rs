@@ -93,12 +93,18 @@ impl KafkaMetricsCollector {
             .map(|(metric, value)| (metric, value, telemetry_name(metric.name())))
             .filter(|(.., name)| requested.contains(name))
             .collect();
+        // Of every sum, wanted or not, because the next subscription may want others.
+        let mut ledger: HashMap<MetricName, Sum> = snapshot
+            .iter()
+            .filter(|metric| metric.is_cumulative())
+            .filter_map(|metric| {
+                let value = metric.value().as_number()?;
+                Some((metric.name().clone(), self.ledger.sum(metric.name(), value)))
+            })
+            .collect();
         let sums: Vec<Option<Sum>> = wanted
             .iter()
-            .map(|(metric, value, _)| {
-                let is_sum = metric.is_cumulative();
-                is_sum.then(|| self.ledger.sum(metric.name(), *value))
-            })
+            .map(|(metric, ..)| ledger.get(metric.name()).copied())
             .collect();
         let points: Vec<_> = wanted
             .iter()
@@ -124,21 +130,18 @@ impl KafkaMetricsCollector {
             .map(|(label, value)| (Cow::Borrowed(*label), &**value))
             .collect();
         let (bytes, count) = metrics_data(&resource, &points, limit);
-        let sums = wanted.iter().zip(sums).enumerate();
-        let sums = sums.filter_map(|(index, ((metric, ..), sum))| {
-            let sum = sum?;
-            let is_pushed = index < count;
-            let pushed = is_pushed.then_some((time_ms, sum.value));
-            let pushed = pushed.or(sum.pushed);
-            Some((metric.name().clone(), Sum { pushed, ..sum }))
-        });
+        for (metric, value, _) in wanted.iter().take(count) {
+            if let Some(sum) = ledger.get_mut(metric.name()) {
+                sum.pushed = Some((time_ms, *value));
+            }
+        }
         Collected {
             bytes,
             count,
             wanted: wanted.len(),
             ledger: Ledger {
                 time_ms,
-                sums: sums.collect(),
+                sums: ledger,
             },
         }
     }

@@ -193,6 +193,24 @@ fn a_metric_that_comes_later_counts_since_the_push_before() {
 }
 
 #[test]
+fn a_sum_that_is_not_wanted_for_a_while_is_not_pushed_twice() {
+    let mut f = Fixture::new();
+    let sensors = f.metrics.add_sensors(&TABLE, &[("topic", "t")]);
+    let add = |f: &Fixture, value| {
+        sensors.record(f.time.now(), |sensors| sensors.record(Sensor::Sends, value));
+    };
+    add(&f, 5.0);
+    assert_eq!(sends(&f.push(true), "t"), Some((5.0, (f.start_ms, true))));
+    f.time.advance_ms(1000);
+    add(&f, 2.0);
+    let others = RequestedMetrics::new(vec!["org.apache.kafka.producer.flush".to_owned()]);
+    let collected = f.collector.collect(&others, true, usize::MAX);
+    f.collector.pushed(collected);
+    f.time.advance_ms(1000);
+    assert_eq!(sends(&f.push(true), "t"), Some((2.0, (f.start_ms, true))));
+}
+
+#[test]
 fn a_limit_leaves_out_the_topics_first_and_their_sums_wait() {
     let mut f = Fixture::new();
     let topics: Vec<String> = (0..100).map(|number| format!("topic-{number}")).collect();
