@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::ssl::{SslConfig, http_tls_config};
 #[cfg(feature = "aws-msk-iam")]
 use crate::utils::Secret;
+use crate::utils::log;
 
 /// More than any token or set of credentials takes.
 const MAX_BODY: u64 = 1 << 20;
@@ -115,6 +116,7 @@ impl HttpClient {
     /// Up to the timeouts.
     #[cfg(feature = "aws-msk-iam")]
     pub(super) fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpFailure> {
+        refuse_traces()?;
         let builder = ureq::http::Request::builder();
         let builder = builder.method(request.method).uri(&request.url);
         let headers = request.headers.iter();
@@ -142,6 +144,7 @@ impl HttpClient {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Result<HttpResponse, HttpFailure> {
+        refuse_traces()?;
         let request = self.agent.post(url);
         let request = request.header("Content-Type", "application/x-www-form-urlencoded");
         let request = headers.iter().fold(request, |request, (name, value)| {
@@ -149,6 +152,19 @@ impl HttpClient {
         });
         read(request.send(body))
     }
+}
+
+/// ureq writes every byte of a request and its response to the log at level trace: secrets and tokens.
+fn refuse_traces() -> Result<(), HttpFailure> {
+    if ["ureq", "ureq::util", "ureq_proto::util"]
+        .iter()
+        .any(|target| log::is_traced(target))
+    {
+        return Err(HttpFailure::permanent(
+            "the log would show secrets, because the targets ureq and ureq_proto are at level trace: limit both to debug",
+        ));
+    }
+    Ok(())
 }
 
 fn read(

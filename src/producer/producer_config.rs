@@ -4,6 +4,7 @@
 //! meaning. The configuration knows which keys were set, because several rules depend on that.
 //! Those rules are in [`resolved`].
 
+mod allowed_values;
 mod choices;
 mod constants;
 mod environment;
@@ -304,7 +305,12 @@ impl fmt::Debug for ProducerConfig {
         for (name, value) in &self.values {
             values.insert(
                 name,
-                keys::find(name).map_or(HIDDEN, |key| shown(key, value)),
+                match keys::find(name) {
+                    // A URL may hold a password.
+                    Some(key) if key.name.ends_with(".endpoint.url") => HIDDEN,
+                    Some(key) => shown(key, value),
+                    None => HIDDEN,
+                },
             );
         }
         f.debug_struct("ProducerConfig")

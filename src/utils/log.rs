@@ -62,6 +62,12 @@ pub(crate) fn prefix() -> Prefix {
     Prefix(LogContext::current())
 }
 
+/// Returns whether the lines of a dependency at level trace are written, by the name of its target.
+#[cfg(feature = "oauth-oidc")]
+pub(crate) fn is_traced(target: &str) -> bool {
+    ::log::log_enabled!(target: target, ::log::Level::Trace)
+}
+
 /// See [`prefix`].
 #[derive(Debug)]
 pub(crate) struct Prefix(Option<LogContext>);

@@ -198,18 +198,22 @@ impl Shared {
     fn refresh(&self) {
         let provided = ask(&*self.provider);
         let now = self.time.unix_millis();
+        // A logger is code of the program, and may send by this producer: nothing is logged under the lock, which the I/O
+        // thread takes for the token.
+        match &provided {
+            Ok(_) => log::debug!("the OAUTHBEARER token was refreshed"),
+            Err(reason) => log::warn!(
+                "the OAUTHBEARER token could not be refreshed, which is tried again in 10 s: {reason}"
+            ),
+        }
         let mut state = self.state.lock();
         match provided {
             Ok(token) => {
                 state.refresh_at = self.config.refresh_at(&token, now, fastrand::f64());
                 state.token = token;
                 state.failure = None;
-                log::debug!("the OAUTHBEARER token was refreshed");
             }
             Err(reason) => {
-                log::warn!(
-                    "the OAUTHBEARER token could not be refreshed, which is tried again in 10 s: {reason}"
-                );
                 state.refresh_at = now.saturating_add(RETRY_MS);
                 state.failure = Some(reason);
             }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::allowed_values::check_allowed;
 use super::jaas_config::JaasEntry;
 use super::refusals::Refusals;
 use super::{ProducerConfig, SecurityProtocol, sasl_keys};
@@ -30,7 +31,6 @@ pub(super) fn token_endpoint(
         // The value may hold a password.
         config_error(format!("{}: the value {reason}", key.name))
     })?;
-    check_allowed(config, key, &sasl_keys::OAUTHBEARER_ALLOWED_URLS, url)?;
     let is_https = shown_url.starts_with("https:");
     Ok(TokenEndpoint {
         url: Secret::new(url),
@@ -222,25 +222,5 @@ impl<'a> Options<'a> {
                 sasl_keys::JAAS_CONFIG.name
             ))
         })
-    }
-}
-
-/// Refuses a value that is not in a list of what is allowed, if there is one.
-fn check_allowed(
-    config: &ProducerConfig,
-    key: &ConfigKey,
-    allowed: &ConfigKey,
-    value: &str,
-) -> Result<()> {
-    if !config.is_set(allowed.name) {
-        return Ok(());
-    }
-    let list = allowed.list(config.value(allowed).unwrap_or_default())?;
-    match list.contains(&value) {
-        true => Ok(()),
-        false => Err(config_error(format!(
-            "{}: the value is not in {}: add it there",
-            key.name, allowed.name
-        ))),
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::allowed_values::check_allowed;
 use super::jaas_config::JaasEntry;
 use super::refusals::Refusals;
 use super::{ProducerConfig, SecurityProtocol, keys, sasl_keys};
@@ -202,7 +203,7 @@ fn origin(config: &ProducerConfig, mechanism: SaslMechanism) -> Result<Origin> {
                 super::msk_iam_config::checked_region(&msk_iam.region)?;
                 return Ok(Origin::MskIam(msk_iam.clone()));
             }
-            let provides_tokens = matches!(provider, SaslProvider::Token(_));
+            let provides_tokens = !matches!(provider, SaslProvider::Credentials(_));
             if provides_tokens == is_token {
                 return Ok(Origin::Provider(provider.clone()));
             }
@@ -286,6 +287,7 @@ fn token_origin(config: &ProducerConfig) -> Result<Origin> {
             ))
         });
     }
+    check_allowed(config, url, &sasl_keys::OAUTHBEARER_ALLOWED_URLS, address)?;
     let entry = match config.is_set(sasl_keys::JAAS_CONFIG.name) {
         true => Some(jaas(config, &["OAuthBearerLoginModule"])?),
         false => None,

@@ -7,7 +7,7 @@ use super::AwsCredentials;
 use super::presigned_request::parsed_time;
 use crate::network::http::{HttpFailure, HttpRequest, HttpResponse};
 use crate::network::sasl::json::Json;
-use crate::utils::{Secret, printable};
+use crate::utils::{Secret, log, printable};
 
 /// Where containers find their credentials, by name without a host.
 const CONTAINER_HOST: &str = "http://169.254.170.2";
@@ -87,6 +87,7 @@ impl CredentialsChain<'_> {
     /// A profile of the two files.
     fn of_profile(&self, profile: &str) -> Result<Option<AwsCredentials>, String> {
         let headings = [profile.to_owned(), format!("profile {profile}")];
+        let is_named = self.profile.is_some() || self.variable("AWS_PROFILE").is_some();
         let mut entries = Vec::new();
         for (variable, name) in [
             ("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
@@ -98,6 +99,10 @@ impl CredentialsChain<'_> {
             match std::fs::read_to_string(&path).map(Secret::new) {
                 Ok(text) => entries.extend(section(text.expose(), &headings)),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                // As of another user, where the role of the container or the machine is meant.
+                Err(error) if !is_named && self.variable(variable).is_none() => {
+                    log::debug!("{} is left out: {error}", path.display());
+                }
                 Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
             }
         }

@@ -419,6 +419,13 @@ fn each_mistake_about_a_token_endpoint_is_named() {
             "the value is not in org.apache.kafka.sasl.oauthbearer.allowed.urls",
         ),
         (
+            vec![
+                (urls, "https://other.example/token"),
+                ("sasl.oauthbearer.token.endpoint.url", "file:///run/token"),
+            ],
+            "the value is not in org.apache.kafka.sasl.oauthbearer.allowed.urls",
+        ),
+        (
             vec![("sasl.login.read.timeout.ms", "-1")],
             "must not be negative",
         ),
