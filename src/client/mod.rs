@@ -30,7 +30,7 @@ pub(crate) use kafka_client::{
     ClientRequest, ClientResponse, CorrelationId, KafkaClient, RequestFailure,
 };
 pub(crate) use metadata::{
-    Metadata, MetadataConfig, MetadataRequestVersion, node_from_wire, printable,
+    Metadata, MetadataConfig, MetadataRequestVersion, node_address, node_from_wire, printable,
 };
 pub use metadata_updater::MetadataRecoveryStrategy;
 #[cfg(test)]

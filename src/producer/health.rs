@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::client::{ConnectionState, NodeStatus};
+use crate::client::{ConnectionState, NodeStatus, node_address};
 use crate::common::NodeId;
 use crate::error::Error;
 
@@ -50,11 +50,14 @@ impl Health {
     /// - It is connected to a broker, or no connection has failed since that broker last responded: a producer that
     ///   sends nothing closes its connections after `connections.max.idle.ms`, which is not a fault.
     ///
+    /// Bootstrap servers count only until the producer connects to a broker by its id, because no record goes to them.
+    /// After a total outage, a producer that sends nothing becomes healthy again with its next metadata refresh.
+    ///
     /// One connected broker suffices, even if the leaders of some partitions are on others; [`nodes`](Self::nodes) tells
     /// which are missing. A new producer is not healthy before the first response, which takes a few milliseconds. Full
     /// buffer memory is not unhealthy: it says that the program sends faster than the brokers take.
     pub fn is_healthy(&self) -> bool {
-        let has_failed = self.nodes.iter().any(|node| node.last_error.is_some());
+        let has_failed = self.brokers().any(|node| node.last_error.is_some());
         self.is_open
             && self.fatal_error.is_none()
             && self.since_last_response.is_some()
@@ -63,10 +66,30 @@ impl Health {
 
     /// Returns the number of brokers that requests can be sent to.
     pub fn connected_nodes(&self) -> usize {
-        let states = self.nodes.iter().map(|node| node.state);
+        let states = self.brokers().map(|node| node.state);
         states
             .filter(|state| matches!(state, ConnectionState::Ready | ConnectionState::Draining))
             .count()
+    }
+
+    /// Records go to brokers by id. The bootstrap servers count until there is a connection by id.
+    fn brokers(&self) -> impl Iterator<Item = &NodeHealth> {
+        let has_ids = self.nodes.iter().any(|node| node.id.0 >= 0);
+        let nodes = self.nodes.iter();
+        nodes.filter(move |node| !has_ids || node.id.0 >= 0)
+    }
+
+    /// That of a producer in a forked child: nothing is sent there.
+    pub(super) fn of_fork(forked: Error, buffer_memory: usize) -> Self {
+        Self {
+            is_open: false,
+            fatal_error: Some(forked),
+            since_last_response: None,
+            nodes: Vec::new(),
+            buffer_total_bytes: buffer_memory,
+            buffer_available_bytes: 0,
+            waiting_threads: 0,
+        }
     }
 }
 
@@ -75,7 +98,7 @@ impl NodeHealth {
         let node = &status.node;
         Self {
             id: node.id(),
-            address: format!("{}:{}", node.host(), node.port()),
+            address: node_address(node),
             state: status.state,
             last_error,
         }
@@ -106,6 +129,24 @@ mod tests {
             buffer_available_bytes: 0,
             waiting_threads: 1,
         }
+    }
+
+    #[test]
+    fn bootstrap_servers_count_only_until_there_is_a_broker_by_id() {
+        use ConnectionState::{Disconnected, Ready};
+        let bootstrap = NodeHealth {
+            id: NodeId(-1),
+            ..node(Ready, false)
+        };
+        let only = health(vec![bootstrap.clone()]);
+        assert_eq!((only.connected_nodes(), only.is_healthy()), (1, true));
+        let cut_off = health(vec![bootstrap.clone(), node(Disconnected, true)]);
+        assert_eq!(
+            (cut_off.connected_nodes(), cut_off.is_healthy()),
+            (0, false)
+        );
+        let both = health(vec![bootstrap, node(Ready, false)]);
+        assert_eq!((both.connected_nodes(), both.is_healthy()), (1, true));
     }
 
     #[test]

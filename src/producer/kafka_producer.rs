@@ -234,7 +234,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # Blocking
     ///
     /// As [`send`](Self::send), for each record. But after a record for which `max.block.ms` was too short, the next ones
-    /// fail at once where they would have to wait, until one is taken. So in an outage the call takes about `max.block.ms`,
+    /// fail at once where they would have to wait. So in an outage the call takes about `max.block.ms`,
     /// and not that for each record.
     pub fn send_all<'a>(
         &self,
@@ -324,6 +324,10 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # }
     /// ```
     pub fn health(&self) -> Health {
+        // Before any lock, which in a forked child may be held for ever.
+        if let Err(forked) = self.accumulator.io_thread().check_process() {
+            return Health::of_fork(forked, self.buffer_memory);
+        }
         let nodes = self.status.nodes();
         let nodes = nodes.iter().map(|status| {
             NodeHealth::new(status, self.metadata.connection_failure_of(&status.node))

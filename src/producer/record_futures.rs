@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::{RecordFuture, RecordMetadata};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::utils::{Count, SystemTime, Time};
 
 /// The deliveries of several records, in their order: what [`send_all`](crate::KafkaProducer::send_all) returns, and
@@ -187,8 +187,14 @@ fn join(results: Vec<Result<RecordMetadata>>) -> Result<Vec<RecordMetadata>, Joi
     }
 }
 
+/// In a callback and in a forked child the wait fails, and the record is still on its way. A send that fails there is
+/// `NotWritten`.
 fn is_pending(error: &Error) -> bool {
-    error.kind() == ErrorKind::Pending
+    match error.kind() {
+        ErrorKind::Pending => true,
+        ErrorKind::WouldDeadlock | ErrorKind::Forked => error.delivery() == Delivery::MaybeWritten,
+        _ => false,
+    }
 }
 
 impl JoinError {
@@ -256,8 +262,8 @@ impl From<JoinError> for Error {
 
 /// Sends each record with `send`, which is told whether it may wait. What it refuses is the result of that record.
 ///
-/// After a record that no time was left for, the next ones do not wait, until one is taken: in an outage every one would
-/// wait for `max.block.ms`.
+/// After a record that no time was left for, the next ones do not wait: in an outage every one would wait for
+/// `max.block.ms`. One that is taken changes nothing, because it may have needed no wait.
 pub(crate) fn send_all<R>(
     records: impl IntoIterator<Item = R>,
     mut send: impl FnMut(R, bool) -> Result<RecordFuture>,
@@ -268,7 +274,7 @@ pub(crate) fn send_all<R>(
             Ok(future) => future,
             Err(error) => RecordFuture::done(Err(error)),
         };
-        may_wait = !future.was_refused_for_time();
+        may_wait &= !future.was_refused_for_time();
         future
     });
     sent.collect()

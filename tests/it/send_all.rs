@@ -141,6 +141,25 @@ fn in_an_outage_one_record_waits_and_the_others_fail_at_once() {
 }
 
 #[test]
+fn records_that_are_taken_do_not_make_the_others_wait_again() {
+    let broker = broker();
+    let producer = quick(&broker).max_block(millis(80)).build().unwrap();
+    producer.partitions_for("orders").unwrap();
+    broker.on(Api::Metadata).always().then(Action::skip());
+    let topics = ["missing", "orders"].into_iter().cycle();
+    let mixed = topics.map(|topic| ProducerRecord::new(topic, "value"));
+    let sent: Vec<_> = producer.send_all(mixed.take(20)).into_iter().collect();
+    let refused: Vec<_> = sent
+        .iter()
+        .filter_map(|future| future.try_get()?.err())
+        .collect();
+    assert_eq!(refused.len(), 10);
+    let waited = refused.iter().map(|error| error.timeout().unwrap().waited);
+    assert_eq!(waited.sum::<Duration>(), millis(80));
+    drop(producer.close(Duration::ZERO));
+}
+
+#[test]
 fn every_producer_sends_all() {
     fn send_all(producer: &impl Producer) -> RecordFutures {
         ProducerExt::send_all(producer, records(3))

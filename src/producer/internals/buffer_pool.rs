@@ -40,7 +40,7 @@ pub(crate) struct BufferPool {
     /// The length of `State::waiters`, for the I/O thread to read without the lock.
     queued: AtomicUsize,
     /// The bytes of failed batches that errors keep, which are not of the pool.
-    kept: AtomicUsize,
+    kept: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -275,7 +275,7 @@ impl BufferPool {
             state: Mutex::new(state),
             metrics: OnceLock::new(),
             queued: AtomicUsize::new(0),
-            kept: AtomicUsize::new(0),
+            kept: Arc::default(),
         })
     }
 
