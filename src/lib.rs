@@ -1,8 +1,9 @@
-//! Apache Kafka's producer for programs that have no async runtime.
+//! Apache Kafka's producer as a synchronous library, which needs no async runtime.
 //!
-//! It has the semantics, names and defaults of Kafka's Java producer: idempotent with `acks=all`, batches per partition,
-//! five requests in flight on a connection. Any number of threads share one [`KafkaProducer`]; one I/O thread per
-//! producer does the rest, so that there is nothing to poll. The default build has no C in it.
+//! It has the semantics, names and defaults of Kafka's Java producer: idempotent with `acks=all`,
+//! batches per partition, five requests in flight on a connection. Any number of threads share one
+//! [`KafkaProducer`]. Each producer has one I/O thread, and there is nothing to poll. Async programs
+//! await a record with any runtime. The default build has no C in it.
 //!
 //! ```
 //! use std::time::Duration;
@@ -21,7 +22,7 @@
 //! let metadata = producer.send(ProducerRecord::new("orders", "first").key("k"))?.get()?;
 //! println!("{}-{}@{}", metadata.topic(), metadata.partition(), metadata.offset());
 //!
-//! // Or send many, and hear of each one when its fate is known.
+//! // Or send many, with a callback for each outcome.
 //! for number in 0..100 {
 //!     let record = ProducerRecord::new("orders", format!("value {number}")).key("k");
 //!     producer.send_with_callback(record, |result| match result {
@@ -39,13 +40,22 @@
 //!
 //! # Where to look
 //!
-//! - [`KafkaProducer`], [`ProducerRecord`], [`RecordFuture`]: sending. [`Producer`] and [`MockProducer`]: for programs that
-//!   are to be tested without a broker. `testing::FakeBroker` (feature `testing`): a cluster inside the test.
-//! - [`KafkaProducer::transaction`], and the five calls behind it: records and consumed offsets that are committed together.
-//! - [`ProducerConfig`]: Kafka's keys, by name or by typed setter; [`manual::configuration`] has them in one table.
-//! - [`Error`]: what failed, and by [`Error::delivery`] whether the log may hold the record all the same;
-//!   [`manual::delivery`] says what to do with each.
-//! - [`KafkaProducer::metrics`]: Java's metrics, for Prometheus too ([`MetricsSnapshot::to_prometheus`]).
+//! - [`KafkaProducer`], [`ProducerRecord`], [`RecordFuture`]: sending.
+//!   [`KafkaProducer::send_timeout`] has one deadline for the whole send.
+//! - [`KafkaProducer::try_send`]: sending without blocking. [`manual::async_programs`] shows how to
+//!   await a record.
+//! - [`Producer`] and [`MockProducer`]: tests without a broker. `testing::FakeBroker` (feature
+//!   `testing`): a cluster inside the test.
+//! - [`KafkaProducer::transaction`], and the five calls behind it: records and consumed offsets that
+//!   are committed together.
+//! - [`ProducerConfig`]: Kafka's keys, by name or by typed setter. [`manual::configuration`] has them
+//!   in one table.
+//! - [`Error`]: what failed. [`Error::delivery`] returns whether the log may hold the record, and
+//!   [`Error::record`] returns the record. [`manual::delivery`] says what to do with each error.
+//! - [`KafkaProducer::metrics`]: Java's metrics, for Prometheus too
+//!   ([`MetricsSnapshot::to_prometheus`]), and in the log by
+//!   [`KafkaProducerBuilder::log_metrics_every`].
+//! - [`KafkaProducer::health`]: the producer's own state, for a readiness probe.
 //! - [`manual`]: how it works, what it guarantees, and where it differs from Java.
 //!
 //! # Features
@@ -53,14 +63,14 @@
 //! | feature | default | what |
 //! |---|---|---|
 //! | `gzip`, `snappy`, `lz4` | yes | codecs for `compression.type`, in Rust |
-//! | `tls` | yes | `security.protocol=SSL`, by rustls with the cryptography of graviola |
-//! | `sasl` | yes | `security.protocol=SASL_SSL`: PLAIN, SCRAM, OAUTHBEARER |
+//! | `tls` | yes | `security.protocol` `SSL` and `SASL_SSL`, by rustls with the cryptography of graviola |
+//! | `sasl` | yes | `security.protocol` `SASL_SSL` and `SASL_PLAINTEXT`: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER |
 //! | `oauth-oidc` | no | OAUTHBEARER tokens from a token endpoint by HTTPS (`sasl.oauthbearer.token.endpoint.url`) |
 //! | `aws-msk-iam` | no | Amazon MSK with IAM (`sasl.mechanism=AWS_MSK_IAM`) |
 //! | `keystores` | no | JKS and PKCS#12 stores (`ssl.keystore.type`) and encrypted private keys (`ssl.key.password`) |
 //! | `zstd` | no | the codec of the reference library, which needs a C compiler |
 //! | `classic` | no | the module `classic` with the Scala producer of Kafka 0.8 |
-//! | `json` | no | [`producer::JsonSerializer`](producer), for everything that serde serializes |
+//! | `json` | no | [`producer::JsonSerializer`](producer), for every type that serde serializes |
 //! | `serde` | no | [`ProducerConfig`] from any format that serde reads |
 //! | `bytes`, `uuid` | no | `bytes::Bytes` and `uuid::Uuid` as key and value |
 //! | `testing` | no | the module `testing` with its `FakeBroker` |
