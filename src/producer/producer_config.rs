@@ -4,6 +4,7 @@
 //! meaning. The configuration knows which keys were set, because several rules depend on that.
 //! Those rules are in [`resolved`].
 
+#[cfg(feature = "sasl")]
 mod allowed_values;
 mod choices;
 mod constants;
