@@ -157,7 +157,8 @@ impl KafkaProducer {
     ///
     /// # Blocking
     ///
-    /// While the names of `bootstrap.servers` are resolved. It does not wait for brokers.
+    /// While the names of `bootstrap.servers` are resolved and, with OAUTHBEARER and AWS_MSK_IAM,
+    /// until the first token is there. It does not wait for brokers.
     pub fn new(config: ProducerConfig) -> Result<Self> {
         KafkaProducerBuilder::new(config).build()
     }
@@ -255,7 +256,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # Errors
     ///
     /// As [`send`](Self::send), with the record. `WouldBlock` if the topic's metadata is not known
-    /// yet, which this call requests, or if the buffer is full.
+    /// yet, which this call requests, or if the buffer is full; a full buffer is `WouldDeadlock`
+    /// inside a callback.
     pub fn try_send<'a>(
         &self,
         record: ProducerRecord<'a, KS::Input, VS::Input>,
@@ -290,13 +292,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// At most `delivery.timeout.ms`, plus the rest of a request that is in flight then.
     pub fn flush(&self) -> Result<()> {
-        self.accumulator.io_thread().check_may_block("flush")?;
-        let start = self.time.now();
-        self.accumulator.begin_flush();
-        self.accumulator.signal().wake();
-        self.accumulator.await_flush_completion(None);
-        self.accumulator.end_flush();
-        self.note_time(ProducerCall::Flush, start);
+        self.flush_within("flush", None)?;
         Ok(())
     }
 

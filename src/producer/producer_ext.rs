@@ -100,10 +100,7 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> dyn Producer<K, V> + '_ {
         K: 'a,
         V: 'a,
     {
-        send_all(records, |record, may_wait| match may_wait {
-            true => self.send(record),
-            false => self.send_now(record),
-        })
+        ProducerExt::send_all(self, records)
     }
 
     /// Sends a record, and calls `callback` exactly once with the outcome.

@@ -243,7 +243,7 @@ impl ClientTelemetrySender {
         response: GetTelemetrySubscriptionsResponse,
         now: Instant,
     ) {
-        if self.state.is_terminating() {
+        if !self.takes_response(false) {
             return;
         }
         if !response.error_code.is_none() {
@@ -289,10 +289,7 @@ impl ClientTelemetrySender {
         was_terminating: bool,
         now: Instant,
     ) {
-        if was_terminating {
-            return self.terminate();
-        }
-        if self.state.is_terminating() {
+        if !self.takes_response(was_terminating) {
             return;
         }
         if response.error_code.is_none() {
@@ -314,10 +311,7 @@ impl ClientTelemetrySender {
         was_terminating: bool,
         now: Instant,
     ) {
-        if was_terminating {
-            return self.terminate();
-        }
-        if self.state.is_terminating() {
+        if !self.takes_response(was_terminating) {
             return;
         }
         match failure {
@@ -335,6 +329,15 @@ impl ClientTelemetrySender {
         }
         // Another broker may have telemetry, and this one after an upgrade.
         self.subscribe_after(DEFAULT_PUSH_INTERVAL, now);
+    }
+
+    /// Returns whether the end of a request changes anything. It ends telemetry if the request was the last push, and comes too
+    /// late if the client has begun to close since.
+    fn takes_response(&mut self, was_terminating: bool) -> bool {
+        if was_terminating {
+            self.terminate();
+        }
+        !self.state.is_terminating()
     }
 
     /// Has the next request be the last push, if a broker wants metrics. Java: `initiateClose`.

@@ -170,7 +170,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
     ///
     /// # Blocking
     ///
-    /// While the names of `bootstrap.servers` are resolved; never with `bootstrap.resolve.timeout.ms` above 0.
+    /// While the names of `bootstrap.servers` are resolved; never with `bootstrap.resolve.timeout.ms` above 0. With OAUTHBEARER
+    /// and AWS_MSK_IAM, also until the first token is there.
     pub fn build(self) -> Result<KafkaProducer<KS, VS>> {
         let (producer, sender) = self.assemble(selector)?;
         let ended = producer.io_thread.clone();
@@ -412,14 +413,14 @@ fn telemetry(
     metrics: &Arc<Metrics>,
     time: &Arc<dyn Time>,
 ) -> Option<ClientTelemetrySender> {
-    let collector = KafkaMetricsCollector::new(
-        Arc::clone(metrics),
-        Arc::clone(time),
-        config.transactional_id.clone(),
-        config.client_rack.clone(),
-    );
-    let is_enabled = config.enable_metrics_push;
-    is_enabled.then(|| ClientTelemetrySender::new(collector))
+    config.enable_metrics_push.then(|| {
+        ClientTelemetrySender::new(KafkaMetricsCollector::new(
+            Arc::clone(metrics),
+            Arc::clone(time),
+            config.transactional_id.clone(),
+            config.client_rack.clone(),
+        ))
+    })
 }
 
 /// What protects the connections. Java: `ClientUtils.createChannelBuilder`.

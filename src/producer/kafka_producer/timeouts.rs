@@ -63,7 +63,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// As [`flush`](Self::flush), but waits no longer than `timeout`.
     ///
     /// With [`Duration::ZERO`] it does not wait. Batches that are open when the time is up are
-    /// still sent without waiting for `linger.ms`.
+    /// still sent without waiting for `linger.ms`, but for the response to an earlier batch of
+    /// their partition.
     ///
     /// # Errors
     ///
@@ -74,20 +75,23 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// At most `timeout`.
     pub fn flush_timeout(&self, timeout: Duration) -> Result<()> {
-        self.accumulator
-            .io_thread()
-            .check_may_block("flush_timeout")?;
-        let start = self.time.now();
-        self.accumulator.begin_flush();
-        self.accumulator.signal().wake();
-        let deadline = start.checked_add(timeout);
-        let open = self.accumulator.await_flush_completion(deadline);
-        self.accumulator.end_flush();
-        self.note_time(ProducerCall::Flush, start);
-        match open {
+        match self.flush_within("flush_timeout", Some(timeout))? {
             0 => Ok(()),
             open => Err(flush_ended(open, timeout)),
         }
+    }
+
+    /// Flushes in the name of `call`. Returns the number of batches without an outcome when the time was up.
+    pub(super) fn flush_within(&self, call: &str, timeout: Option<Duration>) -> Result<usize> {
+        self.accumulator.io_thread().check_may_block(call)?;
+        let start = self.time.now();
+        self.accumulator.begin_flush();
+        self.accumulator.signal().wake();
+        let deadline = timeout.and_then(|timeout| start.checked_add(timeout));
+        let open = self.accumulator.await_flush_completion(deadline);
+        self.accumulator.end_flush();
+        self.note_time(ProducerCall::Flush, start);
+        Ok(open)
     }
 }
 
