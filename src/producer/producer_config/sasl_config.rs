@@ -208,9 +208,15 @@ fn origin(config: &ProducerConfig, mechanism: SaslMechanism) -> Result<Origin> {
                 return Ok(Origin::Provider(provider.clone()));
             }
             let name = mechanism.name();
-            let (has, needs) = match is_token {
-                true => ("sasl_credentials", "sasl_oauthbearer"),
-                false => ("sasl_oauthbearer", "sasl_credentials"),
+            let has = match provider {
+                SaslProvider::Credentials(_) => "sasl_credentials",
+                SaslProvider::Token(_) => "sasl_oauthbearer",
+                #[cfg(feature = "aws-msk-iam")]
+                SaslProvider::Aws(_) => "sasl_aws_msk_iam",
+            };
+            let needs = match is_token {
+                true => "sasl_oauthbearer",
+                false => "sasl_credentials",
             };
             Err(config_error(format!(
                 "sasl.mechanism is {name}, which needs {needs}(..), but {has}(..) was called: set one of both"

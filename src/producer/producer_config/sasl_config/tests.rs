@@ -79,6 +79,14 @@ fn setters_come_to_the_same_as_the_keys() {
 }
 
 #[test]
+fn debug_hides_the_urls_of_endpoints() {
+    let url = "https://idp.example/token?key=hunter2";
+    let config = config(&[("sasl.oauthbearer.token.endpoint.url", url)]);
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+    assert_eq!(config.get("sasl.oauthbearer.token.endpoint.url"), Some(url));
+}
+
+#[test]
 fn closures_come_before_the_text_and_must_fit_the_mechanism() {
     let mut config = config(&[("sasl.mechanism", "SCRAM-SHA-256")]);
     config.sasl_credentials(|| Ok(SaslCredentials::new("alice", "hunter2")));
@@ -98,6 +106,12 @@ fn closures_come_before_the_text_and_must_fit_the_mechanism() {
     ));
     config.set("sasl.mechanism", "PLAIN").unwrap();
     assert!(refusal(&config).contains("sasl.mechanism is PLAIN, which needs sasl_credentials(..)"));
+    #[cfg(feature = "aws-msk-iam")]
+    {
+        config.sasl_aws_msk_iam("eu-west-1", || Err("none".into()));
+        config.set("sasl.mechanism", "PLAIN").unwrap();
+        assert!(refusal(&config).contains("but sasl_aws_msk_iam(..) was called"));
+    }
     // The last one counts.
     config.sasl_plain("alice", "hunter2");
     assert_eq!(credentials(&config).0, SaslMechanism::Plain);
