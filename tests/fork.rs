@@ -132,6 +132,9 @@ fn every_wait_fails_at_once_in_a_child() {
         said += &unless_forked("partitions_for", producer.partitions_for("orders"));
         said += &unless_forked("partitions_for", producer.partitions_for("unknown"));
         said += &unless_forked("close", producer.close(Duration::from_secs(1)));
+        let health = producer.health();
+        assert!(!health.is_healthy());
+        said += &unless_forked("health", health.fatal_error.map_or(Ok(()), Err));
         said += &unless_forked("close", producer.close(Duration::ZERO));
         assert_eq!(parent.done.get().unwrap().offset(), 0);
         said

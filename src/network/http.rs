@@ -154,14 +154,15 @@ impl HttpClient {
     }
 }
 
-/// ureq writes every byte of a request and its response to the log at level trace: secrets and tokens.
+/// Fails while the log shows ureq's lines at level trace. They have every byte of a request and its response, and so the
+/// secrets and tokens.
 fn refuse_traces() -> Result<(), HttpFailure> {
     if ["ureq", "ureq::util", "ureq_proto::util"]
         .iter()
         .any(|target| log::is_traced(target))
     {
         return Err(HttpFailure::permanent(
-            "the log would show secrets, because the targets ureq and ureq_proto are at level trace: limit both to debug",
+            "not sent, because the log would show its secrets: set the log targets ureq and ureq_proto to debug at most",
         ));
     }
     Ok(())

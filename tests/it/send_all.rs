@@ -176,3 +176,22 @@ fn every_producer_sends_all() {
     let boxed: Box<dyn Producer> = Box::new(MockProducer::new(true));
     assert_eq!(boxed.send_all(records(1)).get().unwrap().len(), 1);
 }
+
+/// A wait inside a callback fails, and the records are still sent.
+#[test]
+fn records_whose_wait_fails_in_a_callback_are_pending_and_not_failed() {
+    let broker = broker();
+    let producer = Arc::new(quick(&broker).build().unwrap());
+    producer.partitions_for("orders").unwrap();
+    let (sender, counts) = std::sync::mpsc::channel();
+    let inside = Arc::clone(&producer);
+    let callback = move |_| {
+        let error = inside.send_all(records(3)).get().unwrap_err();
+        sender.send((error.failed(), error.pending())).unwrap();
+    };
+    let first = ProducerRecord::new("orders", "first");
+    producer.send_with_callback(first, callback).unwrap();
+    assert_eq!(counts.recv_timeout(LONG).unwrap(), (0, 3));
+    producer.flush().unwrap();
+    assert_eq!(broker.record_count("orders"), 4);
+}

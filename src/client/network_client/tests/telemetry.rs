@@ -114,7 +114,7 @@ fn a_broker_without_telemetry_gets_no_request_and_no_connection_is_made_for_one(
 }
 
 #[test]
-fn a_caller_that_waits_for_the_id_has_a_connection_made() {
+fn a_wait_for_the_id_connects_to_a_node() {
     let (mut f, id) = fixture_with_id();
     assert!(f.poll().is_empty());
     let has_no_connection = |f: &Fixture| {

@@ -99,7 +99,7 @@ impl CredentialsChain<'_> {
             match std::fs::read_to_string(&path).map(Secret::new) {
                 Ok(text) => entries.extend(section(text.expose(), &headings)),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                // As of another user, where the role of the container or the machine is meant.
+                // The file may belong to another user. A container or a machine with a role needs no file.
                 Err(error) if !is_named && self.variable(variable).is_none() => {
                     log::debug!("{} is left out: {error}", path.display());
                 }

@@ -238,6 +238,25 @@ fn a_profile_is_read_from_the_files() {
 const BODY: &str = r#"{"Code":"Success","AccessKeyId":"ID","SecretAccessKey":"wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY","Token":"t","Expiration":"2015-08-30T12:36:00Z"}"#;
 
 #[test]
+fn a_file_that_cannot_be_read_does_not_end_the_search_for_a_role() {
+    // A directory in its place fails for root too.
+    let folder = std::env::temp_dir().join(format!("aws-unreadable-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join(".aws/credentials")).unwrap();
+    let home = folder.display().to_string();
+    let responses = [("GET http://169.254.170.2/v2/x", 200, BODY)];
+    let container = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x");
+    let own = expected("ID", Some("t"), Some(MOMENT * 1000));
+    assert_eq!(found(&[("HOME", &home), container], &responses), own);
+    let named = [("HOME", home.as_str()), container, ("AWS_PROFILE", "mine")];
+    assert!(
+        found(&named, &responses)
+            .unwrap_err()
+            .contains("cannot read")
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn a_container_gets_its_own() {
     let own = expected("ID", Some("t"), Some(MOMENT * 1000));
     let mut variables = NOWHERE.to_vec();

@@ -464,3 +464,14 @@ fn a_chunk_that_has_grown_is_not_kept() {
     assert_eq!(pool.state.lock().free.bytes, 0);
     assert_eq!(pool.available_memory(), 64 * 1024);
 }
+
+#[test]
+fn kept_memory_is_counted_and_does_not_hold_the_pool() {
+    let pool = pool(100, 10);
+    let kept = pool.keep(60);
+    assert!(kept.is_some() && pool.keep(60).is_none());
+    let weak = Arc::downgrade(&pool);
+    drop(pool);
+    assert!(weak.upgrade().is_none());
+    drop(kept);
+}
