@@ -231,7 +231,8 @@ impl RecordFuture {
 /// Awaits the delivery, in a program with a runtime of any kind. Dropping the future changes nothing about the record. See the
 /// manual's page [`async_programs`](crate::manual::async_programs).
 ///
-/// As [`get`](Self::get) it makes the batch sendable at once, and it ends as that does. The task is woken on the I/O thread,
+/// As [`get`](Self::get) it makes the batch sendable at once. Unlike `get`, it cannot refuse to wait inside a callback: a
+/// `block_on` there stops the I/O thread. The task is woken on the I/O thread,
 /// when the result is known; only if the batch is split meanwhile, it is woken once more in between. A poll after the end
 /// gives the same result again.
 impl Future for RecordFuture {

@@ -426,7 +426,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
-    /// Turns a full buffer inside a callback into `WouldDeadlock`. In `try_send` it stays `WouldBlock`.
+    /// Turns a full buffer inside a callback into `WouldDeadlock`, also for `try_send`.
     fn append_error(&self, error: Error, patience: Patience) -> Error {
         let in_callback = patience == Patience::Never && self.accumulator.io_thread().is_current();
         if error.kind() == ErrorKind::WouldBlock && in_callback {

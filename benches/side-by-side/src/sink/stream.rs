@@ -44,7 +44,7 @@ impl Stream {
             return Ok(Self::Plain(Arc::new(tcp)));
         };
         let mut connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-        // Nothing limits what one write may hold back.
+        // A write may buffer any number of bytes.
         connection.set_buffer_limit(None);
         let stream = StreamOwned::new(connection, tcp);
         Ok(Self::Tls(Rc::new(RefCell::new(stream))))
