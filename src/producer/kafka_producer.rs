@@ -256,8 +256,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # Errors
     ///
     /// As [`send`](Self::send), with the record. `WouldBlock` if the topic's metadata is not known
-    /// yet, which this call requests, or if the buffer is full; a full buffer is `WouldDeadlock`
-    /// inside a callback.
+    /// yet, which this call requests, or if the buffer is full.
     pub fn try_send<'a>(
         &self,
         record: ProducerRecord<'a, KS::Input, VS::Input>,

@@ -96,6 +96,39 @@ fn a_full_buffer_is_not_waited_for_in_a_callback() {
     send(&producer, ORDERS, "later").get_timeout(LONG).unwrap();
 }
 
+/// `try_send` waits nowhere, so that nothing would deadlock.
+#[test]
+fn a_try_send_in_a_callback_says_that_the_buffer_is_full_as_elsewhere() {
+    let broker = broker();
+    let producer = quick(&broker)
+        .batch_size(1000)
+        .buffer_memory(2000)
+        .build()
+        .unwrap();
+    let producer = Arc::new(producer);
+    let refused = in_callback(&producer, |producer| {
+        let value = "v".repeat(600);
+        let unsent = (0..3).filter_map(|_| {
+            producer
+                .try_send(ProducerRecord::new("orders", &value))
+                .err()
+        });
+        unsent
+            .map(|unsent| {
+                let length = unsent.record.value.as_ref().map(<[u8]>::len);
+                (unsent.error.kind(), length)
+            })
+            .collect::<Vec<_>>()
+    });
+    // The record whose callback this is may have given its memory back already, or not.
+    assert!((1..=2).contains(&refused.len()), "{refused:?}");
+    assert!(
+        refused
+            .iter()
+            .all(|unsent| *unsent == (ErrorKind::WouldBlock, Some(600)))
+    );
+}
+
 /// Each callback sends the next record.
 #[test]
 fn a_callback_may_send() {

@@ -6,7 +6,10 @@ use std::time::Duration;
 /// How long a call may wait for what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patience {
+    /// The caller does not want to wait.
     Never,
+    /// The caller is in a callback, and would wait for the thread that it runs on.
+    InCallback,
     UpTo(WaitLimit),
 }
 

@@ -53,8 +53,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         record: &AppendRecord<'_>,
         patience: Patience,
     ) -> Error {
-        // Inside a callback no send waits, and only `try_send` gives the record itself back.
-        if patience == Patience::Never && !self.accumulator.io_thread().is_current() {
+        // `try_send` gives the record itself back.
+        if patience == Patience::Never {
             return error;
         }
         error.of_record(FailedRecord {

@@ -235,7 +235,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// Returns how long this send may wait for memory. Inside a callback it may not wait.
     fn patience_here(&self, patience: Patience) -> Patience {
         match patience {
-            Patience::UpTo(_) if self.accumulator.io_thread().is_current() => Patience::Never,
+            Patience::UpTo(_) if self.accumulator.io_thread().is_current() => Patience::InCallback,
             patience => patience,
         }
     }
@@ -421,19 +421,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                     }
                     context.abort_for_new_batch = false;
                 }
-                Err(error) => return Err(self.append_error(error, context.patience)),
+                Err(error) => return Err(error),
             }
         }
-    }
-
-    /// Turns a full buffer inside a callback into `WouldDeadlock`, also for `try_send`.
-    fn append_error(&self, error: Error, patience: Patience) -> Error {
-        let in_callback = patience == Patience::Never && self.accumulator.io_thread().is_current();
-        if error.kind() == ErrorKind::WouldBlock && in_callback {
-            let text = "the buffer is full, and a send inside a callback cannot wait for the thread that it runs on";
-            return Error::new(ErrorKind::WouldDeadlock, text).caused_by(error);
-        }
-        error
     }
 
     /// Returns the record's own partition, the partitioner's choice, or the key's partition. `None`

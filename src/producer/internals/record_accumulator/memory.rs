@@ -16,7 +16,7 @@
 
 use super::partition_queue::QueueState;
 use super::{RecordAccumulator, TopicQueues};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::producer::BufferMemoryAllocationStrategy as Strategy;
 use crate::producer::internals::batch::{AppendRecord, Extension};
 use crate::producer::internals::buffer_pool::{PooledBuffer, Wanted};
@@ -104,13 +104,14 @@ impl RecordAccumulator {
 
     /// Takes memory for a batch.
     pub(super) fn allocate(&self, wanted: Wanted, patience: Patience) -> Result<PooledBuffer> {
-        let Patience::UpTo(limit) = patience else {
-            return self.free.try_allocate(wanted);
-        };
-        self.free.allocate(wanted, limit, || {
-            self.signal.recheck_all();
-            self.signal.wake();
-        })
+        match patience {
+            Patience::Never => self.free.try_allocate(wanted),
+            Patience::InCallback => self.free.try_allocate(wanted).map_err(would_deadlock),
+            Patience::UpTo(limit) => self.free.allocate(wanted, limit, || {
+                self.signal.recheck_all();
+                self.signal.wake();
+            }),
+        }
     }
 
     /// `batch.size`, or more for a record that needs it or a partition whose batches wait for each other.
@@ -138,4 +139,13 @@ impl RecordAccumulator {
         }
         size.max(record.upper_bound())
     }
+}
+
+/// Turns a full buffer inside a callback into an error that says so.
+fn would_deadlock(error: Error) -> Error {
+    if error.kind() != ErrorKind::WouldBlock {
+        return error;
+    }
+    let text = "the buffer is full, and a send inside a callback cannot wait for the thread that it runs on";
+    Error::new(ErrorKind::WouldDeadlock, text).caused_by(error)
 }
