@@ -4,11 +4,14 @@
 //! whose addresses are not known yet is `Connecting` too, under the same time-out. And the addresses of the less preferred
 //! family are tried last instead of never.
 
+mod node_states;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
+use self::node_states::NodeStates;
 use crate::common::{Node, NodeId};
 use crate::utils::{ExponentialBackoff, NextDue, log};
 
@@ -64,63 +67,14 @@ pub(crate) struct NodeStatus {
     pub(crate) state: ConnectionState,
 }
 
-#[derive(Debug)]
-struct NodeConnectionState {
-    state: ConnectionState,
-    /// Of the last attempt to connect, or of the loss of the connection.
-    last_attempt: Instant,
-    failed_attempts: u32,
-    /// Attempts that failed before the connection was made.
-    failed_connect_attempts: u32,
-    /// TLS handshakes in turn that the node did not answer.
-    unanswered_handshakes: u32,
-    reconnect_backoff: Duration,
-    connection_setup_timeout: Duration,
-    /// A request was answered since the node told its versions.
-    has_answered: bool,
-    throttled_until: Option<Instant>,
-    /// The node as it was when the connection was begun.
-    node: Node,
-    /// Empty: they are to be resolved (again). Without the port.
-    addresses: Vec<SocketAddr>,
-    address_index: usize,
-    last_attempted_address: Option<SocketAddr>,
-}
-
-impl NodeConnectionState {
-    /// Goes on to the next address; after the last one the name is to be resolved again.
-    fn move_to_next_address(&mut self) {
-        self.address_index += 1;
-        if self.address_index >= self.addresses.len() {
-            self.clear_addresses();
-        }
-    }
-
-    fn clear_addresses(&mut self) {
-        self.addresses.clear();
-        self.address_index = 0;
-    }
-
-    fn backoff_left(&self, now: Instant) -> Duration {
-        let waited = now.saturating_duration_since(self.last_attempt);
-        self.reconnect_backoff.saturating_sub(waited)
-    }
-
-    fn setup_expires(&self) -> Option<Instant> {
-        self.last_attempt.checked_add(self.connection_setup_timeout)
-    }
-}
-
 /// The connections of one client.
 #[derive(Debug)]
 pub(crate) struct ClusterConnectionStates {
     reconnect_backoff: ExponentialBackoff,
     connection_setup_timeout: ExponentialBackoff,
-    nodes: HashMap<NodeId, NodeConnectionState>,
+    nodes: NodeStates,
     connecting: HashSet<NodeId>,
     next_setup_timeout: NextDue,
-    /// Whether a state may have changed since [`Self::take_changed`].
-    has_changed: bool,
 }
 
 impl ClusterConnectionStates {
@@ -133,36 +87,29 @@ impl ClusterConnectionStates {
         Self {
             reconnect_backoff,
             connection_setup_timeout,
-            nodes: HashMap::new(),
+            nodes: NodeStates::default(),
             connecting: HashSet::new(),
             next_setup_timeout: NextDue::default(),
-            has_changed: false,
         }
     }
 
-    /// Returns the state of every connection, if one may have changed since the last call.
+    /// Returns the state of every connection, if one changed since the last call.
     pub(crate) fn take_changed(&mut self) -> Option<impl Iterator<Item = NodeStatus>> {
-        let has_changed = std::mem::take(&mut self.has_changed);
-        has_changed.then(|| {
-            self.nodes.values().map(|known| NodeStatus {
-                node: known.node.clone(),
-                state: known.state,
-            })
-        })
+        self.nodes.take_changed()
     }
 
     pub(crate) fn can_connect(&self, id: NodeId, now: Instant) -> bool {
         self.nodes
-            .get(&id)
-            .is_none_or(|node| node.state.is_disconnected() && node.backoff_left(now).is_zero())
+            .get(id)
+            .is_none_or(|node| node.state().is_disconnected() && node.backoff_left(now).is_zero())
     }
 
     /// How long until it makes sense to look at the connection again; `Duration::MAX` while it is connected.
     pub(crate) fn connection_delay(&self, id: NodeId, now: Instant) -> Duration {
-        let Some(node) = self.nodes.get(&id) else {
+        let Some(node) = self.nodes.get(id) else {
             return Duration::ZERO;
         };
-        match node.state {
+        match node.state() {
             ConnectionState::Connecting => node.connection_setup_timeout,
             ConnectionState::Disconnected | ConnectionState::AuthenticationFailed => {
                 node.backoff_left(now)
@@ -185,7 +132,6 @@ impl ClusterConnectionStates {
 
     /// An attempt to connect begins. With the same host as before it goes to the next of its addresses.
     pub(crate) fn connecting(&mut self, node: &Node, now: Instant) {
-        self.has_changed = true;
         self.begin_attempt(node, now);
         let expires = self.setup_expires(node.id());
         self.next_setup_timeout.note(expires);
@@ -194,48 +140,35 @@ impl ClusterConnectionStates {
     fn begin_attempt(&mut self, node: &Node, now: Instant) {
         let id = node.id();
         self.connecting.insert(id);
-        match self.nodes.get_mut(&id) {
-            Some(known) if known.node.host() == node.host() => {
-                known.last_attempt = now;
-                known.state = ConnectionState::Connecting;
-                known.node = node.clone();
-                known.move_to_next_address();
+        match self.nodes.get(id) {
+            Some(known) if known.node().host() == node.host() => {
+                if let Some(known) = self.nodes.begin_again(node) {
+                    known.last_attempt = now;
+                    known.move_to_next_address();
+                }
                 return;
             }
-            Some(known) => log::info!("node {} is now node {node}", known.node),
+            Some(known) => log::info!("node {} is now node {node}", known.node()),
             None => {}
         }
-        let state = NodeConnectionState {
-            state: ConnectionState::Connecting,
-            last_attempt: now,
-            failed_attempts: 0,
-            failed_connect_attempts: 0,
-            unanswered_handshakes: 0,
-            reconnect_backoff: self.reconnect_backoff.backoff(0),
-            connection_setup_timeout: self.connection_setup_timeout.backoff(0),
-            has_answered: false,
-            throttled_until: None,
-            node: node.clone(),
-            addresses: Vec::new(),
-            address_index: 0,
-            last_attempted_address: None,
-        };
-        self.nodes.insert(id, state);
+        let backoff = self.reconnect_backoff.backoff(0);
+        let setup_timeout = self.connection_setup_timeout.backoff(0);
+        self.nodes.begin(node, backoff, setup_timeout, now);
     }
 
     /// Whether there is no address left to connect to.
     pub(crate) fn needs_resolution(&self, id: NodeId) -> bool {
         self.nodes
-            .get(&id)
+            .get(id)
             .is_none_or(|node| node.addresses.is_empty())
     }
 
     /// The address to connect to; `None` while the name is to be resolved.
     pub(crate) fn current_address(&mut self, id: NodeId) -> Option<SocketAddr> {
-        let node = self.nodes.get_mut(&id)?;
+        let node = self.nodes.get_mut(id)?;
         let mut address = node.addresses.get(node.address_index).copied()?;
         node.last_attempted_address = Some(address);
-        address.set_port(node.node.port());
+        address.set_port(node.node().port());
         Some(address)
     }
 
@@ -244,7 +177,7 @@ impl ClusterConnectionStates {
     /// After a disconnect the name is resolved anew, and the address that was lost may come first again. It may be the
     /// cause (a load balancer's dead instance, say), so another of its family goes before it where there is one.
     pub(crate) fn resolved(&mut self, id: NodeId, addresses: &[SocketAddr]) {
-        let Some(node) = self.nodes.get_mut(&id) else {
+        let Some(node) = self.nodes.get_mut(id) else {
             return;
         };
         node.addresses = by_preference(addresses);
@@ -259,14 +192,13 @@ impl ClusterConnectionStates {
 
     /// The connection was lost or could not be made.
     pub(crate) fn disconnected(&mut self, id: NodeId, now: Instant) {
-        self.has_changed = true;
-        let Some(node) = self.nodes.get_mut(&id) else {
+        let Some(node) = self.nodes.get_mut(id) else {
             return;
         };
         node.last_attempt = now;
         node.reconnect_backoff = self.reconnect_backoff.backoff(node.failed_attempts);
         node.failed_attempts = node.failed_attempts.saturating_add(1);
-        if node.state == ConnectionState::Connecting {
+        if node.state() == ConnectionState::Connecting {
             node.failed_connect_attempts = node.failed_connect_attempts.saturating_add(1);
             node.connection_setup_timeout = self
                 .connection_setup_timeout
@@ -275,19 +207,19 @@ impl ClusterConnectionStates {
         } else {
             node.failed_connect_attempts = 0;
             node.connection_setup_timeout = self.connection_setup_timeout.backoff(0);
-            if node.state.is_connected() {
+            if node.state().is_connected() {
                 // It worked with this address, so what changed may be the address.
                 node.clear_addresses();
             }
         }
-        node.state = ConnectionState::Disconnected;
+        self.nodes.set_state(id, ConnectionState::Disconnected);
     }
 
     /// The connection that was [lost](Self::disconnected) could not be authenticated. The backoff grows once more for it.
     pub(crate) fn authentication_failed(&mut self, id: NodeId, now: Instant) {
-        self.has_changed = true;
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.state = ConnectionState::AuthenticationFailed;
+        self.nodes
+            .set_state(id, ConnectionState::AuthenticationFailed);
+        if let Some(node) = self.nodes.get_mut(id) {
             node.last_attempt = now;
             node.reconnect_backoff = self.reconnect_backoff.backoff(node.failed_attempts);
             node.failed_attempts = node.failed_attempts.saturating_add(1);
@@ -296,9 +228,9 @@ impl ClusterConnectionStates {
 
     /// The connection is made, and the node was asked for its versions.
     pub(crate) fn checking_api_versions(&mut self, id: NodeId) {
-        self.has_changed = true;
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.state = ConnectionState::CheckingApiVersions;
+        self.nodes
+            .set_state(id, ConnectionState::CheckingApiVersions);
+        if let Some(node) = self.nodes.get_mut(id) {
             node.failed_connect_attempts = 0;
             node.connection_setup_timeout = self.connection_setup_timeout.backoff(0);
             self.connecting.remove(&id);
@@ -307,9 +239,8 @@ impl ClusterConnectionStates {
 
     /// The node can be sent to.
     pub(crate) fn ready(&mut self, id: NodeId) {
-        self.has_changed = true;
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.state = ConnectionState::Ready;
+        self.nodes.set_state(id, ConnectionState::Ready);
+        if let Some(node) = self.nodes.get_mut(id) {
             node.has_answered = false;
             node.failed_attempts = 0;
             node.reconnect_backoff = self.reconnect_backoff.backoff(0);
@@ -319,68 +250,63 @@ impl ClusterConnectionStates {
 
     /// The node as it was when its connection was begun, if it has one and it was begun to another host or port.
     pub(crate) fn moved_from(&self, node: &Node) -> Option<Node> {
-        let known = self.nodes.get(&node.id())?;
-        let is_moved = !known.state.is_disconnected() && !known.node.has_address_of(node);
-        is_moved.then(|| known.node.clone())
+        let known = self.nodes.get(node.id())?;
+        let is_moved = !known.state().is_disconnected() && !known.node().has_address_of(node);
+        is_moved.then(|| known.node().clone())
     }
 
     /// No more requests go to a node that is ready; those in flight are waited for.
     pub(crate) fn drain(&mut self, id: NodeId) {
-        self.has_changed = true;
-        if let Some(node) = self.nodes.get_mut(&id) {
-            if node.state == ConnectionState::Ready {
-                node.state = ConnectionState::Draining;
-            }
+        if self.nodes.state(id) == Some(ConnectionState::Ready) {
+            self.nodes.set_state(id, ConnectionState::Draining);
         }
     }
 
     pub(crate) fn is_draining(&self, id: NodeId) -> bool {
-        let state = self.nodes.get(&id).map(|node| node.state);
-        state == Some(ConnectionState::Draining)
+        self.nodes.state(id) == Some(ConnectionState::Draining)
     }
 
     /// Forgets the node: the next attempt to connect is its first one.
     pub(crate) fn remove(&mut self, id: NodeId) {
-        self.has_changed = true;
-        self.nodes.remove(&id);
+        self.nodes.remove(id);
         self.connecting.remove(&id);
     }
 
     /// The node has answered a request. True for the first one since it is ready.
     pub(crate) fn answered(&mut self, id: NodeId) -> bool {
-        let node = self.nodes.get_mut(&id);
+        let node = self.nodes.get_mut(id);
         node.is_some_and(|node| !std::mem::replace(&mut node.has_answered, true))
     }
 
     /// Whether the node is ready, and has answered nothing since.
     pub(crate) fn has_not_answered(&self, id: NodeId) -> bool {
         self.nodes
-            .get(&id)
-            .is_some_and(|node| node.state == ConnectionState::Ready && !node.has_answered)
+            .get(id)
+            .is_some_and(|node| node.state() == ConnectionState::Ready && !node.has_answered)
     }
 
     /// The node is not to be sent to until then. An earlier time than one that is set changes nothing.
     pub(crate) fn throttle(&mut self, id: NodeId, until: Instant) {
-        if let Some(node) = self.nodes.get_mut(&id) {
+        if let Some(node) = self.nodes.get_mut(id) {
             node.throttled_until = node.throttled_until.max(Some(until));
         }
     }
 
     pub(crate) fn throttle_delay(&self, id: NodeId, now: Instant) -> Duration {
-        let until = self.nodes.get(&id).and_then(|node| node.throttled_until);
+        let until = self.nodes.get(id).and_then(|node| node.throttled_until);
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     pub(crate) fn is_ready(&self, id: NodeId, now: Instant) -> bool {
-        self.nodes.get(&id).is_some_and(|node| {
-            node.state == ConnectionState::Ready
+        self.nodes.get(id).is_some_and(|node| {
+            node.state() == ConnectionState::Ready
                 && node.throttled_until.is_none_or(|until| until <= now)
         })
     }
 
     /// Counts a TLS handshake that the node did not answer, or starts the count anew. Returns how many there were in turn.
     pub(crate) fn count_unanswered_handshakes(&mut self, id: NodeId, is_one_more: bool) -> u32 {
-        let Some(node) = self.nodes.get_mut(&id) else {
+        let Some(node) = self.nodes.get_mut(id) else {
             return 0;
         };
         node.unanswered_handshakes = match is_one_more {
@@ -392,8 +318,8 @@ impl ClusterConnectionStates {
 
     pub(crate) fn is_connected(&self, id: NodeId) -> bool {
         self.nodes
-            .get(&id)
-            .is_some_and(|node| node.state.is_connected())
+            .get(id)
+            .is_some_and(|node| node.state().is_connected())
     }
 
     pub(crate) fn is_connecting(&self, id: NodeId) -> bool {
@@ -403,33 +329,30 @@ impl ClusterConnectionStates {
     /// Whether there is a connection, or one in the making.
     pub(crate) fn has_connection(&self, id: NodeId) -> bool {
         self.nodes
-            .get(&id)
-            .is_some_and(|node| !node.state.is_disconnected())
+            .get(id)
+            .is_some_and(|node| !node.state().is_disconnected())
     }
 
     /// Whether the connection is being made, or was made and cannot be used yet.
     pub(crate) fn is_preparing(&self, id: NodeId) -> bool {
-        let state = self.nodes.get(&id).map(|node| node.state);
         matches!(
-            state,
+            self.nodes.state(id),
             Some(ConnectionState::Connecting | ConnectionState::CheckingApiVersions)
         )
     }
 
     /// Whether the node is known and there is no connection, nor one in the making.
     pub(crate) fn is_disconnected(&self, id: NodeId) -> bool {
-        let state = self.nodes.get(&id).map(|node| node.state);
+        let state = self.nodes.state(id);
         state.is_some_and(ConnectionState::is_disconnected)
     }
 
     pub(crate) fn last_attempt(&self, id: NodeId) -> Option<Instant> {
-        self.nodes.get(&id).map(|node| node.last_attempt)
+        self.nodes.get(id).map(|node| node.last_attempt)
     }
 
     pub(crate) fn connection_setup_timeout(&self, id: NodeId) -> Option<Duration> {
-        self.nodes
-            .get(&id)
-            .map(|node| node.connection_setup_timeout)
+        self.nodes.get(id).map(|node| node.connection_setup_timeout)
     }
 
     /// The nodes to which no connection was made in time, in order.
@@ -455,7 +378,7 @@ impl ClusterConnectionStates {
     pub(crate) fn next_setup_timeout(&mut self, now: Instant) -> Option<Instant> {
         let (nodes, connecting) = (&self.nodes, &self.connecting);
         let next = self.next_setup_timeout.get(now, || {
-            let expires = connecting.iter().map(|id| nodes.get(id)?.setup_expires());
+            let expires = connecting.iter().map(|id| nodes.get(*id)?.setup_expires());
             expires.flatten().min()
         });
         next.filter(|_| !connecting.is_empty())
@@ -466,14 +389,14 @@ impl ClusterConnectionStates {
         let connected = self
             .nodes
             .iter()
-            .filter(|(_, node)| !node.state.is_disconnected());
+            .filter(|(_, node)| !node.state().is_disconnected());
         let mut nodes: Vec<_> = connected.map(|(id, _)| *id).collect();
         nodes.sort_unstable();
         nodes
     }
 
     fn setup_expires(&self, id: NodeId) -> Option<Instant> {
-        self.nodes.get(&id)?.setup_expires()
+        self.nodes.get(id)?.setup_expires()
     }
 }
 

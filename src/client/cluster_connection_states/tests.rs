@@ -45,6 +45,60 @@ fn node(id: NodeId, host: &str) -> Node {
     Node::new(id, host, PORT, None)
 }
 
+/// Other threads are shown each state that changes, and nothing for what changes none.
+#[test]
+fn every_change_of_a_state_is_shown_once() {
+    use ConnectionState::*;
+
+    fn shown(states: &mut ClusterConnectionStates) -> Option<Vec<ConnectionState>> {
+        let changed = states.take_changed();
+        changed.map(|nodes| nodes.map(|status| status.state).collect())
+    }
+
+    let (mut states, time) = states();
+    let now = time.now();
+    assert_eq!(shown(&mut states), None);
+    type Change = fn(&mut ClusterConnectionStates, Instant);
+    let changes: [(Change, ConnectionState); 8] = [
+        (
+            |states, now| states.connecting(&node(NODE, HOST), now),
+            Connecting,
+        ),
+        (
+            |states, _| states.checking_api_versions(NODE),
+            CheckingApiVersions,
+        ),
+        (|states, _| states.ready(NODE), Ready),
+        (|states, _| states.drain(NODE), Draining),
+        (|states, now| states.disconnected(NODE, now), Disconnected),
+        (
+            |states, now| states.connecting(&node(NODE, HOST), now),
+            Connecting,
+        ),
+        (
+            |states, now| states.connecting(&node(NODE, "other"), now),
+            Connecting,
+        ),
+        (
+            |states, now| states.authentication_failed(NODE, now),
+            AuthenticationFailed,
+        ),
+    ];
+    for (change, state) in changes {
+        change(&mut states, now);
+        assert_eq!(shown(&mut states), Some(vec![state]));
+        assert_eq!(shown(&mut states), None, "{state:?}");
+    }
+    states.throttle(NODE, now);
+    states.answered(NODE);
+    states.drain(NODE);
+    states.ready(OTHER);
+    states.remove(OTHER);
+    assert_eq!(shown(&mut states), None);
+    states.remove(NODE);
+    assert_eq!(shown(&mut states), Some(Vec::new()));
+}
+
 // Java: ClusterConnectionStatesTest.testClusterConnectionStateChanges.
 #[test]
 fn cluster_connection_state_changes() {
