@@ -1,6 +1,7 @@
 //! The table against Kafka's own, the parsing of values, and the rules between keys.
 
 mod blanks;
+mod effects;
 mod metrics;
 mod mistakes;
 mod ssl;

@@ -31,6 +31,13 @@ fn a_configuration_that_asks_for_metrics_that_are_not_there_hears_of_it() {
 }
 
 #[test]
+fn the_key_of_kafka_3_for_jmx_is_unknown_and_told_of() {
+    let notes = notes(&[("auto.include.jmx.reporter", "false")]);
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0].contains("auto.include.jmx.reporter"), "{notes:?}");
+}
+
+#[test]
 fn metrics_may_be_pushed_unless_that_is_turned_off() {
     assert!(resolved(&[]).enable_metrics_push);
     assert!(!resolved(&[("enable.metrics.push", "false")]).enable_metrics_push);
