@@ -187,6 +187,33 @@ fn a_warning_that_every_update_repeats_is_logged_once() {
     );
 }
 
+/// Every value that the line is to have is there: a name that no metric has would be left out without a word.
+#[test]
+fn the_line_of_metrics_has_a_value_for_each_of_its_names() {
+    capture();
+    let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
+    let producer = producer(&broker, "logging")
+        .log_metrics_every(Duration::from_millis(1))
+        .build()
+        .unwrap();
+    let is_of_metrics = |line: &Line| line.text.contains("record-send-total=");
+    let logged = (0..10_000).find_map(|_| {
+        producer
+            .send(ProducerRecord::new(TOPIC, "value"))
+            .unwrap()
+            .get()
+            .unwrap();
+        lines_of("[Producer clientId=logging] ")
+            .into_iter()
+            .find(is_of_metrics)
+    });
+    let logged = logged.unwrap();
+    assert_eq!(logged.level, Level::Info);
+    let (_, values) = logged.text.split_once("] ").unwrap();
+    assert_eq!(values.matches('=').count(), 13, "{values}");
+    producer.close(SOON).unwrap();
+}
+
 /// At WARN and above, so that it is seen in production.
 #[test]
 fn an_expiry_is_one_warning_for_its_partition_that_names_the_cause() {

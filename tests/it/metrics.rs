@@ -458,6 +458,39 @@ fn the_state_of_each_connection_is_a_metric() {
     assert!(text.lines().any(|found| found == line), "{text}");
 }
 
+/// The page that operators read.
+#[test]
+fn the_readme_tells_operators_to_watch_metrics_that_are_there() {
+    let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
+    let producer = producer(&broker)
+        .linger(Duration::from_secs(3600))
+        .request_timeout(Duration::from_secs(10))
+        .delivery_timeout(Duration::from_secs(7200))
+        .build()
+        .unwrap();
+    producer.send(record("value")).unwrap().get().unwrap();
+    // The metrics of a queue are there while something waits.
+    let waiting = producer.send(record("value")).unwrap();
+    let metrics = producer.metrics();
+    let known: BTreeSet<_> = metrics.iter().map(|metric| metric.name().name()).collect();
+    let readme = include_str!("../../README.md");
+    let (_, section) = readme.split_once("## Operating it").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let mut watched = 0;
+    for row in section.lines().filter(|line| line.starts_with("| `")) {
+        let column = row.split('|').nth(1).unwrap();
+        // Every other part is code; keys of the configuration have dots.
+        let named = column.split('`').skip(1).step_by(2);
+        for name in named.filter(|name| !name.contains('.')) {
+            watched += 1;
+            assert!(known.contains(name), "{name}");
+        }
+    }
+    assert!(watched > 15, "{watched}");
+    producer.flush().unwrap();
+    waiting.get().unwrap();
+}
+
 // Java: MockProducer.setMockMetrics.
 #[test]
 fn a_mock_has_the_metrics_that_the_test_sets() {
