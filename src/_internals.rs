@@ -9,12 +9,14 @@
 
 mod loopback;
 mod metadata;
+mod metrics;
 
 use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use self::loopback::{Loopback, Topics};
 pub use self::metadata::{Metadata, MetadataShape};
+pub use self::metrics::Metrics;
 use crate::client::NetworkClient;
 use crate::common::{Headers, Node, NodeId, PartitionInfo, TopicInfo, Uuid};
 use crate::error::Result;

@@ -27,6 +27,9 @@ metric_table! {
     }
 }
 
+/// The group and name of the metric that is looked up.
+const CONNECTION_STATE: (&str, &str) = ("producer-node-metrics", "connection-state");
+
 /// See the module's documentation.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientMetrics {
@@ -34,7 +37,6 @@ pub(crate) struct ClientMetrics {
     /// The number of requests in flight, which the client keeps here.
     pub(super) in_flight: Arc<AtomicUsize>,
     status: Arc<ClientStatus>,
-    registry: Arc<Metrics>,
 }
 
 impl ClientMetrics {
@@ -50,10 +52,11 @@ impl ClientMetrics {
         });
         let status = Arc::<ClientStatus>::default();
         let read = Arc::clone(&status);
-        registry.add_view(move |registry, _, into| read_states(&read, registry, into));
+        registry.add_view(&[CONNECTION_STATE], move |registry, _, into| {
+            read_states(&read, registry, into);
+        });
         Self {
             status,
-            registry: Arc::clone(registry),
             responses: registry.add_sensors(&CLIENT_TABLE, &[]),
             in_flight,
         }
@@ -66,9 +69,8 @@ impl ClientMetrics {
 
     /// A response of any kind came, with this throttle time.
     pub(super) fn responded(&self, throttle_time_ms: i32, now: Instant) {
-        let now = self.registry.time_at(now);
         self.status.responded(now);
-        self.responses.record_at(now, |responses| {
+        self.responses.record(now, |responses| {
             responses.record(ClientSensor::ThrottleTime, f64::from(throttle_time_ms));
         });
     }
@@ -76,12 +78,13 @@ impl ClientMetrics {
 
 /// Adds the state of each connection.
 fn read_states(status: &ClientStatus, registry: &Metrics, into: &mut Vec<Metric>) {
+    let (group, name) = CONNECTION_STATE;
     for status in status.nodes() {
         let node = format!("node-{}", status.node.id().0);
         let tags = registry.tags(&[("node-id", &node)]);
         into.push(Metric::viewed(
-            "connection-state",
-            "producer-node-metrics",
+            name,
+            group,
             "The state of the connection to the node.",
             &tags,
             status.state.as_str(),

@@ -2,33 +2,20 @@
 //! counterpart.
 //!
 //! Threads: the I/O thread writes, after a poll that changed a state and for each response; any thread reads.
-//! Locks: one mutex around the list of nodes.
+//! Locks: one mutex around the list of nodes, and one around the time of the last response.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::cluster_connection_states::NodeStatus;
-use crate::metrics::MetricTime;
-use crate::sync::{AtomicU64, Mutex, Ordering};
-
-/// No broker has responded yet.
-const NEVER: u64 = u64::MAX;
+use crate::sync::Mutex;
 
 /// See the module's documentation.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ClientStatus {
     /// By id.
     nodes: Mutex<Vec<NodeStatus>>,
-    /// The [`MetricTime`] of the last response in milliseconds, or [`NEVER`].
-    last_response: AtomicU64,
-}
-
-impl Default for ClientStatus {
-    fn default() -> Self {
-        Self {
-            nodes: Mutex::default(),
-            last_response: AtomicU64::new(NEVER),
-        }
-    }
+    /// `None` if no broker has responded yet.
+    last_response: Mutex<Option<Instant>>,
 }
 
 impl ClientStatus {
@@ -40,8 +27,8 @@ impl ClientStatus {
     }
 
     /// Notes that a broker responded, with something that was understood.
-    pub(super) fn responded(&self, now: MetricTime) {
-        self.last_response.store(now.millis(), Ordering::Relaxed);
+    pub(super) fn responded(&self, now: Instant) {
+        *self.last_response.lock() = Some(now);
     }
 
     /// Returns the state of each connection, by the id of its node.
@@ -50,8 +37,8 @@ impl ClientStatus {
     }
 
     /// Returns how long ago a broker last responded; `None` if none has.
-    pub(crate) fn since_last_response(&self, now: MetricTime) -> Option<Duration> {
-        let last = self.last_response.load(Ordering::Relaxed);
-        (last != NEVER).then(|| Duration::from_millis(now.millis().saturating_sub(last)))
+    pub(crate) fn since_last_response(&self, now: Instant) -> Option<Duration> {
+        let last = *self.last_response.lock();
+        last.map(|last| now.saturating_duration_since(last))
     }
 }

@@ -1,7 +1,7 @@
 //! Metrics that belong together: those of the client, of one topic, of one node.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::sensor::{Sensor, Stat, Windows};
 use super::snapshot::Metric;
@@ -86,13 +86,15 @@ pub(super) enum Source {
 
 impl Source {
     /// Sensors that have recorded nothing, one for each of the table.
-    pub(super) fn sensors(table: &MetricTable, config: &MetricConfig) -> Self {
+    ///
+    /// One that `metrics.recording.level` leaves out takes values too, because a test for each would cost more. It has no
+    /// metric that reads them, and no histogram.
+    pub(super) fn sensors(table: &MetricTable, config: &MetricConfig, start: Instant) -> Self {
         let sensor = |template: &SensorTemplate| {
             let mut stats = template.stats.iter();
-            match config.recording_level.includes(template.level) {
-                true => Sensor::new(stats.any(|stat| stat.stat.needs_histogram())),
-                false => Sensor::off(),
-            }
+            let is_on = config.recording_level.includes(template.level);
+            let with_histogram = is_on && stats.any(|stat| stat.stat.needs_histogram());
+            Sensor::new(with_histogram, start)
         };
         Self::Sensors(Mutex::new(table.sensors.iter().map(sensor).collect()))
     }
@@ -104,33 +106,17 @@ pub(crate) struct MetricSet {
     tags: Arc<[Tag]>,
     level: RecordingLevel,
     windows: Windows,
-    /// Windows are counted from here.
-    start: Instant,
+    /// When the set was made, in milliseconds since 1970.
+    added_ms: i64,
     time: Arc<dyn Time>,
     source: Source,
-}
-
-/// A time as sensors take it: milliseconds since the registry began. Computed once for all that a request or a response
-/// records, because the difference of two [`Instant`]s costs as much as recording a value.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MetricTime(u64);
-
-impl MetricTime {
-    pub(super) fn new(start: Instant, now: Instant) -> Self {
-        Self(millis(now.saturating_duration_since(start)))
-    }
-
-    /// The milliseconds since the registry began.
-    pub(crate) fn millis(self) -> u64 {
-        self.0
-    }
 }
 
 /// Records values of one moment in the sensors of a set, under one lock.
 pub(crate) struct Recording<'a> {
     sensors: &'a mut [Sensor],
-    windows: Windows,
-    now: u64,
+    windows: &'a Windows,
+    now: Instant,
 }
 
 impl Recording<'_> {
@@ -172,20 +158,19 @@ impl MetricSet {
         table: &'static MetricTable,
         tags: Arc<[Tag]>,
         config: &MetricConfig,
-        start: Instant,
         time: Arc<dyn Time>,
         source: Source,
     ) -> Self {
         let windows = Windows {
             samples: config.samples,
-            millis: millis(config.window),
+            length: config.window,
         };
         Self {
             table,
             tags,
             level: config.recording_level,
             windows,
-            start,
+            added_ms: time.unix_millis(),
             time,
             source,
         }
@@ -193,26 +178,26 @@ impl MetricSet {
 
     /// Records what happened at `now`. A set of gauges has nothing to record into.
     pub(crate) fn record(&self, now: Instant, body: impl FnOnce(&mut Recording<'_>)) {
-        self.record_at(MetricTime::new(self.start, now), body);
-    }
-
-    /// The same, for a caller that records in several sets of one registry.
-    pub(crate) fn record_at(&self, now: MetricTime, body: impl FnOnce(&mut Recording<'_>)) {
         if let Source::Sensors(sensors) = &self.source {
             body(&mut Recording {
                 sensors: &mut sensors.lock(),
-                windows: self.windows,
-                now: now.0,
+                windows: &self.windows,
+                now,
             });
         }
     }
 
-    fn millis(&self, now: Instant) -> u64 {
-        MetricTime::new(self.start, now).0
+    pub(super) fn table(&self) -> &'static MetricTable {
+        self.table
+    }
+
+    /// When the set was made, in milliseconds since 1970.
+    pub(super) fn added_ms(&self) -> i64 {
+        self.added_ms
     }
 
     /// The metrics of the set, each with the index of its sensor.
-    fn templates(&self) -> impl Iterator<Item = (usize, &'static StatTemplate)> {
+    pub(super) fn templates(&self) -> impl Iterator<Item = (usize, &'static StatTemplate)> {
         let level = self.level;
         let sensors = self.table.sensors.iter().enumerate();
         let recorded = sensors.filter(move |(_, sensor)| level.includes(sensor.level));
@@ -236,21 +221,34 @@ impl MetricSet {
 
     /// Reads every metric.
     pub(super) fn read_all(&self, now: Instant, into: &mut Vec<Metric>) {
+        self.read_some(now, |_| true, |_, metric| into.push(metric));
+    }
+
+    /// Reads the metrics that are wanted by their place in [`Self::names`], and hands each over with its place.
+    pub(super) fn read_some(
+        &self,
+        now: Instant,
+        wants: impl Fn(usize) -> bool,
+        mut take: impl FnMut(usize, Metric),
+    ) {
+        let templates = self.templates().enumerate();
+        let templates = templates.filter(|(place, _)| wants(*place));
         match &self.source {
             Source::Sensors(sensors) => {
-                let at = self.millis(now);
                 let mut sensors = sensors.lock();
-                into.extend(self.templates().map(|(index, template)| {
+                for (place, (index, template)) in templates {
                     let value = sensors.get_mut(index).map_or(f64::NAN, |sensor| {
-                        sensor.measure(self.windows, template.stat, at)
+                        sensor.measure(&self.windows, template.stat, now)
                     });
-                    Metric::new(self.name(template), value.into(), template.stat)
-                }));
+                    let name = self.name(template);
+                    take(place, Metric::new(name, value.into(), template.stat));
+                }
             }
             Source::Gauges(read) => {
-                into.extend(self.templates().map(|(index, template)| {
-                    Metric::new(self.name(template), read(index, now), template.stat)
-                }));
+                for (place, (index, template)) in templates {
+                    let (name, value) = (self.name(template), read(index, now));
+                    take(place, Metric::new(name, value, template.stat));
+                }
             }
         }
     }
@@ -263,21 +261,15 @@ impl MetricSet {
         };
         match &self.source {
             Source::Sensors(sensors) => {
-                let at = self.millis(now);
                 let mut sensors = sensors.lock();
                 let value = sensors.get_mut(sensor).map_or(f64::NAN, |sensor| {
-                    sensor.measure(self.windows, template.stat, at)
+                    sensor.measure(&self.windows, template.stat, now)
                 });
                 value.into()
             }
             Source::Gauges(read) => read(sensor, now),
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    let seconds = duration.as_secs().saturating_mul(1000);
-    seconds.saturating_add(u64::from(duration.subsec_millis()))
 }
 
 impl fmt::Debug for MetricSet {

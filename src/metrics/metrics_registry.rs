@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
 
+use hashbrown::HashSet;
+
 use super::metric_set::Source;
+use super::selection::Selection;
 use super::snapshot::Metric;
 use super::{
-    KafkaMetric, MetricConfig, MetricSet, MetricTable, MetricTime, MetricValue, MetricsReporter,
-    MetricsSnapshot, Tag, metric_table,
+    KafkaMetric, MetricConfig, MetricSet, MetricTable, MetricValue, MetricsReporter,
+    MetricsSnapshot, Selected, Tag, metric_table,
 };
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::utils::Time;
@@ -22,7 +25,13 @@ metric_table! {
 }
 
 /// Finds metrics when a snapshot is made. They are registered nowhere.
-type View = Box<dyn Fn(&Metrics, Instant, &mut Vec<Metric>) + Send + Sync>;
+struct View {
+    /// The groups and names that it may find.
+    names: &'static [(&'static str, &'static str)],
+    read: Box<ReadView>,
+}
+
+type ReadView = dyn Fn(&Metrics, Instant, &mut Vec<Metric>) + Send + Sync;
 
 /// See the module's documentation.
 pub(crate) struct Metrics {
@@ -121,18 +130,17 @@ impl Metrics {
         )
     }
 
-    /// The time for [`MetricSet::record_at`].
-    pub(crate) fn time_at(&self, now: Instant) -> MetricTime {
-        MetricTime::new(self.start, now)
-    }
-
     /// Adds sensors. `tags` come after that of the client.
     pub(crate) fn add_sensors(
         &self,
         table: &'static MetricTable,
         tags: &[(&'static str, &str)],
     ) -> Registered {
-        self.add(table, tags, Source::sensors(table, &self.config))
+        self.add(
+            table,
+            tags,
+            Source::sensors(table, &self.config, self.start),
+        )
     }
 
     /// Adds metrics that `read` reads, given the index in the table. It must not call the registry.
@@ -145,12 +153,14 @@ impl Metrics {
         self.add(table, tags, Source::Gauges(Box::new(read)))
     }
 
-    /// Adds metrics that come and go by themselves: `read` finds those that there are.
+    /// Adds metrics of these groups and names that come and go by themselves: `read` finds those that there are.
     pub(crate) fn add_view(
         &self,
+        names: &'static [(&'static str, &'static str)],
         read: impl Fn(&Self, Instant, &mut Vec<Metric>) + Send + Sync + 'static,
     ) {
-        self.views.lock().push(Box::new(read));
+        let read = Box::new(read);
+        self.views.lock().push(View { names, read });
     }
 
     /// The tag of the client and these.
@@ -168,7 +178,7 @@ impl Metrics {
         source: Source,
     ) -> Registered {
         let (tags, time) = (self.tags(tags), Arc::clone(&self.time));
-        let set = MetricSet::new(table, tags, &self.config, self.start, time, source);
+        let set = MetricSet::new(table, tags, &self.config, time, source);
         let set = Arc::new(set);
         let number = {
             let mut sets = self.sets.lock();
@@ -200,9 +210,33 @@ impl Metrics {
             set.read_all(now, &mut metrics);
         }
         for view in &*self.views.lock() {
-            view(self, now, &mut metrics);
+            (view.read)(self, now, &mut metrics);
         }
         MetricsSnapshot::new(metrics)
+    }
+
+    /// Reads the metrics whose group and name are wanted, in the order of their names.
+    pub(crate) fn select(&self, wants: impl FnMut(&str, &str) -> bool) -> Vec<Selected> {
+        let now = self.time.now();
+        let sets: Vec<_> = {
+            let sets = self.sets.lock();
+            let sets = sets.by_number.iter();
+            sets.map(|(number, set)| (*number, Arc::clone(set)))
+                .collect()
+        };
+        let mut selection = Selection::new(wants, now);
+        for (number, set) in sets {
+            selection.add(number, &set);
+        }
+        for view in &*self.views.lock() {
+            selection.look_up(view.names, |into| (view.read)(self, now, into));
+        }
+        selection.finish()
+    }
+
+    /// Returns the numbers of the sets that there are.
+    pub(crate) fn set_numbers(&self) -> HashSet<u64> {
+        self.sets.lock().by_number.keys().copied().collect()
     }
 
     /// Tells the reporters that every metric goes, and that there will be no more. The values stay readable.

@@ -23,6 +23,7 @@ mod metrics_registry;
 mod metrics_reporter;
 mod prometheus;
 mod quantiles;
+mod selection;
 mod sensor;
 mod snapshot;
 
@@ -31,11 +32,10 @@ pub(crate) use metric_config::MetricConfig;
 pub use metric_config::RecordingLevel;
 pub use metric_name::MetricName;
 pub(crate) use metric_name::Tag;
-pub(crate) use metric_set::{
-    MetricSet, MetricTable, MetricTime, SensorTemplate, StatTemplate, metric_table,
-};
+pub(crate) use metric_set::{MetricSet, MetricTable, SensorTemplate, StatTemplate, metric_table};
 pub use metric_value::MetricValue;
 pub(crate) use metrics_registry::{Metrics, Registered};
 pub use metrics_reporter::MetricsReporter;
+pub(crate) use selection::{MetricId, Selected};
 pub(crate) use sensor::Stat;
 pub use snapshot::{Metric, MetricsSnapshot};

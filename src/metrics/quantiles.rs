@@ -1,60 +1,60 @@
 //! A histogram for quantiles of times. Java: no counterpart in the producer (`Percentiles` is not used there).
 //!
-//! Buckets are linear up to [`SUB_BUCKETS`] microseconds and then [`SUB_BUCKETS`] for each doubling, so that a quantile is at
-//! most 1/32 (3.1 %) above the true value, and never below it.
+//! There are [`SUB_BUCKETS`] buckets for each doubling, so that a quantile is at most 1/32 (3.1 %) above the true value, and
+//! never below it.
 
 /// Buckets per doubling.
-const SUB_BUCKETS: u64 = 32;
-const SUB_BUCKET_BITS: u32 = SUB_BUCKETS.trailing_zeros();
-/// Larger values count as this one: 2^38 microseconds are three days.
-const LARGEST: u64 = (1 << 38) - 1;
-const BUCKETS: usize = bucket_of(LARGEST) + 1;
+const SUB_BUCKETS: usize = 32;
+/// The bits of a float's mantissa below those that choose among the buckets of a doubling.
+const SHIFT: u32 = (f64::MANTISSA_DIGITS - 1) - SUB_BUCKETS.trailing_zeros();
+/// Smaller times count as this one: 2^-9 ms are 2 us.
+const SMALLEST: f64 = 1.0 / 512.0;
+/// Larger times count as less than this one: 2^27 ms are 37 hours.
+const LIMIT: f64 = 134_217_728.0;
+/// The last one below the limit.
+const LARGEST: f64 = f64::from_bits(LIMIT.to_bits() - 1);
+const DOUBLINGS: usize = 36;
+const BUCKETS: usize = DOUBLINGS * SUB_BUCKETS;
 
-/// How many values fell into each bucket: 4.4 KB once a value was recorded, nothing before.
+/// How many values fell into each bucket: 4.6 KB once a value was recorded, nothing before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Histogram {
-    counts: Vec<u32>,
+    counts: Box<[u32]>,
 }
 
-/// The bucket of a value in microseconds.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a bucket's number is below 2,000"
-)]
-const fn bucket_of(micros: u64) -> usize {
-    if micros < SUB_BUCKETS {
-        return micros as usize;
-    }
-    let shift = micros.ilog2() - SUB_BUCKET_BITS;
-    let octave = (shift as u64 + 1) * SUB_BUCKETS;
-    (octave + (micros >> shift) - SUB_BUCKETS) as usize
+/// The bucket of a time in milliseconds.
+///
+/// The bits of a float are its exponent and then its mantissa, so that their upper part counts these buckets by itself.
+#[inline]
+fn bucket_of(millis: f64) -> usize {
+    // Each of these is one instruction, and a NaN becomes the smallest.
+    let millis = if millis > SMALLEST { millis } else { SMALLEST };
+    let millis = if millis < LARGEST { millis } else { LARGEST };
+    ((millis.to_bits() - SMALLEST.to_bits()) >> SHIFT) as usize
 }
 
-/// The largest value of a bucket, in microseconds.
-fn upper_bound(bucket: usize) -> u64 {
-    let bucket = bucket as u64;
-    if bucket < SUB_BUCKETS {
-        return bucket;
-    }
-    let shift = bucket / SUB_BUCKETS - 1;
-    let sub_bucket = bucket % SUB_BUCKETS + SUB_BUCKETS;
-    ((sub_bucket + 1) << shift) - 1
+/// The time in milliseconds that the values of a bucket are below.
+fn upper_bound(bucket: usize) -> f64 {
+    f64::from_bits(SMALLEST.to_bits() + ((bucket as u64 + 1) << SHIFT))
 }
 
 impl Histogram {
     /// Counts `weight` values of so many milliseconds.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a cast from a float saturates, and negative times count as 0"
-    )]
+    #[inline]
     pub(super) fn record(&mut self, millis: f64, weight: u32) {
-        if self.counts.is_empty() {
-            self.counts.resize(BUCKETS, 0);
+        match self.counts.get_mut(bucket_of(millis)) {
+            Some(count) => *count = count.saturating_add(weight),
+            None => self.begin(millis, weight),
         }
-        let micros = ((millis * 1000.0) as u64).min(LARGEST);
-        if let Some(count) = self.counts.get_mut(bucket_of(micros)) {
-            *count = count.saturating_add(weight);
+    }
+
+    /// Records the first value.
+    #[cold]
+    #[inline(never)]
+    fn begin(&mut self, millis: f64, weight: u32) {
+        self.counts = vec![0; BUCKETS].into_boxed_slice();
+        if let Some(count) = self.counts.get_mut(bucket_of(millis)) {
+            *count = weight;
         }
     }
 
@@ -70,7 +70,7 @@ pub(super) fn quantile<'a>(
 ) -> f64 {
     let total: u64 = histograms
         .clone()
-        .flat_map(|histogram| &histogram.counts)
+        .flat_map(|histogram| histogram.counts.iter())
         .map(|count| u64::from(*count))
         .sum();
     if total == 0 {
@@ -83,7 +83,7 @@ pub(super) fn quantile<'a>(
         let counts = counts.filter_map(|histogram| histogram.counts.get(bucket));
         seen += counts.map(|count| u64::from(*count)).sum::<u64>();
         if seen as f64 >= wanted {
-            return upper_bound(bucket) as f64 / 1000.0;
+            return upper_bound(bucket);
         }
     }
     f64::NAN
@@ -95,23 +95,25 @@ mod tests {
 
     #[test]
     fn every_value_is_in_a_bucket_that_is_at_most_a_thirty_second_wide() {
-        let mut values: Vec<u64> = (0..2_000).collect();
-        values.extend((11..38).flat_map(|bits| {
-            let power = 1_u64 << bits;
-            [power - 1, power, power + 1, power + power / 3]
+        let mut values: Vec<f64> = (1..2_000).map(|micros| f64::from(micros) * 0.002).collect();
+        values.extend((-8..27).flat_map(|bits| {
+            let power = 2.0_f64.powi(bits);
+            [power.next_down(), power, power.next_up(), power * 1.3]
         }));
-        values.push(LARGEST);
+        values.extend([SMALLEST, LARGEST]);
         for value in values {
             let bucket = bucket_of(value);
             assert!(bucket < BUCKETS, "{value}");
             let upper = upper_bound(bucket);
-            assert!(value <= upper, "{value} {upper}");
             assert!(
-                (upper - value) as f64 <= value as f64 / 32.0,
+                value < upper && upper - value <= value / 32.0,
                 "{value} {upper}"
             );
-            assert!(bucket == 0 || upper_bound(bucket - 1) < value, "{value}");
+            assert!(bucket == 0 || upper_bound(bucket - 1) <= value, "{value}");
         }
+        assert_eq!(bucket_of(SMALLEST), 0);
+        assert_eq!(bucket_of(LARGEST), BUCKETS - 1);
+        assert_eq!(upper_bound(BUCKETS - 1), LIMIT);
     }
 
     #[test]
@@ -138,9 +140,9 @@ mod tests {
         let mut histogram = Histogram::default();
         histogram.record(-5.0, 1);
         histogram.record(f64::NAN, 1);
-        assert!(quantile([&histogram].into_iter(), 1.0) < 0.001);
+        assert!(quantile([&histogram].into_iter(), 1.0) < 0.003);
         histogram.record(f64::INFINITY, u32::MAX);
         histogram.record(f64::INFINITY, u32::MAX);
-        assert!(quantile([&histogram].into_iter(), 0.5) > 2.0e8);
+        assert_eq!(quantile([&histogram].into_iter(), 0.5), LIMIT);
     }
 }

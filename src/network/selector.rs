@@ -20,6 +20,7 @@ use super::selector_metrics::SelectorMetrics;
 use super::transport_layer::TransportLayer;
 use super::{Disconnect, EarlyEnd, NetworkReceive, NetworkSend, Selectable, SocketOptions, Waker};
 use crate::common::NodeId;
+use crate::metrics::Registered;
 use crate::sync::Arc;
 use crate::utils::{Time, spin_limit, spin_until};
 
@@ -83,6 +84,8 @@ pub(crate) struct Selector {
 
 struct Connection {
     channel: KafkaChannel<Transport>,
+    /// The metrics of its node.
+    metrics: Registered,
     last_active: Instant,
     is_queued: bool,
 }
@@ -210,7 +213,8 @@ impl Selector {
             self.completed_sends.push(channel.id());
         }
         let activity = channel.take_activity();
-        self.config.metrics.active(channel.id(), &activity, now);
+        let metrics = &self.config.metrics;
+        metrics.active(&connection.metrics, &activity, now);
         if let Some(why) = channel.disconnect().cloned() {
             self.disconnect(token, why);
         } else if channel.has_work() {
@@ -305,6 +309,7 @@ impl Selectable for Selector {
         };
         let connection = Connection {
             channel,
+            metrics: self.config.metrics.node(id),
             last_active: now,
             is_queued: false,
         };

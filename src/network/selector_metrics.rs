@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 
 use crate::common::NodeId;
-use crate::metrics::{MetricTime, MetricValue, Metrics, Registered, metric_table};
+use crate::metrics::{MetricSet, MetricValue, Metrics, Registered, metric_table};
 use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
-use crate::utils::millis;
+use crate::utils::{millis, nanos};
 
 metric_table! {
     /// What is counted over all connections.
@@ -151,7 +151,7 @@ pub(crate) struct SelectorMetrics {
     registry: Arc<Metrics>,
     client: Registered,
     connections: Arc<AtomicUsize>,
-    /// Only the I/O thread takes this lock.
+    /// Only the I/O thread takes this lock. Its connections have their own references.
     nodes: Mutex<HashMap<NodeId, Registered>>,
 }
 
@@ -176,7 +176,7 @@ impl SelectorMetrics {
 
     /// A wait for the sockets and the I/O after it are over.
     pub(super) fn polled(&self, waited: Duration, worked: Duration, now: Instant) {
-        let (waited, worked) = (waited.as_nanos() as f64, worked.as_nanos() as f64);
+        let (waited, worked) = (nanos(waited), nanos(worked));
         self.client.record(now, |client| {
             client.record(SelectorSensor::SelectTime, waited);
             client.record(SelectorSensor::IoTime, worked);
@@ -217,8 +217,11 @@ impl SelectorMetrics {
         });
     }
 
-    /// Counts what a connection did. The node has metrics from the first time on, even if that did nothing.
-    pub(super) fn active(&self, id: NodeId, activity: &Activity, now: Instant) {
+    /// Counts what a connection to the node did.
+    pub(super) fn active(&self, node: &MetricSet, activity: &Activity, now: Instant) {
+        if *activity == Activity::default() {
+            return;
+        }
         if let Some(how) = activity.authentication {
             self.authenticated(how, now);
         }
@@ -230,65 +233,64 @@ impl SelectorMetrics {
             ..
         } = *activity;
         let (written, read) = (activity.bytes_written as f64, activity.bytes_read as f64);
-        let now = self.registry.time_at(now);
-        if writes + reads + receives > 0 || completed_send.is_some() {
-            self.client.record_at(now, |client| {
-                if writes + reads > 0 {
-                    client.record_many(SelectorSensor::NetworkIo, writes + reads, 0.0, 0.0);
-                }
-                if writes > 0 {
-                    client.record_many(SelectorSensor::BytesSent, writes, written, 0.0);
-                }
-                if reads > 0 {
-                    client.record_many(SelectorSensor::BytesReceived, reads, read, 0.0);
-                }
-                if let Some(size) = completed_send {
-                    client.record(SelectorSensor::RequestsSent, size as f64);
-                }
-                if receives > 0 {
-                    client.record_many(SelectorSensor::ResponsesReceived, receives, 0.0, 0.0);
-                }
-            });
-        }
-        self.of_node(id, |node| {
-            node.record_at(now, |node| {
-                if writes > 0 {
-                    node.record_many(NodeSensor::BytesSent, writes, written, 0.0);
-                }
-                if reads > 0 {
-                    node.record_many(NodeSensor::BytesReceived, reads, read, 0.0);
-                }
-                if let Some(size) = completed_send {
-                    node.record(NodeSensor::RequestsSent, size as f64);
-                }
-                if receives > 0 {
-                    node.record_many(NodeSensor::ResponsesReceived, receives, 0.0, 0.0);
-                }
-            });
+        self.client.record(now, |client| {
+            if writes + reads > 0 {
+                client.record_many(SelectorSensor::NetworkIo, writes + reads, 0.0, 0.0);
+            }
+            if writes > 0 {
+                client.record_many(SelectorSensor::BytesSent, writes, written, 0.0);
+            }
+            if reads > 0 {
+                client.record_many(SelectorSensor::BytesReceived, reads, read, 0.0);
+            }
+            if let Some(size) = completed_send {
+                client.record(SelectorSensor::RequestsSent, size as f64);
+            }
+            if receives > 0 {
+                client.record_many(SelectorSensor::ResponsesReceived, receives, 0.0, 0.0);
+            }
+        });
+        node.record(now, |node| {
+            if writes > 0 {
+                node.record_many(NodeSensor::BytesSent, writes, written, 0.0);
+            }
+            if reads > 0 {
+                node.record_many(NodeSensor::BytesReceived, reads, read, 0.0);
+            }
+            if let Some(size) = completed_send {
+                node.record(NodeSensor::RequestsSent, size as f64);
+            }
+            if receives > 0 {
+                node.record_many(NodeSensor::ResponsesReceived, receives, 0.0, 0.0);
+            }
         });
     }
 
     /// A node answered a Produce request after this time, in milliseconds.
-    pub(crate) fn produce_latency(&self, id: NodeId, millis: f64, now: MetricTime) {
-        self.of_node(id, |node| {
-            node.record_at(now, |node| {
+    pub(crate) fn produce_latency(&self, id: NodeId, millis: f64, now: Instant) {
+        let record = |node: &MetricSet| {
+            node.record(now, |node| {
                 node.record(NodeSensor::Latency, millis);
                 node.record(NodeSensor::LatencyQuantiles, millis);
             });
-        });
-    }
-
-    fn of_node(&self, id: NodeId, record: impl FnOnce(&Registered)) {
-        let mut nodes = self.nodes.lock();
+        };
+        let nodes = self.nodes.lock();
         if let Some(node) = nodes.get(&id) {
             return record(node);
         }
-        // Reporters are told of the new metrics, and may read all others.
         drop(nodes);
-        let tag = format!("node-{}", id.0);
-        let node = self.registry.add_sensors(&NODE_TABLE, &[("node-id", &tag)]);
-        record(&node);
-        nodes = self.nodes.lock();
-        nodes.insert(id, node);
+        record(&self.node(id));
+    }
+
+    /// Returns the metrics of a node, which it has from its first connection on.
+    pub(super) fn node(&self, id: NodeId) -> Registered {
+        let known = self.nodes.lock().get(&id).cloned();
+        known.unwrap_or_else(|| {
+            // Without the lock: reporters are told of the new metrics, and may read all others.
+            let tag = format!("node-{}", id.0);
+            let node = self.registry.add_sensors(&NODE_TABLE, &[("node-id", &tag)]);
+            self.nodes.lock().insert(id, node.clone());
+            node
+        })
     }
 }

@@ -332,9 +332,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         Health {
             is_open: !self.accumulator.is_closed(),
             fatal_error: fatal_error.or_else(|| self.metadata.bootstrap_error()),
-            since_last_response: self
-                .status
-                .since_last_response(self.metrics.time_at(self.time.now())),
+            since_last_response: self.status.since_last_response(self.time.now()),
             nodes: nodes.collect(),
             buffer_total_bytes: pool.total_memory(),
             buffer_available_bytes: pool.available_memory(),

@@ -47,4 +47,4 @@ pub(crate) use secret::Secret;
 pub(crate) use spin::{AdaptiveSpin, SpinTurn, spin_limit, spin_until};
 #[cfg(test)]
 pub(crate) use time::MockTime;
-pub(crate) use time::{SystemTime, Time, later, millis};
+pub(crate) use time::{SystemTime, Time, later, millis, nanos};

@@ -49,6 +49,11 @@ pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
+/// The duration in nanoseconds. Not from `as_nanos`, whose 128 bits take long to become a float.
+pub(crate) fn nanos(duration: Duration) -> f64 {
+    duration.as_secs() as f64 * 1e9 + f64::from(duration.subsec_nanos())
+}
+
 /// Returns the instant `by` after another, or one so late that nothing waits for it if the sum would overflow.
 pub(crate) fn later(instant: Instant, by: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -8,11 +8,11 @@ use hashbrown::HashMap;
 use super::metric_naming::{attributes, telemetry_name};
 use super::otlp::{Attribute, Kind, Point, metrics_data};
 use super::requested_metrics::RequestedMetrics;
-use crate::metrics::{MetricName, Metrics};
+use crate::metrics::{MetricId, Metrics, Selected};
 use crate::sync::Arc;
 use crate::utils::Time;
 
-/// What one push tells of all metrics.
+/// What one push tells of the metrics that are wanted.
 #[derive(Debug)]
 pub(super) struct Collected {
     /// OpenTelemetry's `MetricsData`.
@@ -21,24 +21,17 @@ pub(super) struct Collected {
     pub(super) count: usize,
     /// The metrics that a smaller payload would have room for.
     pub(super) wanted: usize,
-    /// What the sums in it stand at, for the next push.
-    ledger: Ledger,
-}
-
-/// The sums that metrics had at one time. Java: `StateLedger`.
-#[derive(Debug, Default)]
-struct Ledger {
     /// Milliseconds since 1970.
     time_ms: i64,
-    sums: HashMap<MetricName, Sum>,
+    /// What the sums in it stand at, if they are deltas.
+    sums: Vec<(MetricId, f64)>,
 }
 
+/// What a sum stood at when it was pushed. Java: `LastValueTracker`.
 #[derive(Clone, Copy, Debug)]
-struct Sum {
-    /// When the metric began to count, in milliseconds since 1970, or a little earlier.
-    added_ms: i64,
-    /// What was pushed last, and when; `None` before the first push.
-    pushed: Option<(i64, f64)>,
+struct Pushed {
+    /// Milliseconds since 1970.
+    time_ms: i64,
     value: f64,
 }
 
@@ -48,7 +41,10 @@ pub(crate) struct KafkaMetricsCollector {
     time: Arc<dyn Time>,
     /// Labels of everything that this producer pushes.
     resource: Vec<(&'static str, Arc<str>)>,
-    ledger: Ledger,
+    /// When the last push was made, in milliseconds since 1970.
+    time_ms: i64,
+    /// The sums that were pushed as deltas, for the next delta. One that is not wanted for a while stays.
+    pushed: HashMap<MetricId, Pushed>,
 }
 
 impl KafkaMetricsCollector {
@@ -68,120 +64,116 @@ impl KafkaMetricsCollector {
         Self {
             metrics,
             resource: resource.collect(),
-            ledger: Ledger {
-                time_ms: time.unix_millis(),
-                sums: HashMap::new(),
-            },
+            time_ms: time.unix_millis(),
+            pushed: HashMap::new(),
             time,
         }
     }
 
     /// Reads the metrics that are wanted, as many as fit into `limit` bytes. Those of the whole producer come before those
     /// of a node, and these before those of a topic.
+    ///
+    /// This is the I/O thread's time. So only what is wanted is read, and each name is put together once for all topics.
     pub(super) fn collect(
         &self,
         requested: &RequestedMetrics,
         is_delta: bool,
         limit: usize,
     ) -> Collected {
-        let snapshot = self.metrics.snapshot();
-        let time_ms = self.time.unix_millis().max(self.ledger.time_ms);
+        let mut selected = self
+            .metrics
+            .select(|group, name| requested.contains(&telemetry_name(group, name)));
         // A value that is a text, such as the version, is no metric of OpenTelemetry.
-        let wanted: Vec<_> = snapshot
-            .iter()
-            .filter_map(|metric| Some((metric, metric.value().as_number()?)))
-            .map(|(metric, value)| (metric, value, telemetry_name(metric.name())))
-            .filter(|(.., name)| requested.contains(name))
+        selected.retain(|selected| selected.metric.value().as_number().is_some());
+        let time_ms = self.time.unix_millis().max(self.time_ms);
+        let of_one_name = || selected.chunk_by(have_one_name);
+        let names: Vec<String> = of_one_name()
+            .filter_map(|chunk| Some(chunk.first()?.metric.name()))
+            .map(|name| telemetry_name(name.group(), name.name()))
             .collect();
-        // Of every sum, wanted or not, because the next subscription may want others.
-        let mut ledger: HashMap<MetricName, Sum> = snapshot
-            .iter()
-            .filter(|metric| metric.is_cumulative())
-            .filter_map(|metric| {
-                let value = metric.value().as_number()?;
-                Some((metric.name().clone(), self.ledger.sum(metric.name(), value)))
-            })
-            .collect();
-        let sums: Vec<Option<Sum>> = wanted
-            .iter()
-            .map(|(metric, ..)| ledger.get(metric.name()).copied())
-            .collect();
-        let points: Vec<_> = wanted
-            .iter()
-            .zip(&sums)
-            .map(|((metric, value, name), sum)| {
-                let (kind, value) = match sum {
-                    None => (Kind::Gauge, *value),
-                    Some(sum) => sum.point(is_delta),
-                };
-                Point {
-                    name,
-                    attributes: attributes(metric.name())
-                        .map(|(tag, value)| (Cow::Owned(tag), value))
-                        .collect(),
-                    kind,
-                    time_ms,
-                    value,
-                }
-            })
+        let points: Vec<_> = of_one_name()
+            .zip(&names)
+            .flat_map(|(chunk, name)| chunk.iter().map(move |selected| (selected, name)))
+            .map(|(selected, name)| self.point(selected, name, is_delta, time_ms))
             .collect();
         let resource = self.resource.iter();
         let resource: Vec<Attribute<'_>> = resource
             .map(|(label, value)| (Cow::Borrowed(*label), &**value))
             .collect();
         let (bytes, count) = metrics_data(&resource, &points, limit);
-        for (metric, value, _) in wanted.iter().take(count) {
-            if let Some(sum) = ledger.get_mut(metric.name()) {
-                sum.pushed = Some((time_ms, *value));
-            }
-        }
+        let in_it = selected.iter().take(if is_delta { count } else { 0 });
+        let sums = in_it.filter(|selected| selected.metric.is_cumulative());
+        let sums =
+            sums.filter_map(|selected| Some((selected.id?, selected.metric.value().as_number()?)));
         Collected {
             bytes,
             count,
-            wanted: wanted.len(),
-            ledger: Ledger {
-                time_ms,
-                sums: ledger,
-            },
+            wanted: points.len(),
+            time_ms,
+            sums: sums.collect(),
+        }
+    }
+
+    fn point<'a>(
+        &self,
+        selected: &'a Selected,
+        name: &'a str,
+        is_delta: bool,
+        time_ms: i64,
+    ) -> Point<'a> {
+        let metric = &selected.metric;
+        let value = metric.value().as_number().unwrap_or(f64::NAN);
+        let (kind, value) = match selected.id {
+            Some(id) if metric.is_cumulative() => {
+                let before = self.pushed.get(&id).filter(|_| is_delta);
+                let (since_ms, before) = before.map_or((selected.added_ms, 0.0), |pushed| {
+                    (pushed.time_ms, pushed.value)
+                });
+                // The wall clock may have been set back.
+                let since_ms = since_ms.min(time_ms);
+                (Kind::Sum { since_ms, is_delta }, value - before)
+            }
+            _ => (Kind::Gauge, value),
+        };
+        Point {
+            name,
+            attributes: attributes(metric.name()).collect(),
+            kind,
+            time_ms,
+            value,
         }
     }
 
     /// The broker has taken what was collected, or may have.
     pub(super) fn pushed(&mut self, collected: Collected) {
-        self.ledger = collected.ledger;
+        let time_ms = collected.time_ms;
+        self.time_ms = time_ms;
+        if collected.sums.is_empty() {
+            return;
+        }
+        let sums = collected.sums.into_iter();
+        self.pushed
+            .extend(sums.map(|(id, value)| (id, Pushed { time_ms, value })));
+        let sets = self.metrics.set_numbers();
+        self.pushed.retain(|id, _| sets.contains(&id.set));
     }
 
     /// Forgets what was pushed, so that the next push has every sum whole. Java: `metricsReset`.
     pub(super) fn reset(&mut self) {
-        for sum in self.ledger.sums.values_mut() {
-            sum.pushed = None;
-        }
+        self.pushed.clear();
+    }
+
+    /// What is pushed to a subscription with this prefix, uncompressed.
+    #[cfg(feature = "_internals")]
+    pub(crate) fn payload(&self, prefix: &str) -> Vec<u8> {
+        let requested = RequestedMetrics::new(vec![prefix.to_owned()]);
+        self.collect(&requested, false, usize::MAX).bytes
     }
 }
 
-impl Ledger {
-    /// The sum as it is now. One that is smaller than it was belongs to a metric that was removed and added again since, as
-    /// that of a topic may.
-    fn sum(&self, name: &MetricName, value: f64) -> Sum {
-        match self.sums.get(name) {
-            Some(last) if last.value <= value => Sum { value, ..*last },
-            _ => Sum {
-                added_ms: self.time_ms,
-                pushed: None,
-                value,
-            },
-        }
-    }
-}
-
-impl Sum {
-    fn point(&self, is_delta: bool) -> (Kind, f64) {
-        let (since_ms, before) = match self.pushed {
-            Some(pushed) if is_delta => pushed,
-            _ => (self.added_ms, 0.0),
-        };
-        (Kind::Sum { since_ms, is_delta }, self.value - before)
-    }
+fn have_one_name(one: &Selected, next: &Selected) -> bool {
+    let (one, next) = (one.metric.name(), next.metric.name());
+    (one.group(), one.name()) == (next.group(), next.name())
 }
 
 impl fmt::Debug for KafkaMetricsCollector {

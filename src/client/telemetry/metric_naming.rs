@@ -1,5 +1,7 @@
 //! What telemetry calls a metric. Java: `TelemetryMetricNamingConvention`, `ClientTelemetryProvider.DOMAIN`.
 
+use std::borrow::Cow;
+
 use crate::metrics::MetricName;
 
 const DOMAIN: &str = "org.apache.kafka";
@@ -10,19 +12,26 @@ const OWN_DOMAIN: &str = "kafka_producer";
 const EXCLUDED_TAG: &str = "client-id";
 
 /// Returns the telemetry name: the domain, the group without `-metrics`, and the name, with dots for hyphens.
-pub(super) fn telemetry_name(metric: &MetricName) -> String {
-    let domain = match is_kafkas(metric) {
+pub(super) fn telemetry_name(group: &str, name: &str) -> String {
+    let domain = match is_kafkas(group, name) {
         true => DOMAIN,
         false => OWN_DOMAIN,
     };
-    let group = clean(metric.group(), '.').replace(".metrics", "");
-    format!("{domain}.{group}.{}", clean(metric.name(), '.'))
+    let group = clean(group, '.').replace(".metrics", "");
+    format!("{domain}.{group}.{}", clean(name, '.'))
 }
 
 /// The tags as attributes: in snake case, and without `client_id`.
-pub(super) fn attributes(metric: &MetricName) -> impl Iterator<Item = (String, &str)> {
+pub(super) fn attributes(metric: &MetricName) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
     let tags = metric.tags().filter(|(tag, _)| *tag != EXCLUDED_TAG);
-    tags.map(|(tag, value)| (clean(tag, '_'), value))
+    tags.map(|(tag, value)| {
+        let is_clean = tag.bytes().all(|byte| byte.is_ascii_lowercase());
+        let tag = match is_clean {
+            true => Cow::Borrowed(tag),
+            false => Cow::Owned(clean(tag, '_')),
+        };
+        (tag, value)
+    })
 }
 
 fn clean(raw: &str, joiner: char) -> String {
@@ -33,22 +42,17 @@ fn clean(raw: &str, joiner: char) -> String {
 }
 
 /// Returns whether Java's producer has this metric too. The manual lists those that it does not have.
-fn is_kafkas(metric: &MetricName) -> bool {
+fn is_kafkas(group: &str, name: &str) -> bool {
     let is_quantile = ["-p50", "-p99", "-p999"]
         .iter()
-        .any(|suffix| metric.name().ends_with(suffix));
-    let is_own =
-        metric.group() == "producer-partition-metrics" || metric.name().starts_with("record-ack-");
+        .any(|suffix| name.ends_with(suffix));
+    let is_own = group == "producer-partition-metrics" || name.starts_with("record-ack-");
     !is_quantile && !is_own
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn name(group: &str, name: &str) -> String {
-        telemetry_name(&MetricName::new(name, group, "", &[]))
-    }
 
     // Java: TelemetryMetricNamingConventionTest (17).
     #[test]
@@ -110,7 +114,7 @@ mod tests {
                 "kafka_producer.producer.record.ack.latency.avg",
             ),
         ] {
-            assert_eq!(name(group, metric), expected);
+            assert_eq!(telemetry_name(group, metric), expected);
         }
     }
 
@@ -121,6 +125,9 @@ mod tests {
         let metric = MetricName::new("n", "g", "", &tags);
         let found: Vec<_> = attributes(&metric).collect();
         let expected = [("node_id", "node-1"), ("topic", "A-b")];
-        assert_eq!(found, expected.map(|(tag, value)| (tag.to_owned(), value)));
+        assert_eq!(
+            found,
+            expected.map(|(tag, value)| (Cow::Borrowed(tag), value))
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! The parts behind [`KafkaProducer`](super::KafkaProducer), under Java's names.
 
 mod batch;
+mod batch_sum;
 mod buffer_pool;
 mod built_in_partitioner;
 mod fate;
@@ -12,12 +13,15 @@ mod record_accumulator;
 mod sender;
 mod sender_metrics;
 pub(crate) mod sequences;
+mod topic_metrics;
 pub(crate) mod transactions;
 
 pub(crate) use batch::{
     AppendRecord, DrainedBatch, Outcome, ProduceRequestResult, ProducerBatch, RecordFacts,
     record_result,
 };
+#[cfg(feature = "_internals")]
+pub(crate) use batch_sum::BatchSum;
 #[cfg(feature = "_internals")]
 pub(crate) use buffer_pool::Wanted;
 pub(crate) use buffer_pool::{BufferPool, PoolMetrics};
@@ -29,3 +33,5 @@ pub(crate) use record_accumulator::{
 };
 pub(crate) use sender::{Ledger, Sender, SenderConfig, SenderControl, SenderParts};
 pub(crate) use sender_metrics::{RecordErrors, SenderMetrics};
+#[cfg(feature = "_internals")]
+pub(crate) use topic_metrics::TopicMetrics;

@@ -60,6 +60,11 @@ impl PartitionHandle {
         &self.topic_partition
     }
 
+    /// Returns the number of the topic, which it has for as long as the accumulator has the topic.
+    pub(crate) fn topic_number(&self) -> usize {
+        self.topic_number
+    }
+
     /// Returns the order of the partition in a request: behind those of topics that came earlier, and with its topic's
     /// others.
     pub(crate) fn order_in_request(&self) -> (usize, i32) {

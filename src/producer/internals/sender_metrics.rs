@@ -5,16 +5,15 @@
 //! latency counts each record, with the time of the oldest one in its batch.
 //!
 //! Threads: the I/O thread records; a caller does when its record fails before it is in a batch.
-//! Differs from Java: records that fail because the producer is closed count as errors too. The metrics of a topic go when the
-//! topic leaves the metadata; Java keeps them for ever.
+//! Differs from Java: records that fail because the producer is closed count as errors too.
 
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
-
+use super::batch_sum::BatchSum;
+use super::topic_metrics::{TopicMetrics, TopicSensor};
 use super::{DrainedBatch, ProducerBatch};
 use crate::common::{Cluster, NodeId};
-use crate::metrics::{MetricTime, Metrics, Registered, metric_table};
+use crate::metrics::{Metrics, MetricsSnapshot, Registered, metric_table};
 use crate::network::SelectorMetrics;
 use crate::sync::Arc;
 use crate::utils::{later, log, millis};
@@ -71,37 +70,12 @@ metric_table! {
     }
 }
 
-metric_table! {
-    /// What is counted of one topic.
-    enum TopicSensor, TOPIC_TABLE of "producer-topic-metrics" {
-        Records Info {
-            Rate "record-send-rate" "Records sent to the topic per second, each attempt counted.",
-            Total "record-send-total" "Records sent to the topic, each attempt counted.",
-        }
-        Bytes Info {
-            Rate "byte-rate" "Bytes of batches sent to the topic per second.",
-            Total "byte-total" "Bytes of batches sent to the topic.",
-        }
-        CompressionRate Info {
-            Avg "compression-rate" "The mean size of a batch after compression as a part of that before.",
-        }
-        Retries Info {
-            Rate "record-retry-rate" "Records of the topic per second whose batch was put back for another attempt.",
-            Total "record-retry-total" "Records of the topic whose batch was put back for another attempt.",
-        }
-        Errors Info {
-            Rate "record-error-rate" "Records of the topic per second that failed.",
-            Total "record-error-total" "Records of the topic that failed.",
-        }
-    }
-}
-
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct SenderMetrics {
     registry: Arc<Metrics>,
     client: RecordErrors,
-    topics: HashMap<Arc<str>, Registered>,
+    topics: TopicMetrics,
     /// Where the metrics of nodes are.
     nodes: Arc<SelectorMetrics>,
     log: Option<MetricsLog>,
@@ -153,7 +127,7 @@ impl SenderMetrics {
         Self {
             registry: Arc::clone(registry),
             client: RecordErrors(registry.add_sensors(&SENDER_TABLE, &[])),
-            topics: HashMap::new(),
+            topics: TopicMetrics::new(registry),
             nodes,
             log: None,
         }
@@ -173,9 +147,14 @@ impl SenderMetrics {
             return Duration::MAX;
         };
         if log.next <= now {
-            let metrics = self.registry.snapshot();
+            // Not a whole snapshot: this is the I/O thread, and there may be many topics.
+            let selected = self
+                .registry
+                .select(|group, name| group == SENDER_TABLE.group && LOGGED.contains(&name));
+            let metrics = selected.into_iter().map(|selected| selected.metric);
+            let metrics = MetricsSnapshot::new(metrics.collect());
             let values = LOGGED.iter().filter_map(|name| {
-                let value = metrics.number("producer-metrics", name)?;
+                let value = metrics.number(SENDER_TABLE.group, name)?;
                 Some(format!("{name}={value:.1}"))
             });
             let line = values.collect::<Vec<_>>().join(" ");
@@ -195,9 +174,8 @@ impl SenderMetrics {
     /// What they are is added up first and recorded once, with the results that one record a batch would have: they all leave
     /// at the same time.
     pub(super) fn request_sent(&mut self, batches: &mut [DrainedBatch], now: Instant) {
-        let at = self.registry.time_at(now);
         let mut sum = BatchSum::default();
-        // Batches of one topic are mostly side by side.
+        // Batches of one topic are side by side.
         for of_topic in batches.chunk_by_mut(are_of_one_topic) {
             let mut topic_sum = BatchSum::default();
             for batch in &mut *of_topic {
@@ -205,55 +183,22 @@ impl SenderMetrics {
                 topic_sum.add(batch);
             }
             if let Some(batch) = of_topic.first() {
-                self.topic_sent(topic_of(batch), &topic_sum, at);
+                let name = batch.topic_partition().shared_topic();
+                let number = batch.partition().topic_number();
+                self.topics.sent((number, name), &topic_sum, now);
             }
             sum.add_all(&topic_sum);
         }
-        self.client.0.record_at(at, |client| {
-            client.record_many(
-                SenderSensor::BatchSize,
-                sum.batches,
-                sum.bytes,
-                sum.most_bytes,
-            );
-            client.record_many(
-                SenderSensor::CompressionRate,
-                sum.batches,
-                sum.ratios,
-                sum.largest_ratio,
-            );
+        let count = sum.batches;
+        self.client.0.record(now, |client| {
+            let (bytes, most_bytes) = (sum.bytes as f64, sum.most_bytes as f64);
+            client.record_many(SenderSensor::BatchSize, count, bytes, most_bytes);
+            client.record_many(SenderSensor::CompressionRate, count, sum.ratios, 0.0);
             let queue_times = batches.iter().map(|batch| (1, batch.queue_time_ms()));
             client.record_each(SenderSensor::QueueTime, queue_times);
-            client.record_many(
-                SenderSensor::RecordSize,
-                sum.batches,
-                sum.record_sizes,
-                sum.largest_record,
-            );
-            client.record(SenderSensor::RecordsPerRequest, sum.records);
-        });
-    }
-
-    /// The batches of one topic leave.
-    fn topic_sent(&mut self, name: &Arc<str>, sum: &BatchSum, at: MetricTime) {
-        let registry = &self.registry;
-        // Most topics are known, and a look costs less than an entry, which may have to own the name.
-        if !self.topics.contains_key(name) {
-            let topic = registry.add_sensors(&TOPIC_TABLE, &[("topic", name)]);
-            self.topics.insert(Arc::clone(name), topic);
-        }
-        let Some(topic) = self.topics.get(name) else {
-            return;
-        };
-        topic.record_at(at, |topic| {
-            topic.record_many(TopicSensor::Records, sum.batches, sum.records, 0.0);
-            topic.record_many(TopicSensor::Bytes, sum.batches, sum.bytes, sum.most_bytes);
-            topic.record_many(
-                TopicSensor::CompressionRate,
-                sum.batches,
-                sum.ratios,
-                sum.largest_ratio,
-            );
+            let (sizes, largest) = (sum.record_sizes as f64, sum.largest_record as f64);
+            client.record_many(SenderSensor::RecordSize, count, sizes, largest);
+            client.record(SenderSensor::RecordsPerRequest, sum.records as f64);
         });
     }
 
@@ -265,14 +210,14 @@ impl SenderMetrics {
         acknowledged: impl Iterator<Item = &'a ProducerBatch>,
         now: Instant,
     ) {
-        let (latency, at) = (millis(latency), self.registry.time_at(now));
-        self.client.0.record_at(at, |client| {
+        let latency = millis(latency);
+        self.client.0.record(now, |client| {
             client.record(SenderSensor::RequestLatency, latency);
             let latencies =
                 acknowledged.map(|batch| (batch.record_count(), batch.queue_time_ms() + latency));
             client.record_each(SenderSensor::AckLatency, latencies);
         });
-        self.nodes.produce_latency(node, latency, at);
+        self.nodes.produce_latency(node, latency, now);
     }
 
     /// A request that asked for no response is written, this long after it was made.
@@ -296,13 +241,13 @@ impl SenderMetrics {
         self.client.0.record(now, |client| {
             client.record(SenderSensor::Retries, records);
         });
-        self.record_of_topic(batch, TopicSensor::Retries, now);
+        self.topics.count(batch, TopicSensor::Retries, now);
     }
 
     /// The batch fails.
     pub(super) fn failed(&self, batch: &ProducerBatch, now: Instant) {
         self.client.failed(batch.record_count(), now);
-        self.record_of_topic(batch, TopicSensor::Errors, now);
+        self.topics.count(batch, TopicSensor::Errors, now);
     }
 
     /// A batch is split.
@@ -312,82 +257,12 @@ impl SenderMetrics {
         });
     }
 
-    /// A topic has metrics from its first request on, and until it leaves the metadata.
-    fn record_of_topic(&self, batch: &ProducerBatch, sensor: TopicSensor, now: Instant) {
-        if let Some(topic) = self.topics.get(batch.topic_partition().topic()) {
-            topic.record(now, |topic| {
-                topic.record(sensor, f64::from(batch.record_count()));
-            });
-        }
-    }
-
     /// Removes the metrics of topics that the metadata no longer have.
     pub(super) fn retain_topics(&mut self, cluster: &Cluster) {
-        if cluster.is_bootstrap() {
-            return;
-        }
-        let registry = &self.registry;
-        self.topics.retain(|name, topic| {
-            let is_kept = cluster.topic(name).is_some();
-            if !is_kept {
-                registry.remove(topic);
-            }
-            is_kept
-        });
-        if self.topics.capacity() / 4 > self.topics.len() {
-            self.topics.shrink_to_fit();
-        }
+        self.topics.retain(cluster);
     }
-}
-
-/// What the batches of a request are together.
-#[derive(Debug, Default)]
-struct BatchSum {
-    batches: u64,
-    records: f64,
-    bytes: f64,
-    most_bytes: f64,
-    ratios: f64,
-    largest_ratio: f64,
-    /// Of the largest record of each batch.
-    record_sizes: f64,
-    largest_record: f64,
-}
-
-impl BatchSum {
-    fn add(&mut self, batch: &ProducerBatch) {
-        let bytes = batch.estimated_size_in_bytes() as f64;
-        let ratio = f64::from(batch.compression_ratio());
-        let record_size = batch.max_record_size() as f64;
-        self.add_all(&Self {
-            batches: 1,
-            records: f64::from(batch.record_count()),
-            bytes,
-            most_bytes: bytes,
-            ratios: ratio,
-            largest_ratio: ratio,
-            record_sizes: record_size,
-            largest_record: record_size,
-        });
-    }
-
-    fn add_all(&mut self, other: &Self) {
-        self.batches += other.batches;
-        self.records += other.records;
-        self.bytes += other.bytes;
-        self.most_bytes = self.most_bytes.max(other.most_bytes);
-        self.ratios += other.ratios;
-        self.largest_ratio = self.largest_ratio.max(other.largest_ratio);
-        self.record_sizes += other.record_sizes;
-        self.largest_record = self.largest_record.max(other.largest_record);
-    }
-}
-
-fn topic_of(batch: &ProducerBatch) -> &Arc<str> {
-    batch.topic_partition().shared_topic()
 }
 
 fn are_of_one_topic(one: &DrainedBatch, next: &DrainedBatch) -> bool {
-    let (one, next) = (topic_of(one), topic_of(next));
-    Arc::ptr_eq(one, next) || one == next
+    one.partition().topic_number() == next.partition().topic_number()
 }

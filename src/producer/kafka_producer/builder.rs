@@ -383,8 +383,7 @@ fn accumulator(
             .filter(|_| config.partitioner_rack_aware),
     };
     let (accumulator, scheduler) = RecordAccumulator::new(settings, pool, Arc::clone(time));
-    let queues = Arc::clone(&accumulator);
-    metrics.add_view(move |metrics, now, into| queues.read_queues(metrics, now, into));
+    accumulator.register_metrics(metrics);
     (accumulator, scheduler)
 }
 

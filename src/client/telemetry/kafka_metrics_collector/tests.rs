@@ -6,7 +6,8 @@ use opentelemetry_proto::tonic::metrics::v1::{MetricsData, NumberDataPoint};
 use prost::Message;
 
 use super::*;
-use crate::metrics::{MetricValue, metric_table};
+use crate::metrics::{Metric, MetricValue, metric_table};
+use crate::sync::{AtomicUsize, Ordering};
 use crate::utils::MockTime;
 
 metric_table! {
@@ -165,7 +166,7 @@ fn a_delta_is_what_was_added_since_the_last_push() {
 
 // Java: testSecondCollectCumulative, testSecondDeltaCollectDouble.
 #[test]
-fn a_metric_that_comes_later_counts_since_the_push_before() {
+fn a_metric_that_comes_later_counts_since_it_was_added() {
     let mut f = Fixture::new();
     f.time.advance_ms(1000);
     f.push(false);
@@ -173,23 +174,22 @@ fn a_metric_that_comes_later_counts_since_the_push_before() {
     let sensors = f.metrics.add_sensors(&TABLE, &[("topic", "t")]);
     sensors.record(f.time.now(), |sensors| sensors.record(Sensor::Sends, 5.0));
     f.time.advance_ms(1000);
-    let added = f.start_ms + 1000;
+    let added = f.start_ms + 2000;
     assert_eq!(sends(&f.push(false), "t"), Some((5.0, (added, false))));
     assert_eq!(sends(&f.push(false), "t"), Some((5.0, (added, false))));
 
     // Java: testMetricRemoval. It comes back with a smaller sum, which is no negative delta.
     f.metrics.remove(&sensors);
     f.time.advance_ms(1000);
-    let removed = f.now_ms() - 1000;
+    let again = f.now_ms();
     let sensors = f.metrics.add_sensors(&TABLE, &[("topic", "t")]);
     sensors.record(f.time.now(), |sensors| sensors.record(Sensor::Sends, 1.0));
-    assert_eq!(sends(&f.push(true), "t"), Some((1.0, (removed, true))));
+    f.time.advance_ms(1000);
+    assert_eq!(sends(&f.push(true), "t"), Some((1.0, (again, true))));
+    assert_eq!(f.collector.pushed.len(), 3);
     f.metrics.remove(&sensors);
     assert_eq!(sends(&f.push(true), "t"), None);
-    assert!(
-        f.collector.ledger.sums.len() < 3,
-        "what is gone is forgotten"
-    );
+    assert_eq!(f.collector.pushed.len(), 1, "what is gone is forgotten");
 }
 
 #[test]
@@ -208,6 +208,52 @@ fn a_sum_that_is_not_wanted_for_a_while_is_not_pushed_twice() {
     f.collector.pushed(collected);
     f.time.advance_ms(1000);
     assert_eq!(sends(&f.push(true), "t"), Some((2.0, (f.start_ms, true))));
+}
+
+/// Reading all of 10,000 topics would hold up the I/O thread.
+#[test]
+fn only_metrics_that_are_wanted_are_read() {
+    const QUEUES: &[(&str, &str)] = &[("queues", "age"), ("queues", "bytes")];
+    let f = Fixture::new();
+    let (topics, views) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    for number in 0..10 {
+        let reads = Arc::clone(&topics);
+        let topic = format!("topic-{number}");
+        f.metrics
+            .add_gauges(&GAUGES, &[("topic", &topic)], move |_, _| {
+                reads.fetch_add(1, Ordering::Relaxed);
+                MetricValue::Number(1.0)
+            });
+    }
+    let looked_up = Arc::clone(&views);
+    f.metrics.add_view(QUEUES, move |registry, _, into| {
+        looked_up.fetch_add(1, Ordering::Relaxed);
+        let tags = registry.tags(&[]);
+        into.extend(
+            QUEUES
+                .iter()
+                .map(|(group, name)| Metric::viewed(name, group, "", &tags, 2.0)),
+        );
+    });
+    let collect = |prefix: &str| {
+        let requested = RequestedMetrics::new(vec![prefix.to_owned()]);
+        let collected = f.collector.collect(&requested, false, usize::MAX);
+        let names = read(&collected.bytes).into_iter().map(|(name, ..)| name);
+        (
+            names.collect::<Vec<_>>(),
+            topics.swap(0, Ordering::Relaxed),
+            views.swap(0, Ordering::Relaxed),
+        )
+    };
+    let connections = "org.apache.kafka.producer.connection.count";
+    // One gauge of each topic, and that of the fixture.
+    assert_eq!(
+        collect(connections),
+        (vec![connections.to_owned(); 11], 10, 0)
+    );
+    let age = "org.apache.kafka.queues.age";
+    assert_eq!(collect(age), (vec![age.to_owned()], 0, 1));
+    assert_eq!(collect("nothing."), (Vec::new(), 0, 0));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::BufferPool;
 use crate::metrics::{MetricValue, Metrics, Registered, metric_table};
 use crate::sync::Arc;
+use crate::utils::nanos;
 
 metric_table! {
     /// What the buffer memory counts.
@@ -53,7 +54,7 @@ impl PoolMetrics {
     /// A caller waited this long.
     pub(super) fn waited(&self, waited: Duration, is_exhausted: bool, now: Instant) {
         self.0.record(now, |pool| {
-            pool.record(PoolSensor::WaitTime, waited.as_nanos() as f64);
+            pool.record(PoolSensor::WaitTime, nanos(waited));
             if is_exhausted {
                 pool.record(PoolSensor::Exhausted, 1.0);
             }

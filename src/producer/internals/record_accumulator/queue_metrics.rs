@@ -7,13 +7,26 @@ use std::time::Instant;
 
 use super::RecordAccumulator;
 use crate::metrics::{Metric, Metrics};
+use crate::sync::Arc;
 use crate::utils::millis;
 
 const GROUP: &str = "producer-partition-metrics";
+const AGE: &str = "queue-age";
+const BATCHES: &str = "queue-batches";
+const BYTES: &str = "queue-bytes";
+
+const NAMES: &[(&str, &str)] = &[(GROUP, AGE), (GROUP, BATCHES), (GROUP, BYTES)];
 
 impl RecordAccumulator {
-    /// Adds the metrics of every partition that has a batch.
-    pub(crate) fn read_queues(&self, registry: &Metrics, now: Instant, into: &mut Vec<Metric>) {
+    /// Lets `registry` look up the metrics of every partition that has a batch.
+    pub(crate) fn register_metrics(self: &Arc<Self>, registry: &Metrics) {
+        let queues = Arc::clone(self);
+        registry.add_view(NAMES, move |registry, now, into| {
+            queues.read_queues(registry, now, into);
+        });
+    }
+
+    fn read_queues(&self, registry: &Metrics, now: Instant, into: &mut Vec<Metric>) {
         for queue in self.all_queues() {
             if queue.is_empty() {
                 continue;
@@ -41,17 +54,17 @@ impl RecordAccumulator {
             let age = millis(now.saturating_duration_since(oldest));
             let values = [
                 (
-                    "queue-age",
+                    AGE,
                     "The time in ms for which the oldest batch of the partition has waited.",
                     age,
                 ),
                 (
-                    "queue-batches",
+                    BATCHES,
                     "The batches of the partition that wait for a request.",
                     batches as f64,
                 ),
                 (
-                    "queue-bytes",
+                    BYTES,
                     "The bytes of the partition that wait for a request.",
                     bytes as f64,
                 ),

@@ -31,7 +31,7 @@ impl<C: KafkaClient> Sender<C> {
         let waited = now.saturating_duration_since(request.created());
         match response.outcome {
             Ok(Some(ResponseBody::Produce(body))) => {
-                self.settle_by_answer(request, body, response.api_version, now);
+                self.settle_by_answer(request, body, response.api_version, waited, now);
             }
             Ok(None) => {
                 let slots = request.slots().iter();
@@ -93,6 +93,7 @@ impl<C: KafkaClient> Sender<C> {
         request: InFlightRequest,
         body: ProduceResponse,
         version: i16,
+        waited: Duration,
         now: Instant,
     ) {
         let (endpoints, unusable) = nodes(&body.node_endpoints);
@@ -100,7 +101,7 @@ impl<C: KafkaClient> Sender<C> {
             self.warn_once(format!("ignored a leader's address: {reason}"), now);
         }
         let answers = answers_in_order(request.slots(), body.topics, version);
-        self.count_answered(&request, &answers, now);
+        self.count_answered(&request, &answers, waited, now);
         let mut leaders = Vec::new();
         let mut refresh_metadata = false;
         let mut slots = request.into_slots().into_iter();
@@ -146,6 +147,7 @@ impl<C: KafkaClient> Sender<C> {
         &self,
         request: &InFlightRequest,
         answers: &[Option<PartitionProduceResponse>],
+        latency: Duration,
         now: Instant,
     ) {
         let slots = request.slots().iter().zip(answers);
@@ -155,7 +157,6 @@ impl<C: KafkaClient> Sender<C> {
                 .is_some_and(|answer| is_ack(answer.error_code));
             slot.batch.as_deref().filter(|_| is_acked)
         });
-        let latency = now.saturating_duration_since(request.created());
         self.metrics
             .answered(request.node(), latency, acknowledged, now);
     }
