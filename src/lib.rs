@@ -53,8 +53,9 @@
 //! - [`Error`]: what failed. [`Error::delivery`] returns whether the log may hold the record, and
 //!   [`Error::record`] returns the record. [`manual::delivery`] says what to do with each error.
 //! - [`KafkaProducer::metrics`]: Java's metrics, for Prometheus too
-//!   ([`MetricsSnapshot::to_prometheus`]), and in the log by
-//!   [`KafkaProducerBuilder::log_metrics_every`].
+//!   ([`MetricsSnapshot::to_prometheus`]), in the log by
+//!   [`KafkaProducerBuilder::log_metrics_every`], and for the `metrics` crate by `MetricsFacade`
+//!   (feature `metrics`).
 //! - [`KafkaProducer::health`]: the producer's own state, for a readiness probe.
 //! - [`manual`]: how it works, what it guarantees, and where it differs from Java.
 //!
@@ -72,6 +73,7 @@
 //! | `classic` | no | the module `classic` with the Scala producer of Kafka 0.8 |
 //! | `json` | no | [`producer::JsonSerializer`](producer), for every type that serde serializes |
 //! | `serde` | no | [`ProducerConfig`] from any format that serde reads |
+//! | `metrics` | no | `MetricsFacade`: the metrics for the recorder of the `metrics` crate |
 //! | `bytes`, `uuid` | no | `bytes::Bytes` and `uuid::Uuid` as key and value |
 //! | `testing` | no | the module `testing` with its `FakeBroker` |
 
@@ -97,6 +99,8 @@ mod utils;
 pub use client::ConnectionState;
 pub use common::TopicPartition;
 pub use error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
+#[cfg(feature = "metrics")]
+pub use metrics::MetricsFacade;
 pub use metrics::{
     KafkaMetric, Metric, MetricName, MetricValue, MetricsReporter, MetricsSnapshot, RecordingLevel,
 };

@@ -105,6 +105,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("serde_json", &["src/producer/json_serializer"]),
+    ("metrics_crate", &["src/metrics/facade"]),
     ("prefetch_index", &["src/utils/prefetch"]),
     ("log", &[""]),
     ("hashbrown", &[""]),

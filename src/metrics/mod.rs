@@ -14,6 +14,8 @@
 //! Differs from Java: the metrics of one sensor share their windows, so that one update serves all of them. A metric that is
 //! read alone closes the old windows of its siblings too.
 
+#[cfg(feature = "metrics")]
+mod facade;
 mod kafka_metric;
 mod metric_config;
 mod metric_name;
@@ -27,6 +29,8 @@ mod selection;
 mod sensor;
 mod snapshot;
 
+#[cfg(feature = "metrics")]
+pub use facade::MetricsFacade;
 pub use kafka_metric::KafkaMetric;
 pub(crate) use metric_config::MetricConfig;
 pub use metric_config::RecordingLevel;

@@ -15,11 +15,11 @@ struct Family<'a> {
 }
 
 /// A metric under its Prometheus name.
-struct Renamed<'a> {
-    name: String,
-    help: Cow<'a, str>,
+pub(super) struct Renamed<'a> {
+    pub(super) name: String,
+    pub(super) help: Cow<'a, str>,
     /// What the value is divided by, because Prometheus counts in base units.
-    divisor: f64,
+    pub(super) divisor: f64,
 }
 
 impl MetricsSnapshot {
@@ -87,7 +87,7 @@ impl Family<'_> {
     }
 }
 
-fn rename(metric: &Metric) -> Renamed<'_> {
+pub(super) fn rename(metric: &Metric) -> Renamed<'_> {
     let (group, name) = (metric.name().group(), metric.name().name());
     let help = Cow::Borrowed(metric.name().description());
     let prefix = match group {
@@ -127,7 +127,7 @@ fn rename(metric: &Metric) -> Renamed<'_> {
 }
 
 /// A name with nothing but letters, digits and underscores.
-fn sanitize(name: &str) -> String {
+pub(super) fn sanitize(name: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     name.chars().map(allowed).collect()
 }
