@@ -33,6 +33,21 @@ pub(super) trait Authenticator: fmt::Debug + Send {
     /// does not belong here.
     fn receive(&mut self, frame: &[u8], now: Instant) -> Result<Received, Disconnect>;
 
+    /// Returns whether another thread makes the next frame. It wakes the selector, which then calls
+    /// [`resume`](Self::resume).
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
+    /// Takes the frame that another thread made, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// The other thread could not make it: `AuthenticationFailed`, or `NotAuthenticated` if it may be able to later.
+    fn resume(&mut self) -> Result<(), Disconnect> {
+        Ok(())
+    }
+
     /// When the connection must authenticate again, after a complete exchange.
     fn reauthenticate_at(&self) -> Option<Instant>;
 }

@@ -9,11 +9,11 @@ use mio::{Registry, Token};
 use super::authenticator::Authenticator;
 use super::plaintext_transport_layer::PlaintextTransportLayer;
 #[cfg(feature = "sasl")]
-use super::sasl::{SaslClientAuthenticator, SaslLogin};
+use super::sasl::{Peer, SaslClientAuthenticator, SaslLogin};
 #[cfg(feature = "tls")]
 use super::ssl::{SslFactory, SslTransportLayer};
 use super::transport_layer::TransportLayer;
-use super::{Disconnect, EarlyEnd, SocketOptions};
+use super::{Disconnect, EarlyEnd, SocketOptions, Waker};
 #[cfg(feature = "sasl")]
 use crate::sync::Arc;
 
@@ -109,14 +109,28 @@ pub(crate) enum Authentication {
 }
 
 impl Authentication {
-    /// The authenticator of a new connection, if it has one.
-    pub(super) fn authenticator(&self) -> Option<Box<dyn Authenticator>> {
+    /// The authenticator of a new connection to `host`, if it has one. What it has another thread do ends with a call of the
+    /// waker.
+    #[cfg_attr(
+        not(feature = "sasl"),
+        expect(unused_variables, reason = "only SASL has a peer")
+    )]
+    pub(super) fn authenticator(
+        &self,
+        host: &str,
+        waker: &Waker,
+    ) -> Option<Box<dyn Authenticator>> {
         match self {
             Self::None => None,
             #[cfg(feature = "sasl")]
             Self::Sasl { login, client_id } => {
                 let (login, client_id) = (Arc::clone(login), Arc::clone(client_id));
-                Some(Box::new(SaslClientAuthenticator::new(login, client_id)))
+                let peer = Peer {
+                    host: Arc::from(host),
+                    waker: waker.clone(),
+                };
+                let authenticator = SaslClientAuthenticator::new(login, client_id, peer);
+                Some(Box::new(authenticator))
             }
         }
     }

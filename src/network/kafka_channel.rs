@@ -215,6 +215,28 @@ impl<T: TransportLayer> KafkaChannel<T> {
         true
     }
 
+    /// Returns whether another thread makes the authenticator's next frame, and wakes the selector then.
+    pub(super) fn awaits_authenticator(&self) -> bool {
+        let authenticator = self.authenticator.as_ref();
+        matches!(
+            self.state,
+            ChannelState::Authenticating | ChannelState::Reauthenticating
+        ) && authenticator.is_some_and(|running| running.is_waiting())
+    }
+
+    /// Goes on with an authentication whose next frame another thread has made.
+    pub(super) fn resume_authentication(&mut self) {
+        if !self.awaits_authenticator() {
+            return;
+        }
+        let Some(authenticator) = &mut self.authenticator else {
+            return;
+        };
+        if let Err(why) = authenticator.resume() {
+            self.end_with(why);
+        }
+    }
+
     fn set_ready(&mut self) {
         self.is_newly_ready |= !self.is_ready();
         self.history.was_ready = true;

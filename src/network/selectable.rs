@@ -128,6 +128,13 @@ pub(crate) enum Disconnect {
         allow(dead_code, reason = "without TLS and SASL nothing is authenticated")
     )]
     AuthenticationFailed { message: String },
+    /// This client could not prove its identity for now: the next attempt may succeed. Java: a `SaslException`, which is an
+    /// `IOException`.
+    #[cfg_attr(
+        not(any(test, feature = "sasl")),
+        allow(dead_code, reason = "only SASL has such errors")
+    )]
+    NotAuthenticated { message: String },
     /// Nothing happened on the connection for `connections.max.idle.ms`.
     Expired,
 }
@@ -142,6 +149,9 @@ impl fmt::Display for Disconnect {
             Self::Failed { message, .. } => write!(f, "the connection was lost: {message}"),
             Self::InvalidReceive(message) => f.write_str(message),
             Self::AuthenticationFailed { message } => write!(f, "authentication failed: {message}"),
+            Self::NotAuthenticated { message } => {
+                write!(f, "authentication is not possible now: {message}")
+            }
             Self::Expired => {
                 f.write_str("the connection was idle for longer than connections.max.idle.ms")
             }

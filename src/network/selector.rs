@@ -67,6 +67,9 @@ pub(crate) struct Selector {
     next_token: usize,
     /// The connections that have something to do or to report without another event. Each is in here once.
     ready: Vec<Token>,
+    /// The connections whose authentication another thread works on, which wakes the poll. A connection may be in here that
+    /// is closed by now.
+    awaiting_authenticator: Vec<Token>,
     /// Not before this moment can a connection be due for closing. In the past: to be looked for in the next poll.
     next_idle_check: Option<Instant>,
     read_buffer: Box<[u8]>,
@@ -116,6 +119,7 @@ impl Selector {
             tokens: HashMap::new(),
             next_token: 0,
             ready: Vec::new(),
+            awaiting_authenticator: Vec::new(),
             next_idle_check: None,
             read_buffer: vec![0; READ_BUFFER_SIZE].into_boxed_slice(),
             completed_sends: Vec::new(),
@@ -192,6 +196,15 @@ impl Selector {
         }
     }
 
+    /// Queues the channels whose authentication another thread may have brought on.
+    fn note_authenticators(&mut self) {
+        for token in self.awaiting_authenticator.drain(..) {
+            if let Some(connection) = self.connections.get_mut(&token) {
+                connection.enqueue(token, &mut self.ready);
+            }
+        }
+    }
+
     /// Does for one connection all that can be done now.
     fn process(&mut self, token: Token, now: Instant) {
         let Some(connection) = self.connections.get_mut(&token) else {
@@ -203,6 +216,7 @@ impl Selector {
         if channel.finish_connect() {
             self.config.metrics.connected(now);
         }
+        channel.resume_authentication();
         // Writes first: if one fails, the read that follows still delivers what the peer had answered.
         channel.write();
         channel.read(&mut self.read_buffer, &mut self.completed_receives, now);
@@ -217,7 +231,12 @@ impl Selector {
         metrics.active(&connection.metrics, &activity, now);
         if let Some(why) = channel.disconnect().cloned() {
             self.disconnect(token, why);
-        } else if channel.has_work() {
+            return;
+        }
+        if channel.awaits_authenticator() {
+            self.awaiting_authenticator.push(token);
+        }
+        if channel.has_work() {
             connection.enqueue(token, &mut self.ready);
         }
     }
@@ -300,7 +319,7 @@ impl Selectable for Selector {
         let channel = KafkaChannel::new(
             id,
             transport,
-            self.config.authentication.authenticator(),
+            self.config.authentication.authenticator(host, &self.waker),
             self.config.initial_receive_limit,
         );
         let channel = match self.config.channel_builder.verifies_peers() {
@@ -360,6 +379,7 @@ impl Selectable for Selector {
 
         let now = self.config.time.now();
         self.note_events();
+        self.note_authenticators();
         for token in mem::take(&mut self.ready) {
             self.process(token, now);
         }

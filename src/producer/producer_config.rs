@@ -12,6 +12,8 @@ mod environment;
 mod into_list;
 #[cfg(feature = "sasl")]
 mod jaas_config;
+#[cfg(feature = "gssapi")]
+mod kerberos_config;
 pub(crate) mod keys;
 mod later_keys;
 #[cfg(feature = "aws-msk-iam")]

@@ -17,17 +17,13 @@ fn root() -> &'static Path {
 }
 
 /// How the documentation of keys begins that are accepted for Java's sake.
-const WITHOUT_EFFECT: [&str; 2] = ["For GSSAPI", "Brokers use this alone"];
+const WITHOUT_EFFECT: &str = "Brokers use this alone";
 
 /// Keys whose values are code have no setter, and are described in the text.
 fn settable_keys() -> impl Iterator<Item = &'static ConfigKey> {
     ProducerConfig::keys()
         .filter(|key| key.type_name() != "CLASS" && key.name() != "interceptor.classes")
-        .filter(|key| {
-            !WITHOUT_EFFECT
-                .iter()
-                .any(|why| key.documentation().starts_with(why))
-        })
+        .filter(|key| !key.documentation().starts_with(WITHOUT_EFFECT))
 }
 
 fn default_of(key: &ConfigKey) -> String {

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{SaslClient, SaslFailure, SaslLogin};
+#[cfg(feature = "gssapi")]
+use super::gssapi::PendingToken;
+use super::sasl_login::Beginning;
+use super::{Peer, SaslClient, SaslFailure, SaslLogin};
 use crate::network::Disconnect;
 use crate::network::authenticator::{Authenticator, Received};
 use crate::protocol::messages::{
@@ -34,6 +37,7 @@ const SHOWN_MECHANISMS: usize = 16;
 pub(in crate::network) struct SaslClientAuthenticator {
     login: Arc<SaslLogin>,
     client_id: Arc<str>,
+    peer: Peer,
     state: SaslState,
     /// What the broker speaks. Kept for re-authentications.
     versions: Option<SaslVersions>,
@@ -54,6 +58,9 @@ enum SaslState {
     ReceiveHandshakeResponse {
         correlation_id: i32,
     },
+    /// Another thread makes the first token.
+    #[cfg(feature = "gssapi")]
+    AwaitToken(PendingToken),
     /// A token went out. `None`: without a header.
     ReceiveToken {
         correlation_id: Option<i32>,
@@ -74,10 +81,11 @@ struct SaslVersions {
 
 impl SaslClientAuthenticator {
     /// `client_id` goes into the headers of its requests.
-    pub(in crate::network) fn new(login: Arc<SaslLogin>, client_id: Arc<str>) -> Self {
+    pub(in crate::network) fn new(login: Arc<SaslLogin>, client_id: Arc<str>, peer: Peer) -> Self {
         Self {
             login,
             client_id,
+            peer,
             state: SaslState::Initial,
             versions: None,
             outgoing: None,
@@ -98,6 +106,16 @@ impl SaslClientAuthenticator {
 
     fn refused(&self, failure: &SaslFailure) -> Disconnect {
         self.failed(&failure.0)
+    }
+
+    /// The exchange cannot go on. Java: `createSaslToken`, which takes some errors of Kerberos for lost connections.
+    fn cannot_go_on(&self, reason: &str, is_transient: bool) -> Disconnect {
+        match is_transient {
+            true => Disconnect::NotAuthenticated {
+                message: format!("SASL {}: {reason}", self.mechanism()),
+            },
+            false => self.failed(reason),
+        }
     }
 
     /// Java: `nextCorrelationId`.
@@ -200,12 +218,20 @@ impl SaslClientAuthenticator {
     }
 
     fn send_first_token(&mut self) -> Result<(), Disconnect> {
-        let client = self.login.client();
-        let mut client = client.map_err(|failure| self.refused(&failure))?;
-        let token = client
-            .evaluate(&[])
-            .map_err(|failure| self.refused(&failure))?;
-        self.send_token(token.unwrap_or_default(), client)
+        let beginning = self.login.begin(&self.peer);
+        match beginning.map_err(|failure| self.refused(&failure))? {
+            Beginning::Client(mut client) => {
+                let token = client
+                    .evaluate(&[])
+                    .map_err(|failure| self.refused(&failure))?;
+                self.send_token(token.unwrap_or_default(), client)
+            }
+            #[cfg(feature = "gssapi")]
+            Beginning::Pending(pending) => {
+                self.state = SaslState::AwaitToken(pending);
+                Ok(())
+            }
+        }
     }
 
     /// Sends a token of `client`, which takes the answer.
@@ -301,7 +327,7 @@ impl SaslClientAuthenticator {
             }
             Ok(None) if client.is_complete() => Ok(self.complete()),
             Ok(None) => Err(self.failed("the mechanism has no next message and is not complete")),
-            Err(failure) => Err(self.refused(&failure)),
+            Err(failure) => Err(self.cannot_go_on(&failure.0, client.is_transient())),
         }
     }
 
@@ -347,6 +373,19 @@ impl SaslClientAuthenticator {
             _ => return Err(invalid("it belongs to another API".to_owned())),
         }
         Ok(Received::Token)
+    }
+
+    /// A frame that comes before the first token has left.
+    #[cfg(feature = "gssapi")]
+    fn take_early_frame(&self, frame: &[u8]) -> Result<Received, Disconnect> {
+        let id = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
+        let is_other = id.is_some_and(|id| !CORRELATION_IDS.contains(&id));
+        match is_other && self.is_reauthentication {
+            true => Ok(Received::Response),
+            false => Err(Disconnect::InvalidReceive(
+                "the broker sent a message before this client's token".to_owned(),
+            )),
+        }
     }
 
     /// A response to a request that was sent before, which only a re-authentication can meet.
@@ -415,6 +454,14 @@ impl Authenticator for SaslClientAuthenticator {
                 let ids = correlation_id.zip(version);
                 ids.map(|(id, version)| (ApiKey::SaslAuthenticate, version, id))
             }
+            #[cfg(feature = "gssapi")]
+            SaslState::AwaitToken(_) => {
+                let received = self.take_early_frame(frame);
+                if received.is_err() {
+                    self.state = SaslState::Failed;
+                }
+                return received;
+            }
             SaslState::Initial | SaslState::Complete { .. } | SaslState::Failed => {
                 return Err(self.failed("the exchange is not under way"));
             }
@@ -431,6 +478,26 @@ impl Authenticator for SaslClientAuthenticator {
             }
         }
         received
+    }
+
+    #[cfg(feature = "gssapi")]
+    fn is_waiting(&self) -> bool {
+        matches!(self.state, SaslState::AwaitToken(_))
+    }
+
+    #[cfg(feature = "gssapi")]
+    fn resume(&mut self) -> Result<(), Disconnect> {
+        let SaslState::AwaitToken(pending) = &self.state else {
+            return Ok(());
+        };
+        match pending.take() {
+            None => Ok(()),
+            Some(Ok((client, token))) => self.send_token(token, client),
+            Some(Err(failure)) => {
+                self.state = SaslState::Failed;
+                Err(self.cannot_go_on(&failure.text, failure.is_transient))
+            }
+        }
     }
 
     fn reauthenticate_at(&self) -> Option<Instant> {

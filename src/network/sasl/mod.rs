@@ -1,11 +1,13 @@
 //! Authentication by SASL: one file a mechanism, and the exchange that carries their messages. Java:
 //! `common.security.authenticator`, `common.security.{plain,scram,oauthbearer}`.
 //!
-//! Everything but [`login`] is bytes in, bytes out. What a broker sent is never trusted: it is bounded, checked, and escaped
+//! Everything but the logins is bytes in, bytes out. What a broker sent is never trusted: it is bounded, checked, and escaped
 //! where it is shown.
 
 mod authenticator;
 mod credentials;
+#[cfg(feature = "gssapi")]
+mod gssapi;
 mod json;
 mod login;
 #[cfg(feature = "aws-msk-iam")]
@@ -25,6 +27,10 @@ use std::fmt;
 pub(super) use authenticator::SaslClientAuthenticator;
 pub(crate) use credentials::Provided;
 pub use credentials::{OAuthBearerToken, SaslCredentials};
+#[cfg(all(test, feature = "gssapi"))]
+pub(crate) use gssapi::tests::gated_login;
+#[cfg(feature = "gssapi")]
+pub(crate) use gssapi::{KerberosConfig, KerberosLogin, Keytab, RenewConfig};
 pub(crate) use json::json_text;
 pub(crate) use login::{RefreshConfig, RefreshingLogin};
 #[cfg(feature = "aws-msk-iam")]
@@ -36,7 +42,24 @@ pub(crate) use oidc::{Assertion, SignedAssertion, TokenEndpoint, TokenRequest};
 pub(crate) use sasl_login::{SaslLogin, SaslMechanism, Source};
 pub(crate) use token::{UnsecuredClaims, read_token_file};
 
+use super::Waker;
+use crate::sync::Arc;
 use crate::utils::SecretBytes;
+
+/// Whom a connection authenticates to, and how the thread that polls it is woken.
+#[cfg_attr(
+    not(feature = "gssapi"),
+    expect(
+        dead_code,
+        reason = "only Kerberos names the host, and works on another thread"
+    )
+)]
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    /// The name of the broker, as it is configured or advertised.
+    pub(super) host: Arc<str>,
+    pub(super) waker: Waker,
+}
 
 /// The client's side of one exchange of a mechanism. Java: `SaslClient`.
 trait SaslClient: fmt::Debug + Send {
@@ -53,6 +76,11 @@ trait SaslClient: fmt::Debug + Send {
     /// What the broker said against the credentials within the mechanism's own messages.
     fn refusal(&self) -> Option<&str> {
         None
+    }
+
+    /// Returns whether the exchange failed for a reason that may pass.
+    fn is_transient(&self) -> bool {
+        false
     }
 }
 

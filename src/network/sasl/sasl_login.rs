@@ -3,11 +3,13 @@
 use std::fmt;
 
 use super::credentials::{Provided, SaslCredentials, ask};
+#[cfg(feature = "gssapi")]
+use super::gssapi::{KerberosLogin, PendingToken};
 use super::login::RefreshingLogin;
 use super::oauthbearer::OAuthBearerSaslClient;
 use super::plain::PlainSaslClient;
 use super::scram::{ScramKeyCache, ScramSaslClient};
-use super::{SaslClient, SaslFailure};
+use super::{Peer, SaslClient, SaslFailure};
 use crate::sync::Arc;
 use crate::utils::ScramMechanism;
 
@@ -17,14 +19,18 @@ pub(crate) enum SaslMechanism {
     Plain,
     Scram(ScramMechanism),
     OAuthBearer,
+    #[cfg(feature = "gssapi")]
+    Gssapi,
 }
 
 impl SaslMechanism {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: &[Self] = &[
         Self::Plain,
         Self::Scram(ScramMechanism::Sha256),
         Self::Scram(ScramMechanism::Sha512),
         Self::OAuthBearer,
+        #[cfg(feature = "gssapi")]
+        Self::Gssapi,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -32,11 +38,13 @@ impl SaslMechanism {
             Self::Plain => "PLAIN",
             Self::Scram(mechanism) => mechanism.as_str(),
             Self::OAuthBearer => "OAUTHBEARER",
+            #[cfg(feature = "gssapi")]
+            Self::Gssapi => "GSSAPI",
         }
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.name() == name)
+        Self::ALL.iter().copied().find(|known| known.name() == name)
     }
 }
 
@@ -47,6 +55,8 @@ pub(crate) enum Source {
     /// Asked at each authentication, on the I/O thread.
     Provider(Arc<dyn Fn() -> Provided<SaslCredentials> + Send + Sync>),
     Token(Arc<RefreshingLogin>),
+    #[cfg(feature = "gssapi")]
+    Kerberos(Arc<KerberosLogin>),
 }
 
 impl fmt::Debug for Source {
@@ -55,8 +65,20 @@ impl fmt::Debug for Source {
             Self::Fixed(_) => "Fixed([hidden])",
             Self::Provider(_) => "Provider(..)",
             Self::Token(_) => "Token([hidden])",
+            #[cfg(feature = "gssapi")]
+            Self::Kerberos(_) => "Kerberos(..)",
         })
     }
+}
+
+/// How an exchange begins.
+#[derive(Debug)]
+pub(super) enum Beginning {
+    /// The client makes its first token at once.
+    Client(Box<dyn SaslClient>),
+    /// Another thread makes it, and wakes the connection.
+    #[cfg(feature = "gssapi")]
+    Pending(PendingToken),
 }
 
 /// What the connections of one client authenticate with.
@@ -80,8 +102,23 @@ impl SaslLogin {
         self.mechanism
     }
 
-    /// The client's side of an exchange, with the credentials of this moment.
-    pub(super) fn client(&self) -> Result<Box<dyn SaslClient>, SaslFailure> {
+    /// Begins an exchange with the credentials of this moment.
+    pub(super) fn begin(
+        &self,
+        #[cfg_attr(
+            not(feature = "gssapi"),
+            expect(unused_variables, reason = "only Kerberos names the peer")
+        )]
+        peer: &Peer,
+    ) -> Result<Beginning, SaslFailure> {
+        #[cfg(feature = "gssapi")]
+        if let Source::Kerberos(login) = &self.source {
+            return login.begin(peer).map(Beginning::Pending);
+        }
+        self.client().map(Beginning::Client)
+    }
+
+    fn client(&self) -> Result<Box<dyn SaslClient>, SaslFailure> {
         Ok(match self.mechanism {
             SaslMechanism::Plain => Box::new(PlainSaslClient::new(self.credentials()?)),
             SaslMechanism::Scram(mechanism) => {
@@ -92,6 +129,8 @@ impl SaslLogin {
                 Source::Token(login) => Box::new(OAuthBearerSaslClient::new(login.token()?)),
                 _ => return Err(SaslFailure::new("OAUTHBEARER needs a token")),
             },
+            #[cfg(feature = "gssapi")]
+            SaslMechanism::Gssapi => return Err(SaslFailure::new("GSSAPI needs a Kerberos login")),
         })
     }
 
@@ -102,6 +141,8 @@ impl SaslLogin {
                 ask(&**provider).map_err(|reason| SaslFailure(format!("no credentials: {reason}")))
             }
             Source::Token(_) => Err(SaslFailure::new("a token is no user and password")),
+            #[cfg(feature = "gssapi")]
+            Source::Kerberos(_) => Err(SaslFailure::new("a ticket is no user and password")),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The whole exchange on bytes: what goes out, what may come in, and what no broker may say.
 
+#[cfg(feature = "gssapi")]
+mod kerberos;
 mod mutations;
 
 use std::time::{Duration, Instant};
@@ -20,6 +22,9 @@ const FIRST_ID: i32 = i32::MAX - 7;
 
 struct Fixture {
     authenticator: SaslClientAuthenticator,
+    /// Of the thread that polls the connection.
+    #[cfg(feature = "gssapi")]
+    waker: Waker,
     now: Instant,
 }
 
@@ -30,11 +35,22 @@ impl Fixture {
     }
 
     fn with(mechanism: &str, source: Source) -> Self {
+        Self::woken_by(mechanism, source, Waker::new(|| Ok(())))
+    }
+
+    fn woken_by(mechanism: &str, source: Source, waker: Waker) -> Self {
         let login = SaslLogin::new(SaslMechanism::from_name(mechanism).unwrap(), source);
-        let mut authenticator = SaslClientAuthenticator::new(Arc::new(login), Arc::from("me"));
+        let peer = Peer {
+            host: Arc::from("broker-1.example"),
+            waker: waker.clone(),
+        };
+        let (login, client_id) = (Arc::new(login), Arc::from("me"));
+        let mut authenticator = SaslClientAuthenticator::new(login, client_id, peer);
         authenticator.begin().unwrap();
         Self {
             authenticator,
+            #[cfg(feature = "gssapi")]
+            waker,
             now: SystemTime.now(),
         }
     }

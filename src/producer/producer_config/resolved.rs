@@ -436,6 +436,8 @@ fn note_unprotected(config: &ProducerConfig, resolved: &ResolvedConfig, notes: &
         let exposed = match sasl.mechanism {
             SaslMechanism::Plain => "the password of PLAIN",
             SaslMechanism::OAuthBearer => "the token of OAUTHBEARER",
+            #[cfg(feature = "gssapi")]
+            SaslMechanism::Gssapi => "all records",
             SaslMechanism::Scram(_) => "all records, and what an attack on a weak password needs,",
         };
         notes.push(Note::warning(format!(

@@ -14,9 +14,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::network::sasl::MskIam;
 #[cfg(feature = "oauth-oidc")]
 use crate::network::sasl::TokenEndpoint;
+#[cfg(feature = "gssapi")]
+use crate::network::sasl::{KerberosConfig, KerberosLogin};
 use crate::network::sasl::{
-    OAuthBearerToken, Provided, RefreshConfig, RefreshingLogin, SaslCredentials, SaslLogin,
-    SaslMechanism, Source, UnsecuredClaims, json_text, read_token_file,
+    OAuthBearerToken, Provided, RefreshConfig, RefreshingLogin, SaslCredentials, SaslFailure,
+    SaslLogin, SaslMechanism, Source, UnsecuredClaims, json_text, read_token_file,
 };
 use crate::producer::config_def::{ConfigKey, config_error, trim};
 use crate::sync::Arc;
@@ -60,6 +62,8 @@ enum Origin {
     TokenEndpoint(Box<TokenEndpoint>),
     #[cfg(feature = "aws-msk-iam")]
     MskIam(MskIam),
+    #[cfg(feature = "gssapi")]
+    Kerberos(KerberosConfig),
     Unsecured(UnsecuredClaims),
 }
 
@@ -90,15 +94,15 @@ impl SaslSettings {
         false
     }
 
-    /// Gets the first token, if the mechanism has tokens. `client_id` names the thread that gets the others.
+    /// Gets the first token or ticket, if the mechanism has such. `client_id` names the thread that gets the others.
     ///
     /// # Errors
     ///
-    /// `Authentication`: there is no token.
+    /// `Authentication`: there is no token or ticket.
     ///
     /// # Blocking
     ///
-    /// As long as the provider of tokens does.
+    /// As long as the provider of tokens or Kerberos does.
     pub(crate) fn log_in(self, client_id: &str, time: &Arc<dyn Time>) -> Result<SaslLogin> {
         let provider: Box<dyn Fn() -> Provided<OAuthBearerToken> + Send + Sync> = match self.origin
         {
@@ -128,20 +132,25 @@ impl SaslSettings {
                 let clock = Arc::clone(time);
                 Box::new(move || msk_iam.token(clock.unix_millis()))
             }
+            #[cfg(feature = "gssapi")]
+            Origin::Kerberos(kerberos) => {
+                let login = KerberosLogin::log_in(client_id, kerberos, Arc::clone(time));
+                let source = Source::Kerberos(Arc::new(login.map_err(cannot_log_in)?));
+                return Ok(SaslLogin::new(self.mechanism, source));
+            }
             Origin::Unsecured(claims) => {
                 let clock = Arc::clone(time);
                 Box::new(move || Ok(claims.token(clock.unix_millis())))
             }
         };
         let login = RefreshingLogin::log_in(client_id, provider, self.refresh, Arc::clone(time));
-        let login = login.map_err(|failure| {
-            Error::new(ErrorKind::Authentication, "the producer cannot log in").caused_by(failure)
-        })?;
-        Ok(SaslLogin::new(
-            self.mechanism,
-            Source::Token(Arc::new(login)),
-        ))
+        let source = Source::Token(Arc::new(login.map_err(cannot_log_in)?));
+        Ok(SaslLogin::new(self.mechanism, source))
     }
+}
+
+fn cannot_log_in(failure: SaslFailure) -> Error {
+    Error::new(ErrorKind::Authentication, "the producer cannot log in").caused_by(failure)
 }
 
 /// Reads the keys of SASL. `None` if the protocol uses none of them, or after a refusal.
@@ -170,6 +179,8 @@ pub(super) fn read(
     }
 }
 
+const GSSAPI_FEATURE: &str = "the Cargo feature `gssapi` of kafka-producer, which is off";
+
 /// The mechanism of Amazon's library for MSK.
 const AWS_MSK_IAM: &str = "AWS_MSK_IAM";
 
@@ -183,12 +194,14 @@ fn read_mechanism(config: &ProducerConfig) -> Result<SaslMechanism> {
         // Its signature travels in a bearer token.
         return Ok(SaslMechanism::OAuthBearer);
     }
-    let known = SaslMechanism::ALL.map(SaslMechanism::name).join(", ");
+    let known = SaslMechanism::ALL.iter().map(|known| known.name());
+    let known = known.collect::<Vec<_>>().join(", ");
+    // Known with the feature, and not refused here.
     let reason = match name {
         "GSSAPI" if !config.is_set(key.name) => {
-            format!("it is the default, and is not supported yet: set one of {known}")
+            format!("it is the default, and needs {GSSAPI_FEATURE}: set one of {known}")
         }
-        "GSSAPI" => format!("Kerberos is not supported yet: set one of {known}"),
+        "GSSAPI" => format!("Kerberos needs {GSSAPI_FEATURE}; without it there are {known}"),
         _ => format!("must be one of {known}"),
     };
     Err(key.invalid(name, reason))
@@ -196,6 +209,10 @@ fn read_mechanism(config: &ProducerConfig) -> Result<SaslMechanism> {
 
 fn origin(config: &ProducerConfig, mechanism: SaslMechanism) -> Result<Origin> {
     let is_token = mechanism == SaslMechanism::OAuthBearer;
+    #[cfg(feature = "gssapi")]
+    if mechanism == SaslMechanism::Gssapi {
+        return kerberos(config);
+    }
     match &config.sasl_provider {
         Some(provider) => {
             #[cfg(feature = "aws-msk-iam")]
@@ -244,9 +261,13 @@ fn jaas(config: &ProducerConfig, modules: &[&str]) -> Result<JaasEntry> {
     if !modules.contains(&entry.simple_name()) {
         let module = crate::utils::printable(&entry.login_module).to_string();
         return Err(config_error(format!(
-            "{} names the login module {module}, which is not supported with the mechanism {}: expected {}",
+            "{} names the login module {module}, which is not supported with the mechanism {}{}: expected {}",
             key.name,
             text(config, &sasl_keys::MECHANISM),
+            match config.is_set(sasl_keys::MECHANISM.name) {
+                true => "",
+                false => ", the default of sasl.mechanism",
+            },
             modules.join(" or "),
         )));
     }
@@ -309,6 +330,22 @@ fn token_origin(config: &ProducerConfig) -> Result<Origin> {
         sub_claim: text(config, &sasl_keys::OAUTHBEARER_SUB_CLAIM_NAME).to_owned(),
         extensions: entry.map_or_else(Vec::new, |entry| entry.extensions()),
     }))
+}
+
+#[cfg(feature = "gssapi")]
+fn kerberos(config: &ProducerConfig) -> Result<Origin> {
+    if config.sasl_provider.is_some() {
+        return Err(config_error(format!(
+            "{} is GSSAPI, whose credentials are Kerberos tickets, but a closure for credentials was given: set the mechanism \
+             that they are for",
+            sasl_keys::MECHANISM.name
+        )));
+    }
+    let entry = match config.is_set(sasl_keys::JAAS_CONFIG.name) {
+        true => Some(jaas(config, &[super::kerberos_config::LOGIN_MODULE])?),
+        false => None,
+    };
+    super::kerberos_config::kerberos(config, entry.as_ref()).map(Origin::Kerberos)
 }
 
 #[cfg(feature = "aws-msk-iam")]

@@ -27,17 +27,19 @@ sasl_keys! {
          Java is refused.";
     JAAS_CONFIG = "sasl.jaas.config": Password, DefaultValue::Null, Rule::Any, "", Medium,
         " The login module and the credentials, as `LoginModule required key=\"value\" ...;`. Java's `PlainLoginModule`, \
-         `ScramLoginModule` and `OAuthBearerLoginModule` are known. Never printed.";
+         `ScramLoginModule`, `OAuthBearerLoginModule` and `Krb5LoginModule` are known. Never printed.";
     KERBEROS_KINIT_CMD = "sasl.kerberos.kinit.cmd": String, DefaultValue::Text("/usr/bin/kinit"), Rule::Any, "", Low,
-        " For GSSAPI, which this library does not speak yet.";
+        " The program that gets tickets for the keys of a keytab (`useKeyTab=true` in `sasl.jaas.config`), and renews those of \
+         a credential cache (`useTicketCache=true`). It is run without a shell.";
     KERBEROS_MIN_TIME_BEFORE_RELOGIN = "sasl.kerberos.min.time.before.relogin": Long, DefaultValue::Text("60000"), Rule::Any, "", Low,
-        " For GSSAPI, which this library does not speak yet.";
+        " How long, in milliseconds, Kerberos credentials are kept at least before they are renewed, unless they end before.";
     KERBEROS_SERVICE_NAME = "sasl.kerberos.service.name": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " For GSSAPI, which this library does not speak yet.";
+        " The first part of the brokers' Kerberos principal, `kafka` in `kafka/broker-1.example@REALM`. Required with \
+         `sasl.mechanism=GSSAPI`, unless `sasl.jaas.config` has `serviceName`.";
     KERBEROS_TICKET_RENEW_JITTER = "sasl.kerberos.ticket.renew.jitter": Double, DefaultValue::Text("0.05"), Rule::Any, "", Low,
-        " For GSSAPI, which this library does not speak yet.";
+        " The part of their life that is added at random, at most, to `sasl.kerberos.ticket.renew.window.factor`.";
     KERBEROS_TICKET_RENEW_WINDOW_FACTOR = "sasl.kerberos.ticket.renew.window.factor": Double, DefaultValue::Text("0.8"), Rule::Any, "", Low,
-        " For GSSAPI, which this library does not speak yet.";
+        " The part of their life after which Kerberos credentials are renewed.";
     LOGIN_CALLBACK_HANDLER_CLASS = "sasl.login.callback.handler.class": Class, DefaultValue::Null, Rule::Any, "", Medium,
         " What provides OAUTHBEARER with tokens: in Rust a closure, given to `sasl_oauthbearer` of the builder. Of Java's classes \
          only its own `OAuthBearerLoginCallbackHandler` and `OAuthBearerUnsecuredLoginCallbackHandler` are known.";
@@ -62,8 +64,8 @@ sasl_keys! {
     LOGIN_RETRY_BACKOFF_MS = "sasl.login.retry.backoff.ms": Long, DefaultValue::Text("100"), Rule::Any, "", Low,
         " The pause, in milliseconds, before a failed request to the token endpoint is repeated. It doubles each time.";
     MECHANISM = "sasl.mechanism": String, DefaultValue::Text("GSSAPI"), Rule::Any, "", Medium,
-        " The SASL mechanism: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER` or Amazon's `AWS_MSK_IAM`. Kafka's default, `GSSAPI`, is not \
-         supported yet, so that it must be set with a SASL protocol.";
+        " The SASL mechanism: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER`, Amazon's `AWS_MSK_IAM`, or `GSSAPI` for \
+         Kerberos, which needs the Cargo feature `gssapi`.";
     OAUTHBEARER_ALLOW_UNVERIFIED_AUDIENCE = "sasl.oauthbearer.allow.unverified.audience": Boolean, DefaultValue::Text("false"), Rule::Any, "", Medium,
         " Brokers use this alone. Accepted, and without effect here.";
     OAUTHBEARER_ALLOW_UNVERIFIED_ISSUER = "sasl.oauthbearer.allow.unverified.issuer": Boolean, DefaultValue::Text("false"), Rule::Any, "", Medium,

@@ -296,3 +296,30 @@ fn handshakes_without_an_answer_are_told_when_there_are_five_in_turn() {
     assert_eq!(error.kind(), ErrorKind::Authentication);
     assert!(error.to_string().contains("no answer"), "{error}");
 }
+
+// Java: SaslClientAuthenticator takes some errors of Kerberos for lost connections.
+#[test]
+fn an_authentication_that_is_not_possible_now_is_retried_and_told_to_nobody() {
+    let mut f = Fixture::bootstrapped(config());
+    let mut fails = |why: Disconnect| {
+        f.poll();
+        f.selector.lose(BOOT, why);
+        f.poll();
+        let (kind, text) = failure(&f);
+        f.time.advance_ms(2 * RECONNECT_MS);
+        (f.metadata.maybe_throw_exception_for_topic("t"), kind, text)
+    };
+    let message = "SASL GSSAPI: Request is a replay".to_owned();
+    for _ in 0..10 {
+        let why = Disconnect::NotAuthenticated {
+            message: message.clone(),
+        };
+        let (told, kind, text) = fails(why);
+        told.unwrap();
+        assert_eq!(kind, ErrorKind::Network);
+        let why = format!("{ADDRESS}: authentication is not possible now: {message}");
+        assert_eq!(text, why);
+    }
+    let (told, _, _) = fails(Disconnect::AuthenticationFailed { message });
+    assert_eq!(told.unwrap_err().kind(), ErrorKind::Authentication);
+}

@@ -160,3 +160,47 @@ fn a_peer_that_stops_in_the_sasl_exchange_is_given_up() {
         stalled.assert_ends_at_the_deadline();
     }
 }
+
+/// A library that waits for its Kerberos server.
+#[cfg(feature = "gssapi")]
+mod kerberos {
+    use super::*;
+    use crate::network::sasl::{KerberosLogin, gated_login};
+
+    /// As far as the token, for which the library asks its server.
+    fn stalled(login: KerberosLogin) -> Stalled {
+        let source = Source::Kerberos(Arc::new(login));
+        let authentication = Authentication::Sasl {
+            login: Arc::new(SaslLogin::new(SaslMechanism::Gssapi, source)),
+            client_id: Arc::from("stalled"),
+        };
+        let mut stalled = Stalled::new(ChannelBuilder::Plaintext, authentication);
+        let request = stalled.received();
+        stalled.answer(&request, all_versions());
+        let request = stalled.received();
+        stalled.answer(&request, SaslHandshakeResponse::default());
+        for _ in 0..10 {
+            stalled.client.poll(ms(1), stalled.time.now());
+        }
+        stalled
+    }
+
+    #[test]
+    fn a_kerberos_server_that_never_answers_is_given_up() {
+        let (_gate, login) = gated_login();
+        stalled(login).assert_ends_at_the_deadline();
+    }
+
+    #[test]
+    fn the_token_leaves_as_soon_as_the_server_has_answered() {
+        let (gate, login) = gated_login();
+        let mut stalled = stalled(login);
+        drop(gate);
+        let request = stalled.received();
+        let (_, body) = decode_request(&request[4..]).unwrap();
+        let RequestBody::SaslAuthenticate(request) = body else {
+            panic!("{body:?}");
+        };
+        assert_eq!(request.auth_bytes, b"ticket");
+    }
+}

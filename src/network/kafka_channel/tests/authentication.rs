@@ -15,6 +15,10 @@ struct State {
     outgoing: VecDeque<Vec<u8>>,
     taken: Vec<Vec<u8>>,
     reauthenticate_at: Option<Instant>,
+    /// The next frame comes from another thread.
+    is_waiting: bool,
+    /// What it comes to.
+    made: Option<Result<Vec<u8>, Disconnect>>,
 }
 
 impl Authenticator for Script {
@@ -41,10 +45,28 @@ impl Authenticator for Script {
                 state.outgoing.push_back(frame(b"proof"));
                 Ok(Received::Token)
             }
+            b"elsewhere" => {
+                state.is_waiting = true;
+                Ok(Received::Token)
+            }
             b"welcome" => Ok(Received::Complete),
             b"refused" => Err(refused()),
             _ => Ok(Received::Response),
         }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.0.lock().is_waiting
+    }
+
+    fn resume(&mut self) -> Result<(), Disconnect> {
+        let mut state = self.0.lock();
+        let Some(made) = state.made.take() else {
+            return Ok(());
+        };
+        state.is_waiting = false;
+        state.outgoing.push_back(frame(&made?));
+        Ok(())
     }
 
     fn reauthenticate_at(&self) -> Option<Instant> {
@@ -270,4 +292,47 @@ fn a_refused_reauthentication_ends_the_channel_with_the_send_unwritten() {
     assert_eq!(channel.disconnect(), Some(&refused()));
     assert_eq!(channel.bytes_written(), 0);
     assert!(!channel.take_completed_send());
+}
+
+#[test]
+fn a_frame_that_another_thread_makes_leaves_when_it_is_there() {
+    let (mut channel, script) = connecting();
+    assert!(channel.finish_connect());
+    channel.write();
+    channel.transport.taken.clear();
+    assert!(!channel.awaits_authenticator());
+    arrives(&mut channel, &[b"elsewhere"]);
+    // It is not there yet, and there is nothing to do until then.
+    assert!(channel.awaits_authenticator());
+    channel.resume_authentication();
+    channel.write();
+    assert!(channel.awaits_authenticator() && !channel.has_work());
+    assert_eq!(channel.transport.taken, b"");
+    script.0.lock().made = Some(Ok(b"token".to_vec()));
+    channel.resume_authentication();
+    channel.write();
+    assert!(!channel.awaits_authenticator());
+    assert_eq!(channel.transport.taken, frame(b"token"));
+    arrives(&mut channel, &[b"welcome"]);
+    assert!(channel.is_ready());
+}
+
+#[test]
+fn a_frame_that_another_thread_cannot_make_ends_the_connection() {
+    let (mut channel, script) = connecting();
+    assert!(channel.finish_connect());
+    channel.write();
+    arrives(&mut channel, &[b"elsewhere"]);
+    let why = Disconnect::NotAuthenticated {
+        message: "SASL TEST: later".to_owned(),
+    };
+    script.0.lock().made = Some(Err(why.clone()));
+    // What the peer still sends is of no use.
+    let bytes = frame(b"welcome");
+    channel.transport.reads.push_back(Ok(bytes));
+    channel.note_readiness(true, true);
+    channel.resume_authentication();
+    read(&mut channel);
+    assert_eq!(channel.disconnect(), Some(&why));
+    assert!(!channel.awaits_authenticator());
 }

@@ -125,7 +125,12 @@ fn each_mistake_is_named_and_no_secret_is_shown() {
         (
             "GSSAPI",
             vec![],
-            "Kerberos is not supported yet: set one of PLAIN, SCRAM-SHA-256",
+            match cfg!(feature = "gssapi") {
+                true => "sasl.kerberos.service.name is required with the mechanism GSSAPI",
+                false => {
+                    "Kerberos needs the Cargo feature `gssapi` of kafka-producer, which is off"
+                }
+            },
         ),
         (
             "AWS_MSK_IAM",
@@ -212,10 +217,13 @@ fn each_mistake_is_named_and_no_secret_is_shown() {
         assert!(text.contains(reason), "{mechanism} {entries:?}: {text}");
     }
     let text = refusal(&config(&[(jaas, PLAIN)]));
-    assert!(
-        text.contains("it is the default, and is not supported yet"),
-        "{text}"
-    );
+    let says = match cfg!(feature = "gssapi") {
+        true => {
+            "PlainLoginModule, which is not supported with the mechanism GSSAPI, the default of sasl.mechanism"
+        }
+        false => "it is the default, and needs the Cargo feature `gssapi`",
+    };
+    assert!(text.contains(says), "{text}");
 }
 
 #[test]
@@ -552,4 +560,23 @@ sasl.login.callback.handler.class=software.amazon.msk.auth.iam.IAMOAuthBearerLog
         text.contains("awsRoleArn is not supported: give a closure"),
         "{text}"
     );
+}
+
+/// So is that of its section about Kerberos.
+#[cfg(all(feature = "gssapi", feature = "tls"))]
+#[test]
+fn the_kerberos_snippet_of_the_readme_is_a_configuration() {
+    let readme = include_str!("../../../../README.md");
+    let section = readme.split("## Kerberos\n").nth(1).unwrap();
+    let block = section.split("```properties\n").nth(1);
+    let block = block.and_then(|rest| rest.split("```").next()).unwrap();
+    let mut config = ProducerConfig::from_properties(block).unwrap();
+    let Origin::Kerberos(kerberos) = settings(&config).origin else {
+        panic!("{block}");
+    };
+    assert_eq!(kerberos.principal.as_deref(), Some("client@EXAMPLE.COM"));
+    assert_eq!(kerberos.service, "kafka");
+    // A closure is for other mechanisms, wherever it was set.
+    config.sasl_credentials(|| Ok(SaslCredentials::new("alice", "hunter2")));
+    assert!(refusal(&config).contains("whose credentials are Kerberos tickets"));
 }
