@@ -1,5 +1,7 @@
 //! Clients that Kafka lets in by TLS, by SASL and by both, and those that it refuses: one node with a listener for each case.
 
+#[cfg(feature = "gssapi")]
+mod kerberos;
 mod sasl;
 mod sessions;
 mod ssl;
@@ -185,12 +187,16 @@ impl Client {
     }
 
     fn producer(&self, address: &str) -> KafkaProducer {
+        self.build(address).unwrap()
+    }
+
+    fn build(&self, address: &str) -> kafka_producer::Result<KafkaProducer> {
         let builder = KafkaProducer::builder().bootstrap_servers(address);
         let settings = self.0.iter();
         let builder = settings.fold(builder, |builder, (key, value)| {
             builder.set(key, value).unwrap()
         });
-        builder.build().unwrap()
+        builder.build()
     }
 
     /// Sends one record and waits for its acknowledgement.

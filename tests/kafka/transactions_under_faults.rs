@@ -221,7 +221,7 @@ impl<'a> Run<'a> {
         let first = ends.len();
         let orders = format!("{servers} {} {first} {}", self.topic, self.pace.as_millis());
         let client = "transactions_under_faults::client_process";
-        let process = TestProcess::start(client, ORDERS, &orders);
+        let process = TestProcess::start(client, &[(ORDERS, &orders)]);
         let mut last = None;
         let mut hear = |line: &str| {
             if let Some(said) = Said::parse(line) {

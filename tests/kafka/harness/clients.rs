@@ -17,20 +17,26 @@ pub(crate) struct TestProcess {
 }
 
 impl TestProcess {
-    /// Runs `test`, as `module::function`, which is ignored otherwise, with an environment variable
-    /// that tells it what to do.
-    pub(crate) fn start(test: &str, variable: &str, value: &str) -> Self {
+    /// Runs `test`, as `module::function`, which is ignored otherwise, with environment variables
+    /// that tell it what to do.
+    pub(crate) fn start(test: &str, variables: &[(&str, &str)]) -> Self {
         let log = process::new_directory("client").join("log");
         let program = std::env::current_exe().expect("a program knows where it is");
-        let program = [
-            "env".to_owned(),
-            format!("{variable}={value}"),
-            program.display().to_string(),
-            "--exact".to_owned(),
-            test.to_owned(),
-            "--ignored".to_owned(),
-            "--nocapture".to_owned(),
+        let variables = variables
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        let arguments = [
+            &*program.display().to_string(),
+            "--exact",
+            test,
+            "--ignored",
+            "--nocapture",
         ];
+        let program: Vec<String> = ["env".to_owned()]
+            .into_iter()
+            .chain(variables)
+            .chain(arguments.map(str::to_owned))
+            .collect();
         let mut process = Process::start("client", &program, &log, Output::Piped);
         let output = process.take_output();
         let (sender, lines) = mpsc::channel();

@@ -37,6 +37,7 @@ struct Node {
     id: i32,
     release: Release,
     class_path: Option<PathBuf>,
+    java_options: Vec<String>,
     directory: PathBuf,
     /// Of the layout's listeners.
     ports: Vec<u16>,
@@ -139,6 +140,7 @@ impl KafkaCluster {
                 id,
                 release: layout.release,
                 class_path: layout.class_path.clone(),
+                java_options: layout.java_options.clone(),
                 directory: node_directory,
                 ports,
                 process,
@@ -392,10 +394,12 @@ impl Node {
         let mut process = self.process();
         process.starts += 1;
         let log = self.log(process.starts);
+        let options = self.java_options.iter().map(String::as_str);
+        let flags: Vec<&str> = jars::BROKER_FLAGS.into_iter().chain(options).collect();
         let mut program = jars::java_with(
             jars,
             self.class_path.as_deref(),
-            &jars::BROKER_FLAGS,
+            &flags,
             &log,
             "kafka.Kafka",
         );

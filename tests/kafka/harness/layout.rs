@@ -16,6 +16,8 @@ pub(crate) struct Layout {
     pub(super) features: Vec<String>,
     /// Classes of the nodes' plugins.
     pub(super) class_path: Option<PathBuf>,
+    /// Options of the nodes' JVMs.
+    pub(super) java_options: Vec<String>,
 }
 
 /// A listener beside the plaintext one, which the harness itself uses.
@@ -37,6 +39,7 @@ impl Layout {
             properties: Vec::new(),
             features: Vec::new(),
             class_path: None,
+            java_options: Vec::new(),
         }
     }
 
@@ -75,6 +78,13 @@ impl Layout {
     /// The nodes find the classes of plugins in this directory.
     pub(crate) fn class_path(mut self, directory: &Path) -> Self {
         self.class_path = Some(directory.to_owned());
+        self
+    }
+
+    /// The nodes' JVMs get this option, such as `-Dkey=value`.
+    #[allow(dead_code, reason = "tests of Kerberos have their feature")]
+    pub(crate) fn java_option(mut self, option: String) -> Self {
+        self.java_options.push(option);
         self
     }
 

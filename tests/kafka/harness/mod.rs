@@ -16,6 +16,7 @@
 //! | send what no client of ours sends | [`RawProducer`], [`RawBatch`] |
 //! | read the batches of a log, markers too | [`fetch_log`] |
 //! | read what Metadata says of a topic | [`topic_in_metadata`] |
+//! | a Kerberos server | [`Kdc`] |
 //! | a program that may be killed | [`Process`](process::Process) |
 //!
 //! Nothing outlives the test: see [`process`].
@@ -26,6 +27,8 @@ mod cluster;
 mod coordinators;
 mod jars;
 mod judges;
+#[allow(dead_code, reason = "tests of Kerberos have their feature")]
+mod kdc;
 mod layout;
 mod legacy;
 mod plugin;
@@ -50,6 +53,8 @@ pub(crate) use cluster::{KafkaCluster, Lease};
 pub(crate) use coordinators::GroupOffset;
 pub(crate) use jars::Release;
 pub(crate) use judges::{ConsoleConsumer, console_produce, dump_log};
+#[allow(unused_imports, reason = "tests of Kerberos have their feature")]
+pub(crate) use kdc::Kdc;
 #[allow(unused_imports, reason = "tests of TLS and SASL have their features")]
 pub(crate) use layout::{Layout, Listener};
 pub(crate) use legacy::LegacyKafka;
