@@ -90,7 +90,7 @@ impl Content {
 /// Far more than all authorities of an operating system take.
 const MAX_FILE_SIZE: u64 = 16 << 20;
 
-/// Reads a file that has an end. The I/O thread does this, and a pipe or a device could hold it up for ever.
+/// Reads a file that has an end. A pipe or a device could hold up the program for ever.
 fn read_file(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
@@ -146,6 +146,11 @@ impl StoreContents {
             truststore: read(TRUSTSTORE, truststore.path())?,
             keystore: read(KEYSTORE, keystore.and_then(Keystore::path))?,
         })
+    }
+
+    /// Returns whether a store is in a file, which may change.
+    pub(super) fn is_of_files(&self) -> bool {
+        self.truststore.is_some() || self.keystore.is_some()
     }
 
     /// The authorities to trust.

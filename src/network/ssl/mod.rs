@@ -9,6 +9,7 @@ mod explain;
 #[cfg(feature = "oauth-oidc")]
 mod http_tls;
 mod pem;
+mod reload;
 #[cfg(feature = "oauth-oidc")]
 mod signature;
 mod ssl_factory;

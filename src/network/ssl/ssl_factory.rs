@@ -13,6 +13,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, SupportedProtocolVersion, version};
 
 use super::certificates::{Identity, Keystore, StoreContents, Truststore};
+use super::reload::{Loaded, Outcome, Reloader};
 use super::verifier::AnyNameVerifier;
 use crate::sync::Arc;
 use crate::utils::{crypto_provider, log};
@@ -59,11 +60,8 @@ impl std::error::Error for SslError {}
 /// The TLS settings as they are now.
 #[derive(Clone, Debug)]
 pub(crate) struct SslFactory {
-    config: SslConfig,
-    provider: Arc<CryptoProvider>,
-    /// What `client` was made of.
-    contents: StoreContents,
-    client: Arc<ClientConfig>,
+    loaded: Loaded,
+    reloader: Reloader,
     /// Why what the stores hold now is not used; `None` if it is.
     failure: Option<String>,
 }
@@ -80,15 +78,31 @@ impl SslFactory {
     /// While files are read.
     pub(crate) fn new(config: SslConfig) -> Result<Self, SslError> {
         let provider = crypto_provider().map_err(|error| SslError(error.to_owned()))?;
-        let provider = Arc::new(limited(&provider, &config.cipher_suites).map_err(SslError)?);
-        let (truststore, keystore) = (&config.truststore, config.keystore.as_ref());
-        let contents = StoreContents::read(truststore, keystore).map_err(SslError)?;
-        let client = client_config(&config, &provider, &contents).map_err(SslError)?;
+        Self::with_reader(config, &provider, StoreContents::read)
+    }
+
+    /// `read` reads the stores.
+    pub(super) fn with_reader(
+        config: SslConfig,
+        provider: &CryptoProvider,
+        read: impl Fn(&Truststore, Option<&Keystore>) -> Result<StoreContents, String>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<Self, SslError> {
+        let provider = Arc::new(limited(provider, &config.cipher_suites).map_err(SslError)?);
+        let contents = read(&config.truststore, config.keystore.as_ref()).map_err(SslError)?;
+        let loaded = load(&config, &provider, contents).map_err(SslError)?;
+        let read_again = move |held: &StoreContents| -> Outcome {
+            let contents = read(&config.truststore, config.keystore.as_ref())?;
+            match contents == *held {
+                true => Ok(None),
+                false => load(&config, &provider, contents).map(Some),
+            }
+        };
         Ok(Self {
-            config,
-            provider,
-            contents,
-            client: Arc::new(client),
+            loaded,
+            reloader: Reloader::new(Arc::new(read_again)),
             failure: None,
         })
     }
@@ -101,7 +115,7 @@ impl SslFactory {
     ///
     /// # Blocking
     ///
-    /// While files are read.
+    /// As [`Reloader::reload`].
     pub(crate) fn session(&mut self, host: &str) -> Result<ClientConnection, SslError> {
         self.reload();
         let name = server_name(host).ok_or_else(|| {
@@ -109,7 +123,7 @@ impl SslFactory {
                 "'{host}' is neither a DNS name nor an address, so that no certificate can be for it"
             ))
         })?;
-        ClientConnection::new(Arc::clone(&self.client), name)
+        ClientConnection::new(Arc::clone(&self.loaded.client), name)
             .map_err(|error| SslError(error.to_string()))
     }
 
@@ -118,15 +132,18 @@ impl SslFactory {
         self.failure.as_deref().unwrap_or_default()
     }
 
-    /// Takes up what the stores hold now. Java: `SslFactory.reconfigure`, which only brokers call.
+    /// Takes up what the stores hold now.
     fn reload(&mut self) {
-        match self.read_again() {
+        // Texts in the configuration do not change.
+        if !self.loaded.contents.is_of_files() {
+            return;
+        }
+        match self.reloader.reload(&self.loaded.contents) {
             Ok(replaced) => {
-                if let Some((contents, client)) = replaced {
+                if let Some(replaced) = replaced {
                     log::info!("the TLS certificates were replaced; new connections use them");
                     // Sessions of the old certificates are not resumed: the cache is the old configuration's.
-                    self.client = Arc::new(client);
-                    self.contents = contents;
+                    self.loaded = replaced;
                 }
                 self.failure = None;
             }
@@ -137,16 +154,6 @@ impl SslFactory {
                 self.failure = Some(failure);
             }
         }
-    }
-
-    fn read_again(&self) -> Result<Option<(StoreContents, ClientConfig)>, String> {
-        let config = &self.config;
-        let contents = StoreContents::read(&config.truststore, config.keystore.as_ref())?;
-        if contents == self.contents {
-            return Ok(None);
-        }
-        let client = client_config(config, &self.provider, &contents)?;
-        Ok(Some((contents, client)))
     }
 }
 
@@ -179,6 +186,18 @@ fn iana_name(name: &str) -> String {
         Some(rest) => format!("TLS_{rest}"),
         None => name.to_owned(),
     }
+}
+
+fn load(
+    config: &SslConfig,
+    provider: &Arc<CryptoProvider>,
+    contents: StoreContents,
+) -> Result<Loaded, String> {
+    let client = client_config(config, provider, &contents)?;
+    Ok(Loaded {
+        contents: Arc::new(contents),
+        client: Arc::new(client),
+    })
 }
 
 fn client_config(

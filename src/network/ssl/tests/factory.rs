@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::network::ssl::certificates::StoreContents;
+use crate::sync::{AtomicUsize, Mutex, Ordering};
+use crate::utils::log;
 
 fn refused(config: SslConfig) -> String {
     SslFactory::new(config).unwrap_err().to_string()
@@ -132,7 +135,7 @@ fn a_name_that_no_certificate_can_have_is_refused() {
 #[test]
 fn secrets_are_not_printed() {
     let factory = SslFactory::new(with_identity("client")).unwrap();
-    let printed = format!("{factory:?}");
+    let printed = format!("{factory:?} {:?}", with_identity("client"));
     let key = file("client.key");
     let line = key.lines().nth(1).unwrap();
     assert!(!printed.contains(line) && printed.contains("[hidden]"));
@@ -251,7 +254,68 @@ fn a_keystore_that_was_replaced_holds_for_new_connections() {
     );
 }
 
-/// The I/O thread reads them, and must come back.
+/// As on a network file system whose server is gone.
+#[test]
+fn a_reading_that_hangs_holds_up_nothing_and_ends_in_the_new_certificates() {
+    let directory = Directory::new("hanging");
+    let path = directory.write("ca.pem", &file("ca"));
+    let config = SslConfig {
+        truststore: Truststore::PemFile(path),
+        ..trusting("ca")
+    };
+    let (hang, is_hanging) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
+    let (gate, readings) = (Arc::clone(&hang), Arc::clone(&is_hanging));
+    let read = move |truststore: &Truststore, keystore: Option<&Keystore>| {
+        readings.fetch_add(1, Ordering::Relaxed);
+        drop(gate.lock());
+        StoreContents::read(truststore, keystore)
+    };
+    let provider = crypto_provider().unwrap();
+    let mut factory = SslFactory::with_reader(config, &provider, read).unwrap();
+    let lines = log::test_lines();
+    let hanging = hang.lock();
+    directory.write("ca.pem", &file("other-ca"));
+    // The last good ones stay, and it is said once. No second reading waits behind the first.
+    for _ in 0..3 {
+        assert!(connects(&mut factory, "server"));
+        assert!(
+            factory
+                .failure()
+                .contains("could not be read within 500 ms")
+        );
+    }
+    assert_eq!(is_hanging.load(Ordering::Relaxed), 2);
+    let lines = lines.take();
+    let told = lines
+        .iter()
+        .filter(|(_, text)| text.contains("stay in use"));
+    assert_eq!(told.count(), 1);
+    drop(hanging);
+    while !connects(&mut factory, "unknown-issuer") {
+        std::thread::yield_now();
+    }
+    assert!(factory.failure().is_empty());
+}
+
+#[test]
+fn a_reading_that_panics_is_a_failure() {
+    let config = SslConfig {
+        truststore: Truststore::PemFile("ca.pem".into()),
+        ..trusting("ca")
+    };
+    let ca = format!("{}/tests/data/tls/ca.pem", env!("CARGO_MANIFEST_DIR"));
+    let readings = AtomicUsize::new(0);
+    let read = move |_: &Truststore, keystore: Option<&Keystore>| {
+        assert_eq!(readings.fetch_add(1, Ordering::Relaxed), 0, "on purpose");
+        StoreContents::read(&Truststore::PemFile(ca.clone().into()), keystore)
+    };
+    let provider = crypto_provider().unwrap();
+    let mut factory = SslFactory::with_reader(config, &provider, read).unwrap();
+    assert!(connects(&mut factory, "server"));
+    assert_eq!(factory.failure(), "reading the stores panicked");
+}
+
+/// The thread that builds the producer reads them, and must come back.
 #[test]
 fn files_without_an_end_are_refused() {
     let mut paths = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR"))];
