@@ -25,6 +25,7 @@ const MAX_BODY: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct HttpClient {
     agent: ureq::Agent,
+    has_tls: bool,
 }
 
 /// How long each step of a request may take.
@@ -78,15 +79,16 @@ impl HttpClient {
             None => TlsConfig::default(),
         };
         let config = Self::config(timeouts).tls_config(tls).build();
-        let agent = config.new_agent();
-        Ok(Self { agent })
+        let (agent, has_tls) = (config.new_agent(), ssl.is_some());
+        Ok(Self { agent, has_tls })
     }
 
     /// For addresses of this machine that begin with `http:`.
     #[cfg(feature = "aws-msk-iam")]
     pub(super) fn without_proxy(timeouts: HttpTimeouts) -> Self {
         let agent = Self::config(timeouts).proxy(None).build().new_agent();
-        Self { agent }
+        let has_tls = false;
+        Self { agent, has_tls }
     }
 
     fn config(timeouts: HttpTimeouts) -> ConfigBuilder<AgentScope> {
@@ -117,6 +119,7 @@ impl HttpClient {
     #[cfg(feature = "aws-msk-iam")]
     pub(super) fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpFailure> {
         refuse_traces()?;
+        self.refuse_https(&request.url)?;
         let builder = ureq::http::Request::builder();
         let builder = builder.method(request.method).uri(&request.url);
         let headers = request.headers.iter();
@@ -145,6 +148,7 @@ impl HttpClient {
         body: &str,
     ) -> Result<HttpResponse, HttpFailure> {
         refuse_traces()?;
+        self.refuse_https(url)?;
         let request = self.agent.post(url);
         let request = request.header("Content-Type", "application/x-www-form-urlencoded");
         let request = headers.iter().fold(request, |request, (name, value)| {
@@ -152,6 +156,23 @@ impl HttpClient {
         });
         read(request.send(body))
     }
+
+    /// Fails at an address that needs TLS, if there are no settings for it. `ureq` panics there.
+    fn refuse_https(&self, url: &str) -> Result<(), HttpFailure> {
+        let needs_tls = starts_with_ignoring_case(url, "https:");
+        match needs_tls && !self.has_tls {
+            true => Err(HttpFailure::permanent(
+                "an address with https is not supported here",
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Compares the scheme of an address, which may be in capitals.
+pub(super) fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
+    let start = text.get(..prefix.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// Fails while the log shows ureq's lines at level trace. They have every byte of a request and its response, and so the
@@ -240,4 +261,39 @@ pub(crate) fn checked_url(url: &str) -> Result<String, &'static str> {
         return Err("has no host");
     }
     Ok(format!("{scheme}://{authority}{}", uri.path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn https_without_tls_settings_is_refused_and_no_panic() {
+        let timeouts = HttpTimeouts {
+            connect: Duration::from_secs(1),
+            read: Duration::from_secs(1),
+        };
+        for url in ["https://127.0.0.1:1/", "HTTPS://127.0.0.1:1/"] {
+            let client = HttpClient::new(timeouts, None).unwrap();
+            let failure = client.post_form(url, &[], "a=b").err().unwrap();
+            let (reason, is_retriable) = (failure.reason, failure.is_retriable);
+            assert!(
+                reason.contains("https is not supported here") && !is_retriable,
+                "{reason}"
+            );
+            #[cfg(feature = "aws-msk-iam")]
+            {
+                let (method, headers) = ("GET", Vec::new());
+                let url = url.to_owned();
+                let request = HttpRequest {
+                    method,
+                    url,
+                    headers,
+                };
+                let failure = HttpClient::without_proxy(timeouts).send(&request).err();
+                let reason = failure.unwrap().reason;
+                assert!(reason.contains("https is not supported here"), "{reason}");
+            }
+        }
+    }
 }

@@ -92,6 +92,21 @@ thread_local! {
     static TESTED: RefCell<Option<Vec<(Level, String)>>> = const { RefCell::new(None) };
 }
 
+/// As [`test_lines`]. Each line calls `observer` too, as the program's logger would be called.
+#[cfg(all(test, feature = "sasl"))]
+pub(crate) fn observed_test_lines(observer: impl Fn() + 'static) -> TestLines {
+    OBSERVER.set(Some(Box::new(observer)));
+    test_lines()
+}
+
+#[cfg(test)]
+type Observer = Box<dyn Fn()>;
+
+#[cfg(test)]
+thread_local! {
+    static OBSERVER: RefCell<Option<Observer>> = const { RefCell::new(None) };
+}
+
 /// The lines of this thread since [`test_lines`] was called; the capture ends when it is dropped.
 #[cfg(test)]
 #[derive(Debug)]
@@ -113,6 +128,7 @@ impl TestLines {
 impl Drop for TestLines {
     fn drop(&mut self) {
         TESTED.set(None);
+        OBSERVER.set(None);
     }
 }
 
@@ -122,6 +138,11 @@ pub(crate) fn note_for_test(level: Level, line: fmt::Arguments<'_>) {
     TESTED.with_borrow_mut(|lines| {
         if let Some(lines) = lines {
             lines.push((level, line.to_string()));
+        }
+    });
+    OBSERVER.with_borrow(|observer| {
+        if let Some(observer) = observer {
+            observer();
         }
     });
 }

@@ -163,6 +163,41 @@ impl Shown {
     }
 }
 
+/// The log of this program shows everything at level trace, and `ureq` shows whole requests there.
+#[cfg(feature = "oauth-oidc")]
+#[test]
+fn a_secret_that_the_log_would_show_is_not_sent() {
+    capture();
+    let endpoint = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    endpoint.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/token", endpoint.local_addr().unwrap());
+    let module = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required";
+    let jaas = format!("{module} clientId=a clientSecret=\"hunter2\";");
+    let settings = [
+        ("bootstrap.servers", "127.0.0.1:1"),
+        ("security.protocol", "SASL_PLAINTEXT"),
+        ("sasl.mechanism", "OAUTHBEARER"),
+        ("sasl.oauthbearer.token.endpoint.url", &*url),
+        ("sasl.jaas.config", &*jaas),
+    ];
+    let builder = settings
+        .iter()
+        .try_fold(KafkaProducer::builder(), |builder, (key, value)| {
+            builder.set(key, value)
+        });
+    let mut error: &dyn StdError = &builder.unwrap().build().unwrap_err();
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    let text = error.to_string();
+    assert!(
+        text.contains("the log would show its secrets: set the log targets ureq"),
+        "{text}"
+    );
+    let connected = endpoint.accept().map(drop).map_err(|error| error.kind());
+    assert_eq!(connected, Err(std::io::ErrorKind::WouldBlock));
+}
+
 /// Every line at every level, and each text of the configuration, the producer and its errors.
 #[test]
 fn no_secret_of_a_secured_session_is_shown() {

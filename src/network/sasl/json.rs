@@ -1,12 +1,17 @@
 //! Reads the few JSON values that a token's claims are made of.
 
-/// A JSON value. Objects keep their order; of several members of one name the first counts.
+use zeroize::Zeroizing;
+
+use crate::utils::Secret;
+
+/// A JSON value. Objects keep their order; of several members of one name the first counts. A text may be a token or a secret
+/// key: it is not printed, and overwritten when it is dropped.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Json {
     Null,
     Bool(bool),
     Number(f64),
-    Text(String),
+    Text(Secret),
     List(Vec<Self>),
     Object(Vec<(String, Self)>),
 }
@@ -36,7 +41,7 @@ impl Json {
     #[cfg(feature = "oauth-oidc")]
     pub(super) fn text(&self) -> Option<&str> {
         match self {
-            Self::Text(text) => Some(text),
+            Self::Text(text) => Some(text.expose()),
             _ => None,
         }
     }
@@ -48,7 +53,7 @@ impl Json {
             Self::Null => "null".to_owned(),
             Self::Bool(value) => value.to_string(),
             Self::Number(value) => value.is_finite().then(|| value.to_string())?,
-            Self::Text(text) => json_text(text),
+            Self::Text(text) => json_text(text.expose()),
             Self::List(values) => {
                 let values: Option<Vec<_>> = values.iter().map(Self::to_text).collect();
                 format!("[{}]", values?.join(","))
@@ -87,7 +92,7 @@ impl Parser<'_> {
         match self.rest.chars().next()? {
             '{' => self.object(depth),
             '[' => self.list(depth),
-            '"' => self.text().map(Json::Text),
+            '"' => self.text().map(|text| Json::Text(text.into())),
             't' => self.take("true").map(|()| Json::Bool(true)),
             'f' => self.take("false").map(|()| Json::Bool(false)),
             'n' => self.take("null").map(|()| Json::Null),
@@ -105,7 +110,7 @@ impl Parser<'_> {
             self.skip_blanks();
             let name = self.text()?;
             self.take(":")?;
-            members.push((name, self.value(depth + 1)?));
+            members.push((name.to_string(), self.value(depth + 1)?));
             if self.take(",").is_none() {
                 self.take("}")?;
                 return Some(Json::Object(members));
@@ -128,9 +133,10 @@ impl Parser<'_> {
         }
     }
 
-    fn text(&mut self) -> Option<String> {
+    fn text(&mut self) -> Option<Zeroizing<String>> {
         self.take("\"")?;
-        let mut text = String::new();
+        // An escape is longer than what it stands for. So the text never moves, which would leave a copy behind.
+        let mut text = Zeroizing::new(String::with_capacity(self.text_length()?));
         loop {
             let mut characters = self.rest.chars();
             let character = characters.next()?;
@@ -142,6 +148,16 @@ impl Parser<'_> {
                 character => text.push(character),
             }
         }
+    }
+
+    /// The bytes before the quote that ends a text.
+    fn text_length(&self) -> Option<usize> {
+        let mut is_escaped = false;
+        self.rest.bytes().position(|byte| {
+            let is_end = byte == b'"' && !is_escaped;
+            is_escaped = byte == b'\\' && !is_escaped;
+            is_end
+        })
     }
 
     fn escaped(&mut self) -> Option<char> {
@@ -208,6 +224,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::utils::mutations::mutated;
 
     #[test]
     fn claims_are_read() {
@@ -217,9 +234,9 @@ mod tests {
         )
         .unwrap();
         assert_eq!(json.member("exp"), Some(&Json::Number(1.5e9)));
-        let sub = Json::Text("a\u{e4}\u{1f600}\n".to_owned());
+        let sub = Json::Text(Secret::new("a\u{e4}\u{1f600}\n"));
         assert_eq!(json.member("sub"), Some(&sub));
-        let scope = ["x", "y"].map(|text| Json::Text(text.to_owned()));
+        let scope = ["x", "y"].map(|text| Json::Text(Secret::new(text)));
         assert_eq!(json.member("scope"), Some(&Json::List(scope.to_vec())));
         assert_eq!(json.member("t"), Some(&Json::Bool(true)));
         assert_eq!(json.member("absent"), None);
@@ -249,6 +266,42 @@ mod tests {
         }
         let deep = "[".repeat(100_000);
         assert_eq!(Json::parse(&deep), None);
+    }
+
+    #[test]
+    fn a_text_is_not_printed_and_leaves_no_copy_behind() {
+        let json = Json::parse(r#"{"access_token":"hunter2"}"#).unwrap();
+        assert!(!format!("{json:?}").contains("hunter2"));
+        for text in ["", r#"\u0041\\\""#, r"\ud83d\ude00\/", "\u{1f600}\u{e4}a"] {
+            let quoted = format!("\"{}\",1", text.repeat(100));
+            let mut parser = Parser { rest: &quoted };
+            let read = parser.text().unwrap();
+            assert_eq!(read.capacity(), text.len() * 100, "{text}");
+            assert!(read.len() <= read.capacity() && parser.rest == ",1");
+        }
+    }
+
+    /// Values are what they were when they are written and read again.
+    #[test]
+    fn any_changed_value_is_read_or_refused() {
+        let seeds = [
+            r#"{"sub":"alice","exp":1900000000.5,"scope":["a","b"],"nested":[[[{"a":-1.5e300}]]]}"#,
+            r#"[true,false,null,"\u0041\ud83d\ude00\n\"",{},[],0,-1]"#,
+        ];
+        for seed in seeds {
+            assert!(Json::parse(seed).is_some(), "{seed}");
+        }
+        mutated(&seeds, 5_000, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let Some(json) = Json::parse(&text) else {
+                return;
+            };
+            _ = json.member("sub");
+            #[cfg(feature = "oauth-oidc")]
+            if let Some(written) = json.to_text() {
+                assert_eq!(Json::parse(&written), Some(json), "{text}");
+            }
+        });
     }
 
     proptest! {

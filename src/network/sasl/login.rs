@@ -224,7 +224,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::{AtomicU64, Ordering};
+    use crate::sync::{AtomicBool, AtomicU64, Ordering};
     use crate::utils::{MockTime, Secret};
 
     const CONFIG: RefreshConfig = RefreshConfig {
@@ -314,6 +314,54 @@ mod tests {
         );
         login.shared.refresh();
         assert_eq!(login.token().unwrap().value(), "second");
+    }
+
+    /// A logger is code of the program, and may send by this producer. Then the I/O thread takes the lock.
+    #[test]
+    fn nothing_is_logged_while_the_lock_of_the_token_is_held() {
+        let time = MockTime::new();
+        let start = time.unix_millis();
+        let login = login(&time, move |call| match call {
+            1 => Err("the issuer is down".into()),
+            _ => Ok(token(None, start + 9000)),
+        });
+        let shared = Arc::clone(&login.unwrap().shared);
+        let observed = Arc::clone(&shared);
+        let lines = log::observed_test_lines(move || assert!(observed.state.try_lock().is_some()));
+        shared.refresh();
+        shared.refresh();
+        let texts: Vec<_> = lines.take().into_iter().map(|(_, text)| text).collect();
+        assert!(texts[0].contains("could not be refreshed") && texts[1].contains("was refreshed"));
+    }
+
+    /// Which is what closing the producer does.
+    #[test]
+    fn dropping_the_login_does_not_wait_for_a_provider_that_hangs() {
+        let time = MockTime::new();
+        let start = time.unix_millis();
+        let (entered, is_entered) = std::sync::mpsc::channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (released, is_first) = (Mutex::new(released), AtomicBool::new(true));
+        let provider = move || {
+            if !is_first.swap(false, Ordering::Relaxed) {
+                entered.send(()).unwrap();
+                // Until the test ends.
+                _ = released.lock().recv();
+            }
+            Ok(token(None, start + 1100))
+        };
+        let clock: Arc<dyn Time> = Arc::new(time.clone());
+        let login = RefreshingLogin::log_in("test", Box::new(provider), CONFIG, clock).unwrap();
+        time.advance_ms(LEAST_WAIT_MS.unsigned_abs());
+        // Now the thread either waits, or has yet to look at the clock.
+        drop(login.shared.state.lock());
+        login.shared.changed.notify_all();
+        is_entered.recv_timeout(Duration::from_secs(30)).unwrap();
+        drop(login);
+        drop(release);
+        // The provider goes with the thread.
+        let ended = is_entered.recv_timeout(Duration::from_secs(30));
+        assert_eq!(ended, Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
     }
 
     #[test]

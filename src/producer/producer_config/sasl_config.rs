@@ -130,7 +130,7 @@ impl SaslSettings {
             #[cfg(feature = "aws-msk-iam")]
             Origin::MskIam(msk_iam) => {
                 let clock = Arc::clone(time);
-                Box::new(move || msk_iam.token(clock.unix_millis()))
+                Box::new(move || msk_iam.token(&*clock))
             }
             #[cfg(feature = "gssapi")]
             Origin::Kerberos(kerberos) => {

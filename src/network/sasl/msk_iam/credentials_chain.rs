@@ -2,10 +2,11 @@
 //! containers and of instances. AWS: `DefaultCredentialsProvider`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::AwsCredentials;
 use super::presigned_request::parsed_time;
-use crate::network::http::{HttpFailure, HttpRequest, HttpResponse};
+use crate::network::http::{HttpFailure, HttpRequest, HttpResponse, starts_with_ignoring_case};
 use crate::network::sasl::json::Json;
 use crate::utils::{Secret, log, printable};
 
@@ -23,6 +24,11 @@ const CONTAINER_HOSTS: [&str; 6] = [
 const INSTANCE_HOST: &str = "http://169.254.169.254";
 const INSTANCE_PATH: &str = "/latest/meta-data/iam/security-credentials/";
 
+/// How often a metadata service is asked. AWS: the standard retry mode.
+const ATTEMPTS: u32 = 3;
+/// The pause before the second attempt. It doubles.
+const RETRY_BACKOFF: Duration = Duration::from_millis(100);
+
 type Send<'a> = dyn Fn(&HttpRequest) -> Result<HttpResponse, HttpFailure> + 'a;
 
 /// The places, as they are now.
@@ -31,6 +37,8 @@ pub(super) struct CredentialsChain<'a> {
     pub(super) profile: Option<&'a str>,
     pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
     pub(super) send: &'a Send<'a>,
+    /// Blocks the thread for this long.
+    pub(super) pause: &'a dyn Fn(Duration),
 }
 
 impl CredentialsChain<'_> {
@@ -192,8 +200,13 @@ impl CredentialsChain<'_> {
         let endpoint = self.variable("AWS_EC2_METADATA_SERVICE_ENDPOINT");
         let host = endpoint
             .as_deref()
-            .unwrap_or(INSTANCE_HOST)
+            .map_or(INSTANCE_HOST, str::trim)
             .trim_end_matches('/');
+        if !starts_with_ignoring_case(host, "http://") {
+            return Err(format!(
+                "{none}, and AWS_EC2_METADATA_SERVICE_ENDPOINT does not begin with http://"
+            ));
+        }
         let request = HttpRequest {
             method: "PUT",
             url: format!("{host}/latest/api/token"),
@@ -229,17 +242,31 @@ impl CredentialsChain<'_> {
     }
 
     fn ask(&self, what: &str, request: &HttpRequest) -> Result<Secret, String> {
-        let response = (self.send)(request);
-        let response = response.map_err(|failure| format!("{what}: {}", failure.reason))?;
-        match response.status {
-            200 => Ok(Secret::new(String::from_utf8_lossy(&response.body))),
-            status => Err(format!("{what} responded with {status}")),
+        let mut backoff = RETRY_BACKOFF;
+        let mut attempt = 1;
+        loop {
+            let (reason, is_retriable) = match (self.send)(request) {
+                Ok(response) if response.status == 200 => {
+                    return Ok(Secret::new(String::from_utf8_lossy(&response.body)));
+                }
+                Ok(HttpResponse { status, .. }) => {
+                    let reason = format!("{what} responded with {status}");
+                    (reason, matches!(status, 429 | 500..))
+                }
+                Err(failure) => (format!("{what}: {}", failure.reason), failure.is_retriable),
+            };
+            if !is_retriable || attempt == ATTEMPTS {
+                return Err(reason);
+            }
+            (self.pause)(backoff);
+            backoff *= 2;
+            attempt += 1;
         }
     }
 }
 
 /// The entries of the sections that one of `headings` names.
-fn section(text: &str, headings: &[String]) -> Vec<(String, Secret)> {
+pub(super) fn section(text: &str, headings: &[String]) -> Vec<(String, Secret)> {
     let mut is_wanted = false;
     let mut entries = Vec::new();
     for line in text.lines() {
@@ -262,7 +289,7 @@ fn section(text: &str, headings: &[String]) -> Vec<(String, Secret)> {
 }
 
 /// The credentials that a metadata service sent.
-fn credentials_of(text: &str) -> Option<AwsCredentials> {
+pub(super) fn credentials_of(text: &str) -> Option<AwsCredentials> {
     let json = Json::parse(text)?;
     let member = |name: &str| json.member(name)?.text().filter(|text| !text.is_empty());
     if member("Code").is_some_and(|code| code != "Success") {

@@ -26,14 +26,14 @@ use presigned_request::PresignedRequest;
 use super::{OAuthBearerToken, Provided, SaslFailure};
 use crate::network::http::{HttpClient, HttpTimeouts};
 use crate::sync::Arc;
-use crate::utils::Secret;
+use crate::utils::{Secret, Time};
 
 /// How long a token is valid. Amazon's library: `EXPIRY_DURATION_MINUTES`.
 const LIFETIME_SECONDS: i64 = 900;
 
 /// The metadata services are on the same machine.
 const TIMEOUTS: HttpTimeouts = HttpTimeouts {
-    connect: Duration::from_secs(2),
+    connect: Duration::from_secs(1),
     read: Duration::from_secs(5),
 };
 
@@ -73,7 +73,7 @@ impl MskIam {
     /// # Blocking
     ///
     /// While files are read and metadata services are asked.
-    pub(crate) fn token(&self, now_ms: i64) -> Provided<OAuthBearerToken> {
+    pub(crate) fn token(&self, time: &dyn Time) -> Provided<OAuthBearerToken> {
         let credentials = match &self.origin {
             AwsOrigin::Provider(provider) => provider()?,
             AwsOrigin::Chain { profile } => {
@@ -82,13 +82,14 @@ impl MskIam {
                     profile: profile.as_deref(),
                     environment: &|name| std::env::var(name).ok(),
                     send: &|request| client.send(request),
+                    pause: &|pause| time.sleep(pause),
                 };
                 let credentials = chain.credentials();
                 credentials
                     .map_err(|reason| SaslFailure(format!("no AWS credentials: {reason}")))?
             }
         };
-        Ok(token(&self.region, &credentials, now_ms)?)
+        Ok(token(&self.region, &credentials, time.unix_millis())?)
     }
 }
 

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::presigned_request::{NO_PAYLOAD, basic_time, parsed_time};
 use super::*;
 use crate::network::http::{HttpFailure, HttpRequest, HttpResponse};
+use crate::utils::mutations::mutated;
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
@@ -164,6 +165,7 @@ fn found(
                 None => Err(HttpFailure::permanent(format!("nothing for {text}"))),
             }
         },
+        pause: &|_| panic!("nothing is retried"),
     };
     let found = chain.credentials()?;
     assert_eq!(asked.borrow().len(), responses.len());
@@ -305,6 +307,118 @@ fn a_container_gets_its_own() {
         let text = found(&variables, &[]).unwrap_err();
         assert!(text.contains("not this machine's"), "{text}");
     }
+}
+
+// AWS SDKs: the standard retry mode.
+#[test]
+fn a_metadata_service_is_asked_three_times() {
+    let environment = |name: &str| {
+        let variables = [
+            ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x"),
+            NOWHERE[0],
+            NOWHERE[1],
+        ];
+        let (_, value) = variables.into_iter().find(|(known, _)| *known == name)?;
+        Some(value.to_owned())
+    };
+    let lost = || {
+        Err(HttpFailure {
+            reason: "timed out".to_owned(),
+            is_retriable: true,
+        })
+    };
+    let response = |status: u16| {
+        Ok(HttpResponse {
+            status,
+            body: Zeroizing::new(BODY.as_bytes().to_vec()),
+        })
+    };
+    for (outcomes, expected, pauses) in [
+        (
+            vec![lost(), response(500), response(200)],
+            Ok("ID"),
+            vec![100, 200],
+        ),
+        (vec![response(429), response(200)], Ok("ID"), vec![100]),
+        (
+            vec![response(503), lost(), lost()],
+            Err("timed out"),
+            vec![100, 200],
+        ),
+        (vec![response(403)], Err("responded with 403"), vec![]),
+        (
+            vec![Err(HttpFailure::permanent("malformed"))],
+            Err("malformed"),
+            vec![],
+        ),
+    ] {
+        let outcomes = RefCell::new(outcomes.into_iter());
+        let paused = RefCell::new(Vec::new());
+        let chain = CredentialsChain {
+            profile: None,
+            environment: &environment,
+            send: &|_| outcomes.borrow_mut().next().unwrap(),
+            pause: &|pause| paused.borrow_mut().push(pause.as_millis()),
+        };
+        match (chain.credentials(), expected) {
+            (Ok(found), Ok(id)) => assert_eq!(found.id(), id),
+            (Err(text), Err(reason)) => assert!(text.ends_with(reason), "{text}"),
+            (found, _) => panic!("{found:?}, and not {expected:?}"),
+        }
+        assert_eq!(
+            (paused.take(), outcomes.borrow_mut().next().is_none()),
+            (pauses, true)
+        );
+    }
+}
+
+#[test]
+fn the_address_of_an_instances_service_is_checked() {
+    for address in [
+        "https://169.254.169.254",
+        "HTTPS://h",
+        "169.254.169.254",
+        "file:///x",
+    ] {
+        let variables = [
+            NOWHERE[0],
+            NOWHERE[1],
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", address),
+        ];
+        let text = found(&variables, &[]).unwrap_err();
+        let reason = "AWS_EC2_METADATA_SERVICE_ENDPOINT does not begin with http://";
+        assert!(text.ends_with(reason), "{text}");
+    }
+}
+
+#[test]
+fn any_answer_and_any_profile_is_read_or_refused() {
+    let expected = expected("ID", Some("t"), Some(MOMENT * 1000));
+    let responses = [("GET http://169.254.170.2/v2/x", 200, BODY)];
+    let container = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x");
+    assert_eq!(
+        found(&[NOWHERE[0], NOWHERE[1], container], &responses),
+        expected
+    );
+    mutated(&[BODY], 5_000, |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        _ = credentials_chain::credentials_of(&text);
+    });
+    mutated(
+        &["2015-08-30T12:36:00Z", "2026-12-31T23:59:59.123Z"],
+        5_000,
+        |bytes| {
+            _ = parsed_time(&String::from_utf8_lossy(bytes));
+        },
+    );
+    let profile = "[profile a]\naws_access_key_id = ID\n# c\n nested = x\n[ default ]\nAWS_Session_Token=t=\n";
+    let headings = ["profile a".to_owned(), "default".to_owned()];
+    assert_eq!(credentials_chain::section(profile, &headings).len(), 2);
+    mutated(&[profile], 5_000, |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let entries = credentials_chain::section(&text, &headings);
+        assert!(entries.len() <= text.lines().count());
+    });
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl SignedAssertion {
     fn text(&self, now: i64) -> Result<Secret, String> {
         let (mut header, mut payload) = (Members::new(), Members::new());
         for (name, value) in &self.claims {
-            put(&mut payload, name, Json::Text(value.clone()));
+            put(&mut payload, name, Json::Text(Secret::new(value)));
         }
         if let Some(path) = &self.template_file {
             let (of_header, of_payload) = template(path)?;
@@ -76,9 +76,9 @@ impl SignedAssertion {
         put(
             &mut header,
             "alg",
-            Json::Text(self.algorithm.name().to_owned()),
+            Json::Text(Secret::new(self.algorithm.name())),
         );
-        put(&mut header, "typ", Json::Text("JWT".to_owned()));
+        put(&mut header, "typ", Json::Text(Secret::new("JWT")));
         put(&mut payload, "iat", seconds(now));
         put(
             &mut payload,
@@ -91,7 +91,7 @@ impl SignedAssertion {
             seconds(now.saturating_sub(self.nbf_seconds)),
         );
         if self.includes_jti {
-            put(&mut payload, "jti", Json::Text(random_id()?));
+            put(&mut payload, "jti", Json::Text(Secret::new(random_id()?)));
         }
 
         let encode = |members: Members| -> Result<String, String> {

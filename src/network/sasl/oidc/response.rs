@@ -1,5 +1,7 @@
 //! What a token endpoint sends. Java: `HttpJwtRetriever.handleOutput`, `JwtResponseParser`.
 
+use zeroize::Zeroizing;
+
 use crate::network::http::{HttpFailure, HttpResponse};
 use crate::network::sasl::json::Json;
 use crate::utils::{Secret, printable};
@@ -10,7 +12,7 @@ use crate::utils::{Secret, printable};
 ///
 /// There is none. The text shows what the endpoint says of its refusal, but nothing else of the response.
 pub(super) fn token_text(response: &HttpResponse) -> Result<Secret, HttpFailure> {
-    let body = String::from_utf8_lossy(&response.body);
+    let body = Zeroizing::new(String::from_utf8_lossy(&response.body).into_owned());
     if !matches!(response.status, 200 | 201) {
         return Err(HttpFailure {
             reason: format!("it responded with {}: {}", response.status, refusal(&body)),

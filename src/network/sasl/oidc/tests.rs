@@ -329,6 +329,8 @@ fn any_response_is_a_token_or_refused() {
         r#"{"access_token":"a.b.c","expires_in":3600,"scope":["x"]}"#,
         r#"{"error":"invalid_client","error_description":"\u0041"}"#,
     ];
+    let token = response::token_text(&response(200, seeds[0])).unwrap();
+    assert_eq!(token.expose(), "a.b.c");
     mutated(&seeds, 5_000, |body| {
         for status in [200, 401] {
             let body = Zeroizing::new(body.to_vec());
