@@ -1,6 +1,7 @@
 //! Changed inputs for parsers: what a damaged file or a hostile broker may hold.
 //!
-//! Every run makes the same changes, in about a second. `KAFKA_PRODUCER_FUZZ_SECONDS` makes others for as long.
+//! Every run makes the same changes, in about a second. `KAFKA_PRODUCER_FUZZ_SECONDS` makes others for as long. The page
+//! `testing` of the manual says how to fuzz with it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,8 +16,17 @@ const ODD: [u8; 12] = [
 ];
 const SECONDS: &str = "KAFKA_PRODUCER_FUZZ_SECONDS";
 
-/// Calls `parse` with the seeds, and with `count` changed ones of them.
+/// Far more than one input takes, in a debug build on a busy machine too.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Calls `parse` with the seeds, and with `count` changed ones of them. Each call must end soon.
 pub(crate) fn mutated(seeds: &[impl AsRef<[u8]>], count: u64, mut parse: impl FnMut(&[u8])) {
+    let mut parse = |bytes: &[u8]| {
+        let started = SystemTime.now();
+        parse(bytes);
+        let took = SystemTime.now() - started;
+        assert!(took < LONG, "{took:?} for {bytes:?}");
+    };
     for seed in seeds {
         parse(seed.as_ref());
     }

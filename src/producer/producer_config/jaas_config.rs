@@ -357,8 +357,18 @@ mod tests {
             "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"alice\" password=\"a;b\\\"c\";",
             "/* c */ M sufficient k='\\101\\u0041' // c\n l=\"\u{e9}\\n\" m=1;",
         ];
+        for seed in seeds {
+            parse(seed);
+        }
         mutated(&seeds, 10_000, |text| {
-            _ = JaasEntry::parse(&String::from_utf8_lossy(text));
+            let text = String::from_utf8_lossy(text);
+            if let Ok(entry) = JaasEntry::parse(&text) {
+                let options = entry.options.iter();
+                let length: usize = options
+                    .map(|(key, value)| key.len() + value.expose().len())
+                    .sum();
+                assert!(length < text.len());
+            }
         });
     }
 

@@ -29,14 +29,19 @@ fn any_scram_message_is_answered_or_refused() {
     let cache = ScramKeyCache::default();
     mutated(&[SERVER_FIRST, "e=other-error"], 300, |message| {
         let mut client = scram(&cache);
-        _ = client.evaluate(message);
+        let answer = client.evaluate(message);
         assert!(!client.is_complete(), "the broker has proved nothing");
+        assert!(answer.is_ok() || message != SERVER_FIRST.as_bytes());
+        if let Ok(Some(answer)) = answer {
+            assert!(answer.len() < message.len() + 256);
+        }
     });
     mutated(&[SERVER_FINAL, "e=invalid-proof"], 3_000, |message| {
         let mut client = scram(&cache);
         client.evaluate(SERVER_FIRST.as_bytes()).unwrap();
         let is_proved = client.evaluate(message).is_ok();
         assert_eq!(is_proved, client.is_complete());
+        assert!(is_proved || message != SERVER_FINAL.as_bytes());
         assert!(
             !is_proved || message.starts_with(SERVER_FINAL.as_bytes()),
             "{}",
@@ -68,7 +73,7 @@ fn any_oauthbearer_challenge_is_acknowledged_and_refused() {
 
 #[test]
 fn any_frame_is_taken_or_refused_at_every_step() {
-    let bodies: [ResponseBody; 4] = [
+    let bodies: [ResponseBody; 5] = [
         versions(1, Some(2)).into(),
         SaslHandshakeResponse {
             error_code: ErrorCode::UNSUPPORTED_SASL_MECHANISM,
@@ -83,6 +88,7 @@ fn any_frame_is_taken_or_refused_at_every_step() {
         }
         .into(),
         SaslHandshakeResponse::default().into(),
+        SaslAuthenticateResponse::default().into(),
     ];
     for mechanism in ["PLAIN", "SCRAM-SHA-256"] {
         for step in 0..3 {
@@ -95,7 +101,7 @@ fn any_frame_is_taken_or_refused_at_every_step() {
                 encode_response(body.api_key(), version, FIRST_ID + step, body).unwrap()
             };
             let seeds: Vec<Vec<u8>> = bodies.iter().map(|body| frame(body).to_vec()).collect();
-            mutated(&seeds, 500, |frame| {
+            let received = |frame: &[u8]| {
                 let mut f = Fixture::new(mechanism);
                 if step > 0 {
                     let (header, _) = f.request();
@@ -104,10 +110,17 @@ fn any_frame_is_taken_or_refused_at_every_step() {
                 if step > 1 {
                     f.hand_shaken();
                 }
-                match f.receive(frame) {
-                    Ok(_) | Err(Disconnect::InvalidReceive(_)) => {}
-                    refused => _ = failure(refused),
-                }
+                f.receive(frame)
+            };
+            let is_taken = seeds.iter().any(|frame| received(frame).is_ok());
+            // The nonce of SCRAM is another each time.
+            assert!(
+                is_taken || (mechanism, step) == ("SCRAM-SHA-256", 2),
+                "{step}"
+            );
+            mutated(&seeds, 500, |frame| match received(frame) {
+                Ok(_) | Err(Disconnect::InvalidReceive(_)) => {}
+                refused => _ = failure(refused),
             });
         }
     }

@@ -295,13 +295,25 @@ fn any_store_is_read_or_refused() {
     ]
     .map(store);
     let password = password();
+    for seed in &seeds {
+        let store = Store::new(seed, Some(&password)).unwrap();
+        assert!(store.keys.len() + store.trusted.len() + store.other_certificates > 0);
+    }
     mutated(&seeds, 3_000, |bytes| {
         for known in [None, Some(&password)] {
             let Ok(store) = Store::new(bytes, known) else {
                 continue;
             };
+            let length = |certificates: &[CertificateDer<'_>]| -> usize {
+                certificates
+                    .iter()
+                    .map(|certificate| certificate.len())
+                    .sum()
+            };
+            assert!(length(&store.trusted) <= bytes.len());
             for entry in &store.keys {
                 assert!(!entry.certificate_chain.is_empty());
+                assert!(length(&entry.certificate_chain) <= bytes.len());
                 _ = entry.private_key(&password);
                 _ = is_issued_by(&entry.certificate_chain, &[b"CN=ca"]);
             }
@@ -323,9 +335,18 @@ fn any_pem_is_read_or_refused() {
         file("full-chain"),
     ];
     let password = Secret::new("key-password");
+    for seed in &seeds[..3] {
+        pem::private_key(seed, Some(&password)).unwrap();
+    }
+    for seed in &seeds[6..] {
+        assert!(!pem::certificates(seed).unwrap().is_empty());
+    }
     mutated(&seeds, 3_000, |text| {
         let text = String::from_utf8_lossy(text);
-        _ = pem::certificates(&text);
+        if let Ok(certificates) = pem::certificates(&text) {
+            let length: usize = certificates.iter().map(|it| it.len()).sum();
+            assert!(length < text.len(), "more than the text holds");
+        }
         _ = pem::private_key(&text, None);
         _ = pem::private_key(&text, Some(&password));
     });
