@@ -249,8 +249,9 @@ fn jaas(config: &ProducerConfig, modules: &[&str]) -> Result<JaasEntry> {
     let key = &sasl_keys::JAAS_CONFIG;
     let Some(value) = config.values.get(key.name) else {
         return Err(config_error(format!(
-            "{} is required with the mechanism {}: set it to \"org.apache.kafka.common.security...{} required ...;\", or \
-             give the credentials to the builder",
+            "{} is required with the mechanism {}: set it to \"org.apache.kafka.common.security...{} required ...;\" (if Java \
+             reads a JAAS file by java.security.auth.login.config, to the entry of KafkaClient in it), or give the \
+             credentials to the builder",
             key.name,
             text(config, &sasl_keys::MECHANISM),
             modules.join(" or "),

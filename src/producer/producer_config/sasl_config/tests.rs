@@ -1,5 +1,8 @@
 //! Which keys come to which credentials, and what is refused.
 
+#[cfg(all(feature = "keystores", feature = "aws-msk-iam"))]
+mod deployments;
+
 use super::*;
 
 const PLAIN: &str = "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"alice\" password=\"hunter2\";";
@@ -336,40 +339,6 @@ fn the_options_of_an_unsecured_token_come_to_claims() {
             .to_string()
             .contains("is not an option")
     );
-}
-
-/// As the public documents of the services have them for Java.
-#[cfg(feature = "tls")]
-#[test]
-fn the_files_of_java_deployments_work_unchanged() {
-    let confluent = "bootstrap.servers=pkc-1.eu-west-1.aws.confluent.cloud:9092\nsecurity.protocol=SASL_SSL\n\
-        sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username='KEY' password='SE+C/R=T';\n\
-        sasl.mechanism=PLAIN\nclient.dns.lookup=use_all_dns_ips\nsession.timeout.ms=45000\nacks=all\n";
-    let event_hubs = "bootstrap.servers=ns.servicebus.windows.net:9093\nsecurity.protocol=SASL_SSL\nsasl.mechanism=PLAIN\n\
-        sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username=\"$ConnectionString\" \
-        password=\"Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=a+b/c=\";\n";
-    let redpanda = "bootstrap.servers=seed-1.fmc.prd.cloud.redpanda.com:9092\nsecurity.protocol=SASL_SSL\n\
-        sasl.mechanism=SCRAM-SHA-256\n\
-        sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \\\n  username=\"alice\" \\\n  password=\"SECRET\";\n";
-    let aiven = "bootstrap.servers=kafka-1.aivencloud.com:12345\nsecurity.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\n\
-        sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username=\"avnadmin\" password=\"SECRET\";\n";
-    let event_hubs_password = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=a+b/c=";
-    for (file, mechanism, user, password) in [
-        (confluent, "PLAIN", "KEY", "SE+C/R=T"),
-        (
-            event_hubs,
-            "PLAIN",
-            "$ConnectionString",
-            event_hubs_password,
-        ),
-        (redpanda, "SCRAM-SHA-256", "alice", "SECRET"),
-        (aiven, "SCRAM-SHA-512", "avnadmin", "SECRET"),
-    ] {
-        let config = ProducerConfig::from_properties(file).unwrap();
-        let mechanism = SaslMechanism::from_name(mechanism).unwrap();
-        let expected = (mechanism, user.to_owned(), password.to_owned(), false);
-        assert_eq!(credentials(&config), expected);
-    }
 }
 
 /// The snippets of the README are configurations, and each one's user and password are found.
