@@ -33,7 +33,7 @@ pub struct PartitionInfo {
     replica_lists: Option<Arc<ReplicaLists>>,
 }
 
-/// What benches/side-by-side/tests/metadata_memory.rs counts depends on it most.
+/// What benches/side-by-side/tests/memory.rs counts depends on it most.
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<PartitionInfo>() == 32);
 

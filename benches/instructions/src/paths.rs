@@ -4,7 +4,8 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kafka_producer::_internals::{
-    self as internals, Batch, BufferPool, Cluster, Compression, ProduceRequest, ThreadlessProducer,
+    self as internals, Batch, BufferPool, Cluster, Compression, Metrics, ProduceRequest,
+    ThreadlessProducer,
 };
 use kafka_producer::common::Headers;
 use kafka_producer::{
@@ -89,6 +90,14 @@ pub(crate) const PATHS: &[Path] = &[
     },
     call("topic lookup", lookup),
     call("buffer memory, taken and given back", memory),
+    call("metric, a value", || metric(false)),
+    call("metric, a value with quantiles", || metric(true)),
+    Path {
+        name: "telemetry push, one metric of 10,000 topics",
+        unit: "push",
+        operations: 1,
+        prepare: push,
+    },
     call("murmur2, 8 B", || murmur2(8)),
     call("murmur2, 100 B", || murmur2(100)),
     call("varint, 1 byte", || varint(1)),
@@ -335,6 +344,25 @@ fn memory() -> Result<Work, Failure> {
     pool.allocate(BATCH_SIZE)?;
     Ok(rounds(move || {
         black_box(pool.allocate(black_box(BATCH_SIZE)).is_ok());
+    }))
+}
+
+fn metric(has_quantiles: bool) -> Result<Work, Failure> {
+    let metrics = Metrics::new();
+    metrics.record(has_quantiles, 1);
+    Ok(Box::new(move || {
+        metrics.record(black_box(has_quantiles), ROUNDS as u32);
+    }))
+}
+
+fn push() -> Result<Work, Failure> {
+    let mut metrics = Metrics::new();
+    metrics.send_to(10_000);
+    Ok(Box::new(move || {
+        let bytes = metrics.push(black_box(
+            "org.apache.kafka.producer.topic.record.send.total",
+        ));
+        assert!(bytes > 500_000, "{bytes} bytes");
     }))
 }
 

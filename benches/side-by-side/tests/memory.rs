@@ -1,8 +1,11 @@
+//! What many topics and partitions take in memory.
+//!
 //! The metadata of 10,000 partitions take at most four times the bytes that they have on the wire: while the first response
-//! is decoded and applied, and while a later one is, which finds the view before it in memory.
+//! is decoded and applied, and while a later one is, which finds the view before it in memory. The metrics of a topic take
+//! about a kilobyte, and leave with the topic.
 
 use allocation_counter::measure;
-use kafka_producer::_internals::{Metadata, MetadataShape};
+use kafka_producer::_internals::{Cluster, Metadata, MetadataShape, Metrics};
 
 /// The peak of what the metadata take while a response is decoded and applied, for each byte of the response. The
 /// response itself is not in it. `kept` is what they take before, and then after.
@@ -56,4 +59,22 @@ fn the_partitions_of_a_hundred_topics_take_four_times_their_wire_size_at_most() 
 #[test]
 fn the_partitions_of_a_thousand_topics_take_five_times_their_wire_size_at_most() {
     assert_peaks(1_000, 10, 5.0);
+}
+
+#[test]
+fn the_metrics_of_a_topic_take_about_a_kilobyte_and_leave_with_it() {
+    const TOPICS: usize = 10_000;
+    let mut metrics = Metrics::new();
+    let (all, none) = (Cluster::new(TOPICS), Cluster::new(0));
+    let taken = measure(|| metrics.send_to(TOPICS)).bytes_current;
+    let each = taken / TOPICS as i64;
+    println!("the metrics of a topic: {each} bytes");
+    assert!((500..1_200).contains(&each), "{each} bytes");
+    let more = measure(|| {
+        metrics.send_to(TOPICS);
+        metrics.retain(&all);
+    });
+    assert_eq!(more.bytes_current, 0, "nothing grows with the requests");
+    let left = taken + measure(|| metrics.retain(&none)).bytes_current;
+    assert!(left < 1_000, "{left} bytes are left");
 }
