@@ -1,6 +1,6 @@
 //! What the selector counts, of all connections and of those to each node. Java: `Selector.SelectorMetrics`.
 //!
-//! Threads: the I/O thread records; [`MetricSet`](crate::metrics::MetricSet) has the locks.
+//! Threads: the I/O thread records; [`MetricSet`] has the locks.
 //! Differs from Java: a TLS connection counts as made when its handshake is done. Of two frames that one wait brings, each
 //! counts, and the windows see both at the time of the wait's end.
 
