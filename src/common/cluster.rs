@@ -1,6 +1,7 @@
 //! An immutable view of the cluster. Java: `Cluster`, `MetadataSnapshot`.
 //!
-//! Threads: built on the I/O thread, then shared and never changed; a newer view replaces it whole.
+//! Threads: the I/O thread builds a view, and then every thread reads it. A view never changes; a
+//! newer one replaces it.
 
 use std::any::Any;
 use std::fmt;
@@ -10,21 +11,22 @@ use super::{Node, NodeId, PartitionInfo, TopicPartition, Uuid};
 use crate::sync::{Arc, OnceLock};
 use crate::utils::CopyOnWriteMap;
 
-/// What is known of one topic.
+/// A topic, as far as the client knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicInfo {
     pub(crate) name: Arc<str>,
     pub(crate) id: Uuid,
     pub(crate) is_internal: bool,
-    /// Sorted by partition number. A partition that the broker left out is not here, so a number is not an index.
+    /// Sorted by partition number. The number is not always the index, because a broker can leave a
+    /// partition out.
     pub(crate) partitions: Vec<PartitionInfo>,
     /// The numbers of the partitions that have a leader.
     pub(crate) available: Arc<[i32]>,
     attachment: Attachment,
 }
 
-/// What a layer above keeps with one view of a topic. Not part of what the topic is: it is equal to any other, and a clone
-/// starts without.
+/// A value that a higher layer caches with one view of a topic. It is not part of the topic: two
+/// attachments are always equal, and a clone starts empty.
 #[derive(Default)]
 struct Attachment(OnceLock<Arc<dyn Any + Send + Sync>>);
 
@@ -69,7 +71,8 @@ impl TopicInfo {
         }
     }
 
-    /// Shares with an earlier view of the topic what is equal in both. Returns that view if all of it is.
+    /// Replaces the parts that equal those of an earlier view with that view's, which are shared.
+    /// Returns the earlier view itself if all parts are equal.
     pub(crate) fn shared_with(mut self, known: &Arc<Self>) -> Arc<Self> {
         if **known == self {
             return Arc::clone(known);
@@ -80,15 +83,16 @@ impl TopicInfo {
         Arc::new(self)
     }
 
-    /// Gives a partition, by its index, another leader. It counts after [`resolve_leaders`](Self::resolve_leaders), so that
-    /// many leaders can move in one pass.
+    /// Gives the partition at `index` another leader. The change takes effect with the next call of
+    /// [`resolve_leaders`](Self::resolve_leaders), so that one pass can move many leaders.
     pub(crate) fn move_leader(&mut self, index: usize, leader: NodeId, epoch: i32) {
         if let Some(partition) = self.partitions.get_mut(index) {
             partition.move_leader(leader, epoch);
         }
     }
 
-    /// Looks the leaders up in another list of nodes, sorted by id. Returns whether a partition lost its leader by that.
+    /// Looks the leaders up in another list of nodes, sorted by id. Returns whether a partition
+    /// lost its leader.
     pub(crate) fn resolve_leaders(&mut self, nodes: &[Node]) -> bool {
         let mut has_lost_leader = false;
         for partition in &mut self.partitions {
@@ -103,7 +107,7 @@ impl TopicInfo {
         self.partitions.iter().all(|p| p.is_resolved(nodes))
     }
 
-    /// The index of a partition in [`partitions`](Self::partitions).
+    /// Returns the index of a partition in [`partitions`](Self::partitions).
     pub(crate) fn partition_index(&self, partition: i32) -> Option<usize> {
         // The number is the index unless the broker left a partition out.
         let guess = usize::try_from(partition).ok()?;
@@ -116,8 +120,9 @@ impl TopicInfo {
         }
     }
 
-    /// Returns what the producer keeps with this view of the topic, so that a send that has looked the topic up need not look
-    /// that up too. `init` makes it at the first call. `None` if it is of another type.
+    /// Returns what the producer caches with this view of the topic, which saves a send a second
+    /// look-up. The first call makes the value with `init`. Returns `None` if the value has another
+    /// type.
     #[inline]
     pub(crate) fn attachment<T: Any + Send + Sync>(
         &self,
@@ -126,37 +131,38 @@ impl TopicInfo {
         self.attachment.0.get_or_init(|| init()).downcast_ref()
     }
 
-    /// The topic's name.
+    /// Returns the topic's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The topic's id; [`Uuid::ZERO`] where the brokers have none (before 2.8).
+    /// Returns the topic's id, or [`Uuid::ZERO`] if the brokers have no topic ids (before Kafka
+    /// 2.8).
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// Whether the topic is one of Kafka's own.
+    /// Returns whether Kafka itself uses the topic, such as `__consumer_offsets`.
     pub fn is_internal(&self) -> bool {
         self.is_internal
     }
 
-    /// Every partition, by number.
+    /// Returns every partition, by number.
     pub fn partitions(&self) -> &[PartitionInfo] {
         &self.partitions
     }
 
-    /// The number of partitions, those without a leader included.
+    /// Returns the number of partitions, including those without a leader.
     pub fn partition_count(&self) -> usize {
         self.partitions.len()
     }
 
-    /// The numbers of the partitions that have a leader.
+    /// Returns the numbers of the partitions that have a leader.
     pub fn available_partitions(&self) -> &[i32] {
         &self.available
     }
 
-    /// One partition by its number.
+    /// Returns one partition by its number.
     pub fn partition(&self, partition: i32) -> Option<&PartitionInfo> {
         self.partitions.get(self.partition_index(partition)?)
     }
@@ -185,18 +191,18 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The cluster's id, once a broker has told it.
+    /// Returns the cluster's id, or `None` before a broker has sent it.
     pub fn cluster_id(&self) -> Option<&str> {
         self.cluster_id.as_deref()
     }
 
-    /// The nodes that are alive, by id; or the bootstrap addresses, before the first response and while no known broker
-    /// is reachable.
+    /// Returns the live nodes, by id. Before the first response, and while no known broker is
+    /// reachable, these are the bootstrap addresses.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// One node by its id.
+    /// Returns one node by its id.
     pub fn node(&self, id: NodeId) -> Option<&Node> {
         match self.is_bootstrap {
             true => self.nodes.iter().find(|node| node.id() == id),
@@ -204,43 +210,44 @@ impl Cluster {
         }
     }
 
-    /// The controller, where a broker told it.
+    /// Returns the controller, if a broker named it.
     pub fn controller(&self) -> Option<&Node> {
         self.controller.and_then(|id| self.node(id))
     }
 
-    /// What is known of a topic.
+    /// Returns what is known of a topic.
     pub fn topic(&self, topic: &str) -> Option<&TopicInfo> {
         self.topics.get(topic).map(AsRef::as_ref)
     }
 
-    /// As [`topic`](Self::topic), to keep.
+    /// Returns a shared pointer to what is known of a topic.
     pub(crate) fn shared_topic(&self, topic: &str) -> Option<&Arc<TopicInfo>> {
         self.topics.get(topic)
     }
 
-    /// Every topic that is known.
+    /// Returns every known topic.
     pub fn topics(&self) -> impl Iterator<Item = &TopicInfo> {
         self.topics.values().map(AsRef::as_ref)
     }
 
-    /// The leader of a partition, where there is one.
+    /// Returns the leader of a partition, if it has one.
     pub fn leader_for(&self, topic: &str, partition: i32) -> Option<&Node> {
         self.topic(topic)?.partition(partition)?.leader()
     }
 
-    /// The number of partitions of a topic, or `None` where it is not known.
+    /// Returns the number of partitions of a topic, or `None` if the topic is unknown.
     pub fn partition_count(&self, topic: &str) -> Option<usize> {
         self.topic(topic).map(TopicInfo::partition_count)
     }
 
-    /// Returns the partitions of a topic, by number; none if the topic is unknown. Java: `partitionsForTopic`.
+    /// Returns the partitions of a topic, by number, or an empty slice if the topic is unknown.
+    /// Java: `partitionsForTopic`.
     pub fn partitions_for_topic(&self, topic: &str) -> &[PartitionInfo] {
         self.topic(topic).map_or(&[], TopicInfo::partitions)
     }
 
-    /// Returns the numbers of a topic's partitions that have a leader; none if the topic is unknown. Java:
-    /// `availablePartitionsForTopic`.
+    /// Returns the numbers of a topic's partitions that have a leader, or an empty slice if the
+    /// topic is unknown. Java: `availablePartitionsForTopic`.
     pub fn available_partitions_for_topic(&self, topic: &str) -> &[i32] {
         self.topic(topic)
             .map_or(&[], TopicInfo::available_partitions)
@@ -268,19 +275,19 @@ impl Cluster {
         led.collect()
     }
 
-    /// Returns the names of Kafka's own topics. Java: `internalTopics`.
+    /// Returns the names of the topics that Kafka itself uses. Java: `internalTopics`.
     pub fn internal_topics(&self) -> impl Iterator<Item = &str> {
         self.topics()
             .filter(|topic| topic.is_internal)
             .map(TopicInfo::name)
     }
 
-    /// Whether the nodes are bootstrap addresses, not yet confirmed by any broker.
+    /// Returns whether the nodes are bootstrap addresses that no broker has confirmed yet.
     pub(crate) fn is_bootstrap(&self) -> bool {
         self.is_bootstrap
     }
 
-    /// A builder that starts from this view, for partial updates.
+    /// Returns a builder that starts from this view, for partial updates.
     pub(crate) fn to_builder(&self) -> ClusterBuilder {
         ClusterBuilder {
             cluster: self.clone(),
@@ -303,8 +310,8 @@ impl ClusterBuilder {
         }
     }
 
-    /// The view after the cluster was lost: the bootstrap addresses, and the topics of `last` without their leaders, which
-    /// are not among those. KIP-899.
+    /// Returns the view for a new bootstrap (KIP-899): the bootstrap addresses, and the topics of
+    /// `last` without their leaders, because those nodes are gone.
     pub(crate) fn rebootstrap(nodes: Vec<Node>, last: &Cluster) -> Cluster {
         let mut topics = last.to_builder();
         topics.resolve_leaders(&[]);
@@ -319,7 +326,7 @@ impl ClusterBuilder {
         self
     }
 
-    /// Sets the nodes, which the caller has resolved the leaders of the topics among.
+    /// Sets the nodes. The caller has already resolved the leaders of the topics among them.
     pub(crate) fn nodes(mut self, mut nodes: Vec<Node>) -> Self {
         nodes.sort_by_key(Node::id);
         self.cluster.nodes = nodes;
@@ -332,7 +339,7 @@ impl ClusterBuilder {
         self
     }
 
-    /// Adds a topic, or takes the place of the topic of that name.
+    /// Adds a topic, or replaces the topic of that name.
     pub(crate) fn topic(mut self, topic: Arc<TopicInfo>) -> Self {
         self.cluster.topics.insert(Arc::clone(&topic.name), topic);
         self
@@ -343,8 +350,8 @@ impl ClusterBuilder {
         self
     }
 
-    /// Looks the leaders of all topics up in another list of nodes, sorted by id. Returns whether a partition lost its
-    /// leader by that.
+    /// Looks the leaders of all topics up in another list of nodes, sorted by id. Returns whether a
+    /// partition lost its leader.
     pub(crate) fn resolve_leaders(&mut self, nodes: &[Node]) -> bool {
         let mut has_lost_leader = false;
         self.cluster.topics.change_values(

@@ -8,7 +8,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Makes a header. A `None` value is a null on the wire, which differs from an empty one.
+    /// Creates a header. `None` is a null value on the wire, which is not the same as an empty one.
     pub fn new(key: impl Into<String>, value: Option<impl Into<Vec<u8>>>) -> Self {
         Self {
             key: key.into(),
@@ -16,26 +16,27 @@ impl Header {
         }
     }
 
-    /// The key.
+    /// Returns the key.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The value; `None` is null.
+    /// Returns the value, or `None` if it is null.
     pub fn value(&self) -> Option<&[u8]> {
         self.value.as_deref()
     }
 }
 
-/// The headers of a record, in order; a key may occur more than once. An empty list takes no memory.
+/// The headers of a record, in order; a key may occur more than once. An empty list takes no
+/// memory.
 ///
-/// Once a record is handed to `send` its headers can be changed no more, because the record moves there; Java freezes
-/// them at run time instead.
+/// The headers cannot change after `send`, because the record moves there. Java freezes them at run
+/// time instead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers(Vec<Header>);
 
 impl Headers {
-    /// No headers.
+    /// Creates an empty list of headers.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
@@ -61,27 +62,27 @@ impl Headers {
         self
     }
 
-    /// The newest header with this key.
+    /// Returns the newest header with this key.
     pub fn last_header(&self, key: &str) -> Option<&Header> {
         self.0.iter().rev().find(|header| header.key == key)
     }
 
-    /// Every header with this key, oldest first.
+    /// Returns every header with this key, oldest first.
     pub fn headers<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Header> + 'a {
         self.0.iter().filter(move |header| header.key == key)
     }
 
-    /// All headers, oldest first.
+    /// Returns all headers, oldest first.
     pub fn iter(&self) -> std::slice::Iter<'_, Header> {
         self.0.iter()
     }
 
-    /// The number of headers.
+    /// Returns the number of headers.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no headers.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -111,7 +112,7 @@ impl FromIterator<Header> for Headers {
     }
 }
 
-/// From pairs of key and value.
+/// Collects headers from pairs of key and value.
 impl<K: Into<String>, V: Into<Vec<u8>>> FromIterator<(K, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         pairs.into_iter().map(Header::from).collect()
@@ -124,14 +125,14 @@ impl<K: Into<String>, V: Into<Vec<u8>>> From<(K, V)> for Header {
     }
 }
 
-/// From headers, or pairs of key and value.
+/// Creates the list from headers, or from pairs of key and value.
 impl<T: Into<Header>, const N: usize> From<[T; N]> for Headers {
     fn from(headers: [T; N]) -> Self {
         headers.into_iter().map(Into::into).collect()
     }
 }
 
-/// From headers, or pairs of key and value.
+/// Creates the list from headers, or from pairs of key and value.
 impl<T: Into<Header>> From<Vec<T>> for Headers {
     fn from(headers: Vec<T>) -> Self {
         headers.into_iter().map(Into::into).collect()

@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::sync::Arc;
 
-/// The id of a [`Node`]. Bootstrap addresses, whose real ids are not known yet, have the ids -1, -2, ...
+/// The id of a [`Node`]. Bootstrap addresses have the ids -1, -2, ..., because their real ids are
+/// not known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub i32);
 
@@ -42,27 +43,28 @@ impl Node {
         }))
     }
 
-    /// The broker's id; negative for a bootstrap address.
+    /// Returns the broker's id, which is negative for a bootstrap address.
     pub fn id(&self) -> NodeId {
         self.0.id
     }
 
-    /// The host name or address that the broker advertises. An IPv6 address has no brackets.
+    /// Returns the host name or address that the broker advertises. An IPv6 address has no
+    /// brackets.
     pub fn host(&self) -> &str {
         &self.0.host
     }
 
-    /// The TCP port that the broker advertises.
+    /// Returns the TCP port that the broker advertises.
     pub fn port(&self) -> u16 {
         self.0.port
     }
 
-    /// Returns whether connections to both go to the same host and port.
+    /// Returns whether both have the same host and port.
     pub(crate) fn has_address_of(&self, other: &Self) -> bool {
         self.port() == other.port() && self.host() == other.host()
     }
 
-    /// The rack that the broker is configured with (`broker.rack`), if any.
+    /// Returns the rack that the broker is configured with (`broker.rack`), if any.
     pub fn rack(&self) -> Option<&str> {
         self.0.rack.as_deref()
     }
@@ -93,10 +95,10 @@ impl fmt::Display for Node {
     }
 }
 
-/// The node with this id among `nodes`, which are sorted by id.
+/// Returns the node with this id among `nodes`, which are sorted by id.
 pub(super) fn find_node(nodes: &[Node], id: NodeId) -> Option<&Node> {
     if id.0 < 0 {
-        // Bootstrap addresses lead nothing.
+        // A bootstrap address leads no partition.
         return None;
     }
     let index = nodes.binary_search_by_key(&id, Node::id).ok()?;

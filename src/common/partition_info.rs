@@ -1,4 +1,5 @@
-//! What is known of one partition. Java: `PartitionInfo`, `MetadataResponse.PartitionMetadata`.
+//! What the client knows of one partition. Java: `PartitionInfo`,
+//! `MetadataResponse.PartitionMetadata`.
 
 use std::fmt;
 
@@ -11,17 +12,18 @@ use crate::sync::Arc;
 const NO_LEADER: NodeId = NodeId(-1);
 /// The epoch of a leader whose epoch is unknown. Java: `RecordBatch.NO_PARTITION_LEADER_EPOCH`.
 const NO_EPOCH: i32 = -1;
-/// Where no replicas are.
+/// The place of a partition's replicas if it has none.
 const NO_REPLICAS: u32 = u32::MAX;
 
-/// What is known of one partition.
+/// A partition, as far as the client knows it.
 //
-// The metadata of a large cluster have ten thousand of these, and twice as many while they are refreshed: the size is asserted below.
+// A large cluster has ten thousand of these, and twice as many during a refresh. Hence the
+// assertion about the size below.
 #[derive(Clone)]
 pub struct PartitionInfo {
     partition: i32,
-    /// The leader's id; negative if there is no leader. Kept while the node is unknown, so that a later list of nodes
-    /// brings the leader back.
+    /// The leader's id; negative if there is no leader. The id stays while its node is unknown, so
+    /// that a later list of nodes restores the leader.
     leader_id: NodeId,
     /// The node with that id, if it is known.
     leader: Option<Node>,
@@ -38,7 +40,7 @@ pub struct PartitionInfo {
 const _: () = assert!(size_of::<PartitionInfo>() == 32);
 
 impl PartitionInfo {
-    /// A partition without an epoch and replicas.
+    /// Creates a partition without an epoch and replicas.
     pub(crate) fn new(partition: i32, leader: Option<Node>) -> Self {
         Self {
             partition,
@@ -50,25 +52,27 @@ impl PartitionInfo {
         }
     }
 
-    /// Sets the leader epoch, which is not negative.
+    /// Sets the leader epoch, which must not be negative.
     pub(crate) fn with_leader_epoch(mut self, epoch: Option<i32>) -> Self {
         self.leader_epoch = epoch.unwrap_or(NO_EPOCH);
         self
     }
 
-    /// Sets the leader to the node with this id among `nodes`, which are sorted by id. The id is kept if it is not there.
+    /// Sets the leader to the node with this id among `nodes`, which are sorted by id. Keeps the id
+    /// if no node has it.
     pub(crate) fn set_leader(&mut self, id: NodeId, nodes: &[Node]) {
         self.leader_id = id;
         self.leader = find_node(nodes, id).cloned();
     }
 
-    /// Gives the partition another leader, which counts after [`resolve_leader`](Self::resolve_leader).
+    /// Gives the partition another leader. It takes effect with the next
+    /// [`resolve_leader`](Self::resolve_leader).
     pub(super) fn move_leader(&mut self, id: NodeId, epoch: i32) {
         self.leader_id = id;
         self.leader_epoch = epoch;
     }
 
-    /// Looks the leader up in another list of nodes. Returns whether the partition lost its leader by that.
+    /// Looks the leader up in another list of nodes. Returns whether the partition lost its leader.
     pub(crate) fn resolve_leader(&mut self, nodes: &[Node]) -> bool {
         let had_leader = self.leader.is_some();
         self.set_leader(self.leader_id, nodes);
@@ -85,32 +89,32 @@ impl PartitionInfo {
         self.leader.as_ref() == find_node(nodes, self.leader_id)
     }
 
-    /// The partition's number.
+    /// Returns the partition's number.
     pub fn partition(&self) -> i32 {
         self.partition
     }
 
-    /// The leader, or `None` while the partition has none that is alive.
+    /// Returns the leader, or `None` if the partition has no live leader.
     pub fn leader(&self) -> Option<&Node> {
         self.leader.as_ref()
     }
 
-    /// The leader epoch, where the brokers tell it (Metadata v9 and later).
+    /// Returns the leader epoch, if the brokers send it (Metadata v9 and later).
     pub fn leader_epoch(&self) -> Option<i32> {
         (self.leader_epoch != NO_EPOCH).then_some(self.leader_epoch)
     }
 
-    /// The nodes that hold a replica, the preferred leader first.
+    /// Returns the nodes that hold a replica, the preferred leader first.
     pub fn replicas(&self) -> &[NodeId] {
         self.replica_ids().all
     }
 
-    /// The replicas that are in sync with the leader.
+    /// Returns the replicas that are in sync with the leader.
     pub fn in_sync_replicas(&self) -> &[NodeId] {
         self.replica_ids().in_sync
     }
 
-    /// The replicas on dead brokers.
+    /// Returns the replicas on brokers that are down.
     pub fn offline_replicas(&self) -> &[NodeId] {
         self.replica_ids().offline
     }
@@ -165,7 +169,7 @@ impl PartitionInfos {
         }
     }
 
-    /// Adds a partition with these replicas. Those that it had before are not kept.
+    /// Adds a partition with these replicas, which replace any that it had.
     pub(crate) fn push<T>(&mut self, mut partition: PartitionInfo, replicas: &Replicas<T>)
     where
         T: IntoIterator<Item = NodeId> + Clone,
@@ -175,9 +179,11 @@ impl PartitionInfos {
         self.partitions.push(partition);
     }
 
-    /// Returns the partitions by number; of those with the same number, the one that was pushed first comes first.
+    /// Returns the partitions by number. Among partitions with the same number, the order of the
+    /// pushes holds.
     ///
-    /// If the lists of replicas are those of `known`, a partition of an earlier view of the topic, they are shared with it.
+    /// `known` is a partition of an earlier view of the topic. If its lists of replicas are equal,
+    /// the new partitions share them.
     pub(crate) fn into_sorted_vec(mut self, known: Option<&PartitionInfo>) -> Vec<PartitionInfo> {
         let known = known.and_then(|known| known.replica_lists.as_ref());
         let lists = match known {

@@ -1,7 +1,7 @@
 //! The replicas of the partitions of a topic.
 //!
-//! Three vectors for each partition would take more memory than all else that is known of it, so the partitions of a topic
-//! share one.
+//! Three vectors per partition would take more memory than everything else about it, so the
+//! partitions of a topic share one vector.
 
 use super::NodeId;
 
@@ -28,12 +28,13 @@ impl<T> Replicas<T>
 where
     T: IntoIterator<Item = NodeId> + Clone,
 {
-    /// Returns whether the replicas in sync are all replicas, in the same order, as most are.
+    /// Returns whether the replicas in sync are all replicas in the same order, which is the usual
+    /// case.
     fn is_all_in_sync(&self) -> bool {
         self.in_sync.clone().into_iter().eq(self.all.clone())
     }
 
-    /// The number of words that [`ReplicaLists`] have for a partition with these lists.
+    /// Returns the number of words that a partition with these lists takes in [`ReplicaLists`].
     pub(crate) fn words(&self) -> usize {
         let [all, in_sync, offline] =
             [&self.all, &self.in_sync, &self.offline].map(|ids| ids.clone().into_iter().count());
@@ -47,16 +48,16 @@ where
     }
 }
 
-/// In a head: the replicas in sync are a list of their own.
+/// Flag in a head: a list of the replicas in sync follows.
 const HAS_IN_SYNC: i32 = 1;
-/// In a head: some replicas are offline.
+/// Flag in a head: a list of the offline replicas follows.
 const HAS_OFFLINE: i32 = 2;
 const FLAG_BITS: u32 = 2;
 
-/// The lists of partitions, one partition after the other.
+/// The lists of several partitions, one partition after the other.
 ///
-/// A partition begins with a head: the number of its replicas, and flags that say which lists follow that of all replicas.
-/// Those begin with their length.
+/// A partition begins with a head: the number of its replicas, and flags for the lists that follow
+/// the list of all replicas. Each of those lists begins with its length.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ReplicaLists(Vec<NodeId>);
 
@@ -70,7 +71,7 @@ impl ReplicaLists {
     where
         T: IntoIterator<Item = NodeId> + Clone,
     {
-        // A response with so many replicas is larger than a frame may be.
+        // The index always fits: a response with more replicas would exceed the largest frame.
         let start = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         let head = self.0.len();
         let all = self.add_list(&replicas.all);
@@ -89,7 +90,7 @@ impl ReplicaLists {
         start
     }
 
-    /// Adds a list behind its length, and returns the length.
+    /// Appends a list with its length in front. Returns the length.
     fn add_list<T>(&mut self, ids: &T) -> i32
     where
         T: IntoIterator<Item = NodeId> + Clone,
@@ -104,7 +105,8 @@ impl ReplicaLists {
         length
     }
 
-    /// The lists of the partition that begins at `start`. `None` if there is no such partition.
+    /// Returns the lists of the partition that begins at `start`, or `None` if no partition begins
+    /// there.
     pub(super) fn get(&self, start: u32) -> Option<Replicas<&[NodeId]>> {
         let words = self.0.get(usize::try_from(start).ok()?..)?;
         let (head, rest) = words.split_first()?;
@@ -125,7 +127,7 @@ impl ReplicaLists {
     }
 }
 
-/// Splits a list that begins with its length off.
+/// Splits off a list that begins with its length. Returns the list and the rest.
 fn split_list(words: &[NodeId]) -> Option<(&[NodeId], &[NodeId])> {
     let (length, rest) = words.split_first()?;
     rest.split_at_checked(usize::try_from(length.0).ok()?)

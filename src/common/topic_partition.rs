@@ -20,12 +20,12 @@ impl TopicPartition {
         }
     }
 
-    /// The topic's name.
+    /// Returns the topic's name.
     pub fn topic(&self) -> &str {
         &self.topic
     }
 
-    /// The partition's number, from 0; -1 where no partition was chosen yet.
+    /// Returns the partition's number, from 0; -1 where no partition was chosen yet.
     pub fn partition(&self) -> i32 {
         self.partition
     }
@@ -35,7 +35,7 @@ impl TopicPartition {
     }
 }
 
-/// From a topic and a partition's number.
+/// Creates the pair of a topic and a partition's number.
 impl<T: Into<Arc<str>>> From<(T, i32)> for TopicPartition {
     fn from((topic, partition): (T, i32)) -> Self {
         Self::new(topic, partition)

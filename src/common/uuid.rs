@@ -1,33 +1,34 @@
-//! Kafka's 128-bit ids, of topics above all. Java: `Uuid`.
+//! Kafka's 128-bit ids, mainly of topics. Java: `Uuid`.
 
 use std::fmt;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// A 128-bit id. Prints as Kafka prints it: 22 characters of URL-safe base64. The default is [`Uuid::ZERO`].
+/// A 128-bit id. Its `Display` is Kafka's: 22 characters of URL-safe base64. The default is
+/// [`Uuid::ZERO`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uuid([u8; 16]);
 
 impl Uuid {
-    /// All zero: "no id". Brokers that have no topic ids send it.
+    /// All zero, which means "no id". Brokers without topic ids send it.
     pub const ZERO: Self = Self([0; 16]);
 
-    /// Makes an id of its 16 bytes, most significant first.
+    /// Creates an id from its 16 bytes, most significant first.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// The 16 bytes, most significant first.
+    /// Returns the 16 bytes, most significant first.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
-    /// Whether this is [`Uuid::ZERO`].
+    /// Returns `true` if this is [`Uuid::ZERO`].
     pub fn is_zero(&self) -> bool {
         *self == Self::ZERO
     }
 
-    /// A random id (version 4), for tests and test brokers; not from a cryptographic source.
+    /// Creates a random id (version 4) for tests and test brokers. The source is not cryptographic.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn random() -> Self {
         let mut bytes = fastrand::u128(..).to_be_bytes();
@@ -54,7 +55,7 @@ impl From<Uuid> for uuid::Uuid {
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bits = u128::from_be_bytes(self.0);
-        // 21 characters of six bits, and a last one that carries the two that remain.
+        // 21 characters carry six bits each, and the last one carries the remaining two.
         for index in 0..22 {
             let sextet = match index {
                 21 => (bits << 4) & 0x3f,

@@ -5,9 +5,9 @@ use std::fmt;
 use super::{MetricName, MetricSet, MetricValue};
 use crate::sync::Arc;
 
-/// A metric that a [`MetricsReporter`](super::MetricsReporter) is told of, and may read at any time.
+/// A metric that a [`MetricsReporter`](super::MetricsReporter) receives and may read at any time.
 ///
-/// It stays readable after its removal, with the last values.
+/// It stays readable after its removal, and then has its last value.
 #[derive(Clone)]
 pub struct KafkaMetric {
     set: Arc<MetricSet>,
@@ -16,7 +16,7 @@ pub struct KafkaMetric {
 }
 
 impl KafkaMetric {
-    /// Every metric of a set.
+    /// Returns every metric of a set.
     pub(super) fn all_of(set: &Arc<MetricSet>) -> Vec<Self> {
         let names = set.names().enumerate();
         names
@@ -33,7 +33,7 @@ impl KafkaMetric {
         &self.name
     }
 
-    /// Reads the value as it is now. Java: `metricValue`.
+    /// Returns the current value. Java: `metricValue`.
     pub fn metric_value(&self) -> MetricValue {
         self.set.read(self.index)
     }

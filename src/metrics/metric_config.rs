@@ -1,4 +1,5 @@
-//! What is recorded, and over which time. Java: `MetricConfig`, `Sensor.RecordingLevel`.
+//! The settings that say what is recorded, and over which time. Java: `MetricConfig`,
+//! `Sensor.RecordingLevel`.
 
 use std::time::Duration;
 
@@ -7,9 +8,9 @@ use crate::utils::choice;
 choice! {
     /// How much is recorded (`metrics.recording.level`). Java: `Sensor.RecordingLevel`.
     RecordingLevel {
-        /// Everything that is cheap: all metrics of Java's producer, which has no others, and most of ours.
+        /// All metrics of Java's producer and the cheap ones of this crate.
         Info = "INFO",
-        /// The quantiles of the latency of each node too, which take 14 KB a node.
+        /// Also the quantiles of each node's latency, which take 14 KB per node.
         Debug = "DEBUG",
         /// The same as `DEBUG`.
         Trace = "TRACE",
@@ -17,7 +18,7 @@ choice! {
 }
 
 impl RecordingLevel {
-    /// Whether a sensor of the level `other` is recorded.
+    /// Returns whether a sensor of the level `other` is recorded.
     pub(super) fn includes(self, other: Self) -> bool {
         other as u8 <= self as u8
     }

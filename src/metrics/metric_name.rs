@@ -1,4 +1,4 @@
-//! What a metric is called. Java: `MetricName`.
+//! The name of a metric. Java: `MetricName`.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -10,10 +10,11 @@ use crate::sync::Arc;
 /// A tag's name and value.
 pub(crate) type Tag = (Cow<'static, str>, Arc<str>);
 
-/// The name of a metric: its group, its name in the group, and the tags that say what it is about.
+/// The name of a metric: its group, its name within the group, and its tags.
 ///
-/// Two names are equal if all three are; the description does not count. The groups, names and tags are Java's:
-/// `producer-metrics` (tag `client-id`), `producer-topic-metrics` (and `topic`), `producer-node-metrics` (and `node-id`).
+/// Two names are equal if all three are equal; the description does not count. The groups, names
+/// and tags are Java's: `producer-metrics` (tag `client-id`), `producer-topic-metrics` (and
+/// `topic`), `producer-node-metrics` (and `node-id`).
 #[derive(Clone, Debug)]
 pub struct MetricName {
     name: Cow<'static, str>,
@@ -24,7 +25,7 @@ pub struct MetricName {
 }
 
 impl MetricName {
-    /// Returns a name, for a [`MockProducer`](crate::MockProducer) or a reporter's own metrics.
+    /// Creates a name, for a [`MockProducer`](crate::MockProducer) or a reporter's own metrics.
     pub fn new(name: &str, group: &str, description: &str, tags: &[(&str, &str)]) -> Self {
         let tags = tags
             .iter()
@@ -92,7 +93,8 @@ impl PartialOrd for MetricName {
     }
 }
 
-/// By group, then by name, then by tags: the values of one metric are neighbours.
+/// Orders names by group, then by name, then by tags, so that the values of one metric are
+/// neighbours.
 impl Ord for MetricName {
     fn cmp(&self, other: &Self) -> Ordering {
         (&self.group, &self.name, &self.tags).cmp(&(&other.group, &other.name, &other.tags))
@@ -105,7 +107,7 @@ impl Hash for MetricName {
     }
 }
 
-/// As `group:name{tag=value, ...}`.
+/// Writes `group:name{tag=value, ...}`.
 impl fmt::Display for MetricName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}{{", self.group, self.name)?;

@@ -1,4 +1,4 @@
-//! Metrics that belong together: those of the client, of one topic, of one node.
+//! Metrics that belong together: those of the client, of one topic or of one node.
 
 use std::fmt;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use super::{MetricConfig, MetricName, MetricValue, RecordingLevel, Tag};
 use crate::sync::{Arc, Mutex};
 use crate::utils::Time;
 
-/// The sensors of a set and their metrics, in words. Made by [`metric_table!`](metric_table).
+/// The sensors of a set and the names of their metrics. Made by [`metric_table!`](metric_table).
 #[derive(Debug)]
 pub(crate) struct MetricTable {
     pub(crate) group: &'static str,
@@ -77,10 +77,10 @@ macro_rules! metric_table {
 }
 pub(crate) use metric_table;
 
-/// Where the values of a set come from.
+/// The source of a set's values.
 pub(super) enum Source {
     Sensors(Mutex<Vec<Sensor>>),
-    /// By the index of the sensor.
+    /// Computes a value, given the index of the sensor.
     Gauges(Box<dyn Fn(usize, Instant) -> MetricValue + Send + Sync>),
 }
 
@@ -126,7 +126,7 @@ impl Recording<'_> {
         self.record_many(sensor, 1, value, value);
     }
 
-    /// Records `events` values that are `sum` together, the largest of which is `max`.
+    /// Records `events` values at once, given their sum and the largest of them.
     #[inline]
     pub(crate) fn record_many(
         &mut self,
@@ -140,7 +140,7 @@ impl Recording<'_> {
         }
     }
 
-    /// Records each of the values, as often as the number in front of it says.
+    /// Records each of the values as often as the number in front of it says.
     #[inline]
     pub(crate) fn record_each(
         &mut self,
@@ -176,7 +176,7 @@ impl MetricSet {
         }
     }
 
-    /// Records what happened at `now`. A set of gauges has nothing to record into.
+    /// Records what happened at `now`. Does nothing for a set of gauges.
     pub(crate) fn record(&self, now: Instant, body: impl FnOnce(&mut Recording<'_>)) {
         if let Source::Sensors(sensors) = &self.source {
             body(&mut Recording {
@@ -204,7 +204,7 @@ impl MetricSet {
         recorded.flat_map(|(index, sensor)| sensor.stats.iter().map(move |stat| (index, stat)))
     }
 
-    /// How many metrics there are.
+    /// Returns the number of metrics.
     pub(super) fn len(&self) -> usize {
         self.templates().count()
     }
@@ -214,7 +214,7 @@ impl MetricSet {
         MetricName::of_table(template.name, self.table.group, template.description, tags)
     }
 
-    /// The names of the metrics, in the order of the table.
+    /// Returns the names of the metrics, in the order of the table.
     pub(super) fn names(&self) -> impl Iterator<Item = MetricName> {
         self.templates().map(|(_, template)| self.name(template))
     }
@@ -253,7 +253,7 @@ impl MetricSet {
         }
     }
 
-    /// Reads one metric, by its place in [`Self::names`].
+    /// Reads one metric, given its place in [`Self::names`].
     pub(super) fn read(&self, index: usize) -> MetricValue {
         let now = self.time.now();
         let Some((sensor, template)) = self.templates().nth(index) else {

@@ -1,4 +1,4 @@
-//! What a metric says. Java: the object that `Metric.metricValue` returns.
+//! The value of a metric. Java: the object that `Metric.metricValue` returns.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum MetricValue {
-    /// A number; NaN where there is nothing to measure, such as the average of no values.
+    /// A number. NaN if there is nothing to measure, such as the average of no values.
     Number(f64),
     /// A text, such as a version.
     Text(Arc<str>),

@@ -18,7 +18,7 @@ use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::utils::Time;
 
 metric_table! {
-    /// The metric about the metrics.
+    /// The metric that counts the metrics.
     enum CountGauge, COUNT_TABLE of "kafka-metrics-count" {
         Count Info { Gauge "count" "The number of metrics that this producer has." }
     }
@@ -35,14 +35,14 @@ type ReadView = dyn Fn(&Metrics, Instant, &mut Vec<Metric>) + Send + Sync;
 
 /// See the module's documentation.
 pub(crate) struct Metrics {
-    /// The tag of the client, which all metrics have.
+    /// The client's tag, which all metrics have.
     client: Tag,
     config: MetricConfig,
     time: Arc<dyn Time>,
     start: Instant,
     sets: Mutex<Sets>,
     views: Mutex<Vec<View>>,
-    /// The metrics of all sets.
+    /// The number of metrics in all sets.
     count: Arc<AtomicUsize>,
     reporters: Vec<Box<dyn MetricsReporter>>,
     is_closed: AtomicBool,
@@ -54,7 +54,7 @@ struct Sets {
     next_number: u64,
 }
 
-/// A set that the registry has, and its number there.
+/// A set in the registry, and its number there.
 #[derive(Clone, Debug)]
 pub(crate) struct Registered {
     number: u64,
@@ -70,7 +70,8 @@ impl std::ops::Deref for Registered {
 }
 
 impl Metrics {
-    /// The metrics of the producer with this name. The reporters hear of each from the first on.
+    /// Creates the metrics of the producer with this name. The reporters receive every metric from
+    /// the first on.
     pub(crate) fn new(
         client_id: Arc<str>,
         config: MetricConfig,
@@ -87,7 +88,7 @@ impl Metrics {
         metrics
     }
 
-    /// The metrics of a producer of Kafka 0.8, whose tags have other names.
+    /// Creates the metrics of a Kafka 0.8 producer, whose tags have other names.
     #[cfg(feature = "classic")]
     pub(crate) fn classic(client_id: Arc<str>, time: &Arc<dyn Time>) -> Arc<Self> {
         let client = (Cow::Borrowed("clientId"), client_id);
@@ -118,7 +119,7 @@ impl Metrics {
         })
     }
 
-    /// Metrics for parts that are tested by themselves.
+    /// Creates metrics for unit tests that do not read them.
     #[cfg(test)]
     pub(crate) fn unread(time: &Arc<dyn Time>) -> Arc<Self> {
         let client_id = Arc::from("producer-1");
@@ -143,7 +144,8 @@ impl Metrics {
         )
     }
 
-    /// Adds metrics that `read` reads, given the index in the table. It must not call the registry.
+    /// Adds metrics that `read` computes, given the index in the table. `read` must not call the
+    /// registry.
     pub(crate) fn add_gauges(
         &self,
         table: &'static MetricTable,
@@ -163,7 +165,7 @@ impl Metrics {
         self.views.lock().push(View { names, read });
     }
 
-    /// The tag of the client and these.
+    /// Returns the client's tag, followed by these.
     pub(crate) fn tags(&self, tags: &[(&'static str, &str)]) -> Arc<[Tag]> {
         let others = tags
             .iter()
@@ -201,7 +203,7 @@ impl Metrics {
         }
     }
 
-    /// Reads every metric. The sets are read one after the other, so that none of them is locked for long.
+    /// Reads every metric. Reads one set after the other, so that no set is locked for long.
     pub(crate) fn snapshot(&self) -> MetricsSnapshot {
         let now = self.time.now();
         let sets: Vec<_> = self.sets.lock().by_number.values().cloned().collect();
@@ -262,8 +264,8 @@ impl Metrics {
         }
     }
 
-    /// Calls every reporter, with no lock held: it may read metrics, and ask the producer for all of them. The layer that
-    /// has it from the user contains its panics.
+    /// Calls every reporter. No lock is held, because a reporter may read metrics, or all metrics
+    /// of the producer. The layer that wraps a user's reporter contains its panics.
     fn report(&self, call: impl Fn(&dyn MetricsReporter)) {
         for reporter in &self.reporters {
             call(&**reporter);

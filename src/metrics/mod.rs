@@ -1,18 +1,22 @@
-//! What the producer counts, and how it is read. Java: `common.metrics`.
+//! The producer's metrics: how they are recorded and read. Java: `common.metrics`.
 //!
-//! A [`Sensor`](sensor) counts one thing; each of its metrics reads it another way. Sensors that belong together, such as
-//! those of one topic, are a [`MetricSet`] over a static table of names. [`Metrics`] knows every set, and a
-//! [`MetricsSnapshot`] is what it says at one moment.
+//! A [`Sensor`](sensor) records one kind of event, and each of its metrics computes another value
+//! from it. Sensors that belong together, such as those of one topic, form a [`MetricSet`] with a
+//! static table of names. [`Metrics`] knows every set. A [`MetricsSnapshot`] has the values of all
+//! metrics at one moment.
 //!
-//! Threads: the I/O thread records; any thread reads. A caller records only on paths that failed or waited.
-//! Locks: one mutex per set, held to record one request or to read one set, and one around the list of sets. So a reader
-//! keeps the I/O thread waiting for the reading of one set at most, and what it reads is exact. The alternatives are worse:
-//! a snapshot made by the I/O thread on request is out of reach while a callback blocks that thread, which is when a person
-//! wants to look, and inside a callback; an average in atomics tears. A
-//! request takes each mutex a few times, and a send takes none.
+//! Threads: the I/O thread records; any thread reads. A calling thread records only if it failed or
+//! waited.
+//! Locks: one mutex per set, held to record one request or to read one set, and one around the list
+//! of sets. A reader thus blocks the I/O thread for no longer than it takes to read one set, and
+//! reads exact values. A request takes each mutex a few times; a send takes none.
 //!
-//! Differs from Java: the metrics of one sensor share their windows, so that one update serves all of them. A metric that is
-//! read alone closes the old windows of its siblings too.
+//! There are two alternatives, both worse. The I/O thread could make a snapshot on request, but not
+//! while a callback blocks it, which is when the metrics matter most, nor for a request from within
+//! a callback. Atomics would give averages whose sum and count do not belong together.
+//!
+//! Differs from Java: the metrics of one sensor share their windows, so that one update serves all
+//! of them. Reading one metric therefore also closes the old windows of the sensor's other metrics.
 
 #[cfg(feature = "metrics")]
 mod facade;

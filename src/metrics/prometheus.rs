@@ -1,4 +1,4 @@
-//! The metrics as Prometheus and everything that reads its text format expect them.
+//! The metrics in the text format of Prometheus.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,11 +6,11 @@ use std::fmt::Write;
 
 use super::{Metric, MetricValue, MetricsSnapshot};
 
-/// The metrics of one name.
+/// All metrics with one name.
 struct Family<'a> {
     is_counter: bool,
     help: Cow<'a, str>,
-    /// The lines of its values.
+    /// The lines with the values.
     values: String,
 }
 
@@ -26,10 +26,14 @@ impl MetricsSnapshot {
     /// Returns the metrics in Prometheus's text format, version 0.0.4, for a scrape; send it as
     /// `text/plain; version=0.0.4; charset=utf-8`.
     ///
-    /// A name is Java's with underscores, after the group: `record-send-total` of `producer-metrics` is
-    /// `kafka_producer_record_send_total`, of `producer-topic-metrics` `kafka_producer_topic_record_send_total`. Tags are
-    /// labels. `promtool check metrics` finds nothing to say; for that, times in ns or since 1970 are in seconds, and
-    /// `connection-count` is `connections`. Times without a unit in the name are in ms, as in Java.
+    /// A name is Java's with underscores, after the group. `record-send-total` of
+    /// `producer-metrics` becomes `kafka_producer_record_send_total`, and that of
+    /// `producer-topic-metrics` becomes `kafka_producer_topic_record_send_total`. Tags become
+    /// labels.
+    ///
+    /// `promtool check metrics` accepts the text without remarks. To that end, times in nanoseconds
+    /// and times since 1970 are in seconds, and `connection-count` is `connections`. Times without
+    /// a unit in the name are in milliseconds, as in Java.
     pub fn to_prometheus(&self) -> String {
         let mut families: BTreeMap<String, Family<'_>> = BTreeMap::new();
         for metric in self {
@@ -68,7 +72,7 @@ impl Family<'_> {
         }
         let value = match metric.value() {
             MetricValue::Number(number) => number / divisor,
-            // A text is a label of the value 1.
+            // A text becomes a label; the value is 1.
             MetricValue::Text(text) => {
                 let (label, text) = (sanitize(metric.name().name()), escape(text, true));
                 let _ = write!(self.values, "{separator}{label}=\"{text}\"");
@@ -132,7 +136,7 @@ pub(super) fn sanitize(name: &str) -> String {
     name.chars().map(allowed).collect()
 }
 
-/// A text in which nothing ends the line, or, in quotes, the quotes.
+/// Escapes whatever would end the line or, in quotes, the quoted text.
 fn escape(text: &str, is_quoted: bool) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -140,7 +144,7 @@ fn escape(text: &str, is_quoted: bool) -> String {
             '\\' => escaped.push_str("\\\\"),
             '\n' => escaped.push_str("\\n"),
             '"' if is_quoted => escaped.push_str("\\\""),
-            // Readers of lines disagree on the others that may end one.
+            // Readers disagree about which other control characters end a line.
             c if c.is_control() => escaped.push(' '),
             c => escaped.push(c),
         }

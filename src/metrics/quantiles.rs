@@ -1,4 +1,5 @@
-//! A histogram for quantiles of times. Java: no counterpart in the producer (`Percentiles` is not used there).
+//! A histogram of times, for quantiles. Java: no counterpart in the producer, which does not use
+//! `Percentiles`.
 //!
 //! There are [`SUB_BUCKETS`] buckets for each doubling, so that a quantile is at most 1/32 (3.1 %) above the true value, and
 //! never below it.
@@ -63,7 +64,8 @@ impl Histogram {
     }
 }
 
-/// Returns the value in milliseconds that a part `quantile` of all values does not exceed; NaN if there is none.
+/// Returns the time in milliseconds that the fraction `quantile` of all values does not exceed, or
+/// NaN if there are no values.
 pub(super) fn quantile<'a>(
     histograms: impl Iterator<Item = &'a Histogram> + Clone,
     quantile: f64,

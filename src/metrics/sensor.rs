@@ -1,8 +1,9 @@
-//! One thing that is counted, over windows of time. Java: `Sensor`, `SampledStat` and the stats over it.
+//! Counts one thing over windows of time. Java: `Sensor`, `SampledStat` and the stats over it.
 //!
-//! The windows are Java's: a sample takes values for `metrics.sample.window.ms`, there are `metrics.num.samples` of them and
-//! one more, and a sample counts until its last value is as old as all windows together. A rate divides by the age of the
-//! oldest sample, and by no less than all windows but one.
+//! The windows are Java's. A sample takes values for `metrics.sample.window.ms`, and there are
+//! `metrics.num.samples` of them plus one. A sample counts until its last value is older than all
+//! windows together. A rate divides by the age of the oldest sample, or by the length of all
+//! windows but one if that is longer.
 
 use std::mem;
 use std::time::{Duration, Instant};
@@ -19,21 +20,22 @@ pub(crate) enum Stat {
     Max,
     /// The sum of the values in the windows, per second. Java: `Rate`.
     Rate,
-    /// How many values the windows have, per second. Java: `Rate(WindowedCount)`.
+    /// The number of values in the windows, per second. Java: `Rate(WindowedCount)`.
     CountRate,
-    /// The sum of the values in the windows, which are nanoseconds, as a part of the time. Java: `Rate(NANOSECONDS)`.
+    /// The sum of the values in the windows, which are nanoseconds, as a fraction of the elapsed
+    /// time. Java: `Rate(NANOSECONDS)`.
     Ratio,
     /// The sum of all values. Java: `CumulativeSum`.
     Total,
-    /// How many values there were. Java: `CumulativeCount`.
+    /// The number of all values. Java: `CumulativeCount`.
     CountTotal,
-    /// The time in milliseconds that half of those in the windows do not exceed; NaN if there are none.
+    /// The median of the times in the windows, in milliseconds; NaN if there are none.
     P50,
-    /// The same of 99 %.
+    /// The 99 % quantile of the times in the windows, likewise.
     P99,
-    /// The same of 99.9 %.
+    /// The 99.9 % quantile of the times in the windows, likewise.
     P999,
-    /// Read from elsewhere, and never recorded. Java: `Gauge`.
+    /// Computed elsewhere when it is read, and never recorded. Java: `Gauge`.
     Gauge,
 }
 
@@ -47,7 +49,7 @@ impl Stat {
         }
     }
 
-    /// Whether the value only ever grows, by its meaning.
+    /// Returns whether the value can only grow, by its meaning.
     pub(crate) fn is_cumulative(self) -> bool {
         matches!(self, Self::Total | Self::CountTotal)
     }
@@ -72,7 +74,7 @@ struct Sample {
     events: u64,
     sum: f64,
     max: f64,
-    /// There for a sensor with quantiles.
+    /// `Some` for a sensor with quantiles.
     histogram: Option<Histogram>,
 }
 
@@ -143,7 +145,7 @@ impl Sensor {
         }
     }
 
-    /// Records `events` values that are `sum` together, the largest of which is `max`.
+    /// Records `events` values at once, given their sum and the largest of them.
     #[inline]
     pub(super) fn record(
         &mut self,
@@ -158,7 +160,7 @@ impl Sensor {
         }
     }
 
-    /// Records each of the values, as often as the number in front of it says.
+    /// Records each of the values as often as the number in front of it says.
     #[inline]
     pub(super) fn record_each(
         &mut self,
@@ -184,7 +186,7 @@ impl Sensor {
         sample.add(events, sum, max, now);
     }
 
-    /// The sample that takes values now.
+    /// Returns the sample that takes values now.
     #[inline]
     fn sample(&mut self, windows: &Windows, now: Instant) -> &mut Sample {
         if now >= self.ends {
@@ -193,7 +195,7 @@ impl Sensor {
         &mut self.current
     }
 
-    /// Begins the first sample, or the one after the current one.
+    /// Begins the first sample, or the one that follows the current one.
     #[cold]
     #[inline(never)]
     fn begin_sample(&mut self, windows: &Windows, now: Instant) {

@@ -1,4 +1,4 @@
-//! What all metrics say at one moment. Java: the map that `Producer.metrics` returns.
+//! The values of all metrics at one moment. Java: the map that `Producer.metrics` returns.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl Metric {
         }
     }
 
-    /// A metric that was looked for.
+    /// Creates a metric that a view found.
     pub(crate) fn viewed(
         name: &'static str,
         group: &'static str,
@@ -35,7 +35,7 @@ impl Metric {
         Self::new(name, value.into(), Stat::Gauge)
     }
 
-    /// A metric of a [`MockProducer`](crate::MockProducer).
+    /// Creates a metric of a [`MockProducer`](crate::MockProducer).
     pub(crate) fn mocked(name: MetricName, value: MetricValue) -> Self {
         Self::new(name, value, Stat::Gauge)
     }
@@ -50,7 +50,7 @@ impl Metric {
         &self.value
     }
 
-    /// Returns whether the value only ever grows: a Prometheus counter.
+    /// Returns `true` if the value can only grow, which makes it a Prometheus counter.
     pub fn is_cumulative(&self) -> bool {
         self.is_cumulative
     }
@@ -58,8 +58,8 @@ impl Metric {
 
 /// The metrics of a producer at one moment, in the order of their names.
 ///
-/// `producer.metrics()` computes each metric on the calling thread, and nothing is computed without a call. Its
-/// `Display` is a table.
+/// `producer.metrics()` computes each metric on the calling thread. Without a call nothing is
+/// computed. Its `Display` is a table.
 ///
 /// ```
 /// # use kafka_producer::{KafkaProducer, ProducerRecord};
@@ -79,7 +79,7 @@ impl Metric {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetricsSnapshot {
-    /// In the order of their names.
+    /// Sorted by name.
     metrics: Vec<Metric>,
 }
 
@@ -99,7 +99,7 @@ impl MetricsSnapshot {
         self.metrics.len()
     }
 
-    /// Returns whether there are no metrics.
+    /// Returns `true` if there are no metrics.
     pub fn is_empty(&self) -> bool {
         self.metrics.is_empty()
     }
@@ -120,7 +120,7 @@ impl MetricsSnapshot {
         self.metrics.get(begin..end).unwrap_or_default().iter()
     }
 
-    /// Returns the first metric of this group and name that has these tags, others aside.
+    /// Returns the first metric of this group and name that has these tags. It may have others too.
     pub fn find(&self, group: &str, name: &str, tags: &[(&str, &str)]) -> Option<&Metric> {
         self.all(group, name).find(|metric| {
             let mut tags = tags.iter();

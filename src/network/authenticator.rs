@@ -1,7 +1,8 @@
 //! Proves this client's identity to a broker, before the first request and again when the session
 //! ends. Java: `Authenticator`.
 //!
-//! An authenticator does no I/O: it makes frames and takes frames, so that every exchange is a test on bytes.
+//! An authenticator does no I/O: it produces frames and consumes frames. Tests therefore need no
+//! socket.
 
 use std::fmt;
 use std::time::Instant;
@@ -10,7 +11,8 @@ use zeroize::Zeroizing;
 
 use super::Disconnect;
 
-/// The exchange of one connection. [`begin`](Self::begin) starts it, and starts it again for a re-authentication.
+/// The exchange of one connection. [`begin`](Self::begin) starts it, both at first and for a
+/// re-authentication.
 pub(super) trait Authenticator: fmt::Debug + Send {
     /// Starts an exchange.
     ///
@@ -19,18 +21,18 @@ pub(super) trait Authenticator: fmt::Debug + Send {
     /// There are no credentials.
     fn begin(&mut self) -> Result<(), Disconnect>;
 
-    /// Whether [`next_frame`](Self::next_frame) returns a frame.
+    /// Returns whether [`next_frame`](Self::next_frame) returns a frame.
     fn has_frame(&self) -> bool;
 
-    /// Takes the next frame to send, its size included.
+    /// Takes the next frame to send, including its size.
     fn next_frame(&mut self) -> Option<Zeroizing<Vec<u8>>>;
 
-    /// Takes a frame of the broker, without its size.
+    /// Consumes a frame from the broker, without its size.
     ///
     /// # Errors
     ///
-    /// `AuthenticationFailed` if the broker refuses the client or is not what it should be; `InvalidReceive` if the frame
-    /// does not belong here.
+    /// `AuthenticationFailed` if the broker refuses the client or sends something that the
+    /// mechanism does not allow; `InvalidReceive` if the frame does not belong to the exchange.
     fn receive(&mut self, frame: &[u8], now: Instant) -> Result<Received, Disconnect>;
 
     /// Returns whether another thread makes the next frame. It wakes the selector, which then calls
@@ -52,16 +54,16 @@ pub(super) trait Authenticator: fmt::Debug + Send {
     fn reauthenticate_at(&self) -> Option<Instant>;
 }
 
-/// What a frame was.
+/// The meaning of a frame.
 #[cfg_attr(
     not(feature = "sasl"),
     allow(dead_code, reason = "without SASL there is no authenticator")
 )]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Received {
-    /// A part of the exchange, which goes on.
+    /// A part of an exchange that continues.
     Token,
-    /// The last part of the exchange.
+    /// The last part of an exchange.
     Complete,
     /// The response to a request that was sent before a re-authentication began.
     Response,

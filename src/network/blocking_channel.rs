@@ -1,7 +1,7 @@
 //! A blocking connection to one broker: one request, then its response. Java: `kafka.network.BlockingChannel`.
 //!
-//! Differs from Java: all addresses of a host are tried, writes have the same timeout as reads, and a frame costs memory
-//! only as its bytes arrive.
+//! Differs from Java: the channel tries all addresses of a host, writes have the same timeout as
+//! reads, and memory for a frame grows as its bytes arrive.
 
 use std::fmt;
 use std::io::{self, BufWriter, Read, Write};
@@ -14,11 +14,11 @@ use super::network_receive::FrameReader;
 use crate::protocol::MessageBytes;
 use crate::utils::log;
 
-/// The largest response. Memory is reserved as the bytes arrive.
+/// The largest response. The channel allocates memory as the bytes arrive.
 const RECEIVE_LIMIT: usize = 100 * 1024 * 1024;
 const CHUNK: usize = 16 * 1024;
 
-/// A connection that a test can stand in for.
+/// A connection. Tests replace it.
 pub(crate) trait Channel: Send + fmt::Debug {
     /// Returns whether the connection is open, as far as this side knows.
     fn is_connected(&self) -> bool;
@@ -26,13 +26,13 @@ pub(crate) trait Channel: Send + fmt::Debug {
     /// Connects, if it is not connected.
     fn connect(&mut self) -> io::Result<()>;
 
-    /// Writes a message behind its size.
+    /// Writes a message with its size in front.
     fn send(&mut self, message: &MessageBytes) -> io::Result<()>;
 
     /// Reads one frame, without its size.
     fn receive(&mut self) -> io::Result<Vec<u8>>;
 
-    /// Closes the connection. Errors are of no interest then.
+    /// Closes the connection. Errors are ignored.
     fn disconnect(&mut self);
 }
 
@@ -41,7 +41,7 @@ pub(crate) trait Channels: Send + Sync + fmt::Debug {
     fn channel(&self, options: ChannelOptions) -> Box<dyn Channel>;
 }
 
-/// What a connection is made with.
+/// The settings of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct ChannelOptions {
     pub(crate) host: String,
@@ -65,7 +65,7 @@ impl Channels for BlockingChannels {
     }
 }
 
-/// A TCP connection that is made when the first request needs it.
+/// A TCP connection that the first request opens.
 #[derive(Debug)]
 struct BlockingChannel {
     options: ChannelOptions,
@@ -135,7 +135,8 @@ impl Channel for BlockingChannel {
             let text = format!("a message of {} bytes fits no frame", message.len());
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })?;
-        // Small slices leave together. Single writes and no vectored ones: those of std can raise SIGPIPE.
+        // Gathers small slices into one write. Plain writes and no vectored ones: those of std can
+        // raise SIGPIPE.
         let mut writer = BufWriter::new(self.stream()?);
         writer.write_all(&size.to_be_bytes())?;
         for slice in message.slices() {
@@ -191,7 +192,7 @@ mod tests {
         })
     }
 
-    /// Runs `peer` on the other side of a channel.
+    /// Runs `peer` on the other end of a channel.
     fn with_peer(
         timeout: Duration,
         peer: impl FnOnce(TcpStream) + Send,
@@ -239,7 +240,7 @@ mod tests {
     #[test]
     fn a_silent_peer_is_a_timeout() {
         let (end, ended) = std::sync::mpsc::channel::<()>();
-        // Holds the connection until the test is over.
+        // Holds the connection until the test ends.
         let peer = move |_stream: TcpStream| assert!(ended.recv().is_err());
         with_peer(Duration::from_millis(10), peer, |mut channel| {
             let kind = channel.receive().unwrap_err().kind();
@@ -255,7 +256,7 @@ mod tests {
     fn two_responses_to_one_request_are_refused() {
         let peer = |mut stream: TcpStream| stream.write_all(b"\0\0\0\x01x\0\0\0\x01x").unwrap();
         with_peer(LONG, peer, |mut channel| {
-            // The first may arrive alone; then the second follows.
+            // The first send may still succeed; then the second one fails.
             let error = channel.receive().err().or_else(|| {
                 assert_eq!(channel.receive().unwrap(), b"x");
                 channel.receive().err()

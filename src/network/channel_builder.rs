@@ -1,5 +1,5 @@
-//! Makes the transport and the authenticator of each new connection, as `security.protocol` asks. Java: `ChannelBuilder`,
-//! `ChannelBuilders`.
+//! Creates the transport and the authenticator of each new connection, according to
+//! `security.protocol`. Java: `ChannelBuilder`, `ChannelBuilders`.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use super::{Disconnect, EarlyEnd, SocketOptions, Waker};
 #[cfg(feature = "sasl")]
 use crate::sync::Arc;
 
-/// What protects the connections of one client.
+/// The protection of a client's connections.
 #[derive(Clone, Debug)]
 pub(crate) enum ChannelBuilder {
     /// Nothing. Java: `PlaintextChannelBuilder`.
@@ -28,7 +28,7 @@ pub(crate) enum ChannelBuilder {
 }
 
 impl ChannelBuilder {
-    /// Whether a connection is authenticated when it is made.
+    /// Returns whether the transport itself authenticates a connection.
     pub(super) fn verifies_peers(&self) -> bool {
         match self {
             Self::Plaintext => false,
@@ -37,7 +37,7 @@ impl ChannelBuilder {
         }
     }
 
-    /// Returns what a peer that hung up this early may expect instead.
+    /// Returns a hint for a peer that closed the connection this early: what it may expect instead.
     pub(super) fn likely_mistake(
         &self,
         authentication: &Authentication,
@@ -61,7 +61,8 @@ impl ChannelBuilder {
     ///
     /// # Errors
     ///
-    /// The operating system refuses the socket, which is closed again, or no certificate can be for a name like `host`.
+    /// The operating system refuses the socket, which is closed again, or `host` cannot be the name
+    /// in a certificate.
     #[cfg_attr(
         not(feature = "tls"),
         expect(
@@ -86,7 +87,7 @@ impl ChannelBuilder {
             Self::Plaintext => connect().map(Transport::Plaintext),
             #[cfg(feature = "tls")]
             Self::Ssl(factory) => {
-                // First, so that no socket is registered when it fails.
+                // Comes first, so that a failure leaves no registered socket.
                 let session = factory.session(host).map_err(io::Error::other)?;
                 let transport = SslTransportLayer::new(connect()?, session, host);
                 Ok(Transport::Ssl(Box::new(transport)))
@@ -95,7 +96,7 @@ impl ChannelBuilder {
     }
 }
 
-/// How the connections of one client are authenticated.
+/// The authentication of a client's connections.
 #[derive(Clone, Debug)]
 pub(crate) enum Authentication {
     /// Not at all, or by TLS.
@@ -103,7 +104,7 @@ pub(crate) enum Authentication {
     #[cfg(feature = "sasl")]
     Sasl {
         login: Arc<SaslLogin>,
-        /// Goes into the headers of the requests.
+        /// Sent in the headers of the requests.
         client_id: Arc<str>,
     },
 }
@@ -136,7 +137,8 @@ impl Authentication {
     }
 }
 
-/// The transports that a [`ChannelBuilder`] makes. An enum, so that the bytes of a plaintext connection pass no virtual call.
+/// The transports that a [`ChannelBuilder`] creates. An enum, so that the bytes of a plaintext
+/// connection need no virtual call.
 #[derive(Debug)]
 pub(super) enum Transport {
     Plaintext(PlaintextTransportLayer),

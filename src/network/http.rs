@@ -1,7 +1,8 @@
-//! HTTP requests for credentials, each with a deadline. Nothing else names a type of `ureq`, but for the TLS settings of
-//! `ssl/http_tls.rs`.
+//! HTTP requests for credentials, each with a deadline. Only this file and the TLS settings in
+//! `ssl/http_tls.rs` use types of `ureq`.
 //!
-//! Threads: the one that builds the producer, and those that refresh credentials. Never the I/O thread.
+//! Threads: the thread that builds the producer, and the threads that refresh credentials. Never
+//! the I/O thread.
 
 use std::error::Error as StdError;
 use std::io;
@@ -18,17 +19,17 @@ use super::ssl::{SslConfig, http_tls_config};
 use crate::utils::Secret;
 use crate::utils::log;
 
-/// More than any token or set of credentials takes.
+/// The largest body. No token or set of credentials comes near it.
 const MAX_BODY: u64 = 1 << 20;
 
-/// How a request is sent.
+/// Sends HTTP requests.
 #[derive(Debug)]
 pub(super) struct HttpClient {
     agent: ureq::Agent,
     has_tls: bool,
 }
 
-/// How long each step of a request may take.
+/// The timeouts of the steps of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HttpTimeouts {
     pub(crate) connect: Duration,
@@ -67,8 +68,8 @@ impl HttpFailure {
 }
 
 impl HttpClient {
-    /// `ssl` is for addresses that begin with `https`. Its files are read here. The proxy is the one that the environment
-    /// names (`HTTPS_PROXY` and the like).
+    /// Creates a client. `ssl` holds the TLS settings for `https` addresses; its files are read
+    /// here. The proxy comes from the environment (`HTTPS_PROXY` and the like).
     ///
     /// # Errors
     ///
@@ -83,7 +84,7 @@ impl HttpClient {
         Ok(Self { agent, has_tls })
     }
 
-    /// For addresses of this machine that begin with `http:`.
+    /// Creates a client for `http:` addresses of this machine.
     #[cfg(feature = "aws-msk-iam")]
     pub(super) fn without_proxy(timeouts: HttpTimeouts) -> Self {
         let agent = Self::config(timeouts).proxy(None).build().new_agent();
@@ -111,7 +112,7 @@ impl HttpClient {
     ///
     /// # Errors
     ///
-    /// No whole response arrives in time.
+    /// No complete response arrives in time.
     ///
     /// # Blocking
     ///
@@ -136,7 +137,7 @@ impl HttpClient {
     ///
     /// # Errors
     ///
-    /// No whole response arrives in time.
+    /// No complete response arrives in time.
     ///
     /// # Blocking
     ///
@@ -175,8 +176,8 @@ pub(super) fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
     start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// Fails while the log shows ureq's lines at level trace. They have every byte of a request and its response, and so the
-/// secrets and tokens.
+/// Returns an error while the log shows ureq's lines at level trace. Those lines have every byte of
+/// a request and its response, including secrets and tokens.
 fn refuse_traces() -> Result<(), HttpFailure> {
     if ["ureq", "ureq::util", "ureq_proto::util"]
         .iter()
@@ -202,7 +203,7 @@ fn read(
     })
 }
 
-/// An address that is not what it should be, and a host that cannot prove its name, are so at the next attempt too.
+/// Describes an error. A malformed address and a host that cannot prove its name are not retriable.
 fn failure(error: &ureq::Error) -> HttpFailure {
     let is_certificate = match error {
         ureq::Error::Rustls(error) => is_certificate_error(error),
@@ -219,7 +220,7 @@ fn failure(error: &ureq::Error) -> HttpFailure {
                 | ureq::Error::LargeResponseHeader(..)
         );
     let reason = match error {
-        // It shows the address, which may hold more than the host.
+        // ureq's text shows the whole address, which may contain secrets.
         ureq::Error::BadUri(_) => "the address is malformed".to_owned(),
         ureq::Error::Timeout(step) => format!("timed out ({step})"),
         ureq::Error::HostNotFound => "the host is unknown".to_owned(),
@@ -242,11 +243,11 @@ fn is_certificate_error(error: &rustls::Error) -> bool {
     matches!(error, rustls::Error::InvalidCertificate(_))
 }
 
-/// Returns the address without what may be secret in it, for errors.
+/// Returns the address without the parts that may be secret, for errors.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// The address is malformed or not allowed. The text says why.
 pub(crate) fn checked_url(url: &str) -> Result<String, &'static str> {
     let uri: Uri = url.parse().map_err(|_| "is not a URL")?;
     let scheme = uri.scheme_str().unwrap_or_default();

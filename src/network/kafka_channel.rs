@@ -1,9 +1,10 @@
-//! One connection: whether it is made, its one send in progress, the frame that is arriving, and how it ends.
-//! Java: `KafkaChannel`, and the parts of `Selector` that remember what a channel has left to do.
+//! One connection: its state, the send in progress, the frame that is arriving, and the reason why
+//! it ended. Java: `KafkaChannel`, and the parts of `Selector` that track a channel's pending work.
 //!
-//! Differs from Java: readiness is remembered until a read or a write fails with `WouldBlock`, because the selector is
-//! edge triggered and does not say it twice; and a failed write does not discard what the peer answered before. Responses
-//! that arrive during a re-authentication are delivered at once, and not after it.
+//! Differs from Java: the channel stays readable or writable until a read or a write fails with
+//! `WouldBlock`, because the selector is edge triggered and reports each change once. A failed
+//! write does not discard responses that arrived before. Responses that arrive during a
+//! re-authentication are delivered at once instead of after it.
 
 use std::io;
 use std::time::Instant;
@@ -17,13 +18,14 @@ use super::transport_layer::TransportLayer;
 use super::{Disconnect, NetworkReceive, NetworkSend};
 use crate::common::NodeId;
 
-/// About how much one channel may read, and as much again write, before the other channels have their turn.
+/// The approximate number of bytes that a channel reads, and also writes, before the other channels
+/// get their turn.
 const BYTES_PER_TURN: usize = 1024 * 1024;
 
-/// What a read costs of that at least, however few bytes it gives: many tiny TLS records are work too.
+/// The least that a read counts towards that limit. Many tiny TLS records take time too.
 const LEAST_COST: usize = 4096;
 
-/// Where a connection stands. Java: `KafkaChannel.state`, `Authenticator.complete`, `ChannelState`.
+/// The state of a connection. Java: `KafkaChannel.state`, `Authenticator.complete`, `ChannelState`.
 ///
 /// ```text
 /// Connecting -> Authenticating -> Ready <-> Reauthenticating
@@ -32,7 +34,7 @@ const LEAST_COST: usize = 4096;
 /// ```
 #[derive(Debug)]
 enum ChannelState {
-    /// The socket connects; with TLS, the handshake runs and the peer is verified.
+    /// The socket connects. With TLS, this includes the handshake and the verification of the peer.
     Connecting,
     /// The [`Authenticator`] exchanges its frames. No request leaves, and no frame is delivered.
     Authenticating,
@@ -41,21 +43,21 @@ enum ChannelState {
         /// When the next request must wait for a re-authentication (KIP-368).
         reauthenticate_at: Option<Instant>,
     },
-    /// The [`Authenticator`] runs again. The send in progress waits for its end; responses to earlier requests are
-    /// delivered.
+    /// The [`Authenticator`] runs again. The send in progress waits until it is done; responses to
+    /// earlier requests are delivered.
     Reauthenticating,
-    /// The connection has to end. What the peer sent before that is read first.
+    /// The connection must end. The channel first reads what the peer sent before that.
     Failed { why: Disconnect, phase: Phase },
 }
 
-/// What frames of the peer mean.
+/// The meaning of frames from the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// There are none.
+    /// There are no frames.
     Closed,
-    /// They belong to the authenticator, or answer earlier requests.
+    /// Frames belong to the authenticator, or answer earlier requests.
     Authentication,
-    /// They are responses.
+    /// Frames are responses.
     Open,
 }
 
@@ -86,13 +88,13 @@ pub(super) struct KafkaChannel<T> {
     /// `None` if the connection needs no authentication, or TLS does it.
     authenticator: Option<Box<dyn Authenticator>>,
     authentication_send: Option<AuthenticationSend>,
-    /// The connection became ready, and this was not reported yet.
+    /// The connection became ready, and this is not reported yet.
     is_newly_ready: bool,
-    /// The last read did not fail with `WouldBlock`, or an event came since.
+    /// The last read did not fail with `WouldBlock`, or an event has come since.
     readable: bool,
-    /// The same of writes.
+    /// The last write did not fail with `WouldBlock`, or an event has come since.
     writable: bool,
-    /// Stays here until its completion was taken.
+    /// Stays here until the caller takes its completion.
     send: Option<NetworkSend>,
     frames: FrameReader,
     /// For the metrics.
@@ -100,18 +102,19 @@ pub(super) struct KafkaChannel<T> {
     history: History,
 }
 
-/// How a connection came to be authenticated.
+/// How and when the connection authenticated.
 #[derive(Debug, Default)]
 struct History {
     /// The transport verified the peer.
     by_transport: bool,
     was_ready: bool,
-    /// When the re-authentication that runs began.
+    /// When the current re-authentication began.
     reauthentication_began: Option<Instant>,
 }
 
 impl<T: TransportLayer> KafkaChannel<T> {
-    /// A connection that is being made over `transport`. With an authenticator it is ready only when that has succeeded.
+    /// Creates a channel that connects over `transport`. If there is an authenticator, the channel
+    /// is ready only after it succeeds.
     pub(super) fn new(
         id: NodeId,
         transport: T,
@@ -134,18 +137,18 @@ impl<T: TransportLayer> KafkaChannel<T> {
         }
     }
 
-    /// This connection, whose transport authenticates it.
+    /// Marks the connection as authenticated by its transport.
     pub(super) fn with_transport_authentication(mut self) -> Self {
         self.history.by_transport = true;
         self
     }
 
-    /// Returns whether the connection was ready at any time.
+    /// Returns whether the connection was ever ready.
     pub(super) fn was_ready(&self) -> bool {
         self.history.was_ready
     }
 
-    /// Takes what happened since the last call, for the metrics.
+    /// Takes what happened since the last call. The metrics record it.
     pub(super) fn take_activity(&mut self) -> Activity {
         std::mem::take(&mut self.activity)
     }
@@ -162,7 +165,7 @@ impl<T: TransportLayer> KafkaChannel<T> {
         self.frames.set_limit(limit);
     }
 
-    /// Connected, authenticated at least once, and not about to end.
+    /// Returns whether the connection is open, authenticated at least once, and not about to end.
     pub(super) fn is_ready(&self) -> bool {
         matches!(
             self.state,
@@ -175,19 +178,20 @@ impl<T: TransportLayer> KafkaChannel<T> {
         std::mem::take(&mut self.is_newly_ready)
     }
 
-    /// Bytes of the send in progress that were handed to the socket.
+    /// Returns how many bytes of the send in progress were handed to the socket.
     pub(super) fn bytes_written(&self) -> u64 {
         self.send.as_ref().map_or(0, NetworkSend::bytes_written)
     }
 
-    /// An event said that reads or writes may succeed. It may be wrong: both are only tried.
+    /// Notes an event: reads or writes may succeed. A wrong event does no harm, because the channel
+    /// only tries them.
     pub(super) fn note_readiness(&mut self, readable: bool, writable: bool) {
         self.readable |= readable;
         self.writable |= writable;
     }
 
-    /// Goes on with the connecting, if it is not done. Returns whether this call brought it to its end; after that comes
-    /// the authentication, if there is one.
+    /// Continues to connect, unless that is done. Returns whether this call completed it. The
+    /// authentication follows, if there is one.
     pub(super) fn finish_connect(&mut self) -> bool {
         if !matches!(self.state, ChannelState::Connecting) {
             return false;
@@ -246,7 +250,7 @@ impl<T: TransportLayer> KafkaChannel<T> {
         };
     }
 
-    /// Takes a send, if there is none and the channel is ready for one.
+    /// Takes a send if none is in progress and the channel is ready. Otherwise gives it back.
     pub(super) fn set_send(&mut self, send: NetworkSend) -> Result<(), NetworkSend> {
         if self.send.is_some() || !self.is_ready() {
             return Err(send);
@@ -255,7 +259,8 @@ impl<T: TransportLayer> KafkaChannel<T> {
         Ok(())
     }
 
-    /// Whether the session of this connection ends at some time, so that the clock has to be read for each send.
+    /// Returns whether the session has a limited lifetime, which requires the current time for each
+    /// send.
     pub(super) fn has_session_lifetime(&self) -> bool {
         matches!(
             self.state,
@@ -265,7 +270,8 @@ impl<T: TransportLayer> KafkaChannel<T> {
         )
     }
 
-    /// Authenticates again before the send in progress, if that is due and no byte of the send has left.
+    /// Starts a re-authentication before the send in progress if it is due, unless a byte of the
+    /// send is already written.
     pub(super) fn maybe_reauthenticate(&mut self, now: Instant) {
         let is_due = match self.state {
             ChannelState::Ready { reauthenticate_at } => {
@@ -288,8 +294,8 @@ impl<T: TransportLayer> KafkaChannel<T> {
         }
     }
 
-    /// Writes what the socket takes of the send in progress and of the bytes that the transport holds, up to the channel's
-    /// share. Frames of the authenticator come first.
+    /// Writes what the socket takes of the send in progress and of the bytes that the transport
+    /// holds, up to the channel's share. Frames of the authenticator come first.
     pub(super) fn write(&mut self) {
         let mut budget = BYTES_PER_TURN;
         while budget > 0 && self.writable {
@@ -314,7 +320,7 @@ impl<T: TransportLayer> KafkaChannel<T> {
         }
     }
 
-    /// One write of the send in progress; `None` if there is nothing to write.
+    /// Tries one write of the send in progress. Returns `None` if there is nothing to write.
     fn write_send(&mut self) -> Option<io::Result<usize>> {
         let send = self.send.as_mut().filter(|send| !send.is_completed())?;
         let written = send.write_to(&mut self.transport);
@@ -325,7 +331,7 @@ impl<T: TransportLayer> KafkaChannel<T> {
         Some(written)
     }
 
-    /// One write of the authenticator's frame; `None` if there is none.
+    /// Tries one write of the authenticator's frame. Returns `None` if there is none.
     fn write_authentication(&mut self) -> Option<io::Result<usize>> {
         if self.authentication_send.is_none() {
             let frame = self.authenticator.as_mut()?.next_frame()?;
@@ -345,8 +351,8 @@ impl<T: TransportLayer> KafkaChannel<T> {
         Some(written)
     }
 
-    /// Appends the frames that can be read to `receives`, up to the channel's share. `buffer` is where bytes pass
-    /// through, so that many small frames cost one read.
+    /// Appends the frames that can be read to `receives`, up to the channel's share. The bytes pass
+    /// through `buffer`, so that many small frames cost one read.
     pub(super) fn read(
         &mut self,
         buffer: &mut [u8],
@@ -381,13 +387,15 @@ impl<T: TransportLayer> KafkaChannel<T> {
                         return self.end_with(why);
                     }
                 }
-                // It says more than a write that failed because the peer had hung up by then.
+                // This error says more than that of a write that failed because the peer had closed
+                // the connection.
                 Err(invalid) => return self.end_with(Disconnect::InvalidReceive(invalid.0)),
             }
         }
     }
 
-    /// Gives a frame to the authenticator while that runs, unless it answers an earlier request.
+    /// Passes a frame to the authenticator while that is running, unless the frame answers an
+    /// earlier request.
     fn deliver(
         &mut self,
         payload: Vec<u8>,
@@ -401,7 +409,7 @@ impl<T: TransportLayer> KafkaChannel<T> {
             None => Received::Response,
         };
         match received {
-            // A write that failed meanwhile ends the connection all the same.
+            // A write has failed meanwhile, so the connection ends anyway.
             Received::Complete if self.is_failed() => {}
             Received::Complete => self.authenticated(now),
             Received::Token => {}
@@ -416,7 +424,7 @@ impl<T: TransportLayer> KafkaChannel<T> {
         Ok(())
     }
 
-    /// The authenticator is done, for the first time or again.
+    /// Notes that the authenticator is done, at first or again.
     fn authenticated(&mut self, now: Instant) {
         self.set_ready();
         let how = match self.history.reauthentication_began.take() {
@@ -438,20 +446,20 @@ impl<T: TransportLayer> KafkaChannel<T> {
 
     fn end_of_stream(&mut self, why: Disconnect) {
         if matches!(why, Disconnect::AuthenticationFailed { .. }) {
-            // As above: the peer said why before it hung up.
+            // The peer gave its reason before it closed the connection.
             return self.end_with(why);
         }
         self.set_failed(why);
         self.readable = false;
     }
 
-    /// The connection ends for this reason, whatever was wrong with it before, and nothing more is read.
+    /// Ends the connection for this reason, which replaces any earlier one. Nothing more is read.
     fn end_with(&mut self, why: Disconnect) {
         let phase = Phase::Closed;
         self.state = ChannelState::Failed { why, phase };
     }
 
-    /// Keeps the first reason.
+    /// Ends the connection for this reason, unless it already has one.
     fn set_failed(&mut self, why: Disconnect) {
         if !self.is_failed() {
             let phase = self.state.phase();
@@ -459,15 +467,15 @@ impl<T: TransportLayer> KafkaChannel<T> {
         }
     }
 
-    /// The connection has to end. What the peer sent before is still there to be read, and nobody may announce it
-    /// again, so reading is tried once more.
+    /// Ends the connection. Data that the peer sent before may still be unread, and no further
+    /// event may announce it, so the channel tries one more read.
     pub(super) fn fail(&mut self, why: Disconnect) {
         self.set_failed(why);
         self.readable = true;
     }
 
-    /// Whether the send in progress was written in full, down to the socket. True once for each send, which makes room for
-    /// the next.
+    /// Returns whether the send in progress has reached the socket in full. Returns `true` once for
+    /// each send, and then there is room for the next.
     pub(super) fn take_completed_send(&mut self) -> bool {
         let is_flushed = !self.transport.has_pending_writes();
         let completed = self.send.take_if(|send| is_flushed && send.is_completed());
@@ -477,7 +485,7 @@ impl<T: TransportLayer> KafkaChannel<T> {
         completed.is_some()
     }
 
-    /// Why the connection has ended, once there is nothing left to read.
+    /// Returns the reason why the connection ended, once there is nothing left to read.
     pub(super) fn disconnect(&self) -> Option<&Disconnect> {
         match &self.state {
             ChannelState::Failed { why, .. } if !self.can_read() => Some(why),
@@ -485,7 +493,7 @@ impl<T: TransportLayer> KafkaChannel<T> {
         }
     }
 
-    /// Whether there is something to do or to report without another event.
+    /// Returns whether there is something to do or to report even without another event.
     pub(super) fn has_work(&self) -> bool {
         let is_flushed = !self.transport.has_pending_writes();
         let has_output = match self.state {

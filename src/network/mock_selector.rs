@@ -1,7 +1,7 @@
 //! Scripted connections for tests of the client: no sockets, no waiting. Java: `MockSelector`.
 //!
-//! A connect and a send succeed in the poll that follows them, unless the script holds them back. A poll that has
-//! nothing to report moves the clock on by its timeout.
+//! A connect and a send succeed in the next poll, unless the script holds them. A poll that has
+//! nothing to report advances the clock by its timeout.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -13,7 +13,7 @@ use crate::common::NodeId;
 use crate::sync::{Arc, Mutex};
 use crate::utils::MockTime;
 
-/// A handle: clones share the script, so that a test keeps one and gives the client the other.
+/// A handle. Clones share the script: a test keeps one and gives the client another.
 #[derive(Clone, Debug)]
 pub(crate) struct MockSelector {
     time: MockTime,
@@ -24,20 +24,20 @@ pub(crate) struct MockSelector {
 #[derive(Debug, Default)]
 struct State {
     connections: HashMap<NodeId, Connection>,
-    /// What the next connects to a node fail with at once.
+    /// The error with which connects to a node fail immediately.
     refusals: HashMap<NodeId, io::ErrorKind>,
     hold_connects: bool,
-    /// Nodes whose sends stay in progress, with this many bytes written.
+    /// Nodes whose sends stay in progress, with the number of bytes that count as written.
     held_sends: HashMap<NodeId, u64>,
     arriving: VecDeque<NetworkReceive>,
-    /// Arrive once the next send to their source was completed.
+    /// Responses that arrive once the next send to their source is complete.
     answers: VecDeque<NetworkReceive>,
     lost: Vec<(NodeId, Disconnect)>,
     sent: Vec<NetworkSend>,
     connects: Vec<(NodeId, SocketAddr)>,
     closed: Vec<NodeId>,
     last_timeout: Option<Duration>,
-    /// The next poll ends so much later, without a look at the connections.
+    /// The next poll ends this much later, without any I/O.
     suspension: Option<Duration>,
 
     completed_sends: Vec<NodeId>,
@@ -63,7 +63,7 @@ impl MockSelector {
         }
     }
 
-    /// Connects to this node fail at once, until `None` is given.
+    /// Makes connects to this node fail immediately, until `None` is given.
     pub(crate) fn refuse_connects(&self, id: NodeId, kind: Option<io::ErrorKind>) {
         let refusals = &mut self.state.lock().refusals;
         match kind {
@@ -72,12 +72,12 @@ impl MockSelector {
         };
     }
 
-    /// Connections stay in the making until this is taken back.
+    /// Keeps connections from being made while `hold` is true.
     pub(crate) fn hold_connects(&self, hold: bool) {
         self.state.lock().hold_connects = hold;
     }
 
-    /// Sends to this node stay in progress with this many bytes handed to the socket, until `None` is given.
+    /// Keeps sends to this node in progress with this many bytes written, until `None` is given.
     pub(crate) fn hold_sends(&self, id: NodeId, bytes_written: Option<u64>) {
         let held = &mut self.state.lock().held_sends;
         match bytes_written {
@@ -86,43 +86,44 @@ impl MockSelector {
         };
     }
 
-    /// The node is lost in the next poll. Java: `serverDisconnect`.
+    /// Disconnects the node in the next poll. Java: `serverDisconnect`.
     pub(crate) fn server_disconnect(&self, id: NodeId) {
         self.lose(id, Disconnect::PeerClosed);
     }
 
-    /// The connection, made or in the making, is lost for this reason in the next poll.
+    /// Ends the connection, open or not, for this reason in the next poll.
     pub(crate) fn lose(&self, id: NodeId, why: Disconnect) {
         self.state.lock().lost.push((id, why));
     }
 
-    /// A frame that the next poll reports. Java: `completeReceive`.
+    /// Adds a frame for the next poll to report. Java: `completeReceive`.
     pub(crate) fn receive(&self, source: NodeId, payload: Vec<u8>) {
         let receive = NetworkReceive { source, payload };
         self.state.lock().arriving.push_back(receive);
     }
 
-    /// The process is stopped during the next poll, and a signal ends that poll.
+    /// Simulates a process that stops during the next poll and continues after `duration`, when a
+    /// signal ends the poll.
     pub(crate) fn suspend(&self, duration: Duration) {
         self.state.lock().suspension = Some(duration);
     }
 
-    /// The sends that were completed since this was last asked.
+    /// Takes the sends that were completed since the last call.
     pub(crate) fn take_sent(&self) -> Vec<NetworkSend> {
         std::mem::take(&mut self.state.lock().sent)
     }
 
-    /// The connects since this was last asked, refused ones included.
+    /// Takes the connects since the last call, including refused ones.
     pub(crate) fn take_connects(&self) -> Vec<(NodeId, SocketAddr)> {
         std::mem::take(&mut self.state.lock().connects)
     }
 
-    /// The nodes that the client closed since this was last asked.
+    /// Takes the nodes that the client closed since the last call.
     pub(crate) fn take_closed(&self) -> Vec<NodeId> {
         std::mem::take(&mut self.state.lock().closed)
     }
 
-    /// Returns the timeout of the last poll that was allowed to wait.
+    /// Returns the timeout of the last poll that could wait.
     pub(crate) fn last_poll_timeout(&self) -> Option<Duration> {
         self.state.lock().last_timeout
     }

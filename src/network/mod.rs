@@ -1,6 +1,7 @@
-//! Connections to brokers, keyed by node id: sockets, framing, and the one thread's wait. Java: `common.network`.
+//! Connections to brokers, keyed by node id: sockets, framing, and the I/O thread's wait. Java:
+//! `common.network`.
 //!
-//! Nothing above this layer names a socket, and nothing in it knows what a frame holds.
+//! Higher layers never see a socket, and this layer does not know the contents of a frame.
 
 mod authenticator;
 #[cfg(feature = "classic")]

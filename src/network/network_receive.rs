@@ -1,7 +1,8 @@
 //! The reading half of the framing: a 4-byte big-endian size, then as many bytes. Java: `NetworkReceive`.
 //!
-//! Differs from Java: memory grows with the bytes that arrive instead of being allocated by the size that the peer
-//! claims, there is an upper limit for clients too, and the error names what probably answered instead of a broker.
+//! Differs from Java: memory grows as bytes arrive, instead of being allocated for the size that
+//! the peer claims. Clients have an upper limit too. The error names the kind of server that
+//! probably sent the bytes.
 
 use std::fmt;
 use std::mem;
@@ -15,7 +16,8 @@ pub(crate) struct NetworkReceive {
     pub(crate) payload: Vec<u8>,
 }
 
-/// The bytes cannot be a frame. There is no way to find the next one: the connection has to be closed.
+/// The bytes cannot be a frame. The start of the next frame is unknown, so the connection must be
+/// closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InvalidReceive(pub(super) String);
 
@@ -27,11 +29,12 @@ impl fmt::Display for InvalidReceive {
 
 impl std::error::Error for InvalidReceive {}
 
-/// Cuts a stream of bytes into frames, however it is chopped.
+/// Splits a stream of bytes into frames. The bytes may arrive in pieces of any size.
 #[derive(Debug)]
 pub(super) struct FrameReader {
     limit: usize,
-    /// No frame of this stream was completed so far, so that a bad size says what the peer is.
+    /// No frame is complete yet. If the size is invalid then, it tells what kind of server the peer
+    /// is.
     is_first: bool,
     state: State,
 }
@@ -48,11 +51,11 @@ impl State {
     const START: Self = Self::Size { value: 0, count: 0 };
 }
 
-/// What is reserved first for a payload that is larger. Doubled as bytes arrive.
+/// The first allocation for a larger payload. It doubles as bytes arrive.
 const FIRST_RESERVATION: usize = 64 * 1024;
 
 impl FrameReader {
-    /// A reader that refuses payloads of more than `limit` bytes.
+    /// Creates a reader that refuses payloads of more than `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -61,12 +64,13 @@ impl FrameReader {
         }
     }
 
-    /// Holds for the frames whose size has not arrived yet.
+    /// Sets the limit for the frames whose size has not arrived yet.
     pub(super) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
 
-    /// Consumes `input` up to the end of one frame and returns its payload, or all of `input` and returns `None`.
+    /// Consumes `input` up to the end of one frame and returns its payload. Consumes all of `input`
+    /// and returns `None` if the frame is incomplete.
     pub(super) fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Vec<u8>>, InvalidReceive> {
         loop {
             match &mut self.state {
@@ -102,8 +106,9 @@ impl FrameReader {
     }
 }
 
-/// Makes room for `arriving` bytes: never more than `size` in all, and beyond the first step never more than twice what
-/// has arrived, so that a peer gets no memory for a claim.
+/// Reserves room for `arriving` bytes. Never reserves more than `size` in all or, beyond the first
+/// step, more than twice what has arrived. A peer that claims a large size thus gets no memory for
+/// the claim.
 fn reserve(payload: &mut Vec<u8>, size: usize, arriving: usize) -> Result<(), InvalidReceive> {
     let needed = payload.len() + arriving;
     if needed <= payload.capacity() {
@@ -130,7 +135,7 @@ fn checked_size(value: u32, limit: usize, is_first: bool) -> Result<usize, Inval
     )))
 }
 
-/// What usually stands behind a size that cannot be: something else than a Kafka broker on this port.
+/// Returns the usual cause of an invalid size: another kind of server listens on this port.
 fn likely_cause(first_bytes: [u8; 4], is_first: bool) -> &'static str {
     match first_bytes {
         _ if !is_first => "the stream is damaged, or the response is larger than allowed",

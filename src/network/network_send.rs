@@ -7,13 +7,13 @@ use std::io::{self, IoSlice, Write};
 use crate::common::NodeId;
 use crate::protocol::MessageBytes;
 
-/// Slices per vectored write. An operating system takes 1,024 at most (`IOV_MAX`); this many suffice to fill a socket
-/// buffer, and the array stays small on the stack.
+/// The number of slices in a vectored write. An operating system takes 1,024 at most (`IOV_MAX`).
+/// This many fill a socket buffer, and the array stays small on the stack.
 const SLICES_PER_WRITE: usize = 128;
 
 const SIZE_LENGTH: u64 = 4;
 
-/// A message on its way to a node, and how far it has come.
+/// A message for a node, and how much of it is written.
 #[derive(Debug)]
 pub(crate) struct NetworkSend {
     destination: NodeId,
@@ -22,9 +22,9 @@ pub(crate) struct NetworkSend {
     size: Option<[u8; 4]>,
     /// Bytes handed to the socket, prefix included.
     written: u64,
-    /// The slice of the message that is written next; the same as `written`, in a form that needs no search.
+    /// The slice of the message to write next. Follows from `written`, but needs no search.
     next_slice: usize,
-    /// Bytes of that slice that are written already.
+    /// The bytes of that slice that are already written.
     offset: usize,
 }
 
@@ -42,33 +42,33 @@ impl NetworkSend {
         }
     }
 
-    /// The node that the message is for.
+    /// Returns the node that the message is for.
     pub(crate) fn destination(&self) -> NodeId {
         self.destination
     }
 
-    /// The message without the size prefix.
+    /// Returns the message without the size prefix.
     #[cfg(test)]
     pub(crate) fn message(&self) -> &MessageBytes {
         &self.message
     }
 
-    /// Bytes on the wire, size prefix included.
+    /// Returns the size on the wire, including the size prefix.
     pub(crate) fn total_bytes(&self) -> u64 {
         SIZE_LENGTH + self.message.len() as u64
     }
 
-    /// Bytes handed to the socket so far, size prefix included.
+    /// Returns how many bytes were handed to the socket, including the size prefix.
     pub(crate) fn bytes_written(&self) -> u64 {
         self.written
     }
 
-    /// Whether everything was handed to the socket.
+    /// Returns whether everything was handed to the socket.
     pub(crate) fn is_completed(&self) -> bool {
         self.written == self.total_bytes()
     }
 
-    /// One vectored write of what is left. Returns how much of it `sink` took.
+    /// Does one vectored write of the rest. Returns how many bytes `sink` took.
     pub(crate) fn write_to(&mut self, sink: &mut impl Write) -> io::Result<usize> {
         let Some(size) = self.size else {
             let text = format!("a message of {} bytes fits no frame", self.message.len());
@@ -100,7 +100,8 @@ impl NetworkSend {
         Ok(written)
     }
 
-    /// Moves the cursor past `written` bytes, of which the first belong to what was left of the prefix.
+    /// Moves the cursor by `written` bytes. The first of them complete the prefix, if it is not
+    /// written yet.
     fn advance(&mut self, written: usize, prefix_left: usize) {
         self.written += written as u64;
         let mut passed = self.offset + written.saturating_sub(prefix_left);
@@ -121,7 +122,8 @@ pub(super) mod tests {
     use crate::protocol::{RecordBytes, RecordSet, Writer};
     use crate::sync::Arc;
 
-    /// A message with a record set of each of these lengths spliced in. No two stretches of it look alike.
+    /// Returns a message that contains a record set of each of these lengths. No two parts of it
+    /// have the same bytes.
     pub(in crate::network) fn spliced(lengths: &[usize]) -> MessageBytes {
         let mut next = 0u32;
         let mut writer = Writer::new();
@@ -138,7 +140,7 @@ pub(super) mod tests {
         writer.finish().unwrap()
     }
 
-    /// Records in slices of these lengths, which may be empty.
+    /// Records in slices of these lengths; a length may be 0.
     #[derive(Debug)]
     struct Sliced(Vec<Vec<u8>>);
 
@@ -152,13 +154,13 @@ pub(super) mod tests {
         }
     }
 
-    /// What has to arrive.
+    /// Returns the bytes that must arrive.
     pub(in crate::network) fn framed(message: &MessageBytes) -> Vec<u8> {
         let size = u32::try_from(message.len()).unwrap().to_be_bytes();
         [&size[..], &message.to_vec()].concat()
     }
 
-    /// Takes at most `per_write` bytes at a time, and counts.
+    /// Takes at most `per_write` bytes at a time, and counts the writes.
     struct Dribble {
         taken: Vec<u8>,
         per_write: usize,
@@ -222,7 +224,8 @@ pub(super) mod tests {
         assert_eq!(sink.taken, b"\0\0\0\x05hello");
     }
 
-    /// Wherever a write stops, within the prefix and at the borders of slices too, the next one goes on there.
+    /// A write may stop anywhere, even within the prefix or at the end of a slice. The next one
+    /// continues there.
     #[test]
     fn every_way_of_chopping_gives_the_same_bytes() {
         assert_same_however_chopped(&spliced(&[3, 1, 0, 40, 7]));
@@ -239,7 +242,7 @@ pub(super) mod tests {
         }
     }
 
-    /// As a batch in chunks is: each chunk is a slice of the write, at every way of chopping.
+    /// A batch of several chunks is written as one slice per chunk, wherever a write stops.
     #[test]
     fn records_in_several_slices_leave_as_they_are() {
         let sets = [vec![3, 4, 5], vec![2], vec![0, 6, 0]];

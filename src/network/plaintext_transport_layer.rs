@@ -11,7 +11,7 @@ use super::Disconnect;
 use super::transport_layer::TransportLayer;
 use crate::utils::log;
 
-/// Sizes of the kernel's buffers, in bytes. `None` leaves them to the operating system.
+/// The sizes of the kernel's buffers, in bytes. `None` leaves the choice to the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SocketOptions {
     /// `send.buffer.bytes`
@@ -27,11 +27,11 @@ pub(super) struct PlaintextTransportLayer {
 }
 
 impl PlaintextTransportLayer {
-    /// Starts to connect, and registers the socket for all that may happen to it.
+    /// Starts to connect, and registers the socket for reads and writes.
     ///
     /// # Errors
     ///
-    /// Whatever of it failed, the socket is closed again.
+    /// A system call failed. The socket is closed again.
     pub(super) fn connect(
         address: SocketAddr,
         options: SocketOptions,
@@ -40,8 +40,8 @@ impl PlaintextTransportLayer {
     ) -> io::Result<Self> {
         let mut stream = TcpStream::connect(address)?;
         configure(&stream, options)?;
-        // Both interests for good: an edge costs nothing while nobody waits for it, and changing the registration
-        // would cost a system call each time.
+        // Both interests, for good. An edge costs nothing while the I/O thread is awake, and each
+        // change of the registration would cost a system call.
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self { stream })
     }
@@ -66,18 +66,20 @@ fn configure(stream: &TcpStream, options: SocketOptions) -> io::Result<()> {
 }
 
 impl TransportLayer for PlaintextTransportLayer {
-    /// The steps that mio asks for in `TcpStream::connect`: an event does not say that the connection is made.
+    /// Takes the steps that mio's `TcpStream::connect` documents: an event alone does not mean that
+    /// the connection is made.
     fn finish_connect(&mut self) -> Result<bool, Disconnect> {
         if let Some(error) = self.stream.take_error().unwrap_or_else(Some) {
             return Err(Disconnect::not_connected(&error));
         }
         match self.stream.peer_addr() {
             Ok(_) => Ok(true),
-            // What macOS says of a connection that was made and reset before it was looked at.
+            // macOS returns this for a connection that was made and reset before this call.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 Err(Disconnect::not_connected(&error))
             }
-            // Not connected, or in progress (which has no stable `ErrorKind`): the event came for nothing.
+            // Not connected, or still in progress (which has no stable `ErrorKind`). The event was
+            // spurious.
             Err(_) => Ok(false),
         }
     }
@@ -104,8 +106,9 @@ impl Write for PlaintextTransportLayer {
         self.stream.write(bytes)
     }
 
-    /// As std's `write` does and its `write_vectored` does not: a broker that is gone is an error, and no SIGPIPE, which would
-    /// end a program that has given the signal its default effect back, as command-line tools do.
+    /// Writes as std's `write` does: a lost broker is an error. std's `write_vectored` raises
+    /// SIGPIPE instead, which ends a program that restored the signal's default action, as
+    /// command-line tools do.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let socket = SockRef::from(&self.stream);

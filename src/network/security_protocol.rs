@@ -1,4 +1,4 @@
-//! How a connection is protected. Java: `SecurityProtocol`.
+//! The protection of a connection. Java: `SecurityProtocol`.
 
 use crate::utils::choice;
 

@@ -1,8 +1,9 @@
-//! What the client needs of a set of connections. Java: `Selectable`, `ChannelState`.
+//! The interface between the client and a set of connections. Java: `Selectable`, `ChannelState`.
 //!
-//! Threads: one thread owns it; other threads reach it through its [`Waker`] alone.
-//! Differs from Java: a poll may complete several receives of one node (the one-receive rule protects brokers), and
-//! a refused call is an `Err` that gives the send back and leaves the connection alone, where Java throws and closes it.
+//! Threads: one thread owns it. Other threads use only its [`Waker`].
+//! Differs from Java: a poll may complete several receives of one node (Java's limit of one per
+//! poll protects brokers). A refused call returns an `Err` with the send and leaves the connection
+//! alone; Java throws and closes it.
 
 use std::fmt;
 use std::io;
@@ -14,13 +15,13 @@ use crate::common::NodeId;
 
 /// Connections to many nodes, one per node, each with at most one send in progress.
 pub(crate) trait Selectable {
-    /// Starts to connect to an address of `host`, the name that the peer has to prove where it has to prove one. The
-    /// outcome comes with a later poll, in `connected` or `disconnected`.
+    /// Starts to connect to an address of `host`. If the protocol verifies names, the peer must
+    /// prove that name. A later poll reports the outcome in `connected` or `disconnected`.
     ///
     /// # Errors
     ///
-    /// There is a connection with this id already (`AlreadyExists`), or the operating system refused at once. Nothing
-    /// is kept then, and no disconnect will be reported.
+    /// There is a connection with this id already (`AlreadyExists`), or the operating system
+    /// refused immediately. Then nothing is kept and no disconnect is reported.
     fn connect(
         &mut self,
         id: NodeId,
@@ -29,84 +30,93 @@ pub(crate) trait Selectable {
         now: Instant,
     ) -> io::Result<()>;
 
-    /// Hands a send to the channel of its destination, which writes what the socket takes at once. The end of the
-    /// send, or the loss of the connection, is reported by a later poll and never here.
+    /// Passes a send to the channel of its destination, which immediately writes what the socket
+    /// takes. A later poll reports the end of the send or the loss of the connection; this call
+    /// never does.
     ///
     /// # Errors
     ///
-    /// Gives the send back: there is no such connection, it is not connected yet, it is failing, or its previous send
-    /// was not reported as completed so far.
+    /// Returns the send: there is no such connection, it is not connected yet or failing, or
+    /// `completed_sends` has not named its previous send yet.
     fn send(&mut self, send: NetworkSend) -> Result<(), NetworkSend>;
 
-    /// Does all the I/O that is possible, after a wait of up to `timeout` for some to become possible. `Duration::MAX`
-    /// waits for ever. Clears the four lists below and fills them anew; a poll may return early with all of them empty.
+    /// Waits up to `timeout` until some I/O is possible, then does all that is. `Duration::MAX`
+    /// means no limit. Replaces the contents of the four lists below. A poll may return early with
+    /// all of them empty.
     ///
     /// # Blocking
     ///
     /// Up to `timeout`, until a socket is ready or the [`Waker`] is used.
     fn poll(&mut self, timeout: Duration) -> io::Result<()>;
 
-    /// The nodes whose send was written to the last byte. Drains the list.
+    /// Returns the nodes whose send was written to the last byte. Drains the list.
     fn completed_sends(&mut self) -> Vec<NodeId>;
 
-    /// The frames that arrived, in order for each node, at times several of one node. Drains the list.
+    /// Returns the frames that arrived. Those of one node are in order, and there may be several.
+    /// Drains the list.
     ///
-    /// What a node sent before its connection was lost is here in the poll that reports the loss, or in an earlier one.
+    /// The data that a node sent before its connection ended appears no later than in the poll that
+    /// reports the disconnect.
     fn completed_receives(&mut self) -> Vec<NetworkReceive>;
 
-    /// The connections that were lost or could not be made, and why. They are forgotten already. Drains the list.
+    /// Returns the connections that were lost or could not be made, and why. The selector has
+    /// already forgotten them. Drains the list.
     fn disconnected(&mut self) -> Vec<(NodeId, Disconnect)>;
 
-    /// The connections that became usable, without those that the same poll lost again. Drains the list.
+    /// Returns the connections that became usable. Omits those that the same poll lost again.
+    /// Drains the list.
     fn connected(&mut self) -> Vec<NodeId>;
 
-    /// Whether the connection takes a send now, but for one that may be in progress.
+    /// Returns whether the connection could take a send now, if none is in progress.
     fn is_channel_ready(&self, id: NodeId) -> bool;
 
-    /// How many bytes of the send in progress, size prefix included, were handed to the socket; 0 if there is none.
+    /// Returns how many bytes of the send in progress, size prefix included, were handed to the
+    /// socket; 0 if there is none.
     ///
-    /// A send is in progress until `completed_sends` has named it. For a connection that the last poll reported as
-    /// disconnected this still tells about its last send, until the next poll or `connect`.
+    /// A send is in progress until `completed_sends` has named it. For a connection that the last
+    /// poll reported as disconnected, this still returns the bytes of its last send, until the next
+    /// poll or `connect`.
     fn bytes_written(&self, id: NodeId) -> u64;
 
-    /// Closes the connection at once, if there is one, and discards what was in progress and what the lists above
-    /// still hold of it. Not reported as a disconnect.
+    /// Closes the connection immediately, if there is one. Discards its send in progress and its
+    /// entries in the lists above. Not reported as a disconnect.
     fn close(&mut self, id: NodeId);
 
     /// Closes every connection, as [`close`](Self::close) does.
     fn close_all(&mut self);
 
-    /// Returns what a peer that hung up this early may expect of a client instead, if that is known.
+    /// Returns a hint for a peer that closed the connection this early: what it may expect instead,
+    /// if that is known.
     fn likely_mistake(&self, _end: EarlyEnd) -> Option<&'static str> {
         None
     }
 
-    /// A handle with which any thread ends the current or the next poll.
+    /// Returns a handle with which any thread ends the current or the next poll.
     fn waker(&self) -> Waker;
 
-    /// Sets the size above which a frame of this node ends the connection. A new connection starts with the limit
-    /// that the selector was made with.
+    /// Sets the size above which a frame from this node ends the connection. A new connection
+    /// starts with the selector's initial limit.
     fn set_receive_limit(&mut self, id: NodeId, limit: usize);
 }
 
-/// When a peer hung up, if it had not answered a request by then.
+/// How early a peer closed the connection: before it answered a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EarlyEnd {
     BeforeVersions,
-    /// It told its versions, and answered nothing else.
+    /// It answered the ApiVersions request and nothing else.
     AfterVersions,
 }
 
-/// Why a connection ended.
+/// The reason why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Disconnect {
-    /// The connection could not be made. Nothing was written.
+    /// The connection could not be made, so nothing was written.
     NotConnected {
         kind: io::ErrorKind,
         message: String,
     },
-    /// The peer closed the connection instead of answering the first message of a TLS handshake: it may not speak TLS, or
-    /// something in front of it has nothing to connect to just now.
+    /// The peer closed the connection instead of answering the first message of a TLS handshake. It
+    /// may not speak TLS, or a proxy in front of it has no server to connect to.
     #[cfg_attr(
         not(any(test, feature = "tls")),
         allow(dead_code, reason = "without TLS there is no handshake")
@@ -121,8 +131,8 @@ pub(crate) enum Disconnect {
     },
     /// The peer sent what cannot be a frame.
     InvalidReceive(String),
-    /// The peer could not prove who it is, or it refused this client's identity. Another attempt with the same
-    /// credentials would fail too. Java: `AuthenticationException`.
+    /// The peer could not prove its identity, or it refused this client's. Another attempt with the
+    /// same credentials would fail too. Java: `AuthenticationException`.
     #[cfg_attr(
         not(any(test, feature = "tls", feature = "sasl")),
         allow(dead_code, reason = "without TLS and SASL nothing is authenticated")
@@ -162,7 +172,7 @@ impl fmt::Display for Disconnect {
 impl std::error::Error for Disconnect {}
 
 impl Disconnect {
-    /// The connection could not be made, for this reason.
+    /// The connection could not be made. `error` says why.
     pub(super) fn not_connected(error: &io::Error) -> Self {
         Self::NotConnected {
             kind: error.kind(),
@@ -170,8 +180,8 @@ impl Disconnect {
         }
     }
 
-    /// Reading or writing failed, for this reason. A transport that knows more than an `io::Error` can say puts a
-    /// `Disconnect` into it.
+    /// Reading or writing failed. `error` says why. A transport that knows more than an `io::Error`
+    /// can express puts a `Disconnect` into it.
     pub(super) fn failed(error: &io::Error) -> Self {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         inner.cloned().unwrap_or_else(|| Self::Failed {

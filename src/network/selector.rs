@@ -1,10 +1,10 @@
-//! The one thread's wait for all sockets, and the I/O that follows it. Java: `Selector`.
+//! The I/O thread's wait for all sockets, and the I/O that follows. Java: `Selector`.
 //!
-//! Threads: everything but the [`Waker`] belongs to the polling thread.
-//! Differs from Java: the operating system's selector is edge triggered, so a channel that was stopped before its socket
-//! said `WouldBlock` is queued for the next poll, which then does not wait. A send is tried at once, which saves a round
-//! through the selector. The wait also ends when an idle connection is due, so that a client without any other
-//! timer closes it in time.
+//! Threads: everything except the [`Waker`] belongs to the polling thread.
+//! Differs from Java: the operating system's selector is edge triggered. A channel that stopped
+//! before its socket returned `WouldBlock` is queued for the next poll, which then does not wait. A
+//! send is tried immediately, which saves a round through the selector. The wait also ends when an
+//! idle connection is due, so that a client without other timers closes it in time.
 
 use std::io;
 use std::mem;
@@ -26,13 +26,13 @@ use crate::utils::{Time, spin_limit, spin_until};
 
 const WAKER: Token = Token(usize::MAX);
 
-/// Events taken per wait. Those beyond it come with the next one.
+/// The number of events per wait. Further ones come with the next wait.
 const EVENTS_PER_POLL: usize = 256;
 
 /// The bytes of all connections pass through one buffer of this size.
 const READ_BUFFER_SIZE: usize = 64 * 1024;
 
-/// How a [`Selector`] behaves.
+/// The settings of a [`Selector`].
 #[derive(Clone, Debug)]
 pub(crate) struct SelectorConfig {
     /// How connections are protected.
@@ -45,13 +45,13 @@ pub(crate) struct SelectorConfig {
     /// The largest frame that a connection accepts at first: small, because the peer is not known
     /// to be a broker yet.
     pub(crate) initial_receive_limit: usize,
-    /// Read for idle expiry, the lifetime of sessions and the metrics.
+    /// The clock for idle expiry, session lifetimes and the metrics.
     pub(crate) time: Arc<dyn Time>,
     pub(crate) metrics: Arc<SelectorMetrics>,
 }
 
 impl SelectorConfig {
-    /// Enough for every answer to an ApiVersions request.
+    /// Enough for every response to an ApiVersions request.
     pub(crate) const DEFAULT_INITIAL_RECEIVE_LIMIT: usize = 64 * 1024;
 }
 
@@ -62,10 +62,12 @@ pub(crate) struct Selector {
     events: Events,
     waker: Waker,
     connections: HashMap<Token, Connection>,
-    /// Tokens are not reused, so that an event or a queue entry of a closed connection cannot reach its successor.
+    /// Tokens are never reused, so that an event or a queue entry of a closed connection cannot
+    /// reach its successor.
     tokens: HashMap<NodeId, Token>,
     next_token: usize,
-    /// The connections that have something to do or to report without another event. Each is in here once.
+    /// The connections that have something to do or to report without another event. Each occurs
+    /// once.
     ready: Vec<Token>,
     /// The connections whose authentication another thread works on, which wakes the poll. A connection may be in here that
     /// is closed by now.
@@ -78,7 +80,7 @@ pub(crate) struct Selector {
     completed_receives: Vec<NetworkReceive>,
     connected: Vec<NodeId>,
     disconnected: Vec<(NodeId, Disconnect)>,
-    /// What the connections in `disconnected` had written of their last send.
+    /// The bytes that the connections in `disconnected` had written of their last send.
     written_by_disconnected: Vec<(NodeId, u64)>,
 
     #[cfg(test)]
@@ -94,7 +96,7 @@ struct Connection {
 }
 
 impl Connection {
-    /// Puts the connection into `ready`, if it is not in there.
+    /// Adds the connection to `ready`, unless it is there already.
     fn enqueue(&mut self, token: Token, ready: &mut Vec<Token>) {
         if !mem::replace(&mut self.is_queued, true) {
             ready.push(token);
@@ -105,8 +107,8 @@ impl Connection {
 impl Selector {
     /// # Errors
     ///
-    /// The operating system has no selector or no wake-up mechanism to give, as a rule because the process has too
-    /// many files open.
+    /// The operating system cannot provide a selector or a waker, usually because the process has
+    /// too many open files.
     pub(crate) fn new(config: SelectorConfig) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = mio::Waker::new(poll.registry(), WAKER)?;
@@ -145,7 +147,7 @@ impl Selector {
         self.written_by_disconnected.clear();
     }
 
-    /// How long to wait for events; `None` for ever.
+    /// Returns how long to wait for events; `None` means no limit.
     fn wait_time(&self, timeout: Duration, now: Instant) -> Option<Duration> {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
@@ -154,12 +156,12 @@ impl Selector {
             Some(at) => at.saturating_duration_since(now),
             None => Duration::MAX,
         };
-        // Parts of a millisecond are no concern: mio rounds them up, so that they do not become a busy loop.
+        // mio rounds fractions of a millisecond up, so they do not cause a busy loop.
         let wait = timeout.min(until_idle_check);
         (wait < Duration::MAX).then_some(wait)
     }
 
-    /// Waits for events, or for the waker if that was not used already since the last wait.
+    /// Waits for events or for the waker. Does not wait if the waker was used since the last wait.
     fn wait(&mut self, wait: Option<Duration>) -> io::Result<()> {
         let may_sleep = wait != Some(Duration::ZERO);
         if may_sleep && self.waker.stays_awake() && self.look_for_events(wait)? {
@@ -170,7 +172,7 @@ impl Selector {
         self.poll.poll(&mut self.events, wait)
     }
 
-    /// Waits awake for what is expected soon, and says whether there is something.
+    /// Polls for events that are expected soon, without sleeping. Returns whether there are any.
     fn look_for_events(&mut self, wait: Option<Duration>) -> io::Result<bool> {
         let mut looked = Ok(());
         let found = spin_until(spin_limit(wait), || {
@@ -183,11 +185,13 @@ impl Selector {
         looked.map(|()| found)
     }
 
-    /// Queues the channels that have events. An event is only a hint, and one of a closed connection means nothing.
+    /// Queues the channels that have events. An event is only a hint, and one of a closed
+    /// connection is ignored.
     fn note_events(&mut self) {
         for event in &self.events {
             if let Some(connection) = self.connections.get_mut(&event.token()) {
-                // A hang-up or an error wakes both sides; whichever then fails first tells what happened.
+                // A hang-up or an error marks both sides as ready. The first operation that fails
+                // gives the reason.
                 let readable = event.is_readable() || event.is_read_closed() || event.is_error();
                 let writable = event.is_writable() || event.is_write_closed() || event.is_error();
                 connection.channel.note_readiness(readable, writable);
@@ -268,8 +272,8 @@ impl Selector {
         Some(connection)
     }
 
-    /// Closes the connection that was idle for the longest time, if that was too long: one per poll, so that a
-    /// process that was suspended does not lose all of its connections in one go.
+    /// Closes the connection that was idle for the longest time if that exceeds the limit. One per
+    /// poll, so that a process that was suspended does not lose all of its connections at once.
     fn close_oldest_idle(&mut self, now: Instant) {
         if self.next_idle_check.is_none_or(|at| now < at) {
             return;
@@ -289,7 +293,8 @@ impl Selector {
             self.next_idle_check = due;
             return;
         }
-        // The next check is left in the past: the next poll looks for another one, without a wait.
+        // Leaves the time of the next check in the past, so that the next poll does not wait and
+        // looks for another one.
         connection.channel.fail(Disconnect::Expired);
         let token = *token;
         self.process(token, now);
@@ -354,7 +359,7 @@ impl Selectable for Selector {
             channel.maybe_reauthenticate(self.config.time.now());
         }
         channel.write();
-        // Whatever came of it, a completed send or a failure included, is reported by the next poll.
+        // The next poll reports the outcome, whether a completed send or a failure.
         if channel.has_work() {
             connection.enqueue(token, &mut self.ready);
         }
@@ -372,7 +377,7 @@ impl Selectable for Selector {
         }
         self.waker.acknowledge();
         match waited {
-            // A signal ended the wait, and there are no events: the same as a wake-up.
+            // A signal ended the wait without events, which is the same as a wake-up.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
             other => other?,
         }

@@ -1,4 +1,5 @@
-//! What the selector counts, of all connections and of those to each node. Java: `Selector.SelectorMetrics`.
+//! The selector's metrics, of all connections and of those to each node. Java:
+//! `Selector.SelectorMetrics`.
 //!
 //! Threads: the I/O thread records; [`MetricSet`] has the locks.
 //! Differs from Java: a TLS connection counts as made when its handshake is done. Of two frames that one wait brings, each
@@ -14,7 +15,7 @@ use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::utils::{millis, nanos};
 
 metric_table! {
-    /// What is counted over all connections.
+    /// Recorded over all connections.
     enum SelectorSensor, SELECTOR_TABLE of "producer-metrics" {
         ConnectionClosed Info {
             CountRate "connection-close-rate" "Connections closed per second, attempts that failed included.",
@@ -86,14 +87,14 @@ metric_table! {
 }
 
 metric_table! {
-    /// What the selector has.
+    /// Read from the selector.
     enum SelectorGauge, SELECTOR_GAUGES of "producer-metrics" {
         Connections Info { Gauge "connection-count" "The connections that are open or being made." }
     }
 }
 
 metric_table! {
-    /// What is counted of one node.
+    /// Recorded per node.
     enum NodeSensor, NODE_TABLE of "producer-node-metrics" {
         RequestsSent Info {
             CountRate "request-rate" "Requests written to the node per second.",
@@ -125,7 +126,7 @@ metric_table! {
     }
 }
 
-/// What one connection did since it was last asked.
+/// What one connection did since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Activity {
     pub(super) writes: u64,
@@ -138,7 +139,7 @@ pub(super) struct Activity {
     pub(super) authentication: Option<Authenticated>,
 }
 
-/// How a connection was authenticated.
+/// The kind of an authentication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Authenticated {
     First,
@@ -174,7 +175,7 @@ impl SelectorMetrics {
         self.connections.store(count, Ordering::Relaxed);
     }
 
-    /// A wait for the sockets and the I/O after it are over.
+    /// Records a wait for the sockets and the I/O after it.
     pub(super) fn polled(&self, waited: Duration, worked: Duration, now: Instant) {
         let (waited, worked) = (nanos(waited), nanos(worked));
         self.client.record(now, |client| {
@@ -195,7 +196,7 @@ impl SelectorMetrics {
         });
     }
 
-    /// A connection could not be authenticated, for the first time or again.
+    /// Records a failed authentication, at first or again.
     pub(super) fn authentication_failed(&self, is_first: bool, now: Instant) {
         let sensor = match is_first {
             true => SelectorSensor::FailedAuthentication,

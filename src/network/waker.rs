@@ -1,8 +1,9 @@
 //! Ends the I/O thread's wait from another thread. Java: `Selector.wakeup`.
 //!
-//! Threads: any thread calls [`Waker::wake`] and [`Waker::stay_awake`]; the polling thread alone calls the rest.
-//! Locks: none; one word keeps the notification (a system call of about 400 ns) to one per poll that sleeps. A thread that
-//! is awake looks at the word before it sleeps.
+//! Threads: any thread calls [`Waker::wake`] and [`Waker::stay_awake`]. Only the polling thread
+//! calls the rest.
+//! Locks: none. A notification is a system call of about 400 ns. One atomic word limits it to one
+//! for each poll that sleeps, because a thread that is awake reads the word before it sleeps.
 
 use std::fmt;
 use std::io;
@@ -10,15 +11,16 @@ use std::io;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering};
 use crate::utils::{LogContext, log};
 
-/// The polling thread sleeps, or is about to: a notification ends that.
+/// The polling thread sleeps or is about to. A notification wakes it.
 const ASLEEP: u32 = 0;
-/// The polling thread does something else, or looks at this word again and again.
+/// The polling thread is busy, or polls this word without sleeping.
 const AWAKE: u32 = 1;
-/// A thread woke the polling thread, which has not acknowledged it. It was notified if it slept.
+/// A thread woke the polling thread, which has not acknowledged it yet. If it was asleep, it was
+/// notified.
 const WOKEN: u32 = 2;
 
-/// A handle that ends the current or the next [`poll`](super::Selectable::poll). Cheap to clone; harmless when the
-/// selector is gone.
+/// A handle that ends the current or the next [`poll`](super::Selectable::poll). Cheap to clone.
+/// Does nothing once the selector is gone.
 #[derive(Clone, Debug)]
 pub(crate) struct Waker {
     shared: Arc<Shared>,
@@ -29,12 +31,12 @@ struct Shared {
     /// A thread expects the next event soon.
     stays_awake: AtomicBool,
     notify: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
-    /// Any thread may wake, so the waker knows the producer that a log line is about.
+    /// Any thread may call the waker, so it keeps the context of its producer for log lines.
     log_context: Option<LogContext>,
 }
 
 impl Waker {
-    /// `notify` makes the poll return, now or when it next waits.
+    /// Creates a waker. `notify` makes the current or the next wait return.
     pub(crate) fn new(notify: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -46,41 +48,42 @@ impl Waker {
         }
     }
 
-    /// Makes the poll return. Call it *after* the work that the polling thread is to find was published.
+    /// Makes the poll return. Publish the work for the polling thread *before* this call.
     ///
     /// # Ordering
     ///
     /// What happened before this call is visible to the polling thread once its poll has returned.
     pub(crate) fn wake(&self) {
-        // Already woken: the first waker notifies, or has notified if needed, and no poll has
-        // acknowledged it since. That acknowledgement is still to come, it is a swap that reads
-        // this one or a later one (hence it happens after our work was published), and the polling
-        // thread looks at the work only after it. So nothing is missed.
+        // Already woken: the first caller notified, if that was necessary, and no poll has
+        // acknowledged it since. The acknowledgement is a swap that is still to come. It reads this
+        // value or a later one, so it happens after our work was published, and the polling thread
+        // looks for work only after it. Nothing is missed.
         //
-        // Awake: before it sleeps it asks `begin_sleep`, which finds this.
+        // Awake: the polling thread calls `begin_sleep` before it sleeps, which sees this value.
         if self.shared.state.swap(WOKEN, Ordering::AcqRel) != ASLEEP {
             return;
         }
         if let Err(error) = (self.shared.notify)() {
-            // Without this the word would swallow every wake-up until a poll returns for another reason.
+            // Otherwise the word would swallow every wake-up until the poll returns for another
+            // reason.
             self.replace(WOKEN, ASLEEP);
             let _context = self.shared.log_context.as_ref().map(LogContext::enter);
             log::warn!("the I/O thread could not be woken: {error}");
         }
     }
 
-    /// Asks the polling thread to look for events for a little while before it sleeps, until that was in vain. A hint: no
-    /// event is missed without it.
+    /// Asks the polling thread to poll for events for a short time before it sleeps. The request
+    /// holds until such a poll finds nothing. It is only a hint: without it no event is missed.
     pub(crate) fn stay_awake(&self) {
         self.shared.stays_awake.store(true, Ordering::Relaxed);
     }
 
-    /// The polling thread's half: returns whether a thread requested that.
+    /// For the polling thread: returns whether a thread called [`stay_awake`](Self::stay_awake).
     pub(crate) fn stays_awake(&self) -> bool {
         self.shared.stays_awake.load(Ordering::Relaxed)
     }
 
-    /// The polling thread's half: it was in vain.
+    /// For the polling thread: ends the request, because polling found nothing.
     pub(crate) fn may_sleep_again(&self) {
         self.shared.stays_awake.store(false, Ordering::Relaxed);
     }
@@ -90,33 +93,33 @@ impl Waker {
         self.shared.state.load(Ordering::Relaxed) == WOKEN
     }
 
-    /// The polling thread's half, to be called before it sleeps. False if it was woken since the last acknowledgement,
-    /// and is not to sleep.
+    /// For the polling thread: called before it sleeps. Returns `false` if a thread woke it since
+    /// the last acknowledgement, so that it must not sleep.
     ///
-    /// A wake-up before this is seen here, and a later waker sees that a notification is needed,
-    /// which ends the sleep at once.
+    /// This call sees any earlier wake-up. A later caller sees that a notification is needed, which
+    /// ends the sleep at once.
     pub(crate) fn begin_sleep(&self) -> bool {
         self.replace(AWAKE, ASLEEP) != WOKEN
     }
 
-    /// The polling thread's half: called after each wait, before the work is looked at. The order is what makes it
-    /// right.
+    /// For the polling thread: called after each wait, before it looks for work. This order is
+    /// necessary.
     ///
-    /// Had the word been changed after the work was looked at, this would hang: the I/O thread
-    /// looks and finds nothing; a caller publishes a record and finds the word as an earlier
-    /// wake-up left it, so it does not notify; the I/O thread takes note and sleeps, with a record
-    /// that is never announced again.
+    /// In the opposite order this would hang: the I/O thread looks and finds nothing. A caller
+    /// publishes a record, sees the word as an earlier wake-up left it, and does not notify. Then
+    /// the I/O thread acknowledges and sleeps, and nothing announces the record again.
     ///
-    /// As it is, a wake-up that comes before this is seen by the look that follows it, and one that comes
-    /// later is seen by `begin_sleep` or notifies. What remains is harmless: a caller found the thread asleep, the wait
-    /// ended for another reason and this was called, and only then the caller notifies. The next wait then ends once for
-    /// nothing.
+    /// In this order, the look that follows sees any earlier wake-up, and `begin_sleep` or a
+    /// notification handles any later one. One harmless case remains: a caller sees the thread
+    /// asleep, the wait ends for another reason, the thread acknowledges, and only then the caller
+    /// notifies. The next wait then ends without a reason.
     pub(crate) fn acknowledge(&self) {
-        // A swap and not a store: only an acquiring read of the word makes the caller's work visible.
+        // A swap instead of a store: only an acquiring read of the word makes the caller's work
+        // visible.
         self.shared.state.swap(AWAKE, Ordering::AcqRel);
     }
 
-    /// Puts `new` where `current` is. Gives what was there.
+    /// Replaces `current` by `new`. Returns the previous value.
     fn replace(&self, current: u32, new: u32) -> u32 {
         let state = &self.shared.state;
         state
@@ -180,7 +183,7 @@ mod tests {
         let (waker, count) = counting();
         waker.acknowledge();
         assert!(waker.begin_sleep());
-        // The sleep ended by itself.
+        // The sleep ended on its own.
         waker.acknowledge();
         assert!(waker.begin_sleep());
         waker.wake();

@@ -1,4 +1,4 @@
-//! Over a scripted transport: every order in which reads, writes and failures can come.
+//! Tests over a scripted transport: every order of reads, writes and failures.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -15,16 +15,16 @@ mod authentication;
 const NODE: NodeId = NodeId(7);
 const LIMIT: usize = 1 << 20;
 
-/// Plays its scripts. At their ends, reads would block and writes take everything.
+/// Plays its scripts. After their end, reads block and writes take everything.
 #[derive(Debug, Default)]
 struct ScriptedTransport {
     connects: VecDeque<Result<bool, Disconnect>>,
     /// An empty read is the end of the stream.
     reads: VecDeque<io::Result<Vec<u8>>>,
-    /// How many bytes a write takes.
+    /// How many bytes each write takes.
     writes: VecDeque<io::Result<usize>>,
     taken: Vec<u8>,
-    /// What a flush comes to. Until they are used up, the transport holds bytes.
+    /// The result of each flush. Until they are used up, the transport holds bytes.
     flushes: VecDeque<io::Result<()>>,
     read_calls: usize,
 }
@@ -77,7 +77,7 @@ fn connecting() -> KafkaChannel<ScriptedTransport> {
     KafkaChannel::new(NODE, ScriptedTransport::default(), None, LIMIT)
 }
 
-/// As after the event that says that the connection is made.
+/// Returns a channel after the event that the connection is made.
 fn connected() -> KafkaChannel<ScriptedTransport> {
     let mut channel = connecting();
     channel.note_readiness(false, true);
@@ -177,7 +177,7 @@ fn cant_send_with_in_progress() {
     channel.set_send(small_send()).unwrap();
     assert!(channel.set_send(small_send()).is_err());
 
-    // Written, but its end was not reported: still in progress.
+    // It is written, but its completion is not reported yet, so it is still in progress.
     channel.write();
     assert_eq!(channel.bytes_written(), 11);
     assert!(channel.has_work());
@@ -223,7 +223,7 @@ fn a_write_that_would_block_goes_on_after_the_next_event() {
     let mut channel = connected();
     channel.transport.writes = VecDeque::from([Ok(3), Ok(20), fails(io::ErrorKind::WouldBlock)]);
     channel.set_send(send_of(&message)).unwrap();
-    // A `Write` without its own vectored write takes from one slice at a time: the prefix is one.
+    // A `Write` without its own vectored write takes one slice at a time. The prefix is one slice.
     channel.write();
     let after_block = channel.bytes_written();
     assert!(after_block > 3 && after_block < 300, "{after_block}");
@@ -292,7 +292,7 @@ fn a_channel_that_could_read_for_ever_lets_the_others_have_a_turn() {
     assert!(!channel.has_work());
 }
 
-/// As tiny TLS records come.
+/// As tiny TLS records arrive.
 #[test]
 fn a_channel_that_reads_byte_by_byte_lets_the_others_have_a_turn() {
     let mut channel = connected();

@@ -1,8 +1,8 @@
-//! The exchange that a mechanism's messages travel in: ApiVersions, SaslHandshake, SaslAuthenticate. Java:
-//! `SaslClientAuthenticator`.
+//! The requests that carry a mechanism's messages: ApiVersions, SaslHandshake, SaslAuthenticate.
+//! Java: `SaslClientAuthenticator`.
 //!
-//! Differs from Java: where a broker has no SaslAuthenticate (before 1.0), its answer to the last token is awaited; the
-//! broker's list of versions is checked for an error.
+//! Differs from Java: if a broker does not support SaslAuthenticate (before 1.0), the client waits
+//! for the response to the last token. It also checks the broker's list of versions for an error.
 
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
@@ -25,11 +25,11 @@ use crate::protocol::{
 use crate::sync::Arc;
 use crate::utils::{log, printable};
 
-/// The correlation ids of these requests, which no other request has: a response that comes during a re-authentication can
-/// be told from theirs.
+/// The correlation ids of these requests. No other request uses them, so responses that arrive
+/// during a re-authentication can be told apart.
 const CORRELATION_IDS: RangeInclusive<i32> = i32::MAX - 7..=i32::MAX;
 
-/// How many mechanisms of a broker an error lists.
+/// The number of the broker's mechanisms that an error lists.
 const SHOWN_MECHANISMS: usize = 16;
 
 /// The exchange of one connection.
@@ -39,18 +39,18 @@ pub(in crate::network) struct SaslClientAuthenticator {
     client_id: Arc<str>,
     peer: Peer,
     state: SaslState,
-    /// What the broker speaks. Kept for re-authentications.
+    /// The versions that the broker supports. Kept for re-authentications.
     versions: Option<SaslVersions>,
     outgoing: Option<Zeroizing<Vec<u8>>>,
     next_correlation_id: i32,
-    /// This exchange is not the first, so that responses to earlier requests may come.
+    /// This is a re-authentication, so responses to earlier requests may arrive.
     is_reauthentication: bool,
 }
 
-/// Java: `SaslClientAuthenticator.SaslState`; the states that send are over as soon as they begin.
+/// Java: `SaslClientAuthenticator.SaslState`, without the states that only send.
 #[derive(Debug)]
 enum SaslState {
-    /// Nothing was begun.
+    /// The exchange has not begun.
     Initial,
     ReceiveApiVersionsResponse {
         correlation_id: i32,
@@ -75,7 +75,7 @@ enum SaslState {
 #[derive(Clone, Copy, Debug)]
 struct SaslVersions {
     handshake: i16,
-    /// `None` for brokers that take tokens without a header.
+    /// `None` for brokers that expect tokens without a request header.
     authenticate: Option<i16>,
 }
 
@@ -143,7 +143,7 @@ impl SaslClientAuthenticator {
         Ok(correlation_id)
     }
 
-    /// Queues a message with its size.
+    /// Queues a message with its size in front.
     fn queue(&mut self, message: &[u8]) -> Result<(), Disconnect> {
         let size = i32::try_from(message.len())
             .map_err(|_| self.failed("a token is too long for a message"))?;
@@ -154,7 +154,8 @@ impl SaslClientAuthenticator {
         Ok(())
     }
 
-    /// Version 0, because an old broker would take any other for the token of another mechanism.
+    /// Requests the versions in version 0: an old broker would take any other version for the token
+    /// of another mechanism.
     fn ask_for_versions(&mut self) -> Result<(), Disconnect> {
         let request = ApiVersionsRequest::default().into();
         let correlation_id = self.request(0, &request)?;
@@ -190,7 +191,8 @@ impl SaslClientAuthenticator {
         let request = SaslHandshakeRequest {
             mechanism: self.mechanism().to_owned(),
         };
-        // From version 1 on the tokens that follow have headers, so it is only chosen together with them.
+        // From version 1 on, the following tokens have request headers. So it needs
+        // SaslAuthenticate.
         let version = match versions.authenticate {
             Some(_) => versions.handshake,
             None => 0,
@@ -234,7 +236,7 @@ impl SaslClientAuthenticator {
         }
     }
 
-    /// Sends a token of `client`, which takes the answer.
+    /// Sends a token of `client`, which receives the response.
     fn send_token(
         &mut self,
         mut token: Zeroizing<Vec<u8>>,
@@ -281,7 +283,7 @@ impl SaslClientAuthenticator {
     }
 
     fn refused_by_broker(&self, response: &SaslAuthenticateResponse) -> Disconnect {
-        // What the broker said before tells more than what it says at the end.
+        // The broker's earlier message says more than its final one.
         if let SaslState::ReceiveToken { client, .. } = &self.state {
             if let Some(refusal) = client.refusal() {
                 return self.failed(refusal);
@@ -303,9 +305,9 @@ impl SaslClientAuthenticator {
         })
     }
 
-    /// A message of the mechanism.
+    /// Handles a message of the mechanism.
     fn handle_token(&mut self, token: &[u8]) -> Result<Received, Disconnect> {
-        // Every way out but an error has a state of its own.
+        // Every path without an error sets a state of its own.
         let state = std::mem::replace(&mut self.state, SaslState::Failed);
         let SaslState::ReceiveToken { mut client, .. } = state else {
             return Err(self.failed("there is no exchange"));
@@ -399,7 +401,7 @@ impl SaslClientAuthenticator {
     }
 }
 
-/// A list that a broker sent.
+/// Formats a broker's list.
 fn listed(mechanisms: &[String]) -> String {
     if mechanisms.is_empty() {
         return "none".to_owned();
@@ -409,13 +411,14 @@ fn listed(mechanisms: &[String]) -> String {
     printable(&shown.join(", ")).to_string()
 }
 
-/// After 85 to 95 % of the session, so that many connections do not authenticate in the same moment (KIP-368).
+/// Returns a time after 85 to 95 % of the session, so that many connections do not authenticate at
+/// the same moment (KIP-368).
 fn reauthentication_time(session_lifetime_ms: i64, now: Instant) -> Option<Instant> {
     let lifetime = u64::try_from(session_lifetime_ms)
         .ok()
         .filter(|millis| *millis > 0)?;
     let permille = fastrand::u32(850..950);
-    // A lifetime that the clock cannot count to does not end.
+    // A lifetime beyond the range of the clock never ends.
     let after = Duration::from_millis(lifetime).checked_mul(permille)? / 1000;
     now.checked_add(after)
 }

@@ -1,4 +1,5 @@
-//! Who the client is, and the closures that tell it. Java: `CallbackHandler`, `OAuthBearerToken`.
+//! The client's identity, and the closures that provide it. Java: `CallbackHandler`,
+//! `OAuthBearerToken`.
 
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,7 +7,8 @@ use std::time::SystemTime;
 
 use crate::utils::Secret;
 
-/// A user name and a password for PLAIN or SCRAM. The password is overwritten when this is dropped, and never printed.
+/// A user name and a password for PLAIN or SCRAM. The password is never printed, and dropping
+/// overwrites it.
 ///
 /// ```
 /// use kafka_producer::SaslCredentials;
@@ -22,7 +24,7 @@ pub struct SaslCredentials {
 }
 
 impl SaslCredentials {
-    /// A user and the user's password.
+    /// Creates the credentials of a user.
     pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
             username: username.into(),
@@ -31,8 +33,8 @@ impl SaslCredentials {
         }
     }
 
-    /// Says that these are the id and the HMAC of a delegation token (KIP-48). Has an effect with SCRAM only. Java: the JAAS
-    /// option `tokenauth`.
+    /// Marks the credentials as the id and the HMAC of a delegation token (KIP-48). Has an effect
+    /// with SCRAM only. Java: the JAAS option `tokenauth`.
     #[must_use]
     pub fn delegation_token(mut self) -> Self {
         self.is_delegation_token = true;
@@ -52,8 +54,8 @@ impl SaslCredentials {
     }
 }
 
-/// A bearer token for OAUTHBEARER, and how long it is valid. It is overwritten when this is dropped, and never printed. Java:
-/// `OAuthBearerToken`.
+/// A bearer token for OAUTHBEARER, and its lifetime. The token is never printed, and dropping
+/// overwrites it. Java: `OAuthBearerToken`.
 #[derive(Clone, Debug)]
 pub struct OAuthBearerToken {
     value: Secret,
@@ -63,7 +65,7 @@ pub struct OAuthBearerToken {
 }
 
 impl OAuthBearerToken {
-    /// A token that is valid until `expires_at`, in the form in which it is sent.
+    /// Creates a token that is valid until `expires_at`. `value` is sent as it is.
     pub fn new(value: impl Into<String>, expires_at: SystemTime) -> Self {
         Self {
             value: Secret::new(value),
@@ -73,14 +75,16 @@ impl OAuthBearerToken {
         }
     }
 
-    /// Says since when the token is valid, from which the time of its refresh is counted. Default: when it was provided.
+    /// Sets the time from which the token is valid. Its refresh time counts from there. Default:
+    /// the time when it was provided.
     #[must_use]
     pub fn started_at(mut self, started_at: SystemTime) -> Self {
         self.started_at = Some(unix_millis(started_at));
         self
     }
 
-    /// Sends a SASL extension with the token (KIP-342), such as Confluent's `logicalCluster`. The name is made of letters.
+    /// Adds a SASL extension (KIP-342), such as Confluent's `logicalCluster`. The name consists of
+    /// letters.
     #[must_use]
     pub fn extension(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.extensions.push((name.into(), value.into()));
@@ -100,12 +104,12 @@ impl OAuthBearerToken {
         self.value.expose()
     }
 
-    /// Milliseconds since 1970.
+    /// Returns the start in milliseconds since 1970, if it is set.
     pub(super) fn start(&self) -> Option<i64> {
         self.started_at
     }
 
-    /// Milliseconds since 1970.
+    /// Returns the expiry in milliseconds since 1970.
     pub(super) fn expiry(&self) -> i64 {
         self.expires_at
     }
@@ -122,10 +126,10 @@ pub(super) fn unix_millis(time: SystemTime) -> i64 {
     i64::try_from(millis.unwrap_or_default()).unwrap_or(i64::MAX)
 }
 
-/// What a closure of the user returns.
+/// The result of a user's closure.
 pub(crate) type Provided<T> = Result<T, Box<dyn StdError + Send + Sync>>;
 
-/// Calls a closure of the user, whose panic must not end the thread.
+/// Calls a user's closure, and turns a panic into an error.
 pub(super) fn ask<T>(provider: &(dyn Fn() -> Provided<T> + Send + Sync)) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(provider)) {
         Ok(Ok(provided)) => Ok(provided),

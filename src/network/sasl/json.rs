@@ -1,4 +1,4 @@
-//! Reads the few JSON values that a token's claims are made of.
+//! A small JSON parser, for the claims of tokens.
 
 use zeroize::Zeroizing;
 
@@ -16,11 +16,11 @@ pub(super) enum Json {
     Object(Vec<(String, Self)>),
 }
 
-/// Claims are flat; this is plenty.
+/// The deepest nesting. Claims are flat.
 const MAX_DEPTH: usize = 16;
 
 impl Json {
-    /// Returns `None` if the text is not one JSON value.
+    /// Parses a text. Returns `None` if it is not one JSON value.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parser = Parser { rest: text };
         let value = parser.value(0)?;
@@ -46,7 +46,7 @@ impl Json {
         }
     }
 
-    /// Returns `None` if a number is too large for JSON's readers.
+    /// Returns the JSON text, or `None` if a number is too large for JSON parsers.
     #[cfg(feature = "oauth-oidc")]
     pub(super) fn to_text(&self) -> Option<String> {
         Some(match self {
@@ -205,7 +205,7 @@ impl Parser<'_> {
     }
 }
 
-/// A text as JSON.
+/// Returns a text as a JSON string.
 pub(crate) fn json_text(text: &str) -> String {
     let mut json = String::from("\"");
     for character in text.chars() {

@@ -1,11 +1,12 @@
-//! Keeps a token that is valid, and replaces it in time. Java: `ExpiringCredentialRefreshingLogin`,
+//! Keeps a valid token, and replaces it in time. Java: `ExpiringCredentialRefreshingLogin`,
 //! `ExpiringCredentialRefreshConfig`.
 //!
-//! Threads: one of its own, which sleeps until the next refresh. The I/O thread and the thread that builds the producer read
-//! the token.
+//! Threads: a thread of its own, which sleeps until the next refresh. The I/O thread and the thread
+//! that builds the producer read the token.
 //! Locks: `state`, never held while the provider runs.
 //!
-//! Differs from Java: a token that has expired is not sent to be refused, the failure says why there is no newer one.
+//! Differs from Java: an expired token is not sent. The authentication fails with the reason why
+//! there is no newer one.
 
 use std::fmt;
 use std::io;
@@ -16,25 +17,26 @@ use super::{OAuthBearerToken, SaslFailure};
 use crate::sync::{Arc, Condvar, Mutex};
 use crate::utils::{KafkaThread, Time, log};
 
-/// How long after a failed refresh the next one is tried. Java: `exitRefreshThreadDueToReLoginFailure`'s wait of 10 s.
+/// The wait after a failed refresh. Java: 10 s in `exitRefreshThreadDueToReLoginFailure`.
 const RETRY_MS: i64 = 10_000;
-/// How long a token is kept at least, so that tokens that end at once do not keep the thread busy.
+/// The shortest wait, so that tokens with very short lives do not keep the thread busy.
 const LEAST_WAIT_MS: i64 = 1000;
 
-/// When a token is refreshed: the `sasl.login.refresh.*` keys.
+/// The time of a refresh: the `sasl.login.refresh.*` keys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RefreshConfig {
-    /// The part of the token's life after which it is refreshed.
+    /// The fraction of the token's life after which it is refreshed.
     pub(crate) window_factor: f64,
-    /// At most this part is added, at random.
+    /// The largest random fraction to add.
     pub(crate) window_jitter: f64,
     pub(crate) min_period: Duration,
-    /// How long before its end a token is refreshed at the latest.
+    /// The shortest time between the refresh and the token's expiry.
     pub(crate) buffer: Duration,
 }
 
 impl RefreshConfig {
-    /// When to refresh a token that was provided at `now` (milliseconds since 1970). Java: `refreshMs`.
+    /// Returns when to refresh a token that was provided at `now` (milliseconds since 1970). Java:
+    /// `refreshMs`.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
@@ -48,7 +50,7 @@ impl RefreshConfig {
         let part = self.window_factor + self.window_jitter * random;
         let after = |start: i64| start + ((expiry - start) as f64 * part) as i64;
         let (least, buffer) = (millis(self.min_period), millis(self.buffer));
-        // The buffer and the period cannot both be kept: neither is.
+        // The buffer and the period cannot both be kept, so both are ignored.
         if now.saturating_add(least).saturating_add(buffer) > expiry {
             return after(now).max(now.saturating_add(LEAST_WAIT_MS));
         }
@@ -63,7 +65,7 @@ fn millis(duration: Duration) -> i64 {
 
 type TokenProvider = dyn Fn() -> Provided<OAuthBearerToken> + Send + Sync;
 
-/// A login whose thread ends when it is dropped.
+/// A login with a refresh thread, which ends when this is dropped.
 pub(crate) struct RefreshingLogin {
     shared: Arc<Shared>,
 }
@@ -80,13 +82,13 @@ struct Shared {
 struct State {
     token: OAuthBearerToken,
     refresh_at: i64,
-    /// Why the last refresh brought no token.
+    /// The reason why the last refresh failed.
     failure: Option<String>,
     is_closed: bool,
 }
 
 impl RefreshingLogin {
-    /// Asks for the first token, and starts the thread that asks for the others.
+    /// Gets the first token from the provider, and starts the thread that gets the others.
     ///
     /// # Errors
     ///
@@ -94,7 +96,7 @@ impl RefreshingLogin {
     ///
     /// # Blocking
     ///
-    /// As long as the provider does.
+    /// As long as the provider blocks.
     pub(crate) fn log_in(
         name: &str,
         provider: Box<TokenProvider>,
@@ -137,7 +139,7 @@ impl RefreshingLogin {
         Ok(Self { shared })
     }
 
-    /// The token of this moment.
+    /// Returns the current token.
     ///
     /// # Errors
     ///
@@ -169,7 +171,7 @@ impl fmt::Debug for RefreshingLogin {
 }
 
 impl Shared {
-    /// The thread's loop, until the login is dropped.
+    /// Runs the thread until the login is dropped.
     fn run(&self) {
         while self.wait() {
             self.refresh();
@@ -194,12 +196,12 @@ impl Shared {
         }
     }
 
-    /// Asks for a new token. The old one stays in use until there is one.
+    /// Gets a new token. The old one stays in use until then.
     fn refresh(&self) {
         let provided = ask(&*self.provider);
         let now = self.time.unix_millis();
-        // A logger is code of the program, and may send by this producer: nothing is logged under the lock, which the I/O
-        // thread takes for the token.
+        // A logger is code of the program and may call the producer. So nothing is logged under
+        // this lock, which the I/O thread takes to read the token.
         match &provided {
             Ok(_) => log::debug!("the OAUTHBEARER token was refreshed"),
             Err(reason) => log::warn!(
@@ -242,32 +244,32 @@ mod tests {
     #[test]
     fn a_token_is_refreshed_within_the_window() {
         let hour = 3_600_000;
-        // 80 to 85 % of its life.
+        // After 80 to 85 % of its life.
         assert_eq!(CONFIG.refresh_at(&token(Some(0), hour), 0, 0.0), 2_880_000);
         assert_eq!(CONFIG.refresh_at(&token(Some(0), hour), 0, 1.0), 3_060_000);
-        // From its start, if it has one, and else from when it was provided.
+        // Counted from its start if it has one, and otherwise from when it was provided.
         assert_eq!(
             CONFIG.refresh_at(&token(None, hour), 600_000, 0.0),
             3_000_000
         );
-        // Not within 5 minutes of its end.
+        // Not within 5 minutes of its expiry.
         let short = 20 * 60_000;
         assert_eq!(
             CONFIG.refresh_at(&token(Some(0), short), 0, 1.0),
             15 * 60_000
         );
-        // Not within a minute of the last.
+        // Not within a minute of the last refresh.
         assert_eq!(
             CONFIG.refresh_at(&token(Some(0), hour), hour - 400_000, 0.0),
             hour - 340_000
         );
-        // Both cannot be kept.
+        // The two limits contradict each other.
         assert_eq!(CONFIG.refresh_at(&token(Some(0), 100_000), 0, 0.0), 80_000);
-        // Expired already.
+        // It has expired already.
         assert_eq!(CONFIG.refresh_at(&token(Some(0), 5), 5, 0.0), 10_005);
     }
 
-    /// A login whose provider is scripted, on a clock that stands still.
+    /// Creates a login with a scripted provider and a clock that does not move.
     fn login(
         time: &MockTime,
         provider: impl Fn(u64) -> Provided<OAuthBearerToken> + Send + Sync + 'static,
@@ -391,7 +393,7 @@ mod tests {
             receiver.recv_timeout(Duration::from_secs(30)).unwrap();
         }
         drop(login);
-        // The provider, and with it the sender, goes with the thread.
+        // The thread drops the provider, and with it the sender.
         let ended = loop {
             if let Err(ended) = receiver.recv_timeout(Duration::from_secs(30)) {
                 break ended;

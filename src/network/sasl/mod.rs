@@ -1,5 +1,5 @@
-//! Authentication by SASL: one file a mechanism, and the exchange that carries their messages. Java:
-//! `common.security.authenticator`, `common.security.{plain,scram,oauthbearer}`.
+//! Authentication by SASL: one file per mechanism, and the requests that carry their messages.
+//! Java: `common.security.authenticator`, `common.security.{plain,scram,oauthbearer}`.
 //!
 //! Everything but the logins is bytes in, bytes out. What a broker sent is never trusted: it is bounded, checked, and escaped
 //! where it is shown.
@@ -63,17 +63,20 @@ pub(super) struct Peer {
 
 /// The client's side of one exchange of a mechanism. Java: `SaslClient`.
 trait SaslClient: fmt::Debug + Send {
-    /// Takes a message of the broker, empty before the first one of the client, and returns the next message if there is one.
+    /// Takes a message of the broker and returns the next message to send, if any. The message is
+    /// empty before the client's first one.
     ///
     /// # Errors
     ///
-    /// The broker's message is not what the mechanism allows, or does not prove what it has to prove.
+    /// The mechanism does not allow the broker's message, or the message does not prove what it
+    /// must prove.
     fn evaluate(&mut self, challenge: &[u8]) -> Result<Option<SecretBytes>, SaslFailure>;
 
     /// Returns whether the client has nothing more to send or to verify.
     fn is_complete(&self) -> bool;
 
-    /// What the broker said against the credentials within the mechanism's own messages.
+    /// Returns the broker's reason for refusing the credentials, if it came in the mechanism's own
+    /// messages.
     fn refusal(&self) -> Option<&str> {
         None
     }
@@ -84,7 +87,8 @@ trait SaslClient: fmt::Debug + Send {
     }
 }
 
-/// Why an exchange cannot succeed. The text has no secret, and what a broker sent is escaped in it.
+/// The reason why an exchange cannot succeed. The text contains no secret, and data from a broker
+/// is escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SaslFailure(pub(crate) String);
 
@@ -102,7 +106,7 @@ impl SaslFailure {
     }
 }
 
-/// Shows bytes of a broker.
+/// Formats bytes from a broker for display.
 fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     crate::utils::printable(&text).to_string()

@@ -1,12 +1,12 @@
-//! OAUTHBEARER (RFC 7628, KIP-255): a token that says by itself who the client is. Java: `OAuthBearerSaslClient`,
-//! `OAuthBearerClientInitialResponse`, `SaslExtensions`.
+//! OAUTHBEARER (RFC 7628, KIP-255): the token itself identifies the client. Java:
+//! `OAuthBearerSaslClient`, `OAuthBearerClientInitialResponse`, `SaslExtensions`.
 
 use zeroize::Zeroizing;
 
 use super::{OAuthBearerToken, SaslClient, SaslFailure, shown};
 use crate::utils::SecretBytes;
 
-/// What separates the parts of a message, and answers a refusal.
+/// Separates the parts of a message. It is also the response to a refusal.
 const CONTROL_A: u8 = 1;
 
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct OAuthBearerSaslClient {
 enum State {
     SendToken(OAuthBearerToken),
     ReceiveServerFirst,
-    /// The broker refused the token, and was told that this was understood.
+    /// The broker refused the token, and the client acknowledged that.
     ReceiveServerMessageAfterFailure(String),
     Complete,
     Failed,
@@ -87,7 +87,7 @@ fn client_initial_response(token: &OAuthBearerToken) -> Result<SecretBytes, Sasl
         .map(|(key, value)| key.len() + value.len() + 2)
         .sum();
     let prefix = b"n,,\x01auth=Bearer ";
-    // Sized first, so that no copy of the token is left behind by growing.
+    // Reserves the capacity first, so that growing leaves no copy of the token behind.
     let mut message = Zeroizing::new(Vec::with_capacity(
         prefix.len() + value.len() + extensions + 2,
     ));
@@ -104,7 +104,7 @@ fn client_initial_response(token: &OAuthBearerToken) -> Result<SecretBytes, Sasl
     Ok(message)
 }
 
-/// RFC 6750, section 2.1.
+/// Returns whether the value is a token by RFC 6750, section 2.1.
 fn is_b64token(value: &str) -> bool {
     let letters = value.trim_end_matches('=');
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);

@@ -1,4 +1,5 @@
-//! PLAIN (RFC 4616): the user name and the password, as they are. Java: `PlainSaslClientProvider` of the JDK.
+//! PLAIN (RFC 4616): the user name and the password in clear text. Java: `PlainSaslClientProvider`
+//! of the JDK.
 
 use zeroize::Zeroizing;
 
@@ -7,7 +8,7 @@ use crate::utils::SecretBytes;
 
 #[derive(Debug)]
 pub(super) struct PlainSaslClient {
-    /// Taken by the one message.
+    /// Taken by the only message.
     credentials: Option<SaslCredentials>,
 }
 
@@ -34,7 +35,8 @@ impl SaslClient for PlainSaslClient {
                 return Err(SaslFailure::new(text));
             }
         }
-        // No authorization id, user, password. Sized first, so that no copy is left behind by growing.
+        // No authorization id, then user and password. Reserves the capacity first, so that growing
+        // leaves no copy behind.
         let mut message = Zeroizing::new(Vec::with_capacity(user.len() + password.len() + 2));
         message.push(0);
         message.extend_from_slice(user.as_bytes());
@@ -56,7 +58,7 @@ mod tests {
         PlainSaslClient::new(SaslCredentials::new(user, password)).evaluate(b"")
     }
 
-    // Java: PlainSaslServerTest.noAuthorizationIdSpecified, seen from the other side.
+    // Java: PlainSaslServerTest.noAuthorizationIdSpecified, for the client's side.
     #[test]
     fn the_message_has_no_authorization_id() {
         let sent = message("alice", "p\u{e4}ss, =").unwrap().unwrap();

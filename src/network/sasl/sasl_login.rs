@@ -1,4 +1,4 @@
-//! The mechanism of one client, and where its credentials come from at each authentication. Java: `LoginManager`.
+//! The mechanism of a client, and the source of its credentials. Java: `LoginManager`.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::{Peer, SaslClient, SaslFailure};
 use crate::sync::Arc;
 use crate::utils::ScramMechanism;
 
-/// A mechanism that this library speaks (`sasl.mechanism`).
+/// A supported mechanism (`sasl.mechanism`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SaslMechanism {
     Plain,
@@ -48,11 +48,11 @@ impl SaslMechanism {
     }
 }
 
-/// Where the credentials come from.
+/// The source of the credentials.
 #[derive(Clone)]
 pub(crate) enum Source {
     Fixed(SaslCredentials),
-    /// Asked at each authentication, on the I/O thread.
+    /// Called at each authentication, on the I/O thread.
     Provider(Arc<dyn Fn() -> Provided<SaslCredentials> + Send + Sync>),
     Token(Arc<RefreshingLogin>),
     #[cfg(feature = "gssapi")]

@@ -1,10 +1,11 @@
 //! SCRAM (RFC 5802): both sides prove that they know the password, and neither sends it. Java: `ScramSaslClient`,
 //! `ScramMessages`.
 //!
-//! Differs from Java: the iteration count has a ceiling, because the count of a hostile broker could hold the I/O thread for
-//! minutes; the server's nonce must be longer than the client's, its salt not empty, and mandatory extensions, which this
-//! client does not know, are refused as the RFC demands. The keys of the last salt are kept, so that other connections and
-//! re-authentications do not compute them again.
+//! Differs from Java: the iteration count has an upper limit, because a hostile broker's count
+//! could block the I/O thread for minutes. The server's nonce must be longer than the client's, and
+//! its salt must not be empty. Mandatory extensions, all of which are unknown to this client, are
+//! refused as the RFC requires. The keys for the last salt are cached, so that other connections
+//! and re-authentications do not compute them again.
 
 use std::fmt;
 
@@ -20,13 +21,13 @@ use crate::utils::{ScramMechanism, Secret, SecretBytes, is_same, sasl_name};
 const MIN_ITERATIONS: u32 = 4096;
 /// Eight times the most that Apache Kafka stores for a user. Some 0.1 s with SHA-512 in an optimized build.
 const MAX_ITERATIONS: u32 = 131_072;
-/// Longer than any message of a server has a reason to be.
+/// Longer than any message that a server needs to send.
 const MAX_MESSAGE_BYTES: usize = 4096;
 const NONCE_BYTES: usize = 24;
-/// The base64 of `n,,`: this client binds no channel.
+/// The base64 of `n,,`, which means no channel binding.
 const CHANNEL_BINDING: &str = "biws";
 
-/// The keys that the last password, salt and count came to, shared by the connections of one client.
+/// The keys for the last password, salt and count. Shared by the connections of one client.
 #[derive(Clone, Default)]
 pub(super) struct ScramKeyCache(Arc<Mutex<Option<CachedKeys>>>);
 
@@ -221,7 +222,7 @@ impl fmt::Debug for ScramSaslClient {
     }
 }
 
-/// `r=<nonce>,s=<salt>,i=<iterations>` and extensions that do not have to be understood.
+/// `r=<nonce>,s=<salt>,i=<iterations>` and optional extensions.
 struct ServerFirst<'a> {
     nonce: &'a str,
     salt: Vec<u8>,
@@ -277,7 +278,8 @@ impl<'a> ServerFirst<'a> {
     }
 }
 
-/// The nonce must go on where the client's ends: a message of another exchange cannot be replayed then.
+/// Checks that the nonce begins with the client's and continues. Otherwise a message of another
+/// exchange could be replayed.
 fn check_nonce(nonce: &str, client_nonce: &str) -> Result<(), &'static str> {
     let (own, added) = nonce
         .as_bytes()

@@ -1,4 +1,4 @@
-//! The whole exchange on bytes: what goes out, what may come in, and what no broker may say.
+//! The whole exchange in memory: what the client sends, what it accepts, and what it refuses.
 
 #[cfg(feature = "gssapi")]
 mod kerberos;
@@ -55,7 +55,7 @@ impl Fixture {
         }
     }
 
-    /// The payload that is to go out.
+    /// Returns the payload of the next frame to send.
     fn frame(&mut self) -> Vec<u8> {
         assert!(self.authenticator.has_frame());
         let frame = self.authenticator.next_frame().unwrap();
@@ -75,7 +75,7 @@ impl Fixture {
         self.authenticator.receive(frame, self.now)
     }
 
-    /// Answers the request that went out last.
+    /// Responds to the last request.
     fn answer(
         &mut self,
         header: &RequestHeader,
@@ -87,7 +87,7 @@ impl Fixture {
         self.receive(&frame)
     }
 
-    /// Comes as far as the first token, with a broker that speaks these versions.
+    /// Runs the exchange up to the first token, with a broker that supports these versions.
     fn first_token(&mut self, handshake: i16, authenticate: Option<i16>) -> RequestHeader {
         let (header, _) = self.request();
         self.answer(&header, versions(handshake, authenticate))
@@ -103,7 +103,7 @@ impl Fixture {
         header
     }
 
-    /// Goes through an exchange of PLAIN, whose session lasts so long.
+    /// Completes an exchange of PLAIN whose session lasts this long.
     fn complete_plain(&mut self, session_lifetime_ms: i64) {
         let (header, _) = self.request();
         let response = SaslAuthenticateResponse {
@@ -130,7 +130,8 @@ fn versions(handshake: i16, authenticate: Option<i16>) -> ApiVersionsResponse {
     }
 }
 
-/// The text of an authentication failure, which names the mechanism and no secret.
+/// Returns the text of an authentication failure. Asserts that it names the mechanism and contains
+/// no secret.
 fn failure(received: Result<Received, Disconnect>) -> String {
     let Err(Disconnect::AuthenticationFailed { message }) = received else {
         panic!("{received:?}");
@@ -152,7 +153,7 @@ fn invalid(received: Result<Received, Disconnect>) -> String {
 fn plain_goes_through_versions_handshake_and_token() {
     let mut f = Fixture::new("PLAIN");
     let (header, body) = f.request();
-    // Version 0, whatever the broker speaks.
+    // Version 0, whatever the broker supports.
     assert_eq!((header.api_version, header.correlation_id), (0, FIRST_ID));
     assert!(matches!(body, RequestBody::ApiVersions(_)));
     f.answer(&header, versions(9, Some(9))).unwrap();
@@ -256,7 +257,7 @@ fn each_refusal_of_a_broker_is_told_in_words() {
     );
 }
 
-/// No success without the proof that the broker knows the password too.
+/// There is no success unless the broker proves that it knows the password.
 #[test]
 fn a_hostile_broker_is_not_accepted_by_scram() {
     let hostile = |first: &dyn Fn(&str) -> String, last: &str| {
@@ -281,7 +282,7 @@ fn a_hostile_broker_is_not_accepted_by_scram() {
         }
         let (header, _) = f.request();
         let text = failure(f.answer(&header, token(last)));
-        // Nothing is taken after a failure.
+        // The client accepts nothing after a failure.
         failure(f.answer(&header, token("v=")));
         text
     };
@@ -305,7 +306,7 @@ fn a_hostile_broker_is_not_accepted_by_scram() {
             "more than the 131072",
             hostile(&|nonce| format!("r={nonce}x,s=c2FsdA==,i=2147483647"), ""),
         ),
-        // As if the broker were content with the first message.
+        // As if the first message were enough for the broker.
         ("does not begin with r=", hostile(&|_| String::new(), "")),
         (
             "does not begin with r=",
@@ -483,7 +484,7 @@ fn what_the_broker_says_against_a_token_is_told() {
     let text = failure(f.answer(&header, refusal));
     let expected = "SASL OAUTHBEARER: the broker refused the token: {\"status\":\"invalid_token\"}";
     assert_eq!(text, expected);
-    // A broker that takes it for well after all is not believed.
+    // A broker that then accepts the token is not believed.
     let mut f = Fixture::with("OAUTHBEARER", login("t"));
     f.first_token(1, Some(2));
     let (header, _) = f.request();
@@ -497,7 +498,7 @@ fn what_the_broker_says_against_a_token_is_told() {
 }
 
 proptest::proptest! {
-    /// Whatever a broker sends, nothing panics, and nothing but the right bytes completes an exchange.
+    /// No bytes from a broker cause a panic, and only the right ones complete an exchange.
     #[test]
     fn random_frames_are_refused(frames in proptest::collection::vec(proptest::collection::vec(0_u8.., 0..64), 1..5)) {
         for mechanism in ["PLAIN", "SCRAM-SHA-256"] {

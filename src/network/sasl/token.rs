@@ -1,4 +1,4 @@
-//! Tokens that come from a file or from the configuration. Java: `FileJwtRetriever`, `ClientJwtValidator`,
+//! Tokens from a file or from the configuration. Java: `FileJwtRetriever`, `ClientJwtValidator`,
 //! `OAuthBearerUnsecuredLoginCallbackHandler`.
 
 use std::path::Path;
@@ -11,12 +11,12 @@ use super::json::{Json, json_text};
 use super::{OAuthBearerToken, SaslFailure};
 use crate::utils::Secret;
 
-/// Reads the token that a file holds. Its claims are not verified, which is the broker's task: only their form is checked, and
-/// that the token says when it ends.
+/// Reads a token from a file. Checks its form and that it has an expiry. The broker verifies the
+/// claims.
 ///
 /// # Errors
 ///
-/// The file cannot be read, or holds no JWT. The text does not show the token.
+/// The file cannot be read, or does not contain a JWT. The text does not show the token.
 pub(crate) fn read_token_file(
     path: &Path,
     scope_claim: &str,
@@ -37,7 +37,7 @@ pub(crate) fn read_token_file(
     })
 }
 
-/// Java: `ClientJwtValidator.validate`.
+/// Parses a token. Java: `ClientJwtValidator.validate`.
 pub(super) fn token_of(
     text: &str,
     scope_claim: &str,
@@ -75,7 +75,7 @@ pub(super) fn token_of(
     ))
 }
 
-/// A claim in seconds, in milliseconds.
+/// Returns a claim in milliseconds. Tokens have seconds.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the conversion saturates, and the value is checked to be finite"
@@ -90,18 +90,19 @@ fn time_of(claims: &Json, name: &str) -> Result<Option<i64>, &'static str> {
     }
 }
 
-/// The claims of a token without a signature, which only brokers that are set up for tests accept.
+/// The claims of a token without a signature. Only brokers that are set up for tests accept such
+/// tokens.
 #[derive(Clone, Debug)]
 pub(crate) struct UnsecuredClaims {
     pub(crate) principal_claim: String,
     pub(crate) lifetime_seconds: i64,
-    /// Claims by name, each as JSON.
+    /// Claims by name. Each value is JSON.
     pub(crate) claims: Vec<(String, String)>,
     pub(crate) extensions: Vec<(String, String)>,
 }
 
 impl UnsecuredClaims {
-    /// A new token, issued now.
+    /// Creates a token that is issued now.
     pub(crate) fn token(&self, now_ms: i64) -> OAuthBearerToken {
         let expiry_ms = now_ms.saturating_add(self.lifetime_seconds.saturating_mul(1000));
         let seconds = |millis: i64| format!("{}.{:03}", millis / 1000, millis % 1000);
@@ -149,7 +150,7 @@ mod tests {
         mutated(&seeds, 5_000, |text| {
             _ = parse(&String::from_utf8_lossy(text));
         });
-        // The claims alone, so that what is changed is still base64.
+        // Only the claims are changed, so that the text is still base64.
         let claims = [r#"{"sub":"alice","exp":1900000000.5,"iat":-18e300,"scope":["a","b"]}"#];
         mutated(&claims, 5_000, |claims| {
             _ = parse(&jwt(&String::from_utf8_lossy(claims)));

@@ -1,6 +1,7 @@
-//! Over sockets of the loopback interface. Java: `SelectorTest`.
+//! Tests over sockets of the loopback interface. Java: `SelectorTest`.
 //!
-//! The peers are threads, or the test's own thread. A wait that nothing ends fails the test instead of hanging it.
+//! The peers are threads, or the test's own thread. Waits are bounded, so that a failure does not
+//! hang the test.
 
 mod closing;
 mod counting;
@@ -19,15 +20,15 @@ use crate::utils::{MockTime, SystemTime};
 
 const NODE: NodeId = NodeId(0);
 
-/// The name behind the addresses.
+/// The host name of the addresses.
 const HOST: &str = "localhost";
 
-/// Longer than any peer takes to do its next step.
+/// Longer than any step of a peer takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const MAX_IDLE: Duration = Duration::from_millis(5000);
 
-/// A selector, and everything that its polls reported.
+/// A selector, with everything that its polls reported.
 struct Harness {
     selector: Selector,
     metrics: Arc<Metrics>,
@@ -74,13 +75,13 @@ impl Harness {
             .unwrap();
     }
 
-    /// Connects and waits for it.
+    /// Connects, and waits until the connection is made.
     fn establish(&mut self, id: NodeId, address: SocketAddr) {
         self.connect(id, address);
         self.poll_until(|harness| harness.selector.is_channel_ready(id));
     }
 
-    /// A connection whose other end the test holds.
+    /// Opens a connection whose other end the test holds.
     fn pair(&mut self, id: NodeId) -> TcpStream {
         let listener = listener();
         self.connect(id, address_of(&listener));
@@ -102,7 +103,7 @@ impl Harness {
         self.disconnected.extend(self.selector.disconnected());
     }
 
-    /// Waits for a wake-up, while nothing happens on the connections.
+    /// Waits for a wake-up, while the connections are quiet.
     fn poll_until_woken(&mut self) {
         let end = SystemTime.now() + PATIENCE;
         self.poll(PATIENCE);
@@ -121,7 +122,7 @@ impl Harness {
         }
     }
 
-    /// Handles what has happened already, until there is nothing left that would end a wait.
+    /// Polls until no pending event would end a wait.
     fn poll_until_quiet(&mut self) {
         for _ in 0..1000 {
             self.poll(Duration::ZERO);
@@ -167,7 +168,7 @@ fn frame(payload: &[u8]) -> Vec<u8> {
     framed(&MessageBytes::from(payload.to_vec()))
 }
 
-/// Returns every frame to its sender on so many connections, each until its end.
+/// Starts a server that returns every frame on this many connections, until they end.
 fn echo_server(connections: usize) -> (SocketAddr, JoinHandle<()>) {
     let listener = listener();
     let address = address_of(&listener);
@@ -329,7 +330,7 @@ fn clear_completed_sends_and_receives() {
     assert_eq!(selector.connected(), []);
 }
 
-/// What `send` itself wrote is reported by a poll that does not wait.
+/// Completes within `send` itself; the next poll reports it without a wait.
 #[test]
 fn a_send_that_ends_at_once_is_reported_by_the_next_poll() {
     let mut harness = Harness::new();
@@ -398,7 +399,7 @@ fn responses_one_byte_at_a_time() {
     assert_eq!(harness.payloads(), [b"drip", b"drop"]);
 }
 
-/// Level-triggered selectors would say it again; this one has to remember.
+/// A level-triggered selector would report the rest again. This one must remember it.
 #[test]
 fn what_is_left_after_a_turn_needs_no_event() {
     const FRAMES: usize = 100;
@@ -469,7 +470,7 @@ fn a_connection_has_one_turn_per_poll() {
     assert_eq!(harness.selector.ready.len(), 1);
 }
 
-/// A listener whose queue is full leaves the others in the making.
+/// A listener with a full queue leaves further connections unfinished.
 #[test]
 #[cfg(target_os = "linux")]
 fn an_event_does_not_say_that_the_connection_is_made() {

@@ -1,5 +1,5 @@
-//! Where certificates and keys come from, and whether that has changed. Java: `DefaultSslEngineFactory.SecurityStore`,
-//! `FileBasedPemStore`.
+//! The sources of certificates and keys, and the detection of changes. Java:
+//! `DefaultSslEngineFactory.SecurityStore`, `FileBasedPemStore`.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,11 +19,11 @@ use crate::utils::{Secret, log};
 /// The authorities whose certificates are accepted. Java: `ssl.truststore.*`.
 #[derive(Clone, Debug)]
 pub(crate) enum Truststore {
-    /// Those that the operating system trusts.
+    /// The authorities that the operating system trusts.
     Platform,
     PemFile(PathBuf),
     Pem(Secret),
-    /// A file in JKS or PKCS#12. Without a password, its integrity is not checked.
+    /// A file in JKS or PKCS#12 format. Without a password, its integrity is not checked.
     #[cfg(feature = "keystores")]
     StoreFile {
         path: PathBuf,
@@ -31,7 +31,7 @@ pub(crate) enum Truststore {
     },
 }
 
-/// What proves who this client is. Java: `ssl.keystore.*`.
+/// The client's own key and certificates. Java: `ssl.keystore.*`.
 #[derive(Clone, Debug)]
 pub(crate) enum Keystore {
     /// The key and its certificates in one file.
@@ -44,21 +44,21 @@ pub(crate) enum Keystore {
         certificate_chain: Secret,
         key_password: Option<Secret>,
     },
-    /// A file in JKS or PKCS#12.
+    /// A file in JKS or PKCS#12 format.
     #[cfg(feature = "keystores")]
     StoreFile {
         path: PathBuf,
         password: Secret,
-        /// `None` if it is that of the file.
+        /// `None` if the key has the file's password.
         key_password: Option<Secret>,
     },
 }
 
-/// The content of all stores as it was read last. Compared with what is there before each new connection: times of files
-/// lie, and the files are small.
+/// The content of all stores at the last reading. Each new connection compares it with the current
+/// files: their modification times are not reliable, and the files are small.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StoreContents {
-    /// `None` if it is not in a file.
+    /// `None` if the truststore is not a file.
     truststore: Option<Content>,
     keystore: Option<Content>,
 }
@@ -81,13 +81,13 @@ impl Content {
         Ok(Self(bytes))
     }
 
-    /// The text of PEM. Bytes that are no text become a text that is no PEM.
+    /// Returns the content as PEM text. Bytes that are not text become text that is not PEM.
     fn text(&self) -> Secret {
         Secret::new(String::from_utf8_lossy(&self.0))
     }
 }
 
-/// Far more than all authorities of an operating system take.
+/// The largest file. All authorities of an operating system together need far less.
 const MAX_FILE_SIZE: u64 = 16 << 20;
 
 /// Reads a file that has an end. A pipe or a device could hold up the program for ever.
@@ -108,7 +108,7 @@ const TRUSTSTORE: &str = "ssl.truststore.location";
 const KEYSTORE: &str = "ssl.keystore.location";
 
 impl Truststore {
-    /// The file, if it is in one.
+    /// Returns the path, if the truststore is a file.
     fn path(&self) -> Option<&Path> {
         match self {
             Self::Platform | Self::Pem(_) => None,
@@ -120,7 +120,7 @@ impl Truststore {
 }
 
 impl Keystore {
-    /// The file, if it is in one.
+    /// Returns the path, if the keystore is a file.
     fn path(&self) -> Option<&Path> {
         match self {
             Self::Pem { .. } => None,
@@ -157,7 +157,7 @@ impl StoreContents {
     ///
     /// # Errors
     ///
-    /// There is none, or one is damaged.
+    /// There are none, or one is damaged.
     pub(super) fn roots(&self, truststore: &Truststore) -> Result<RootCertStore, String> {
         if let Truststore::Platform = truststore {
             return platform_roots();
@@ -172,7 +172,7 @@ impl StoreContents {
         Ok(roots)
     }
 
-    /// The certificates of the authorities to trust.
+    /// Returns the certificates of the authorities to trust.
     ///
     /// # Errors
     ///
@@ -182,7 +182,7 @@ impl StoreContents {
         &self,
         truststore: &Truststore,
     ) -> Result<Vec<CertificateDer<'static>>, String> {
-        // What cannot be used is told here, and not ignored later.
+        // Reports certificates that cannot be used now, rather than ignoring them later.
         self.roots(truststore)?;
         match truststore {
             Truststore::Platform => Ok(rustls_native_certs::load_native_certs().certs),
@@ -190,7 +190,7 @@ impl StoreContents {
         }
     }
 
-    /// The certificates of a truststore that is not the platform's.
+    /// Returns the certificates of a truststore other than the platform's.
     fn certificates(
         &self,
         truststore: &Truststore,
@@ -217,11 +217,11 @@ impl StoreContents {
         certificates.map_err(|error| format!("{}: {error}", place_of(truststore)))
     }
 
-    /// This client's keys and certificates. Only a store of Java has several.
+    /// Returns this client's keys and certificates. Only a Java store has more than one key.
     ///
     /// # Errors
     ///
-    /// There is none, or one is damaged or cannot be decrypted.
+    /// There are none, or one is damaged or cannot be decrypted.
     pub(super) fn identities(&self, keystore: &Keystore) -> Result<Vec<Identity>, String> {
         match keystore {
             Keystore::PemFile { path, key_password } => {
@@ -260,17 +260,17 @@ impl StoreContents {
 
 /// A private key and its certificates.
 pub(super) struct Identity {
-    /// The name of the key in a store of Java; empty elsewhere.
+    /// The alias of the key in a Java store; empty for other formats.
     pub(super) alias: String,
     pub(super) key: PrivateKeyDer<'static>,
-    /// The key's own certificate first.
+    /// The chain, with the key's own certificate first.
     pub(super) certificate_chain: Vec<CertificateDer<'static>>,
-    /// The setting that the key comes from, for errors.
+    /// The setting that contains the key, for errors.
     pub(super) place: String,
 }
 
 impl Identity {
-    /// Parses PEM; `places` are the settings of the key and of the chain.
+    /// Parses PEM. `places` are the settings with the key and with the chain.
     fn of_pem(
         key: &Secret,
         chain: &Secret,
@@ -288,7 +288,7 @@ impl Identity {
         })
     }
 
-    /// Parses a store of Java. As in Java, all its keys must have the same password.
+    /// Parses a Java store. As in Java, all its keys must have the same password.
     #[cfg(feature = "keystores")]
     fn of_store(
         bytes: &[u8],
@@ -323,7 +323,8 @@ impl Identity {
     }
 }
 
-/// The trusted certificates of a store of Java: those that it marks so, and as in Java the own certificate of each key.
+/// Returns the trusted certificates of a Java store: those that it marks as trusted and, as in
+/// Java, the own certificate of each key.
 #[cfg(feature = "keystores")]
 fn store_roots(
     bytes: &[u8],

@@ -1,4 +1,4 @@
-//! Which of several keys proves who this client is. Java: `SunX509KeyManagerImpl`.
+//! The choice among several client keys. Java: `SunX509KeyManagerImpl`.
 
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
@@ -21,8 +21,8 @@ impl ClientKeys {
 }
 
 impl ResolvesClientCert for ClientKeys {
-    /// The first key that the broker's most preferred kind of signature can be made with, and whose certificate one of
-    /// the broker's authorities issued. `None` sends no certificate.
+    /// Returns the first key that supports the broker's most preferred signature scheme and whose
+    /// certificate was issued by one of the broker's authorities. `None` sends no certificate.
     fn resolve(
         &self,
         root_hint_subjects: &[&[u8]],
@@ -43,12 +43,13 @@ impl ResolvesClientCert for ClientKeys {
     }
 }
 
-/// How many places Java's `HashMap` has for so many keys: a third more, and at least 16.
+/// Returns the number of buckets that Java's `HashMap` has for this many keys: a third more, and at
+/// least 16.
 pub(super) fn places(keys: usize) -> usize {
     (keys * 4).div_ceil(3).next_power_of_two().max(16)
 }
 
-/// The place of a key in Java's `HashMap`.
+/// Returns the bucket of a key in Java's `HashMap`.
 pub(super) fn place(alias: &str, places: usize) -> u32 {
     let hash = java_hash(alias);
     let last = u32::try_from(places - 1).unwrap_or(u32::MAX);

@@ -1,4 +1,5 @@
-//! Why a handshake failed, in words that name the setting to look at. Java: the messages of `SSLHandshakeException`.
+//! Describes why a handshake failed, and names the setting to check. Java: the messages of
+//! `SSLHandshakeException`.
 
 use rustls::pki_types::UnixTime;
 use rustls::{
@@ -10,7 +11,7 @@ use crate::utils::printable;
 
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
-/// What failed between this client and `host`.
+/// Describes a failure between this client and `host`.
 pub(super) fn explain(error: &Error, host: &str) -> String {
     match error {
         Error::InvalidCertificate(why) => certificate(why, host),
@@ -41,16 +42,19 @@ pub(super) fn explain(error: &Error, host: &str) -> String {
     }
 }
 
-/// What failed on a connection to `host` after the handshake was done on this side, and before the first byte of data.
+/// Describes a failure of a connection to `host` after this side completed the handshake and before
+/// the first byte of data.
 pub(super) fn explain_after_handshake(error: &Error, host: &str) -> String {
     match error {
-        // With TLS 1.3 the repeated messages are not encrypted, where only encrypted ones are expected.
+        // With TLS 1.3, the repeated messages are not encrypted, but only encrypted ones are
+        // expected.
         Error::DecryptError => repeated_handshake(host),
         error => explain(error, host),
     }
 }
 
-/// Kafka 2.8 sends its part of the handshake again, and the alert after it, when it refuses a client.
+/// When Kafka 2.8 refuses a client, it sends its part of the handshake again, followed by the
+/// alert.
 fn repeated_handshake(host: &str) -> String {
     format!(
         "{host} starts the TLS handshake again instead of ending it; Kafka 2.8 does so when it refuses this client's \
@@ -58,7 +62,7 @@ fn repeated_handshake(host: &str) -> String {
     )
 }
 
-/// The broker's certificate is not accepted.
+/// Describes a broker's certificate that is not accepted.
 fn certificate(why: &CertificateError, host: &str) -> String {
     let what = format!("the certificate of {host}");
     match why {
@@ -121,7 +125,7 @@ fn certificate(why: &CertificateError, host: &str) -> String {
     }
 }
 
-/// A name without the kind that rustls puts around it, as in `DnsName("a.example")` and `IpAddress(::1)`.
+/// Returns the name without rustls's wrapper, such as `DnsName("a.example")` or `IpAddress(::1)`.
 fn plain_name(name: &str) -> &str {
     let inner = name
         .split_once('(')
@@ -139,7 +143,7 @@ fn days_between(earlier: UnixTime, later: UnixTime) -> String {
     }
 }
 
-/// The broker ended the handshake.
+/// Describes an alert with which the broker ended the handshake.
 fn received(alert: AlertDescription) -> String {
     let name = format!("{alert:?}");
     match alert {

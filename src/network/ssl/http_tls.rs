@@ -1,4 +1,5 @@
-//! The `ssl.*` settings of a connection that speaks HTTP. Java: `SslResource`, `JaasOptionsUtils.createSSLSocketFactory`.
+//! The `ssl.*` settings of an HTTP connection. Java: `SslResource`,
+//! `JaasOptionsUtils.createSSLSocketFactory`.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -12,7 +13,7 @@ use super::ssl_factory::{SslConfig, SslError, limited};
 use crate::sync::Arc;
 use crate::utils::crypto_provider;
 
-/// Reads the stores.
+/// Reads the stores and creates the TLS settings.
 ///
 /// # Errors
 ///
@@ -20,7 +21,7 @@ use crate::utils::crypto_provider;
 ///
 /// # Blocking
 ///
-/// While files are read.
+/// Reads files.
 pub(in crate::network) fn http_tls_config(config: &SslConfig) -> Result<TlsConfig, SslError> {
     let provider = crypto_provider().map_err(SslError::new)?;
     let mut provider = limited(&provider, &config.cipher_suites).map_err(SslError::new)?;

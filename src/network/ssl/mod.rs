@@ -1,6 +1,6 @@
-//! TLS, by rustls. Java: `common.security.ssl`, `SslTransportLayer`.
+//! TLS with rustls. Java: `common.security.ssl`, `SslTransportLayer`.
 //!
-//! Nothing outside of this module and the test broker names a type of rustls.
+//! Only this module and the test broker use types of rustls.
 
 mod certificates;
 #[cfg(feature = "keystores")]

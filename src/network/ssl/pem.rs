@@ -1,7 +1,7 @@
 //! PEM: certificates and private keys as text. Java: `DefaultSslEngineFactory.PemParser`.
 //!
-//! Java takes PEM whose lines were joined, as a value that goes on over the lines of a properties file is. So the text is
-//! laid out anew before it is parsed.
+//! Java accepts PEM with joined lines, such as a value that continues over several lines of a
+//! properties file. The text is therefore split into lines again before it is parsed.
 
 #[cfg(feature = "keystores")]
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -15,11 +15,11 @@ const BEGIN: &str = "-----BEGIN ";
 const DASHES: &str = "-----";
 const ENCRYPTED_KEY: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
 
-/// The certificates in the text, in order.
+/// Returns the certificates in the text, in order.
 ///
 /// # Errors
 ///
-/// There is none, or one of them is damaged.
+/// There are none, or one of them is damaged.
 pub(super) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let text = laid_out(text)?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
@@ -64,7 +64,7 @@ fn encrypted_private_key(
     let Some(password) = password else {
         return Err("the private key is encrypted: set ssl.key.password".to_owned());
     };
-    // The parser knows unencrypted keys only, and does not look into them.
+    // The parser finds only unencrypted keys, and does not validate them.
     let (_, encrypted) = text.split_once(ENCRYPTED_KEY).unwrap_or_default();
     let (encrypted, _) = encrypted.split_once(DASHES).unwrap_or_default();
     let relabelled = format!("{BEGIN}PRIVATE KEY-----{encrypted}-----END PRIVATE KEY-----\n");
@@ -96,11 +96,11 @@ fn nothing_found(text: &str, what: &str) -> String {
     }
 }
 
-/// Puts each boundary onto a line of its own, and removes the blanks within the lines of base 64.
+/// Puts each boundary on a line of its own, and removes the blanks within the lines of base64.
 ///
 /// # Errors
 ///
-/// A section does not end, as in a file that is being written: a parser may skip it.
+/// A section does not end, as in a file that is still being written. A parser might skip it.
 fn laid_out(text: &str) -> Result<Zeroizing<String>, String> {
     let mut lines = Zeroizing::new(String::with_capacity(text.len() + 64));
     let mut rest = text;
@@ -201,7 +201,7 @@ mod tests {
         }
     }
 
-    /// Wherever a file that is being written ends, it is refused, or it is whole.
+    /// A file that is cut anywhere is either refused or complete.
     #[test]
     fn a_file_that_is_cut_is_refused() {
         let text = file("full-chain");

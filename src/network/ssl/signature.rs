@@ -1,4 +1,5 @@
-//! Signatures of JSON web tokens (RFC 7518) by the cryptography of TLS. Java: `AssertionUtils.sign`.
+//! Signs JSON web tokens (RFC 7518) with the cryptography of the TLS library. Java:
+//! `AssertionUtils.sign`.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -25,7 +26,7 @@ impl SignatureAlgorithm {
     }
 }
 
-/// Signs `message` by the private key in `key`: PEM, or as Java wants it PKCS#8 in base 64.
+/// Signs `message` with the private key in `key`: PEM or, as Java expects it, PKCS#8 in base64.
 ///
 /// # Errors
 ///
@@ -66,7 +67,7 @@ fn private_key(
     passphrase: Option<&Secret>,
 ) -> Result<PrivateKeyDer<'static>, String> {
     let text = key.expose();
-    // The errors name the setting of TLS.
+    // The errors name the setting of the TLS key, so they are renamed.
     let renamed = |error: String| {
         error.replace(
             "ssl.key.password",
@@ -98,7 +99,8 @@ fn decrypted(_der: &[u8], _passphrase: &Secret) -> Result<PrivateKeyDer<'static>
     )
 }
 
-/// The two numbers of an ECDSA signature with 32 bytes each, as JSON web tokens have them, from ASN.1.
+/// Converts an ECDSA signature from ASN.1 into two numbers of 32 bytes each, as JSON web tokens
+/// have them.
 fn fixed_size(der: &[u8]) -> Option<Vec<u8>> {
     let [0x30, length, numbers @ ..] = der else {
         return None;
@@ -111,7 +113,7 @@ fn fixed_size(der: &[u8]) -> Option<Vec<u8>> {
     rest.is_empty().then(|| [first, second].concat())
 }
 
-/// The first number, and what follows it.
+/// Returns the first number, and the bytes after it.
 fn number(der: &[u8]) -> Option<([u8; 32], &[u8])> {
     let [2, length, rest @ ..] = der else {
         return None;
@@ -134,7 +136,7 @@ mod tests {
 
     #[test]
     fn an_ecdsa_signature_gets_its_fixed_size() {
-        // 0x80 needs a zero before it in ASN.1, 0x01 is short.
+        // In ASN.1, 0x80 has a leading zero and 0x01 is short.
         let der = [0x30, 7, 2, 2, 0, 0x80, 2, 1, 1];
         let fixed = fixed_size(&der).unwrap();
         let mut expected = [0; 64];

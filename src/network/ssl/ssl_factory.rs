@@ -1,8 +1,8 @@
-//! Makes the TLS half of connections from the settings, and takes up certificates that were replaced. Java: `SslFactory`,
-//! `DefaultSslEngineFactory`.
+//! Creates the TLS half of connections, and reloads certificates that were replaced. Java:
+//! `SslFactory`, `DefaultSslEngineFactory`.
 //!
-//! Differs from Java, which reads the files once: they are read again for each new connection. What cannot be used is told
-//! in the log, and the certificates that worked last are kept.
+//! Differs from Java, which reads the files once: each new connection reads them again. If they
+//! cannot be used, the factory logs the reason and keeps the last certificates that worked.
 
 use std::fmt;
 
@@ -38,7 +38,7 @@ pub(crate) struct SslConfig {
     pub(crate) cipher_suites: Vec<String>,
 }
 
-/// What is wrong with the `ssl.*` settings.
+/// A problem with the `ssl.*` settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SslError(String);
 
@@ -57,7 +57,7 @@ impl fmt::Display for SslError {
 
 impl std::error::Error for SslError {}
 
-/// The TLS settings as they are now.
+/// The current TLS settings.
 #[derive(Clone, Debug)]
 pub(crate) struct SslFactory {
     loaded: Loaded,
@@ -67,7 +67,7 @@ pub(crate) struct SslFactory {
 }
 
 impl SslFactory {
-    /// Reads the stores.
+    /// Reads the stores and creates the factory.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl SslFactory {
     ///
     /// # Blocking
     ///
-    /// While files are read.
+    /// Reads files.
     pub(crate) fn new(config: SslConfig) -> Result<Self, SslError> {
         let provider = crypto_provider().map_err(|error| SslError(error.to_owned()))?;
         Self::with_reader(config, &provider, StoreContents::read)
@@ -107,11 +107,12 @@ impl SslFactory {
         })
     }
 
-    /// The TLS half of a new connection to `host`, with the certificates that the stores hold now.
+    /// Returns the TLS half of a new connection to `host`, with the certificates that the stores
+    /// hold now.
     ///
     /// # Errors
     ///
-    /// No certificate can be for such a host name.
+    /// A certificate cannot contain such a host name.
     ///
     /// # Blocking
     ///
@@ -157,7 +158,7 @@ impl SslFactory {
     }
 }
 
-/// The provider with these cipher suites alone.
+/// Returns the provider restricted to these cipher suites.
 pub(super) fn limited(
     provider: &CryptoProvider,
     names: &[String],
@@ -180,7 +181,7 @@ pub(super) fn limited(
     Ok(limited)
 }
 
-/// The suites of TLS 1.3 have a prefix in rustls that IANA does not have.
+/// Returns IANA's name of a cipher suite. rustls has a different prefix for those of TLS 1.3.
 fn iana_name(name: &str) -> String {
     match name.strip_prefix("TLS13_") {
         Some(rest) => format!("TLS_{rest}"),
@@ -235,7 +236,8 @@ fn client_config(
     Ok(builder.with_client_cert_resolver(client_keys(keys, provider)?))
 }
 
-/// One key is sent whatever the broker asks for, so that its refusal names the reason.
+/// Returns the keys to choose from. A single key is always sent, so that a refusal names the
+/// reason.
 fn client_keys(
     identities: Vec<Identity>,
     provider: &CryptoProvider,
@@ -256,7 +258,7 @@ fn client_keys(
                     "{place}: the private key is not that of the first certificate"
                 ));
             }
-            // A store may hold keys besides of kinds that TLS does not have.
+            // A store may also hold keys of types that TLS does not support.
             Err(error) => {
                 failure =
                     format!("{place}: the private key or the certificate cannot be used: {error}");
@@ -273,8 +275,8 @@ fn client_keys(
     }
 }
 
-/// The name that the broker's certificate has to prove. The dot of an absolute name and the zone of an address are not in
-/// certificates.
+/// Returns the name that the broker's certificate must prove. Removes the final dot of an absolute
+/// name and the zone of an address, which certificates do not contain.
 fn server_name(host: &str) -> Option<ServerName<'static>> {
     let host = host.split_once('%').map_or(host, |(address, _)| address);
     let host = host.strip_suffix('.').unwrap_or(host);

@@ -1,7 +1,8 @@
-//! A connection under TLS. Java: `SslTransportLayer`.
+//! A TLS connection. Java: `SslTransportLayer`.
 //!
-//! Generic over the transport below it, so that every exchange is a test on bytes. It reads and writes no more than the
-//! transport below takes: what is left over stays in the session, and [`has_pending_writes`](TransportLayer) tells of it.
+//! Generic over the transport below it, so that tests need no socket. It reads and writes no more
+//! than that transport takes. The rest stays in the session, and
+//! [`has_pending_writes`](TransportLayer) reports it.
 
 use std::io::{self, IoSlice, Read, Write};
 
@@ -12,21 +13,22 @@ use super::explain::{explain, explain_after_handshake};
 use crate::network::Disconnect;
 use crate::network::transport_layer::TransportLayer;
 
-/// How many plain bytes are encrypted ahead of the socket. Enough to fill its buffer, few enough to stay in the cache.
+/// The number of plain bytes that are encrypted before the socket takes them. Enough to fill its
+/// buffer, and few enough to stay in the cache.
 const WRITE_AHEAD: usize = 256 * 1024;
 
-/// How many bytes of TLS may come without data: the handshake, and later session tickets and key updates. A handshake has
-/// some 10 KiB, where a chain of certificates is long.
+/// The limit of TLS bytes without data: those of the handshake, and later of session tickets and
+/// key updates. A handshake with a long chain of certificates takes some 10 KiB.
 const MAX_BYTES_WITHOUT_DATA: usize = 256 * 1024;
 
-/// Where the connection stands. Java: `SslTransportLayer.State`.
+/// The state of the connection. Java: `SslTransportLayer.State`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The transport below is not there yet.
+    /// The transport below is not connected yet.
     Connecting,
     Handshaking,
-    /// The broker is verified. With TLS 1.3 it may refuse this client only now, so that a failure before the first byte is
-    /// one of authentication.
+    /// The broker is verified. With TLS 1.3 it may refuse this client only now, so a failure before
+    /// the first byte of data is an authentication failure.
     PostHandshake,
     Ready,
 }
@@ -37,14 +39,14 @@ pub(in crate::network) struct SslTransportLayer<T> {
     session: ClientConnection,
     host: String,
     state: State,
-    /// Bytes of TLS since the last data.
+    /// The TLS bytes since the last data.
     bytes_without_data: usize,
-    /// A write failed after its bytes had been taken. It is told by the next one.
+    /// The error of a write that failed after it had taken its bytes. The next write returns it.
     write_failure: Option<io::Error>,
 }
 
 impl<T: TransportLayer> SslTransportLayer<T> {
-    /// A connection to `host` that is being made over `socket`.
+    /// Creates a connection to `host` that is being made over `socket`.
     pub(in crate::network) fn new(socket: T, mut session: ClientConnection, host: &str) -> Self {
         session.set_buffer_limit(Some(WRITE_AHEAD));
         Self {
@@ -57,12 +59,12 @@ impl<T: TransportLayer> SslTransportLayer<T> {
         }
     }
 
-    /// Goes on with the handshake as far as bytes come and go.
+    /// Continues the handshake as far as bytes can be read and written.
     fn handshake(&mut self) -> Result<bool, Disconnect> {
         loop {
             match self.write_ciphertext() {
                 Ok(()) => {}
-                // The peer may have to read before it writes, and the other way round.
+                // The peer may have to read before it writes, and vice versa.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(self.interrupted(&error.to_string())),
             }
@@ -83,7 +85,8 @@ impl<T: TransportLayer> SslTransportLayer<T> {
         }
     }
 
-    /// A connection that was lost during the handshake says nothing about the certificates: another attempt may succeed.
+    /// Describes a connection that was lost during the handshake. The loss says nothing about the
+    /// certificates, so another attempt may succeed.
     fn interrupted(&self, reason: &str) -> Disconnect {
         let message = format!(
             "the TLS handshake with {} did not complete: {reason}",
@@ -102,13 +105,13 @@ impl<T: TransportLayer> SslTransportLayer<T> {
         }
     }
 
-    /// Decrypts `count` bytes that were read. A failure goes to the peer as an alert.
+    /// Decrypts `count` bytes that were read. Sends an alert to the peer if that fails.
     fn process_packets(&mut self, count: usize) -> Result<(), Disconnect> {
         self.bytes_without_data = self.bytes_without_data.saturating_add(count);
         let Err(error) = self.session.process_new_packets() else {
             return self.check_progress();
         };
-        // As far as the socket takes it: the connection ends in any case.
+        // The connection ends anyway, so the rest does not matter.
         let _ = self.write_ciphertext();
         Err(match self.state {
             State::Connecting | State::Handshaking => Disconnect::AuthenticationFailed {
@@ -124,7 +127,8 @@ impl<T: TransportLayer> SslTransportLayer<T> {
         })
     }
 
-    /// A peer that sends empty records for ever would keep the thread from everything else.
+    /// Fails if the peer sends too many bytes without data. A peer that sends empty records forever
+    /// could otherwise keep the thread busy.
     fn check_progress(&self) -> Result<(), Disconnect> {
         match self.bytes_without_data {
             0..=MAX_BYTES_WITHOUT_DATA => Ok(()),
@@ -135,11 +139,11 @@ impl<T: TransportLayer> SslTransportLayer<T> {
         }
     }
 
-    /// Writes encrypted bytes until there are none left.
+    /// Writes the encrypted bytes until none are left.
     ///
     /// # Errors
     ///
-    /// Those of the transport below: `WouldBlock` above all.
+    /// Errors of the transport below, usually `WouldBlock`.
     fn write_ciphertext(&mut self) -> io::Result<()> {
         while self.session.wants_write() {
             match self.session.write_tls(&mut self.socket) {
@@ -152,7 +156,7 @@ impl<T: TransportLayer> SslTransportLayer<T> {
         Ok(())
     }
 
-    /// Writes at once what had to be written because of something that was read, such as a key update.
+    /// Writes at once what a read requires, such as the response to a key update.
     fn write_response(&mut self) {
         if let Err(error) = self.write_ciphertext() {
             self.keep(error);
@@ -167,7 +171,8 @@ impl<T: TransportLayer> SslTransportLayer<T> {
 }
 
 impl<T: TransportLayer> TransportLayer for SslTransportLayer<T> {
-    /// True only once the peer is verified: no byte of a request, and none of SASL, leaves before.
+    /// Returns `true` only once the peer is verified. No byte of a request or of SASL leaves
+    /// before.
     fn finish_connect(&mut self) -> Result<bool, Disconnect> {
         if self.state == State::Connecting {
             if !self.socket.finish_connect()? {
@@ -196,7 +201,8 @@ impl<T: TransportLayer> TransportLayer for SslTransportLayer<T> {
 }
 
 impl<T: TransportLayer> Read for SslTransportLayer<T> {
-    /// Fails with `WouldBlock` only when neither the session nor the socket has bytes, as the edge-triggered selector needs it.
+    /// Fails with `WouldBlock` only if neither the session nor the socket has bytes, as the
+    /// edge-triggered selector requires.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.session.reader().read(buffer) {
@@ -228,8 +234,9 @@ impl<T: TransportLayer> Write for SslTransportLayer<T> {
         self.write_vectored(&[IoSlice::new(bytes)])
     }
 
-    /// Takes bytes only while none are left from before, so that memory is bounded. Bytes that were encrypted count as
-    /// written even if the socket fails then: the peer may have got them.
+    /// Takes bytes only if none are left from an earlier call, which bounds the memory. Encrypted
+    /// bytes count as written even if the socket then fails, because the peer may have received
+    /// them.
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.flush()?;
         let taken = self.session.writer().write_vectored(slices)?;

@@ -1,5 +1,5 @@
-//! Every exchange on bytes: this client against a server of rustls in memory, without a thread or a socket. Java:
-//! `SslTransportLayerTest`, `SslFactoryTest`.
+//! Tests of whole exchanges in memory: this client against a server of rustls, without threads or
+//! sockets. Java: `SslTransportLayerTest`, `SslFactoryTest`.
 
 mod factory;
 mod identities;
@@ -24,7 +24,7 @@ use crate::network::transport_layer::TransportLayer;
 use crate::sync::Arc;
 use crate::utils::{Secret, crypto_provider};
 
-/// A file of tests/data/tls.
+/// Reads a file of tests/data/tls.
 pub(super) fn file(name: &str) -> String {
     let path = format!("{}/tests/data/tls/{name}.pem", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -51,7 +51,7 @@ fn with_identity(name: &str) -> SslConfig {
     }
 }
 
-/// Whether the server wants a certificate of its clients.
+/// Whether the server requests a certificate from its clients.
 #[derive(Clone, Copy, PartialEq)]
 enum ClientAuth {
     None,
@@ -84,16 +84,16 @@ fn server(
     Arc::new(builder.with_single_cert(chain.unwrap(), key).unwrap())
 }
 
-/// The bytes between the two, and how the client's socket behaves.
+/// The bytes between the two sides, and the behaviour of the client's socket.
 #[derive(Debug)]
 struct Wire {
     to_server: Vec<u8>,
     to_client: VecDeque<u8>,
-    /// How many bytes one read gives at most.
+    /// The largest number of bytes that one read returns.
     per_read: usize,
-    /// How many bytes the socket takes before it blocks.
+    /// The number of bytes that the socket takes before it blocks.
     room: usize,
-    /// There is nothing to come after `to_client`.
+    /// Nothing follows `to_client`.
     is_ended: bool,
     is_connected: bool,
     is_closed: bool,
@@ -160,9 +160,9 @@ struct Pair {
     client: SslTransportLayer<Pipe>,
     server: ServerConnection,
     wire: Rc<RefCell<Wire>>,
-    /// Plain bytes that the server got.
+    /// The plain bytes that the server received.
     received: Vec<u8>,
-    /// What the server's half failed with.
+    /// The error of the server's half.
     server_failure: Option<rustls::Error>,
 }
 
@@ -188,13 +188,13 @@ impl Pair {
         }
     }
 
-    /// With a server of this identity, in TLS 1.3.
+    /// Creates a pair with a server of this identity, over TLS 1.3.
     fn of(config: SslConfig, identity: &str) -> Self {
         let server = server(identity, &version::TLS13, ClientAuth::None);
         Self::new(&mut SslFactory::new(config).unwrap(), server, "localhost")
     }
 
-    /// The server's turn: it reads all there is, and writes all it has.
+    /// Lets the server read everything there is and write everything it has.
     fn pump(&mut self) {
         let mut wire = self.wire.borrow_mut();
         let bytes = std::mem::take(&mut wire.to_server);
@@ -202,7 +202,7 @@ impl Pair {
         while !rest.is_empty() && self.server_failure.is_none() {
             self.server.read_tls(&mut rest).unwrap();
             self.server_failure = self.server.process_new_packets().err();
-            // At the end of the stream it says so, and that it would block elsewhere.
+            // At the end of the stream this returns an end, and otherwise `WouldBlock`.
             let _ = self.server.reader().read_to_end(&mut self.received);
         }
         while self.server.wants_write() {
@@ -212,7 +212,7 @@ impl Pair {
         }
     }
 
-    /// Both take turns until the client's half of the handshake has ended.
+    /// Lets both sides take turns until the client's half of the handshake ends.
     fn connect(&mut self) -> Result<(), Disconnect> {
         for _ in 0..10_000 {
             if self.client.finish_connect()? {
@@ -228,7 +228,7 @@ impl Pair {
         panic!("the handshake does not end");
     }
 
-    /// Why the handshake fails as one of authentication.
+    /// Returns the reason of a handshake that fails with an authentication error.
     fn refusal(&mut self) -> String {
         match self.connect() {
             Err(Disconnect::AuthenticationFailed { message }) => message,

@@ -1,5 +1,5 @@
-//! The check of the broker's certificate without its name, where `ssl.endpoint.identification.algorithm` is empty. Java:
-//! `SslFactory` without an endpoint identification algorithm.
+//! Verifies the broker's certificate without its name, if `ssl.endpoint.identification.algorithm`
+//! is empty. Java: `SslFactory` without an endpoint identification algorithm.
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -8,7 +8,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
 use crate::sync::Arc;
 
-/// Accepts a certificate of a trusted authority whatever names it is for. Everything else is checked.
+/// Accepts any name in the certificate. Checks everything else, including the authority.
 #[derive(Debug)]
 pub(super) struct AnyNameVerifier(pub(super) Arc<WebPkiServerVerifier>);
 
@@ -25,7 +25,7 @@ impl ServerCertVerifier for AnyNameVerifier {
             self.0
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
-            // The name is looked at last, so that all the rest was right.
+            // rustls checks the name last, so everything else was right.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

@@ -1,11 +1,12 @@
-//! A channel with an authenticator: what leaves when, and where frames go. Java: `SaslAuthenticatorTest`, `SelectorTest`.
+//! A channel with an authenticator: when frames leave, and who receives them. Java:
+//! `SaslAuthenticatorTest`, `SelectorTest`.
 
 use std::time::Duration;
 
 use super::*;
 use crate::sync::{Arc, Mutex};
 
-/// An exchange of two frames each way, whose end the script decides.
+/// An exchange of two frames each way. The script decides how it ends.
 #[derive(Clone, Debug, Default)]
 struct Script(Arc<Mutex<State>>);
 
@@ -96,7 +97,7 @@ fn arrives(channel: &mut KafkaChannel<ScriptedTransport>, frames: &[&[u8]]) -> V
     read(channel)
 }
 
-/// Authenticated once, with a session that ends at `until`.
+/// Returns a channel that has authenticated once, with a session until `until`.
 fn authenticated(until: Option<Instant>) -> (KafkaChannel<ScriptedTransport>, Script) {
     let (mut channel, script) = connecting();
     script.0.lock().reauthenticate_at = until;
@@ -118,7 +119,7 @@ fn nothing_of_an_authentication_leaves_before_the_transport_is_set_up() {
         (channel.transport.taken.len(), script.0.lock().begun),
         (0, 0)
     );
-    // As with TLS, whose peer is verified now.
+    // With TLS, the peer is verified at this point.
     assert!(channel.finish_connect());
     channel.write();
     assert_eq!(channel.transport.taken, frame(b"hello"));
@@ -153,7 +154,7 @@ fn the_channel_is_ready_when_the_exchange_is_complete() {
         channel.transport.taken,
         [frame(b"hello"), frame(b"proof")].concat()
     );
-    // What follows in the same read is a response already.
+    // The rest of the same read is already a response.
     assert_eq!(
         arrives(&mut channel, &[b"welcome", b"response"]),
         [b"response"]
@@ -230,12 +231,13 @@ fn a_refusal_is_told_rather_than_that_the_next_write_failed() {
     channel.transport.writes = [fails(io::ErrorKind::BrokenPipe)].into();
     assert!(channel.finish_connect());
     channel.write();
-    // It is of no use that the broker accepted the client.
+    // It does not help that the broker accepted the client.
     assert_eq!(arrives(&mut channel, &[b"welcome", b"x"]).len(), 1);
     assert!(!channel.is_ready());
 }
 
-// Java: KIP-368; SaslAuthenticatorTest.testReauthentication..., testCorrelationIdDuringReauthentication.
+// Java: SaslAuthenticatorTest.testReauthentication..., testCorrelationIdDuringReauthentication;
+// KIP-368.
 #[test]
 fn a_send_after_the_session_waits_for_a_reauthentication_and_no_response_is_lost() {
     let now = SystemTime.now();

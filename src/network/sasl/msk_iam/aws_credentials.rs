@@ -1,11 +1,12 @@
-//! Who a client is to AWS.
+//! AWS credentials.
 
 use std::time::SystemTime;
 
 use crate::network::sasl::credentials::unix_millis;
 use crate::utils::Secret;
 
-/// Credentials of AWS, which sign the tokens for Amazon MSK. They are overwritten when this is dropped, and never printed.
+/// AWS credentials, which sign the tokens for Amazon MSK. They are never printed, and dropping
+/// overwrites them.
 #[derive(Clone, Debug)]
 pub struct AwsCredentials {
     access_key_id: String,
@@ -15,7 +16,7 @@ pub struct AwsCredentials {
 }
 
 impl AwsCredentials {
-    /// An access key, which never expires.
+    /// Creates credentials from an access key, which does not expire.
     pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
         Self {
             access_key_id: access_key_id.into(),
@@ -32,7 +33,8 @@ impl AwsCredentials {
         self
     }
 
-    /// Says when temporary credentials expire. New ones are requested before that.
+    /// Sets the time at which temporary credentials expire. The producer requests new ones before
+    /// that.
     #[must_use]
     pub fn expires_at(mut self, expires_at: SystemTime) -> Self {
         self.expires_at = Some(unix_millis(expires_at));
@@ -56,7 +58,7 @@ impl AwsCredentials {
         self.session_token.as_ref().map(Secret::expose)
     }
 
-    /// Milliseconds since 1970.
+    /// Returns the expiry in milliseconds since 1970, if it is set.
     pub(super) fn expiry(&self) -> Option<i64> {
         self.expires_at
     }

@@ -1,5 +1,5 @@
-//! The places where AWS credentials are looked for: the environment, the files of profiles, and the metadata services of
-//! containers and of instances. AWS: `DefaultCredentialsProvider`.
+//! The places that may have AWS credentials: the environment, the profile files, and the metadata
+//! services of containers and of instances. AWS: `DefaultCredentialsProvider`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use crate::network::http::{HttpFailure, HttpRequest, HttpResponse, starts_with_i
 use crate::network::sasl::json::Json;
 use crate::utils::{Secret, log, printable};
 
-/// Where containers find their credentials, by name without a host.
+/// The host of a container's credentials, if only a path is set.
 const CONTAINER_HOST: &str = "http://169.254.170.2";
-/// The hosts that an address of container credentials may name without TLS.
+/// The hosts from which container credentials may be fetched without TLS.
 const CONTAINER_HOSTS: [&str; 6] = [
     "169.254.170.2",
     "169.254.170.23",
@@ -31,9 +31,9 @@ const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
 type Send<'a> = dyn Fn(&HttpRequest) -> Result<HttpResponse, HttpFailure> + 'a;
 
-/// The places, as they are now.
+/// The places and their current contents.
 pub(super) struct CredentialsChain<'a> {
-    /// The name of a profile, which is the only place then.
+    /// The name of a profile. If set, no other place is searched.
     pub(super) profile: Option<&'a str>,
     pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
     pub(super) send: &'a Send<'a>,
@@ -44,7 +44,7 @@ pub(super) struct CredentialsChain<'a> {
 impl CredentialsChain<'_> {
     /// # Errors
     ///
-    /// No place has credentials, or one is set up and broken. The text shows no secret.
+    /// No place has credentials, or a configured one is broken. The text contains no secret.
     pub(super) fn credentials(&self) -> Result<AwsCredentials, String> {
         if let Some(profile) = self.profile {
             let found = self.of_profile(profile)?;
@@ -92,7 +92,7 @@ impl CredentialsChain<'_> {
         })
     }
 
-    /// A profile of the two files.
+    /// Reads a profile from the two files.
     fn of_profile(&self, profile: &str) -> Result<Option<AwsCredentials>, String> {
         let headings = [profile.to_owned(), format!("profile {profile}")];
         let is_named = self.profile.is_some() || self.variable("AWS_PROFILE").is_some();
@@ -107,7 +107,8 @@ impl CredentialsChain<'_> {
             match std::fs::read_to_string(&path).map(Secret::new) {
                 Ok(text) => entries.extend(section(text.expose(), &headings)),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                // The file may belong to another user. A container or a machine with a role needs no file.
+                // The file may belong to another user. A container or a machine with a role needs
+                // no file.
                 Err(error) if !is_named && self.variable(variable).is_none() => {
                     log::debug!("{} is left out: {error}", path.display());
                 }
@@ -154,7 +155,7 @@ impl CredentialsChain<'_> {
         Some(PathBuf::from(home).join(".aws").join(name))
     }
 
-    /// Amazon ECS and EKS pod identity.
+    /// Requests credentials from Amazon ECS or EKS Pod Identity.
     fn of_container(&self) -> Result<Option<AwsCredentials>, String> {
         let relative = self.variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
         let relative = relative.map(|path| format!("{CONTAINER_HOST}{path}"));
@@ -190,7 +191,7 @@ impl CredentialsChain<'_> {
             .ok_or_else(|| "the container's metadata service sent no credentials".to_owned())
     }
 
-    /// Amazon EC2, with IMDSv2 alone.
+    /// Requests credentials from Amazon EC2, with IMDSv2 only.
     fn of_instance(&self) -> Result<AwsCredentials, String> {
         let none = "there are none in the environment, in a profile or of a container";
         let disabled = self.variable("AWS_EC2_METADATA_DISABLED");
@@ -279,7 +280,7 @@ pub(super) fn section(text: &str, headings: &[String]) -> Vec<(String, Secret)> 
             is_wanted = headings.contains(&words.join(" "));
             continue;
         }
-        // A line that begins with a blank belongs to the entry before it.
+        // A line that begins with a blank continues the entry before it.
         let is_entry = !line.starts_with([' ', '\t', '#', ';']);
         if let (true, true, Some((key, value))) = (is_wanted, is_entry, line.split_once('=')) {
             entries.push((key.trim().to_ascii_lowercase(), Secret::new(value.trim())));

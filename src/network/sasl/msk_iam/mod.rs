@@ -1,10 +1,10 @@
-//! Amazon MSK with IAM: a token that is a presigned request (`kafka-cluster:Connect`), sent by OAUTHBEARER. Amazon's Java
-//! library: `IAMLoginModule`, `IAMOAuthBearerLoginCallbackHandler`.
+//! Amazon MSK with IAM. The token is a presigned request (`kafka-cluster:Connect`), sent with
+//! OAUTHBEARER. Amazon's Java library: `IAMLoginModule`, `IAMOAuthBearerLoginCallbackHandler`.
 //!
-//! Threads: the one that builds the producer, and the one that refreshes tokens.
+//! Threads: the thread that builds the producer, and the one that refreshes tokens.
 //!
-//! Differs from Amazon's library: its mechanism `AWS_MSK_IAM` sends the same signature in another frame. The brokers take both
-//! on one port, so that one is enough.
+//! Differs from Amazon's library: its mechanism `AWS_MSK_IAM` sends the same signature in another
+//! frame. The brokers accept both on the same port.
 
 mod aws_credentials;
 mod credentials_chain;
@@ -28,20 +28,21 @@ use crate::network::http::{HttpClient, HttpTimeouts};
 use crate::sync::Arc;
 use crate::utils::{Secret, Time};
 
-/// How long a token is valid. Amazon's library: `EXPIRY_DURATION_MINUTES`.
+/// The lifetime of a token. Amazon's library: `EXPIRY_DURATION_MINUTES`.
 const LIFETIME_SECONDS: i64 = 900;
 
-/// The metadata services are on the same machine.
+/// Short timeouts, because the metadata services are on the same machine.
 const TIMEOUTS: HttpTimeouts = HttpTimeouts {
     connect: Duration::from_secs(1),
     read: Duration::from_secs(5),
 };
 
-/// Where the credentials of AWS come from.
+/// The source of the AWS credentials.
 #[derive(Clone)]
 pub(crate) enum AwsOrigin {
     Provider(Arc<dyn Fn() -> Provided<AwsCredentials> + Send + Sync>),
-    /// The environment, files of profiles, and metadata services, in the order of Amazon's SDKs. `profile` is `awsProfileName`.
+    /// The environment, profile files, and metadata services, in the order of Amazon's SDKs.
+    /// `profile` is `awsProfileName`.
     Chain {
         profile: Option<String>,
     },
@@ -56,7 +57,7 @@ impl fmt::Debug for AwsOrigin {
     }
 }
 
-/// What makes tokens for the brokers of one region.
+/// Creates tokens for the brokers of one region.
 #[derive(Clone, Debug)]
 pub(crate) struct MskIam {
     pub(crate) region: String,
@@ -68,7 +69,7 @@ impl MskIam {
     ///
     /// # Errors
     ///
-    /// There are no credentials. The text shows no secret.
+    /// There are no credentials. The text contains no secret.
     ///
     /// # Blocking
     ///
@@ -118,7 +119,7 @@ fn token(
     let agent = concat!("kafka-producer-rust%2F", env!("CARGO_PKG_VERSION"));
     let url = Zeroizing::new(format!("https://{host}/?{}&User-Agent={agent}", *query));
     let value = Secret::new(BASE64_URL_SAFE_NO_PAD.encode(&*url));
-    // Whole seconds are signed.
+    // The signature covers whole seconds.
     let start = now_ms - now_ms.rem_euclid(1000);
     let end = start.saturating_add(LIFETIME_SECONDS * 1000).min(ends_at);
     Ok(OAuthBearerToken::from_millis(value, Some(start), end))

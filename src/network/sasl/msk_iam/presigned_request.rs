@@ -1,4 +1,4 @@
-//! Requests that are signed in their query: AWS Signature Version 4.
+//! Requests with a signature in the query: AWS Signature Version 4.
 
 use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
@@ -25,8 +25,8 @@ pub(super) struct PresignedRequest<'a> {
 }
 
 impl PresignedRequest<'_> {
-    /// The query with the signature, signed at `now` (seconds since 1970). Returns `None` if that is no time with four digits
-    /// of a year.
+    /// Returns the query with the signature, for `now` in seconds since 1970. Returns `None` if its
+    /// year does not have four digits.
     pub(super) fn query(
         &self,
         credentials: &AwsCredentials,
@@ -78,7 +78,7 @@ impl PresignedRequest<'_> {
 }
 
 fn mac(key: &[u8], text: &str) -> Zeroizing<Vec<u8>> {
-    // A key of any length is one.
+    // HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         return Zeroizing::default();
     };
@@ -90,7 +90,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// RFC 3986.
+/// Percent-encodes by RFC 3986.
 fn encoded(text: &str) -> Zeroizing<String> {
     let mut encoded = Zeroizing::new(String::with_capacity(text.len() * 3));
     for byte in text.bytes() {
@@ -104,7 +104,7 @@ fn encoded(text: &str) -> Zeroizing<String> {
     encoded
 }
 
-/// Seconds since 1970 as `20150830T123600Z`.
+/// Formats seconds since 1970 as `20150830T123600Z`.
 pub(super) fn basic_time(seconds: i64) -> Option<String> {
     if !(0..253_402_300_800).contains(&seconds) {
         return None;
@@ -117,7 +117,7 @@ pub(super) fn basic_time(seconds: i64) -> Option<String> {
     ))
 }
 
-/// The date of a day since 1970, counted in years that begin in March, so that the leap day is the last one.
+/// Returns the date of a day since 1970. Counts years from March, so that the leap day comes last.
 fn date_of(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
@@ -132,7 +132,7 @@ fn date_of(days: i64) -> (i64, i64, i64) {
     (year + era * 400 + next, month, day)
 }
 
-/// A time such as `2026-11-28T22:45:00Z` in milliseconds since 1970.
+/// Parses a time such as `2026-11-28T22:45:00Z` into milliseconds since 1970.
 pub(super) fn parsed_time(text: &str) -> Option<i64> {
     let text = text.strip_suffix('Z')?;
     let (text, _fraction) = text.split_once('.').unwrap_or((text, ""));

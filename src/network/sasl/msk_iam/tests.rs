@@ -1,4 +1,4 @@
-//! Signatures against those that AWS publishes, and each place where credentials are found.
+//! Signatures compared to those that AWS publishes, and each place where credentials are found.
 
 use std::cell::RefCell;
 
@@ -11,7 +11,7 @@ use crate::utils::mutations::mutated;
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-/// The moment of AWS's test suite.
+/// The time of AWS's test suite.
 const MOMENT: i64 = 1_440_938_160;
 
 #[test]
@@ -127,7 +127,7 @@ fn a_token_is_a_presigned_url() {
         (Some(MOMENT * 1000), MOMENT * 1000 + 900_000)
     );
 
-    // Temporary credentials end earlier than what they sign.
+    // The token expires no later than temporary credentials do.
     let short = credentials.clone().with_expiry(Some(now + 5));
     assert_eq!(token("eu-west-1", &short, now).unwrap().expiry(), now + 5);
     let expired = token("eu-west-1", &short, now + 5).unwrap_err();
@@ -135,7 +135,8 @@ fn a_token_is_a_presigned_url() {
     assert!(!format!("{credentials:?}").contains("wJalr"));
 }
 
-/// Looks for credentials on a machine with these variables, whose metadata services respond to these requests.
+/// Looks for credentials on a machine with these variables, whose metadata services respond to
+/// these requests.
 fn found(
     variables: &[(&str, &str)],
     responses: &[(&str, u16, &str)],
@@ -241,7 +242,7 @@ const BODY: &str = r#"{"Code":"Success","AccessKeyId":"ID","SecretAccessKey":"wJ
 
 #[test]
 fn a_file_that_cannot_be_read_does_not_end_the_search_for_a_role() {
-    // A directory in its place fails for root too.
+    // Reading a directory fails even for root.
     let folder = std::env::temp_dir().join(format!("aws-unreadable-{}", std::process::id()));
     std::fs::create_dir_all(folder.join(".aws/credentials")).unwrap();
     let home = folder.display().to_string();
@@ -292,7 +293,7 @@ fn a_container_gets_its_own() {
         let text = found(&variables, &[(asked, status, body)]).unwrap_err();
         assert!(text.contains(reason), "{text}");
     }
-    // The token goes to no other machine.
+    // The token is sent to no other machine.
     for address in [
         "http://evil.example/",
         "http://localhost.evil.example/",

@@ -1,7 +1,8 @@
-//! Assertions: JSON web tokens by which a client proves to a token endpoint who it is. Java: `AssertionSupplierFactory`,
-//! `FileAssertionCreator`, `DefaultAssertionCreator`, `LayeredAssertionJwtTemplate`.
+//! Assertions: JSON web tokens with which a client proves its identity to a token endpoint. Java:
+//! `AssertionSupplierFactory`, `FileAssertionCreator`, `DefaultAssertionCreator`,
+//! `LayeredAssertionJwtTemplate`.
 //!
-//! Differs from Java: the private key may be PEM, and is read again for each assertion.
+//! Differs from Java: the private key may be PEM, and each assertion reads it again.
 
 use std::path::{Path, PathBuf};
 
@@ -12,15 +13,15 @@ use crate::network::sasl::json::Json;
 use crate::network::ssl::{SignatureAlgorithm, sign};
 use crate::utils::Secret;
 
-/// Where an assertion comes from.
+/// The source of an assertion.
 #[derive(Clone, Debug)]
 pub(crate) enum Assertion {
-    /// `sasl.oauthbearer.assertion.file`, which is read for each request.
+    /// `sasl.oauthbearer.assertion.file`. Each request reads it.
     File(PathBuf),
     Signed(SignedAssertion),
 }
 
-/// What an assertion is made of.
+/// The settings of an assertion that this client signs.
 #[derive(Clone, Debug)]
 pub(crate) struct SignedAssertion {
     pub(crate) algorithm: SignatureAlgorithm,
@@ -115,7 +116,7 @@ impl SignedAssertion {
     }
 }
 
-/// The last value of a name counts.
+/// Adds a member. The last value of a name wins.
 fn put(members: &mut Members, name: &str, value: Json) {
     members.retain(|(member, _)| member != name);
     members.push((name.to_owned(), value));
@@ -129,7 +130,7 @@ fn seconds(seconds: i64) -> Json {
     Json::Number(seconds as f64)
 }
 
-/// The header and the claims in a template. Java: `FileAssertionJwtTemplate`.
+/// Returns the header and the claims in a template. Java: `FileAssertionJwtTemplate`.
 fn template(path: &Path) -> Result<(Members, Members), String> {
     let place = "sasl.oauthbearer.assertion.template.file";
     let text = read(place, path)?;

@@ -1,11 +1,12 @@
 //! OAUTHBEARER tokens from a token endpoint (OpenID Connect, KIP-768, KIP-1139, KIP-1258). Java: `HttpJwtRetriever`,
 //! `ClientCredentialsJwtRetriever`, `JwtBearerJwtRetriever`, `Retry`.
 //!
-//! Threads: the one that builds the producer, and the one that refreshes tokens.
+//! Threads: the thread that builds the producer, and the one that refreshes tokens.
 //!
-//! Differs from Java: redirects and untrusted certificates are not retried; without timeouts in the configuration there are
-//! some; a response without a token is not shown, because it may hold other secrets, and what an error shows of a response is
-//! searched for the client's own secrets first.
+//! Differs from Java: redirects and untrusted certificates are not retried. There are timeouts even
+//! if the configuration has none. Errors do not show a response without a token, because it may
+//! contain other secrets. Whatever an error shows of a response is first searched for the client's
+//! own secrets.
 
 mod assertion;
 mod request;
@@ -25,19 +26,19 @@ use crate::network::http::{HttpClient, HttpFailure, HttpResponse, HttpTimeouts};
 use crate::network::ssl::SslConfig;
 use crate::utils::{Secret, Time, later, log, printable};
 
-/// Where tokens come from, and how they are requested.
+/// The endpoint that issues tokens, and how to request one.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenEndpoint {
-    /// `sasl.oauthbearer.token.endpoint.url`, which was checked.
+    /// `sasl.oauthbearer.token.endpoint.url`, already validated.
     pub(crate) url: Secret,
     /// The address for errors and logs.
     pub(crate) shown_url: String,
     pub(crate) request: TokenRequest,
-    /// For `https`.
+    /// The TLS settings for `https`.
     pub(crate) ssl: Option<SslConfig>,
     pub(crate) timeouts: HttpTimeouts,
     pub(crate) retry_backoff: Duration,
-    /// How long attempts are repeated.
+    /// How long to retry.
     pub(crate) retry_backoff_max: Duration,
     pub(crate) scope_claim: String,
     pub(crate) sub_claim: String,
@@ -49,7 +50,7 @@ impl TokenEndpoint {
     ///
     /// # Errors
     ///
-    /// There is none. The text shows no secret.
+    /// The endpoint returns none. The text contains no secret.
     ///
     /// # Blocking
     ///
@@ -68,7 +69,7 @@ impl TokenEndpoint {
         })
     }
 
-    /// Requests a token by `send`.
+    /// Requests a token with `send`.
     fn token_from(
         &self,
         time: &dyn Time,
@@ -78,7 +79,7 @@ impl TokenEndpoint {
         let message = message.map_err(|reason| self.failed(&reason))?;
         let attempt = || response::token_text(&send(&message)?);
         let text = self.retried(time, attempt).map_err(|reason| {
-            // A server may echo what it received.
+            // A server may return what it received.
             self.failed(&printable(&message.hide(&reason)).to_string())
         })?;
         let token = token_of(text.expose(), &self.scope_claim, &self.sub_claim);
@@ -89,7 +90,7 @@ impl TokenEndpoint {
         }))
     }
 
-    /// Repeats what may succeed later, with pauses that double. Java: `Retry.execute`.
+    /// Retries retriable failures, with pauses that double. Java: `Retry.execute`.
     fn retried<T>(
         &self,
         time: &dyn Time,

@@ -1,5 +1,5 @@
-//! What is sent to a token endpoint. Java: `ClientSecretRequestFormatter`, `ClientAssertionRequestFormatter`,
-//! `JwtBearerRequestFormatter`.
+//! The requests to a token endpoint. Java: `ClientSecretRequestFormatter`,
+//! `ClientAssertionRequestFormatter`, `JwtBearerRequestFormatter`.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::assertion::Assertion;
 use crate::utils::Secret;
 
-/// The grant, and what proves that this client may have it.
+/// The type of grant, and the client's proof of its identity.
 #[derive(Clone, Debug)]
 pub(crate) enum TokenRequest {
     /// `client_credentials` with a secret.
@@ -32,18 +32,18 @@ pub(crate) enum TokenRequest {
     },
 }
 
-/// A request that is made up.
+/// A request that is ready to be sent.
 pub(super) struct TokenMessage {
     pub(super) authorization: Option<Secret>,
     pub(super) body: Secret,
-    /// What no text may show.
+    /// The texts that no error may show.
     secrets: Vec<Secret>,
 }
 
 impl TokenRequest {
     /// # Errors
     ///
-    /// The assertion cannot be made.
+    /// The assertion cannot be created.
     pub(super) fn message(&self, now_ms: i64) -> Result<TokenMessage, String> {
         match self {
             Self::ClientSecret {
@@ -96,7 +96,7 @@ fn client_secret(
     };
     let encoded_secret = encoded(secret.expose());
     let pair = Zeroizing::new(format!("{}:{}", *encoded(id), *encoded_secret));
-    // Not the alphabet of URLs (KAFKA-14496).
+    // Not the base64 alphabet for URLs (KAFKA-14496).
     let basic = Secret::new(BASE64_STANDARD.encode(&*pair));
     let mut body = "grant_type=client_credentials".to_owned();
     if let Some(scope) = scope {
@@ -141,7 +141,7 @@ impl TokenMessage {
     }
 }
 
-/// Encodes a value of a form. Java: `URLEncoder.encode`.
+/// Encodes a value for a form. Java: `URLEncoder.encode`.
 fn form_encoded(text: &str) -> Zeroizing<String> {
     let mut encoded = Zeroizing::new(String::with_capacity(text.len() * 3));
     for byte in text.bytes() {
@@ -156,8 +156,8 @@ fn form_encoded(text: &str) -> Zeroizing<String> {
     encoded
 }
 
-/// Java sends a scope as it is unless `sasl.oauthbearer.header.urlencode` is set, so that deployments encode it themselves.
-/// Only what no form can hold is encoded here.
+/// Encodes only what a form cannot contain. Java sends a scope unencoded unless
+/// `sasl.oauthbearer.header.urlencode` is set, so deployments may have encoded it already.
 fn form_safe(text: &str) -> String {
     let characters = text.bytes().map(|byte| match byte {
         b' ' => "+".to_owned(),

@@ -1,4 +1,4 @@
-//! What a token endpoint sends. Java: `HttpJwtRetriever.handleOutput`, `JwtResponseParser`.
+//! The responses of a token endpoint. Java: `HttpJwtRetriever.handleOutput`, `JwtResponseParser`.
 
 use zeroize::Zeroizing;
 
@@ -6,11 +6,12 @@ use crate::network::http::{HttpFailure, HttpResponse};
 use crate::network::sasl::json::Json;
 use crate::utils::{Secret, printable};
 
-/// The token in a response.
+/// Returns the token in a response.
 ///
 /// # Errors
 ///
-/// There is none. The text shows what the endpoint says of its refusal, but nothing else of the response.
+/// The response has none. The text shows the endpoint's reason for refusing, and nothing else of
+/// the response.
 pub(super) fn token_text(response: &HttpResponse) -> Result<Secret, HttpFailure> {
     let body = Zeroizing::new(String::from_utf8_lossy(&response.body).into_owned());
     if !matches!(response.status, 200 | 201) {
@@ -39,12 +40,12 @@ pub(super) fn token_text(response: &HttpResponse) -> Result<Secret, HttpFailure>
     })
 }
 
-/// Java: `UNRETRYABLE_HTTP_CODES`; redirects besides.
+/// Returns whether the status allows a retry. Java: `UNRETRYABLE_HTTP_CODES`, and redirects.
 fn is_retriable(status: u16) -> bool {
     !matches!(status, 300..=399 | 400..=407 | 409..=415 | 501 | 505)
 }
 
-/// The words of an error response. Java: `formatErrorMessage`.
+/// Returns the reason in an error response. Java: `formatErrorMessage`.
 fn refusal(body: &str) -> String {
     let json = Json::parse(body);
     let member = |name: &str| json.as_ref()?.member(name)?.text();
@@ -63,7 +64,7 @@ fn refusal(body: &str) -> String {
         })
 }
 
-/// The names in an object, whose values may be secrets.
+/// Returns the names in an object, without the values, which may be secrets.
 fn members(json: &Json) -> String {
     let Json::Object(members) = json else {
         return "is no object".to_owned();

@@ -1,4 +1,4 @@
-//! The bytes of requests, which responses are tokens, and how often a request is repeated.
+//! The bytes of requests, the responses that count as tokens, and the retries.
 
 use std::cell::RefCell;
 
@@ -71,7 +71,7 @@ fn a_client_secret_goes_into_the_header() {
     let plain = client_secret(false).message(0).unwrap();
     let header = plain.authorization.unwrap();
     assert_eq!(header.expose(), "Basic bXkgaWR+KjpzM2NyPXQvK8OkJg==");
-    // Java leaves the blank as it is, which is no form.
+    // Java does not encode the blank, which makes the form invalid.
     let body = plain.body.expose().to_owned();
     assert_eq!(body, "grant_type=client_credentials&scope=a+b:c");
 }
@@ -156,7 +156,7 @@ fn an_assertion_is_made_of_claims_and_a_template() {
     assertion.template_file = Some(file.clone());
     assertion.includes_jti = true;
     let (header, payload, _) = parts(assertion.clone());
-    // What is computed counts more than the template, and that more than the keys.
+    // Computed claims override the template, and the template overrides the keys.
     assert_eq!(
         header,
         r#"{"kid":"k1","n":123456.5,"alg":"RS256","typ":"JWT"}"#
@@ -186,7 +186,7 @@ fn an_assertion_is_made_of_claims_and_a_template() {
     std::fs::remove_file(&file).unwrap();
 }
 
-/// The signature of OpenSSL over the same text, which RSA determines.
+/// The signature that OpenSSL makes of the same text. RSA signatures are deterministic.
 const OPENSSL: &str = "IsERzRxsMhuK67YHsxQb/02oVe06tTWyMYUHtjNlDEdPL0y3ZbhnNSv4zNdIn7Bdq1MYqWKVSx+n9jkHQJbOj0KxT8zEu1Qvs725qNUFbW14r4ao5oCy\
                        PDDtcvpQHiUYBqAsJ9c8MB15UleglaWplMIHQVxrywGvIvGP2kbWQr9vPlj6R4YZqSYoqfagsH3B35EuDNoS75XiCMl8apPlVt6Xo0HGszZb4Giv\
                        edtfuF0SyAoeVD4djZU8gWJuRDUTJfpprkOmQ5JR13CY16RA1mF7NFpuZ1WgBXRF+gz9D2acNCxTqpYZJdXX1P8p+IP3+1qaPReK6sq1SxKimgd5\
@@ -397,7 +397,7 @@ fn a_request_is_repeated_with_pauses_that_double() {
         failure.unwrap_err().to_string(),
         "the token endpoint https://idp.example/token: after 8 attempts: it responded with 500: no reason is given"
     );
-    // The last attempt is at the end of `sasl.login.retry.backoff.max.ms`.
+    // The last attempt is at `sasl.login.retry.backoff.max.ms`.
     assert_eq!(moments.take(), [0, 100, 300, 700, 1500, 3100, 6300, 10_000]);
 
     for permanent in [response(401, ""), response(200, "x")] {

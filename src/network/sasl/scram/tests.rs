@@ -1,4 +1,4 @@
-//! The exchanges of the RFCs, and what a hostile broker may send instead.
+//! The exchanges of the RFCs, and messages of a hostile broker.
 
 use super::*;
 
@@ -17,14 +17,14 @@ fn text(message: Option<SecretBytes>) -> String {
     String::from_utf8(message.unwrap().to_vec()).unwrap()
 }
 
-/// The failure that a first message of the broker leads to.
+/// Returns the failure after a first message of the broker.
 fn refusal_of(server_first: &[u8]) -> String {
     let mut client = client();
     client.evaluate(b"").unwrap();
     client.evaluate(server_first).unwrap_err().to_string()
 }
 
-/// The failure that a last message of the broker leads to.
+/// Returns the failure after a last message of the broker.
 fn final_refusal_of(server_final: &[u8]) -> String {
     let mut client = client();
     client.evaluate(b"").unwrap();
@@ -182,7 +182,7 @@ fn keys_are_computed_once_for_a_salt() {
     };
     let first = keys("pencil", b"salt", 4096);
     assert_eq!(keys("pencil", b"salt", 4096), first);
-    // Nothing of another password, salt or count is taken for it.
+    // Keys of another password, salt or count are never used.
     assert_ne!(keys("pen", b"salt", 4096), first);
     assert_ne!(keys("pencil", b"pepper", 4096), first);
     assert_ne!(keys("pencil", b"salt", 4097), first);

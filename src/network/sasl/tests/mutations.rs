@@ -1,4 +1,5 @@
-//! Messages of a hostile broker at every step of an exchange: answered or refused, never a panic.
+//! Messages of a hostile broker at every step of an exchange. The client responds or refuses; it
+//! never panics.
 
 use std::time::UNIX_EPOCH;
 
@@ -15,7 +16,7 @@ const SERVER_FIRST: &str = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0
     s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
 const SERVER_FINAL: &str = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
 
-/// A client of the RFC that has sent its first message.
+/// Returns the RFC's client after its first message.
 fn scram(cache: &ScramKeyCache) -> ScramSaslClient {
     let credentials = SaslCredentials::new("user", "pencil");
     let (cache, nonce) = (cache.clone(), NONCE.to_owned());

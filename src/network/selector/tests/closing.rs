@@ -1,4 +1,4 @@
-//! How connections end, and what is reported of it.
+//! The ends of connections, and how they are reported.
 
 use std::net::Shutdown;
 
@@ -6,7 +6,7 @@ use socket2::SockRef;
 
 use super::*;
 
-/// Closes with a reset instead of an orderly end.
+/// Closes the connection with a reset instead of an orderly end.
 fn reset(stream: TcpStream) {
     SockRef::from(&stream)
         .set_linger(Some(Duration::ZERO))
@@ -57,7 +57,7 @@ fn connection_refused() {
 #[test]
 fn a_connect_that_fails_at_once_leaks_nothing() {
     let mut harness = Harness::new();
-    // TCP connects to no broadcast address.
+    // TCP cannot connect to a broadcast address.
     let nowhere = SocketAddr::from(([255, 255, 255, 255], 9));
     let now = harness.time.now();
     harness
@@ -71,7 +71,7 @@ fn a_connect_that_fails_at_once_leaks_nothing() {
     harness.pair(NODE);
 }
 
-/// How much of a send went out is what says whether the records may be in the log.
+/// The number of written bytes determines whether the records may be in the log.
 #[test]
 fn the_written_bytes_of_a_lost_connection_are_known_until_the_next_poll() {
     let mut harness = Harness::with(|config| config.socket_options.send_buffer = Some(8 * 1024));
@@ -118,14 +118,15 @@ fn a_peer_that_answers_and_closes_at_once() {
     peer.write_all(&frame(b"answer")).unwrap();
     drop(peer);
 
-    // All of it is known to the kernel by now: one poll reports it, and in lists that tell the order.
+    // The kernel has all of it by now, so one poll reports it, in lists that show the order.
     harness.poll(PATIENCE);
     assert_eq!(harness.sent, [NODE]);
     assert_eq!(harness.payloads(), [b"answer"]);
     assert_eq!(harness.disconnected, [(NODE, Disconnect::PeerClosed)]);
 }
 
-/// A send into a connection that the peer has reset meanwhile: the failure shows in `send`, the poll reports it.
+/// Sends to a peer that has reset the connection: `send` finds the failure, and the poll reports
+/// it.
 #[test]
 fn a_send_that_fails_is_reported_as_a_disconnect() {
     let mut harness = Harness::new();
@@ -174,7 +175,7 @@ fn connect_disconnect_during_in_single_poll() {
     assert!(harness.selector.connections.is_empty());
 }
 
-// A hostile peer.
+// Peers that are not brokers.
 #[test]
 fn what_is_no_broker_is_named() {
     for (bytes, cause) in [
@@ -242,7 +243,7 @@ fn close_discards_what_was_not_taken() {
     assert_eq!(harness.disconnected, []);
 }
 
-/// A queue entry or an event of the closed connection must not reach the one that took its id.
+/// No queue entry or event of a closed connection may reach the next one with its id.
 #[test]
 fn a_successor_inherits_nothing() {
     let mut harness = Harness::new();

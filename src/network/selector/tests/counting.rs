@@ -1,8 +1,9 @@
-//! What the selector counts. Java: `SelectorTest.testConnectionsByClientMetric`, `testPartialSendAndReceiveReflectedInMetrics`.
+//! The selector's metrics. Java: `SelectorTest.testConnectionsByClientMetric`,
+//! `testPartialSendAndReceiveReflectedInMetrics`.
 
 use super::*;
 
-/// What 100 bytes of payload are as a frame.
+/// The size of a frame with 100 bytes of payload.
 const FRAME: f64 = 104.0;
 
 #[test]
@@ -30,7 +31,7 @@ fn a_connection_counts_its_requests_responses_and_bytes() {
         );
         assert_eq!(number("response-total"), 1.0, "{group}");
         assert_eq!(number("incoming-byte-total"), FRAME, "{group}");
-        // The clock stands still, and one full window is assumed.
+        // The clock does not move, so one full window is assumed.
         assert_eq!(number("request-rate"), 2.0 / 30.0, "{group}");
         assert_eq!(number("incoming-byte-rate"), FRAME / 30.0, "{group}");
     }

@@ -1,4 +1,4 @@
-//! How long a poll waits, what ends the wait, and which connections are closed because nothing happens on them.
+//! The length of a poll's wait, what ends it, and the closing of idle connections.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ fn close_oldest_connection() {
             harness.pair(NodeId(id))
         })
         .collect();
-    // The first becomes the youngest.
+    // Now the first connection was used last.
     harness.time.advance_ms(10);
     harness.send(NodeId(0), b"alive");
     read_frame(&mut peers[0]).unwrap();
@@ -42,7 +42,7 @@ fn close_oldest_connection() {
     assert_eq!(order, [1, 2, 0]);
     assert_eq!(peers[1].read(&mut [0]).unwrap(), 0);
 
-    // With nobody left there is nothing to look for.
+    // Without connections there is nothing to close.
     harness.poll(Duration::ZERO);
     let now = harness.time.now();
     assert_eq!(harness.selector.wait_time(Duration::MAX, now), None);
@@ -70,7 +70,8 @@ fn an_expired_connection_delivers_what_has_arrived() {
     let mut peer = harness.pair(NODE);
     harness.poll_until_quiet();
     harness.time.advance(MAX_IDLE);
-    // The event of this frame is kept from the selector: it comes after the wait and before the expiry.
+    // The selector does not see the event of this frame, because the frame comes after the wait and
+    // before the expiry.
     peer.write_all(&frame(b"late")).unwrap();
     let now = harness.time.now();
     harness.selector.close_oldest_idle(now);
@@ -125,7 +126,7 @@ fn the_wait_ends_when_a_connection_is_due() {
     assert_eq!(wait(Duration::ZERO), Some(Duration::ZERO));
 }
 
-// No busy loop.
+// The waits are not a busy loop.
 #[test]
 fn idle_connections_cost_no_wait_that_ends_for_nothing() {
     let mut harness = Harness::with(|config| config.connections_max_idle = Duration::MAX);
@@ -136,7 +137,8 @@ fn idle_connections_cost_no_wait_that_ends_for_nothing() {
     }
     harness.poll_until(|harness| harness.received.len() == 3 && harness.sent.len() == 3);
     harness.poll_until_quiet();
-    // No event is left in the kernel (the last poll saw none), none is owed to a channel, and the wait has no end.
+    // The kernel has no further event, because the last poll saw none. No channel has work, and the
+    // wait is unbounded.
     let now = harness.time.now();
     assert_eq!(harness.selector.wait_time(Duration::MAX, now), None);
     let waits = harness.selector.waits;
@@ -147,7 +149,7 @@ fn idle_connections_cost_no_wait_that_ends_for_nothing() {
     server.join().unwrap();
 }
 
-/// A round trip takes one wait for the request's completion and one or two for the response.
+/// A round trip takes one wait for the end of the request and one or two for the response.
 #[test]
 fn the_waits_are_as_many_as_the_events() {
     const ROUND_TRIPS: u64 = 200;
@@ -174,13 +176,13 @@ fn the_waits_are_as_many_as_the_events() {
 fn a_wake_up_ends_the_wait() {
     let mut harness = Harness::new();
     let waker = harness.selector.waker();
-    // Before the wait: it is over at once. Twice is not more than once.
+    // Before the wait, which then ends at once. A second call has no further effect.
     waker.wake();
     waker.wake();
     harness.poll_until_woken();
     assert!(harness.selector.events.is_empty(), "no notification");
 
-    // From another thread, and during the wait whenever the threads happen to run so.
+    // From another thread, and during the wait if the threads happen to run in that order.
     let woken = thread::spawn(move || {
         for _ in 0..100 {
             harness.poll_until_woken();
@@ -223,8 +225,8 @@ fn a_wake_up_after_the_end_of_the_selector_is_harmless() {
     waker.clone().wake();
 }
 
-/// Every item that was published before a wake-up is found by the look that follows a wait: none is lost, however the
-/// threads interleave.
+/// The look after a wait finds every item that was published before a wake-up, in every order of
+/// the threads' steps.
 #[test]
 fn no_wake_up_is_lost() {
     const ITEMS: usize = 20_000;

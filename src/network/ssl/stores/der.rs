@@ -1,5 +1,5 @@
-//! Reads DER, and the parts of BER that PKCS#12 files use besides: indefinite lengths and octet strings in pieces. Java:
-//! `sun.security.util.DerValue`, `DerIndefLenConverter`.
+//! Reads DER, and the parts of BER that PKCS#12 files use: indefinite lengths and octet strings in
+//! pieces. Java: `sun.security.util.DerValue`, `DerIndefLenConverter`.
 
 use std::borrow::Cow;
 
@@ -9,19 +9,19 @@ pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
 pub(super) const BMP_STRING: u8 = 0x1e;
 pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const SET: u8 = 0x31;
-/// `[0]`, with elements inside.
+/// `[0]` with nested elements.
 pub(super) const CONTEXT_0: u8 = 0xa0;
 /// `[0] IMPLICIT OCTET STRING` in one piece.
 pub(super) const CONTEXT_0_OCTETS: u8 = 0x80;
 
 const CONSTRUCTED: u8 = 0x20;
-/// The number of a tag that is longer than one byte; nothing here has one.
+/// The number that marks a tag of more than one byte. None of the supported elements has one.
 const LONG_TAG: u8 = 0x1f;
 const INDEFINITE: u8 = 0x80;
-/// Real files are nested about ten deep.
+/// The deepest nesting. Real files have about ten levels.
 const MAX_DEPTH: u32 = 32;
 
-/// The bytes are not BER, or not the elements that were expected.
+/// The bytes are not BER, or not the expected elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
@@ -30,7 +30,7 @@ pub(super) struct Malformed;
 pub(super) struct Element<'a> {
     pub(super) tag: u8,
     pub(super) content: &'a [u8],
-    /// With tag and length.
+    /// The element including its tag and length.
     pub(super) whole: &'a [u8],
 }
 
@@ -43,7 +43,7 @@ impl<'a> Element<'a> {
         Ok(element)
     }
 
-    /// The elements inside, if the tag is the expected one.
+    /// Returns the nested elements, if the tag is the expected one.
     pub(super) fn inside(self, tag: u8) -> Result<Elements<'a>, Malformed> {
         if self.tag == tag {
             Ok(Elements(self.content))
@@ -52,7 +52,7 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// The one element inside, if the tag is the expected one.
+    /// Returns the single nested element, if the tag is the expected one.
     pub(super) fn wrapped(self, tag: u8) -> Result<Self, Malformed> {
         let mut elements = self.inside(tag)?;
         let element = elements.next()?;
@@ -60,7 +60,7 @@ impl<'a> Element<'a> {
         Ok(element)
     }
 
-    /// The bytes of an octet string, `[0] IMPLICIT` or not.
+    /// Returns the bytes of an octet string, `[0] IMPLICIT` or not.
     pub(super) fn octets(self) -> Result<Cow<'a, [u8]>, Malformed> {
         match self.tag {
             OCTET_STRING | CONTEXT_0_OCTETS => Ok(Cow::Borrowed(self.content)),
@@ -80,7 +80,7 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// An integer from 0 to `u32::MAX`.
+    /// Returns an integer from 0 to `u32::MAX`.
     pub(super) fn number(self) -> Result<u32, Malformed> {
         match (self.tag, self.content) {
             (INTEGER, [first, rest @ ..]) if *first < 0x80 => {
@@ -96,7 +96,7 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// The encoding of an object identifier.
+    /// Returns the encoding of an object identifier.
     pub(super) fn oid(self) -> Result<&'a [u8], Malformed> {
         match self.tag {
             OBJECT_IDENTIFIER => Ok(self.content),
@@ -105,7 +105,7 @@ impl<'a> Element<'a> {
     }
 }
 
-/// Elements that follow each other.
+/// A sequence of elements.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Elements<'a>(pub(super) &'a [u8]);
 
@@ -171,7 +171,7 @@ fn element(bytes: &[u8], depth: u32) -> Result<(Element<'_>, &[u8]), Malformed> 
     Ok((element, after))
 }
 
-/// The content up to the two zeros that end it, and what follows them.
+/// Returns the content before the two zeros that end it, and the bytes after them.
 fn indefinite(tag: u8, bytes: &[u8], depth: u32) -> Result<(&[u8], &[u8]), Malformed> {
     if tag & CONSTRUCTED == 0 || depth == 0 {
         return Err(Malformed);

@@ -1,8 +1,9 @@
 //! JKS, the older format of Java's stores. Java: `sun.security.provider.JavaKeyStore`.
 //!
-//! All numbers are big-endian. A store begins with a magic number, its version and the count of entries, and ends with a
-//! SHA-1 digest of the password, a constant and all bytes before. An entry is a tag, an alias, a time, and a private key with
-//! its certificates, or a trusted certificate.
+//! All numbers are big-endian. A store begins with a magic number, its version and the number of
+//! entries. It ends with a SHA-1 digest of the password, a constant and all bytes before. An entry
+//! consists of a tag, an alias and a time, followed by a private key with its certificates or by a
+//! trusted certificate.
 
 use rustls::pki_types::CertificateDer;
 use sha1::{Digest, Sha1};
@@ -42,13 +43,13 @@ pub(super) fn read(bytes: &[u8], password: Option<&Secret>) -> Result<Store, Str
     Ok(store)
 }
 
-/// The bytes that remain. Every method returns `None` if there are not enough.
+/// The remaining bytes. Every method returns `None` if there are too few.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
     /// # Errors
     ///
-    /// What is in the store is not supported.
+    /// The store contains something that is not supported.
     fn store(&mut self) -> Result<Option<Store>, String> {
         let (Some(_magic), Some(version)) = (self.number(), self.number()) else {
             return Ok(None);
@@ -146,7 +147,8 @@ impl<'a> Input<'a> {
         self.take(usize::try_from(len).ok()?)
     }
 
-    /// Java's modified UTF-8, which differs from UTF-8 in what no alias has: NUL, and characters beyond 16 bits.
+    /// Reads Java's modified UTF-8. It differs from UTF-8 only for NUL and for characters beyond 16
+    /// bits, which no alias contains.
     fn text(&mut self) -> Option<String> {
         let (len, rest) = self.0.split_first_chunk()?;
         self.0 = rest;

@@ -1,6 +1,7 @@
 //! Java's stores of keys and certificates: JKS and PKCS#12. Java: `KeyStore`, `DualFormatJKS`.
 //!
-//! As in Java since version 8, the content decides about the format, whichever of the two `ssl.keystore.type` names.
+//! As in Java since version 8, the content determines the format, even if `ssl.keystore.type` names
+//! the other one.
 
 mod der;
 mod jks;
@@ -21,7 +22,7 @@ use crate::utils::{Secret, printable};
 pub(super) struct Store {
     pub(super) keys: Vec<KeyEntry>,
     pub(super) trusted: Vec<CertificateDer<'static>>,
-    /// Certificates that are neither trusted nor those of a key.
+    /// The number of certificates that are neither trusted nor belong to a key.
     pub(super) other_certificates: usize,
 }
 
@@ -29,11 +30,11 @@ pub(super) struct Store {
 pub(super) struct KeyEntry {
     pub(super) alias: String,
     key: StoredKey,
-    /// The key's own certificate first; not empty.
+    /// The chain, with the key's own certificate first. Never empty.
     pub(super) certificate_chain: Vec<CertificateDer<'static>>,
 }
 
-/// A private key as it is in a store.
+/// A private key as the store holds it.
 enum StoredKey {
     Plain(Zeroizing<Vec<u8>>),
     /// An `EncryptedPrivateKeyInfo`.
@@ -74,7 +75,7 @@ impl KeyEntry {
 }
 
 impl Store {
-    /// Parses the content of a store. With a password, its integrity is checked.
+    /// Parses the content of a store. Checks its integrity if there is a password.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl Store {
     }
 }
 
-/// Decrypts a private key of PEM: the content of `ENCRYPTED PRIVATE KEY`.
+/// Decrypts a private key in PEM: the content of `ENCRYPTED PRIVATE KEY`.
 ///
 /// # Errors
 ///
@@ -124,11 +125,11 @@ fn pkcs8(key: &[u8]) -> PrivateKeyDer<'static> {
     PrivatePkcs8KeyDer::from(key.to_vec()).into()
 }
 
-/// The encodings of a certificate's issuer and subject.
+/// Returns the encodings of a certificate's issuer and subject.
 ///
 /// # Errors
 ///
-/// It is no certificate.
+/// The bytes are not a certificate.
 fn names(certificate: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let mut parts = Element::only(certificate)?.inside(SEQUENCE)?;
     let mut fields = parts.next()?.inside(SEQUENCE)?;

@@ -1,5 +1,5 @@
-//! Encryption by password: of private keys (`EncryptedPrivateKeyInfo`) and of the contents of PKCS#12 files. Java:
-//! `PBES2Core`, `PKCS12PBECipherCore`, `sun.security.provider.KeyProtector`.
+//! Password-based encryption of private keys (`EncryptedPrivateKeyInfo`) and of the contents of
+//! PKCS#12 files. Java: `PBES2Core`, `PKCS12PBECipherCore`, `sun.security.provider.KeyProtector`.
 
 use std::borrow::Cow;
 
@@ -16,20 +16,20 @@ use zeroize::Zeroizing;
 use super::der::{Element, INTEGER, Malformed, SEQUENCE};
 use crate::utils::Secret;
 
-/// Java's limit. It bounds how long a file can keep the caller busy. Tests run without optimization, and allow no more than
-/// Java 8 writes.
+/// Java's limit. It bounds how long a file can keep the caller busy. Tests run without optimization
+/// and allow no more than Java 8 writes.
 const MAX_ITERATIONS: u32 = if cfg!(test) { 100_000 } else { 5_000_000 };
 
-/// Of a MAC; more than that of any digest.
+/// The largest MAC key, which is longer than any digest.
 const MAX_KEY_LEN: usize = 128;
 
-/// Why something could not be decrypted or verified.
+/// The reason why something could not be decrypted or verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PbeError {
     Malformed,
-    /// The password, or the bytes.
+    /// The password is wrong, or the bytes are damaged.
     WrongPassword,
-    /// What is missing, in words.
+    /// An algorithm or a parameter is not supported. The text names it.
     Unsupported(String),
 }
 
@@ -46,25 +46,25 @@ fn unsupported<T>(what: &str, oid: &[u8]) -> Result<T, PbeError> {
     )))
 }
 
-/// The algorithms, by the encodings of their object identifiers.
+/// The object identifiers of the algorithms, in their DER encoding.
 mod oids {
     pub(super) const PBES2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 13];
     pub(super) const PBKDF2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 12];
     pub(super) const PBMAC1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 14];
     pub(super) const SCRYPT: &[u8] = &[0x2b, 6, 1, 4, 1, 0xda, 0x47, 4, 11];
-    /// 1.2.840.113549.2, of which the last number names the digest.
+    /// 1.2.840.113549.2. Its last number is the digest.
     pub(super) const HMAC: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 2];
-    /// 2.16.840.1.101.3.4.1, of which the last number names the size of the key.
+    /// 2.16.840.1.101.3.4.1. Its last number is the size of the key.
     pub(super) const AES: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1];
     pub(super) const DES_EDE3_CBC: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 3, 7];
-    /// 1.2.840.113549.1.12.1, of which the last number names the cipher.
+    /// 1.2.840.113549.1.12.1. Its last number is the cipher.
     pub(super) const PKCS12_PBE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 1];
     /// The protection of keys in JKS.
     pub(super) const SUN_KEY_PROTECTOR: &[u8] = &[0x2b, 6, 1, 4, 1, 0x2a, 2, 0x11, 1, 1];
     /// The protection of keys in JCEKS.
     pub(super) const SUN_JCE_KEY_PROTECTOR: &[u8] = &[0x2b, 6, 1, 4, 1, 0x2a, 2, 0x13, 1];
     pub(super) const SHA1: &[u8] = &[0x2b, 0x0e, 3, 2, 0x1a];
-    /// 2.16.840.1.101.3.4.2, of which the last number names the digest.
+    /// 2.16.840.1.101.3.4.2. Its last number is the digest.
     pub(super) const SHA2: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2];
 }
 
@@ -77,7 +77,7 @@ enum Hash {
     Sha512,
 }
 
-/// Calls a function whose type parameter is the digest.
+/// Calls a generic function with the digest as its type parameter.
 macro_rules! with_digest {
     ($hash:expr, $function:ident($($argument:expr),*)) => {
         match $hash {
@@ -128,14 +128,14 @@ impl Hash {
 ///
 /// # Errors
 ///
-/// The password is wrong, the bytes are damaged, or the encryption is one that is not supported.
+/// The password is wrong, the bytes are damaged, or the encryption is not supported.
 pub(super) fn private_key(info: &[u8], password: &Secret) -> Result<Zeroizing<Vec<u8>>, PbeError> {
     let mut info = Element::only(info)?.inside(SEQUENCE)?;
     let algorithm = info.next()?;
     let data = info.next()?.octets()?;
     info.end()?;
     let key = decrypt(algorithm, &data, password)?;
-    // A wrong password has a valid padding once in 256 times.
+    // One wrong password in 256 gives a valid padding.
     match Element::only(&key) {
         Ok(element) if element.tag == SEQUENCE => Ok(key),
         _ => Err(PbeError::WrongPassword),
@@ -146,7 +146,7 @@ pub(super) fn private_key(info: &[u8], password: &Secret) -> Result<Zeroizing<Ve
 ///
 /// # Errors
 ///
-/// See [`private_key`]. Not every wrong password is found.
+/// See [`private_key`]. Some wrong passwords are not detected.
 pub(super) fn decrypt(
     algorithm: Element<'_>,
     data: &[u8],
@@ -182,7 +182,7 @@ pub(super) fn decrypt(
     let iv = derive(Purpose::Iv, 8);
     match cipher {
         3 => cbc::<des::TdesEde3>(&key, &iv, data),
-        // Two keys; the third is the first again.
+        // Two keys: the third one equals the first.
         4 => {
             key.extend_from_within(..8);
             cbc::<des::TdesEde3>(&key, &iv, data)
@@ -215,7 +215,7 @@ fn pbes2(
 struct Pbkdf2<'a> {
     salt: Cow<'a, [u8]>,
     iterations: u32,
-    /// Given where nothing else says it.
+    /// `Some` only if the algorithm itself does not determine the length.
     key_len: Option<u32>,
     hmac: Hash,
 }
@@ -283,11 +283,12 @@ where
         .map_err(|_| PbeError::WrongPassword)
 }
 
-/// Checks the `MacData` of a PKCS#12 file: `mac` is all of it, and `data` what it is for.
+/// Verifies the `MacData` of a PKCS#12 file: `mac` is the whole element, and `data` the bytes that
+/// it covers.
 ///
 /// # Errors
 ///
-/// The password is wrong, the bytes are damaged, or the MAC is one that is not supported.
+/// The password is wrong, the bytes are damaged, or the MAC is not supported.
 pub(super) fn verify_mac(mac: Element<'_>, data: &[u8], password: &Secret) -> Result<(), PbeError> {
     let mut mac = mac.inside(SEQUENCE)?;
     let mut digest_info = mac.next()?.inside(SEQUENCE)?;
@@ -340,7 +341,7 @@ fn verifies<M: Mac + KeyInit>(key: &[u8], data: &[u8], expected: &[u8]) -> bool 
     mac.verify_slice(expected).is_ok()
 }
 
-/// What a key of PKCS#12 is for.
+/// The purpose of a PKCS#12 key.
 #[derive(Clone, Copy, Debug)]
 enum Purpose {
     Key = 1,
@@ -348,7 +349,7 @@ enum Purpose {
     Mac = 3,
 }
 
-/// Derives a key as PKCS#12 does. RFC 7292, appendix B.2, whose letters these are.
+/// Derives a key as PKCS#12 does. The names are those of RFC 7292, appendix B.2.
 fn pkcs12_kdf<D: Digest + BlockSizeUser>(
     purpose: Purpose,
     password: &Secret,
@@ -379,7 +380,7 @@ fn pkcs12_kdf<D: Digest + BlockSizeUser>(
         if key.len() == len {
             return key;
         }
-        // Each block of I becomes the sum of itself, the repeated A, and 1.
+        // Each block of I becomes the sum of itself, B and 1.
         for block in i.chunks_mut(v) {
             let mut carry = 1_u16;
             let b: Vec<u8> = a.iter().copied().cycle().take(v).collect();
@@ -392,7 +393,7 @@ fn pkcs12_kdf<D: Digest + BlockSizeUser>(
     }
 }
 
-/// The password as Java's `char`s, big-endian, and an end.
+/// Returns the password as big-endian UTF-16, Java's `char`s, followed by `end`.
 pub(super) fn utf16(password: &Secret, end: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(2 * password.expose().len() + end.len()));
     for unit in password.expose().encode_utf16() {
@@ -402,7 +403,8 @@ pub(super) fn utf16(password: &Secret, end: &[u8]) -> Zeroizing<Vec<u8>> {
     bytes
 }
 
-/// Sun's own protection of keys: a salt, the key under a stream of SHA-1 digests, and the digest of the key.
+/// Decrypts Sun's own protection of keys: a salt, the key combined with a stream of SHA-1 digests,
+/// and the digest of the key.
 fn sun_key_protector(data: &[u8], password: &Secret) -> Result<Zeroizing<Vec<u8>>, PbeError> {
     const LEN: usize = 20;
     let (salt, rest) = data.split_at_checked(LEN).ok_or(PbeError::Malformed)?;
@@ -428,7 +430,7 @@ fn sun_key_protector(data: &[u8], password: &Secret) -> Result<Zeroizing<Vec<u8>
     }
 }
 
-/// An object identifier as people write it. Its first two numbers share a place.
+/// Returns the usual text of an object identifier. One byte encodes its first two numbers.
 fn dotted(oid: &[u8]) -> String {
     let mut numbers = Vec::new();
     let mut number = 0_u64;

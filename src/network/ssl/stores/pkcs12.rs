@@ -10,11 +10,11 @@ use super::pbe::{self, PbeError};
 use super::{KeyEntry, Store, StoredKey, WRONG_PASSWORD, names};
 use crate::utils::Secret;
 
-/// The object identifiers, by their encodings.
+/// The object identifiers, in their DER encoding.
 mod oids {
     pub(super) const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
     pub(super) const ENCRYPTED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 6];
-    /// 1.2.840.113549.1.12.10.1, of which the last number names the kind of bag.
+    /// 1.2.840.113549.1.12.10.1. Its last number is the kind of bag.
     pub(super) const BAG: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 10, 1];
     pub(super) const X509_CERTIFICATE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 22, 1];
     pub(super) const FRIENDLY_NAME: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 20];
@@ -53,7 +53,7 @@ pub(super) fn read(bytes: &[u8], password: Option<&Secret>) -> Result<Store, Str
 struct Bags {
     keys: Vec<KeyBag>,
     certificates: Vec<CertificateBag>,
-    /// Some of the content was not read, because there is no password.
+    /// Some of the content is encrypted and was skipped, because there is no password.
     is_encrypted: bool,
 }
 
@@ -140,7 +140,7 @@ impl Bags {
         Ok(())
     }
 
-    /// Adds a bag; `is_first` of its safe.
+    /// Adds a bag. `is_first` says whether it is the first of its safe.
     fn add_bag(&mut self, bag: Element<'_>, is_first: bool) -> Result<(), Malformed> {
         let mut bag = bag.inside(SEQUENCE)?;
         let kind = bag.next()?.oid()?.strip_prefix(oids::BAG);
@@ -159,7 +159,7 @@ impl Bags {
                 attributes,
             }),
             Some([CERTIFICATE_BAG]) => self.add_certificate(value, attributes, is_first)?,
-            // Revocation lists, secrets and bags in bags.
+            // Revocation lists, secrets and nested bags are ignored.
             _ => {}
         }
         Ok(())
@@ -178,7 +178,8 @@ impl Bags {
         let certificate = bag.next()?.wrapped(CONTEXT_0)?.octets()?;
         names(&certificate)?;
         let certificate = CertificateDer::from(certificate.into_owned());
-        // Java: some programs leave the id out if there is one key. The key's certificate comes first then.
+        // As in Java: some programs leave out the id if there is only one key. The key's
+        // certificate is the first one then.
         let key_id = attributes.key_id.or_else(|| is_first.then(Vec::new));
         self.certificates.push(CertificateBag {
             certificate,
@@ -188,7 +189,7 @@ impl Bags {
         Ok(())
     }
 
-    /// Finds the certificates of each key. A key without one is left out, as in Java.
+    /// Matches each key with its certificates. Leaves out a key without any, as Java does.
     fn into_store(self) -> Store {
         let certificates = self.certificates;
         let mut store = Store::default();
@@ -227,7 +228,7 @@ impl Bags {
     }
 }
 
-/// The places of a certificate, its issuer, the issuer's issuer, and so on.
+/// Returns the indexes of a certificate, its issuer, the issuer's issuer, and so on.
 fn chain(own: usize, certificates: &[CertificateBag]) -> Vec<usize> {
     let names: Vec<_> = certificates
         .iter()

@@ -1,4 +1,4 @@
-//! Stores of the JDK's keytool and of OpenSSL: see tests/data/keystores/make.sh.
+//! Tests with stores of the JDK's keytool and of OpenSSL: see tests/data/keystores/make.sh.
 
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -9,7 +9,7 @@ use crate::network::ssl::pem;
 use crate::network::ssl::tests::file;
 use crate::utils::mutations::mutated;
 
-/// A file of tests/data/keystores.
+/// Reads a file of tests/data/keystores.
 pub(in crate::network::ssl) fn store(name: &str) -> Vec<u8> {
     let path = format!("{}/tests/data/keystores/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -108,10 +108,10 @@ fn stores_without_entries_are_read() {
         let store = read(name).unwrap();
         assert!(store.keys.is_empty() && store.trusted.is_empty() && store.other_certificates == 0);
     }
-    // Not marked as trusted, so that Java does not trust it either.
+    // Not marked as trusted, so Java does not trust it either.
     let store = read("openssl-trust.p12").unwrap();
     assert!(store.trusted.is_empty() && store.other_certificates == 1);
-    // A key without a certificate is none for Java either.
+    // Java ignores a key without a certificate too.
     assert!(read("openssl-key-alone.p12").unwrap().keys.is_empty());
 }
 
@@ -188,7 +188,7 @@ fn other_formats_are_refused_by_name() {
     );
 }
 
-/// The older version, which keytool reads and does not write.
+/// The older version, which keytool reads but does not write.
 #[test]
 fn version_1_of_jks_has_no_certificate_types() {
     let certificate = &certificates("ca")[0];
@@ -268,7 +268,7 @@ fn encrypted_keys_of_pem_are_decrypted() {
 
 #[test]
 fn too_many_iterations_are_refused() {
-    // The MAC's count is the last number, 100000.
+    // The iteration count of the MAC is the last number, 100000.
     let mut bytes = store("java-8.p12");
     let len = bytes.len();
     assert_eq!(bytes[len - 5..], [2, 3, 0x01, 0x86, 0xa0]);
@@ -350,7 +350,7 @@ fn any_pem_is_read_or_refused() {
         _ = pem::private_key(&text, None);
         _ = pem::private_key(&text, Some(&password));
     });
-    // The bytes below the base64.
+    // The bytes inside the base64 text.
     let keys = ["several.p12", "several.jks", "openssl-des.p12"].map(|name| {
         let entry = read(name).unwrap().keys.remove(0);
         match entry.key {

@@ -1,4 +1,4 @@
-//! What the settings come to, and certificates that are replaced.
+//! The effect of the settings, and the replacement of certificates.
 
 use std::path::{Path, PathBuf};
 
@@ -141,7 +141,7 @@ fn secrets_are_not_printed() {
     assert!(!printed.contains(line) && printed.contains("[hidden]"));
 }
 
-/// A directory that ends with the test.
+/// A directory that is removed when the test ends.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -190,7 +190,7 @@ fn a_truststore_that_was_replaced_holds_for_new_connections() {
     directory.write("ca.pem", &file("other-ca"));
     assert!(!connects(&mut factory, "server") && connects(&mut factory, "unknown-issuer"));
 
-    // Half written, without a certificate, and gone: the last good one stays.
+    // Half written, without a certificate, and removed: the last good one stays in use.
     shorten(&path);
     assert!(connects(&mut factory, "unknown-issuer"));
     assert!(
@@ -242,7 +242,7 @@ fn a_keystore_that_was_replaced_holds_for_new_connections() {
     directory.write("keystore.pem", &keystore("client-rsa"));
     assert_eq!(sent(&mut factory), certificate("client-rsa"));
 
-    // The new certificate beside the old key.
+    // A new certificate next to the old key.
     directory.write("keystore.pem", &(file("client-rsa.key") + &file("client")));
     assert_eq!(sent(&mut factory), certificate("client-rsa"));
     assert!(

@@ -1,4 +1,4 @@
-//! Who is accepted and who is not, each with an error of its own.
+//! The identities that are accepted and those that are not, each of which has its own error.
 
 use super::*;
 
@@ -115,7 +115,7 @@ fn no_bad_identity_is_accepted() {
         if !message.contains(expected) || !message.contains(host) {
             wrong.push(format!("{identity} as {host}: {message}"));
         }
-        // The peer learns that it was refused, and nothing else.
+        // The peer learns only that it was refused.
         pair.pump();
         let failure = pair.server_failure.as_ref();
         assert!(
@@ -148,7 +148,7 @@ fn good_identities_are_accepted() {
         }
         let name = pair.server.server_name().map(str::to_owned);
         let expected = host.trim_end_matches('.').to_lowercase();
-        // A name goes into SNI, an address does not.
+        // The SNI extension carries a name, but never an address.
         let is_address =
             host.contains(':') || host.starts_with(|first: char| first.is_ascii_digit());
         assert_eq!(name, (!is_address).then_some(expected), "{host}");
@@ -230,7 +230,8 @@ fn a_client_certificate_that_the_broker_refuses_fails_the_authentication() {
         let message = pair.refusal();
         assert!(message.contains(texts[0]), "{message}");
 
-        // In TLS 1.3 the client has ended its half by then, and learns it with the first read.
+        // With TLS 1.3 the client has ended its half by then, and sees the refusal in its first
+        // read.
         let mut pair = authenticate(config, &version::TLS13);
         pair.connect().unwrap();
         let why = Disconnect::failed(&pair.read().unwrap_err());

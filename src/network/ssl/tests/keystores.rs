@@ -45,7 +45,7 @@ fn refused(config: SslConfig) -> String {
     error
 }
 
-/// The certificate that a broker that demands one gets.
+/// Returns the certificate that the client sends to a broker that requires one.
 fn sent(config: SslConfig) -> CertificateDer<'static> {
     let server = server("server", &version::TLS13, ClientAuth::Required);
     let mut pair = Pair::new(&mut SslFactory::new(config).unwrap(), server, "localhost");
@@ -79,7 +79,7 @@ fn brokers_are_trusted_by_javas_stores() {
     }
 }
 
-/// Java trusts the own certificate of a key in a truststore: one store for both is usual in tests.
+/// Java trusts the own certificate of a key in a truststore. Tests often use one store for both.
 #[test]
 fn a_truststore_with_a_key_trusts_its_certificate() {
     for name in ["self-signed.p12", "self-signed.jks"] {
@@ -110,7 +110,8 @@ fn a_client_certificate_of_javas_stores_is_sent() {
     assert_eq!(sent(config), certificate("client"));
 }
 
-/// The broker names the authority `ca`, so that `other` is not sent although Java would consider it first.
+/// The broker names the authority `ca`, so the client does not send `other`, although Java would
+/// consider it first.
 #[test]
 fn of_several_keys_one_is_sent_that_the_broker_accepts() {
     for name in ["several.p12", "several.jks"] {
@@ -131,7 +132,7 @@ fn client_keys(identities: &[(&str, &str)]) -> ClientKeys {
     ClientKeys::new(keys.collect())
 }
 
-/// As a program with Java's `SunX509` key manager chose from several.p12 and several.jks.
+/// Java's `SunX509` key manager chose the same keys from several.p12 and several.jks.
 #[test]
 fn of_several_keys_javas_is_chosen() {
     let keys = client_keys(&[

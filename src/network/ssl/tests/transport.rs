@@ -1,4 +1,4 @@
-//! Handshakes, bytes, and the end of connections.
+//! Handshakes, data, and the end of connections.
 
 use rustls::crypto::cipher::{OutboundChunks, OutboundPlainMessage};
 use rustls::{ConnectionTrafficSecrets, ContentType, ProtocolVersion, SupportedCipherSuite};
@@ -51,7 +51,7 @@ fn no_byte_is_written_before_the_socket_is_connected() {
     pair.connect().unwrap();
 }
 
-/// A handshake and a response whose records arrive and leave byte by byte.
+/// Handles a handshake and a response whose records arrive and leave byte by byte.
 #[test]
 fn records_may_be_cut_anywhere() {
     for version in VERSIONS {
@@ -96,7 +96,8 @@ fn a_full_socket_leaves_bytes_pending() {
     assert!(received == bytes && !pair.client.has_pending_writes());
 }
 
-/// Whether the peer got them is unknown, so that they count as written; the failure is told by the next write.
+/// It is unknown whether the peer received them, so they count as written. The next write returns
+/// the error.
 #[test]
 fn bytes_that_were_encrypted_before_the_socket_failed_count_as_written() {
     let mut pair = connected(&version::TLS13);
@@ -127,7 +128,7 @@ impl ConcatBytes for Vec<IoSlice<'_>> {
     }
 }
 
-/// What arrives with the end of the handshake is read without another event.
+/// Reads the data that arrives with the end of the handshake without another event.
 #[test]
 fn bytes_behind_the_handshake_are_not_lost() {
     let mut pair = pair(&version::TLS12);
@@ -144,7 +145,7 @@ fn bytes_behind_the_handshake_are_not_lost() {
 #[test]
 fn a_connection_that_is_lost_at_any_byte_of_the_handshake_may_be_tried_again() {
     for version in VERSIONS {
-        // How many bytes the server's flights have.
+        // The number of bytes in the server's messages.
         let mut whole = pair(version);
         let mut flights = 0;
         while !whole.client.finish_connect().unwrap() {
@@ -164,7 +165,7 @@ fn a_connection_that_is_lost_at_any_byte_of_the_handshake_may_be_tried_again() {
                 Err(Disconnect::NotConnected { message, .. }) if received > 0 => {
                     assert!(message.contains("did not complete"), "{message}");
                 }
-                // The flight was complete without the last bytes.
+                // The handshake was complete without the last bytes.
                 Ok(true) => {}
                 other => panic!("after {received} bytes: {other:?}"),
             }
@@ -205,7 +206,7 @@ fn a_peer_that_does_not_speak_tls_is_named() {
     }
 }
 
-/// Of a server that speaks no version above TLS 1.1.
+/// A server that speaks no version above TLS 1.1.
 #[test]
 fn a_server_of_old_versions_is_named() {
     let mut pair = pair(&version::TLS13);
@@ -240,7 +241,7 @@ fn the_end_that_the_peer_tells_of_is_the_end_of_the_stream() {
     assert_eq!(pair.read().unwrap(), b"");
 }
 
-/// An attacker may cut the stream: that is no orderly end.
+/// An attacker may cut the stream, so a missing `close_notify` is a failure.
 #[test]
 fn a_stream_that_is_cut_is_a_failure() {
     for version in VERSIONS {
@@ -303,7 +304,7 @@ fn keys_are_updated_in_both_directions() {
     assert_eq!(pair.server_reads(), b"request");
 }
 
-/// A peer that asks for new keys again and again costs an error and no endless loop.
+/// A peer that requests new keys again and again causes an error, not an endless loop.
 #[test]
 fn a_flood_of_key_updates_ends_the_connection() {
     let mut pair = connected(&version::TLS13);
@@ -315,7 +316,7 @@ fn a_flood_of_key_updates_ends_the_connection() {
     assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
 }
 
-/// Records of one kind, encrypted as the server would do it if it could be made to.
+/// Returns records of one type, encrypted as the server would.
 fn records(server: ServerConnection, typ: ContentType, content: &[u8], count: u64) -> Vec<u8> {
     let Some(SupportedCipherSuite::Tls13(suite)) = server.negotiated_cipher_suite() else {
         panic!("not TLS 1.3");
@@ -339,13 +340,14 @@ fn records(server: ServerConnection, typ: ContentType, content: &[u8], count: u6
     (sequence..sequence + count).flat_map(&mut record).collect()
 }
 
-/// They cost work, and without a limit they keep the thread for as long as the peer likes.
+/// Such records cost time. Without a limit the peer could keep the thread busy for as long as it
+/// likes.
 #[test]
 fn records_without_any_data_end_the_connection() {
     /// Lifetime, age, nonce, ticket and extensions of a NewSessionTicket.
     const TICKET: &[u8] = &[4, 0, 0, 15, 0, 0, 0, 60, 0, 0, 0, 0, 1, 9, 0, 1, 7, 0, 0];
     for (typ, content, says) in [
-        // The limit of rustls.
+        // The limit of rustls itself.
         (
             ContentType::ApplicationData,
             &[][..],
@@ -371,7 +373,7 @@ fn records_without_any_data_end_the_connection() {
     }
 }
 
-/// Far more than that in all, with data in between.
+/// Far more than the limit in all, with data in between.
 #[test]
 fn tls_beside_data_does_not_end_the_connection() {
     let mut pair = connected(&version::TLS13);
