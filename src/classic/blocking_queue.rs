@@ -1,15 +1,16 @@
 //! The bounded queue between senders and the send thread. Java: `BlockingQueue`, `LinkedBlockingQueue`.
 //!
-//! Threads: senders put, the send thread takes. Locks: one around the items, held for one operation.
+//! Threads: senders add items; the send thread takes them.
+//! Locks: one around the items, held for one operation.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::sync::{Condvar, Mutex};
 
-/// What the send thread takes messages from. A test stands in for the waits.
+/// The queue that the send thread reads. Tests replace it to control the waits.
 pub(crate) trait BlockingQueue<T>: Send + Sync {
-    /// Adds an item, and waits without a limit for room.
+    /// Adds an item. Waits for room without a limit.
     fn put(&self, item: T);
 
     /// Adds an item, or returns it if there is no room.
@@ -18,10 +19,10 @@ pub(crate) trait BlockingQueue<T>: Send + Sync {
     /// Adds an item, or returns it if there is no room within `timeout`.
     fn offer_within(&self, item: T, timeout: Duration) -> Result<(), T>;
 
-    /// Adds an item beyond the capacity.
+    /// Adds an item even if the queue is full.
     fn force(&self, item: T);
 
-    /// Takes the oldest item; `None` if none comes within `timeout`.
+    /// Takes the oldest item. Returns `None` if none arrives within `timeout`.
     fn poll(&self, timeout: Duration) -> Option<T>;
 
     fn len(&self) -> usize;

@@ -1,4 +1,4 @@
-//! What the producer knows of topics: partitions and their leaders. Java: `kafka.producer.BrokerPartitionInfo`,
+//! Caches the partitions and leaders of topics. Java: `kafka.producer.BrokerPartitionInfo`,
 //! `ClientUtils.fetchTopicMetadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use crate::protocol::messages::{
 use crate::sync::Arc;
 use crate::utils::{log, printable};
 
-/// A partition, and the broker that leads it, if any.
+/// A partition and its leader, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PartitionAndLeader {
     pub(crate) partition: i32,
@@ -30,7 +30,7 @@ pub(crate) struct BrokerPartitionInfo {
     topics: BTreeMap<String, TopicMetadata>,
 }
 
-/// A topic of which the brokers said that it is there.
+/// A topic that exists, according to the brokers.
 #[derive(Clone, Debug, Default)]
 struct TopicMetadata {
     /// Sorted by partition.
@@ -46,7 +46,8 @@ impl BrokerPartitionInfo {
         }
     }
 
-    /// Returns the partitions of a topic sorted by number. A topic that is not cached is fetched.
+    /// Returns the partitions of a topic, sorted by number. Fetches them if the topic is not
+    /// cached.
     ///
     /// # Errors
     ///
@@ -71,7 +72,7 @@ impl BrokerPartitionInfo {
         }
     }
 
-    /// Fetches the metadata of topics, and gives the pool a connection for each of their leaders.
+    /// Fetches the metadata of topics, and adds a connection for each of their leaders to the pool.
     ///
     /// # Errors
     ///
@@ -120,7 +121,7 @@ fn brokers_of(brokers: Vec<MetadataBroker>) -> BTreeMap<NodeId, Node> {
     brokers.into_iter().filter_map(node).collect()
 }
 
-/// Reads the partitions. A leader whose address is not in the response is none.
+/// Reads the partitions. A leader whose address is not in the response counts as none.
 fn read_topic(
     topic: &MetadataTopic,
     name: &str,
@@ -140,7 +141,7 @@ fn read_topic(
                 printable(name)
             ),
         }
-        // Any other error is about replicas, which a producer does not go to.
+        // Any other error is about replicas, which do not matter to a producer.
         if partition.error_code == ErrorCode::LEADER_NOT_AVAILABLE {
             log::warn!(
                 "Error while fetching metadata for topic partition [{},{index}]: {}",
@@ -158,8 +159,8 @@ fn read_topic(
     }
 }
 
-/// Asks the brokers of `metadata.broker.list` in random order, until one returns metadata. Each gets a connection of its
-/// own, which is closed after.
+/// Sends the request to the brokers of `metadata.broker.list` in random order, until one returns
+/// metadata. Uses a separate connection for each, and closes it afterwards.
 fn fetch_topic_metadata(
     topics: &BTreeSet<String>,
     config: &ProducerConfig,
@@ -213,7 +214,7 @@ fn request_for(topics: &BTreeSet<String>) -> MetadataRequest {
     });
     MetadataRequest {
         topics: Some(topics.collect()),
-        // A broker of Kafka 0.8 created topics on demand.
+        // Brokers of Kafka 0.8 created topics on demand.
         allow_auto_topic_creation: true,
         ..MetadataRequest::default()
     }

@@ -1,8 +1,9 @@
 //! Delivers messages: encode, partition, one request per broker, retries. Java: `kafka.producer.async.DefaultEventHandler`.
 //!
-//! Differs from Java: where a batch cannot be built, its messages fail and are retried, and those of the other brokers are
-//! sent all the same. A batch that is too large for the broker is halved, because a record batch has one limit in place of
-//! a limit for each message. A response that leaves out a partition fails that request, whatever else it names.
+//! Differs from Java: if a batch cannot be built, its messages fail and are retried, and those for
+//! the other brokers are sent. A batch that is too large for the broker is split in two, because a
+//! record batch has one limit instead of a limit for each message. A response that leaves out a
+//! partition fails that partition's messages.
 
 mod collate;
 #[cfg(test)]
@@ -31,7 +32,7 @@ use crate::record::{
 use crate::sync::Arc;
 use crate::utils::log;
 
-/// The event handler of a producer that has no other.
+/// The default event handler of a producer.
 pub struct DefaultEventHandler<K, V> {
     config: ProducerConfig,
     context: Context,
@@ -45,12 +46,13 @@ pub struct DefaultEventHandler<K, V> {
     /// `None` before the first refresh.
     last_topic_metadata_refresh_time: Option<Instant>,
     topic_metadata_to_refresh: BTreeSet<String>,
-    /// Where the messages without a partition key of a topic go, until the next refresh or failure.
+    /// The partition for a topic's messages without a partition key, until the next refresh or
+    /// failure.
     send_partition_per_topic_cache: HashMap<String, i32>,
 }
 
 impl<K, V> DefaultEventHandler<K, V> {
-    /// Creates a handler. It connects to no broker before the first message.
+    /// Creates a handler. It connects to a broker with the first message.
     ///
     /// # Errors
     ///
@@ -101,7 +103,7 @@ impl<K, V> DefaultEventHandler<K, V> {
         id
     }
 
-    /// Encodes messages. An async producer leaves those out that cannot be encoded.
+    /// Encodes messages. An async producer skips those that cannot be encoded.
     fn serialize<'a>(&self, events: &'a [KeyedMessage<K, V>]) -> Result<Vec<Outstanding<'a, K>>> {
         let mut serialized = Vec::with_capacity(events.len());
         for event in events {
@@ -145,7 +147,8 @@ impl<K, V> DefaultEventHandler<K, V> {
         })
     }
 
-    /// Refreshes the metadata of all topics since the last refresh, if it is time.
+    /// Refreshes the metadata of all topics that were used since the last refresh, if a refresh is
+    /// due.
     fn refresh_if_due(&mut self, outstanding: &[Outstanding<'_, K>]) {
         let topics = outstanding.iter().map(|message| message.topic.to_owned());
         self.topic_metadata_to_refresh.extend(topics);
@@ -163,7 +166,8 @@ impl<K, V> DefaultEventHandler<K, V> {
         }
     }
 
-    /// Java: `Utils.swallowError(brokerPartitionInfo.updateInfo(...))`, and the cache of partitions is cleared.
+    /// Refreshes the metadata and clears the cache of partitions. Java:
+    /// `Utils.swallowError(brokerPartitionInfo.updateInfo(...))`.
     fn update_info(&mut self, topics: &BTreeSet<String>) {
         let correlation_id = self.next_correlation_id();
         let pool = &mut self.producer_pool;
@@ -235,7 +239,8 @@ impl<K, V> DefaultEventHandler<K, V> {
         }
     }
 
-    /// Keeps the messages of the partitions that failed. Those that were too large together are sent in two halves.
+    /// Keeps the messages of the partitions that failed. A batch that was too large is sent again
+    /// in two halves.
     fn after_response<'a>(
         &mut self,
         broker: NodeId,
@@ -334,7 +339,8 @@ impl<K, V> DefaultEventHandler<K, V> {
     }
 }
 
-/// Returns the partitions that the broker refused. There is no response, and no refusal, for acks=0.
+/// Returns the partitions that the broker refused. With acks=0 there is no response and thus no
+/// refusal.
 fn failed_partitions<K>(
     data: &Partitions<'_, K>,
     response: Option<ProduceResponse>,
@@ -379,7 +385,7 @@ impl<K, V> EventHandler<K, V> for DefaultEventHandler<K, V> {
             if outstanding.is_empty() {
                 break;
             }
-            // As in Kafka 0.8, the last attempt is followed by a back-off and a refresh too.
+            // As in Kafka 0.8, a backoff and a refresh follow the last attempt too.
             remaining_retries -= 1;
             log::info!(
                 "Back off for {} ms before retrying send. Remaining retries = {remaining_retries}",

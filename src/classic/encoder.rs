@@ -1,22 +1,23 @@
-//! Keys and values as bytes. Java: `kafka.serializer.Encoder`, `DefaultEncoder`, `NullEncoder`, `StringEncoder`.
+//! Converts keys and values to bytes. Java: `kafka.serializer.Encoder`, `DefaultEncoder`,
+//! `NullEncoder`, `StringEncoder`.
 
 use super::error::{BoxError, Error, Result};
 
-/// Turns a key or a value into bytes.
+/// Converts a key or a value to bytes.
 ///
-/// The producer calls it on one thread at a time: the caller's in sync mode, the send thread in async mode. A null key or
-/// value does not reach it.
+/// The producer calls it on one thread at a time: the caller in sync mode, the send thread in async
+/// mode. It is not called for a null key or value.
 pub trait Encoder<T: ?Sized>: Send {
     /// Returns the bytes to send; `None` is null.
     ///
     /// # Errors
     ///
-    /// Any error. A sync producer returns it from `send`, and sends nothing of the call. An async producer logs it and
-    /// discards the message.
+    /// Any error. A sync producer returns it from `send`, and then sends nothing of that call. An
+    /// async producer logs it and discards the message.
     fn to_bytes(&self, value: &T) -> Result<Option<Vec<u8>>, BoxError>;
 }
 
-/// Takes bytes as they are: `kafka.serializer.DefaultEncoder`.
+/// Uses bytes as they are: `kafka.serializer.DefaultEncoder`.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "a value without parts")]
 pub struct DefaultEncoder;
@@ -27,7 +28,7 @@ impl<T: AsRef<[u8]> + ?Sized> Encoder<T> for DefaultEncoder {
     }
 }
 
-/// Makes every value null: `kafka.serializer.NullEncoder`.
+/// Replaces every value by null: `kafka.serializer.NullEncoder`.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "a value without parts")]
 pub struct NullEncoder;
@@ -42,14 +43,14 @@ impl<T: ?Sized> Encoder<T> for NullEncoder {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StringEncoder(Charset);
 
-/// The encodings that every Java runtime has.
+/// The encodings that every Java runtime supports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Charset {
     #[default]
     Utf8,
     Ascii,
     Latin1,
-    /// Big-endian, behind a byte order mark.
+    /// Big-endian, with a byte order mark in front.
     Utf16,
     Utf16Be,
     Utf16Le,
@@ -95,7 +96,7 @@ impl StringEncoder {
     }
 }
 
-/// Java: `String.getBytes` puts a question mark in place of a character that the encoding does not have.
+/// Replaces unsupported characters by question marks, as Java's `String.getBytes` does.
 fn single_bytes(text: &str, last: u8) -> Vec<u8> {
     let byte = |c| u8::try_from(u32::from(c)).ok().filter(|byte| *byte <= last);
     text.chars().map(|c| byte(c).unwrap_or(b'?')).collect()

@@ -1,4 +1,4 @@
-//! What a call of the classic producer fails with. Java: the exceptions under `kafka.common` and `kafka.producer`.
+//! The errors of the classic producer. Java: the exceptions in `kafka.common` and `kafka.producer`.
 
 use std::any::Any;
 use std::error::Error as StdError;
@@ -13,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Any error of a user's encoder.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a call failed. Cheap to clone.
+/// The error of a call. Cheap to clone.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -23,7 +23,7 @@ struct Inner {
     source: Option<BoxError>,
 }
 
-/// What kind of failure an [`Error`] is: the exception that the Scala producer threw.
+/// The kind of an [`Error`]: the exception that the Scala producer threw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -35,8 +35,8 @@ pub enum ErrorKind {
     QueueFull,
     /// Some messages were not acknowledged after all attempts. Java: `FailedToSendMessageException`.
     FailedToSendMessage,
-    /// The topic does not exist, or the partitioner chose a partition that it does not have. Java:
-    /// `UnknownTopicOrPartitionException`.
+    /// The topic does not exist, or the partitioner chose a partition that the topic does not have.
+    /// Java: `UnknownTopicOrPartitionException`.
     UnknownTopicOrPartition,
     /// No partition of the topic has a leader. Java: `LeaderNotAvailableException`.
     LeaderNotAvailable,
@@ -52,9 +52,10 @@ pub enum ErrorKind {
     Io,
     /// The connection is closed for good. Java: `ClosedChannelException`.
     ClosedChannel,
-    /// The call was made by an encoder, partitioner or event handler of the same producer, and would wait for itself.
+    /// An encoder, partitioner or event handler called its own producer. The call would wait for
+    /// itself.
     WouldDeadlock,
-    /// Any other failure, such as a response that makes no sense. Java: `KafkaException`.
+    /// Any other failure, such as an invalid response. Java: `KafkaException`.
     Kafka,
 }
 
@@ -137,13 +138,13 @@ impl fmt::Display for Chain {
     }
 }
 
-/// Runs the user's code. A panic becomes an error of the kind `kind`, whose text begins with `what`.
+/// Runs the user's code. A panic becomes an error of kind `kind`, whose text begins with `what`.
 ///
 /// Needs `panic = "unwind"`, the default.
 pub(crate) fn contain<T>(kind: ErrorKind, what: &str, call: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
         let error = Error::new(kind, format!("{what} panicked: {}", said(payload.as_ref())));
-        // A payload that panics in its own drop is leaked.
+        // Leaks a payload that panics in its own drop.
         if let Err(another) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
             std::mem::forget(another);
         }

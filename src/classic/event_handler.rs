@@ -1,12 +1,12 @@
-//! What becomes of the messages of a `send` or of a batch. Java: `kafka.producer.async.EventHandler`.
+//! Delivers the messages of a `send` or of a batch. Java: `kafka.producer.async.EventHandler`.
 
 use super::error::Result;
 use super::keyed_message::KeyedMessage;
 
-/// Delivers messages. A [`Producer`](super::Producer) calls it on one thread at a time: the caller's in sync mode, the
-/// send thread in async mode.
+/// Delivers messages. A [`Producer`](super::Producer) calls it on one thread at a time: the caller
+/// in sync mode, the send thread in async mode.
 pub trait EventHandler<K, V>: Send {
-    /// Delivers messages, of which there is at least one.
+    /// Delivers at least one message.
     ///
     /// # Errors
     ///
@@ -14,10 +14,10 @@ pub trait EventHandler<K, V>: Send {
     ///
     /// # Blocking
     ///
-    /// Until the messages are delivered or given up. Nothing else is delivered meanwhile.
+    /// Until the messages are delivered or have failed. Nothing else is delivered meanwhile.
     fn handle(&mut self, events: &[KeyedMessage<K, V>]) -> Result<()>;
 
-    /// Closes the handler's connections. Called once, by the close of the producer.
+    /// Closes the handler's connections. The producer's close calls this once.
     fn close(&mut self);
 }
 

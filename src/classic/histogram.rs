@@ -1,6 +1,6 @@
 //! Distributions of numbers. Java: Yammer's `Histogram`, `Timer` and `ExponentiallyDecayingSample`.
 //!
-//! Differs from Java: priorities are kept as logarithms, so that they need no rescaling each hour.
+//! Differs from Java: priorities are logarithms, so that they need no rescaling each hour.
 //!
 //! Locks: one in each histogram, held for one update or one read.
 
@@ -11,14 +11,16 @@ use super::meter::Meter;
 use crate::sync::{Arc, Mutex};
 use crate::utils::{Time, millis};
 
-/// How many values a histogram keeps for its percentiles.
+/// The number of values that a histogram keeps for its percentiles.
 const SAMPLE_SIZE: usize = 1028;
-/// How much newer values count for more, per second: the sample is of the last five minutes, more or less.
+/// The growth of the weight of newer values, per second. The sample covers roughly the last five
+/// minutes.
 const ALPHA: f64 = 0.015;
-/// The percentiles in tenths, as attributes 5 and later.
+/// The percentiles in tenths of a percent, as attributes 5 and later.
 const PERCENTILES: [usize; 6] = [500, 750, 950, 980, 990, 999];
 
-/// The distribution of a number: over all values, and percentiles of a sample that prefers new ones.
+/// The distribution of a number: over all values, and percentiles of a sample that prefers new
+/// ones.
 #[derive(Debug)]
 pub(crate) struct Histogram {
     time: Arc<dyn Time>,
@@ -35,7 +37,8 @@ struct State {
     /// The running mean and the sum of squared differences from it (Welford).
     mean: f64,
     squares: f64,
-    /// The values of the highest priorities. The bits of a number that is not negative have its order.
+    /// The values with the highest priorities. The bits of non-negative numbers sort as the numbers
+    /// do.
     sample: BTreeMap<u64, f64>,
 }
 
@@ -51,7 +54,7 @@ impl Histogram {
     /// Adds a value.
     pub(crate) fn update(&self, value: f64) {
         let age = self.time.now().saturating_duration_since(self.start);
-        // Java divides the weight exp(alpha * age) by a random number of (0, 1].
+        // Java divides the weight exp(alpha * age) by a random number in (0, 1].
         let priority = ALPHA * age.as_secs_f64() - (1.0 - fastrand::f64()).ln();
         let mut state = self.state.lock();
         state.count += 1;
@@ -75,8 +78,8 @@ impl Histogram {
         }
     }
 
-    /// Reads an attribute: the count, minimum, maximum, mean and standard deviation of all values, and the percentiles.
-    /// Without a value each is 0.
+    /// Returns an attribute: the count, minimum, maximum, mean and standard deviation of all
+    /// values, and the percentiles. Without values each is 0.
     pub(crate) fn attribute(&self, index: usize) -> f64 {
         let state = self.state.lock();
         let count = state.count as f64;
@@ -97,11 +100,12 @@ impl Histogram {
 }
 
 impl State {
-    /// Java: `Snapshot.getValue`, which interpolates between neighbours.
+    /// Interpolates between neighbouring values. Java: `Snapshot.getValue`.
     fn percentile(&self, tenths: usize) -> f64 {
         let mut values: Vec<_> = self.sample.values().copied().collect();
         values.sort_by(f64::total_cmp);
-        // The values are numbered from 1. What is before the first is the first, and what is behind the last is the last.
+        // The values are numbered from 1. Numbers outside of the range mean the first and the last
+        // one.
         let value = |number: usize| {
             let index = number.clamp(1, values.len()) - 1;
             values.get(index).copied().unwrap_or(f64::NAN)
@@ -112,7 +116,7 @@ impl State {
     }
 }
 
-/// Durations in milliseconds, and how often there is one.
+/// The distribution and the rate of durations, in milliseconds.
 #[derive(Debug)]
 pub(crate) struct Timer {
     meter: Meter,
@@ -133,7 +137,7 @@ impl Timer {
         self.histogram.update(millis(duration));
     }
 
-    /// Reads an attribute: those of a meter, and then those of a histogram without its count.
+    /// Returns an attribute: those of a meter, followed by those of a histogram without its count.
     pub(crate) fn attribute(&self, index: usize, now: Instant) -> f64 {
         match index {
             0..5 => self.meter.attribute(index, now),
@@ -185,7 +189,7 @@ mod tests {
             histogram.update(9.0);
         }
         assert_eq!(histogram.state.lock().sample.len(), SAMPLE_SIZE);
-        // After an hour an old value has a chance of e^-54 against a new one.
+        // After an hour, the probability that an old value outranks a new one is e^-54.
         assert_eq!(histogram.attribute(5), 9.0);
         assert_eq!(
             (histogram.attribute(0), histogram.attribute(1)),

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A message to send: a topic, an optional key, and a value.
 ///
-/// A partition key, if there is one, replaces the key where the partition is chosen. It is not stored.
+/// If there is a partition key, the partitioner uses it instead of the key. It is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_structs,
@@ -15,9 +15,9 @@ pub struct KeyedMessage<K, V> {
     pub topic: String,
     /// The key that is stored with the message.
     pub key: Option<K>,
-    /// What the partitioner gets in place of the key. Java: `partKey`.
+    /// The key for the partitioner, instead of `key`. Java: `partKey`.
     pub part_key: Option<K>,
-    /// The value. `None` is null, which compacted topics take as a deletion of the key.
+    /// The value. `None` is null, which deletes the key from a compacted topic.
     pub message: Option<V>,
 }
 
@@ -56,7 +56,8 @@ impl<K, V> KeyedMessage<K, V> {
         self
     }
 
-    /// Returns what the partition is chosen by: the partition key, else the key.
+    /// Returns the key that determines the partition: the partition key if set, and otherwise the
+    /// key.
     pub fn partition_key(&self) -> Option<&K> {
         self.part_key.as_ref().or(self.key.as_ref())
     }
@@ -66,7 +67,7 @@ impl<K, V> KeyedMessage<K, V> {
         self.key.is_some()
     }
 
-    /// Writes the message for errors and log lines: its topic and nothing of its contents.
+    /// Formats the message for errors and log lines: its topic and nothing of its contents.
     pub(crate) fn label(&self) -> impl fmt::Display + '_ {
         Label(&self.topic)
     }

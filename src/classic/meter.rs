@@ -1,7 +1,7 @@
-//! Counts and their rates. Java: Yammer's `Meter` and `EWMA`, which Kafka 0.8 counted with.
+//! Counts and their rates. Java: Yammer's `Meter` and `EWMA`, which Kafka 0.8 used.
 //!
-//! Differs from Java: no thread ticks every five seconds. A meter catches up with the ticks that it missed when it is marked
-//! or read, which gives the same numbers.
+//! Differs from Java: no thread ticks every five seconds. A meter makes up for missed ticks when it
+//! is marked or read, which gives the same numbers.
 //!
 //! Locks: one in each meter, held for one mark or one read.
 
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use crate::sync::{Arc, Mutex};
 use crate::utils::Time;
 
-/// The averages move once in this time.
+/// The interval between two updates of the averages.
 const TICK: Duration = Duration::from_secs(5);
-/// What the averages are over.
+/// The periods of the averages.
 const MINUTES: [f64; 3] = [1.0, 5.0, 15.0];
 
 /// Counts events, and averages their rate over the last 1, 5 and 15 minutes.
@@ -26,7 +26,7 @@ pub(crate) struct Meter {
 #[derive(Debug)]
 struct State {
     count: u64,
-    /// Since the last tick.
+    /// The events since the last tick.
     uncounted: u64,
     last_tick: Instant,
     /// Events per second, for each of [`MINUTES`]; `None` before the first tick.
@@ -60,7 +60,7 @@ impl Meter {
         self.state.lock().count
     }
 
-    /// Reads an attribute: the count, the rate since the start, and the averages.
+    /// Returns an attribute: the count, the rate since the start, and the averages.
     pub(crate) fn attribute(&self, index: usize, now: Instant) -> f64 {
         let mut state = self.state.lock();
         match index {
@@ -82,7 +82,8 @@ impl Meter {
 }
 
 impl State {
-    /// Makes up for the ticks since the last one. The first of them takes what was counted since; the others take nothing.
+    /// Makes up for the missed ticks. The first one takes the events since the last tick; the
+    /// others take none.
     fn catch_up(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.last_tick);
         let ticks = u32::try_from(elapsed.as_secs() / TICK.as_secs()).unwrap_or(u32::MAX);
@@ -91,7 +92,7 @@ impl State {
         }
         self.last_tick += TICK * ticks;
         let rate = std::mem::take(&mut self.uncounted) as f64 / TICK.as_secs_f64();
-        // The first rate is the average of all times before.
+        // The first rate is the average over the whole time before.
         let mut averages = self.averages.unwrap_or([rate; 3]);
         for (average, minutes) in averages.iter_mut().zip(MINUTES) {
             let kept = (-TICK.as_secs_f64() / (60.0 * minutes)).exp();

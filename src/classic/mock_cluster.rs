@@ -1,4 +1,5 @@
-//! A cluster in one thread, behind the channels of the producer: what the mocks of `SyncProducer` are in upstream's tests.
+//! A cluster on the test's own thread, behind the producer's channels. It replaces the mocks of
+//! `SyncProducer` in Java's tests.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -24,14 +25,14 @@ use crate::record::{DecodedRecord, RecordBatch};
 use crate::sync::{Arc, Mutex};
 use crate::utils::{MockTime, Time};
 
-/// What goes wrong with a produce request.
+/// A fault of a Produce request.
 #[derive(Clone, Debug)]
 pub(super) enum Fault {
     /// One partition is refused.
     Refuse(TopicPartition, ErrorCode),
     /// The response leaves a partition out.
     Omit(TopicPartition),
-    /// Written, but the connection ends before the response.
+    /// The records are written, but the connection ends before the response.
     DropResponse,
     /// The response is for another request.
     WrongCorrelationId,
@@ -40,24 +41,24 @@ pub(super) enum Fault {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Topic, and the leaders of its partitions; -1 is none.
+    /// Each topic with the leaders of its partitions; -1 means none.
     topics: BTreeMap<String, Vec<i32>>,
     topic_errors: BTreeMap<String, ErrorCode>,
     /// Brokers that refuse connections.
     down: BTreeSet<i32>,
-    /// For the next produce requests, one each; `None` is all right.
+    /// The faults of the next Produce requests, one each. `None` means success.
     faults: VecDeque<Option<Fault>>,
     max_batch_records: Option<usize>,
     log: BTreeMap<TopicPartition, Vec<DecodedRecord>>,
     batches: Vec<(TopicPartition, String, usize)>,
     requests: Vec<Sent>,
     connections: Vec<i32>,
-    /// Of the last channel: send buffer and timeout.
+    /// The send buffer and the timeout of the last channel.
     options: Option<(Option<usize>, Duration)>,
     open_connections: usize,
 }
 
-/// A request that a broker got.
+/// A request that a broker received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sent {
     pub(super) broker: i32,
@@ -66,7 +67,7 @@ pub(super) struct Sent {
     pub(super) topics: Vec<String>,
     pub(super) at: Duration,
     pub(super) client_id: Option<Arc<str>>,
-    /// Of a produce request: acks and timeout.
+    /// The acks and the timeout of a Produce request.
     pub(super) asks_for: Option<(i16, i32)>,
 }
 
@@ -132,7 +133,7 @@ impl MockCluster {
         records.cloned().unwrap_or_default()
     }
 
-    /// Topic and partition, codec, and number of records of each batch.
+    /// Returns the topic and partition, the codec, and the number of records of each batch.
     pub(super) fn batches(&self) -> Vec<(String, String, usize)> {
         let state = self.state.lock();
         let batches = state.batches.iter();
@@ -151,12 +152,12 @@ impl MockCluster {
             .collect()
     }
 
-    /// The brokers that were connected to, in order.
+    /// Returns the brokers in the order of the connections to them.
     pub(super) fn connections(&self) -> Vec<i32> {
         self.state.lock().connections.clone()
     }
 
-    /// The send buffer and the timeout of the last channel.
+    /// Returns the send buffer and the timeout of the last channel.
     pub(super) fn channel_options(&self) -> Option<(Option<usize>, Duration)> {
         self.state.lock().options
     }
@@ -174,7 +175,7 @@ impl MockCluster {
         }
     }
 
-    /// A handler of text keys and values, the way `testName` is used as the client id so that tests share no counts.
+    /// Returns a handler for text keys and values.
     pub(super) fn handler(&self, config: &ProducerConfig) -> DefaultEventHandler<String, String> {
         self.handler_with(config, DefaultPartitioner, DefaultEncoder)
     }
@@ -257,7 +258,7 @@ impl MockCluster {
             } else {
                 ErrorCode::NONE
             };
-            // In reverse, because nothing promises an order.
+            // In reverse, because the protocol promises no order.
             let partitions = (0..)
                 .zip(leaders.into_iter().flatten())
                 .map(|(index, leader)| MetadataPartition {
@@ -352,7 +353,7 @@ impl MockCluster {
         }
     }
 
-    /// Appends what the broker leads, unless the fault refuses it.
+    /// Appends to the partitions that the broker leads, unless the fault refuses one.
     fn append(
         &self,
         broker: i32,

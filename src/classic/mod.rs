@@ -1,12 +1,15 @@
 //! The Scala producer of Kafka 0.8, for programs that were written for it. Feature `classic`.
 //!
-//! Use [`KafkaProducer`](crate::KafkaProducer) instead, unless a program depends on how the old one behaved. This one
-//! - **loses messages**: with `request.required.acks=0`, the default, a message counts as sent when it was written to a
-//!   socket. A batch of async mode that fails after its retries is logged and lost, and nothing tells the caller;
-//! - **duplicates and reorders messages**: a retry after a lost response writes them again, because no sequence numbers tell
-//!   the broker. Messages that failed come after those that went through;
-//! - **is slow**: one request at a time, and one `send` at a time;
-//! - speaks plaintext only: no TLS, no SASL, no transactions.
+//! Use [`KafkaProducer`](crate::KafkaProducer) instead, unless a program depends on the behaviour
+//! of the old one. This producer
+//! - **loses messages**: with `request.required.acks=0`, the default, a message counts as sent once
+//!   it is written to a socket. If a batch of async mode fails after its retries, it is logged and
+//!   lost, and the caller does not learn of it;
+//! - **duplicates and reorders messages**: a retry after a lost response writes them again, because
+//!   there are no sequence numbers for the broker to detect that. Retried messages come after those
+//!   that succeeded at first;
+//! - **is slow**: it has one request in flight, and one `send` at a time;
+//! - supports plaintext only: no TLS, no SASL, no transactions.
 //!
 //! ```
 //! use kafka_producer::classic::{KeyedMessage, Producer, ProducerConfig};
@@ -36,26 +39,33 @@
 //! ```
 //!
 //! - In **sync** mode `send` runs the [`EventHandler`] on the caller's thread, and returns its error.
-//! - In **async** mode `send` puts the message into a queue of `queue.buffering.max.messages`. One thread takes them out, and
-//!   runs the handler when it has `batch.num.messages`, or when `queue.buffering.max.ms` has passed since the last batch.
-//! - The [`DefaultEventHandler`] encodes, partitions, and sends one request to each leader. It retries what failed,
-//!   `message.send.max.retries` times, with fresh metadata after `retry.backoff.ms`. It does not tell errors apart: a topic
-//!   that will never exist is retried as a leader that moved.
-//! - Messages without a key all go to one partition with a leader, chosen at random, until the next metadata refresh or
+//! - In **async** mode `send` appends the message to a queue of `queue.buffering.max.messages`. One
+//!   thread takes messages out. It runs the handler when it has `batch.num.messages`, or when
+//!   `queue.buffering.max.ms` has passed since the last batch.
+//! - The [`DefaultEventHandler`] encodes, partitions, and sends one request to each leader. It
+//!   retries what failed, `message.send.max.retries` times, with fresh metadata after
+//!   `retry.backoff.ms`. It treats all errors alike: a topic that will never exist is retried just
+//!   like a leader that moved.
+//! - Messages without a key all go to one random partition with a leader, until the next metadata
+//!   refresh or failure.
 //!   failure.
 //!
-//! # What is different
+//! # Differences from Kafka 0.8
 //!
-//! - Requests are Produce 3 and Metadata 4, with record batches (magic 2), because Kafka 4 refuses those of 0.8. A message
-//!   gets the time of its encoding as its timestamp; messages of 0.8 had none.
-//! - A batch has one size limit on the broker, where 0.8 had a limit for each message. The handler halves a batch that is too
-//!   large, so that only messages that are too large themselves fail. With acks=0 the broker cannot say so, and the batch is
-//!   lost: keep `batch.num.messages` small for large messages.
-//! - An error in the middle of a dispatch lost the messages of the brokers that were not reached yet. Here they are sent.
-//! - The response must name the partitions of the request and carry its correlation id, and writes have the timeout of
-//!   reads. Negative retries, waits and counts are refused, and with `queue.buffering.max.ms=0` an idle thread sleeps.
+//! - Requests are Produce 3 and Metadata 4, with record batches (magic 2), because Kafka 4 refuses
+//!   those of 0.8. The timestamp of a message is the time when it was encoded; messages of 0.8 had
+//!   none.
+//! - A batch has one size limit on the broker, while 0.8 had a limit for each message. The handler
+//!   splits a batch that is too large, so that only messages that are too large themselves fail.
+//!   With acks=0 the broker cannot report this, and the batch is lost: keep `batch.num.messages`
+//!   small for large messages.
+//! - In 0.8, an error in the middle of a dispatch lost the messages for the remaining brokers. Here
+//!   they are sent.
+//! - The response must name the partitions of the request and carry its correlation id. Writes have
+//!   the same timeout as reads. Negative retries, waits and counts are refused. With
+//!   `queue.buffering.max.ms=0` an idle thread sleeps.
 //! - A null value counts as 0 bytes in `BytesPerSec`. In 0.8 it counted as -1.
-//! - A panic in an encoder, a partitioner or a handler is an error, as an exception was.
+//! - A panic in an encoder, a partitioner or a handler becomes an error, as an exception did.
 //! - The partition key has the type of the key. Java's `Any` has no counterpart.
 //!
 //! # Old keys and new ones
@@ -84,8 +94,8 @@
 //!
 //! # Metrics
 //!
-//! [`Producer::metrics`] reads them under the old names, until the close. [`Producer::stats`] returns the counts alone, also
-//! after it.
+//! [`Producer::metrics`] returns them under the old names, until the close. [`Producer::stats`]
+//! returns only the counts, even after the close.
 //!
 //! ```
 //! # use kafka_producer::classic::{KeyedMessage, Producer, ProducerConfig};
@@ -103,8 +113,8 @@
 //! # }
 //! ```
 //!
-//! The group is the `type` of the MBean of Kafka 0.8. A metric with attributes has a name for each, such as
-//! `MessagesPerSec.OneMinuteRate`.
+//! The group is the `type` of the MBean in Kafka 0.8. A metric with attributes becomes several,
+//! such as `MessagesPerSec.OneMinuteRate`.
 //!
 //! | group | metric | tags | what |
 //! |---|---|---|---|
@@ -123,8 +133,8 @@
 //!   `999thPercentile` of a sample of 1028 values, new ones preferred.
 //! - A timer has both; its times are in milliseconds.
 //!
-//! Those of a topic or a broker are there once more without it, for all. Producers that are open at the same time under one
-//! `client.id` share all of them.
+//! Metrics of a topic or a broker also exist once without that tag, for all topics or brokers.
+//! Producers that are open at the same time with the same `client.id` share all of them.
 
 mod blocking_queue;
 mod broker_partition_info;

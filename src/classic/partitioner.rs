@@ -1,4 +1,5 @@
-//! Which partition a key belongs to. Java: `kafka.producer.Partitioner`, `DefaultPartitioner`, `ByteArrayPartitioner`.
+//! Chooses the partition of a key. Java: `kafka.producer.Partitioner`, `DefaultPartitioner`,
+//! `ByteArrayPartitioner`.
 
 use std::borrow::Cow;
 
@@ -6,18 +7,19 @@ use crate::sync::Arc;
 
 /// Chooses a partition by the partition key of a message.
 ///
-/// The producer calls it on one thread at a time: the caller's in sync mode, the send thread in async mode. A message
-/// without a partition key does not reach it.
+/// The producer calls it on one thread at a time: the caller in sync mode, the send thread in async
+/// mode. It is not called for a message without a partition key.
 pub trait Partitioner<K: ?Sized>: Send {
-    /// Returns a number from 0 to `num_partitions` - 1. Any other number fails the messages of the call, which the
-    /// producer then retries.
+    /// Returns a number from 0 to `num_partitions` - 1. Any other number fails the messages of the
+    /// call, and the producer retries them.
     fn partition(&mut self, key: &K, num_partitions: i32) -> i32;
 }
 
-/// The value of Java's `hashCode`, so that keys go where the Scala producer sent them.
+/// The value of Java's `hashCode`, so that keys go to the same partitions as with the Scala
+/// producer.
 ///
-/// Text has the hash code of `String`, numbers that of `Integer` and `Long`. Bytes have that of `Arrays.hashCode`: the
-/// hash code of a Java array is its address, which no partitioner can use.
+/// Text has the hash code of `String`, and numbers have that of `Integer` and `Long`. Bytes have
+/// that of `Arrays.hashCode`, because the hash code of a Java array is its address.
 pub trait HashCode {
     /// Returns the hash code.
     fn hash_code(&self) -> i32;
@@ -103,7 +105,7 @@ impl<K: AsRef<[u8]> + ?Sized> Partitioner<K> for ByteArrayPartitioner {
     }
 }
 
-/// Java: `Utils.abs`, which clears the sign, and `%`.
+/// Java: `Utils.abs`, which clears the sign bit, and `%`.
 fn remainder(hash_code: i32, num_partitions: i32) -> i32 {
     (hash_code & i32::MAX)
         .checked_rem(num_partitions)
@@ -114,7 +116,8 @@ fn remainder(hash_code: i32, num_partitions: i32) -> i32 {
 mod tests {
     use super::*;
 
-    // By the definitions in the documentation of Java; the third is a well-known text with this hash code.
+    // Follows the definitions in Java's documentation. The third is a well-known text with this
+    // hash code.
     #[test]
     fn hash_codes_are_those_of_java() {
         assert_eq!("".hash_code(), 0);
@@ -137,7 +140,7 @@ mod tests {
         assert_eq!(default.partition(&-1i32, 7), i32::MAX % 7);
         let mut bytes = ByteArrayPartitioner;
         assert_eq!(bytes.partition(&[1u8, 2], 10), 4);
-        // The contents of a text, not its hash code.
+        // Hashes the contents of the text, not its hash code.
         assert_eq!(bytes.partition("a", 1000), 31 + 97);
     }
 }

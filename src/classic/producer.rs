@@ -1,8 +1,9 @@
-//! The producer itself. Java: `kafka.producer.Producer`, `kafka.javaapi.producer.Producer`.
+//! The classic producer itself. Java: `kafka.producer.Producer`, `kafka.javaapi.producer.Producer`.
 //!
-//! Threads: any number send; one closes. Locks: the lock of the state is held for the whole of a `send`, as in Kafka 0.8.
-//! Under it come the locks of the queue and the counts. The send thread takes neither it nor, in async mode, does a sender
-//! take the handler's.
+//! Threads: any number of threads send; one closes.
+//! Locks: the lock of the state is held during the whole `send`, as in Kafka 0.8. The locks of the
+//! queue and the counts are taken under it. The send thread never takes it. In async mode, a sender
+//! never takes the handler's lock.
 
 use std::fmt;
 use std::time::Duration;
@@ -23,15 +24,15 @@ use crate::metrics::MetricsSnapshot;
 use crate::sync::{Arc, Mutex};
 use crate::utils::{LogContext, SystemTime, Time, log};
 
-/// How long a dropped producer waits for its send thread. Java has no drop.
+/// The time that dropping a producer waits for its send thread. Java has no drop.
 const DROP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The producer of Kafka 0.8, sync or async by `producer.type`.
+/// The producer of Kafka 0.8, sync or async according to `producer.type`.
 ///
-/// Any number of threads can share one. They send one at a time: a `send` that waits, for a broker in sync mode or for
-/// room in the queue in async mode, holds up all others and the close.
+/// Any number of threads can share one. They send one at a time. A `send` that waits, for a broker
+/// in sync mode or for room in the queue in async mode, blocks all others and the close.
 ///
-/// Dropping it closes it, and waits 30 seconds at most for the send thread.
+/// Dropping it closes it, and waits at most 30 seconds for the send thread.
 pub struct Producer<K = Vec<u8>, V = Vec<u8>> {
     id: ProducerId,
     config: ProducerConfig,
@@ -47,7 +48,7 @@ enum State<K, V> {
         queue: Queue<K, V>,
         thread: ProducerSendThread<K, V>,
         handler: SharedHandler<K, V>,
-        /// In the gauge of the queues.
+        /// The number of the queue in the gauge.
         queue_number: u64,
     },
     Closed,
@@ -97,7 +98,8 @@ where
 }
 
 impl<K: Send + 'static, V: Send + 'static> Producer<K, V> {
-    /// Creates a producer with encoders and a partitioner of the program, in place of those that the configuration names.
+    /// Creates a producer with the program's own encoders and partitioner. They replace those that
+    /// the configuration names.
     ///
     /// # Errors
     ///
@@ -112,7 +114,7 @@ impl<K: Send + 'static, V: Send + 'static> Producer<K, V> {
         Self::with_event_handler(config, handler)
     }
 
-    /// Creates a producer that delivers by a handler of the program.
+    /// Creates a producer that delivers with the program's own handler.
     ///
     /// # Errors
     ///
@@ -178,19 +180,19 @@ impl<K, V> Producer<K, V> {
     ///
     /// # Errors
     ///
-    /// As of [`send_all`](Self::send_all).
+    /// The errors of [`send_all`](Self::send_all).
     ///
     /// # Blocking
     ///
-    /// As of [`send_all`](Self::send_all).
+    /// As long as [`send_all`](Self::send_all).
     pub fn send(&self, message: KeyedMessage<K, V>) -> Result<()> {
         self.send_all([message])
     }
 
     /// Sends messages, of one topic or of several. Java: `send(List)`.
     ///
-    /// In sync mode it delivers them. With `request.required.acks=0`, the default, that means that they were written to
-    /// sockets. In async mode it puts them into the queue, one after the other.
+    /// Sync mode delivers them. With `request.required.acks=0`, the default, this means that they
+    /// were written to sockets. Async mode appends them to the queue, one after the other.
     ///
     /// # Errors
     ///
@@ -200,15 +202,15 @@ impl<K, V> Producer<K, V> {
     /// - `Serialization`, in sync mode: nothing was sent.
     /// - `FailedToSendMessage`, in sync mode: after all retries some messages were not acknowledged. Others were.
     /// - `WouldDeadlock`: the call comes from the producer's own event handler.
-    /// - Any error of a handler that the program brought.
+    /// - Any error of the program's own handler.
     ///
     /// # Blocking
     ///
-    /// In sync mode for the delivery with its retries, in async mode for `queue.enqueue.timeout.ms` per message, which has
-    /// no limit by default.
+    /// In sync mode until the delivery with its retries ends. In async mode for
+    /// `queue.enqueue.timeout.ms` per message, which has no limit by default.
     pub fn send_all(&self, messages: impl IntoIterator<Item = KeyedMessage<K, V>>) -> Result<()> {
         self.refuse_own_handler()?;
-        // The user's iterator runs before the lock is taken: it may use the producer.
+        // The user's iterator may use the producer, so it runs before the lock is taken.
         let messages: Vec<_> = messages.into_iter().collect();
         let _context = self.log_context.enter();
         let mut state = self.state.lock();
@@ -271,7 +273,8 @@ impl<K, V> Producer<K, V> {
         self.stats.producer_stats()
     }
 
-    /// Reads the metrics, whose names are those of Kafka 0.8; none after the close. The [module](super#metrics) lists them.
+    /// Returns the metrics, with the names of Kafka 0.8, or none after the close. The
+    /// [module](super#metrics) lists them.
     pub fn metrics(&self) -> MetricsSnapshot {
         self.stats.snapshot()
     }
@@ -282,7 +285,8 @@ impl<K, V> Producer<K, V> {
     ///
     /// `WouldDeadlock`: the call comes from the producer's own event handler.
     ///
-    /// # Blocking
+    /// Until the current `send` returns and the queue is empty. Each batch can take all its
+    /// retries.
     ///
     /// For the `send` that runs, and then until the queue is empty: each batch can take all its retries.
     pub fn close(&self) -> Result<()> {
@@ -302,7 +306,7 @@ impl<K, V> Producer<K, V> {
         Ok(())
     }
 
-    /// Begins the close. The counts go on for those that hold them.
+    /// Begins the close. The counts stay for those that hold them.
     fn remove_metrics(&self, state: &mut State<K, V>) -> State<K, V> {
         if let State::Async { queue_number, .. } = state {
             self.stats.remove_queue(*queue_number);
@@ -320,7 +324,8 @@ impl<K, V> Producer<K, V> {
     }
 }
 
-/// Closes a handler. A panic in it is logged: a close has nothing to undo, and a drop must not panic.
+/// Closes a handler. A panic is only logged, because a close has nothing to undo and a drop must
+/// not panic.
 fn close_handler<K, V>(handler: &mut dyn EventHandler<K, V>) {
     let what = "the close of the event handler";
     if let Err(panic) = contain(ErrorKind::Panic, what, || handler.close()) {
@@ -341,7 +346,8 @@ impl<K, V> Drop for Producer<K, V> {
                 queue,
                 ..
             } => {
-                // The send thread can drop a producer that its own handler holds; it cannot wait for itself.
+                // The handler can hold its own producer, so the send thread can be the one that
+                // drops it. It must not wait for itself.
                 let timeout = if self.id.is_handling() {
                     Duration::ZERO
                 } else {

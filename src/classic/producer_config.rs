@@ -11,7 +11,8 @@ use crate::common::{Node, NodeId};
 use crate::record::CompressionType;
 use crate::utils::{log, printable};
 
-/// Whether `send` delivers on the caller's thread or hands the messages to a thread of the producer. Java: `producer.type`.
+/// Whether `send` delivers on the calling thread, or passes the messages to a thread of the
+/// producer. Java: `producer.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "Kafka 0.8 gets no third")]
 pub enum ProducerType {
@@ -21,7 +22,7 @@ pub enum ProducerType {
     Async,
 }
 
-/// How long `send` waits for room in the queue. Java: `queue.enqueue.timeout.ms`.
+/// The time that `send` waits for room in the queue. Java: `queue.enqueue.timeout.ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EnqueueTimeout {
     /// 0: not at all.
@@ -32,7 +33,7 @@ pub(crate) enum EnqueueTimeout {
     Put,
 }
 
-/// The settings of a [`Producer`](super::Producer), read and checked.
+/// The validated settings of a [`Producer`](super::Producer).
 ///
 /// The keys and their defaults are those of Kafka 0.8.2; the [module](super) lists them.
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ pub struct ProducerConfig {
     pub(crate) compressed_topics: Vec<String>,
     pub(crate) message_send_max_retries: u32,
     pub(crate) retry_backoff: Duration,
-    /// `None` refreshes after failures only.
+    /// `None` refreshes only after failures.
     pub(crate) topic_metadata_refresh_interval: Option<Duration>,
     pub(crate) queue_buffering_max: Duration,
     pub(crate) queue_buffering_max_messages: usize,
@@ -72,18 +73,20 @@ macro_rules! keys {
 }
 
 keys! {
-    /// `host:port,...`, required. The producer asks these brokers for metadata, and for nothing else.
+    /// `host:port,...`, required. The producer requests metadata from these brokers, and sends
+    /// nothing else to them.
     METADATA_BROKER_LIST = "metadata.broker.list";
     /// `sync` or `async`. Default: `sync`.
     PRODUCER_TYPE = "producer.type";
-    /// 0 waits for no response, 1 for the leader, -1 for all replicas in sync. Default: 0.
+    /// 0 waits for no response, 1 for the leader, -1 for all in-sync replicas. Default: 0.
     REQUEST_REQUIRED_ACKS = "request.required.acks";
-    /// Milliseconds, 1 or more: how long the broker waits for replicas, and the producer for bytes of the response.
-    /// Default: 10000.
+    /// Milliseconds, 1 or more: the broker's limit for its replicas, and the producer's limit for
+    /// reading the response. Default: 10000.
     REQUEST_TIMEOUT_MS = "request.timeout.ms";
     /// The name of the producer in metrics and broker logs: letters, digits, `.`, `_` and `-`. Default: empty.
     CLIENT_ID = "client.id";
-    /// Bytes of the socket's send buffer; 0 or less leaves it to the operating system. Default: 102400.
+    /// Bytes of the socket's send buffer; 0 or less leaves the size to the operating system.
+    /// Default: 102400.
     SEND_BUFFER_BYTES = "send.buffer.bytes";
     /// The encoder of values. Default: `kafka.serializer.DefaultEncoder`.
     SERIALIZER_CLASS = "serializer.class";
@@ -95,28 +98,30 @@ keys! {
     PARTITIONER_CLASS = "partitioner.class";
     /// `none`, `gzip`, `snappy` or `lz4`, or 0 to 3. Default: `none`.
     COMPRESSION_CODEC = "compression.codec";
-    /// The topics to compress; empty is all of them. Default: empty.
+    /// The topics to compress; empty means all. Default: empty.
     COMPRESSED_TOPICS = "compressed.topics";
     /// How often the producer retries the messages that failed. Default: 3.
     MESSAGE_SEND_MAX_RETRIES = "message.send.max.retries";
     /// Milliseconds before each retry. Default: 100.
     RETRY_BACKOFF_MS = "retry.backoff.ms";
-    /// Milliseconds between metadata refreshes; less than 0 refreshes after failures only, 0 before each send.
-    /// Default: 600000.
+    /// Milliseconds between metadata refreshes. Less than 0: only after failures. 0: before each
+    /// send. Default: 600000.
     TOPIC_METADATA_REFRESH_INTERVAL_MS = "topic.metadata.refresh.interval.ms";
-    /// Milliseconds that async mode gathers messages for. Default: 5000.
+    /// Milliseconds for which async mode gathers messages. Default: 5000.
     QUEUE_BUFFERING_MAX_MS = "queue.buffering.max.ms";
-    /// Messages that the queue of async mode holds, `batch.num.messages` or more. Default: 10000.
+    /// The capacity of the queue of async mode in messages, `batch.num.messages` or more. Default:
+    /// 10000.
     QUEUE_BUFFERING_MAX_MESSAGES = "queue.buffering.max.messages";
     /// Milliseconds that async `send` waits for room in the queue; 0 does not wait, less than 0 waits without a limit.
     /// Default: -1.
     QUEUE_ENQUEUE_TIMEOUT_MS = "queue.enqueue.timeout.ms";
-    /// Messages that async mode sends together at most. Default: 200.
+    /// The largest number of messages that async mode sends together. Default: 200.
     BATCH_NUM_MESSAGES = "batch.num.messages";
 }
 
 impl ProducerConfig {
-    /// Reads settings. The last value of a key counts. An unknown key is logged as a warning and ignored.
+    /// Reads settings. The last value of a key wins. An unknown key is logged as a warning and
+    /// ignored.
     ///
     /// ```
     /// use kafka_producer::classic::ProducerConfig;
@@ -201,7 +206,7 @@ impl ProducerConfig {
         Ok(())
     }
 
-    /// Returns the brokers of `metadata.broker.list`, whose ids are their positions in it.
+    /// Returns the brokers of `metadata.broker.list`. Their ids are their positions in it.
     pub fn broker_list(&self) -> &[Node] {
         &self.brokers
     }
@@ -221,7 +226,7 @@ impl ProducerConfig {
         &self.client_id
     }
 
-    /// The codec of a topic.
+    /// Returns the codec of a topic.
     pub(crate) fn codec_of(&self, topic: &str) -> CompressionType {
         let is_compressed = self.compressed_topics.is_empty()
             || self.compressed_topics.iter().any(|name| name == topic);
@@ -236,7 +241,7 @@ impl ProducerConfig {
 struct Properties(BTreeMap<String, String>);
 
 impl Properties {
-    /// Warns of keys that the producer does not have.
+    /// Logs a warning for keys that the producer does not have.
     fn verify(&self) {
         for key in self.0.keys() {
             if !ProducerConfig::KEYS.contains(&key.as_str()) {
@@ -253,7 +258,7 @@ impl Properties {
         self.get(key).unwrap_or(default).to_owned()
     }
 
-    /// Java: `Utils.parseCsvList`.
+    /// Parses a comma-separated list. Java: `Utils.parseCsvList`.
     fn list(&self, key: &str) -> Vec<String> {
         let items = self.get(key).unwrap_or_default().split(',').map(str::trim);
         items
@@ -343,7 +348,7 @@ impl Properties {
         }
     }
 
-    /// Java: `ClientUtils.parseBrokerList`.
+    /// Parses a list of brokers. Java: `ClientUtils.parseBrokerList`.
     fn brokers(&self, key: &str) -> Result<Vec<Node>> {
         let list = self.list(key);
         if list.is_empty() {
@@ -360,7 +365,7 @@ impl Properties {
     }
 }
 
-/// Splits `host:port`. An IPv6 address is in brackets.
+/// Splits `host:port`. An IPv6 address must have brackets.
 fn parse_address(text: &str) -> Option<(&str, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let port = port.parse().ok().filter(|port| *port > 0)?;

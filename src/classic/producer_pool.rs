@@ -8,7 +8,7 @@ use super::sync_producer::{Context, SyncProducer};
 use crate::common::{Node, NodeId};
 use crate::utils::log;
 
-/// A [`SyncProducer`] for each broker that leads a partition, and for those that did.
+/// A [`SyncProducer`] for each broker that leads a partition, or did so before.
 #[derive(Debug)]
 pub(crate) struct ProducerPool {
     config: ProducerConfig,
@@ -25,7 +25,7 @@ impl ProducerPool {
         }
     }
 
-    /// Makes a connection for each of these leaders, in place of the one that it may have.
+    /// Creates a connection for each of these leaders. It replaces an existing one.
     pub(crate) fn update_producer(&mut self, leaders: impl IntoIterator<Item = Node>) {
         let leaders: BTreeMap<NodeId, Node> = leaders
             .into_iter()

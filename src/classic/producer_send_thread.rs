@@ -1,10 +1,11 @@
-//! The thread of an async producer: gathers messages and hands them to the handler. Java:
+//! The thread of an async producer, which gathers messages and passes them to the handler. Java:
 //! `kafka.producer.async.ProducerSendThread`.
 //!
 //! Differs from Java: with `queue.buffering.max.ms=0` an idle thread sleeps. Java's spins.
 //!
-//! Threads: one runs [`SendLoop`]; the one that closes the producer waits for it. Locks: that of the queue, and that of the
-//! handler, which only the send thread takes before it has ended.
+//! Threads: one thread runs [`SendLoop`]. The thread that closes the producer waits for it.
+//! Locks: that of the queue, and that of the handler. While the send thread runs, only it takes the
+//! handler's lock.
 
 use std::fmt;
 use std::io;
@@ -18,20 +19,20 @@ use super::reentrancy::ProducerId;
 use crate::sync::{Arc, Latch, Mutex};
 use crate::utils::{KafkaThread, Time, later, log};
 
-/// How long an idle thread waits at a time when it has no time to gather for.
+/// The wait of an idle thread if `queue.buffering.max.ms` is 0.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
 
-/// What is in the queue.
+/// An item of the queue.
 pub(crate) enum Event<K, V> {
     Message(KeyedMessage<K, V>),
-    /// The last thing that the thread takes. Java: `shutdownCommand`.
+    /// The last item that the thread takes. Java: `shutdownCommand`.
     Shutdown,
 }
 
 pub(crate) type Queue<K, V> = Arc<dyn BlockingQueue<Event<K, V>>>;
 pub(crate) type SharedHandler<K, V> = Arc<Mutex<Box<dyn EventHandler<K, V>>>>;
 
-/// The running thread, as the producer sees it.
+/// The running thread, from the producer's side.
 pub(crate) struct ProducerSendThread<K, V> {
     queue: Queue<K, V>,
     shutdown_latch: Arc<Latch<()>>,
@@ -59,7 +60,7 @@ impl<K: Send + 'static, V: Send + 'static> ProducerSendThread<K, V> {
 }
 
 impl<K, V> ProducerSendThread<K, V> {
-    /// Sends what is in the queue and waits for the end of the thread.
+    /// Sends what is in the queue, and waits until the thread ends.
     pub(crate) fn shutdown(&self) {
         log::info!("Begin shutting down ProducerSendThread");
         self.queue.put(Event::Shutdown);
@@ -67,7 +68,8 @@ impl<K, V> ProducerSendThread<K, V> {
         log::info!("Shutdown ProducerSendThread complete");
     }
 
-    /// As [`shutdown`](Self::shutdown), with a limit. Returns whether the thread has ended; if it has not, it ends later.
+    /// Does the same as [`shutdown`](Self::shutdown), with a limit. Returns whether the thread has
+    /// ended. If not, it ends later.
     pub(crate) fn shutdown_within(&self, timeout: Duration, time: &dyn Time) -> bool {
         let deadline = later(time.now(), timeout);
         if let Err(command) = self.queue.offer_within(Event::Shutdown, timeout) {
@@ -78,17 +80,17 @@ impl<K, V> ProducerSendThread<K, V> {
     }
 }
 
-/// Opens the latch however the thread ends. Java: `finally`.
+/// Opens the latch when the thread ends, even by a panic. Java: `finally`.
 struct OpensAtEnd(Arc<Latch<()>>);
 
 impl Drop for OpensAtEnd {
     fn drop(&mut self) {
-        // Threads wait for it, and no tasks.
+        // Only threads wait for it, and no tasks.
         drop(self.0.open(()));
     }
 }
 
-/// What the thread does.
+/// The body of the thread.
 pub(crate) struct SendLoop<K, V> {
     pub(crate) producer: ProducerId,
     pub(crate) queue: Queue<K, V>,
@@ -105,8 +107,8 @@ impl<K, V> SendLoop<K, V> {
         }
     }
 
-    /// Gathers messages until the shutdown command comes. A batch is sent when it is full, or when `queue_time` has passed
-    /// since the last one was sent.
+    /// Gathers messages until the shutdown command arrives. Sends a batch when it is full, or when
+    /// `queue_time` has passed since the last one was sent.
     fn process_events(&self) -> Result<()> {
         let mut last_send = self.time.now();
         let mut events = Vec::new();
@@ -137,7 +139,7 @@ impl<K, V> SendLoop<K, V> {
                 events.clear();
             }
         }
-        // The rest of what came before the command.
+        // The messages that came before the command.
         self.try_to_handle(&events);
         match self.queue.len() {
             0 => Ok(()),
@@ -157,7 +159,7 @@ impl<K, V> SendLoop<K, V> {
         later(last_send, self.queue_time).saturating_duration_since(self.time.now())
     }
 
-    /// Hands a batch to the handler. A batch that it fails is lost, and the thread goes on.
+    /// Passes a batch to the handler. If that fails, the batch is lost and the thread continues.
     fn try_to_handle(&self, events: &[KeyedMessage<K, V>]) {
         let count = events.len();
         log::debug!("Handling {count} events");

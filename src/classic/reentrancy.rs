@@ -1,6 +1,7 @@
-//! Finds calls that a handler, encoder or partitioner makes of the producer that runs it. They would wait for themselves.
+//! Detects calls to a producer from its own handler, encoder or partitioner. Such a call would wait
+//! for itself.
 //!
-//! Java's lock admits its own thread again, and Java's `close` deadlocks in the send thread.
+//! Java's lock lets its own thread in again, and Java's `close` deadlocks in the send thread.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -8,13 +9,13 @@ use std::marker::PhantomData;
 use crate::sync::{AtomicU64, Ordering};
 
 thread_local! {
-    /// The producers whose handlers this thread runs.
+    /// The producers whose handlers run on this thread.
     static HANDLING: RefCell<Vec<ProducerId>> = const { RefCell::new(Vec::new()) };
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Tells producers of a process apart.
+/// The id of a producer within the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProducerId(u64);
 
@@ -23,7 +24,7 @@ impl ProducerId {
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Marks the thread as one that runs the producer's handler, until the guard is dropped.
+    /// Marks the thread as running the producer's handler, until the guard is dropped.
     pub(crate) fn enter(self) -> Handling {
         HANDLING.with_borrow_mut(|handling| handling.push(self));
         Handling(PhantomData)

@@ -1,13 +1,16 @@
-//! Counts of what a producer did, under the names of Kafka 0.8. Java: `ProducerStats`, `ProducerTopicStats`,
-//! `ProducerRequestStats`, and their registries by client id.
+//! The counts of a producer, under the names of Kafka 0.8. Java: `ProducerStats`,
+//! `ProducerTopicStats`, `ProducerRequestStats`, and their registries by client id.
 //!
-//! Each metric of Kafka 0.8 is a few metrics of the [registry](crate::metrics): one for each attribute that it had in JMX.
+//! A metric of Kafka 0.8 becomes several metrics of the [registry](crate::metrics): one for each
+//! attribute that it had in JMX.
 //!
-//! Differs from Java: when two open producers share a client id, the close of one leaves the metrics of the other.
+//! Differs from Java: if two open producers share a client id, closing one keeps the metrics of the
+//! other.
 //!
-//! Threads: every thread that sends, and the send thread. Locks: one around the registry of client ids; one around the
-//! topics and one around the brokers, under which new ones get their metrics; one around the queues. The locks of the
-//! metrics come after all of them.
+//! Threads: every thread that sends, and the send thread.
+//! Locks: one for the registry of client ids. One each for the topics and the brokers, held while a
+//! new one gets its metrics. One for the queues. The locks of the metrics are taken after all of
+//! these.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +26,7 @@ use crate::metrics::{
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 use crate::utils::Time;
 
-/// A table with a metric for each attribute.
+/// Defines a table with a metric for each attribute.
 macro_rules! table {
     ($table:ident, $group:literal, $name:literal; $($stat:ident $attribute:literal $description:expr;)+) => {
         static $table: MetricTable = MetricTable {
@@ -130,7 +133,7 @@ table! { QUEUE_SIZE, "ProducerSendThread", "ProducerQueueSize";
 
 type Tags<'a> = &'a [(&'static str, &'a str)];
 
-/// Makes a meter, and registers its attributes.
+/// Creates a meter, and registers its attributes.
 fn meter(
     metrics: &Metrics,
     time: &Arc<dyn Time>,
@@ -145,7 +148,7 @@ fn meter(
     meter
 }
 
-/// Of one topic, or of all. Java: `ProducerTopicMetrics`.
+/// The meters of one topic, or of all topics. Java: `ProducerTopicMetrics`.
 #[derive(Debug)]
 pub(crate) struct TopicStats {
     pub(crate) message_rate: Arc<Meter>,
@@ -163,7 +166,7 @@ impl TopicStats {
     }
 }
 
-/// Of one broker, or of all. Java: `ProducerRequestMetrics`.
+/// The metrics of one broker, or of all brokers. Java: `ProducerRequestMetrics`.
 #[derive(Debug)]
 pub(crate) struct RequestStats {
     request_timer: Arc<Timer>,
@@ -189,10 +192,11 @@ impl RequestStats {
     }
 }
 
-/// Returns the length of a queue.
+/// A function that returns the length of a queue.
 type QueueSize = Box<dyn Fn() -> usize + Send>;
 
-/// The queues of the producers that are open, and their gauge while there is one. Java: the gauge of `ProducerSendThread`.
+/// The queues of the open producers, and their gauge while there is a queue. Java: the gauge of
+/// `ProducerSendThread`.
 #[derive(Default)]
 struct Queues {
     sizes: BTreeMap<u64, QueueSize>,
@@ -206,7 +210,7 @@ impl fmt::Debug for Queues {
     }
 }
 
-/// Everything that is counted under one client id.
+/// All counts under one client id.
 #[derive(Debug)]
 pub(crate) struct ClientStats {
     time: Arc<dyn Time>,
@@ -221,11 +225,11 @@ pub(crate) struct ClientStats {
     queues: Arc<Mutex<Queues>>,
 }
 
-/// The counts of each client id, and how many leases it has. Java: the three registries.
+/// The counts of each client id, and the number of its leases. Java: the three registries.
 static REGISTRY: Mutex<BTreeMap<String, (Arc<ClientStats>, usize)>> = Mutex::new(BTreeMap::new());
 
-/// The counts of a client id, which all its open producers and handlers share. The registry forgets them with the last
-/// lease, so that the next producer starts anew.
+/// The counts of a client id, shared by all its open producers and handlers. The registry drops
+/// them with the last lease, so that the next producer starts anew.
 #[derive(Debug)]
 pub(crate) struct Lease {
     client_id: String,
@@ -247,7 +251,7 @@ impl Lease {
         }
     }
 
-    /// Gives the lease back. The counts stay readable, and can be marked.
+    /// Returns the lease. The counts can still be read and increased.
     pub(crate) fn close(&self) {
         if !self.is_open.swap(false, Ordering::AcqRel) {
             return;
@@ -261,7 +265,7 @@ impl Lease {
         }
     }
 
-    /// Reads every metric; none after the close.
+    /// Reads every metric. Returns none after the close.
     pub(crate) fn snapshot(&self) -> MetricsSnapshot {
         match self.is_open.load(Ordering::Acquire) {
             true => self.stats.metrics.snapshot(),
@@ -305,7 +309,7 @@ impl ClientStats {
         }
     }
 
-    /// Counts for one topic and for all.
+    /// Counts `by` events, both for one topic and for all topics.
     pub(crate) fn mark(&self, topic: &str, meter: fn(&TopicStats) -> &Meter, by: u64) {
         meter(&self.all_topics).mark(by);
         let stats = {
@@ -323,7 +327,7 @@ impl ClientStats {
         meter(&stats).mark(by);
     }
 
-    /// Counts a produce request, for one broker and for all.
+    /// Counts a Produce request, both for one broker and for all brokers.
     pub(crate) fn note_request(&self, host: &str, port: u16, bytes: usize, took: Duration) {
         let stats = {
             let mut brokers = self.brokers.lock();
@@ -356,7 +360,7 @@ impl ClientStats {
         number
     }
 
-    /// Removes a queue, and with the last one the gauge.
+    /// Removes a queue. Removes the gauge with the last one.
     pub(crate) fn remove_queue(&self, number: u64) {
         let mut queues = self.queues.lock();
         queues.sizes.remove(&number);
@@ -368,39 +372,41 @@ impl ClientStats {
     }
 }
 
-/// The counts of a producer, which stay readable when it is closed. Clones share them.
+/// The counts of a producer, which stay readable after its close. Clones share them.
 ///
-/// Producers that are open at the same time under one `client.id` share their counts.
+/// Producers that are open at the same time with the same `client.id` share their counts.
 #[derive(Clone, Debug)]
 pub struct ProducerStats(Arc<ClientStats>);
 
 impl ProducerStats {
-    /// Messages that an encoder refused: `SerializationErrorsPerSec`.
+    /// Returns the number of messages that an encoder refused: `SerializationErrorsPerSec`.
     pub fn serialization_errors(&self) -> u64 {
         self.0.serialization_error_rate.count()
     }
 
-    /// Retries of a batch: `ResendsPerSec`. As in Kafka 0.8, the last failed attempt counts as one too.
+    /// Returns the number of retries of batches: `ResendsPerSec`. As in Kafka 0.8, the last failed
+    /// attempt counts too.
     pub fn resends(&self) -> u64 {
         self.0.resend_rate.count()
     }
 
-    /// Batches of which messages were given up after the last retry: `FailedSendsPerSec`.
+    /// Returns the number of batches with messages that failed after the last retry:
+    /// `FailedSendsPerSec`.
     pub fn failed_sends(&self) -> u64 {
         self.0.failed_send_rate.count()
     }
 
-    /// Messages given to `send`: `MessagesPerSec`.
+    /// Returns the number of messages passed to `send`: `MessagesPerSec`.
     pub fn messages(&self) -> u64 {
         self.0.all_topics.message_rate.count()
     }
 
-    /// Bytes of encoded values: `BytesPerSec`.
+    /// Returns the number of bytes of encoded values: `BytesPerSec`.
     pub fn bytes(&self) -> u64 {
         self.0.all_topics.byte_rate.count()
     }
 
-    /// Messages that the full queue refused: `DroppedMessagesPerSec`.
+    /// Returns the number of messages that a full queue refused: `DroppedMessagesPerSec`.
     pub fn dropped_messages(&self) -> u64 {
         self.0.all_topics.dropped_message_rate.count()
     }
@@ -551,7 +557,7 @@ mod tests {
         first.close();
         first.close();
         assert_eq!(second.resend_rate.count(), 1);
-        // The counts are still held by what is closed, and the next producer has its own.
+        // The closed producers still hold the counts, and the next producer has its own.
         second.close();
         let third = Lease::of("stats-shared", &time);
         assert_eq!(third.resend_rate.count(), 0);

@@ -1,11 +1,12 @@
 //! One blocking connection to one broker. Java: `kafka.producer.SyncProducer`.
 //!
-//! The requests are the oldest versions that every broker from 0.11 to 4.x takes, so that nothing has to be negotiated.
+//! The requests have the oldest versions that every broker from 0.11 to 4.x supports, so that no
+//! negotiation is needed.
 //!
-//! Differs from Java: a response under another correlation id, or one that cannot be decoded, ends the connection. The old
-//! producer did not look at the id.
+//! Differs from Java: a response with another correlation id, or one that cannot be decoded, ends
+//! the connection. The old producer did not check the id.
 //!
-//! Threads: one at a time, which the exclusive borrow stands for in place of Java's lock.
+//! Threads: one at a time. The exclusive borrow replaces Java's lock.
 
 use std::fmt;
 use std::io;
@@ -25,7 +26,7 @@ use crate::protocol::{
 use crate::sync::Arc;
 use crate::utils::{SystemTime, Time, log};
 
-/// What the parts of a producer share: its clock, its counts, and the way to its brokers.
+/// The shared parts of a producer: its clock, its counts, and the access to its brokers.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     pub(crate) time: Arc<dyn Time>,
@@ -34,7 +35,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The clocks of the system and real sockets.
+    /// Returns a context with the system's clocks and real sockets.
     pub(crate) fn of_system(config: &ProducerConfig) -> Self {
         let time: Arc<dyn Time> = Arc::new(SystemTime);
         Self {
@@ -45,12 +46,12 @@ impl Context {
     }
 }
 
-/// The first version with record batches, and the version without an own timestamp of the throttle.
+/// The first version with record batches.
 const PRODUCE_VERSION: i16 = 3;
 /// The first version that says whether topics may be created.
 const METADATA_VERSION: i16 = 4;
 
-/// A connection that is made when a request needs it.
+/// A connection that opens when a request needs it.
 #[derive(Debug)]
 pub(crate) struct SyncProducer {
     broker: Node,
@@ -61,14 +62,14 @@ pub(crate) struct SyncProducer {
 
 #[derive(Debug)]
 enum State {
-    /// Connected or not; a request connects.
+    /// Connected or not. A request connects.
     Open(Box<dyn Channel>),
     /// Closed for good.
     Shutdown,
 }
 
 impl SyncProducer {
-    /// Java: `ProducerPool.createSyncProducer`.
+    /// Creates a producer for one broker. Java: `ProducerPool.createSyncProducer`.
     pub(crate) fn new(config: &ProducerConfig, broker: Node, context: &Context) -> Self {
         log::trace!("instantiating a sync producer for {}", address(&broker));
         let channel = context.channels.channel(ChannelOptions {
@@ -142,7 +143,7 @@ impl SyncProducer {
             false => Ok(None),
         });
         exchange.map_err(|error| {
-            // Whether the broker has the request is unknown. The caller retries.
+            // It is unknown whether the broker has the request. The caller retries.
             self.disconnect();
             let text = format!("the connection to {} failed", address(&self.broker));
             Error::caused_by(ErrorKind::Io, text, error)
@@ -250,7 +251,7 @@ fn verify_request(request: &MessageBytes) {
     );
 }
 
-/// Java: `Utils.formatAddress`.
+/// Formats an address. Java: `Utils.formatAddress`.
 pub(crate) fn address(broker: &Node) -> String {
     match broker.host() {
         host if host.contains(':') => format!("[{host}]:{}", broker.port()),
@@ -293,7 +294,7 @@ mod tests {
         assert!(response.topics.is_empty());
         assert_eq!(cluster.requests("Produce")[0].correlation_id, 7);
         assert!(producer.send(8, empty_request(0)).unwrap().is_none());
-        // Both are counted, for the broker and for all.
+        // The request counts for the broker and for all brokers.
         let metrics = producer.context.stats.snapshot();
         for tags in [&[][..], &[("brokerHost", "b1"), ("brokerPort", "9092")]] {
             let name = "ProducerRequestSize.Count";

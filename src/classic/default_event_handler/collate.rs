@@ -1,4 +1,4 @@
-//! Which broker and partition each message goes to. Java: `partitionAndCollate`, `getPartition`.
+//! Finds the broker and the partition of each message. Java: `partitionAndCollate`, `getPartition`.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use crate::classic::error::{Error, ErrorKind, Result, contain};
 use crate::common::{NodeId, TopicPartition};
 use crate::utils::log;
 
-/// The broker of partitions without a leader. The send fails for it, so that the others are sent.
+/// Stands for the leader of partitions without one. The send to it fails, while the others succeed.
 const NO_LEADER: NodeId = NodeId(-1);
 
-/// An encoded message that is not delivered. Java: `KeyedMessage[K, Message]`.
+/// An encoded message that is not delivered yet. Java: `KeyedMessage[K, Message]`.
 #[derive(Debug)]
 pub(super) struct Outstanding<'a, K> {
     pub(super) topic: &'a str,
@@ -27,7 +27,7 @@ pub(super) type Partitions<'a, K> = BTreeMap<TopicPartition, Vec<Outstanding<'a,
 pub(super) type Collated<'a, K> = BTreeMap<NodeId, Partitions<'a, K>>;
 
 impl<K, V> DefaultEventHandler<K, V> {
-    /// Sorts messages by broker and partition, or returns them if one of them has no place.
+    /// Groups messages by broker and partition. Returns them if one of them has no partition.
     pub(super) fn partition_and_collate<'a>(
         &mut self,
         messages: Vec<Outstanding<'a, K>>,
@@ -56,7 +56,7 @@ impl<K, V> DefaultEventHandler<K, V> {
 
     fn place(&mut self, message: &Outstanding<'_, K>) -> Result<(NodeId, TopicPartition)> {
         let topic = message.topic;
-        // An id is taken for each message, whether a request is sent or not.
+        // Each message takes an id, even if no request is sent.
         let correlation_id = self.next_correlation_id();
         let pool = &mut self.producer_pool;
         let partitions =
@@ -71,7 +71,7 @@ impl<K, V> DefaultEventHandler<K, V> {
                 })?
             }
             None => match self.send_partition_per_topic_cache.get(topic) {
-                // Whether it has a leader is not looked at: the send fails then.
+                // Does not check for a leader, because the send fails without one.
                 Some(partition) => *partition,
                 None => {
                     let partition = random_partition(topic, partitions)?;
@@ -81,7 +81,7 @@ impl<K, V> DefaultEventHandler<K, V> {
                 }
             },
         };
-        // The choice is an index into the partitions, which are sorted by number.
+        // The partitioner returns an index into the partitions, which are sorted by number.
         let index = usize::try_from(chosen).ok();
         let Some(place) = index.and_then(|index| partitions.get(index)) else {
             let text = format!(
@@ -96,7 +96,7 @@ impl<K, V> DefaultEventHandler<K, V> {
     }
 }
 
-/// One of the partitions with a leader.
+/// Returns a random partition among those with a leader.
 fn random_partition(topic: &str, partitions: &[PartitionAndLeader]) -> Result<i32> {
     let available = partitions
         .iter()

@@ -1,4 +1,5 @@
-//! Partitioning, dispatch, retries and refreshes, on a cluster without sockets and a clock that stands still.
+//! Partitioning, dispatch, retries and refreshes, with a cluster without sockets and a clock that
+//! does not move.
 //!
 //! Java: `AsyncProducerTest`, `ProducerTest`.
 
@@ -9,7 +10,7 @@ use super::super::{BoxError, DefaultEncoder, DefaultPartitioner};
 use super::*;
 use crate::utils::log::test_lines;
 
-/// A configuration whose client id is the name of the test, so that tests share no counts.
+/// Returns a configuration whose client id is the name of the test, so that tests share no counts.
 fn config(test: &str, settings: &[(&str, &str)]) -> ProducerConfig {
     let common = [
         ("metadata.broker.list", "b1:9092"),
@@ -27,7 +28,7 @@ fn keyed(topic: &str, key: &str, value: &str) -> KeyedMessage<String, String> {
     message(topic, value).key(key.to_owned())
 }
 
-/// Takes the partition from the key.
+/// Uses the key as the partition.
 struct ByNumber;
 
 impl Partitioner<String> for ByNumber {
@@ -100,7 +101,7 @@ fn keys_values_and_nulls_are_encoded() {
     assert_eq!(handler.context.stats.producer_stats().bytes(), 8);
 }
 
-/// Refuses the value "bad", and panics at "worse".
+/// Refuses the value "bad", and panics for "worse".
 struct Picky;
 
 impl Encoder<String> for Picky {
@@ -157,7 +158,7 @@ fn an_async_producer_logs_what_an_encoder_refuses_and_sends_the_rest() {
             .any(|(level, line)| *level == log::Level::Error
                 && line.contains("Error serializing message for topic t: it is bad"))
     );
-    // Nothing at all is left to send.
+    // Nothing is left to send.
     handler.handle(&[message("t", "bad")]).unwrap();
     assert_eq!(cluster.requests("Produce").len(), 1);
 }
@@ -204,7 +205,7 @@ fn without_a_broker_the_messages_fail() {
             .any(|(_, line)| line.contains("1 messages are lost"))
     );
     let stats = &handler.context.stats;
-    // N + 1 attempts, each followed by a back-off.
+    // Makes N + 1 attempts, each with a backoff after it.
     assert_eq!(
         (stats.resend_rate.count(), stats.failed_send_rate.count()),
         (3, 1)
@@ -341,7 +342,7 @@ fn brokers_of_the_list_are_tried_until_one_has_metadata() {
     }
     assert!(cluster.connections().contains(&1));
     assert_eq!(cluster.values("t", 0).len(), 10);
-    // The broker of the metadata is connected to for each fetch and let go after it.
+    // Each fetch connects to the broker of the metadata and closes the connection afterwards.
     assert_eq!(cluster.open_connections(), 0);
 }
 
@@ -370,7 +371,7 @@ fn a_dead_leader_fails_its_messages_and_a_new_one_takes_them() {
     handler.handle(&[placed("t", 1, "a")]).unwrap();
     cluster.stop(2);
     assert!(handler.handle(&[placed("t", 1, "lost")]).is_err());
-    // Those of the living broker go through in the same call.
+    // Those of the living broker succeed in the same call.
     assert!(
         handler
             .handle(&[placed("t", 0, "b"), placed("t", 1, "lost")])
@@ -425,7 +426,7 @@ fn a_response_that_makes_no_sense_fails_the_request_and_is_retried() {
         handler
             .handle(&[placed("t", 0, "a"), placed("t", 1, "b")])
             .unwrap();
-        // At least once: both were written the first time too.
+        // At least once: the first attempt wrote both too.
         assert_eq!(cluster.values("t", 0), ["a", "a"], "{name}");
         assert_eq!(cluster.values("t", 1), ["b", "b"], "{name}");
         assert_eq!(handler.context.stats.resend_rate.count(), 1);
@@ -466,7 +467,7 @@ fn a_batch_that_is_too_large_is_halved() {
     handler.handle(&events).unwrap();
     assert_eq!(cluster.values("t", 0), ["0", "1", "2", "3", "4", "5", "6"]);
     assert_eq!(handler.context.stats.resend_rate.count(), 0);
-    // A single message is not halved.
+    // A single message is not split.
     cluster.max_batch_records(0);
     assert!(handler.handle(&[message("t", "x")]).is_err());
 }

@@ -22,7 +22,7 @@ struct Handled {
     closes: Mutex<u32>,
 }
 
-/// Waits at the gate, if there is one, and then notes the batch.
+/// Waits at the gate, if there is one, and then records the batch.
 struct Recorder {
     handled: Arc<Handled>,
     gate: Option<crossbeam_channel::Receiver<()>>,
@@ -72,7 +72,7 @@ fn a_full_queue_refuses_a_message_and_counts_it() {
         ("queue.enqueue.timeout.ms", "0"),
     ];
     let producer = Producer::with_event_handler(config("queue-size", &settings), handler).unwrap();
-    // The send thread holds one at most, which it may have taken from the ten or not.
+    // The send thread holds at most one, which may or may not be one of the ten.
     let error = producer.send_all((0..12).map(message)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::QueueFull);
     assert_eq!(
@@ -154,7 +154,7 @@ fn a_sync_send_handles_all_messages_of_the_call_and_returns_the_error() {
     assert_eq!(producer.stats().messages(), 4);
 }
 
-/// A queue that is always full, notes how it was asked, and ends the send thread at once.
+/// A queue that is always full. It records its calls, and ends the send thread immediately.
 #[derive(Default)]
 struct FullQueue(Mutex<Vec<Option<Duration>>>, Mutex<Vec<Duration>>);
 
@@ -367,7 +367,7 @@ fn a_producer_that_follows_a_closed_one_starts_its_counts_anew() {
         let first = make();
         first.send(message(1)).unwrap();
         first.close().unwrap();
-        // The closed one is still there, and so are its counts.
+        // The closed one still exists, and so do its counts.
         let second = make();
         assert_eq!(
             (first.stats().messages(), second.stats().messages()),
@@ -381,7 +381,7 @@ fn a_producer_that_follows_a_closed_one_starts_its_counts_anew() {
         let third = make();
         third.send(message(1)).unwrap();
         third.close().unwrap();
-        // An open producer keeps what it shares.
+        // An open producer keeps the shared counts.
         assert_eq!((count(&second), count(&third)), (Some(1.0), None));
     }
 }

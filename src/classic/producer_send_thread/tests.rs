@@ -1,4 +1,5 @@
-//! The loop on a clock that moves when the loop waits, and each way in which the thread ends.
+//! The loop with a clock that advances when the loop waits, and each way in which the thread can
+//! end.
 //!
 //! Java: `AsyncProducerTest`.
 
@@ -10,10 +11,10 @@ use crate::utils::log::test_lines;
 use crate::utils::{MockTime, SystemTime};
 
 type Item = Event<String, u32>;
-/// When each batch came, in milliseconds, and its numbers.
+/// The time of each batch in milliseconds, and its numbers.
 type Batches = Vec<(u128, Vec<u32>)>;
 
-/// A queue whose items arrive at set times. Waiting moves the clock.
+/// A queue whose items arrive at set times. Waiting advances the clock.
 struct ScriptedQueue {
     time: MockTime,
     started: Instant,
@@ -61,7 +62,7 @@ impl BlockingQueue<Item> for ScriptedQueue {
     }
 }
 
-/// Notes what it gets and when. Fails or panics at the batches that hold a number.
+/// Records each batch and its time. Fails or panics for the batches that contain a given number.
 struct Recorder {
     time: Arc<dyn Time>,
     started: Instant,
@@ -98,7 +99,8 @@ fn message(number: u32) -> Item {
     Event::Message(KeyedMessage::new("t", number))
 }
 
-/// Runs the loop on the arrivals: milliseconds and numbers. The shutdown command comes at `end`.
+/// Runs the loop with these arrivals: milliseconds and numbers. The shutdown command arrives at
+/// `end`.
 fn run(
     batch_size: usize,
     queue_time: u64,
@@ -165,14 +167,14 @@ fn a_full_batch_is_sent_at_once_and_the_rest_at_the_shutdown() {
 #[test]
 fn an_expired_batch_is_sent() {
     let run = run(100, 200, &[(10, 1), (150, 2)], 300, |_, _| {});
-    // Each wait is for what is left of the 200 ms since the last send.
+    // Each wait takes what is left of the 200 ms since the last send.
     assert_eq!(run.polls, [200, 190, 50, 200]);
     assert_eq!(run.batches, [(200, vec![1, 2])]);
 }
 
 #[test]
 fn the_queue_time_counts_from_the_last_send_and_not_from_the_arrival() {
-    // Expiries with nothing buffered at 100 and 200 count as sends: a message of 201 waits until 300.
+    // Expiries without messages at 100 and 200 count as sends, so a message at 201 waits until 300.
     let run = run(100, 100, &[(201, 1)], 450, |_, _| {});
     assert_eq!(run.batches, [(300, vec![1])]);
     assert_eq!(run.polls, [100, 100, 100, 99, 100, 100]);
@@ -327,7 +329,7 @@ fn a_bounded_shutdown_returns_in_time_and_the_thread_ends_later() {
     queue.put(message(0));
     queue.put(message(1));
     assert!(!thread.shutdown_within(Duration::from_millis(1), &SystemTime));
-    // The command is in the queue beyond its capacity.
+    // The command may exceed the queue's capacity.
     permit.send(()).unwrap();
     permit.send(()).unwrap();
     assert!(

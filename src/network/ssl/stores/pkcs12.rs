@@ -48,7 +48,7 @@ pub(super) fn read(bytes: &[u8], password: Option<&Secret>) -> Result<Store, Str
     Ok(bags.into_store())
 }
 
-/// The content of a file, before keys and certificates have found each other.
+/// The content of a file, before each key is matched with its certificates.
 #[derive(Default)]
 struct Bags {
     keys: Vec<KeyBag>,
