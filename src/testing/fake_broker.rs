@@ -1,8 +1,11 @@
-//! An in-process cluster that speaks Kafka's protocol on loopback, scripted by tests.
+//! An in-process cluster that speaks Kafka's protocol on loopback sockets and follows a test's
+//! script.
 //!
-//! Java: no counterpart in `kafka-clients`, whose tests use `MockClient`; it behaves as `KafkaApis`, `ReplicaManager` and
-//! `UnifiedLog`, `TransactionCoordinator` and `GroupCoordinator` of the broker do, as far as a producer can see.
-//! Threads: see `wire`. Locks: see `wire/core.rs`.
+//! Java: no counterpart in `kafka-clients`, whose tests use `MockClient`. As far as a producer can
+//! see, it behaves like the broker's `KafkaApis`, `ReplicaManager`, `UnifiedLog`,
+//! `TransactionCoordinator` and `GroupCoordinator`.
+//! Threads: see `wire`.
+//! Locks: see `wire/core.rs`.
 
 mod api;
 mod builder;
@@ -35,18 +38,27 @@ use self::wire::core::Core;
 use self::wire::server::NodeServer;
 use crate::sync::Arc;
 
-/// A Kafka cluster in the test's own process, on loopback ports that were free.
+/// A Kafka cluster in the test's own process, on free loopback ports.
 ///
-/// It answers every [`Api`] as brokers do: batches are checked (CRC, sizes, counts, codecs), the sequences of idempotent
-/// producers too, with the 5 batches that a broker remembers of each; `acks=0` is not answered; partitions have one leader,
-/// and other nodes refuse and say who it is. Transactions have a coordinator, which fences, adds, commits and aborts, in both
-/// versions that Kafka has ([`transaction_version`](FakeBrokerBuilder::transaction_version)). There are no consumers: a test
-/// reads what one would see ([`committed_records`](Self::committed_records)). With the feature `sasl` it can require SASL
-/// ([`sasl_plain`](FakeBrokerBuilder::sasl_plain) and others). The
-/// [module](crate::testing) lists what differs from Kafka, and why.
+/// It responds to every [`Api`] as brokers do:
 ///
-/// What goes wrong is up to the test: [`on`](Self::on) scripts the next requests, [`on_request`](Self::on_request) looks at
-/// each, and [`stop_node`](Self::stop_node), [`move_leader`](Self::move_leader) and the like change the cluster.
+/// - It validates batches: CRC, sizes, counts and codecs, and the sequences of idempotent
+///   producers. Like a broker, it remembers the last 5 batches of each producer.
+/// - A Produce request with `acks=0` gets no response.
+/// - Each partition has one leader. Other nodes refuse requests for it and name the leader.
+/// - Transactions have a coordinator that fences producers, adds partitions, commits and aborts, in
+///   both versions of Kafka's protocol
+///   ([`transaction_version`](FakeBrokerBuilder::transaction_version)).
+/// - There are no consumers. A test reads what one would see with
+///   [`committed_records`](Self::committed_records).
+/// - With the feature `sasl` it can require SASL ([`sasl_plain`](FakeBrokerBuilder::sasl_plain) and
+///   others).
+///
+/// The [module](crate::testing) lists the differences from Kafka.
+///
+/// A test chooses the faults. [`on`](Self::on) scripts the next requests and
+/// [`on_request`](Self::on_request) inspects each one. [`stop_node`](Self::stop_node),
+/// [`move_leader`](Self::move_leader) and similar methods change the cluster.
 ///
 /// ```
 /// use kafka_producer::testing::{Action, Api, FakeBroker};
@@ -54,7 +66,7 @@ use crate::sync::Arc;
 ///
 /// # fn main() -> kafka_producer::Result<()> {
 /// let broker = FakeBroker::builder().nodes(3).topic("orders", 6).start()?;
-/// // The first Produce request is carried out, but nobody is told.
+/// // The broker handles the first Produce request, but its response is lost.
 /// broker.on(Api::Produce).then(Action::apply().disconnect());
 ///
 /// let producer = KafkaProducer::builder()
@@ -62,20 +74,20 @@ use crate::sync::Arc;
 ///     .build()?;
 /// producer.send(ProducerRecord::new("orders", "value").key("k"))?.get()?;
 ///
-/// // It was sent twice, and is there once.
+/// // The batch was sent twice, and is in the log once.
 /// assert_eq!(broker.request_count(Api::Produce), 2);
 /// assert_eq!(broker.all_records("orders").len(), 1);
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// Dropping it ends its threads and connections, and waits for that. Methods that change a topic or a node fail when there
-/// is none of that name or number; methods that read return nothing then.
+/// Dropping the broker ends its threads and connections, and waits for that. Methods that change a
+/// topic or a node return an error if it does not exist; methods that read return nothing.
 pub struct FakeBroker {
     core: Arc<Core>,
-    /// By number. Their acceptors know the core, and not the other way round.
+    /// By number. Their acceptors hold the core; the core does not hold them.
     servers: Arc<Vec<NodeServer>>,
-    /// Hooks see the broker through a view that ends nothing when it goes.
+    /// `false` for the views that hooks get, whose drop ends nothing.
     is_owner: bool,
 }
 

@@ -1,13 +1,15 @@
 //! Test doubles for programs that produce: a Kafka cluster in the test's own process. Feature `testing`.
 //!
-//! [`FakeBroker`] listens on real loopback sockets, so that it tests a whole program, network included. It checks what a
-//! broker checks, and does wrong on demand what brokers and networks do wrong.
+//! [`FakeBroker`] listens on real loopback sockets, so that it tests a whole program, including its
+//! network code. It validates what a broker validates, and simulates faults of brokers and networks
+//! on demand.
 
 //!
 //! # Where the test broker differs from Kafka
 //!
-//! Tests send the same requests to a real Kafka 4.4 and to a test broker, in fixed lists and in random sequences. They
-//! compare error codes and offsets, and after each random sequence the logs and the offsets of the group. These differences stay, each for a reason:
+//! The project's tests send the same requests to a real Kafka 4.4 and to a test broker, in fixed
+//! lists and in random sequences. They compare error codes and offsets. After each random sequence
+//! they also compare the logs and the group's offsets. The remaining differences are deliberate:
 //!
 //! | Kafka | the test broker | reason |
 //! |---|---|---|

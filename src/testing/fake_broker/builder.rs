@@ -1,4 +1,4 @@
-//! How a test broker is set up.
+//! The settings of a test broker.
 
 use std::ops::RangeInclusive;
 #[cfg(feature = "sasl")]
@@ -23,7 +23,7 @@ use crate::sync::Arc;
 #[cfg(feature = "sasl")]
 use crate::utils::ScramMechanism;
 
-/// Sets up a [`FakeBroker`].
+/// Builds a [`FakeBroker`].
 #[must_use = "nothing runs before `start`"]
 #[derive(Clone, Debug)]
 pub struct FakeBrokerBuilder {
@@ -38,7 +38,8 @@ pub struct FakeBrokerBuilder {
 }
 
 impl FakeBroker {
-    /// A builder for a cluster of one node that creates topics on demand, with Kafka's defaults.
+    /// Returns a builder for a cluster of one node with Kafka's defaults, which creates topics on
+    /// demand.
     pub fn builder() -> FakeBrokerBuilder {
         FakeBrokerBuilder::new()
     }
@@ -68,19 +69,20 @@ impl FakeBrokerBuilder {
         }
     }
 
-    /// The number of nodes; their ids are 1, 2, ... Default: 1.
+    /// Sets the number of nodes. Their ids are 1, 2, ... Default: 1.
     pub fn nodes(mut self, nodes: i32) -> Self {
         self.nodes = nodes;
         self
     }
 
-    /// The racks of the nodes, in the order of their ids and from the first again. Default: none.
+    /// Sets the racks of the nodes, in the order of their ids. A short list repeats. Default: none.
     pub fn racks<R: Into<String>>(mut self, racks: impl IntoIterator<Item = R>) -> Self {
         self.racks = racks.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Creates a topic with this many partitions. Their leaders go round the nodes, beginning with the first.
+    /// Creates a topic with this many partitions. Their leaders are assigned to the nodes in turn,
+    /// beginning with the first.
     pub fn topic(self, topic: impl Into<String>, partitions: i32) -> Self {
         self.topic_with(topic, TopicConfig::new(partitions))
     }
@@ -91,56 +93,62 @@ impl FakeBrokerBuilder {
         self
     }
 
-    /// Whether a Metadata request that allows it creates the topics that it names. Default: true.
+    /// Sets whether a Metadata request creates unknown topics if it allows that. Default: true.
     pub fn auto_create_topics(mut self, auto_create_topics: bool) -> Self {
         self.settings.auto_create_topics = auto_create_topics;
         self
     }
 
-    /// Whether a topic that a Metadata request creates is ready in the response to that request. Default: false, as in Kafka:
-    /// the response says UNKNOWN_TOPIC_OR_PARTITION, later ones name the leaders, and the first Produce to each partition is
-    /// refused with NOT_LEADER_OR_FOLLOWER, because its leader has not opened the log yet. Producers retry both. A test that
-    /// counts requests creates its topics with [`topic`](Self::topic), or sets this to true.
+    /// Sets whether the response to the Metadata request that creates a topic already contains it.
+    /// Default: false, as in Kafka.
     ///
-    /// Kafka takes up to some hundred milliseconds for this and sometimes takes the first Produce. A test broker takes one
-    /// request for each step, so that a test runs the same way every time.
+    /// With the default, the response contains UNKNOWN_TOPIC_OR_PARTITION, and later responses name
+    /// the leaders. The first Produce request to each partition fails with NOT_LEADER_OR_FOLLOWER,
+    /// because its leader has not opened the log yet. Producers retry both. A test that counts
+    /// requests creates its topics with [`topic`](Self::topic), or sets this to true.
+    ///
+    /// Kafka takes up to some hundred milliseconds for this, and sometimes accepts the first
+    /// Produce request. A test broker takes one request for each step, so that a test runs the same
+    /// way every time.
     pub fn instant_auto_creation(mut self, is_instant: bool) -> Self {
         self.settings.instant_auto_creation = is_instant;
         self
     }
 
-    /// What topics that are created on demand are like. Default: one partition.
+    /// Sets the configuration of topics that are created on demand. Default: one partition.
     pub fn default_topic(mut self, config: TopicConfig) -> Self {
         self.settings.default_topic = config;
         self
     }
 
-    /// How many nodes a partition is on; no more than there are. Only they take over when its leader stops. Default: 3.
+    /// Sets the number of replicas of a partition, which is at most the number of nodes. Only a
+    /// node with a replica becomes the leader when the leader stops. Default: 3.
     pub fn replication_factor(mut self, replicas: usize) -> Self {
         self.settings.replication_factor = replicas;
         self
     }
 
-    /// `offset.metadata.max.bytes`: a TxnOffsetCommit with longer metadata for a partition is refused with
-    /// OFFSET_METADATA_TOO_LARGE for that partition. Kafka counts UTF-16 units, not bytes. Default: 4096.
+    /// `offset.metadata.max.bytes`: if a TxnOffsetCommit has longer metadata for a partition, that
+    /// partition fails with OFFSET_METADATA_TOO_LARGE. Kafka counts UTF-16 units, not bytes.
+    /// Default: 4096.
     pub fn offset_metadata_max_bytes(mut self, units: usize) -> Self {
         self.settings.offset_metadata_max_bytes = units;
         self
     }
 
-    /// The id of the cluster. Default: `fake-broker`.
+    /// Sets the id of the cluster. Default: `fake-broker`.
     pub fn cluster_id(mut self, id: impl Into<String>) -> Self {
         self.settings.cluster_id = id.into();
         self
     }
 
-    /// The versions of an API that all nodes speak. Default: all that this library knows.
+    /// Sets the versions of an API that all nodes support. Default: all that this library supports.
     pub fn versions(mut self, api: Api, versions: RangeInclusive<i16>) -> Self {
         self.versions.push((None, api, Some(versions)));
         self
     }
 
-    /// The versions of an API that one node speaks.
+    /// Sets the versions of an API that one node supports.
     pub fn node_versions(
         mut self,
         node: impl Into<NodeId>,
@@ -152,51 +160,55 @@ impl FakeBrokerBuilder {
         self
     }
 
-    /// No node has this API.
+    /// Removes an API from all nodes.
     pub fn without_api(mut self, api: Api) -> Self {
         self.versions.push((None, api, None));
         self
     }
 
-    /// Whether a partition that knows nothing of a producer answers UNKNOWN_PRODUCER_ID unless its first sequence is 0, as
-    /// brokers before 2.5 do. Default: false, it accepts any.
+    /// Sets whether a partition that does not know a producer returns UNKNOWN_PRODUCER_ID unless
+    /// its first sequence is 0, as brokers before 2.5 do. Default: false, it accepts any sequence.
     pub fn unknown_producer_id(mut self, unknown_producer_id: bool) -> Self {
         self.settings.sequence_rules.unknown_producer_id = unknown_producer_id;
         self
     }
 
-    /// The answer to a batch that was appended so long ago that the partition remembers it no more, having seen 5 newer
-    /// ones. Default: OUT_OF_ORDER_SEQUENCE_NUMBER, as in Kafka 4; DUPLICATE_SEQUENCE_NUMBER is that of brokers 1.0.
+    /// Sets the response to a duplicate of a batch that the partition no longer remembers, because
+    /// 5 newer ones followed. Default: OUT_OF_ORDER_SEQUENCE_NUMBER, as in Kafka 4. Brokers 1.0
+    /// return DUPLICATE_SEQUENCE_NUMBER.
     pub fn stale_duplicate_answer(mut self, code: ErrorCode) -> Self {
         self.settings.sequence_rules.stale_duplicate = code;
         self
     }
 
-    /// The level of the feature `transaction.version` that the cluster has agreed on. Default: 2, with which producers let
-    /// brokers bump the epoch at the end of every transaction and add partitions to it (KIP-890). 1 and 0 are transactions as
-    /// they were before; 0 is a cluster that does not know the feature.
+    /// Sets the level of the feature `transaction.version` on which the cluster has agreed.
+    /// Default: 2, with which brokers bump the epoch at the end of every transaction and add
+    /// partitions to it (KIP-890). Levels 1 and 0 mean the older transactions; a cluster at level 0
+    /// does not know the feature.
     ///
-    /// Like Kafka, the brokers go by the versions of the requests that come, whatever the level is.
+    /// As in Kafka, the behaviour of a broker depends on the versions of the requests, regardless
+    /// of the level.
     pub fn transaction_version(mut self, level: i16) -> Self {
         self.settings.transaction_version = level;
         self
     }
 
-    /// Subscribes to the metrics of every client (KIP-714). Default: none, and the nodes have no telemetry APIs, like Kafka's
-    /// without a receiver of telemetry.
+    /// Subscribes to the metrics of every client (KIP-714). Default: none. Then the nodes have no
+    /// telemetry APIs, like Kafka's without a receiver of telemetry.
     pub fn telemetry(mut self, subscription: TelemetrySubscription) -> Self {
         self.telemetry = Some(subscription);
         self
     }
 
-    /// Requires SASL, and lets this user in by PLAIN. Any number of users and mechanisms can be added.
+    /// Requires SASL, and accepts this user with PLAIN. Any number of users and mechanisms can be
+    /// added.
     #[cfg(feature = "sasl")]
     pub fn sasl_plain(mut self, username: &str, password: &str) -> Self {
         self.settings.sasl.add_plain_user(username, password);
         self
     }
 
-    /// Requires SASL, and lets this user in by SCRAM-SHA-256.
+    /// Requires SASL, and accepts this user with SCRAM-SHA-256.
     #[cfg(feature = "sasl")]
     pub fn sasl_scram_sha_256(mut self, username: &str, password: &str) -> Self {
         let mechanism = ScramMechanism::Sha256;
@@ -206,7 +218,7 @@ impl FakeBrokerBuilder {
         self
     }
 
-    /// Requires SASL, and lets this user in by SCRAM-SHA-512.
+    /// Requires SASL, and accepts this user with SCRAM-SHA-512.
     #[cfg(feature = "sasl")]
     pub fn sasl_scram_sha_512(mut self, username: &str, password: &str) -> Self {
         let mechanism = ScramMechanism::Sha512;
@@ -216,14 +228,14 @@ impl FakeBrokerBuilder {
         self
     }
 
-    /// How many iterations the broker asks of clients with SCRAM. Default: 4096.
+    /// Sets the number of iterations that the broker requires for SCRAM. Default: 4096.
     #[cfg(feature = "sasl")]
     pub fn sasl_scram_iterations(mut self, iterations: u32) -> Self {
         self.settings.sasl.scram_iterations = iterations;
         self
     }
 
-    /// Requires SASL, and lets in by OAUTHBEARER who has a token that `is_token` accepts.
+    /// Requires SASL, and accepts OAUTHBEARER tokens for which `is_token` returns `true`.
     #[cfg(feature = "sasl")]
     pub fn sasl_oauthbearer(
         mut self,
@@ -233,16 +245,17 @@ impl FakeBrokerBuilder {
         self
     }
 
-    /// `connections.max.reauth.ms`: clients must authenticate again before this time has passed. A request that comes later
-    /// ends its connection. Default: never.
+    /// `connections.max.reauth.ms`: clients must authenticate again within this time. A later
+    /// request ends its connection. Default: no limit.
     #[cfg(feature = "sasl")]
     pub fn sasl_max_reauth(mut self, max_reauth: Duration) -> Self {
         self.settings.sasl.max_reauth = Some(max_reauth);
         self
     }
 
-    /// Speaks TLS with this certificate chain and private key, both in PEM. The nodes are reached as `127.0.0.1`, so that
-    /// the certificate needs that address among its alternative names. Default: plaintext.
+    /// Requires TLS with this certificate chain and private key, both in PEM. The nodes have the
+    /// address `127.0.0.1`, so the certificate needs that address as an alternative name. Default:
+    /// plaintext.
     #[cfg(feature = "tls")]
     pub fn tls(
         mut self,
@@ -258,7 +271,8 @@ impl FakeBrokerBuilder {
         self
     }
 
-    /// Demands client certificates of these authorities, in PEM. Only after [`tls`](Self::tls). Default: none are demanded.
+    /// Requires client certificates of these authorities, in PEM. Use after [`tls`](Self::tls).
+    /// Default: not required.
     #[cfg(feature = "tls")]
     pub fn tls_client_authorities(mut self, authorities: impl Into<String>) -> Self {
         if let Some(tls) = &mut self.tls {
@@ -271,8 +285,8 @@ impl FakeBrokerBuilder {
     ///
     /// # Errors
     ///
-    /// When there would be no node, a topic or a node in the settings is not legal, or the operating system refuses a port
-    /// or a thread.
+    /// There would be no node, a topic or a node in the settings is invalid, or the operating
+    /// system refuses a port or a thread.
     pub fn start(self) -> Result<FakeBroker> {
         if self.nodes < 1 {
             return Err(config_error("a test broker needs at least one node".into()));
@@ -296,7 +310,7 @@ impl FakeBrokerBuilder {
             },
         };
         let cluster = self.build_cluster(&servers)?;
-        // From here on it is stopped by its drop, should the rest fail.
+        // If a later step fails, dropping this stops everything.
         let broker = FakeBroker {
             core: Arc::new(Core::new(cluster, security)),
             servers: Arc::new(servers),

@@ -1,4 +1,4 @@
-//! Drives the broker over raw sockets, as a client that shares nothing with this crate's own would.
+//! Drives the broker over raw sockets, with a client that shares nothing with this crate's own.
 
 mod coordinators;
 mod groups;
@@ -27,10 +27,10 @@ use crate::protocol::{
 use crate::record::{Compression, CompressionType, MemoryRecordsBuilder, ProducerState};
 use crate::sync::Arc;
 
-/// Far more than anything here takes; it only bounds a test that fails.
+/// Far more than anything here takes. It only bounds a test that fails.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A client that says exactly what a test wants said.
+/// A client that sends exactly what a test specifies.
 struct Client {
     stream: TcpStream,
     correlation_id: i32,
@@ -41,7 +41,7 @@ impl Client {
         let port = broker.port(NodeId(node)).unwrap();
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-        // Leaves no connection behind that lingers and keeps its port.
+        // Leaves no lingering connection that would keep its port.
         let linger = Some(Duration::ZERO);
         socket2::SockRef::from(&stream).set_linger(linger).unwrap();
         Self {
@@ -57,7 +57,7 @@ impl Client {
             .unwrap();
     }
 
-    /// Returns the correlation id.
+    /// Sends a request, and returns its correlation id.
     fn send(&mut self, version: i16, body: impl Into<RequestBody>) -> i32 {
         let body = body.into();
         self.correlation_id += 1;
@@ -71,7 +71,7 @@ impl Client {
         self.correlation_id
     }
 
-    /// The next reply without its size; `None` at the end of the connection.
+    /// Returns the next reply without its size, or `None` at the end of the connection.
     fn receive_raw(&mut self) -> Option<Vec<u8>> {
         let mut size = [0; 4];
         self.stream.read_exact(&mut size).ok()?;
@@ -80,7 +80,7 @@ impl Client {
         Some(payload)
     }
 
-    /// The next reply, with its correlation id.
+    /// Returns the next reply, with its correlation id.
     fn receive(&mut self, key: ApiKey, version: i16) -> (i32, ResponseBody) {
         let payload = self.receive_raw().expect("the connection ended");
         let (header, body) = decode_response(key, version, &payload).unwrap();
@@ -103,7 +103,7 @@ impl Client {
         }
     }
 
-    /// Sends one batch for one partition at Produce v9, and returns what is said of it.
+    /// Sends one batch to one partition with Produce v9, and returns the partition's response.
     fn produce(&mut self, topic: &str, partition: i32, batch: Vec<u8>) -> PartitionProduceResponse {
         self.send(9, request(topic, partition, batch));
         only_partition(self.receive_produce(9).1)
@@ -113,7 +113,7 @@ impl Client {
         self.produce(topic, partition, batch).error_code
     }
 
-    /// Whether the broker ended the connection, with nothing before the end.
+    /// Returns whether the broker has ended the connection without sending anything.
     fn is_at_end(&mut self) -> bool {
         let mut byte = [0];
         match self.stream.read(&mut byte) {
@@ -154,12 +154,12 @@ fn request_of_batches(topic: &str, batches: Vec<(i32, Vec<u8>)>) -> ProduceReque
     }
 }
 
-/// A batch without a producer id; the keys are null.
+/// Returns a batch without a producer id. The keys are null.
 fn plain(values: &[&str]) -> Vec<u8> {
     batch(ProducerState::NONE, values)
 }
 
-/// A batch of one record for each sequence.
+/// Returns a batch of one record for each sequence.
 fn sequenced(producer_epoch: i16, base_sequence: i32, values: &[&str]) -> Vec<u8> {
     let state = ProducerState {
         producer_id: 7,

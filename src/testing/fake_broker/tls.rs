@@ -1,4 +1,4 @@
-//! What a test broker needs to speak TLS.
+//! The TLS side of a test broker.
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -8,12 +8,12 @@ use rustls::{RootCertStore, ServerConfig};
 use crate::sync::Arc;
 use crate::utils::crypto_provider;
 
-/// The PEM that the builder was given.
+/// The PEM texts from the builder.
 #[derive(Clone)]
 pub(super) struct TlsSettings {
     pub(super) certificate_chain: String,
     pub(super) private_key: String,
-    /// The authorities of client certificates, which are demanded then.
+    /// The authorities of client certificates. If set, client certificates are required.
     pub(super) client_authorities: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Answers AddOffsetsToTxn. Java (broker): `KafkaApis.handleAddOffsetsToTxnRequest`.
+//! Responds to AddOffsetsToTxn. Java (broker): `KafkaApis.handleAddOffsetsToTxnRequest`.
 
 use super::{FIRST_VERSION_WITH_PRODUCER_FENCED, RequestContext};
 use crate::protocol::ErrorCode;

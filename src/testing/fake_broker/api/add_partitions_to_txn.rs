@@ -1,4 +1,4 @@
-//! Answers AddPartitionsToTxn. Java (broker): `KafkaApis.handleAddPartitionsToTxnRequest`.
+//! Responds to AddPartitionsToTxn. Java (broker): `KafkaApis.handleAddPartitionsToTxnRequest`.
 
 use super::{FIRST_VERSION_WITH_PRODUCER_FENCED, RequestContext};
 use crate::common::TopicPartition;
@@ -44,7 +44,7 @@ pub(crate) fn handle(
     response
 }
 
-/// What each partition is answered. One that cannot be added keeps all from being added.
+/// Returns the code of each partition. If one cannot be added, none is.
 fn codes(
     cluster: &mut Cluster,
     context: RequestContext<'_>,
@@ -57,7 +57,7 @@ fn codes(
     };
     let refusal = |partition: &TopicPartition| match scripted(partition) {
         Some(failure) if !failure.is_after_append => Some(failure.code),
-        // No client may write there.
+        // Clients may not write to internal topics.
         _ if is_internal(partition.topic()) => Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED),
         _ => {
             let known = cluster.partition(partition.topic(), partition.partition());

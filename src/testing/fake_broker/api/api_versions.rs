@@ -1,4 +1,5 @@
-//! Answers ApiVersions: what the node was told to speak. Java (broker): `KafkaApis.handleApiVersionsRequest`.
+//! Responds to ApiVersions with the versions of the node. Java (broker):
+//! `KafkaApis.handleApiVersionsRequest`.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +12,7 @@ use crate::protocol::messages::{
 use crate::testing::fake_broker::model::api::Api;
 use crate::testing::fake_broker::model::cluster::{Broker, Cluster};
 
-/// `None` if the node is gone.
+/// Returns the response, or `None` if the node does not exist.
 pub(crate) fn handle(
     cluster: &Cluster,
     context: RequestContext<'_>,
@@ -45,8 +46,8 @@ pub(crate) fn handle(
     })
 }
 
-/// Compares the cluster and node that the client means with those that it has reached (KIP-1242). Older versions do not
-/// carry them, and leave both unset.
+/// Compares the cluster and node that the client expects with the actual ones (KIP-1242). Requests
+/// of older versions do not contain them.
 fn misrouted(
     cluster: &Cluster,
     context: RequestContext<'_>,
@@ -63,10 +64,10 @@ fn misrouted(
     }
 }
 
-/// The answer to a version that the node does not speak, which is always sent in the layout of version 0.
+/// Returns the response to an unsupported version, which always has the layout of version 0.
 ///
-/// Brokers from 2.4 on, those that speak version 3, name the versions of ApiVersions in it (KIP-511); older ones name
-/// nothing.
+/// Brokers from 2.4 on, which support version 3, return their versions of ApiVersions in it
+/// (KIP-511). Older ones return none.
 pub(crate) fn unsupported_version(broker: &Broker) -> ApiVersionsResponse {
     let own = broker.versions(Api::ApiVersions);
     let own = own.map(|versions| version_range(Api::ApiVersions, versions));

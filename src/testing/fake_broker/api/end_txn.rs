@@ -1,4 +1,4 @@
-//! Answers EndTxn. Java (broker): `KafkaApis.handleEndTxnRequest`.
+//! Responds to EndTxn. Java (broker): `KafkaApis.handleEndTxnRequest`.
 
 use super::{FIRST_VERSION_WITH_PRODUCER_FENCED, RequestContext};
 use crate::protocol::ErrorCode;
@@ -7,7 +7,7 @@ use crate::testing::fake_broker::model::cluster::Cluster;
 use crate::testing::fake_broker::model::transaction_metadata::ProducerIdAndEpoch;
 use crate::testing::fake_broker::model::transactions::fenced;
 
-/// The version of EndTxn whose answer has the next epoch (KIP-890).
+/// The version of EndTxn whose response has the next epoch (KIP-890).
 const FIRST_END_TXN_WITH_NEXT_EPOCH: i16 = 5;
 
 pub(crate) fn handle(
@@ -33,7 +33,7 @@ pub(crate) fn handle(
     }
 }
 
-/// The producer's id and epoch for the next transaction.
+/// Returns the producer's id and epoch for the next transaction.
 fn end(
     cluster: &mut Cluster,
     context: RequestContext<'_>,

@@ -1,4 +1,4 @@
-//! Answers FindCoordinator. Java (broker): `KafkaApis.handleFindCoordinatorRequest`.
+//! Responds to FindCoordinator. Java (broker): `KafkaApis.handleFindCoordinatorRequest`.
 
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};

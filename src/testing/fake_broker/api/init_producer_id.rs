@@ -1,5 +1,5 @@
-//! Answers InitProducerId: a producer id with epoch 0, or the next epoch of a transactional id. Java (broker):
-//! `TransactionCoordinator.handleInitProducerId`.
+//! Responds to InitProducerId with a producer id and epoch 0, or with the next epoch of a
+//! transactional id. Java (broker): `TransactionCoordinator.handleInitProducerId`.
 
 use super::RequestContext;
 use crate::protocol::ErrorCode;

@@ -1,7 +1,8 @@
-//! Answers Metadata, and creates topics on the way. Java (broker): `KafkaApis.handleTopicMetadataRequest`.
+//! Responds to Metadata, and creates topics on demand. Java (broker):
+//! `KafkaApis.handleTopicMetadataRequest`.
 //!
-//! Differs from Java: a topic that is created on demand is there from the next request on, where a broker takes some hundred
-//! milliseconds.
+//! Differs from Java: a topic that is created on demand exists from the next request on. A broker
+//! takes some hundred milliseconds.
 
 use crate::common::{NodeId, Uuid};
 use crate::protocol::ErrorCode;
@@ -91,8 +92,8 @@ fn requested_topic(
             return failed_topic(ErrorCode::INVALID_TOPIC_EXCEPTION, Some(name), Uuid::ZERO);
         }
         if may_create && cluster.settings.auto_create_topics {
-            // A broker only starts the creation here. If the controller refuses it, as it does a name that collides, then
-            // the client never hears why.
+            // A broker only starts the creation here. If the controller refuses it, for example
+            // because the name collides, the client never learns why.
             if let Err(code) = cluster.auto_create_topic(&name) {
                 log::warn!("topic '{name}' is not created on demand: {code}");
             }

@@ -1,4 +1,4 @@
-//! One file for each request: what it asks for, put to the model, and the response to it.
+//! One file per API: translates the request for the model, and the result into the response.
 
 pub(crate) mod add_offsets_to_txn;
 pub(crate) mod add_partitions_to_txn;
@@ -17,7 +17,7 @@ use crate::testing::fake_broker::script::plan::Plan;
 /// The first version of AddPartitionsToTxn, AddOffsetsToTxn and EndTxn with PRODUCER_FENCED (KIP-588).
 pub(crate) const FIRST_VERSION_WITH_PRODUCER_FENCED: i16 = 2;
 
-/// Who asks, in which version, and what the script has to say to it.
+/// The connection, the version, and the script's decision about a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestContext<'a> {
     pub(crate) node: NodeId,

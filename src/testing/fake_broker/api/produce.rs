@@ -1,4 +1,5 @@
-//! Answers Produce. Java (broker): `KafkaApis.handleProduceRequest`, `ReplicaManager.appendRecords`.
+//! Responds to Produce. Java (broker): `KafkaApis.handleProduceRequest`,
+//! `ReplicaManager.appendRecords`.
 
 use super::RequestContext;
 use crate::common::{NodeId, TopicPartition};
@@ -16,7 +17,7 @@ use crate::testing::fake_broker::model::topic::{Hosting, is_internal};
 use crate::testing::fake_broker::model::transaction_metadata::ProducerIdAndEpoch;
 use crate::testing::fake_broker::model::transactions::TransactionalWrite;
 
-/// The version from which topics are named by their ids.
+/// The version from which ids identify the topics.
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
 
 /// The first version with TRANSACTION_ABORTABLE (KIP-890).
@@ -59,7 +60,7 @@ pub(crate) fn handle(
     response
 }
 
-/// Whether every partition was appended.
+/// Returns whether every partition was appended.
 pub(crate) fn is_success(response: &ProduceResponse) -> bool {
     let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
     partitions.all(|partition| partition.error_code.is_none())
@@ -140,7 +141,7 @@ fn append(
     }
 }
 
-/// Why a partition takes no records.
+/// The reason why a partition refuses records.
 struct Refusal {
     failure: Failure,
     current_leader: LeaderIdAndEpoch,
@@ -161,7 +162,8 @@ impl From<ErrorCode> for Refusal {
     }
 }
 
-/// What refuses the whole request. Java (broker): `KafkaApis.handleProduceRequest`, `ReplicaManager.handleProduceAppend`.
+/// Checks the whole request. Java (broker): `KafkaApis.handleProduceRequest`,
+/// `ReplicaManager.handleProduceAppend`.
 fn check_request(request: &ProduceRequest) -> Result<(), ErrorCode> {
     let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
     let mut producers = partitions.filter_map(transactional_producer);
@@ -177,7 +179,7 @@ fn check_request(request: &ProduceRequest) -> Result<(), ErrorCode> {
     Ok(())
 }
 
-/// What a broker checks before the log looks at the batch, in a broker's order.
+/// Checks a partition before the log validates the batch, in a broker's order.
 fn check_partition(
     cluster: &mut Cluster,
     context: RequestContext<'_>,
@@ -206,7 +208,7 @@ fn check_partition(
     Ok(())
 }
 
-/// Refuses what comes to a node that does not lead the partition, or does not serve it yet.
+/// Refuses batches on a node that does not lead the partition, or does not serve it yet.
 fn check_leader(
     cluster: &mut Cluster,
     context: RequestContext<'_>,
@@ -250,7 +252,8 @@ fn check_in_sync_replicas(
     Ok(())
 }
 
-/// Whether a transactional batch belongs to an open transaction. A partition asks the coordinator once for each.
+/// Returns whether a transactional batch belongs to an open transaction. A partition asks the
+/// coordinator once per transaction.
 fn check_transaction(
     cluster: &mut Cluster,
     context: RequestContext<'_>,
@@ -287,7 +290,7 @@ fn check_transaction(
     );
     checked.map_err(|code| {
         let code = match code {
-            // Older clients take it for the end of everything, and this for a reason to try again.
+            // Older clients treat the first code as fatal, and the second one as retriable.
             ErrorCode::CONCURRENT_TRANSACTIONS if !write.adds => ErrorCode::NOT_ENOUGH_REPLICAS,
             _ => code,
         };
@@ -296,7 +299,7 @@ fn check_transaction(
     })
 }
 
-/// The producer of a batch that is transactional; what cannot be read is refused by the log.
+/// Returns the producer of a transactional batch. The log refuses a batch that cannot be read.
 fn transactional_producer(partition: &ProducePartition) -> Option<ProducerIdAndEpoch> {
     let bytes = partition.records.as_ref()?.as_bytes();
     let (batch, _) = RecordBatch::parse(bytes).ok()?;
@@ -324,7 +327,7 @@ fn failed(index: i32, failure: Failure) -> PartitionProduceResponse {
     }
 }
 
-/// Gives the address of a leader that the answer names (KIP-951), once.
+/// Adds the address of a leader in the response (KIP-951), once.
 fn add_endpoint(cluster: &Cluster, response: &mut ProduceResponse, leader: LeaderIdAndEpoch) {
     let endpoints = &mut response.node_endpoints;
     if endpoints

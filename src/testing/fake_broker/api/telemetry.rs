@@ -1,5 +1,5 @@
-//! Answers GetTelemetrySubscriptions and PushTelemetry. Java (broker): `KafkaApis.handleGetTelemetrySubscriptionsRequest`,
-//! `handlePushTelemetryRequest`.
+//! Responds to GetTelemetrySubscriptions and PushTelemetry. Java (broker):
+//! `KafkaApis.handleGetTelemetrySubscriptionsRequest`, `handlePushTelemetryRequest`.
 
 use super::RequestContext;
 use crate::protocol::ErrorCode;

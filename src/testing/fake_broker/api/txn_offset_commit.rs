@@ -1,4 +1,4 @@
-//! Answers TxnOffsetCommit. Java (broker): `GroupCoordinator.commitTransactionalOffsets`.
+//! Responds to TxnOffsetCommit. Java (broker): `GroupCoordinator.commitTransactionalOffsets`.
 
 use super::RequestContext;
 use crate::common::TopicPartition;
@@ -31,7 +31,7 @@ pub(crate) fn handle(
     let refused = refused.map(|failure| failure.code);
     let accepted = match refused {
         Some(code) => Err(code),
-        // The coordinator does not hear of partitions that do not exist, nor of a request without others.
+        // The coordinator does not see partitions that do not exist, nor a request without others.
         None if !names_a_partition(cluster, request) => Ok(()),
         None => accept(cluster, context, request),
     };
@@ -69,7 +69,8 @@ pub(crate) fn handle(
     response
 }
 
-/// The topic's name, which newer versions tell by its id; `None` if no topic has the id.
+/// Returns the topic's name, which newer versions identify by its id, or `None` if no topic has the
+/// id.
 fn topic_name(cluster: &Cluster, topic: &TxnOffsetCommitTopic) -> Option<Arc<str>> {
     if topic.topic_id.is_zero() {
         return Some(Arc::clone(&topic.name));
@@ -91,8 +92,8 @@ fn names_a_partition(cluster: &Cluster, request: &TxnOffsetCommitRequest) -> boo
     })
 }
 
-/// What is checked for the group and the transaction, whatever the partitions. The group's members are checked last: a broker
-/// verifies the transaction before it schedules the write.
+/// Checks the group and the transaction, regardless of the partitions. The group's members come
+/// last, because a broker verifies the transaction before it schedules the write.
 fn accept(
     cluster: &mut Cluster,
     context: RequestContext<'_>,

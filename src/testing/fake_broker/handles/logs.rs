@@ -1,18 +1,20 @@
-//! What stands in the logs.
+//! The contents of the logs.
 
 use crate::testing::fake_broker::FakeBroker;
 use crate::testing::fake_broker::model::facts::{StoredBatch, StoredRecord};
 
-/// What stands in the logs.
+/// The contents of the logs.
 impl FakeBroker {
-    /// The records of a partition, in order; those of open and aborted transactions too.
+    /// Returns the records of a partition, in order. Includes those of open and aborted
+    /// transactions.
     pub fn records(&self, topic: &str, partition: i32) -> Vec<StoredRecord> {
         let cluster = self.core.cluster.lock();
         let found = cluster.partition(topic, partition);
         found.map_or_else(Vec::new, |found| found.log.records(partition))
     }
 
-    /// The records of all partitions of a topic, partition by partition; those of open and aborted transactions too.
+    /// Returns the records of all partitions of a topic, partition by partition. Includes those of
+    /// open and aborted transactions.
     pub fn all_records(&self, topic: &str) -> Vec<StoredRecord> {
         let cluster = self.core.cluster.lock();
         let partitions = cluster
@@ -26,14 +28,15 @@ impl FakeBroker {
             .collect()
     }
 
-    /// The batches of a partition, in order. [`markers`](Self::markers) are not among them.
+    /// Returns the batches of a partition, in order. [`markers`](Self::markers) are not included.
     pub fn batches(&self, topic: &str, partition: i32) -> Vec<StoredBatch> {
         let cluster = self.core.cluster.lock();
         let found = cluster.partition(topic, partition);
         found.map_or_else(Vec::new, |found| found.log.batches())
     }
 
-    /// The offset that the next record of a partition gets; 0 where there is no such partition.
+    /// Returns the offset that the next record of a partition gets, or 0 if there is no such
+    /// partition.
     pub fn log_end_offset(&self, topic: &str, partition: i32) -> i64 {
         let cluster = self.core.cluster.lock();
         cluster
@@ -41,7 +44,7 @@ impl FakeBroker {
             .map_or(0, |found| found.log.end_offset())
     }
 
-    /// The first offset of a partition; 0 where there is no such partition.
+    /// Returns the first offset of a partition, or 0 if there is no such partition.
     pub fn log_start_offset(&self, topic: &str, partition: i32) -> i64 {
         let cluster = self.core.cluster.lock();
         cluster
@@ -49,7 +52,7 @@ impl FakeBroker {
             .map_or(0, |found| found.log.start_offset())
     }
 
-    /// The number of records in a topic, those of open and aborted transactions too.
+    /// Returns the number of records in a topic. Includes those of open and aborted transactions.
     pub fn record_count(&self, topic: &str) -> u64 {
         let cluster = self.core.cluster.lock();
         let partitions = cluster

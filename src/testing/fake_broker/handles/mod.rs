@@ -1,4 +1,4 @@
-//! What a test asks of a test broker and does to it: one file for each subject, each with methods of `FakeBroker`.
+//! The methods of `FakeBroker`, one file per subject.
 
 mod journal;
 mod logs;

@@ -12,30 +12,31 @@ use crate::testing::fake_broker::wire::server::NodeServer;
 
 /// Nodes, their addresses and their connections.
 impl FakeBroker {
-    /// The addresses of all nodes, as `bootstrap.servers` takes them.
+    /// Returns the addresses of all nodes, as `bootstrap.servers` takes them.
     pub fn bootstrap_servers(&self) -> String {
         let servers = self.servers.iter();
         let addresses: Vec<_> = servers.map(|server| server.address().to_string()).collect();
         addresses.join(",")
     }
 
-    /// The ids of all nodes: 1, 2, ...
+    /// Returns the ids of all nodes: 1, 2, ...
     pub fn nodes(&self) -> Vec<NodeId> {
         self.servers.iter().map(|server| server.node).collect()
     }
 
-    /// The port of a node, which it keeps while it is stopped.
+    /// Returns the port of a node, which it keeps while it is stopped.
     pub fn port(&self, node: impl Into<NodeId>) -> Option<u16> {
         let node = node.into();
         Some(self.find_server(node)?.address().port())
     }
 
-    /// Stops a node: its connections end, new ones are refused, and replicas on other nodes take over what it led. Once this
-    /// returns the node handles nothing, not even a request that it has read.
+    /// Stops a node. Its connections end, and new ones are refused. Replicas on other nodes become
+    /// the leaders of its partitions. Once this returns, the node handles no request, even if it
+    /// has read one.
     ///
     /// # Errors
     ///
-    /// When there is no such node.
+    /// There is no such node.
     pub fn stop_node(&self, node: impl Into<NodeId>) -> Result<()> {
         let node = node.into();
         let server = self.server(node)?;
@@ -44,11 +45,11 @@ impl FakeBroker {
         Ok(())
     }
 
-    /// Starts a stopped node, on the port that it had.
+    /// Starts a stopped node, on its previous port.
     ///
     /// # Errors
     ///
-    /// When there is no such node, or it cannot have its port.
+    /// There is no such node, or its port is not available.
     pub fn start_node(&self, node: impl Into<NodeId>) -> Result<()> {
         let node = node.into();
         self.server(node)?;
@@ -60,22 +61,22 @@ impl FakeBroker {
         self.open_listener(node)
     }
 
-    /// Refuses new connections of a node, and keeps those that are open.
+    /// Refuses new connections to a node, and keeps the open ones.
     ///
     /// # Errors
     ///
-    /// When there is no such node.
+    /// There is no such node.
     pub fn close_listener(&self, node: impl Into<NodeId>) -> Result<()> {
         let node = node.into();
         self.server(node)?.close();
         Ok(())
     }
 
-    /// Takes new connections again.
+    /// Accepts new connections again.
     ///
     /// # Errors
     ///
-    /// When there is no such node, or it cannot have its port.
+    /// There is no such node, or its port is not available.
     pub fn open_listener(&self, node: impl Into<NodeId>) -> Result<()> {
         let node = node.into();
         self.server(node)?.open(&self.core).map_err(|error| {
@@ -84,22 +85,22 @@ impl FakeBroker {
         })
     }
 
-    /// Whether a node closes every new connection as soon as it has accepted it.
+    /// Sets whether a node closes every new connection as soon as it has accepted it.
     ///
     /// # Errors
     ///
-    /// When there is no such node.
+    /// There is no such node.
     pub fn accept_then_close(&self, node: impl Into<NodeId>, closes_at_once: bool) -> Result<()> {
         let node = node.into();
         self.server(node)?.close_at_once(closes_at_once);
         Ok(())
     }
 
-    /// Ends all connections of a node now. Requests that it has read are still handled.
+    /// Ends all connections of a node now. It still handles the requests that it has read.
     ///
     /// # Errors
     ///
-    /// When there is no such node.
+    /// There is no such node.
     pub fn disconnect(&self, node: impl Into<NodeId>) -> Result<()> {
         let node = node.into();
         self.server(node)?;
@@ -107,11 +108,12 @@ impl FakeBroker {
         Ok(())
     }
 
-    /// Changes the address that Metadata gives for a node, which may be one where nobody or somebody else listens.
+    /// Changes the address that Metadata returns for a node. Another program may listen there, or
+    /// none.
     ///
     /// # Errors
     ///
-    /// When there is no such node.
+    /// There is no such node.
     pub fn advertise(&self, node: impl Into<NodeId>, host: &str, port: u16) -> Result<()> {
         let node = node.into();
         self.change_broker(node, |broker| {
@@ -120,11 +122,12 @@ impl FakeBroker {
         })
     }
 
-    /// Changes the versions of an API that a node speaks; connections learn of it by the next ApiVersions.
+    /// Changes the versions of an API that a node supports. Connections learn of it with their next
+    /// ApiVersions request.
     ///
     /// # Errors
     ///
-    /// When there is no such node.
+    /// There is no such node.
     pub fn set_versions(
         &self,
         node: impl Into<NodeId>,
@@ -135,11 +138,11 @@ impl FakeBroker {
         self.change_broker(node, |broker| broker.set_versions(api, Some(versions)))
     }
 
-    /// Takes an API from a node, as if it were too old to have it.
+    /// Removes an API from a node, as if the node were too old to have it.
     ///
     /// # Errors
     ///
-    /// When there is no such node.
+    /// There is no such node.
     pub fn remove_api(&self, node: impl Into<NodeId>, api: Api) -> Result<()> {
         let node = node.into();
         self.change_broker(node, |broker| broker.set_versions(api, None))

@@ -15,19 +15,19 @@ impl FakeBroker {
     ///
     /// # Errors
     ///
-    /// When there is one of this name or of one that differs from it in `.` and `_` only, or the name or the number of partitions
-    /// is not legal.
+    /// A topic with this name exists, or one whose name differs only in `.` and `_`. Or the name or
+    /// the number of partitions is invalid.
     pub fn create_topic(&self, topic: &str, config: TopicConfig) -> Result<()> {
         self.change(topic, |cluster| {
             cluster.create_topic(topic, config).map(drop)
         })
     }
 
-    /// Deletes a topic with everything in it.
+    /// Deletes a topic with all its records.
     ///
     /// # Errors
     ///
-    /// When there is no such topic.
+    /// There is no such topic.
     pub fn delete_topic(&self, topic: &str) -> Result<()> {
         self.change(topic, |cluster| {
             let removed = cluster.topics.remove(topic);
@@ -37,11 +37,12 @@ impl FakeBroker {
         })
     }
 
-    /// Deletes a topic and creates it anew in one step: empty, with a new id and leader epochs from 0.
+    /// Deletes and recreates a topic in one step. It is then empty, with a new id and leader epochs
+    /// from 0.
     ///
     /// # Errors
     ///
-    /// When there is no such topic.
+    /// There is no such topic.
     pub fn recreate_topic(&self, topic: &str) -> Result<()> {
         self.change(topic, |cluster| {
             let removed = cluster.topics.remove(topic);
@@ -50,16 +51,16 @@ impl FakeBroker {
         })
     }
 
-    /// Grows a topic to `count` partitions.
+    /// Increases a topic's number of partitions to `count`.
     ///
     /// # Errors
     ///
-    /// When there is no such topic, or it has as many partitions already.
+    /// There is no such topic, or it already has this many partitions.
     pub fn add_partitions(&self, topic: &str, count: i32) -> Result<()> {
         self.change(topic, |cluster| cluster.add_partitions(topic, count))
     }
 
-    /// The id of a topic.
+    /// Returns the id of a topic.
     pub fn topic_id(&self, topic: &str) -> Option<Uuid> {
         self.core
             .cluster
@@ -69,23 +70,25 @@ impl FakeBroker {
             .map(|topic| topic.id)
     }
 
-    /// Forgets the idempotent producers of a partition, as brokers do with producers whose records are all gone.
+    /// Forgets the idempotent producers of a partition, as a broker forgets producers whose records
+    /// are all deleted.
     ///
     /// # Errors
     ///
-    /// When there is no such partition.
+    /// There is no such partition.
     pub fn forget_producers(&self, topic: &str, partition: i32) -> Result<()> {
         self.change_partition(topic, partition, |partition| {
             partition.log.forget_producers()
         })
     }
 
-    /// Puts another cluster with this id behind the same addresses: its topics have the same names, and new ids and no records;
-    /// it knows no producer, and gives out the same producer ids anew. Cuts all connections.
+    /// Replaces the cluster behind the addresses by another one with this id, and ends all
+    /// connections. Its topics have the same names, new ids and no records. It knows no producer,
+    /// and assigns the same producer ids again.
     ///
     /// # Errors
     ///
-    /// When a node cannot be disconnected.
+    /// The connections of a node cannot be ended.
     pub fn replace_cluster(&self, cluster_id: &str) -> Result<()> {
         self.core.cluster.lock().replace(cluster_id);
         for node in self.nodes() {
@@ -94,11 +97,11 @@ impl FakeBroker {
         Ok(())
     }
 
-    /// Deletes the records before `offset`, and forgets producers that have no others.
+    /// Deletes the records before `offset`, and forgets producers without any others.
     ///
     /// # Errors
     ///
-    /// When there is no such partition.
+    /// There is no such partition.
     pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) -> Result<()> {
         self.change_partition(topic, partition, |partition| {
             partition.log.delete_records_before(offset);
@@ -107,12 +110,12 @@ impl FakeBroker {
 
     // Leaders.
 
-    /// The node that leads a partition.
+    /// Returns the node that leads a partition.
     pub fn leader(&self, topic: &str, partition: i32) -> Option<NodeId> {
         self.core.cluster.lock().partition(topic, partition)?.leader
     }
 
-    /// The leader epoch of a partition, which goes up whenever the leader changes.
+    /// Returns the leader epoch of a partition, which increases whenever the leader changes.
     pub fn leader_epoch(&self, topic: &str, partition: i32) -> Option<i32> {
         let cluster = self.core.cluster.lock();
         Some(cluster.partition(topic, partition)?.leader_epoch)
@@ -122,7 +125,7 @@ impl FakeBroker {
     ///
     /// # Errors
     ///
-    /// When there is no such partition, or no such node that runs.
+    /// There is no such partition, or no such running node.
     pub fn move_leader(&self, topic: &str, partition: i32, node: impl Into<NodeId>) -> Result<()> {
         let node = node.into();
         self.change(topic, |cluster| {
@@ -140,11 +143,11 @@ impl FakeBroker {
         })
     }
 
-    /// Leaves a partition without a leader, until [`move_leader`](Self::move_leader).
+    /// Leaves a partition without a leader, until [`move_leader`](Self::move_leader) is called.
     ///
     /// # Errors
     ///
-    /// When there is no such partition.
+    /// There is no such partition.
     pub fn remove_leader(&self, topic: &str, partition: i32) -> Result<()> {
         self.change_partition(topic, partition, |partition| partition.lead_by(None))
     }

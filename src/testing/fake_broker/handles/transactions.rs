@@ -1,4 +1,4 @@
-//! What a test may ask of transactions, their coordinators and consumer groups, and what it may do to them.
+//! The test's access to transactions, their coordinators and consumer groups.
 
 use super::illegal;
 use crate::common::NodeId;
@@ -13,10 +13,11 @@ use crate::testing::fake_broker::model::facts::{
 
 /// Transactions, their coordinators, and consumer groups.
 impl FakeBroker {
-    // What a consumer sees.
+    // The view of a consumer.
 
-    /// The records that a read_committed consumer sees in all partitions of a topic, partition by partition: those of
-    /// committed transactions, and those without one, up to the [`last_stable_offset`](Self::last_stable_offset).
+    /// Returns the records that a read_committed consumer sees in all partitions of a topic,
+    /// partition by partition. These are the records of committed transactions and those without
+    /// one, up to the [`last_stable_offset`](Self::last_stable_offset).
     pub fn committed_records(&self, topic: &str) -> Vec<StoredRecord> {
         let cluster = self.core.cluster.lock();
         let topic = cluster.topics.get(topic).into_iter();
@@ -26,8 +27,8 @@ impl FakeBroker {
             .collect()
     }
 
-    /// Where a read_committed consumer of a partition stops: at the first open transaction, or else at the end; 0 where there
-    /// is no such partition.
+    /// Returns the offset at which a read_committed consumer of a partition stops: the first open
+    /// transaction, or the end. Returns 0 if there is no such partition.
     pub fn last_stable_offset(&self, topic: &str, partition: i32) -> i64 {
         let cluster = self.core.cluster.lock();
         cluster
@@ -35,21 +36,22 @@ impl FakeBroker {
             .map_or(0, |found| found.log.last_stable_offset())
     }
 
-    /// The ends of transactions in a partition, in order.
+    /// Returns the ends of transactions in a partition, in order.
     pub fn markers(&self, topic: &str, partition: i32) -> Vec<StoredMarker> {
         let cluster = self.core.cluster.lock();
         let found = cluster.partition(topic, partition);
         found.map_or_else(Vec::new, |found| found.log.markers().to_vec())
     }
 
-    /// The offsets of a consumer group, by partition.
+    /// Returns the offsets of a consumer group, by partition.
     pub fn committed_offsets(&self, group: &str) -> Vec<CommittedOffset> {
         let cluster = self.core.cluster.lock();
         let found = cluster.groups.get(group);
         found.map_or_else(Vec::new, |group| group.committed())
     }
 
-    /// The offsets of a consumer group that open transactions wrote, by producer and partition.
+    /// Returns the offsets of a consumer group that open transactions wrote, by producer and
+    /// partition.
     pub fn pending_offsets(&self, group: &str) -> Vec<CommittedOffset> {
         let cluster = self.core.cluster.lock();
         let found = cluster.groups.get(group);
@@ -58,27 +60,29 @@ impl FakeBroker {
 
     // Transactions.
 
-    /// What the coordinator knows of a transactional id; `None` before its first InitProducerId.
+    /// Returns the coordinator's state of a transactional id, or `None` before its first
+    /// InitProducerId.
     pub fn transaction(&self, transactional_id: &str) -> Option<Transaction> {
         let cluster = self.core.cluster.lock();
         let found = cluster.transactions.get(transactional_id)?;
         Some(found.describe())
     }
 
-    /// Aborts all open transactions, as the coordinator does when `transaction.timeout.ms` has passed. Their producers are
-    /// fenced by the next epoch; from `transaction.version` 2 on they may abort, and have it then. Returns how many there were.
+    /// Aborts all open transactions, as the coordinator does after `transaction.timeout.ms`. The
+    /// next epoch fences their producers. From `transaction.version` 2 on, a producer may abort and
+    /// then gets that epoch. Returns the number of transactions.
     pub fn expire_transactions(&self) -> usize {
         let count = self.core.cluster.lock().expire_transactions();
         self.core.activity.announce();
         count
     }
 
-    /// Fences the producer of a transactional id, as another producer with this id does: its transaction is aborted, and the
-    /// epoch is bumped.
+    /// Fences the producer of a transactional id, as another producer with this id does. The open
+    /// transaction is aborted, and the epoch is bumped.
     ///
     /// # Errors
     ///
-    /// When no producer has this id, or its last transaction waits for markers.
+    /// No producer has this id, or its last transaction still waits for markers.
     pub fn fence_producer(&self, transactional_id: &str) -> Result<()> {
         let id = Arc::from(transactional_id);
         let mut cluster = self.core.cluster.lock();
@@ -88,7 +92,7 @@ impl FakeBroker {
             None => return Err(unknown_id(transactional_id)),
         };
         let mut init = || cluster.init_transactional_id(&id, None, timeout_ms);
-        // The first of them may have had a transaction to abort.
+        // The first call may have had a transaction to abort.
         let fenced = init().or_else(|_| init());
         drop(cluster);
         self.core.activity.announce();
@@ -97,11 +101,11 @@ impl FakeBroker {
             .map_err(|code| illegal(format!("transactional id '{transactional_id}': {code}")))
     }
 
-    /// Sets the epoch of a transactional id, as if it had been bumped so often.
+    /// Sets the epoch of a transactional id, as if it had been bumped that often.
     ///
     /// # Errors
     ///
-    /// When no producer has this id.
+    /// No producer has this id.
     pub fn set_producer_epoch(&self, transactional_id: &str, epoch: i16) -> Result<()> {
         let mut cluster = self.core.cluster.lock();
         let known = cluster.transactions.get_mut(transactional_id);
@@ -114,7 +118,7 @@ impl FakeBroker {
     ///
     /// # Errors
     ///
-    /// When no producer has this id.
+    /// No producer has this id.
     pub fn forget_transactional_id(&self, transactional_id: &str) -> Result<()> {
         let mut cluster = self.core.cluster.lock();
         let removed = cluster.transactions.remove(transactional_id);
@@ -123,13 +127,13 @@ impl FakeBroker {
             .ok_or_else(|| unknown_id(transactional_id))
     }
 
-    /// Keeps markers from being written: transactions that end wait in their `Prepare` states, and what comes next for them
-    /// is answered with CONCURRENT_TRANSACTIONS.
+    /// Stops the writing of markers. Transactions that end stay in their `Prepare` states, and
+    /// further requests for them return CONCURRENT_TRANSACTIONS.
     pub fn pause_markers(&self) {
         self.core.cluster.lock().are_markers_paused = true;
     }
 
-    /// Writes the markers that wait, and all others when it is time.
+    /// Writes the pending markers, and further ones without a delay.
     pub fn resume_markers(&self) {
         let mut cluster = self.core.cluster.lock();
         cluster.are_markers_paused = false;
@@ -138,28 +142,30 @@ impl FakeBroker {
         self.core.activity.announce();
     }
 
-    /// Changes the level of the feature `transaction.version`; connections learn of it by the next ApiVersions.
+    /// Changes the level of the feature `transaction.version`. Connections learn of it with their
+    /// next ApiVersions request.
     pub fn set_transaction_version(&self, level: i16) {
         self.core.cluster.lock().set_transaction_version(level);
     }
 
     // Coordinators.
 
-    /// The node that coordinates a transactional id; `None` while no node runs.
+    /// Returns the node that coordinates a transactional id; `None` while no node runs.
     pub fn transaction_coordinator(&self, transactional_id: &str) -> Option<NodeId> {
         self.coordinator(CoordinatorType::Transaction, transactional_id)
     }
 
-    /// The node that coordinates a consumer group; `None` while no node runs.
+    /// Returns the node that coordinates a consumer group; `None` while no node runs.
     pub fn group_coordinator(&self, group: &str) -> Option<NodeId> {
         self.coordinator(CoordinatorType::Group, group)
     }
 
-    /// Moves a transactional id to another coordinator. The one that it had answers NOT_COORDINATOR from now on.
+    /// Moves a transactional id to another coordinator. The previous one returns NOT_COORDINATOR
+    /// from now on.
     ///
     /// # Errors
     ///
-    /// When there is no such node that runs.
+    /// There is no such running node.
     pub fn move_transaction_coordinator(
         &self,
         transactional_id: &str,
@@ -169,11 +175,12 @@ impl FakeBroker {
         self.move_coordinator(CoordinatorType::Transaction, transactional_id, node)
     }
 
-    /// Moves a consumer group to another coordinator. The one that it had answers NOT_COORDINATOR from now on.
+    /// Moves a consumer group to another coordinator. The previous one returns NOT_COORDINATOR from
+    /// now on.
     ///
     /// # Errors
     ///
-    /// When there is no such node that runs.
+    /// There is no such running node.
     pub fn move_group_coordinator(&self, group: &str, node: impl Into<NodeId>) -> Result<()> {
         let node = node.into();
         self.move_coordinator(CoordinatorType::Group, group, node)
@@ -181,22 +188,23 @@ impl FakeBroker {
 
     // Consumer groups.
 
-    /// Has a consumer join a group, and returns the new generation of the group. It takes the place of one with the same
-    /// member id, or with the same `group.instance.id`.
+    /// Adds a consumer to a group, and returns the group's new generation. The consumer replaces
+    /// one with the same member id or the same `group.instance.id`.
     ///
-    /// From then on a TxnOffsetCommit that names a member, an instance or a generation must name those that there are, or is
-    /// answered with UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID or ILLEGAL_GENERATION. A group that nobody has joined takes any.
+    /// From then on, the member, instance and generation in a TxnOffsetCommit must exist. Otherwise
+    /// the response is UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID or ILLEGAL_GENERATION. A group that no
+    /// consumer has joined accepts any.
     pub fn join_group(&self, group: &str, member_id: &str, instance_id: Option<&str>) -> i32 {
         let mut cluster = self.core.cluster.lock();
         let group = cluster.groups.entry(Arc::from(group)).or_default();
         group.join(member_id, instance_id)
     }
 
-    /// Has a consumer leave a group, which makes a new generation.
+    /// Removes a consumer from a group, which makes a new generation.
     ///
     /// # Errors
     ///
-    /// When the group has no such member.
+    /// The group has no such member.
     pub fn leave_group(&self, group: &str, member_id: &str) -> Result<()> {
         let mut cluster = self.core.cluster.lock();
         let found = cluster.groups.get_mut(group);

@@ -1,8 +1,8 @@
-//! The requests that a test broker answers.
+//! The APIs of a test broker.
 
 use crate::protocol::ApiKey;
 
-/// The requests that a test broker answers.
+/// The APIs of a test broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Api {
@@ -30,7 +30,7 @@ pub enum Api {
     SaslAuthenticate,
     /// Version 0, if there is a subscription ([`telemetry`](crate::testing::FakeBrokerBuilder::telemetry)).
     GetTelemetrySubscriptions,
-    /// As `GetTelemetrySubscriptions`.
+    /// Version 0, like `GetTelemetrySubscriptions`.
     PushTelemetry,
 }
 

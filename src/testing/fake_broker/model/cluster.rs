@@ -1,6 +1,8 @@
-//! The model behind all nodes: which of them run, which topics there are, who leads what. It knows nothing of sockets.
+//! The state of all nodes: which of them run, the topics, and the leaders. It does not know of
+//! sockets.
 //!
-//! Locks: one lock of `Core` guards it whole, so that a request sees the cluster before or after a change, never between.
+//! Locks: one lock of `Core` guards all of it, so that a request sees the cluster before or after a
+//! change, and never in between.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -19,13 +21,13 @@ use crate::common::{NodeId, Uuid};
 use crate::protocol::ErrorCode;
 use crate::sync::Arc;
 
-/// What holds for the whole cluster.
+/// The settings of the whole cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) cluster_id: String,
     pub(crate) replication_factor: usize,
     pub(crate) auto_create_topics: bool,
-    /// A topic that is created on demand is ready at once.
+    /// A topic that is created on demand is ready immediately.
     pub(crate) instant_auto_creation: bool,
     pub(crate) default_topic: TopicConfig,
     /// `offset.metadata.max.bytes`.
@@ -36,15 +38,15 @@ pub(crate) struct Settings {
     pub(crate) sasl: SaslServer,
 }
 
-/// What the nodes have agreed on.
+/// The features on which the nodes have agreed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FinalizedFeatures {
     pub(crate) epoch: i64,
-    /// 0 is a cluster that does not know the feature.
+    /// 0 means that the cluster does not know the feature.
     pub(crate) transaction_version: i16,
 }
 
-/// A broker as the cluster sees it.
+/// A broker.
 #[derive(Clone, Debug)]
 pub(crate) struct Broker {
     pub(crate) id: NodeId,
@@ -52,7 +54,8 @@ pub(crate) struct Broker {
     pub(crate) port: u16,
     pub(crate) rack: Option<String>,
     pub(crate) is_up: bool,
-    /// Where it differs from what this library speaks; `None` is an API that the broker does not have.
+    /// The versions that differ from those that this library supports. `None` means that the broker
+    /// does not have the API.
     versions: BTreeMap<Api, Option<RangeInclusive<i16>>>,
 }
 
@@ -72,7 +75,7 @@ impl Broker {
         self.versions.insert(api, versions);
     }
 
-    /// The versions of an API that the broker speaks.
+    /// Returns the versions of an API that the broker supports.
     pub(crate) fn versions(&self, api: Api) -> Option<RangeInclusive<i16>> {
         match self.versions.get(&api) {
             Some(versions) => versions.clone(),
@@ -86,7 +89,7 @@ pub(crate) struct Cluster {
     pub(crate) settings: Settings,
     pub(crate) brokers: Vec<Broker>,
     pub(crate) topics: BTreeMap<Arc<str>, Topic>,
-    /// Goes up whenever a finalized feature changes.
+    /// Increases whenever a finalized feature changes.
     pub(crate) features_epoch: i64,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) coordinators: Coordinators,
@@ -95,7 +98,7 @@ pub(crate) struct Cluster {
     pub(crate) are_markers_paused: bool,
     /// By group id.
     pub(crate) groups: BTreeMap<Arc<str>, Group>,
-    /// What the nodes ask of clients, and what these pushed.
+    /// The metrics that the nodes request from clients, and those that clients pushed.
     pub(crate) telemetry: Telemetry,
 }
 
@@ -115,7 +118,7 @@ impl Cluster {
         }
     }
 
-    /// Exchanges everything but the brokers, the configurations of the topics and the telemetry.
+    /// Replaces everything except the brokers, the topic configurations and the telemetry.
     pub(crate) fn replace(&mut self, cluster_id: &str) {
         let settings = Settings {
             cluster_id: cluster_id.to_owned(),
@@ -125,7 +128,7 @@ impl Cluster {
         fresh.telemetry = std::mem::take(&mut self.telemetry);
         let topics = std::mem::replace(self, fresh).topics;
         for (name, topic) in topics {
-            // It was legal before.
+            // The configuration was valid before.
             let _ = self.create_topic(&name, topic.config);
         }
     }
@@ -134,7 +137,8 @@ impl Cluster {
         self.brokers.iter().find(|broker| broker.id == id)
     }
 
-    /// The versions of an API that a node speaks. Like Kafka, a node without a receiver of telemetry has no telemetry.
+    /// Returns the versions of an API that a node supports. As in Kafka, a node without a receiver
+    /// of telemetry does not have its APIs.
     pub(crate) fn versions(&self, broker: &Broker, api: Api) -> Option<RangeInclusive<i16>> {
         match api {
             Api::GetTelemetrySubscriptions | Api::PushTelemetry if !self.telemetry.is_on() => None,
@@ -154,7 +158,7 @@ impl Cluster {
         self.brokers.iter().filter(|broker| broker.is_up)
     }
 
-    /// The first running node; a test broker's controller has no work.
+    /// Returns the first running node. A test broker's controller has no work.
     pub(crate) fn controller(&self) -> Option<NodeId> {
         self.live_brokers().next().map(|broker| broker.id)
     }
@@ -175,14 +179,14 @@ impl Cluster {
         self.features_epoch += 1;
     }
 
-    /// The node that coordinates a key; `None` while no node runs.
+    /// Returns the node that coordinates a key; `None` while no node runs.
     pub(crate) fn coordinator(&self, kind: CoordinatorType, key: &str) -> Option<NodeId> {
         let nodes: Vec<_> = self.brokers.iter().map(|broker| broker.id).collect();
         let candidates = self.coordinators.candidates(kind, key, &nodes);
         candidates.into_iter().find(|node| self.is_up(*node))
     }
 
-    /// What a node that is asked for something it does not coordinate answers.
+    /// Checks that a node coordinates a key.
     pub(crate) fn check_coordinator(
         &self,
         kind: CoordinatorType,
@@ -199,7 +203,7 @@ impl Cluster {
         self.topics.iter().find(|(_, topic)| topic.id == id)
     }
 
-    /// The replicas of a partition that are on running nodes, which makes them in sync.
+    /// Returns the replicas of a partition that are on running nodes, which makes them in sync.
     pub(crate) fn in_sync_replicas(&self, partition: &Partition) -> Vec<NodeId> {
         let replicas = partition.replicas.iter().copied();
         replicas.filter(|node| self.is_up(*node)).collect()
@@ -233,7 +237,8 @@ impl Cluster {
         Ok(id)
     }
 
-    /// Creates a topic because a Metadata request named it. Unless the settings say otherwise its leaders do not serve it yet.
+    /// Creates a topic because a Metadata request named it. Its leaders do not serve it yet, unless
+    /// the settings say otherwise.
     pub(crate) fn auto_create_topic(&mut self, name: &str) -> Result<(), ErrorCode> {
         self.create_topic(name, self.settings.default_topic.clone())?;
         if self.settings.instant_auto_creation {
@@ -263,7 +268,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Partition leaders go round the nodes, and replicas follow on the next ones.
+    /// Creates a partition. Leaders are assigned to the nodes in turn, and replicas to the next
+    /// nodes.
     fn new_partition(&self, number: i32) -> Partition {
         let skip = usize::try_from(number).unwrap_or(0) % self.brokers.len().max(1);
         let replicas: Vec<_> = self
@@ -292,7 +298,8 @@ impl Cluster {
         self.topics.get_mut(topic)?.partition_mut(partition)
     }
 
-    /// Takes a node out. Another replica on a running node takes over what it led, if there is one.
+    /// Removes a node. For each partition that it led, another replica on a running node becomes
+    /// the leader, if there is one.
     pub(crate) fn broker_stopped(&mut self, id: NodeId) {
         self.set_up(id, false);
         let live: Vec<_> = self.live_brokers().map(|broker| broker.id).collect();
@@ -305,7 +312,7 @@ impl Cluster {
         }
     }
 
-    /// Brings a node back. It leads again what has no leader; the rest stays where it is.
+    /// Adds a node again. It leads the partitions that have no leader; the others keep theirs.
     pub(crate) fn broker_started(&mut self, id: NodeId) {
         self.set_up(id, true);
         for partition in self.topics.values_mut().flat_map(|t| &mut t.partitions) {

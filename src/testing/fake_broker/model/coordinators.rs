@@ -1,7 +1,8 @@
-//! Which node coordinates what. Java (broker): `KafkaApis.getCoordinator`.
+//! The coordinators of transactional ids and groups. Java (broker): `KafkaApis.getCoordinator`.
 //!
-//! Differs from Java: there are no `__transaction_state` and `__consumer_offsets` whose leaders coordinate. A key belongs to
-//! a node by its hash, and to the next one that runs while that node is stopped.
+//! Differs from Java: there are no `__transaction_state` and `__consumer_offsets` whose leaders
+//! coordinate. A hash assigns each key to a node, or to the next running one while that node is
+//! stopped.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use crate::common::NodeId;
 use crate::protocol::messages::FindCoordinatorRequest;
 use crate::utils::murmur2;
 
-/// What is coordinated.
+/// The kind of a key that has a coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CoordinatorType {
     Group,
@@ -26,12 +27,12 @@ impl CoordinatorType {
     }
 }
 
-/// The keys that a test moved away from where their hash puts them.
+/// The keys that a test moved to another node.
 #[derive(Debug, Default)]
 pub(crate) struct Coordinators(BTreeMap<(CoordinatorType, String), NodeId>);
 
 impl Coordinators {
-    /// The nodes in the order in which they may coordinate a key: the first of them that runs does.
+    /// Returns the nodes that may coordinate a key, in order. The first one that runs does.
     pub(crate) fn candidates(
         &self,
         kind: CoordinatorType,

@@ -1,5 +1,5 @@
-//! What a test reads back: the requests that came, the batches that were sent, what stands in the logs, and how far
-//! transactions are.
+//! The data that a test reads: received requests, sent batches, the contents of the logs, and the
+//! states of transactions.
 
 use std::fmt;
 
@@ -11,11 +11,12 @@ use crate::record::{RecordBatch, RecordError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchHeader {
-    /// The whole batch in bytes, with the 61 of its header.
+    /// The size of the whole batch in bytes, including its header of 61 bytes.
     pub size_bytes: usize,
     /// The codec, as `compression.type` names it.
     pub compression: &'static str,
-    /// The CRC-32C over everything from the attributes on. Equal CRCs of two attempts mean that a retry was the same bytes.
+    /// The CRC-32C of everything from the attributes on. Two attempts with the same CRC sent the
+    /// same bytes.
     pub crc: u32,
     /// The number of records.
     pub record_count: i32,
@@ -25,7 +26,7 @@ pub struct BatchHeader {
     pub producer_epoch: i16,
     /// The sequence of the first record; -1 without idempotence.
     pub base_sequence: i32,
-    /// The timestamp that the records' own are counted from.
+    /// The timestamp to which the records' deltas are relative.
     pub base_timestamp: i64,
     /// The largest timestamp of a record.
     pub max_timestamp: i64,
@@ -50,11 +51,11 @@ impl BatchHeader {
     }
 }
 
-/// A batch in a Produce request, whether it was appended or not.
+/// A batch in a Produce request, even if it was not appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SentBatch {
-    /// Where it was to go. A topic id that the broker does not know stands in place of the name.
+    /// The partition. If the broker does not know the topic id, the id replaces the name.
     pub topic_partition: TopicPartition,
     /// Its header.
     pub header: BatchHeader,
@@ -68,14 +69,15 @@ pub struct StoredBatch {
     pub base_offset: i64,
     /// The leader epoch under which it was appended.
     pub leader_epoch: i32,
-    /// When the broker appended it, in milliseconds since 1970, if the topic is configured to keep that.
+    /// When the broker appended it, in milliseconds since 1970, if the topic is configured with log
+    /// append time.
     pub log_append_time: Option<i64>,
     /// Its header.
     pub header: BatchHeader,
 }
 
 impl StoredBatch {
-    /// The offset of its last record.
+    /// Returns the offset of its last record.
     pub fn last_offset(&self) -> i64 {
         self.base_offset + i64::from(self.header.record_count) - 1
     }
@@ -89,7 +91,8 @@ pub struct StoredRecord {
     pub partition: i32,
     /// The offset in the partition.
     pub offset: i64,
-    /// The producer's timestamp, or the broker's where the topic is configured so; milliseconds since 1970.
+    /// The producer's timestamp, or the broker's if the topic is configured so, in milliseconds
+    /// since 1970.
     pub timestamp: i64,
     /// The key; `None` is null.
     pub key: Option<Vec<u8>>,
@@ -105,18 +108,19 @@ pub struct StoredRecord {
     pub sequence: i32,
 }
 
-/// The end of a transaction in a partition's log. Kafka calls it a control batch; it takes an offset as a record does, but
-/// no consumer sees it.
+/// The end of a transaction in a partition's log. Kafka calls it a control batch. It takes an
+/// offset like a record, but consumers do not see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredMarker {
     /// Its offset.
     pub offset: i64,
-    /// Whose transaction ended.
+    /// The producer whose transaction ended.
     pub producer_id: i64,
-    /// The epoch that the transaction ended under. It is newer than that of the records where the coordinator bumped it.
+    /// The epoch under which the transaction ended. It is newer than that of the records if the
+    /// coordinator bumped it.
     pub producer_epoch: i16,
-    /// Whether it was committed. Else it was aborted.
+    /// Whether the transaction was committed. Otherwise it was aborted.
     pub is_commit: bool,
 }
 
@@ -126,25 +130,25 @@ pub struct StoredMarker {
 pub struct CommittedOffset {
     /// The partition that the group has read.
     pub topic_partition: TopicPartition,
-    /// The offset that it goes on from.
+    /// The offset from which it continues.
     pub offset: i64,
-    /// The leader epoch of the record before; -1 if it was not told.
+    /// The leader epoch of the previous record; -1 if the commit did not have one.
     pub leader_epoch: i32,
-    /// What the consumer noted with it.
+    /// The metadata that the consumer added.
     pub metadata: Option<String>,
 }
 
-/// How far the transaction of a transactional id is. Java (broker): `TransactionState`.
+/// The state of a transactional id's transaction. Java (broker): `TransactionState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransactionState {
-    /// Nothing happened since InitProducerId.
+    /// No transaction since InitProducerId.
     Empty,
     /// There is an open transaction.
     Ongoing,
-    /// It will be committed; the markers are not all written.
+    /// It will be committed; some markers are not written yet.
     PrepareCommit,
-    /// It will be aborted; the markers are not all written.
+    /// It will be aborted; some markers are not written yet.
     PrepareAbort,
     /// The last transaction was committed.
     CompleteCommit,
@@ -152,11 +156,11 @@ pub enum TransactionState {
     CompleteAbort,
 }
 
-/// What the coordinator knows of a transactional id.
+/// The coordinator's state of a transactional id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transaction {
-    /// How far it is.
+    /// The state of its transaction.
     pub state: TransactionState,
     /// The producer id.
     pub producer_id: i64,
@@ -164,29 +168,29 @@ pub struct Transaction {
     pub producer_epoch: i16,
     /// The producer's `transaction.timeout.ms`.
     pub timeout_ms: i32,
-    /// The partitions that were added and that no marker was written to.
+    /// The partitions that were added and that have no marker yet.
     pub partitions: Vec<TopicPartition>,
-    /// The groups that were added and whose offsets wait.
+    /// The groups that were added and whose offsets are pending.
     pub groups: Vec<String>,
 }
 
-/// What a request says of a producer, its transaction and a group. A field is `None` where the API has none of the kind.
+/// The producer, transaction and group in a request. A field is `None` if the API does not have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestedTransaction {
-    /// The transactional id; of FindCoordinator the key, if it is one.
+    /// The transactional id. In FindCoordinator: the key, if it is one.
     pub transactional_id: Option<String>,
-    /// The group; of FindCoordinator the key, if it is one.
+    /// The group. In FindCoordinator: the key, if it is one.
     pub group_id: Option<String>,
-    /// The producer id outside the batches; -1 where InitProducerId asks for a new one.
+    /// The producer id outside of the batches; -1 if InitProducerId requests a new one.
     pub producer_id: Option<i64>,
-    /// The producer's epoch outside the batches; -1 where InitProducerId asks for a new id.
+    /// The producer's epoch outside of the batches; -1 if InitProducerId requests a new id.
     pub producer_epoch: Option<i16>,
-    /// Whether EndTxn is to commit.
+    /// Whether EndTxn commits.
     pub is_commit: Option<bool>,
-    /// The consumer's generation in a TxnOffsetCommit; -1 if it was not told.
+    /// The consumer's generation in a TxnOffsetCommit; -1 if unknown.
     pub generation_id: Option<i32>,
-    /// The consumer's member id in a TxnOffsetCommit; empty if it was not told.
+    /// The consumer's member id in a TxnOffsetCommit; empty if unknown.
     pub member_id: Option<String>,
     /// The consumer's `group.instance.id` in a TxnOffsetCommit.
     pub group_instance_id: Option<String>,
@@ -196,11 +200,11 @@ pub struct RequestedTransaction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
-    /// The broker that it came to.
+    /// The broker that received it.
     pub node: NodeId,
-    /// The connection that it came on; each connection of a test broker has a number of its own.
+    /// The connection. Each connection of a test broker has its own number.
     pub connection: u64,
-    /// What was asked.
+    /// The kind of the request.
     pub api: Api,
     /// The version of the request.
     pub version: i16,
@@ -210,15 +214,16 @@ pub struct Request {
     pub client_id: Option<String>,
     /// The acks of a Produce request.
     pub acks: Option<i16>,
-    /// The topics that a Metadata request names; those known by id alone stand here by the name that the broker knows.
+    /// The topics in a Metadata request. Those identified only by id appear with the name that the
+    /// broker knows.
     pub topics: Vec<String>,
-    /// Whether a Metadata request is for all topics.
+    /// Whether a Metadata request asks for all topics.
     pub is_for_all_topics: bool,
-    /// The partitions of a Produce, AddPartitionsToTxn or TxnOffsetCommit request, in its order.
+    /// The partitions in a Produce, AddPartitionsToTxn or TxnOffsetCommit request, in its order.
     pub partitions: Vec<TopicPartition>,
-    /// The batches of a Produce request whose headers could be read, in its order.
+    /// The batches in a Produce request whose headers could be read, in its order.
     pub batches: Vec<SentBatch>,
-    /// What it says of a transaction.
+    /// The transaction in the request.
     pub transaction: RequestedTransaction,
 }
 

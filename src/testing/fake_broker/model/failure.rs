@@ -1,8 +1,8 @@
-//! An error that a broker answers, whether the model or a test's script says so.
+//! An error in a broker's response, from the model or from a test's script.
 
 use crate::protocol::ErrorCode;
 
-/// An error that the broker is to answer, for a partition, a topic or a whole request.
+/// An error to return for a partition, a topic or a whole request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub(crate) code: ErrorCode,
@@ -12,7 +12,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// This code, without a text.
+    /// Creates a failure with this code and without a text.
     pub fn new(code: ErrorCode) -> Self {
         Self {
             code,
@@ -22,21 +22,23 @@ impl Failure {
         }
     }
 
-    /// Adds a text. Produce sends it from version 8 on, and FindCoordinator; the other APIs have no place for one.
+    /// Adds a text. Produce sends it from version 8 on, and FindCoordinator sends it; the other
+    /// APIs have no field for it.
     pub fn message(mut self, text: impl Into<String>) -> Self {
         self.message = Some(text.into());
         self
     }
 
-    /// Blames one record of the batch, by its place in the batch (KIP-467). Produce sends it from version 8 on.
+    /// Adds an error for one record of the batch, by its index (KIP-467). Produce sends it from
+    /// version 8 on.
     pub fn record_error(mut self, batch_index: i32, text: impl Into<String>) -> Self {
         self.record_errors.push((batch_index, Some(text.into())));
         self
     }
 
-    /// Appends the records all the same, as a broker does before it answers `NOT_ENOUGH_REPLICAS_AFTER_APPEND` or
-    /// `REQUEST_TIMED_OUT`; requests of a transaction are carried out likewise. Without this a failure is a refusal before
-    /// anything was done.
+    /// Appends the records anyway, as a broker does before it returns
+    /// `NOT_ENOUGH_REPLICAS_AFTER_APPEND` or `REQUEST_TIMED_OUT`. Requests of a transaction are
+    /// handled likewise. Without this, a failure means that nothing was done.
     pub fn after_append(mut self) -> Self {
         self.is_after_append = true;
         self

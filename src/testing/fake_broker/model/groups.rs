@@ -1,8 +1,8 @@
-//! Consumer groups, as far as a producer meets them: who is a member, and what offsets they have.
-//! Java (broker): `ClassicGroup.validateOffsetCommit`.
+//! Consumer groups, as far as a producer meets them: their members and their offsets. Java
+//! (broker): `ClassicGroup.validateOffsetCommit`.
 //!
-//! Differs from Java: a group that no test gave a member takes every generation and member id, because there are no
-//! consumers here that could have joined it.
+//! Differs from Java: a group without members accepts every generation and member id, because there
+//! are no consumers here that could have joined.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(crate) struct Group {
     members: Vec<Member>,
     generation: i32,
     committed: Offsets,
-    /// What transactions wrote, by producer id.
+    /// The offsets of open transactions, by producer id.
     pending: BTreeMap<i64, Offsets>,
     /// The newest epoch of each producer that wrote offsets or ended a transaction with them. Java (broker): the
     /// `ProducerStateManager` of the partition of `__consumer_offsets`.
@@ -34,7 +34,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// A member joins, which makes a new generation. One with the instance id of another takes its place.
+    /// Adds a member, which makes a new generation. It replaces a member with the same instance id.
     pub(crate) fn join(&mut self, id: &str, instance_id: Option<&str>) -> i32 {
         self.members.retain(|member| {
             let is_replaced = instance_id.is_some() && member.instance_id.as_deref() == instance_id;
@@ -48,7 +48,7 @@ impl Group {
         self.generation
     }
 
-    /// A member leaves, which makes a new generation; false when there is no such member.
+    /// Removes a member, which makes a new generation. Returns false if there is no such member.
     pub(crate) fn leave(&mut self, id: &str) -> bool {
         let count = self.members.len();
         self.members.retain(|member| member.id != id);
@@ -63,13 +63,13 @@ impl Group {
         self.committed.values().cloned().collect()
     }
 
-    /// What open transactions wrote.
+    /// Returns the offsets of open transactions.
     pub(crate) fn pending(&self) -> Vec<CommittedOffset> {
         let offsets = self.pending.values().flat_map(BTreeMap::values);
         offsets.cloned().collect()
     }
 
-    /// Takes an offset that counts from the commit of the producer's transaction on.
+    /// Stores an offset that takes effect when the producer's transaction commits.
     pub(crate) fn write_in_transaction(
         &mut self,
         producer: ProducerIdAndEpoch,
@@ -80,7 +80,7 @@ impl Group {
         of_producer.insert(offset.topic_partition.clone(), offset);
     }
 
-    /// Ends a transaction that has the group, even if it wrote no offsets.
+    /// Ends a transaction that contains the group, even if it wrote no offsets.
     pub(crate) fn end_transaction(&mut self, marker: Marker) {
         self.note_epoch(marker.producer);
         let pending = self.pending.remove(&marker.producer.producer_id);
@@ -95,8 +95,9 @@ impl Group {
         *known = producer.epoch.max(*known);
     }
 
-    /// Returns whether the producer has written offsets in a transaction that is open. Such a producer may write more
-    /// without the coordinator, as in a partition. A producer with an old epoch may not write.
+    /// Returns whether the producer has written offsets in its open transaction. As in a partition,
+    /// such a producer may write more without the coordinator. A producer with an old epoch may
+    /// not.
     pub(crate) fn has_open_transaction(
         &self,
         producer: ProducerIdAndEpoch,
@@ -114,7 +115,7 @@ impl Group {
         let tells_nothing = request.generation_id_or_member_epoch < 0
             && request.member_id.is_empty()
             && request.group_instance_id.is_none();
-        // No member ever joined, or the client is too old to say anything (KIP-447).
+        // No member ever joined, or the client is too old to send its member (KIP-447).
         if self.generation == 0 || tells_nothing {
             return Ok(());
         }

@@ -1,8 +1,9 @@
-//! One partition's log: checks a batch as a broker does before an append, appends it, and reads it back.
-//! Java (broker): `LogValidator`, `UnifiedLog.append`, `ProduceRequest.validateRecords`.
+//! One partition's log: validates a batch as a broker does before an append, appends it, and reads
+//! it. Java (broker): `LogValidator`, `UnifiedLog.append`, `ProduceRequest.validateRecords`.
 //!
-//! Differs from Java: the texts for what is wrong with a record are shorter. Record offset deltas must be 0, 1, 2, ... where a broker lets some others pass, because no correct
-//! producer makes others. Markers have their offsets, and no bytes.
+//! Differs from Java: the texts about wrong records are shorter. Record offset deltas must be 0, 1,
+//! 2, ..., while a broker accepts some others, which no correct producer sends. Markers have
+//! offsets, but no bytes.
 
 use super::facts::{BatchHeader, StoredBatch, StoredMarker, StoredRecord};
 use super::failure::Failure;
@@ -13,16 +14,17 @@ use super::transaction_metadata::{Marker, ProducerIdAndEpoch};
 use crate::protocol::{ErrorCode, RecordSet};
 use crate::record::{CompressionType, DecodedRecord, RecordBatch, increment_sequence};
 
-/// The most that a batch may grow to when it is decompressed.
+/// The largest decompressed size of a batch.
 const MAX_UNCOMPRESSED_BYTES: usize = 256 << 20;
 
-/// The bit of a batch's attributes that says whose the timestamps are; a producer leaves it at 0, CreateTime.
+/// The attribute bit that says whose timestamps the records have. A producer leaves it at 0,
+/// CreateTime.
 const LOG_APPEND_TIME_FLAG: i16 = 1 << 3;
 
-/// The timestamp of a record that has none.
+/// The timestamp of a record without one.
 const NO_TIMESTAMP: i64 = -1;
 
-/// Everything that an append depends on besides the bytes.
+/// Everything except the bytes that an append depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AppendContext<'a> {
     pub(crate) produce_version: i16,
@@ -32,11 +34,11 @@ pub(crate) struct AppendContext<'a> {
     pub(crate) now_ms: i64,
 }
 
-/// Where a batch went, or went before.
+/// The place of a batch, whether it is new or a duplicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Appended {
     pub(crate) base_offset: i64,
-    /// -1 where the records keep the producer's timestamps.
+    /// -1 if the records keep the producer's timestamps.
     pub(crate) log_append_time_ms: i64,
 }
 
@@ -58,7 +60,8 @@ impl PartitionLog {
         self.end_offset
     }
 
-    /// Where a read_committed consumer stops: at the first open transaction, or at the end.
+    /// Returns the offset at which a read_committed consumer stops: that of the first open
+    /// transaction, or the end.
     pub(crate) fn last_stable_offset(&self) -> i64 {
         let first_open = self.transactions.first_open_offset();
         first_open.map_or(self.end_offset, |open| open.max(self.start_offset))
@@ -68,14 +71,14 @@ impl PartitionLog {
         self.transactions.markers()
     }
 
-    /// The number of records, markers aside.
+    /// Returns the number of records, without markers.
     pub(crate) fn record_count(&self) -> i64 {
         let markers = i64::try_from(self.markers().len()).unwrap_or(i64::MAX);
         self.end_offset - self.start_offset - markers
     }
 
-    /// Notes a transactional batch whose transaction the coordinator has to verify. `adds` is a request of a version that has
-    /// the broker add the partition to the transaction.
+    /// Notes a transactional batch whose transaction the coordinator must verify. `adds` says that
+    /// the request's version makes the broker add the partition to the transaction.
     pub(crate) fn start_verification(
         &mut self,
         batch: &RecordBatch<'_>,
@@ -92,7 +95,8 @@ impl PartitionLog {
             && self.producers.epoch(producer.producer_id) == Some(producer.epoch)
     }
 
-    /// Ends a producer's transaction. A marker of an epoch that is older than the partition knows is dropped.
+    /// Ends a producer's transaction. Ignores a marker with an older epoch than the partition
+    /// knows.
     pub(crate) fn append_marker(&mut self, marker: Marker) {
         let ProducerIdAndEpoch { producer_id, epoch } = marker.producer;
         if self
@@ -111,7 +115,8 @@ impl PartitionLog {
         self.producers.forget();
     }
 
-    /// Moves the start of the log; whole batches before it are gone, and producers that had nothing else with them.
+    /// Moves the start of the log. Removes whole batches before it, and producers that have no
+    /// others.
     pub(crate) fn delete_records_before(&mut self, offset: i64) {
         self.start_offset = offset.clamp(self.start_offset, self.end_offset);
         let start_offset = self.start_offset;
@@ -140,8 +145,8 @@ impl PartitionLog {
         let sequenced = sequences(&batch);
         if let Some(sequenced) = sequenced {
             if let Some(duplicate) = self.producers.check(sequenced, context.rules)? {
-                // As a broker does: the time in the answer to a duplicate is the batch's largest, even where records
-                // keep the producer's timestamps.
+                // As in a broker: the time in the response to a duplicate is the batch's largest
+                // timestamp, even if records keep the producer's timestamps.
                 return Ok(Appended {
                     base_offset: duplicate.base_offset,
                     log_append_time_ms: duplicate.timestamp,
@@ -194,12 +199,12 @@ impl PartitionLog {
             .collect()
     }
 
-    /// The records from the start of the log on, as a read_uncommitted consumer sees them.
+    /// Returns the records from the start of the log, as a read_uncommitted consumer sees them.
     pub(crate) fn records(&self, partition: i32) -> Vec<StoredRecord> {
         self.records_of(partition, |_| true)
     }
 
-    /// The records that a read_committed consumer sees.
+    /// Returns the records that a read_committed consumer sees.
     pub(crate) fn committed_records(&self, partition: i32) -> Vec<StoredRecord> {
         let end = self.last_stable_offset();
         self.records_of(partition, |batch| {
@@ -217,7 +222,7 @@ impl PartitionLog {
     ) -> Vec<StoredRecord> {
         let mut records = Vec::new();
         for (stored, bytes) in self.batches.iter().filter(|(batch, _)| is_read(batch)) {
-            // Both went well when the batch was appended, and the bytes are the same.
+            // Both succeeded when the batch was appended, and the bytes are the same.
             let Ok((batch, _)) = RecordBatch::parse(bytes.as_bytes()) else {
                 continue;
             };
@@ -259,7 +264,8 @@ fn invalid(text: &str) -> Failure {
     Failure::new(ErrorCode::INVALID_RECORD).message(text)
 }
 
-/// The one batch that a partition of a Produce request must hold. Java: `ProduceRequest.validateRecords`.
+/// Returns the single batch that a partition of a Produce request must contain. Java:
+/// `ProduceRequest.validateRecords`.
 pub(crate) fn single_batch(
     records: &RecordSet,
     produce_version: i16,
@@ -268,7 +274,8 @@ pub(crate) fn single_batch(
     if bytes.is_empty() {
         return Err(invalid("a partition without a record batch"));
     }
-    // Magic is at the same place in every format; the older formats have no batch header to parse.
+    // The magic byte has the same position in every format. The older formats have no batch header
+    // to parse.
     if let Some(magic) = bytes.get(16).filter(|magic| **magic != 2) {
         return Err(invalid(&format!("magic {magic} where 2 is needed")));
     }
@@ -286,7 +293,7 @@ pub(crate) fn single_batch(
     Ok(batch)
 }
 
-/// What a broker checks in the header of a batch, in a broker's order.
+/// Validates the header of a batch, in a broker's order.
 fn check_batch(batch: &RecordBatch<'_>, config: &TopicConfig) -> Result<(), Failure> {
     if batch.base_offset() != 0 {
         return Err(invalid(&format!(
@@ -328,7 +335,8 @@ fn check_batch(batch: &RecordBatch<'_>, config: &TopicConfig) -> Result<(), Fail
     Ok(())
 }
 
-/// What a broker checks in each record. Every record that is wrong is blamed, and the batch is refused as one (KIP-467).
+/// Validates each record. The failure names every wrong record, and the whole batch is refused
+/// (KIP-467).
 fn check_records(
     batch: &RecordBatch<'_>,
     records: &[DecodedRecord],
@@ -352,7 +360,7 @@ fn check_records(
     let Some((_, first_code, _)) = wrong.first() else {
         return Ok(());
     };
-    // A wrong timestamp decides the code of the batch, wherever it is.
+    // A wrong timestamp in any record determines the code of the batch.
     let timestamp = ErrorCode::INVALID_TIMESTAMP;
     let has_wrong_timestamp = wrong.iter().any(|(_, code, _)| *code == timestamp);
     let code = if has_wrong_timestamp {
@@ -383,7 +391,7 @@ fn check_timestamp(
     context: AppendContext<'_>,
 ) -> Option<(ErrorCode, String)> {
     let is_log_append_time = batch.attributes() & LOG_APPEND_TIME_FLAG != 0;
-    // The records of such a batch all have the time of the batch.
+    // All records of such a batch have the time of the batch.
     let timestamp = match is_log_append_time {
         true => batch.max_timestamp(),
         false => record.timestamp,

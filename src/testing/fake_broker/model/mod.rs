@@ -1,4 +1,4 @@
-//! What a cluster is and what its parts do with a request's contents: no sockets, no threads, no clock.
+//! The state of a cluster, and the effect of requests on it: no sockets, no threads, no clock.
 
 pub(crate) mod api;
 pub(crate) mod cluster;

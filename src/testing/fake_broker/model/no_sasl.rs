@@ -1,4 +1,4 @@
-//! A test broker without the feature `sasl`: no listener expects SASL.
+//! Replaces `sasl.rs` without the feature `sasl`: no listener expects SASL.
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! Which sequence numbers a partition accepts of each producer. Java (broker): `ProducerAppendInfo`, `ProducerStateEntry`.
+//! The sequence numbers that a partition accepts from each producer. Java (broker):
+//! `ProducerAppendInfo`, `ProducerStateEntry`.
 //!
 //! | producer's state | batch | answer |
 //! |---|---|---|
@@ -13,9 +14,9 @@
 //! | newer epoch in the batch | 0 | append; the old epoch's batches are forgotten |
 //! | newer epoch in the batch | not 0 | OUT_OF_ORDER_SEQUENCE_NUMBER |
 //!
-//! Differs from Java: the answer to batches that are older than the last 5 can be chosen, because brokers of the 1.0 line
-//! answered DUPLICATE_SEQUENCE_NUMBER, and clients still take that for a success. Neither producers nor verifications expire
-//! with time.
+//! Differs from Java: the response to batches older than the last 5 can be chosen. Brokers of the
+//! 1.0 line returned DUPLICATE_SEQUENCE_NUMBER, and clients still take that for a success.
+//! Producers and verifications do not expire with time.
 
 use std::collections::VecDeque;
 
@@ -24,15 +25,16 @@ use hashbrown::HashMap;
 use super::failure::Failure;
 use crate::protocol::ErrorCode;
 
-/// How many batches of a producer a partition remembers. Java: `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`.
+/// The number of batches of a producer that a partition remembers. Java:
+/// `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`.
 const BATCHES_TO_RETAIN: usize = 5;
 
-/// Where brokers of different ages differ.
+/// The differences between broker versions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SequenceRules {
-    /// Answer UNKNOWN_PRODUCER_ID when nothing is known of the producer and its sequence is not 0.
+    /// Returns UNKNOWN_PRODUCER_ID if the producer is unknown and its sequence is not 0.
     pub(crate) unknown_producer_id: bool,
-    /// The answer to a batch that lies wholly before the remembered ones.
+    /// The response to a batch that is older than all remembered ones.
     pub(crate) stale_duplicate: ErrorCode,
 }
 
@@ -45,7 +47,7 @@ impl Default for SequenceRules {
     }
 }
 
-/// What the rules need to know of a batch.
+/// The properties of a batch that the rules need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sequenced {
     pub(crate) producer_id: i64,
@@ -66,17 +68,18 @@ pub(crate) struct BatchMetadata {
 #[derive(Debug)]
 struct Entry {
     epoch: i16,
-    /// Oldest first; empty when a marker was the first that this epoch wrote.
+    /// Oldest first. Empty if a marker was the first write of this epoch.
     batches: VecDeque<BatchMetadata>,
 }
 
-/// What a partition notes of a transactional batch before it asks the coordinator. The note stays if the batch is refused,
-/// and the next batches are checked against it. Java (broker): `VerificationStateEntry`.
+/// A transactional batch for which the partition asks the coordinator. The note stays if the batch
+/// is refused, and the next batches are checked against it. Java (broker):
+/// `VerificationStateEntry`.
 #[derive(Clone, Copy, Debug)]
 struct Verification {
     epoch: i16,
     lowest_sequence: i32,
-    /// In transactions of version 2 each epoch begins at 0. The first batch decides it.
+    /// In transactions of version 2 each epoch begins at 0. The first batch determines this.
     starts_at_zero: bool,
 }
 
@@ -88,13 +91,13 @@ pub(crate) struct ProducerStates {
 }
 
 impl ProducerStates {
-    /// Forgets all producers, as a partition does that lost its log.
+    /// Forgets all producers, like a partition that lost its log.
     pub(crate) fn forget(&mut self) {
         self.entries.clear();
         self.verifications.clear();
     }
 
-    /// Notes a transactional batch whose transaction has to be verified. Java (broker):
+    /// Notes a transactional batch whose transaction must be verified. Java (broker):
     /// `UnifiedLog.maybeStartTransactionVerification`.
     pub(crate) fn start_verification(
         &mut self,
@@ -117,7 +120,8 @@ impl ProducerStates {
         Ok(())
     }
 
-    /// Forgets the note of a producer that wrote in its transaction, or whose transaction has ended.
+    /// Forgets the note of a producer that wrote in its transaction, or whose transaction has
+    /// ended.
     pub(crate) fn end_verification(&mut self, producer_id: i64) {
         self.verifications.remove(&producer_id);
     }
@@ -132,7 +136,7 @@ impl ProducerStates {
         });
     }
 
-    /// Whether the batch may be appended (`None`), or was already (where).
+    /// Checks a batch. Returns `None` if it may be appended, or its place if it is a duplicate.
     pub(crate) fn check(
         &self,
         batch: Sequenced,
@@ -196,12 +200,13 @@ impl ProducerStates {
         Ok(())
     }
 
-    /// The epoch that the partition knows of a producer.
+    /// Returns the epoch that the partition knows of a producer.
     pub(crate) fn epoch(&self, producer_id: i64) -> Option<i16> {
         self.entries.get(&producer_id).map(|entry| entry.epoch)
     }
 
-    /// Remembers the marker at the end of a transaction. One under a newer epoch fences the batches of older ones.
+    /// Remembers the marker at the end of a transaction. A marker with a newer epoch fences batches
+    /// with older ones.
     pub(crate) fn append_marker(&mut self, producer_id: i64, epoch: i16) {
         self.end_verification(producer_id);
         let entry = self.entries.entry(producer_id).or_insert_with(|| Entry {
@@ -280,12 +285,13 @@ fn refusal(code: ErrorCode, batch: Sequenced, known: &str) -> Failure {
     ))
 }
 
-/// Whether `next` comes right after `last`; sequences go on at 0 after `i32::MAX`.
+/// Returns whether `next` follows `last`. 0 follows `i32::MAX`.
 fn follows(last: i32, next: i32) -> bool {
     last.checked_add(1).unwrap_or(0) == next
 }
 
-/// Whether `a` lies before `b` in a circle of 2^31 sequences: less than half of the circle behind.
+/// Returns whether `a` lies before `b` on the circle of 2^31 sequences, by less than half of the
+/// circle.
 fn is_before(a: i32, b: i32) -> bool {
     let ahead = (i64::from(b) - i64::from(a)).rem_euclid(1 << 31);
     ahead > 0 && ahead < 1 << 30
@@ -306,7 +312,8 @@ mod tests {
         }
     }
 
-    /// A partition that took these `(epoch, first, last)`, each batch at an offset 100 after the one before.
+    /// Returns the state of a partition with these batches: `(epoch, first, last)`, each 100
+    /// offsets after the previous one.
     fn states(appended: &[(i16, i32, i32)]) -> ProducerStates {
         let mut states = ProducerStates::default();
         for (index, &(epoch, first, last)) in (0..).zip(appended) {
@@ -317,7 +324,7 @@ mod tests {
         states
     }
 
-    /// What a partition answers: the offset of a duplicate, "append", or an error code.
+    /// Returns the partition's response: the offset of a duplicate, "append", or an error code.
     fn answer(states: &ProducerStates, epoch: i16, first: i32, last: i32) -> String {
         match states.check(batch(epoch, first, last), SequenceRules::default()) {
             Ok(None) => "append".into(),
@@ -431,7 +438,8 @@ mod tests {
         assert_eq!(answer(&states, 0, 7, 7), "OUT_OF_ORDER_SEQUENCE_NUMBER");
         assert_eq!(answer(&states, 0, 0, 4), "duplicate of 0");
         assert_eq!(answer(&states, 0, 5, 6), "append");
-        // A new epoch has its own lowest sequence, an older one is fenced before it is noted.
+        // A new epoch has its own lowest sequence. A batch of an older epoch is fenced before it is
+        // noted.
         states.append_marker(7, 1);
         states.start_verification(batch(1, 3, 3), false).unwrap();
         assert_eq!(answer(&states, 1, 4, 4), "OUT_OF_ORDER_SEQUENCE_NUMBER");

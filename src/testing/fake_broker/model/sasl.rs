@@ -1,5 +1,6 @@
-//! The broker's side of SASL: PLAIN, SCRAM and OAUTHBEARER, and sessions that end (KIP-368). Java (broker):
-//! `SaslServerAuthenticator`, `PlainSaslServer`, `ScramSaslServer`, `OAuthBearerSaslServer`.
+//! The broker's side of SASL: PLAIN, SCRAM and OAUTHBEARER, and the expiry of sessions (KIP-368).
+//! Java (broker): `SaslServerAuthenticator`, `PlainSaslServer`, `ScramSaslServer`,
+//! `OAuthBearerSaslServer`.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ const SALT: &[u8] = b"salt of a test broker";
 
 type TokenCheck = dyn Fn(&str) -> bool + Send + Sync;
 
-/// Who may connect. Without mechanisms, everybody may.
+/// The users that may connect. Without mechanisms, every client may.
 #[derive(Clone)]
 pub(crate) struct SaslServer {
     users: Vec<User>,
@@ -100,7 +101,7 @@ impl SaslServer {
     }
 }
 
-/// Where a connection stands.
+/// The state of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct SaslSession {
     exchange: Option<Exchange>,
@@ -123,20 +124,20 @@ struct Exchange {
 #[derive(Debug)]
 enum Step {
     First,
-    /// SCRAM: the proof comes next.
+    /// SCRAM: the client's proof comes next.
     ScramProof {
         mechanism: ScramMechanism,
         user: String,
         salted_password: SecretBytes,
-        /// What both sides sign, but for the client's last message.
+        /// The text that both sides sign, without the client's last message.
         signed: String,
         nonce: String,
     },
-    /// OAUTHBEARER: the client acknowledges that its token was refused.
+    /// OAUTHBEARER: the client must acknowledge that its token was refused.
     TokenRefused,
 }
 
-/// What a message of a client leads to.
+/// The result of a client's message.
 enum Turn {
     Challenge(Vec<u8>, Step),
     Success { principal: String, message: Vec<u8> },
@@ -144,7 +145,7 @@ enum Turn {
 }
 
 impl SaslSession {
-    /// Why a request ends the connection, if it does.
+    /// Returns why a request ends the connection, if it does.
     pub(crate) fn refusal(
         &self,
         server: &SaslServer,
@@ -189,7 +190,7 @@ impl SaslSession {
         }
     }
 
-    /// An answer with an error ends the connection.
+    /// Handles a message of the exchange. A response with an error ends the connection.
     pub(crate) fn authenticate(
         &mut self,
         server: &SaslServer,

@@ -1,6 +1,8 @@
-//! The telemetry that the cluster asks of clients, and what they pushed. Java (broker): `ClientMetricsManager`.
+//! The telemetry that the cluster requests from clients, and what they pushed. Java (broker):
+//! `ClientMetricsManager`.
 //!
-//! Differs from Java: one subscription for every client, and a client may ask and push as often as it likes.
+//! Differs from Java: all clients have the same subscription, and may send requests as often as
+//! they like.
 
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use crate::record::{CompressionType, decompress};
 /// The largest payload that a test broker decompresses.
 const MAX_DECOMPRESSED: usize = 64 * 1024 * 1024;
 
-/// The metrics that a test broker wants from clients, and how it wants them (KIP-714).
+/// The metrics that a test broker requests from clients, and their form (KIP-714).
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct TelemetrySubscription {
@@ -20,8 +22,9 @@ pub struct TelemetrySubscription {
 }
 
 impl TelemetrySubscription {
-    /// A subscription to the metrics whose names have one of these prefixes. `*` alone is all of them; no prefix is none.
-    /// Kafka's defaults are used for the rest: one push every five minutes, cumulative sums, any codec, 1 MiB.
+    /// Creates a subscription to the metrics whose names have one of these prefixes. `*` matches
+    /// all metrics, and an empty list matches none. The rest has Kafka's defaults: one push every
+    /// five minutes, cumulative sums, any codec, 1 MiB.
     pub fn new<P: Into<String>>(prefixes: impl IntoIterator<Item = P>) -> Self {
         Self {
             response: GetTelemetrySubscriptionsResponse {
@@ -35,44 +38,44 @@ impl TelemetrySubscription {
         }
     }
 
-    /// How often the client should push.
+    /// Sets how often the client should push.
     pub fn push_interval(mut self, interval: Duration) -> Self {
         self.response.push_interval_ms = i32::try_from(interval.as_millis()).unwrap_or(i32::MAX);
         self
     }
 
-    /// Whether sums are what was added since the last push.
+    /// Sets whether sums count only what was added since the last push.
     pub fn delta_temporality(mut self, is_delta: bool) -> Self {
         self.response.delta_temporality = is_delta;
         self
     }
 
-    /// The ids of the codecs that the broker takes besides `none` (0), best first.
+    /// Sets the ids of the codecs that the broker accepts in addition to `none` (0), best first.
     pub fn accepted_compression_types(mut self, ids: impl IntoIterator<Item = i8>) -> Self {
         self.response.accepted_compression_types = ids.into_iter().collect();
         self
     }
 
-    /// The largest payload, in bytes.
+    /// Sets the largest payload, in bytes.
     pub fn telemetry_max_bytes(mut self, bytes: i32) -> Self {
         self.response.telemetry_max_bytes = bytes;
         self
     }
 }
 
-/// Metrics that a client pushed and the broker took.
+/// Metrics that a client pushed and that the broker accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TelemetryPush {
-    /// The node that took them.
+    /// The node that received them.
     pub node: NodeId,
     /// The id of the client's instance.
     pub client_instance_id: Uuid,
-    /// Whether the client said that this is its last push.
+    /// Whether the client marked this as its last push.
     pub is_terminating: bool,
     /// The codec, as `compression.type` names it.
     pub compression: &'static str,
-    /// The size of the payload as it came, in bytes.
+    /// The size of the received payload, in bytes.
     pub compressed_bytes: usize,
     /// The payload, decompressed: OpenTelemetry's `MetricsData`.
     pub metrics: Vec<u8>,
@@ -81,7 +84,7 @@ pub struct TelemetryPush {
 #[derive(Debug, Default)]
 pub(crate) struct Telemetry {
     subscription: Option<TelemetrySubscription>,
-    /// Goes up with each subscription.
+    /// Increases with each subscription.
     subscription_id: i32,
     pub(crate) pushes: Vec<TelemetryPush>,
 }
@@ -96,7 +99,7 @@ impl Telemetry {
         self.subscription_id += 1;
     }
 
-    /// What a client is to push. A client without an id gets one.
+    /// Returns what a client should push. A client without an id gets one.
     pub(crate) fn subscription_for(
         &self,
         client_instance_id: Uuid,

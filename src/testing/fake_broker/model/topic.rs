@@ -1,4 +1,4 @@
-//! A topic: its configuration, its id, and who leads its partitions.
+//! A topic: its configuration, its id, and the leaders of its partitions.
 
 use super::log::PartitionLog;
 use super::topic_config::TopicConfig;
@@ -21,12 +21,12 @@ impl Topic {
     }
 }
 
-/// One partition. All replicas are the same log: a test broker loses nothing when a node stops.
+/// One partition. All replicas are the same log, so a test broker loses no data when a node stops.
 #[derive(Debug)]
 pub(crate) struct Partition {
     pub(crate) leader: Option<NodeId>,
     pub(crate) leader_epoch: i32,
-    /// The preferred leader first.
+    /// The replicas, with the preferred leader first.
     pub(crate) replicas: Vec<NodeId>,
     pub(crate) hosting: Hosting,
     pub(crate) log: PartitionLog,
@@ -35,7 +35,8 @@ pub(crate) struct Partition {
 /// Whether the node that leads a partition serves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hosting {
-    /// The partition was created on demand and its leader has not opened the log: the next Produce finds no leader there.
+    /// The partition was created on demand, and its leader has not opened the log. The next Produce
+    /// request finds no leader there.
     Opening,
     Open,
 }
@@ -59,13 +60,13 @@ pub(crate) fn is_internal(name: &str) -> bool {
     INTERNAL_TOPICS.contains(&name)
 }
 
-/// Returns whether the names of metrics would be the same for two different topics: `a.b` and `a_b`. Java:
-/// `Topic.hasCollision`.
+/// Returns whether the metrics of two different topics would have the same names, as for `a.b` and
+/// `a_b`. Java: `Topic.hasCollision`.
 pub(crate) fn collide(one: &str, other: &str) -> bool {
     one != other && one.replace('.', "_") == other.replace('.', "_")
 }
 
-/// Whether Kafka allows a topic of this name. Java: `Topic.validate`.
+/// Returns whether Kafka allows this name for a topic. Java: `Topic.validate`.
 pub(crate) fn is_legal_name(name: &str) -> bool {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     (1..=249).contains(&name.len()) && name != "." && name != ".." && name.chars().all(is_legal)

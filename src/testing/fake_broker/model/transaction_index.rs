@@ -1,4 +1,4 @@
-//! Which transactions a partition's log holds, open and ended, and what a read_committed consumer sees of it.
+//! The open and ended transactions of a partition's log, and what a read_committed consumer sees.
 //! Java (broker): `ProducerStateManager.ongoingTxns`, `TransactionIndex`.
 
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::facts::StoredMarker;
 use super::transaction_metadata::Marker;
 
-/// An aborted transaction: everything of this producer between the two offsets.
+/// An aborted transaction: all records of this producer between the two offsets.
 #[derive(Clone, Copy, Debug)]
 struct AbortedTxn {
     producer_id: i64,
@@ -28,12 +28,12 @@ impl TransactionIndex {
         self.open.contains_key(&producer_id)
     }
 
-    /// A transactional batch was appended.
+    /// Notes a transactional batch.
     pub(crate) fn wrote(&mut self, producer_id: i64, base_offset: i64) {
         self.open.entry(producer_id).or_insert(base_offset);
     }
 
-    /// A marker was appended. A transaction that wrote nothing here has one all the same.
+    /// Notes a marker. A transaction that wrote nothing here has a marker too.
     pub(crate) fn ended(&mut self, marker: Marker, offset: i64) {
         let producer_id = marker.producer.producer_id;
         if let Some(first_offset) = self.open.remove(&producer_id) {
@@ -61,7 +61,8 @@ impl TransactionIndex {
         self.markers.retain(|marker| marker.offset >= offset);
     }
 
-    /// Where the first open transaction begins: a read_committed consumer reads no further.
+    /// Returns the first offset of the first open transaction. A read_committed consumer reads no
+    /// further.
     pub(crate) fn first_open_offset(&self) -> Option<i64> {
         self.open.values().min().copied()
     }

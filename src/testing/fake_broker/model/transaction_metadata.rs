@@ -1,5 +1,5 @@
-//! One transactional id at its coordinator: who owns it, what its transaction holds, and what each request does to it.
-//! Java (broker): `TransactionMetadata`, and the checks of `TransactionCoordinator`.
+//! One transactional id at its coordinator: its producer, its transaction, and the effect of each
+//! request. Java (broker): `TransactionMetadata`, and the checks of `TransactionCoordinator`.
 //!
 //! | state | InitProducerId | AddPartitions, AddOffsets | EndTxn |
 //! |---|---|---|---|
@@ -8,10 +8,12 @@
 //! | PrepareCommit, PrepareAbort | CONCURRENT_TRANSACTIONS | CONCURRENT_TRANSACTIONS | CONCURRENT_TRANSACTIONS |
 //! | CompleteCommit, CompleteAbort | next epoch | Ongoing | the same again: success; the other: INVALID_TXN_STATE |
 //!
-//! As transaction version 2 does it (KIP-890: EndTxn v5 and newer) every EndTxn gives the producer its next epoch. "The same
-//! again" is then an EndTxn of the epoch before; one of the current epoch is as in Empty.
+//! With transaction version 2 (KIP-890: EndTxn v5 and newer), every EndTxn gives the producer its
+//! next epoch. "The same again" is then an EndTxn with the previous epoch. One with the current
+//! epoch is handled as in Empty.
 //!
-//! Differs from Java: `PrepareEpochFence` and `PrepareAbort` are one, because nothing can fail between them.
+//! Differs from Java: `PrepareEpochFence` and `PrepareAbort` are one state, because nothing can
+//! fail between them.
 
 use std::collections::BTreeSet;
 
@@ -20,14 +22,14 @@ use crate::common::TopicPartition;
 use crate::protocol::ErrorCode;
 use crate::sync::Arc;
 
-/// A producer, as requests name it.
+/// The id and epoch of a producer in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProducerIdAndEpoch {
     pub(crate) producer_id: i64,
     pub(crate) epoch: i16,
 }
 
-/// Hands out producer ids, each once.
+/// Generates producer ids.
 #[derive(Debug)]
 pub(crate) struct ProducerIds(i64);
 
@@ -50,23 +52,25 @@ impl ProducerIdAndEpoch {
         Self { producer_id, epoch }
     }
 
-    /// The last epoch is for markers alone: a producer that would get it gets a new id. Java: `isEpochExhausted`.
+    /// Returns whether only markers can use this epoch. A producer that would get it gets a new id.
+    /// Java: `isEpochExhausted`.
     const fn is_exhausted(self) -> bool {
         self.epoch >= i16::MAX - 1
     }
 }
 
-/// What is written to the partitions at the end of a transaction.
+/// The marker that ends a transaction in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Marker {
     pub(crate) producer: ProducerIdAndEpoch,
     pub(crate) is_commit: bool,
 }
 
-/// What comes of a producer whose transaction is aborted without its asking.
+/// What happens to a producer whose transaction the coordinator aborts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fence {
-    /// It may ask for the next epoch, as if it had aborted the transaction itself: from `transaction.version` 2.
+    /// It may request the next epoch, as if it had aborted the transaction itself. From
+    /// `transaction.version` 2.
     Bump,
     /// It is fenced.
     Final,
@@ -76,23 +80,24 @@ pub(crate) enum Fence {
 enum State {
     Empty,
     Ongoing,
-    /// Decided; the marker is not everywhere yet.
+    /// Decided. The marker is not written everywhere yet.
     Prepare(Marker),
     Complete {
         is_commit: bool,
     },
 }
 
-/// Java: `TransactionMetadata`.
+/// The state of a transactional id. Java: `TransactionMetadata`.
 #[derive(Debug)]
 pub(crate) struct TransactionMetadata {
-    /// Epoch -1 before the first InitProducerId has ended.
+    /// The epoch is -1 before the first InitProducerId is complete.
     producer: ProducerIdAndEpoch,
-    /// Who asked for the current epoch by naming its own: the same request again gets the same answer.
+    /// The producer that requested the current epoch with its own. The same request again gets the
+    /// same response.
     previous: Option<ProducerIdAndEpoch>,
     timeout_ms: i32,
     state: State,
-    /// Where the marker has still to go. Partitions leave as it is written.
+    /// The partitions that still need the marker. Each is removed when it has it.
     pub(crate) partitions: BTreeSet<TopicPartition>,
     /// The groups whose offsets wait for the marker.
     pub(crate) groups: BTreeSet<Arc<str>>,
@@ -132,7 +137,7 @@ impl TransactionMetadata {
         self.producer.epoch = epoch;
     }
 
-    /// The marker that is to be written, between the decision and the end.
+    /// Returns the marker to write, between the decision and the end.
     pub(crate) fn marker(&self) -> Option<Marker> {
         match self.state {
             State::Prepare(marker) => Some(marker),
@@ -140,7 +145,7 @@ impl TransactionMetadata {
         }
     }
 
-    /// The marker is everywhere.
+    /// Ends the transaction: the marker is written everywhere.
     pub(crate) fn complete(&mut self) {
         if let State::Prepare(marker) = self.state {
             self.state = State::Complete {
@@ -149,9 +154,9 @@ impl TransactionMetadata {
         }
     }
 
-    /// InitProducerId. Java: `TransactionCoordinator.prepareInitProducerIdTransit`.
+    /// Handles InitProducerId. Java: `TransactionCoordinator.prepareInitProducerIdTransit`.
     ///
-    /// `expected` is the producer that asks for the next epoch of its own (KIP-360).
+    /// `expected` is the producer that requests its own next epoch (KIP-360).
     pub(crate) fn init(
         &mut self,
         expected: Option<ProducerIdAndEpoch>,
@@ -165,7 +170,8 @@ impl TransactionMetadata {
         match self.state {
             State::Prepare(_) => return Err(ErrorCode::CONCURRENT_TRANSACTIONS),
             State::Ongoing => {
-                // Nobody gets this epoch. The same request again gets the one after it, which fences whoever was at work.
+                // No producer gets this epoch. The same request again gets the next one, which
+                // fences the earlier producer.
                 self.fence(fence);
                 return Err(ErrorCode::CONCURRENT_TRANSACTIONS);
             }
@@ -208,7 +214,7 @@ impl TransactionMetadata {
         });
     }
 
-    /// The transaction has taken longer than its timeout; false when there is none.
+    /// Aborts a transaction that has exceeded its timeout. Returns false if there is none.
     pub(crate) fn expire(&mut self, fence: Fence) -> bool {
         let is_ongoing = matches!(self.state, State::Ongoing);
         if is_ongoing {
@@ -217,8 +223,9 @@ impl TransactionMetadata {
         is_ongoing
     }
 
-    /// AddPartitionsToTxn, AddOffsetsToTxn, and the additions that brokers make themselves (KIP-890): whether `producer` may
-    /// add to the transaction, which begins with that.
+    /// Handles AddPartitionsToTxn, AddOffsetsToTxn, and the additions that brokers make themselves
+    /// (KIP-890). Decides whether `producer` may add to the transaction, and begins one if
+    /// necessary.
     pub(crate) fn begin_or_go_on(&mut self, producer: ProducerIdAndEpoch) -> Result<(), ErrorCode> {
         self.check_producer(producer)?;
         if self.marker().is_some() {
@@ -228,7 +235,7 @@ impl TransactionMetadata {
         Ok(())
     }
 
-    /// Whether `producer` may write what `is_added` looks for.
+    /// Returns whether `producer` may write to what `is_added` looks up.
     pub(crate) fn verify(
         &self,
         producer: ProducerIdAndEpoch,
@@ -254,7 +261,7 @@ impl TransactionMetadata {
         Ok(())
     }
 
-    /// EndTxn as in transaction version 1: the epoch stays.
+    /// Handles EndTxn as in transaction version 1: the epoch stays.
     pub(crate) fn end(
         &mut self,
         producer: ProducerIdAndEpoch,
@@ -273,7 +280,8 @@ impl TransactionMetadata {
         }
     }
 
-    /// EndTxn as in transaction version 2: the answer is the producer's id and epoch for the next transaction.
+    /// Handles EndTxn as in transaction version 2. Returns the producer's id and epoch for the next
+    /// transaction.
     pub(crate) fn end_and_bump(
         &mut self,
         producer: ProducerIdAndEpoch,
@@ -288,7 +296,7 @@ impl TransactionMetadata {
         match self.state {
             State::Prepare(_) => return Err(ErrorCode::CONCURRENT_TRANSACTIONS),
             State::Ongoing => {}
-            // Whether anything was added is not for the client to know when an answer was lost.
+            // A client that lost a response does not know whether anything was added.
             _ if !is_commit => {}
             _ => return Err(ErrorCode::INVALID_TXN_STATE),
         }
@@ -306,8 +314,9 @@ impl TransactionMetadata {
         Ok(self.producer)
     }
 
-    /// Whether the epoch was bumped by the very EndTxn that is asked again, because its answer got lost. The epoch is all
-    /// that Kafka goes by, so that the coordinator's own abort is taken for one of the producer.
+    /// Returns whether this is a repeated EndTxn, whose first response was lost after it had bumped
+    /// the epoch. Kafka decides this by the epoch alone, so it also takes the coordinator's own
+    /// abort for one by the producer.
     fn may_be_ended_by(&self, producer: ProducerIdAndEpoch) -> bool {
         let is_one_before = producer.producer_id == self.producer.producer_id
             && producer.epoch.checked_add(1) == Some(self.producer.epoch);
@@ -319,7 +328,7 @@ impl TransactionMetadata {
         }
     }
 
-    /// EndTxn where nothing is going on.
+    /// Handles EndTxn without an open transaction.
     fn end_again(&self, is_commit: bool) -> Result<(), ErrorCode> {
         match &self.state {
             State::Complete { is_commit: done } if *done == is_commit => Ok(()),

@@ -1,8 +1,9 @@
-//! The transactions of a cluster: begins, ends and aborts them, says who may write in one, and writes the markers that end
-//! one. Java (broker): `TransactionCoordinator`, `TransactionMarkerChannelManager`, `AddPartitionsToTxnManager`.
+//! The transactions of a cluster: begins, commits and aborts them, decides which writes belong to
+//! one, and writes the markers that end one. Java (broker): `TransactionCoordinator`,
+//! `TransactionMarkerChannelManager`, `AddPartitionsToTxnManager`.
 //!
-//! Differs from Java: markers are written in the same step as the decision, unless a test paused them or a partition has no
-//! leader. A transaction expires when a test says so, and not with time.
+//! Differs from Java: markers are written together with the decision, unless a test paused them or
+//! a partition has no leader. A transaction expires when a test requests it, and not after a time.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +15,11 @@ use crate::common::{NodeId, TopicPartition};
 use crate::protocol::ErrorCode;
 use crate::sync::Arc;
 
-/// The level of `transaction.version` from which a broker that aborts a transaction bumps the epoch as its producer would.
+/// The level of `transaction.version` from which a broker that aborts a transaction bumps the epoch
+/// as its producer would.
 const TRANSACTION_VERSION_2: i16 = 2;
 
-/// Clients that do not know PRODUCER_FENCED are told of an old epoch.
+/// Returns the code for clients that may not know PRODUCER_FENCED.
 pub(crate) fn fenced(code: ErrorCode, knows_fenced: bool) -> ErrorCode {
     match code {
         ErrorCode::PRODUCER_FENCED if !knows_fenced => ErrorCode::INVALID_PRODUCER_EPOCH,
@@ -25,20 +27,21 @@ pub(crate) fn fenced(code: ErrorCode, knows_fenced: bool) -> ErrorCode {
     }
 }
 
-/// A write of a producer that is not known to have an open transaction where it goes.
+/// A write of a producer that may have no open transaction with that partition or group.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TransactionalWrite<'a> {
     pub(crate) transactional_id: &'a Arc<str>,
     pub(crate) producer: ProducerIdAndEpoch,
-    /// The request is of a version that has the broker add what is written to the transaction.
+    /// The request's version makes the broker add the partition or group to the transaction.
     pub(crate) adds: bool,
     /// The client knows TRANSACTION_ABORTABLE.
     pub(crate) knows_abortable: bool,
 }
 
 impl Cluster {
-    /// What comes of a producer whose transaction the coordinator aborts by itself. Everything else goes by the versions of
-    /// the requests, whatever the cluster's `transaction.version` is.
+    /// Returns what happens to a producer whose transaction the coordinator aborts on its own.
+    /// Everything else depends on the versions of the requests, and not on the cluster's
+    /// `transaction.version`.
     pub(crate) fn fence(&self) -> Fence {
         if self.settings.transaction_version >= TRANSACTION_VERSION_2 {
             Fence::Bump
@@ -47,7 +50,7 @@ impl Cluster {
         }
     }
 
-    /// The transactional id, if `node` coordinates it and InitProducerId was asked for it.
+    /// Returns the transactional id if `node` coordinates it and InitProducerId was called with it.
     pub(crate) fn coordinated_transaction(
         &mut self,
         id: &Arc<str>,
@@ -61,7 +64,7 @@ impl Cluster {
         known.ok_or(ErrorCode::INVALID_PRODUCER_ID_MAPPING)
     }
 
-    /// The next epoch of a transactional id, whose open transaction is aborted first.
+    /// Returns the next epoch of a transactional id. Aborts its open transaction first.
     pub(crate) fn init_transactional_id(
         &mut self,
         id: &Arc<str>,
@@ -79,8 +82,8 @@ impl Cluster {
         initialized
     }
 
-    /// Ends the transaction of a producer, and returns the id and epoch of its next one. `bumps` is a request of a version
-    /// whose answer has them.
+    /// Ends the transaction of a producer, and returns the id and epoch of its next one. `bumps`
+    /// says that the version of the request returns them.
     pub(crate) fn end_transaction(
         &mut self,
         id: &Arc<str>,
@@ -101,7 +104,8 @@ impl Cluster {
         next
     }
 
-    /// Whether a write belongs to the open transaction of its producer. `is_added` looks for what it goes to, `add` adds it.
+    /// Returns whether a write belongs to the open transaction of its producer. `is_added` looks up
+    /// the partition or group, and `add` adds it.
     pub(crate) fn check_transactional_write(
         &mut self,
         write: TransactionalWrite<'_>,
@@ -124,12 +128,12 @@ impl Cluster {
             ErrorCode::TRANSACTION_ABORTABLE if !write.knows_abortable => {
                 ErrorCode::INVALID_TXN_STATE
             }
-            // To who takes the write, a fenced producer is one with an old epoch.
+            // For the receiver of the write, a fenced producer is one with an old epoch.
             _ => fenced(code, false),
         })
     }
 
-    /// Aborts the open transactions as if their time were up, and returns how many there were.
+    /// Aborts the open transactions as if they had timed out. Returns their number.
     pub(crate) fn expire_transactions(&mut self) -> usize {
         let fence = self.fence();
         let transactions = self.transactions.values_mut();
@@ -140,7 +144,7 @@ impl Cluster {
         count
     }
 
-    /// Writes the markers of transactions that are decided, where there is a leader that takes them.
+    /// Writes the markers of decided transactions, to the partitions with a leader.
     pub(crate) fn write_markers(&mut self) {
         if self.are_markers_paused {
             return;
@@ -166,7 +170,8 @@ impl Cluster {
     }
 }
 
-/// Whether nothing is left to do: a deleted partition needs no marker, one without a leader gets it later.
+/// Returns whether the marker is done. A deleted partition needs no marker, and one without a
+/// leader gets it later.
 fn write_marker(
     topics: &mut BTreeMap<Arc<str>, Topic>,
     partition: &TopicPartition,

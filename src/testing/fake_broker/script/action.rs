@@ -1,11 +1,11 @@
-//! What a test wants done with one request.
+//! The test's decision about one request.
 
 use std::time::Duration;
 
 use super::hold::{Hold, HoldFlag};
 use crate::testing::fake_broker::model::failure::Failure;
 
-/// When something may go on: after a time, and not before a [`Hold`] lets go.
+/// When to continue: after a time, and not before a [`Hold`] is released.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pace {
     pub(crate) delay: Option<Duration>,
@@ -20,11 +20,11 @@ impl Pace {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Handling {
-    /// As Kafka would.
+    /// Handle it as Kafka does.
     Apply,
-    /// Every partition or topic of the request is answered with this.
+    /// Return this for every partition or topic of the request.
     Fail(Failure),
-    /// Not at all.
+    /// Do not handle it.
     Skip,
 }
 
@@ -33,19 +33,20 @@ pub(crate) enum ReplyWith {
     Answer,
     Twice,
     WrongCorrelationId,
-    /// The first bytes of the answer, then the end of the connection.
+    /// The first bytes of the response, then the end of the connection.
     Cut(usize),
-    /// These bytes and nothing else.
+    /// Only these bytes.
     Bytes(Vec<u8>),
-    /// Size and correlation id, then these bytes.
+    /// The size and correlation id, then these bytes.
     Body(Vec<u8>),
     Nothing,
     Disconnect,
 }
 
-/// What the broker does with one request: whether it handles it, when it replies, and with what.
+/// The broker's treatment of one request: whether it handles it, when it replies, and with what.
 ///
-/// An action starts from [`apply`](Self::apply), [`skip`](Self::skip) or [`fail`](Self::fail) and is refined:
+/// An action starts from [`apply`](Self::apply), [`skip`](Self::skip) or [`fail`](Self::fail).
+/// Further methods refine it:
 ///
 /// ```
 /// use kafka_producer::testing::Action;
@@ -79,25 +80,26 @@ impl Action {
         }
     }
 
-    /// Handles the request as Kafka would, and answers.
+    /// Handles the request as Kafka does, and responds.
     pub fn apply() -> Self {
         Self::of(Handling::Apply, ReplyWith::Answer)
     }
 
-    /// Ignores the request: nothing is appended and, unless a reply is given, nothing is answered.
+    /// Ignores the request. Nothing is appended, and unless a reply is given, there is no response.
     pub fn skip() -> Self {
         Self::of(Handling::Skip, ReplyWith::Nothing)
     }
 
-    /// Answers with an error.
+    /// Responds with an error.
     ///
-    /// In a [`Rule`](crate::testing::Rule) with a topic or a partition only that topic or partition fails, and the rest of
-    /// the request is handled.
+    /// In a [`Rule`](crate::testing::Rule) with a topic or a partition, only that topic or
+    /// partition fails. The rest of the request is handled.
     pub fn fail(failure: impl Into<Failure>) -> Self {
         Self::of(Handling::Fail(failure.into()), ReplyWith::Answer)
     }
 
-    /// Answers with an error for one partition of a Produce, AddPartitionsToTxn or TxnOffsetCommit request.
+    /// Responds with an error for one partition of a Produce, AddPartitionsToTxn or TxnOffsetCommit
+    /// request.
     pub fn fail_partition(
         mut self,
         topic: impl Into<String>,
@@ -109,76 +111,80 @@ impl Action {
         self
     }
 
-    /// Leaves one partition out of the answer to a Produce, AddPartitionsToTxn or TxnOffsetCommit request, which it is
-    /// handled in.
+    /// Handles a Produce, AddPartitionsToTxn or TxnOffsetCommit request, but leaves one partition
+    /// out of the response.
     pub fn omit_partition(mut self, topic: impl Into<String>, partition: i32) -> Self {
         self.omitted_partitions.push((topic.into(), partition));
         self
     }
 
-    /// Holds the reply back for this long. Replies stay in order: later ones of the same connection wait behind it, while
-    /// their requests are handled.
+    /// Delays the reply by this time. Replies stay in order: later ones of the same connection wait
+    /// too, while their requests are handled.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.after.delay = Some(delay);
         self
     }
 
-    /// Holds the reply back until `hold` is released. Replies stay in order, as with [`delay`](Self::delay).
+    /// Delays the reply until `hold` is released. Replies stay in order, as with
+    /// [`delay`](Self::delay).
     pub fn hold(mut self, hold: &Hold) -> Self {
         self.after.hold = Some(hold.flag());
         self
     }
 
-    /// Waits before the request is handled; no other request of the connection is read meanwhile.
+    /// Waits before handling the request. The broker reads no other request of the connection
+    /// meanwhile.
     pub fn delay_request(mut self, delay: Duration) -> Self {
         self.before.delay = Some(delay);
         self
     }
 
-    /// Handles the request only once `hold` is released, even if the client has gone by then. No other request of the
-    /// connection is read meanwhile. This is the write that lands after its producer gave it up.
+    /// Handles the request once `hold` is released, even if the client has closed the connection by
+    /// then. The broker reads no other request of the connection meanwhile. This simulates a write
+    /// that arrives after the producer's request timed out.
     pub fn hold_request(mut self, hold: &Hold) -> Self {
         self.before.hold = Some(hold.flag());
         self
     }
 
-    /// Tells the client to be quiet for this long (KIP-219).
+    /// Asks the client to send nothing for this time (KIP-219).
     pub fn throttle(mut self, throttle: Duration) -> Self {
         self.throttle = throttle;
         self
     }
 
-    /// Ends the connection in place of a reply.
+    /// Ends the connection instead of replying.
     pub fn disconnect(self) -> Self {
         self.reply_with(ReplyWith::Disconnect)
     }
 
-    /// Never replies, and keeps the connection.
+    /// Never replies, but keeps the connection.
     pub fn never_reply(self) -> Self {
         self.reply_with(ReplyWith::Nothing)
     }
 
-    /// Sends the reply two times.
+    /// Sends the reply twice.
     pub fn reply_twice(self) -> Self {
         self.reply_with(ReplyWith::Twice)
     }
 
-    /// Replies under a correlation id that the client did not use.
+    /// Replies with a correlation id that the client did not use.
     pub fn wrong_correlation_id(self) -> Self {
         self.reply_with(ReplyWith::WrongCorrelationId)
     }
 
-    /// Sends only the first `length` bytes of the reply, the 4 size bytes included, and ends the connection.
+    /// Sends only the first `length` bytes of the reply, including the 4 size bytes, and ends the
+    /// connection.
     pub fn cut_reply(self, length: usize) -> Self {
         self.reply_with(ReplyWith::Cut(length))
     }
 
-    /// Sends these bytes in place of a reply: no size and no header is added.
+    /// Sends these bytes instead of a reply, without adding a size or a header.
     pub fn reply_with_bytes(self, bytes: impl Into<Vec<u8>>) -> Self {
         self.reply_with(ReplyWith::Bytes(bytes.into()))
     }
 
-    /// Sends these bytes behind the right size and the right correlation id.
+    /// Sends these bytes after the correct size and correlation id.
     pub fn reply_with_body(self, body: impl Into<Vec<u8>>) -> Self {
         self.reply_with(ReplyWith::Body(body.into()))
     }
@@ -188,7 +194,7 @@ impl Action {
         self
     }
 
-    /// Whether there is more to it than a failure: something that only a whole request can be given.
+    /// Returns whether the action is more than a failure, so that only a whole request can have it.
     pub(crate) fn concerns_whole_request(&self) -> bool {
         !self.before.is_immediate()
             || !self.after.is_immediate()

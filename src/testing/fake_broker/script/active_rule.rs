@@ -1,4 +1,4 @@
-//! A rule in force: which requests it is for, how often, and what is done with them.
+//! An active rule: its requests, how often it applies, and its action.
 
 use super::action::{Action, Handling};
 use super::plan::ScopedFailure;
@@ -6,7 +6,7 @@ use crate::common::NodeId;
 use crate::testing::fake_broker::model::api::Api;
 use crate::testing::fake_broker::model::facts::Request;
 
-/// Which requests a rule is for.
+/// The requests to which a rule applies.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     pub(crate) api: Api,
@@ -37,7 +37,8 @@ impl ActiveRule {
         self.remaining == Some(0)
     }
 
-    /// The failure, where the rule is for one topic or partition rather than for the request.
+    /// Returns the failure if the rule is for one topic or partition rather than for the whole
+    /// request.
     pub(crate) fn scoped_failure(&self) -> Option<ScopedFailure> {
         let topic = self.filter.topic.clone()?;
         let Handling::Fail(failure) = &self.action.handling else {

@@ -1,13 +1,14 @@
-//! The one condition variable of a test broker: whatever happens is announced here, and whoever waits looks again.
+//! The single condition variable of a test broker. Every event is announced here, and every waiting
+//! thread then checks its condition again.
 //!
-//! Threads: announced by connection threads and by tests; waited on by `await_*`, by held requests and held replies.
-//! Locks: `version` is a leaf; nothing else is taken while it is held.
+//! Threads: connection threads and tests announce. `await_*`, held requests and held replies wait.
+//! Locks: `version` is a leaf. No other lock is taken while it is held.
 
 use std::time::Instant;
 
 use crate::sync::{Condvar, Mutex};
 
-/// Counts the things that happened, so that a waiter cannot miss one between its look and its sleep.
+/// Counts events, so that a waiting thread cannot miss one between its check and its sleep.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     version: Mutex<u64>,
@@ -15,7 +16,7 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
-    /// Makes every waiter look again.
+    /// Makes every waiting thread check again.
     pub(crate) fn announce(&self) {
         let mut version = self.version.lock();
         *version = version.wrapping_add(1);
@@ -23,10 +24,11 @@ impl Activity {
         self.changed.notify_all();
     }
 
-    /// Waits until `is_done` holds; false when `deadline` passed first. No deadline is "for as long as it takes".
+    /// Waits until `is_done` returns true. Returns false if `deadline` passes first. Without a
+    /// deadline it waits as long as it takes.
     ///
-    /// `is_done` runs without the lock. The version is read before it: what is announced while it runs makes the version
-    /// differ, so the wait below does not begin and `is_done` runs again.
+    /// `is_done` runs without the lock. The version is read before it. If an event is announced
+    /// meanwhile, the version differs, so the wait below does not begin and `is_done` runs again.
     pub(crate) fn wait_until(
         &self,
         deadline: Option<Instant>,

@@ -1,11 +1,11 @@
 //! Gates that a test opens.
 //!
-//! Threads: connection threads wait at a gate, through `Activity`; tests open it.
+//! Threads: connection threads wait at a gate, with the help of `Activity`; tests open it.
 
 use super::activity::Activity;
 use crate::sync::{Arc, AtomicBool, Ordering};
 
-/// A gate that requests or replies wait at until it is [`release`](Self::release)d or dropped.
+/// A gate at which requests or replies wait until it is [`release`](Self::release)d or dropped.
 #[derive(Debug)]
 pub struct Hold {
     flag: HoldFlag,
@@ -17,7 +17,8 @@ pub(crate) struct HoldFlag(Arc<AtomicBool>);
 
 impl HoldFlag {
     pub(crate) fn is_released(&self) -> bool {
-        // Acquire pairs with the release in `Hold::release`: who goes on sees what the releaser did before.
+        // Acquire pairs with the release in `Hold::release`: the waiting thread sees what the
+        // releasing thread did before.
         self.0.load(Ordering::Acquire)
     }
 }
@@ -34,7 +35,7 @@ impl Hold {
         self.flag.clone()
     }
 
-    /// Lets go whatever waits, and whatever comes later.
+    /// Releases everything that waits, now and later.
     pub fn release(&self) {
         self.flag.0.store(true, Ordering::Release);
         self.activity.announce();

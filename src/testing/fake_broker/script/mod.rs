@@ -1,8 +1,8 @@
-//! What a test tells the broker to do wrong: [`Action`](action::Action)s, the [`Rule`](rule::Rule)s that say when, and
-//! [`Hold`](hold::Hold)s.
+//! A test's script: [`Action`](action::Action)s, the [`Rule`](rule::Rule)s that say when they
+//! apply, and [`Hold`](hold::Hold)s.
 //!
-//! Threads: tests add rules, connection threads spend them. Locks: the rules are behind one lock of `Core`, which is not
-//! held while an action is carried out.
+//! Threads: tests add rules, connection threads spend them.
+//! Locks: one lock of `Core` guards the rules. It is not held while an action is carried out.
 
 pub(crate) mod action;
 mod active_rule;

@@ -1,4 +1,4 @@
-//! What a script has decided for one request.
+//! The script's decision about one request.
 
 use super::action::{Action, Handling};
 use crate::protocol::ErrorCode;
@@ -17,7 +17,7 @@ impl ScopedFailure {
     }
 }
 
-/// What was decided for one request.
+/// The script's decision about one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) action: Action,
@@ -35,7 +35,7 @@ impl Plan {
         Self { action, failures }
     }
 
-    /// The failure scripted for a partition, or for a topic when `partition` is -1.
+    /// Returns the scripted failure of a partition, or of a topic if `partition` is -1.
     pub(crate) fn failure(&self, topic: &str, partition: i32) -> Option<&Failure> {
         let scoped = self
             .failures
@@ -52,7 +52,8 @@ impl Plan {
         }
     }
 
-    /// Carries out what is asked for as a whole, unless it is to be refused; the failure is the answer in any case.
+    /// Carries out the action for the whole request, unless the request is to be refused. Responds
+    /// with the failure either way.
     pub(crate) fn around<T>(
         &self,
         apply: impl FnOnce() -> Result<T, ErrorCode>,

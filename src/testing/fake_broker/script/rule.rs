@@ -1,4 +1,4 @@
-//! A line of the script, as a test writes it.
+//! A rule of the script, as a test writes it.
 
 use super::action::Action;
 use super::active_rule::{ActiveRule, Filter};
@@ -7,11 +7,12 @@ use crate::common::NodeId;
 use crate::sync::Mutex;
 use crate::testing::fake_broker::model::api::Api;
 
-/// A line of the script in the making: made by [`FakeBroker::on`](crate::testing::FakeBroker::on), ended by [`then`](Self::then).
+/// A rule in the making. [`FakeBroker::on`](crate::testing::FakeBroker::on) begins it, and
+/// [`then`](Self::then) completes it.
 ///
-/// Rules are tried in the order they were made, each as often as it says: once, unless [`times`](Self::times) or
-/// [`always`](Self::always) says otherwise. A request takes the first rule that matches; rules that fail one partition or
-/// topic combine, so that one request may take several of them.
+/// Rules are tried in the order of their creation. Each applies once, unless [`times`](Self::times)
+/// or [`always`](Self::always) says otherwise. A request takes the first rule that matches. Rules
+/// for single partitions or topics combine, so one request may take several of them.
 #[must_use = "a rule does nothing until `then` gives it an action"]
 #[derive(Debug)]
 pub struct Rule<'a> {
@@ -34,40 +35,40 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// Only requests to this node.
+    /// Restricts the rule to requests to this node.
     pub fn node(mut self, node: impl Into<NodeId>) -> Self {
         let node = node.into();
         self.filter.node = Some(node);
         self
     }
 
-    /// Only requests that name this topic.
+    /// Restricts the rule to requests that name this topic.
     pub fn topic(mut self, topic: impl Into<String>) -> Self {
         self.filter.topic = Some(topic.into());
         self
     }
 
-    /// Only Produce, AddPartitionsToTxn and TxnOffsetCommit requests that name this partition, and Metadata requests that
-    /// name its topic.
+    /// Restricts the rule to Produce, AddPartitionsToTxn and TxnOffsetCommit requests that name
+    /// this partition, and to Metadata requests that name its topic.
     pub fn partition(mut self, topic: impl Into<String>, partition: i32) -> Self {
         self.filter.topic = Some(topic.into());
         self.filter.partition = Some(partition);
         self
     }
 
-    /// The first `count` matching requests.
+    /// Applies the rule to the first `count` matching requests.
     pub fn times(mut self, count: usize) -> Self {
         self.remaining = Some(count);
         self
     }
 
-    /// Every matching request, until the script is cleared.
+    /// Applies the rule to every matching request, until the script is cleared.
     pub fn always(mut self) -> Self {
         self.remaining = None;
         self
     }
 
-    /// Ends the rule: what is done with the requests that it is for.
+    /// Completes the rule with the action for its requests.
     pub fn then(self, action: Action) {
         self.script.lock().rules.push(ActiveRule {
             filter: self.filter,

@@ -1,4 +1,4 @@
-//! The hooks and rules in force, and what they decide.
+//! The active hooks and rules, and their decisions.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::testing::fake_broker::model::facts::Request;
 /// Decides on a request before the rules do.
 pub(crate) type Hook = dyn Fn(&Request) -> Option<Action> + Send + Sync;
 
-/// The hooks and rules in force.
+/// The active hooks and rules.
 #[derive(Default)]
 pub(crate) struct Script {
     pub(crate) hooks: Vec<Arc<Hook>>,
@@ -24,7 +24,7 @@ impl Script {
         self.rules.clear();
     }
 
-    /// The rules with a number of times that did not all come.
+    /// Returns the number of rules that have not applied as often as they should.
     pub(crate) fn unspent_rules(&self) -> usize {
         self.rules
             .iter()
@@ -32,7 +32,7 @@ impl Script {
             .count()
     }
 
-    /// Spends the rules that apply to `request`; `hooked` is what a hook wants already.
+    /// Spends the rules that apply to `request`. `hooked` is a hook's decision, if any.
     pub(crate) fn decide(&mut self, request: &Request, hooked: Option<Action>) -> Plan {
         let mut whole = hooked;
         let mut failures: Vec<ScopedFailure> = Vec::new();
@@ -65,7 +65,7 @@ impl Script {
     }
 }
 
-/// Whether something of the request that `scoped` is for does not fail already, by an earlier rule.
+/// Returns whether `scoped` affects a part of the request that no earlier rule fails.
 fn adds_a_failure(earlier: &[ScopedFailure], scoped: &ScopedFailure, request: &Request) -> bool {
     let is_new = |topic: &str, partition| {
         scoped.covers(topic, partition) && !earlier.iter().any(|e| e.covers(topic, partition))

@@ -107,7 +107,7 @@ fn only_the_coordinator_answers() {
     let offsets = producer.offsets("g", &[(0, 1)]);
     assert_eq!(producer.commit_offsets(3, offsets), [code]);
 
-    // The transaction goes on where it is now.
+    // The transaction continues on its new coordinator.
     producer.client = Client::connect(&broker, 2);
     assert_eq!(producer.end(true), ErrorCode::NONE);
     assert_eq!(broker.committed_records("t").len(), 1);

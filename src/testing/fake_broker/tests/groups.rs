@@ -1,9 +1,9 @@
-//! Offsets in transactions, and who may commit them.
+//! Offsets in transactions, and the checks of the group's members.
 
 use super::transactional_client::{TransactionalClient, transactional_broker};
 use super::*;
 
-/// Partition and offset of what a group has committed.
+/// Returns the partitions and offsets that a group has committed.
 fn committed_offsets(broker: &FakeBroker, group: &str) -> Vec<(i32, i64)> {
     let offsets = broker.committed_offsets(group).into_iter();
     offsets
@@ -76,7 +76,7 @@ fn a_group_must_have_been_added() {
         producer.commit_offsets(3, request),
         [ErrorCode::INVALID_GROUP_ID]
     );
-    // From this version on the broker adds it, also in a cluster of transaction version 1.
+    // From this version on the broker adds it, even in a cluster of transaction version 1.
     let request = producer.offsets("g", &[(0, 5)]);
     assert_eq!(producer.commit_offsets(5, request), [ErrorCode::NONE]);
 }
@@ -140,7 +140,7 @@ fn unknown_partitions_are_refused_before_the_coordinator_hears_of_them() {
     let no_producer = ErrorCode::INVALID_PRODUCER_ID_MAPPING;
     assert_eq!(codes(&[(9, 5)]), [unknown]);
     assert_eq!(codes(&[(9, 5), (0, 5)]), [unknown, no_producer]);
-    // Nothing is added to a transaction for them.
+    // They add nothing to a transaction.
     let mut producer = TransactionalClient::start(&broker, "y", true);
     let request = producer.offsets("g", &[(9, 5)]);
     assert_eq!(producer.commit_offsets(5, request), [unknown]);

@@ -1,4 +1,4 @@
-//! Starting, stopping, listening, and what is left when a broker is dropped.
+//! Starting, stopping, listening, and the end of a dropped broker's threads and sockets.
 
 use std::net::SocketAddr;
 
@@ -170,7 +170,7 @@ fn nothing_is_lost_among_many_connections() {
     assert_eq!(found.len(), 800);
 }
 
-/// A broker with something going on in every kind of thread that it has.
+/// Uses a broker so that each kind of its threads has something to do.
 fn use_broker() {
     let broker = FakeBroker::builder()
         .nodes(3)
@@ -196,7 +196,7 @@ fn use_broker() {
     let core = Arc::downgrade(&broker.core);
     let address = address(&broker, 1);
     drop(broker);
-    // Every thread has a share of the core, and so has every socket: they are all gone.
+    // Every thread and every socket holds the core, so they are all gone.
     assert!(core.upgrade().is_none());
     assert!(TcpStream::connect(address).is_err());
     for client in &mut clients {
@@ -210,7 +210,7 @@ fn a_drop_ends_everything_at_once() {
     use_broker();
 }
 
-/// Runs alone in a process of its own, because other tests have threads and descriptors too.
+/// Runs alone in its own process, because other tests have threads and descriptors too.
 #[cfg(target_os = "linux")]
 #[test]
 fn leaves_no_thread_and_no_descriptor() {

@@ -1,4 +1,4 @@
-//! Metadata: what is described, created and refused.
+//! Metadata: descriptions, creations and refusals of topics.
 
 use super::*;
 use crate::protocol::messages::{
@@ -136,7 +136,7 @@ fn a_topic_is_created_at_once_where_the_builder_says_so() {
     assert_eq!(code, ErrorCode::NONE);
 }
 
-// Java (broker): the controller refuses the name, and Metadata does not say so.
+// Java (broker): the controller refuses the name, and Metadata does not report that.
 #[test]
 fn a_topic_whose_name_collides_is_not_created() {
     for is_instant in [false, true] {

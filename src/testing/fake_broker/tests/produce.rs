@@ -1,4 +1,4 @@
-//! Produce: what is appended, what is refused and how, what is not answered.
+//! Produce: appends, refusals, and requests without a response.
 
 use super::*;
 use crate::protocol::messages::LeaderIdAndEpoch;
@@ -11,7 +11,7 @@ fn one_node() -> (FakeBroker, Client) {
     (broker, client)
 }
 
-/// Changes a batch and makes its CRC right again.
+/// Changes a batch and corrects its CRC.
 fn patched(mut batch: Vec<u8>, offset: usize, bytes: &[u8]) -> Vec<u8> {
     batch[offset..offset + bytes.len()].copy_from_slice(bytes);
     let crc = crc32c::crc32c(&batch[21..]);
@@ -151,8 +151,8 @@ fn refuses_batches_that_no_producer_makes() {
     let with_last_delta = |batch, delta: i32| patched(batch, 23, &delta.to_be_bytes());
     let sequence_gone = patched(sequenced(0, 0, &["a"]), 53, &(-1i32).to_be_bytes());
     let epoch_gone = patched(sequenced(0, 0, &["a"]), 51, &(-1i16).to_be_bytes());
-    // A record of this size has a length of one byte, zig-zag. Behind the first record come the second one's length,
-    // attributes and timestamp delta, and then its offset delta.
+    // A record of this size has a length of one byte, zig-zag encoded. The first record is followed
+    // by the second one's length, attributes, timestamp delta, and offset delta.
     let second_record = 62 + usize::from(two()[61] >> 1);
     let delta_repeated = patched(two(), second_record + 3, &[0]);
     let cases = [
@@ -181,7 +181,7 @@ fn refuses_batches_that_no_producer_makes() {
     assert_refused(&cases, ErrorCode::INVALID_RECORD);
 }
 
-/// A batch of records with these timestamps, and with or without keys.
+/// Returns a batch of records with these timestamps, with or without keys.
 fn timed(timestamps: &[i64], key: Option<&[u8]>) -> Vec<u8> {
     let compression = Compression::new(CompressionType::None, None).unwrap();
     let mut builder = MemoryRecordsBuilder::new(Vec::new(), &compression, 1 << 20, 1.0);
@@ -192,7 +192,7 @@ fn timed(timestamps: &[i64], key: Option<&[u8]>) -> Vec<u8> {
     builder.close(ProducerState::NONE).unwrap().bytes.to_vec()
 }
 
-/// The code of a response, and the records that it blames.
+/// Returns the code of a response, and the records that it names.
 fn blamed(client: &mut Client, topic: &str, batch: Vec<u8>) -> (ErrorCode, Vec<i32>) {
     let response = client.produce(topic, 0, batch);
     let errors = response.record_errors.iter();
@@ -273,7 +273,8 @@ fn a_wrong_timestamp_decides_the_code_of_a_batch_with_other_faults() {
     assert_eq!(blamed(&mut client, "compacted", mixed), both);
 }
 
-/// Kafka writes its own type over the producer's, except where it would keep the broker's.
+/// Kafka replaces the producer's timestamp type by its own, but refuses the broker's type if that
+/// would keep it.
 #[test]
 fn refuses_timestamps_of_the_brokers_type_where_the_broker_sets_them() {
     let broker = FakeBroker::builder()
@@ -451,7 +452,7 @@ fn sequences_are_checked_per_partition() {
     };
     let refused = |code| (code, -1, -1);
     assert_eq!(send(0, 0, 0, &["a", "b"]), (ErrorCode::NONE, 1, -1));
-    // A duplicate tells the batch's largest timestamp as the time of the append.
+    // The response to a duplicate has the batch's largest timestamp as the time of the append.
     assert_eq!(send(0, 0, 0, &["a", "b"]), (ErrorCode::NONE, 1, 1001));
     assert_eq!(
         send(0, 0, 3, &["d"]),
@@ -507,7 +508,7 @@ fn acks_0_is_not_answered() {
     let mut silent = request("t", 0, plain(&["a"]));
     silent.acks = 0;
     client.send(9, silent);
-    // The next reply is that of the next request.
+    // The next reply belongs to the next request.
     assert_eq!(client.produce("t", 0, plain(&["b"])).base_offset, 1);
     assert_eq!(values(&broker, "t", 0), ["a", "b"]);
 }

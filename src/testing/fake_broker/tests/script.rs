@@ -1,4 +1,4 @@
-//! Every action, and how rules are chosen.
+//! Every action, and the choice of rules.
 
 use super::*;
 use crate::testing::{Action, Api, Failure};
@@ -13,7 +13,7 @@ fn three_nodes() -> (FakeBroker, Client) {
     (broker, client)
 }
 
-/// Sends a batch for t-0 and reads no reply.
+/// Sends a batch for t-0 without reading the reply.
 fn send(client: &mut Client, value: &str) -> i32 {
     client.send(9, request("t", 0, plain(&[value])))
 }
@@ -332,7 +332,7 @@ fn delays_come_before_the_handling_or_the_reply() {
         sent
     );
 
-    // Longer than any test waits: what is seen is that nothing waits for it.
+    // Longer than any test waits. The test shows that nothing waits for it.
     let forever = Duration::from_secs(1_000_000);
     broker.on(Api::Produce).then(Action::apply().delay(forever));
     broker

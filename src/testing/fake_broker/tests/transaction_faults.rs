@@ -1,4 +1,4 @@
-//! What goes wrong with transactions: lost answers, scripted errors, markers that come late, leaders that are gone.
+//! Faults of transactions: lost responses, scripted errors, late markers, missing leaders.
 
 use super::transactional_client::{TransactionalClient, committed, transactional_broker};
 use super::*;
@@ -10,7 +10,7 @@ use crate::testing::{Action, Api, Failure, TopicConfig, TransactionState};
 
 const CONCURRENT: ErrorCode = ErrorCode::CONCURRENT_TRANSACTIONS;
 
-/// Every API of a transaction, in the order in which a producer of version 1 comes to them.
+/// Every API of a transaction, in the order in which a producer of version 1 uses them.
 const APIS: [Api; 7] = [
     Api::FindCoordinator,
     Api::InitProducerId,
@@ -22,7 +22,7 @@ const APIS: [Api; 7] = [
 ];
 
 impl TransactionalClient {
-    /// One step of a transaction: what goes out for this API, and its version.
+    /// One step of a transaction: the request of this API, and its version.
     fn step(&self, api: Api) -> (i16, RequestBody) {
         let (id, epoch) = (Arc::clone(&self.id), self.epoch);
         match api {
@@ -77,7 +77,7 @@ impl TransactionalClient {
         }
     }
 
-    /// Sends a step, and returns the error in the answer; `None` at the end of the connection.
+    /// Sends a step, and returns the error in the response, or `None` at the end of the connection.
     fn take(&mut self, api: Api) -> Option<ErrorCode> {
         let (version, body) = self.step(api);
         self.client.send(version, body);
@@ -105,7 +105,7 @@ fn code_of(body: &ResponseBody) -> ErrorCode {
     }
 }
 
-/// Runs a transaction in which `fault` befalls one API, whose request is then sent again.
+/// Runs a transaction in which `fault` affects one API, whose request is then repeated.
 fn run_with_fault(
     broker: &FakeBroker,
     api: Api,
@@ -203,7 +203,8 @@ fn a_commit_whose_answer_is_held_back_is_carried_out() {
     assert_eq!(code_of(&body), ErrorCode::NONE);
 }
 
-// The anomaly of transaction version 1: KAFKA-17754. Version 2 refuses what is late by its epoch.
+// The anomaly of transaction version 1: KAFKA-17754. Version 2 refuses late requests by their
+// epoch.
 #[test]
 fn a_late_commit_ends_the_next_transaction_in_version_1_alone() {
     for is_v2 in [false, true] {
@@ -212,7 +213,7 @@ fn a_late_commit_ends_the_next_transaction_in_version_1_alone() {
         let mut elsewhere = Client::connect(&broker, 1);
         producer.produce("a");
         let hold = broker.new_hold();
-        // The connection decides, and not who comes first.
+        // The connection matters, not the order of arrival.
         let held = Action::apply().hold_request(&hold);
         broker.on_request(move |_, request| {
             let is_late = request.api == Api::EndTxn && request.connection == 2;

@@ -7,7 +7,8 @@ use crate::protocol::messages::{
     TxnOffsetCommitTopic,
 };
 
-/// A producer of transactions that says everything itself, in the versions of transaction version 1 or 2.
+/// A transactional producer that sends each request explicitly, in the versions of transaction
+/// version 1 or 2.
 pub(super) struct TransactionalClient {
     pub(super) client: Client,
     pub(super) id: Arc<str>,
@@ -15,12 +16,12 @@ pub(super) struct TransactionalClient {
     pub(super) epoch: i16,
     pub(super) sequence: i32,
     pub(super) is_v2: bool,
-    /// Of the topic `t`; zero if it does not exist.
+    /// The id of topic `t`; zero if it does not exist.
     pub(super) topic_id: Uuid,
 }
 
 impl TransactionalClient {
-    /// A producer that has its id and epoch. All partitions and coordinators are on node 1.
+    /// Creates a producer with its id and epoch. All partitions and coordinators are on node 1.
     pub(super) fn start(broker: &FakeBroker, id: &str, is_v2: bool) -> Self {
         let mut producer = Self {
             client: Client::connect(broker, 1),
@@ -37,7 +38,7 @@ impl TransactionalClient {
         producer
     }
 
-    /// Asks for an id and epoch, or for the next epoch.
+    /// Requests an id and epoch, or the next epoch.
     pub(super) fn init(&mut self) -> ErrorCode {
         self.init_at(4)
     }
@@ -58,7 +59,7 @@ impl TransactionalClient {
         response.error_code
     }
 
-    /// A new epoch begins with sequence 0.
+    /// Continues with this producer id and epoch. A new epoch begins with sequence 0.
     pub(super) fn go_on_as(&mut self, producer_id: i64, epoch: i16) {
         self.sequence = 0;
         (self.producer_id, self.epoch) = (producer_id, epoch);
@@ -136,7 +137,7 @@ impl TransactionalClient {
         results.map(|result| result.error_code).collect()
     }
 
-    /// A request of one record with the next sequence.
+    /// Returns a request of one record with the next sequence.
     pub(super) fn produce_request(&self, partition: i32, value: &str) -> ProduceRequest {
         let state = ProducerState {
             producer_id: self.producer_id,
@@ -156,7 +157,7 @@ impl TransactionalClient {
         only_partition(self.client.receive_produce(version).1).error_code
     }
 
-    /// Writes one record to partition 0, which is added first where that is up to the client.
+    /// Writes one record to partition 0. Adds the partition first if that is the client's task.
     pub(super) fn produce(&mut self, value: &str) {
         if !self.is_v2 {
             assert_eq!(self.add_partitions(3, "t", &[0]), [ErrorCode::NONE]);
@@ -182,7 +183,7 @@ impl TransactionalClient {
         }
     }
 
-    /// Ends the transaction, and goes on with the epoch that the broker gives.
+    /// Ends the transaction, and continues with the epoch in the response.
     pub(super) fn end(&mut self, committed: bool) -> ErrorCode {
         let response = self.end_at(if self.is_v2 { 5 } else { 4 }, committed);
         if self.is_v2 && response.error_code.is_none() {
@@ -192,7 +193,7 @@ impl TransactionalClient {
     }
 }
 
-/// One node of this transaction version, with partitions 0 and 1 of topic "t".
+/// Starts one node of this transaction version, with partitions 0 and 1 of topic "t".
 pub(super) fn transactional_broker(version: i16) -> FakeBroker {
     FakeBroker::builder()
         .topic("t", 2)
@@ -201,7 +202,7 @@ pub(super) fn transactional_broker(version: i16) -> FakeBroker {
         .unwrap()
 }
 
-/// What a read_committed consumer sees of topic "t".
+/// Returns the values that a read_committed consumer sees in topic "t".
 pub(super) fn committed(broker: &FakeBroker) -> Vec<String> {
     let records = broker.committed_records("t").into_iter();
     records

@@ -9,7 +9,7 @@ const FENCED: ErrorCode = ErrorCode::PRODUCER_FENCED;
 const OLD_EPOCH: ErrorCode = ErrorCode::INVALID_PRODUCER_EPOCH;
 const INVALID: ErrorCode = ErrorCode::INVALID_TXN_STATE;
 
-/// The last stable offset and the end of partition 0.
+/// Returns the last stable offset and the end of partition 0.
 fn offsets(broker: &FakeBroker) -> (i64, i64) {
     (
         broker.last_stable_offset("t", 0),
@@ -102,7 +102,7 @@ fn records_must_be_in_a_transaction_that_has_their_partition() {
     assert_eq!(stranger.produce_at(9, 0, "a"), unknown, "it is not its own");
     assert_eq!(broker.record_count("t"), 1);
 
-    // From this version on the broker adds it, also in a cluster of transaction version 1.
+    // From this version on the broker adds it, even in a cluster of transaction version 1.
     let mut newer = TransactionalClient::start(&broker, "z", false);
     assert_eq!(newer.produce_at(12, 0, "c"), ErrorCode::NONE);
     assert_eq!(newer.end(true), ErrorCode::NONE);
@@ -137,7 +137,7 @@ fn a_batch_that_comes_again_is_there_once() {
         assert_eq!(producer.end(true), ErrorCode::NONE);
         assert_eq!(committed(&broker), ["a", "b"]);
 
-        // A write that was on its way when its transaction ended is not written outside of one.
+        // A late write from the ended transaction is not written outside of one.
         producer.client.send(11, late);
         let answer = only_partition(producer.client.receive_produce(11).1);
         let refused = if is_v2 {
@@ -169,7 +169,7 @@ fn a_second_producer_fences_the_first() {
         let broker = transactional_broker(if is_v2 { 2 } else { 1 });
         let mut first = TransactionalClient::start(&broker, "x", is_v2);
         first.produce("a");
-        // It is told to come again, once the transaction of the first is aborted.
+        // The coordinator asks it to retry once the first one's transaction is aborted.
         let mut second = TransactionalClient::start(&broker, "x", is_v2);
         assert_eq!(second.producer_id, first.producer_id);
         assert_eq!(second.epoch, first.epoch + 2);
@@ -221,7 +221,7 @@ fn a_transaction_that_expires_is_aborted_under_the_next_epoch() {
         assert_eq!(offsets(&broker), (2, 2));
         assert!(!broker.markers("t", 0)[0].is_commit);
         assert_eq!(late.produce_at(11, 0, "b"), OLD_EPOCH);
-        // From version 2 on its producer may ask for the epoch that comes after.
+        // From version 2 on its producer may request the next epoch.
         let (ended, initialized) = match version {
             1 => (FENCED, FENCED),
             _ => (INVALID, ErrorCode::NONE),
@@ -247,7 +247,7 @@ fn a_producer_bumps_its_own_epoch() {
         (producer.producer_id, producer.epoch),
         (before.0, before.1 + 1)
     );
-    // The answer got lost.
+    // The response was lost.
     (producer.producer_id, producer.epoch) = before;
     assert_eq!(producer.init(), ErrorCode::NONE);
     assert_eq!(producer.epoch, before.1 + 1);
@@ -387,7 +387,8 @@ fn api_versions_tells_the_transaction_version() {
     assert_eq!(features(&transactional_broker(0), 3), (0, vec![]));
 }
 
-/// What a broker does goes by the versions of the requests, so that a producer need not hear of a change at once.
+/// A broker's behaviour depends on the versions of the requests, so a producer need not learn of a
+/// change at once.
 #[test]
 fn a_cluster_changes_its_transaction_version_under_a_producer() {
     let broker = transactional_broker(1);

@@ -20,7 +20,7 @@ fn range(api: ApiKey, min_version: i16, max_version: i16) -> ApiVersion {
     }
 }
 
-/// The ranges in the answer to ApiVersions, and its error.
+/// Returns the ranges in the response to ApiVersions, and its error.
 fn versions(client: &mut Client, version: i16) -> (ErrorCode, Vec<ApiVersion>) {
     match client.call(version, software()) {
         ResponseBody::ApiVersions(response) => (response.error_code, response.api_keys),
@@ -274,6 +274,6 @@ fn a_client_that_means_another_broker_is_told_to_rebootstrap() {
     assert_eq!(call(5, Some(""), 2), ErrorCode::REBOOTSTRAP_REQUIRED);
     assert_eq!(call(5, Some("here"), -1), ErrorCode::INVALID_REQUEST);
     assert_eq!(call(5, None, 2), ErrorCode::INVALID_REQUEST);
-    // The connection stays open, and older versions do not carry what is compared.
+    // The connection stays open. Older versions do not contain the compared fields.
     assert_eq!(call(4, Some("there"), 2), ErrorCode::NONE);
 }

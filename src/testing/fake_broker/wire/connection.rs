@@ -1,8 +1,10 @@
 //! One client connection: sends replies in order, and ends.
 //!
-//! Threads: the connection's reader (`reader.rs`) writes the replies that may go at once. The first reply that must wait
-//! starts a writer, through which all later ones go while anything is queued; the reader joins it at its end.
-//! Locks: `outbox`, held for queue operations alone, never while writing, handling or waiting.
+//! Threads: the connection's reader (`reader.rs`) writes replies without a delay itself. The first
+//! reply that must wait starts a writer. All later replies go through it while any are queued. The
+//! reader joins it at its end.
+//! Locks: `outbox`, held only for operations on the queue, and never while writing, handling or
+//! waiting.
 
 use std::collections::VecDeque;
 use std::net::Shutdown;
@@ -19,19 +21,19 @@ use crate::testing::fake_broker::script::activity::Activity;
 use crate::testing::fake_broker::script::hold::HoldFlag;
 use crate::utils::KafkaThread;
 
-/// Bytes on their way to the client.
+/// Bytes for the client.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     pub(crate) bytes: Vec<u8>,
     pub(crate) not_before: Option<Instant>,
     pub(crate) hold: Option<HoldFlag>,
-    /// Whether the connection ends with them.
+    /// Whether the connection ends after them.
     pub(crate) is_last: bool,
 }
 
 #[derive(Debug, Default)]
 struct Outbox {
-    /// The front stays here while it is written, so that an empty queue means that nobody writes.
+    /// The front stays here while it is written, so an empty queue means that no thread is writing.
     queue: VecDeque<Outgoing>,
     writer: Option<JoinHandle<()>>,
 }
@@ -42,11 +44,11 @@ pub(crate) struct Connection {
     pub(crate) node: NodeId,
     stream: Stream,
     is_closed: AtomicBool,
-    /// Its node stopped: what was not handled yet must not be.
+    /// Its node has stopped: requests that are not handled yet must not be handled.
     is_abandoned: AtomicBool,
     outbox: Mutex<Outbox>,
     activity: Arc<Activity>,
-    /// The reader alone uses it.
+    /// Only the reader uses it.
     pub(crate) sasl: Mutex<SaslSession>,
 }
 
@@ -68,17 +70,19 @@ impl Connection {
         self.is_abandoned.load(Ordering::Acquire)
     }
 
-    /// Ends the connection. Requests that were read already are handled all the same.
+    /// Ends the connection. Requests that were already read are still handled.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        // The peer may have ended it already, which is just as well. This ends a blocked read or write, too.
+        // The peer may have ended it already, which is fine. This also ends a blocked read or
+        // write.
         let _ = self.stream.socket.shutdown(Shutdown::Both);
     }
 
-    /// Ends the connection as the end of its node does.
+    /// Ends the connection because its node stops.
     pub(crate) fn abandon(&self) {
         self.is_abandoned.store(true, Ordering::Release);
-        // Otherwise each connection would keep its port for a minute more, and a day's tests could use up all ports.
+        // Otherwise each connection would keep its port for another minute, and a day's tests could
+        // use up all ports.
         let _ = SockRef::from(&self.stream.socket).set_linger(Some(Duration::ZERO));
         self.close();
     }
@@ -87,8 +91,9 @@ impl Connection {
         self.is_closed.load(Ordering::Acquire)
     }
 
-    /// Sends now what may go now and has nothing before it, and queues the rest. Called by the reader alone, so that
-    /// nobody else can queue between the look at the queue and the write.
+    /// Sends the reply immediately if it has no delay and no reply is queued; otherwise queues it.
+    /// Only the reader calls this, so no other thread can queue a reply between the check and the
+    /// write.
     pub(crate) fn send(self: &Arc<Self>, outgoing: Outgoing) {
         let mut outbox = self.outbox.lock();
         let must_wait = outgoing.not_before.is_some() || outgoing.hold.is_some();
@@ -113,7 +118,7 @@ impl Connection {
         self.activity.announce();
     }
 
-    /// The client's side of the connection, to read from.
+    /// Returns the client's side of the connection, to read from.
     pub(crate) fn input(&self) -> &Stream {
         &self.stream
     }
@@ -122,7 +127,7 @@ impl Connection {
     pub(crate) fn join_writer(&self) {
         let writer = self.outbox.lock().writer.take();
         if let Some(writer) = writer {
-            // It only logs when it panics, and then it has ended as well.
+            // A panic is only logged, and the writer has ended then too.
             let _ = writer.join();
         }
     }
@@ -134,7 +139,7 @@ impl Connection {
         }
     }
 
-    /// The writer's loop: the front of the queue, when its time has come.
+    /// Runs the writer's loop: writes the front of the queue when it is due.
     fn write_queued(&self) {
         loop {
             self.activity.wait_until(None, || {

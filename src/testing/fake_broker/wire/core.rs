@@ -1,7 +1,8 @@
-//! What all threads of a test broker share.
+//! The state that all threads of a test broker share.
 //!
-//! Locks, in the order in which they may nest: `cluster`, then `connections` or a connection's `sasl`. `script`, `journal`
-//! and `Activity` are leaves. No lock is held while a hook runs, while a socket is read or written, or while anything is waited for.
+//! Locks, in the order in which they may nest: `cluster`, then `connections` or a connection's
+//! `sasl`. `script`, `journal` and `Activity` are leaves. No lock is held while a hook runs, while
+//! a socket is read or written, or during any wait.
 
 use std::thread::JoinHandle;
 
@@ -16,7 +17,7 @@ use crate::testing::fake_broker::model::facts::Request;
 use crate::testing::fake_broker::script::activity::Activity;
 use crate::testing::fake_broker::script::rules::Script;
 
-/// What came in, in the order in which it came.
+/// The received requests and connections, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     pub(crate) requests: Vec<Request>,
@@ -103,7 +104,7 @@ impl Core {
         self.activity.announce();
     }
 
-    /// Ends the connections of a node, and lets requests that were read already be handled.
+    /// Ends the connections of a node. Requests that were already read are still handled.
     pub(crate) fn disconnect(&self, node: NodeId) {
         for connection in self.connections.lock().of_node(node) {
             connection.close();
@@ -111,7 +112,7 @@ impl Core {
         self.activity.announce();
     }
 
-    /// Takes a node out of the cluster and ends its connections; nothing is handled there from now on.
+    /// Removes a node from the cluster and ends its connections. It handles nothing from now on.
     pub(crate) fn stop_node(&self, node: NodeId) {
         let mut cluster = self.cluster.lock();
         if cluster.is_up(node) {
@@ -129,9 +130,9 @@ impl Core {
         let readers = std::mem::take(&mut self.connections.lock().readers);
         let this_thread = std::thread::current().id();
         for reader in readers {
-            // A hook may hold the last handle, and then this thread is one of them.
+            // A hook may hold the last handle, so this thread may be one of them.
             if reader.thread().id() != this_thread {
-                // A panic was logged where it happened.
+                // A panic was already logged where it happened.
                 let _ = reader.join();
             }
         }

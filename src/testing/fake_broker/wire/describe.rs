@@ -1,4 +1,4 @@
-//! What the journal, hooks and rules are told of a request.
+//! The description of a request for the journal, hooks and rules.
 
 use super::connection::Connection;
 use super::core::Core;
@@ -16,7 +16,7 @@ use crate::testing::fake_broker::model::facts::{
     BatchHeader, Request, RequestedTransaction, SentBatch,
 };
 
-/// A request of which only the header is known.
+/// Describes a request of which only the header is known.
 pub(crate) fn request_of(connection: &Connection, header: &RequestHeader, api: Api) -> Request {
     Request {
         node: connection.node,
@@ -175,7 +175,8 @@ fn committed_partitions(core: &Core, body: &TxnOffsetCommitRequest) -> Vec<Topic
     of_topic.collect()
 }
 
-/// The name of a topic that a request tells by name or by id; the id in text form if no topic has it.
+/// Returns the name of a topic that a request identifies by name or id. If no topic has the id,
+/// returns its text.
 fn name_or_id(core: &Core, name: &Arc<str>, id: Uuid) -> Arc<str> {
     if id.is_zero() {
         return Arc::clone(name);

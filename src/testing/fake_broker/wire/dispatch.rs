@@ -1,5 +1,5 @@
-//! From the bytes of a request to the bytes of a reply: parses, writes the journal, asks the script, lets the API's file
-//! answer, and sends.
+//! Handles a request from its bytes to those of the reply: parses it, records it in the journal,
+//! consults the script, calls the API's file, and sends the reply.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ use crate::testing::fake_broker::script::action::{Action, Handling, Pace, ReplyW
 use crate::testing::fake_broker::script::plan::Plan;
 use crate::utils::{SystemTime, Time};
 
-/// What becomes of a request that was handled.
+/// The result of a handled request.
 enum Outcome {
     Answer(ResponseBody),
-    /// The connection ends with it.
+    /// The connection ends after this response.
     LastAnswer(ResponseBody),
-    /// acks=0: the producer waits for nothing.
+    /// acks=0: the producer expects no response.
     NoAnswer,
-    /// acks=0 with an error, which can be told in no other way.
+    /// acks=0 with an error. Closing the connection is the only way to report it.
     Close,
 }
 
@@ -50,7 +50,7 @@ enum Parsed {
     UnsupportedApiVersions(RequestHeader),
 }
 
-/// Reads a request, or says what a broker would close the connection for.
+/// Parses a request, or returns the reason why a broker would close the connection.
 fn parse(core: &Core, connection: &Connection, payload: &[u8]) -> Result<Parsed, String> {
     let header = RequestHeader::decode(&mut Reader::new(payload))
         .map_err(|error| format!("unreadable request header: {error}"))?;
@@ -99,8 +99,8 @@ fn handle_request(
 ) {
     let request = describe(core, connection, header, body);
     let plan = decide(core, &request);
-    // Not before it is decided: a test that awaits the request and then breaks the connection must not find the request's
-    // rule unspent, and spent on the retry.
+    // Only after the decision: a test may wait for the request and then break the connection. Its
+    // rule must be spent by then, and not be left for the retry.
     core.record_request(request);
     if !wait_before(core, connection, &plan.action.before) {
         return connection.close();
@@ -118,14 +118,15 @@ fn handle_request(
     reply(connection, header, outcome, &plan.action);
 }
 
-/// Hooks come before rules, and run without a lock, so that they may use the broker.
+/// Decides what to do. Hooks come before rules, and run without a lock, so that they may use the
+/// broker.
 fn decide(core: &Core, request: &Request) -> Plan {
     let hooks = core.script.lock().hooks.clone();
     let hooked = hooks.iter().find_map(|hook| hook(request));
     core.script.lock().decide(request, hooked)
 }
 
-/// Waits as the script says; false when the node stopped meanwhile.
+/// Waits as the script says. Returns false if the node stopped meanwhile.
 fn wait_before(core: &Core, connection: &Connection, pace: &Pace) -> bool {
     if let Some(hold) = &pace.hold {
         core.activity
@@ -139,7 +140,7 @@ fn wait_before(core: &Core, connection: &Connection, pace: &Pace) -> bool {
     !connection.is_abandoned()
 }
 
-/// Has the request answered by the model; `None` when the node stopped in between.
+/// Lets the model handle the request. Returns `None` if the node stopped meanwhile.
 fn apply(
     core: &Core,
     connection: &Connection,
@@ -148,7 +149,7 @@ fn apply(
     plan: &Plan,
 ) -> Option<Outcome> {
     let mut cluster = core.cluster.lock();
-    // A node is stopped under this lock: whatever comes after that is not handled.
+    // The stop of a node takes this lock too. No request is handled after it.
     if connection.is_abandoned() {
         return None;
     }
@@ -202,7 +203,7 @@ fn apply(
     Some(Outcome::Answer(answer))
 }
 
-/// Like Kafka, the broker ends the connection of a client that it refuses.
+/// As in Kafka, the broker ends the connection of a client that it refuses.
 fn authenticate(
     cluster: &Cluster,
     connection: &Connection,
@@ -243,7 +244,7 @@ fn reply(
 ) {
     let correlation_id = header.correlation_id;
     let send = |bytes, is_last| send(connection, bytes, &action.after, is_last);
-    // What a script sends in place of an answer is sent for acks=0, too.
+    // A scripted reply is sent even for acks=0.
     match &action.reply {
         ReplyWith::Bytes(bytes) => return send(bytes.clone(), false),
         ReplyWith::Body(body) => {
@@ -265,7 +266,7 @@ fn reply(
     let frame = |correlation_id| frame(key, header.api_version, correlation_id, &body);
     match &action.reply {
         ReplyWith::Twice => send(frame(correlation_id).repeat(2), false),
-        // Far away from those in use, which count up.
+        // Far from the ids in use, which count up from 0.
         ReplyWith::WrongCorrelationId => send(frame(correlation_id ^ 0x4000_0000), false),
         ReplyWith::Cut(length) => {
             let mut bytes = frame(correlation_id);
@@ -288,7 +289,8 @@ fn send(connection: &Arc<Connection>, bytes: Vec<u8>, pace: &Pace, is_last: bool
     connection.send(outgoing);
 }
 
-/// The whole frame of an answer; nothing when it cannot be encoded, which would be a mistake of the model.
+/// Returns the whole frame of a response. Returns nothing if it cannot be encoded, which would be a
+/// bug of the model.
 fn frame(key: ApiKey, version: i16, correlation_id: i32, body: &ResponseBody) -> Vec<u8> {
     match encode_response(key, version, correlation_id, body) {
         Ok(payload) => with_size(&payload),

@@ -1,4 +1,4 @@
-//! Sockets and threads: takes connections, reads requests, has them answered, and sends the replies.
+//! Sockets and threads: accepts connections, reads requests, passes them on, and sends the replies.
 
 pub(crate) mod connection;
 pub(crate) mod core;

@@ -1,4 +1,4 @@
-//! Reads the frames of a connection and has them handled.
+//! Reads the frames of a connection and passes them on.
 //!
 //! Threads: one for each connection. Locks: see `core.rs`.
 
@@ -12,19 +12,21 @@ use crate::common::NodeId;
 use crate::sync::Arc;
 use crate::utils::KafkaThread;
 
-/// What a broker takes at most in one request. Java (broker): `socket.request.max.bytes`.
+/// The largest request that a broker accepts. Java (broker): `socket.request.max.bytes`.
 const MAX_REQUEST_BYTES: usize = 100 << 20;
 
 /// Starts to serve a connection that `node` accepted.
 ///
-/// The cluster's lock is held until the connection is in the table. So a stop of the node, which takes both locks,
-/// either comes before, and the connection is refused here, or finds the connection and ends it.
+/// The cluster's lock is held until the connection is in the table. A stop of the node takes both
+/// locks. So it either comes before, and the connection is refused here, or it finds the connection
+/// and ends it.
 pub(crate) fn accept(core: &Arc<Core>, node: NodeId, stream: TcpStream) {
     let cluster = core.cluster.lock();
     if !cluster.is_up(node) {
         return;
     }
-    // Without it replies would be held back until the client's TCP acknowledges the one before.
+    // Otherwise the socket would hold replies back until the client's TCP acknowledges earlier
+    // ones.
     let _ = stream.set_nodelay(true);
     let stream = match core.security.protect(stream) {
         Ok(stream) => stream,
@@ -45,7 +47,7 @@ pub(crate) fn accept(core: &Arc<Core>, node: NodeId, stream: TcpStream) {
     core.activity.announce();
 }
 
-/// The reader's loop, until the client or the broker ends the connection.
+/// Runs the reader's loop until the client or the broker ends the connection.
 fn serve(core: &Arc<Core>, connection: &Arc<Connection>) {
     let ending = Ending { core, connection };
     let mut input = BufReader::with_capacity(64 << 10, connection.input());
@@ -64,7 +66,7 @@ fn serve(core: &Arc<Core>, connection: &Arc<Connection>) {
     drop(ending);
 }
 
-/// Ends a connection when its reader ends, however it ends.
+/// Ends a connection when its reader ends, even by a panic.
 struct Ending<'a> {
     core: &'a Core,
     connection: &'a Connection,
@@ -78,8 +80,8 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// The next request without its size, or `None` at the end of the stream. Memory grows with the bytes that come, not
-/// with the size that is claimed.
+/// Returns the next request without its size, or `None` at the end of the stream. Memory grows with
+/// the bytes that arrive, not with the claimed size.
 fn read_frame(input: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut size = [0; 4];
     if let Err(error) = input.read_exact(&mut size) {

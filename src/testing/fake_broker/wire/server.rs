@@ -1,10 +1,12 @@
-//! A node's port: listens on it, and keeps it while the node is down.
+//! A node's port: listens on it, and keeps it reserved while the node is down.
 //!
-//! Threads: one acceptor while the port is open. Locks: `port`, held while the port opens or closes.
+//! Threads: one acceptor while the port is open.
+//! Locks: `port`, held while the port opens or closes.
 //!
-//! A node that is down must refuse connections, and must have its port when it comes back. So the port stays bound to a
-//! socket that does not listen: nobody else can get it, and a client that connects to it cannot by chance be given the
-//! same port and reach itself, which happens on loopback to ports that nobody has.
+//! A node that is down must refuse connections, and must get its port back later. So a socket that
+//! does not listen stays bound to the port. No other process can take it. It also prevents a client
+//! that connects to it from getting the same local port and reaching itself, which happens on
+//! loopback with unused ports.
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,17 +22,17 @@ use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 use crate::testing::fake_broker::script::activity::Activity;
 use crate::utils::{KafkaThread, SystemTime, Time};
 
-/// How many connections may wait to be accepted.
+/// The number of connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// How long to wait before a failed accept, or a failed attempt to wake the acceptor, is tried again.
+/// The pause before a failed accept, or a failed attempt to wake the acceptor, is retried.
 const RETRY: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 enum Port {
     Held(Socket),
     Open(Acceptor),
-    /// Another process took the port while it was being closed.
+    /// Another process took the port while it was closing.
     Lost,
 }
 
@@ -46,12 +48,12 @@ pub(crate) struct NodeServer {
     pub(crate) node: NodeId,
     address: SocketAddr,
     port: Mutex<Port>,
-    /// Whether connections are accepted only to be closed.
+    /// Whether accepted connections are closed immediately.
     closes_at_once: Arc<AtomicBool>,
 }
 
 impl NodeServer {
-    /// Takes a free port of the loopback interface.
+    /// Reserves a free port of the loopback interface.
     pub(crate) fn bind(node: NodeId) -> io::Result<Self> {
         let socket = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let address = socket.local_addr()?.as_socket();
@@ -71,7 +73,7 @@ impl NodeServer {
         self.closes_at_once.store(closes_at_once, Ordering::SeqCst);
     }
 
-    /// Listens, if it does not yet.
+    /// Listens, unless it already does.
     pub(crate) fn open(&self, core: &Arc<Core>) -> io::Result<()> {
         let mut port = self.port.lock();
         let socket = match std::mem::replace(&mut *port, Port::Lost) {
@@ -102,7 +104,7 @@ impl NodeServer {
         Ok(())
     }
 
-    /// Stops listening and keeps the port. Connections that were accepted stay.
+    /// Stops listening but keeps the port. Accepted connections stay open.
     pub(crate) fn close(&self) {
         let mut port = self.port.lock();
         match std::mem::replace(&mut *port, Port::Lost) {
@@ -120,9 +122,10 @@ impl NodeServer {
 impl Acceptor {
     /// Ends the thread, which is blocked in `accept`.
     ///
-    /// Where a listener can be shut down, on Linux above all, that ends the call, and the listening too. To close the
-    /// descriptor would not be enough for the latter: a child process that is forked at this moment has it as well, until
-    /// another program takes its place. Elsewhere only a connection ends the call.
+    /// On Linux and some other systems, shutting the listener down ends both the call and the
+    /// listening. Closing the descriptor would not end the listening: a child process forked at
+    /// this moment has a copy until it executes another program. On other systems only a connection
+    /// ends the call.
     fn stop(self, address: SocketAddr) {
         self.is_stopping.store(true, Ordering::SeqCst);
         let is_shut_down = SockRef::from(&self.listener)
@@ -134,7 +137,7 @@ impl Acceptor {
             }
             wait(RETRY);
         }
-        // A panic was logged where it happened.
+        // A panic was already logged where it happened.
         let _ = self.thread.join();
     }
 }
@@ -166,7 +169,7 @@ impl AcceptLoop {
     }
 }
 
-/// Waits for nothing but the time.
+/// Waits for this time.
 fn wait(duration: Duration) {
     let deadline = SystemTime.now().checked_add(duration);
     Activity::default().wait_until(deadline, || false);
@@ -174,8 +177,8 @@ fn wait(duration: Duration) {
 
 fn bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // Connections of the node's former life may linger on the port. On Windows the option would mean something else:
-    // to share the port.
+    // Connections of the node's earlier run may linger on the port. On Windows the option would
+    // have another meaning: to share the port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;

@@ -1,7 +1,8 @@
-//! A client's connection as the broker reads and writes it: plain, or under TLS.
+//! The broker's side of a client's connection, with or without TLS.
 //!
-//! Threads: the connection's reader reads; the reader and the writer write. Locks: `session`, held while encrypted bytes are
-//! written, because they must leave in the order in which they were encrypted; never while anything is read.
+//! Threads: the connection's reader reads; the reader and the writer write.
+//! Locks: `session`, held while encrypted bytes are written, because they must leave in the order
+//! of their encryption. Never held while reading.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -12,7 +13,7 @@ use rustls::{ServerConfig, ServerConnection};
 #[cfg(feature = "tls")]
 use crate::sync::{Arc, Mutex};
 
-/// What protects the connections of a test broker.
+/// The protection of a test broker's connections.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Security {
     #[cfg(feature = "tls")]
@@ -20,7 +21,7 @@ pub(crate) struct Security {
 }
 
 impl Security {
-    /// Takes a connection. The handshake is made when it is first read from.
+    /// Accepts a connection. The first read makes the handshake.
     pub(crate) fn protect(&self, socket: TcpStream) -> io::Result<Stream> {
         Ok(Stream {
             socket,
@@ -66,7 +67,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Decrypts what the socket has. Fails with `WouldBlock` if that is no plain byte yet.
+    /// Decrypts what the socket has. Returns `WouldBlock` if that contains no plain byte yet.
     #[cfg(feature = "tls")]
     fn read_encrypted(
         &self,
@@ -75,21 +76,21 @@ impl Stream {
     ) -> io::Result<usize> {
         match session.lock().reader().read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // The client may end without a word, as a process that is killed does.
+            // The client may end without `close_notify`, as a killed process does.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
             read => return read,
         }
-        // Without the lock, so that replies can be written in the meantime.
-        // As much as the session takes at once: it takes no more while it has plain bytes.
+        // Reads without the lock, so that replies can be written meanwhile. Reads no more than the
+        // session takes at once: it takes nothing while it holds plain bytes.
         let mut encrypted = [0; 4096];
         let count = (&self.socket).read(&mut encrypted)?;
         let mut session = session.lock();
         let mut rest = encrypted.get(..count).unwrap_or_default();
         loop {
-            // No bytes are the end of the stream, which the session is told of too.
+            // An empty read is the end of the stream, which the session must also learn.
             session.read_tls(&mut rest)?;
             let processed = session.process_new_packets();
-            // The alert, where it failed.
+            // Sends the alert, if there is one.
             let written = self.write_encrypted(&mut session);
             processed.map_err(io::Error::other)?;
             written?;

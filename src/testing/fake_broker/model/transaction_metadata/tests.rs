@@ -1,4 +1,5 @@
-//! What each state makes of each request. Java (broker): `TransactionCoordinatorTest`, `TransactionMetadataTest`.
+//! The effect of each request in each state. Java (broker): `TransactionCoordinatorTest`,
+//! `TransactionMetadataTest`.
 
 use super::*;
 
@@ -11,12 +12,12 @@ fn at(epoch: i16) -> ProducerIdAndEpoch {
     ProducerIdAndEpoch::new(7, epoch)
 }
 
-/// The new producer ids that a test expects none of.
+/// The generator of producer ids, for tests that must not need one.
 fn none() -> i64 {
     panic!("no new producer id is needed")
 }
 
-/// Producer 7 with epoch 0, whose transaction is in this state.
+/// Returns producer 7 with epoch 0, whose transaction is in this state.
 fn transaction(state: TransactionState) -> TransactionMetadata {
     let mut transaction = TransactionMetadata::new(7);
     assert_eq!(transaction.init(None, 5, Fence::Final, none), Ok(at(0)));
@@ -210,7 +211,8 @@ fn end_bumps_the_epoch_in_version_2() {
     assert_eq!(transaction.describe().state, Ongoing);
 }
 
-/// KIP-890: its producer goes on as if it had aborted the transaction, and one that did not ask is fenced.
+/// KIP-890: the transaction's producer continues as if it had aborted the transaction. One that did
+/// not request the epoch is fenced.
 #[test]
 fn from_version_2_an_abort_of_the_coordinator_is_as_one_of_the_producer() {
     let aborted = || {
