@@ -1,4 +1,4 @@
-//! The closure that a send may bring. Java: `Callback`.
+//! The callback of a send. Java: `Callback`.
 
 use std::fmt;
 
@@ -7,11 +7,13 @@ use super::user_code::contain;
 use crate::error::Result;
 use crate::utils::log;
 
-/// Called exactly once with the fate of a record, on the I/O thread unless the send failed at once. Boxing a closure that
-/// captures nothing does not allocate.
+/// Called exactly once with the result of a record: on the calling thread if the send fails
+/// immediately, and otherwise on the I/O thread. Boxing a closure that captures nothing does not
+/// allocate.
 pub(crate) struct Callback(Box<dyn FnOnce(Result<RecordMetadata>) + Send>);
 
-/// What an allocator adds to a small allocation, at most: its header, and the padding to its smallest size class.
+/// The most that an allocator adds to a small allocation: its header, and the padding to its
+/// smallest size class.
 const ALLOCATION_OVERHEAD: usize = 24;
 
 impl Callback {
@@ -19,7 +21,7 @@ impl Callback {
         Self(Box::new(callback))
     }
 
-    /// Returns the memory that the closure takes on the heap. What its captures own is unknown.
+    /// Returns the heap memory of the closure itself. The memory that its captures own is unknown.
     #[inline(always)]
     pub(crate) fn heap_size(&self) -> usize {
         match size_of_val(&*self.0) {
@@ -28,14 +30,14 @@ impl Callback {
         }
     }
 
-    /// Runs the closure. A panic in it, or in dropping what it holds, goes to the log and no further.
+    /// Runs the closure. A panic in it, or in dropping its captures, is logged and contained.
     pub(crate) fn call(self, result: Result<RecordMetadata>) {
         if let Err(panic) = contain("a callback", || self.call_uncontained(result)) {
             log::error!("{panic}");
         }
     }
 
-    /// Runs the closure. A panic in it is the caller's to contain.
+    /// Runs the closure. The caller must contain a panic in it.
     pub(crate) fn call_uncontained(self, result: Result<RecordMetadata>) {
         (self.0)(result);
     }

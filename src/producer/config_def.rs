@@ -1,4 +1,4 @@
-//! What a configuration key is, and how its text is read and checked. Java: `ConfigDef`.
+//! A configuration key, and how its text is parsed and validated. Java: `ConfigDef`.
 
 use std::fmt;
 
@@ -12,14 +12,14 @@ pub struct ConfigKey {
     pub(crate) kind: Kind,
     pub(crate) default: DefaultValue,
     pub(crate) rule: Rule,
-    /// The rule as Kafka's documentation prints it; empty where there is none.
+    /// The valid values as Kafka's documentation prints them; empty if there is no rule.
     pub(crate) valid: &'static str,
     pub(crate) importance: Importance,
     /// What the key means, with its unit.
     pub(crate) doc: &'static str,
 }
 
-/// What is printed of a password. Java: `Password.HIDDEN`.
+/// The replacement of a password in texts. Java: `Password.HIDDEN`.
 pub(crate) const HIDDEN: &str = "[hidden]";
 
 /// The type of a key's value. Java: `ConfigDef.Type`.
@@ -37,7 +37,7 @@ pub(crate) enum Kind {
     Password,
 }
 
-/// What a key is where nobody sets it.
+/// The value of a key that is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DefaultValue {
     Required,
@@ -45,7 +45,7 @@ pub(crate) enum DefaultValue {
     Text(&'static str),
 }
 
-/// Which values of the type are valid. Java: `ConfigDef.Validator`.
+/// The valid values of a key. Java: `ConfigDef.Validator`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     Any,
@@ -55,13 +55,13 @@ pub(crate) enum Rule {
     Between(i64, i64),
     /// A range, or one value outside of it.
     BetweenOr(i64, i64, i64),
-    /// A range of hundredths, for numbers with a point.
+    /// A range in hundredths, for decimal numbers.
     Hundredths(i32, i32),
     OneOf(&'static [&'static str]),
     OneOfIgnoringCase(&'static [&'static str]),
 }
 
-/// How much a key matters to an ordinary user. Java: `ConfigDef.Importance`.
+/// The importance of a key to an ordinary user. Java: `ConfigDef.Importance`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Importance {
     High,
@@ -70,13 +70,13 @@ pub(crate) enum Importance {
 }
 
 impl ConfigKey {
-    /// Kafka's name of the key, such as `linger.ms`.
+    /// Returns Kafka's name of the key, such as `linger.ms`.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The type as Kafka's documentation has it: `BOOLEAN`, `SHORT`, `INT`, `LONG`, `DOUBLE`, `STRING`, `LIST`, `CLASS` or
-    /// `PASSWORD`.
+    /// Returns the type as in Kafka's documentation: `BOOLEAN`, `SHORT`, `INT`, `LONG`, `DOUBLE`,
+    /// `STRING`, `LIST`, `CLASS` or `PASSWORD`.
     pub fn type_name(&self) -> &'static str {
         match self.kind {
             Kind::Boolean => "BOOLEAN",
@@ -91,7 +91,7 @@ impl ConfigKey {
         }
     }
 
-    /// The default as text; `None` where Kafka has none, or it is null.
+    /// Returns the default as text, or `None` if Kafka has no default or it is null.
     pub fn default_value(&self) -> Option<&'static str> {
         match self.default {
             DefaultValue::Text(text) => Some(text),
@@ -99,18 +99,19 @@ impl ConfigKey {
         }
     }
 
-    /// Whether Kafka has no default for the key. Of these only `bootstrap.servers` must be set here: serializers are values
-    /// that the builder has a default for.
+    /// Returns `true` if Kafka has no default for the key. Of these keys only `bootstrap.servers`
+    /// must be set here, because the builder has default serializers.
     pub fn is_required(&self) -> bool {
         self.default == DefaultValue::Required
     }
 
-    /// The valid values as Kafka's documentation has them, such as `[0,...]`; empty where all of the type are valid.
+    /// Returns the valid values as in Kafka's documentation, such as `[0,...]`. Returns an empty
+    /// text if all values of the type are valid.
     pub fn valid_values(&self) -> &'static str {
         self.valid
     }
 
-    /// How much the key matters to an ordinary user: `HIGH`, `MEDIUM` or `LOW`.
+    /// Returns the key's importance to an ordinary user: `HIGH`, `MEDIUM` or `LOW`.
     pub fn importance(&self) -> &'static str {
         match self.importance {
             Importance::High => "HIGH",
@@ -119,16 +120,16 @@ impl ConfigKey {
         }
     }
 
-    /// What the key means, with its unit.
+    /// Returns the meaning of the key, with its unit.
     pub fn documentation(&self) -> &'static str {
         self.doc.trim_start()
     }
 
-    /// Whether `text` is a value of this key.
+    /// Checks that `text` is a valid value of this key.
     ///
     /// # Errors
     ///
-    /// With key, value and reason, where it is not.
+    /// The text is not valid. The error has the key, the value and the reason.
     pub(crate) fn check(&self, text: &str) -> Result<()> {
         match self.kind {
             Kind::Boolean => self.boolean(text).map(drop),
@@ -198,7 +199,8 @@ impl ConfigKey {
         }
     }
 
-    /// The text without blanks around it; one of the allowed ones where the key allows only some.
+    /// Returns the text without surrounding blanks. If the key allows only certain values, returns
+    /// the one that matches.
     pub(crate) fn choice<'t>(&self, text: &'t str) -> Result<&'t str> {
         let text = trim(text);
         if self.rule == Rule::NonEmpty && text.is_empty() {
@@ -220,11 +222,11 @@ impl ConfigKey {
         }
     }
 
-    /// Splits a comma-separated list. An empty text is the empty list.
+    /// Splits a comma-separated list. An empty text is an empty list.
     ///
     /// # Errors
     ///
-    /// If an element is empty: it may have been the value of a variable that was not set.
+    /// An element is empty. It may come from a variable that was not set.
     pub(crate) fn list<'t>(&self, text: &'t str) -> Result<Vec<&'t str>> {
         let text = trim(text);
         if text.is_empty() {
@@ -240,7 +242,7 @@ impl ConfigKey {
         }
     }
 
-    /// An error that names this key, the value unless it is secret, and what is wrong with it.
+    /// Returns an error with the key, the value unless it is secret, and the reason.
     pub(crate) fn invalid(&self, value: &str, reason: impl fmt::Display) -> Error {
         let value = match self.kind {
             Kind::Password => HIDDEN,
@@ -253,10 +255,10 @@ impl ConfigKey {
     }
 }
 
-/// Removes the blanks around a value: everything up to U+0020. Java: `String.trim`.
+/// Removes the blanks around a value: every character up to U+0020. Java: `String.trim`.
 ///
-/// Blanks beyond that belong to the value. Two values of `transactional.id` that differ in a no-break space are two
-/// identities to every other client.
+/// Other blanks belong to the value. If two values of `transactional.id` differ in a no-break
+/// space, every other client treats them as two ids.
 pub(crate) fn trim(text: &str) -> &str {
     text.trim_matches(|character| character <= ' ')
 }

@@ -1,10 +1,10 @@
-//! A metrics reporter whose panics end with it.
+//! A metrics reporter whose panics are contained.
 
 use super::user_code::contain;
 use crate::metrics::{KafkaMetric, MetricsReporter};
 use crate::utils::log;
 
-/// Calls the user's reporter, and logs that it panicked.
+/// Calls the user's reporter, and logs its panics.
 pub(super) struct ContainedReporter<R>(pub(super) R);
 
 impl<R: MetricsReporter> ContainedReporter<R> {

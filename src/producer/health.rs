@@ -1,4 +1,4 @@
-//! Whether a producer can do its work, as far as it knows by itself. Java: no counterpart.
+//! A producer's ability to work, as far as it knows. Java: no counterpart.
 
 use std::time::Duration;
 
@@ -6,23 +6,24 @@ use crate::client::{ConnectionState, NodeStatus, node_address};
 use crate::common::NodeId;
 use crate::error::Error;
 
-/// What a producer knows of itself without asking a broker: enough for a readiness probe. See
-/// [`KafkaProducer::health`](crate::KafkaProducer::health).
+/// What a producer knows of itself without asking a broker. This is enough for a readiness probe.
+/// See [`KafkaProducer::health`](crate::KafkaProducer::health).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether the producer takes records: it was not closed.
+    /// Whether the producer accepts records, which means that it is not closed.
     pub is_open: bool,
-    /// Why the producer sends nothing any more: it was fenced, or its bootstrap servers cannot be resolved, for example. Only
-    /// a new producer can send then.
+    /// Why the producer can send nothing any more: for example, another producer fenced it, or its
+    /// bootstrap servers cannot be resolved. Only a new producer can send then.
     pub fatal_error: Option<Error>,
     /// How long ago a broker last responded to a request of any kind, in whole milliseconds; `None` if none ever did.
     pub since_last_response: Option<Duration>,
-    /// The brokers that the producer has or had a connection to, by id. The ids of bootstrap servers are below 0.
+    /// The brokers to which the producer has or had a connection, by id. The ids of bootstrap
+    /// servers are negative.
     pub nodes: Vec<NodeHealth>,
     /// The buffer memory (`buffer.memory`), in bytes.
     pub buffer_total_bytes: usize,
-    /// The buffer memory that is free, in bytes. Sends wait while there is too little.
+    /// The free buffer memory, in bytes. Sends wait if there is too little.
     pub buffer_available_bytes: usize,
     /// The number of threads that wait for buffer memory.
     pub waiting_threads: usize,
@@ -43,19 +44,22 @@ pub struct NodeHealth {
 }
 
 impl Health {
-    /// Returns whether the producer can be expected to deliver what is sent now. It can if all of this is true:
+    /// Returns `true` if the producer can be expected to deliver what is sent now. All of this must
+    /// hold:
     ///
     /// - It is open, and no fatal error has ended it.
     /// - A broker has responded since it was built.
-    /// - It is connected to a broker, or no connection has failed since that broker last responded: a producer that
-    ///   sends nothing closes its connections after `connections.max.idle.ms`, which is not a fault.
+    /// - It is connected to a broker, or no connection has failed since that broker last responded.
+    ///   An idle producer closes its connections after `connections.max.idle.ms`, which is not a
+    ///   fault.
     ///
     /// Bootstrap servers count only until the producer connects to a broker by its id, because no record goes to them.
     /// After a total outage, a producer that sends nothing becomes healthy again with its next metadata refresh.
     ///
-    /// One connected broker suffices, even if the leaders of some partitions are on others; [`nodes`](Self::nodes) tells
-    /// which are missing. A new producer is not healthy before the first response, which takes a few milliseconds. Full
-    /// buffer memory is not unhealthy: it says that the program sends faster than the brokers take.
+    /// One connected broker suffices, even if other brokers lead some partitions;
+    /// [`nodes`](Self::nodes) shows the missing ones. A new producer is not healthy before the
+    /// first response, which takes a few milliseconds. Full buffer memory is not unhealthy: the
+    /// program sends faster than the brokers accept.
     pub fn is_healthy(&self) -> bool {
         let has_failed = self.brokers().any(|node| node.last_error.is_some());
         self.is_open
@@ -72,14 +76,15 @@ impl Health {
             .count()
     }
 
-    /// Records go to brokers by id. The bootstrap servers count until there is a connection by id.
+    /// Returns the brokers that can receive records. Bootstrap servers count until there is a
+    /// connection by id.
     fn brokers(&self) -> impl Iterator<Item = &NodeHealth> {
         let has_ids = self.nodes.iter().any(|node| node.id.0 >= 0);
         let nodes = self.nodes.iter();
         nodes.filter(move |node| !has_ids || node.id.0 >= 0)
     }
 
-    /// That of a producer in a forked child: nothing is sent there.
+    /// Returns the health of a producer in a forked child, where nothing is sent.
     pub(super) fn of_fork(forked: Error, buffer_memory: usize) -> Self {
         Self {
             is_open: false,

@@ -276,7 +276,7 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         }
     }
 
-    /// The error of a record that was not taken, with its bytes.
+    /// Returns the error of a record that was not taken, with its bytes.
     fn with_record(&self, error: Error, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Error {
         if matches!(
             error.kind(),
@@ -290,7 +290,7 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         }
     }
 
-    /// The steps of a real send, in their order.
+    /// Returns the steps of a real send, in their order.
     fn try_to_send(
         &self,
         record: ProducerRecord<'_, KS::Input, VS::Input>,
@@ -346,8 +346,8 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
             .map_or(Ok(()), |coordinator| coordinator.manager().check_may_send())
     }
 
-    /// How many partitions a topic has. A real producer asks the cluster for a topic that it does not know, and a callback
-    /// cannot wait for that.
+    /// Returns how many partitions a topic has. A real producer asks the cluster for a topic that
+    /// it does not know, and a callback cannot wait for that.
     fn partition_count(&self, topic: &str) -> Result<usize> {
         if let Some(info) = self.cluster.topic(topic) {
             return Ok(info.partition_count());
@@ -362,7 +362,8 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         Ok(DEFAULT_PARTITIONS)
     }
 
-    /// The record as it would go to a broker: bytes, and with the headers that the serializers added.
+    /// Returns the record as it would go to a broker: bytes, and with the headers that the
+    /// serializers added.
     fn serialized(
         &self,
         record: ProducerRecord<'_, KS::Input, VS::Input>,

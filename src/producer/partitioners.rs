@@ -17,7 +17,7 @@ use super::producer_config::PartitionerClass;
 use crate::common::{Cluster, TopicInfo};
 
 impl PartitionerClass {
-    /// The partitioner of this name.
+    /// Returns the partitioner of this name.
     pub(crate) fn instance(self) -> Box<dyn Partitioner> {
         match self {
             Self::RoundRobin => Box::new(RoundRobinPartitioner::new()),

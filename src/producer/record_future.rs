@@ -127,7 +127,8 @@ impl RecordFuture {
         self.get_until(SystemTime.now().checked_add(timeout), timeout)
     }
 
-    /// The same for a wait that began `timeout` before `deadline`. No deadline is one that is never reached.
+    /// Returns the same for a wait that began `timeout` before `deadline`. No deadline is one that
+    /// is never reached.
     pub(super) fn get_until(
         &self,
         deadline: Option<Instant>,
@@ -158,7 +159,7 @@ impl RecordFuture {
         }
     }
 
-    /// Whether the result is known. Does not hurry the batch.
+    /// Returns whether the result is known. Does not hurry the batch.
     pub fn is_done(&self) -> bool {
         match &self.0 {
             Inner::Batch { result, index, .. } => {

@@ -1,17 +1,19 @@
 //! The memory of the batches, bounded by `buffer.memory`. Java: `BufferPool`.
 //!
-//! Every batch reserves its size here before it exists and gives the reservation back when the last
-//! owner of its bytes drops them. That cannot be forgotten, done twice, or done while a socket
-//! still reads the bytes. The count is of reserved bytes, so that buffers of any size share the
-//! bound. Buffers of `batch.size` are kept and used again, and so are those of twice that, four
-//! times and so on, which grown batches have: fresh memory of the system costs a page fault for
+//! Every batch reserves its memory here first, and returns the reservation when the last owner of
+//! its bytes drops them. The type system thus prevents a missing or double return, and a return
+//! while a socket still reads the bytes. The pool counts reserved bytes, so buffers of all sizes
+//! share one limit. It keeps buffers of `batch.size` for reuse, and those of twice, four times and
+//! so on that size, which grown batches have: new memory from the system costs a page fault for
 //! each 4 KiB.
 //!
-//! Threads: caller threads allocate, the I/O thread mostly gives back.
-//! Locks: one mutex, held for arithmetic only. Memory is taken from the allocator outside it.
-//! Fairness: waiters are served first come first served. Only the first is ever signalled, and it passes the signal on when
-//! it leaves, so a large request at the head is not starved by small ones behind it.
-//! Differs from Java: a request has two sizes. More than its least size is taken if it is free, and never waited for.
+//! Threads: caller threads allocate; mostly the I/O thread returns.
+//! Locks: one mutex, held for arithmetic only. Allocation happens outside of it.
+//! Fairness: waiting threads are served in order of arrival. Only the first one is ever signalled,
+//! and it passes the signal on when it leaves. Small requests behind a large one therefore cannot
+//! starve it.
+//! Differs from Java: a request has two sizes. A thread takes more than the least size if that is
+//! free, but waits only for the least size.
 
 mod kept;
 mod metrics;
@@ -35,20 +37,20 @@ pub(crate) struct BufferPool {
     poolable_size: usize,
     time: Arc<dyn Time>,
     state: Mutex<State>,
-    /// Counts the waits, if anything does.
+    /// Counts the waits, if set.
     metrics: OnceLock<PoolMetrics>,
-    /// The length of `State::waiters`, for the I/O thread to read without the lock.
+    /// The length of `State::waiters`, which the I/O thread reads without the lock.
     queued: AtomicUsize,
-    /// The bytes of failed batches that errors keep, which are not of the pool.
+    /// The bytes of failed batches that errors keep. They are not part of the pool.
     kept: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
 struct State {
     free: FreeBuffers,
-    /// Bytes that are neither reserved nor in `free`.
+    /// The bytes that are neither reserved nor in `free`.
     non_pooled_available: usize,
-    /// One for each blocked thread, oldest first.
+    /// One entry per blocked thread, oldest first.
     waiters: VecDeque<Arc<Condvar>>,
     closed: bool,
 }
@@ -58,16 +60,17 @@ struct State {
 struct FreeBuffers {
     /// `poolable_size`.
     smallest: usize,
-    /// Those of `smallest` bytes, of twice that, of four times that and so on; in each the warmest at the back.
+    /// Buffers of `smallest` bytes, of twice that, of four times that and so on. The most recently
+    /// used ones are at the back.
     by_doublings: Vec<Vec<Vec<u8>>>,
-    /// The capacity of all.
+    /// The capacity of all buffers.
     bytes: usize,
 }
 
-/// The size of a buffer that is asked for.
+/// The requested size of a buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
-    /// The size if that much is free. If not, half of it is tried, and so on down to `least`.
+    /// The preferred size. If less is free, half of it is tried, and so on down to `least`.
     pub(crate) most: usize,
     /// The size to wait for.
     pub(crate) least: usize,
@@ -84,15 +87,15 @@ impl Wanted {
     }
 }
 
-/// A buffer and its size.
+/// A reserved size, and perhaps a buffer.
 #[derive(Debug)]
 struct Reserved {
     size: usize,
-    /// A buffer to use again; `None` if one is to be made.
+    /// A buffer to reuse, or `None` if a new one must be allocated.
     recycled: Option<Vec<u8>>,
 }
 
-/// A buffer together with the reservation that it stands on. Dropping it gives both back.
+/// A buffer and its reservation. Dropping it returns both.
 #[derive(Debug, Default)]
 pub(crate) struct PooledBuffer {
     /// Has the requested capacity. Its initial contents are unspecified.
@@ -108,7 +111,7 @@ struct Reservation {
 }
 
 impl PooledBuffer {
-    /// Memory that the pool does not count, for the parts of a split batch.
+    /// Creates a buffer outside of the pool's accounting, for the parts of a split batch.
     pub(crate) fn unpooled(capacity: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(capacity),
@@ -116,7 +119,7 @@ impl PooledBuffer {
         }
     }
 
-    /// Memory that the pool does not count, of the same pool.
+    /// Creates a buffer outside of the accounting, which belongs to the same pool.
     pub(crate) fn unpooled_sibling(&self, capacity: usize) -> Self {
         let mut sibling = Self::unpooled(capacity);
         sibling.reservation.pool.clone_from(&self.reservation.pool);
@@ -127,18 +130,19 @@ impl PooledBuffer {
         self.reservation.pool.as_ref()
     }
 
-    /// Takes the bytes out and leaves the reservation, for a writer that gives them back with [`Self::give_back`].
+    /// Takes the bytes and leaves the reservation, for a writer that returns them with
+    /// [`Self::give_back`].
     pub(crate) fn take_bytes(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }
 
-    /// The bytes of the pool that this stands on; 0 for memory that the pool does not count.
+    /// Returns the number of reserved bytes, or 0 outside of the pool's accounting.
     pub(crate) fn reserved(&self) -> usize {
         self.reservation.size
     }
 
-    /// Gives the reservation back to the pool, and the buffers that [`Self::take_bytes`] and [`BufferPool::extend`] gave away,
-    /// in any order. They may have been written and have grown.
+    /// Returns the reservation to the pool, with the buffers from [`Self::take_bytes`] and
+    /// [`BufferPool::extend`] in any order. They may contain data and may have grown.
     pub(crate) fn give_back(&mut self, first: &mut Vec<u8>, others: &mut [Vec<u8>]) {
         if let Some(pool) = self.reservation.pool.take() {
             pool.deallocate(first, others, self.reservation.size);
@@ -155,10 +159,10 @@ impl Drop for PooledBuffer {
 }
 
 impl Reserved {
-    /// The memory that was reserved.
+    /// Returns the reserved memory.
     fn into_memory(self) -> std::result::Result<Vec<u8>, TryReserveError> {
         let mut memory = self.recycled.unwrap_or_default();
-        // What was used before keeps its length, which says what of it has a value.
+        // A reused buffer keeps its length: that part is initialized.
         let missing = self.size.saturating_sub(memory.len());
         memory.try_reserve_exact(missing)?;
         Ok(memory)
@@ -170,7 +174,7 @@ impl State {
         self.non_pooled_available + self.free.bytes
     }
 
-    /// Reserves what is free of `wanted`, or `None` if its least size is not free.
+    /// Reserves what is free of `wanted`. Returns `None` if its least size is not free.
     fn reserve(&mut self, wanted: Wanted) -> Option<Reserved> {
         let size = Self::size_within(wanted, self.available())?;
         let recycled = self.free.pop(size);
@@ -181,10 +185,11 @@ impl State {
         Some(Reserved { size, recycled })
     }
 
-    /// Keeps a buffer that was made for `reserved` bytes or less. Returns how many of them it has; 0 if it is not kept.
+    /// Keeps a buffer that was made for at most `reserved` bytes. Returns its size, or 0 if it is
+    /// not kept.
     fn keep(&mut self, buffer: &mut Vec<u8>, reserved: usize) -> usize {
         let capacity = buffer.capacity();
-        // One that has grown may have the size of another class.
+        // A buffer that has grown may belong to another size class.
         if capacity > reserved || self.closed {
             return 0;
         }
@@ -195,7 +200,7 @@ impl State {
         capacity
     }
 
-    /// The size that `wanted` gets if `have` bytes are free for it.
+    /// Returns the size that `wanted` gets if `have` bytes are free.
     fn size_within(wanted: Wanted, have: usize) -> Option<usize> {
         let mut size = wanted.most;
         while size > have {
@@ -207,7 +212,7 @@ impl State {
         Some(size)
     }
 
-    /// Turns kept buffers into plain available bytes until there are `size` of them or no kept buffer is left.
+    /// Frees kept buffers until `size` plain bytes are available or no kept buffer is left.
     fn free_up(&mut self, size: usize) {
         while self.non_pooled_available < size {
             let Some(buffer) = self.free.pop_largest() else {
@@ -227,7 +232,7 @@ impl FreeBuffers {
         }
     }
 
-    /// Where buffers of `size` are, if they are kept at all.
+    /// Returns the index for buffers of `size`, if this size is kept at all.
     fn doublings(&self, size: usize) -> Option<usize> {
         let multiple = size.checked_div(self.smallest)?;
         let is_kept = multiple.is_power_of_two() && multiple * self.smallest == size;
@@ -259,8 +264,8 @@ impl FreeBuffers {
 }
 
 impl BufferPool {
-    /// A pool of `total` bytes that keeps buffers of `poolable_size`, and of that doubled any number of times, for further
-    /// use.
+    /// Creates a pool of `total` bytes. It keeps buffers of `poolable_size`, and of that size
+    /// doubled any number of times, for reuse.
     pub(crate) fn new(total: usize, poolable_size: usize, time: Arc<dyn Time>) -> Arc<Self> {
         let state = State {
             free: FreeBuffers::new(poolable_size),
@@ -279,9 +284,9 @@ impl BufferPool {
         })
     }
 
-    /// Has the waits counted from now on.
+    /// Sets the metrics that count the waits from now on.
     fn set_metrics(&self, metrics: PoolMetrics) {
-        // Only the first counts, and there is no other.
+        // Only one is ever set.
         let _ = self.metrics.set(metrics);
     }
 
@@ -289,7 +294,7 @@ impl BufferPool {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if it is not, and the immediate errors of [`Self::allocate`].
+    /// `WouldBlock` if it is not free, and the immediate errors of [`Self::allocate`].
     pub(crate) fn try_allocate(self: &Arc<Self>, wanted: Wanted) -> Result<PooledBuffer> {
         let mut state = self.check(wanted)?;
         match state.reserve(wanted) {
@@ -304,8 +309,8 @@ impl BufferPool {
         }
     }
 
-    /// Reserves a buffer, and waits up to `limit` for its least size. `on_wait` runs once if there is a wait, after this
-    /// thread has joined the queue and so shows in [`Self::queued`].
+    /// Reserves a buffer, and waits up to `limit` for its least size. Before a wait, `on_wait` runs
+    /// once, after this thread has joined the queue and is visible in [`Self::queued`].
     ///
     /// # Errors
     ///
@@ -313,7 +318,7 @@ impl BufferPool {
     ///
     /// # Blocking
     ///
-    /// Until others give enough back; at most `limit`.
+    /// Until other threads return enough; at most `limit`.
     pub(crate) fn allocate(
         self: &Arc<Self>,
         wanted: Wanted,
@@ -345,13 +350,14 @@ impl BufferPool {
         self.buffer(reserved?)
     }
 
-    /// Gathers the least size piece by piece, or gives the pieces back and says why it could not.
+    /// Gathers the least size piece by piece. On failure, returns the pieces and the reason.
     ///
-    /// The pieces are taken as they come, so that this thread makes progress even if no single return is large enough;
-    /// the ones behind it are not signalled meanwhile. If the last piece brings more, so much the better.
+    /// The thread takes pieces as they arrive, so it makes progress even if no single return is
+    /// large enough. The threads behind it are not signalled meanwhile. The last piece may bring
+    /// more than the least size.
     ///
-    /// The thread looks before it waits: it joined the queue before it ran `on_wait` without the
-    /// lock, and a signal that came then found no waiter.
+    /// The thread checks before it waits. It ran `on_wait` without the lock after it had joined the
+    /// queue, and a signal that came then found no waiting thread.
     fn wait_for_memory(
         &self,
         state: &mut MutexGuard<'_, State>,
@@ -394,7 +400,7 @@ impl BufferPool {
         Err(error)
     }
 
-    /// The state, after the checks that every allocation starts with.
+    /// Returns the state, after the checks that begin every allocation.
     fn check(&self, wanted: Wanted) -> Result<MutexGuard<'_, State>> {
         let size = wanted.least;
         if size > self.total {
@@ -412,8 +418,9 @@ impl BufferPool {
         }
     }
 
-    /// Makes a buffer larger by a chunk, which is returned: by as much as it has, if that is free and not more than it lacks.
-    /// Returns `None` without a wait if not even the least that it lacks is free, or if threads wait for memory.
+    /// Extends a buffer by a chunk as large as the buffer, if that is free and not more than it
+    /// lacks. Returns the chunk. Returns `None` without waiting if the least size is not free, or
+    /// if other threads wait for memory.
     pub(crate) fn extend(
         &self,
         buffer: &mut PooledBuffer,
@@ -444,7 +451,7 @@ impl BufferPool {
         }
     }
 
-    /// The smallest size of at least `size` that is kept for further use.
+    /// Returns the smallest kept size that is at least `size`.
     pub(crate) fn size_class(&self, size: usize) -> usize {
         let smallest = self.poolable_size;
         if smallest == 0 {
@@ -455,7 +462,8 @@ impl BufferPool {
         class.unwrap_or(size)
     }
 
-    /// Puts memory behind a reservation. If the allocator has none the reservation is given back.
+    /// Allocates memory for a reservation. Returns the reservation to the pool if the allocator
+    /// fails.
     fn buffer(self: &Arc<Self>, reserved: Reserved) -> Result<PooledBuffer> {
         let size = reserved.size;
         let mut buffer = PooledBuffer {
@@ -514,7 +522,7 @@ impl BufferPool {
         .with_kind(ErrorKind::BufferExhausted)
     }
 
-    /// Fails every later allocation and wakes every thread that waits in one.
+    /// Fails every later allocation, and wakes every waiting thread.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
@@ -528,18 +536,18 @@ impl BufferPool {
         self.state.lock().available()
     }
 
-    /// The size of the pool: `buffer.memory`.
+    /// Returns the size of the pool: `buffer.memory`.
     pub(crate) fn total_memory(&self) -> usize {
         self.total
     }
 
-    /// The number of threads that wait for memory.
+    /// Returns the number of threads that wait for memory.
     pub(crate) fn queued(&self) -> usize {
         self.queued.load(Ordering::SeqCst)
     }
 }
 
-/// Waits once, and says whether the time ran out. A wait of no time is a time-out.
+/// Waits once. Returns whether the time ran out, which a wait of zero always does.
 fn wait_for(condvar: &Condvar, state: &mut MutexGuard<'_, State>, remaining: Duration) -> bool {
     condvar.wait_for(state, remaining).timed_out()
 }

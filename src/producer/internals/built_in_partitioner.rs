@@ -1,20 +1,23 @@
-//! Chooses the partition of records that name none. Java: `BuiltInPartitioner`; KIP-480, KIP-794, KIP-1123.
+//! Chooses the partition of records without one. Java: `BuiltInPartitioner`; KIP-480, KIP-794,
+//! KIP-1123.
 //!
-//! Records without a key stick to one partition until about `batch.size` bytes went there, so that they fill batches
-//! instead of opening one on every partition. The next one is drawn at random; with adaptive partitioning, so that
-//! partitions whose queues are longer get less.
+//! Records without a key stay on one partition until it has received about `batch.size` bytes. They
+//! thus fill batches, instead of opening one on every partition. The next partition is random. With
+//! adaptive partitioning, partitions with longer queues are chosen less often.
 //!
 //! When two threads contend for the sticky partition's lock, the one that waited sticks to another
 //! partition from then on. So there are as many sticky choices as threads that really append at the
-//! same time, and a thread finds in the cache of its processor what its last append left there.
-//! Threads that never meet share one choice, and their records a batch. If threads do not part,
-//! `4-threads` has 0.51 times the rate.
+//! same time, and a thread finds the data of its last append in its processor's cache. Threads that
+//! never contend share one choice, and their records share a batch. Without this separation of
+//! threads, the benchmark `4-threads` has 0.51 times the rate.
 //!
-//! Threads: caller threads read and switch the sticky partitions; the I/O thread publishes the load table.
-//! Locks: none here. A sticky choice is one atomic word; a thread that finds it changed after locking the partition starts
-//! over. A full partition is left under its lock, one without a leader by the first thread that knows.
-//! Differs from Java: the bytes produced to a sticky partition are counted in that partition's own locked state; threads part;
-//! a partition that has no leader is left at once.
+//! Threads: caller threads read and switch the sticky partitions; the I/O thread publishes the load
+//! table.
+//! Locks: none here. A sticky choice is one atomic word. A thread that finds it changed after
+//! locking the partition starts over. A thread leaves a full partition while it holds the
+//! partition's lock. The first thread that learns that a partition has no leader leaves that one.
+//! Differs from Java: the bytes sent to a sticky partition are counted in that partition's own
+//! locked state. Contending threads separate. A partition without a leader is left immediately.
 
 use std::cell::Cell;
 use std::num::NonZero;
@@ -28,27 +31,29 @@ use crate::sync::{Arc, ArcSwapOption, AtomicU32, AtomicU64, OnceLock, Ordering};
 pub(crate) struct BuiltInPartitioner {
     /// The bytes after which the sticky partition changes: `batch.size`, at least 1.
     sticky_batch_size: usize,
-    /// Prefer partitions led from this rack (`client.rack` with `partitioner.rack.aware`).
+    /// Prefers partitions led from this rack (`client.rack` with `partitioner.rack.aware`).
     rack: Option<Arc<str>>,
-    /// The choice of all threads that have not met.
+    /// The choice of all threads that have not separated.
     sticky: AtomicU64,
-    /// Those of the threads that parted.
+    /// The choices of the threads that separated.
     more: OnceLock<Box<[AtomicU64]>>,
-    /// The generation of the newest choice; partitions that remember one count on, so it never starts again.
+    /// The generation of the newest choice. Partitions remember generations, so it continues when
+    /// the topic changes.
     generation: Arc<AtomicU32>,
     load: ArcSwapOption<PartitionLoadStats>,
 }
 
-/// A sticky choice. Equal only if no switch happened in between, even one back to the same partition.
+/// A sticky choice. Two are equal only if no switch happened in between, even one back to the same
+/// partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StickyPartition {
     pub(crate) partition: i32,
     pub(crate) generation: u32,
-    /// Which of the topic's choices it is.
+    /// The slot of the choice.
     slot: usize,
 }
 
-/// How likely each partition is to be drawn: the running sum of the weights.
+/// The probabilities of the partitions, as the running sum of their weights.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PartitionLoadStats {
     cumulative_weights: Vec<u64>,
@@ -59,28 +64,29 @@ pub(crate) struct PartitionLoadStats {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartitionLoad {
     pub(crate) partition: i32,
-    /// What waits, in batches of `batch.size`.
+    /// The number of waiting batches of `batch.size`.
     pub(crate) queue_len: u32,
-    /// The node was found unavailable for longer than `partitioner.availability.timeout.ms`.
+    /// The node was unavailable for longer than `partitioner.availability.timeout.ms`.
     pub(crate) excluded: bool,
 }
 
 const UNSET: u64 = u64::MAX;
 
-/// The most sticky choices of a topic.
+/// The largest number of sticky choices per topic.
 const MAX_SLOTS: usize = 16;
-/// A choice is in use for as many draws as this for each slot; one whose threads send as much as others is renewed sooner.
+/// A choice counts as in use for this many draws per slot. A choice whose threads send as much as
+/// others is renewed sooner.
 const RECENT_ROUNDS: usize = 4;
 
-/// How often the load table is asked for a partition that has a leader.
+/// How often to draw from the load table until the partition has a leader.
 const LOAD_DRAWS: usize = 8;
 
 thread_local! {
-    /// Which choice this thread keeps to, modulo those that a topic has.
+    /// The choice of this thread, modulo the number of the topic's choices.
     static SLOT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A number that no other thread has at the same time.
+/// Returns a number that no other running thread has.
 #[inline]
 pub(crate) fn thread_number() -> usize {
     SLOT.with(|slot| std::ptr::from_ref(slot).addr())
@@ -88,7 +94,7 @@ pub(crate) fn thread_number() -> usize {
 
 impl StickyPartition {
     fn to_bits(self) -> u64 {
-        // The partition is never negative, so no choice has the bits of UNSET.
+        // The partition is never negative, so no choice equals UNSET.
         (u64::from(self.partition.unsigned_abs()) << 32) | u64::from(self.generation)
     }
 
@@ -117,7 +123,7 @@ impl BuiltInPartitioner {
         }
     }
 
-    /// A partitioner without choices, for the same topic with other partitions.
+    /// Creates a partitioner without choices, for the same topic with other partitions.
     pub(crate) fn for_other_partitions(&self) -> Self {
         Self {
             generation: Arc::clone(&self.generation),
@@ -125,7 +131,7 @@ impl BuiltInPartitioner {
         }
     }
 
-    /// Moves the choices away from partitions that have no leader, if others have one.
+    /// Moves the choices away from partitions without a leader, if others have one.
     pub(crate) fn leave_leaderless(&self, topic: &TopicInfo, cluster: &Cluster) {
         let more = self.more.get().map_or(0, |more| more.len());
         for slot in 0..=more {
@@ -137,7 +143,7 @@ impl BuiltInPartitioner {
         }
     }
 
-    /// This thread's sticky partition, drawn now if there is none yet.
+    /// Returns this thread's sticky partition. Draws it if there is none yet.
     #[inline(always)]
     pub(crate) fn peek_current_partition(
         &self,
@@ -181,13 +187,13 @@ impl BuiltInPartitioner {
             .unwrap_or(&self.sticky)
     }
 
-    /// Lets this thread, which met another at its sticky partition, stick to another choice, as long as there are partitions
-    /// and processors for it.
+    /// Gives another sticky choice to this thread, which contended with another thread. Does
+    /// nothing if there are not enough partitions or processors.
     #[cold]
     pub(crate) fn part(&self, topic: &TopicInfo) {
         let more = self.more.get_or_init(|| {
             let processors = thread::available_parallelism().map_or(1, NonZero::get);
-            // So that each finds a partition that the others are not at.
+            // Then each thread can find a partition of its own.
             let slots = processors
                 .min(topic.available_partitions().len() / 2)
                 .min(MAX_SLOTS);
@@ -196,25 +202,26 @@ impl BuiltInPartitioner {
         SLOT.set((SLOT.get() + 1) % (more.len() + 1));
     }
 
-    /// Whether any record ever asked for the sticky partition.
+    /// Returns whether a record ever used the sticky partition.
     pub(crate) fn is_in_use(&self) -> bool {
         self.sticky.load(Ordering::Relaxed) != UNSET
     }
 
-    /// Whether the choice that was peeked is no longer the current one.
+    /// Returns whether the peeked choice is no longer the current one.
     pub(crate) fn is_partition_changed(&self, peeked: StickyPartition) -> bool {
         self.slot(peeked.slot).load(Ordering::Acquire) != peeked.to_bits()
     }
 
-    /// Whether enough bytes went to the sticky partition to switch: `batch.size` at a batch's end, twice that anywhere.
+    /// Returns whether the sticky partition has received enough bytes for a switch: `batch.size` at
+    /// the end of a batch, and twice that anywhere.
     #[inline]
     pub(crate) fn should_switch(&self, produced_bytes: usize, enable_switch: bool) -> bool {
         (enable_switch && produced_bytes >= self.sticky_batch_size)
             || produced_bytes >= self.sticky_batch_size.saturating_mul(2)
     }
 
-    /// Draws the next sticky partition. The caller holds the lock of the one that is left, unless that has no leader: a
-    /// record of a thread that has looked already may follow it there.
+    /// Draws the next sticky partition. The caller holds the lock of the current one, unless that
+    /// has no leader: then a thread that has already read the choice may still append there.
     pub(crate) fn switch_partition(
         &self,
         current: StickyPartition,
@@ -231,12 +238,12 @@ impl BuiltInPartitioner {
         );
     }
 
-    /// Draws a partition, one that no other choice is at if that is easily had.
+    /// Draws a partition. Avoids those of the other choices if that is easy.
     fn draw_choice(&self, slot: usize, topic: &TopicInfo, cluster: &Cluster) -> StickyPartition {
         let slots = self.more.get().map_or(1, |more| more.len() + 1);
         let newest = self.generation.load(Ordering::Relaxed);
-        // The choice of threads that have ended or hardly send is never renewed. It must not keep
-        // other threads away forever.
+        // The choices of threads that have ended, or that hardly send, are never renewed. They must
+        // not block partitions forever.
         let recent = u32::try_from(RECENT_ROUNDS * slots).unwrap_or(u32::MAX);
         let is_taken = |partition: i32| {
             let mut others = (0..slots).filter(|other| *other != slot);
@@ -262,10 +269,11 @@ impl BuiltInPartitioner {
         }
     }
 
-    /// Draws a partition: by load where the table knows it, else evenly over those that have a leader, or over all.
+    /// Draws a partition: by load if the load is known, otherwise evenly over those with a leader,
+    /// or over all.
     fn next_partition(&self, topic: &TopicInfo, cluster: &Cluster) -> i32 {
         if let Some(load) = &*self.load.load() {
-            // The table is as old as its last update, and the topic may have lost leaders since.
+            // The table may be older than the topic's loss of a leader.
             for _ in 0..LOAD_DRAWS {
                 let partition = load.draw(fastrand::u64(..));
                 if has_leader(topic, partition) {
@@ -288,16 +296,19 @@ impl BuiltInPartitioner {
         all.get(index).map_or(0, |info| info.partition())
     }
 
-    /// A partition that is led from our own rack, where that is asked for and there is one.
+    /// Returns a partition that is led from the client's rack, if that is requested and there is
+    /// one.
     fn partition_in_rack(&self, topic: &TopicInfo, cluster: &Cluster) -> Option<i32> {
         let rack = self.rack.as_deref()?;
         draw(&in_rack(rack, topic, cluster))
     }
 
-    /// Publishes how long the queues are, or that it does not matter: fewer than two partitions, or all alike.
+    /// Publishes the lengths of the queues. Publishes nothing if there are fewer than two
+    /// partitions or all queues are equal.
     ///
-    /// A partition's weight is the longest queue plus one, less its own: queues of 0, 3 and 1 are drawn 4:1:3. Whether the load
-    /// matters is decided on all partitions; the weights are those of the own rack's partitions, if it has usable ones
+    /// The weight of a partition is the longest queue plus one, minus its own. Queues of 0, 3 and 1
+    /// thus get the weights 4, 1 and 3. All partitions together decide whether the load matters.
+    /// The weights are those of the partitions in the client's rack, if any of those is usable
     /// (KIP-1123).
     pub(crate) fn update_partition_load_stats(
         &self,
@@ -306,7 +317,8 @@ impl BuiltInPartitioner {
         cluster: &Cluster,
     ) {
         let stats = self.load_stats(loads, topic, cluster);
-        // Replacing a snapshot touches what every sending thread writes with each send, so nothing is not replaced by nothing.
+        // Every send of every thread reads this pointer. Replacing nothing with nothing would only
+        // cost cache misses.
         if stats.is_some() || self.load.load().is_some() {
             self.load.store(stats.map(Arc::new));
         }
@@ -352,7 +364,7 @@ impl BuiltInPartitioner {
 }
 
 impl PartitionLoadStats {
-    /// The first partition whose running sum is above the number, taken modulo the whole.
+    /// Returns the first partition whose running sum exceeds the number, taken modulo the total.
     fn draw(&self, random: u64) -> i32 {
         let total = self.cumulative_weights.last().copied().unwrap_or(1);
         let point = random % total.max(1);
@@ -379,7 +391,7 @@ fn has_leader(topic: &TopicInfo, partition: i32) -> bool {
     info.is_some_and(|info| info.leader().is_some())
 }
 
-/// Returns whether the partition has no leader while others have one.
+/// Returns whether the partition has no leader although others have one.
 pub(crate) fn is_leaderless(topic: &TopicInfo, partition: i32) -> bool {
     !has_leader(topic, partition) && !topic.available_partitions().is_empty()
 }

@@ -1,9 +1,11 @@
-//! Whether a batch may be in the log although nothing has acknowledged it: the one place that knows.
+//! Knows whether a batch without an acknowledgement may be in the log. No other place decides this.
 //!
-//! The error of a failed record says it ([`Delivery`]), and the sequences follow it: a batch that may be in the log is never
-//! renumbered. Both read this value, so that they cannot disagree.
+//! The error of a failed record reports it ([`Delivery`]), and the sequences depend on it: a batch
+//! that may be in the log never gets new sequence numbers. Both read this value, so they cannot
+//! disagree.
 //!
-//! Threads: the I/O thread changes it. Locks: none.
+//! Threads: the I/O thread changes it.
+//! Locks: none.
 
 use std::fmt;
 
@@ -12,12 +14,12 @@ use crate::error::Delivery;
 use crate::sync::Arc;
 use crate::sync::{AtomicU32, Ordering};
 
-/// What is known about a batch that nothing has acknowledged.
+/// What is known about a batch without an acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Certainty {
-    /// The log does not hold it: no attempt was made, or each was refused before the append.
+    /// The log does not contain it: there was no attempt, or each was refused before the append.
     NotWritten,
-    /// The log may hold it.
+    /// The log may contain it.
     Maybe,
 }
 
@@ -30,38 +32,40 @@ impl From<Certainty> for Delivery {
     }
 }
 
-/// Something that the log may hold. The sequences know a batch as this alone.
+/// Something that may be in the log. The sequences see a batch only through this trait.
 pub(crate) trait HasFate: fmt::Debug + Send + Sync {
     fn fate(&self) -> &Fate;
 }
 
-/// What came of the attempts to write a batch.
+/// The result of the attempts to write a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempts {
-    /// None was made, or each was refused before the append.
+    /// There was no attempt, or each was refused before the append.
     Refused = 0,
-    /// A request with the batch was handed to the client and has no outcome yet.
+    /// A request with the batch was passed to the client and has no outcome yet.
     UnderWay = 1,
-    /// One ended without an outcome that excludes the append. Nothing but an acknowledgement changes that.
+    /// An attempt ended with an outcome that does not exclude the append. Only an acknowledgement
+    /// changes that.
     Indefinite = 2,
 }
 
-/// See the module's documentation. Holds [`Attempts`].
+/// The state of a batch's attempts. Holds [`Attempts`].
 #[derive(Default)]
 pub(crate) struct Fate(AtomicU32);
 
 impl Fate {
-    /// A request with the batch is handed to the client.
+    /// Notes that a request with the batch is passed to the client.
     pub(crate) fn begin_attempt(&self) {
         if self.attempts() == Attempts::Refused {
             self.set(Attempts::UnderWay);
         }
     }
 
-    /// The attempt has an outcome, after which the log may hold the batch, or not because of this attempt.
+    /// Notes the outcome of the attempt. `certainty` says whether the log may contain the batch
+    /// because of this attempt.
     ///
-    /// One indefinite attempt decides: a later refusal proves nothing about the earlier request, which may even be handled
-    /// after the refusal.
+    /// One indefinite attempt is enough. A later refusal proves nothing about the earlier request,
+    /// which the broker may even handle after the refusal.
     pub(crate) fn end_attempt(&self, certainty: Certainty) {
         if self.attempts() != Attempts::Indefinite {
             self.set(match certainty {
@@ -71,12 +75,12 @@ impl Fate {
         }
     }
 
-    /// Takes over the fate of the batch that this one is a part of.
+    /// Takes over the state of the batch that this one is a part of.
     pub(crate) fn inherit(&self, whole: &Self) {
         self.set(whole.attempts());
     }
 
-    /// Returns whether the log may hold the batch. An attempt without an outcome counts.
+    /// Returns whether the log may contain the batch. An attempt without an outcome counts as one.
     pub(crate) fn certainty(&self) -> Certainty {
         match self.attempts() {
             Attempts::Refused => Certainty::NotWritten,
@@ -84,7 +88,7 @@ impl Fate {
         }
     }
 
-    /// The same, as the errors of the batch's records say it.
+    /// Returns the same in the terms of the records' errors.
     pub(crate) fn delivery(&self) -> Delivery {
         self.certainty().into()
     }
@@ -122,7 +126,7 @@ impl HasFate for Fate {
     }
 }
 
-/// The fate of a batch that nothing else knows.
+/// Returns the fate of a batch that has no other owner.
 #[cfg(test)]
 pub(crate) fn detached() -> Arc<dyn HasFate> {
     Arc::new(Fate::default())

@@ -1,7 +1,9 @@
-//! Knows whether the code that runs now is a producer's own I/O thread, inside a user's callback for instance.
+//! Detects whether the current code runs on a producer's own I/O thread, for example in a user's
+//! callback.
 //!
-//! A wait there would wait for work that only this thread does, so every blocking call asks first (KAFKA-10790). So would a
-//! wait in a forked child, which has the producer and not its thread; there even a lock may be held for ever.
+//! A wait there would never end, because only this thread does the work. So every blocking call
+//! checks first (KAFKA-10790). A forked child has the producer but not its thread, and a lock may
+//! be held there forever, so the same check covers it.
 
 use std::cell::Cell;
 
@@ -16,16 +18,16 @@ thread_local! {
     static CURRENT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Names one producer's I/O thread, before and after the thread exists.
+/// Identifies one producer's I/O thread, before and after the thread exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct IoThreadId {
     number: u64,
-    /// The one that has the thread.
+    /// The process in which the thread runs.
     process: Process,
 }
 
 impl IoThreadId {
-    /// An id that no other producer of this process has.
+    /// Returns an id that no other producer of this process has.
     pub(crate) fn next() -> Self {
         Self {
             number: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -33,12 +35,13 @@ impl IoThreadId {
         }
     }
 
-    /// Declares the current thread to be this producer's I/O thread, to its end.
+    /// Marks the current thread as this producer's I/O thread, until it ends.
     pub(crate) fn enter(self) {
         CURRENT.set(self.number);
     }
 
-    /// Runs `body` as if the current thread were this producer's I/O thread: what a mock does with callbacks.
+    /// Runs `body` as if the current thread were this producer's I/O thread. A mock does this with
+    /// callbacks.
     pub(crate) fn run<T>(self, body: impl FnOnce() -> T) -> T {
         struct Restore(u64);
         impl Drop for Restore {
@@ -50,36 +53,36 @@ impl IoThreadId {
         body()
     }
 
-    /// Whether the current thread is this producer's I/O thread.
+    /// Returns whether the current thread is this producer's I/O thread.
     pub(crate) fn is_current(self) -> bool {
         CURRENT.get() == self.number
     }
 
-    /// The process that has the thread.
+    /// Returns the process in which the thread runs.
     pub(crate) fn process(self) -> Process {
         self.process
     }
 
-    /// Asks the operating system.
+    /// Compares the thread's process with the current one, as the operating system reports it.
     ///
     /// # Errors
     ///
-    /// `Forked` in any process but the thread's own.
+    /// `Forked` in any process other than the thread's own.
     pub(crate) fn check_process(self) -> Result<()> {
         check_is(self.process == Process::current(), self.process)
     }
 
-    /// Compares with the process that was seen last, which costs a load.
+    /// Compares with the process that was seen last, which costs only a load.
     ///
     /// # Errors
     ///
-    /// As [`Self::check_process`].
+    /// Those of [`Self::check_process`].
     #[inline(always)]
     pub(crate) fn check_recent_process(process: Process) -> Result<()> {
         check_is(process.is_recent(), process)
     }
 
-    /// # Errors
+    /// Checks that a call may block.
     ///
     /// `Forked` in another process; `WouldDeadlock`, naming `call`, when the current thread is this producer's I/O thread.
     pub(crate) fn check_may_block(self, call: &str) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The parts behind [`KafkaProducer`](super::KafkaProducer), under Java's names.
+//! The internal parts of [`KafkaProducer`](super::KafkaProducer), with Java's names.
 
 mod batch;
 mod batch_sum;

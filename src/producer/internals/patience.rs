@@ -1,9 +1,9 @@
-//! How long a call may wait, and which bound that is.
+//! How long a call may wait, and which setting limits it.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How long a call may wait for what it needs.
+/// Whether a call may wait, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patience {
     /// The caller does not want to wait.
@@ -13,7 +13,7 @@ pub(crate) enum Patience {
     UpTo(WaitLimit),
 }
 
-/// The longest that a call waits.
+/// The longest wait of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WaitLimit {
     pub(crate) time: Duration,
@@ -29,7 +29,7 @@ enum SetBy {
 }
 
 impl WaitLimit {
-    /// The limit of `max.block.ms`.
+    /// Returns the limit of `max.block.ms`.
     pub(crate) fn max_block(time: Duration) -> Self {
         Self {
             time,
@@ -37,7 +37,7 @@ impl WaitLimit {
         }
     }
 
-    /// The shorter of this limit and the caller's own timeout.
+    /// Returns the shorter of this limit and the caller's own timeout.
     pub(crate) fn or_caller(self, timeout: Duration) -> Self {
         if timeout < self.time {
             Self {
@@ -49,7 +49,7 @@ impl WaitLimit {
         }
     }
 
-    /// What is left of the limit.
+    /// Returns the rest of the limit.
     pub(crate) fn after(self, waited: Duration) -> Self {
         Self {
             time: self.time.saturating_sub(waited),
@@ -57,7 +57,7 @@ impl WaitLimit {
         }
     }
 
-    /// The configuration key that set the limit, if one did.
+    /// Returns the configuration key that set the limit, if one did.
     pub(crate) fn config(self) -> Option<&'static str> {
         match self.set_by {
             SetBy::MaxBlock => Some("max.block.ms"),

@@ -1,6 +1,7 @@
-//! What callers wait for, and what the producer is. Java: `KafkaProducerMetrics`, `AppInfoParser`.
+//! The time that callers wait, and the facts about the producer. Java: `KafkaProducerMetrics`,
+//! `AppInfoParser`.
 //!
-//! Threads: callers add, on paths that waited; any thread reads.
+//! Threads: callers add the time of calls that waited; any thread reads.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::utils::Time;
 
 metric_table! {
-    /// The calls whose time is counted.
+    /// The calls whose time is recorded.
     pub(crate) enum ProducerCall, CALL_TABLE of "producer-metrics" {
         Flush Info { Gauge "flush-time-ns-total" "The time in ns that callers spent in flush." }
         InitTransactions Info {
@@ -34,19 +35,19 @@ metric_table! {
 }
 
 metric_table! {
-    /// What runs here.
+    /// The version of this library.
     enum AppInfo, APP_INFO of "app-info" {
         Version Info { Gauge "version" "The version of this library." }
         StartTime Info { Gauge "start-time-ms" "When the producer was built, in ms since 1970." }
     }
 }
 
-/// The time that callers spent in calls that succeeded.
+/// The total time of successful calls.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CallTimes(Arc<[AtomicU64; ProducerCall::ALL.len()]>);
 
 impl CallTimes {
-    /// Registers them, and what never changes of the producer.
+    /// Registers these metrics, and the constant ones.
     pub(crate) fn new(registry: &Metrics, time: &dyn Time) -> Self {
         let times = Self::default();
         let read = times.clone();

@@ -1,8 +1,9 @@
-//! How callers have the I/O thread look at a partition.
+//! The announcements that make the I/O thread look at a partition.
 //!
-//! A partition announces itself when something about it changes: its first batch, a full batch, a waiting caller, a batch
-//! that left the in-flight requests. The I/O thread looks at announced partitions only, so the work of one round is in
-//! proportion to the partitions where something happened, and not to those that exist.
+//! A partition is announced when it changes: its first batch, a full batch, a waiting caller, a
+//! batch that left the in-flight requests. The I/O thread looks only at announced partitions. So
+//! the work of a round is proportional to the number of changed partitions, and not to the number
+//! of partitions that exist.
 //!
 //! Threads: callers and the I/O thread announce; the I/O thread takes the announcements.
 //! Locks: the announcements' mutex is a leaf, held for a push or a swap.
@@ -15,28 +16,29 @@ use crate::network::Waker;
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Mutex, OnceLock, Ordering};
 use crate::utils::{AdaptiveSpin, SpinTurn};
 
-/// The I/O thread waits for a change of the partition, and only an announcement tells it.
+/// The I/O thread does not know of changes to the partition unless they are announced.
 const WANTED: u32 = 0;
-/// The I/O thread will look at the partition by itself, and see the change then.
+/// The I/O thread will look at the partition anyway, and see the change then.
 const LOOK_IS_COMING: u32 = 1;
 /// The partition is among the announcements.
 const ANNOUNCED: u32 = 2;
 
-/// A partition as its batches, their results and the callers' futures know it: its name, and how to have the I/O thread
-/// look at it.
+/// A partition as its batches, their results and the callers' futures know it: its name, and the
+/// means to announce it.
 pub(crate) struct PartitionHandle {
     topic_partition: TopicPartition,
-    /// The same for all partitions of the topic.
+    /// The same number for all partitions of the topic.
     topic_number: usize,
     signal: Arc<ReadySignal>,
-    /// Whether the I/O thread wants to hear of a change: [`WANTED`], [`LOOK_IS_COMING`] or [`ANNOUNCED`]. The I/O thread
-    /// sets `WANTED` before or inside the critical section in which it looks at the deque, and `LOOK_IS_COMING` only if a
-    /// later look is certain. So a caller that changed the deque and then reads anything but `WANTED` knows that a look
-    /// is still to come and will see the change.
+    /// Whether the I/O thread needs announcements: [`WANTED`], [`LOOK_IS_COMING`] or [`ANNOUNCED`].
+    /// The I/O thread sets `WANTED` before or inside the critical section in which it looks at the
+    /// deque. It sets `LOOK_IS_COMING` only if a later look is certain. So if a caller changes the
+    /// deque and then reads anything other than `WANTED`, a later look will see the change.
     news: AtomicU32,
-    /// The batches that were drained and are not settled. Only the I/O thread counts.
+    /// The number of batches that were drained and have no outcome. Only the I/O thread counts.
     in_flight: AtomicU32,
-    /// Where the I/O thread keeps what it knows of the partition, plus one; 0 is nowhere. Only the I/O thread uses this.
+    /// The index of the I/O thread's own data about the partition, plus one; 0 means none. Only the
+    /// I/O thread uses this.
     slot: AtomicU32,
 }
 
@@ -77,8 +79,8 @@ impl PartitionHandle {
 
     /// Asks the I/O thread to look at this partition in its next round. Does not wake it.
     ///
-    /// Called after the change. The I/O thread clears the mark before it looks, so a caller that finds the partition
-    /// announced knows that the look is still to come.
+    /// Called after the change. The I/O thread clears the mark before it looks. So if a caller
+    /// finds the partition already announced, the look is still to come.
     pub(crate) fn announce(self: &Arc<Self>) {
         if self.news.swap(ANNOUNCED, Ordering::AcqRel) != ANNOUNCED {
             self.signal.announcements.lock().push(Arc::clone(self));
@@ -89,40 +91,41 @@ impl PartitionHandle {
         self.signal.wake();
     }
 
-    /// Returns whether the I/O thread is to be told of a change of the deque. Called after the change.
+    /// Returns whether a change of the deque must be announced. Called after the change.
     #[inline]
     pub(super) fn wants_news(&self) -> bool {
         self.news.load(Ordering::Acquire) != LOOK_IS_COMING
     }
 
-    /// The I/O thread is about to look, or looks with the partition locked: later changes are news.
+    /// Requests announcements from now on: the I/O thread is about to look, or is looking with the
+    /// partition locked.
     pub(super) fn want_news(&self) {
-        // An announced partition stays so, because it is in the list already.
+        // An announced partition stays announced, because it is already in the list.
         self.replace_news(LOOK_IS_COMING, WANTED);
     }
 
-    /// The I/O thread has looked, and is sure to look again.
+    /// Notes that the I/O thread has looked, and is certain to look again.
     pub(super) fn expect_look(&self) {
-        // A caller may have announced a change since.
+        // A caller may have announced a change meanwhile.
         self.replace_news(WANTED, LOOK_IS_COMING);
     }
 
     #[inline]
     fn replace_news(&self, from: u32, to: u32) {
         if self.news.load(Ordering::Acquire) == from {
-            // It fails if a caller announces the partition meanwhile, which stays announced then.
+            // Fails if a caller announces the partition meanwhile. It then stays announced.
             let _ = self
                 .news
                 .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
         }
     }
 
-    /// A batch of this partition was drained.
+    /// Notes that a batch of this partition was drained.
     pub(super) fn begin_flight(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A batch that was drained is settled, or put back.
+    /// Notes that a drained batch has an outcome, or was put back.
     pub(super) fn end_flight(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
@@ -140,7 +143,8 @@ impl PartitionHandle {
         self.slot.store(number, Ordering::Relaxed);
     }
 
-    /// The turn of a caller to wait awake for a response, if that is likely to pay. The I/O thread stays awake too.
+    /// Returns a turn for the caller to poll for a response without sleeping, if that is likely to
+    /// pay off. The I/O thread stays awake too.
     pub(crate) fn take_spin_turn(&self) -> Option<SpinTurn<'_>> {
         let turn = self.signal.spin.take_turn()?;
         if let Some(waker) = self.signal.waker.get() {
@@ -152,7 +156,7 @@ impl PartitionHandle {
 
 impl fmt::Debug for PartitionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The signal's announcements hold handles.
+        // Without the signal, whose announcements contain handles.
         f.debug_struct("PartitionHandle")
             .field("topic_partition", &self.topic_partition)
             .field("news", &self.news)
@@ -160,18 +164,20 @@ impl fmt::Debug for PartitionHandle {
     }
 }
 
-/// What caller threads tell the I/O thread.
+/// What callers tell the I/O thread.
 #[derive(Debug)]
 pub(crate) struct ReadySignal {
     io_thread: IoThreadId,
     announcements: Mutex<Vec<Arc<PartitionHandle>>>,
-    /// The bytes of full batches that were announced since the last look and did not wake the I/O thread.
+    /// The bytes of full batches that were announced since the last look without waking the I/O
+    /// thread.
     waiting_bytes: AtomicUsize,
-    /// Every partition that waits is to be looked at: a flush, a close, or a thread that waits for memory.
+    /// Every waiting partition must be looked at, because of a flush, a close, or a thread that
+    /// waits for memory.
     recheck_all: AtomicBool,
-    /// Which caller waits awake for a response.
+    /// The turns of callers to poll for a response.
     spin: AdaptiveSpin,
-    /// Set when the I/O thread's selector exists; unit tests have none.
+    /// Set once the I/O thread's selector exists. Not set in unit tests.
     waker: OnceLock<Waker>,
 }
 
@@ -188,11 +194,11 @@ impl ReadySignal {
     }
 
     pub(crate) fn set_waker(&self, waker: Waker) {
-        // Set once, by the constructor of the producer.
+        // Set once, by the producer's constructor.
         let _ = self.waker.set(waker);
     }
 
-    /// Ends the I/O thread's wait. Cheap while the thread is awake.
+    /// Ends the I/O thread's wait. Cheap if the thread is awake.
     pub(crate) fn wake(&self) {
         if let Some(waker) = self.waker.get() {
             waker.wake();
@@ -203,8 +209,9 @@ impl ReadySignal {
         self.io_thread
     }
 
-    /// Drops the announcements, once the I/O thread looks no more. An announced partition and this hold each other, and
-    /// this holds the selector's waker: neither would ever be freed.
+    /// Drops the announcements when the I/O thread stops. An announced partition and this signal
+    /// refer to each other, and the signal refers to the selector's waker, so neither would ever be
+    /// freed.
     pub(super) fn forget_announcements(&self) {
         self.announcements.lock().clear();
     }
@@ -217,27 +224,31 @@ impl ReadySignal {
         self.recheck_all.swap(false, Ordering::SeqCst)
     }
 
-    /// Returns whether callers have announced something that was not taken.
+    /// Returns whether there are announcements that the I/O thread has not taken.
     ///
-    /// A caller announces and then reads when the I/O thread's wait ends; the I/O thread publishes that and then calls this.
-    /// Both take the lock between the two steps, so one of them sees what the other did.
+    /// A caller announces, and then reads when the I/O thread's wait ends. The I/O thread publishes
+    /// that time, and then calls this. Both take the lock between their two steps, so at least one
+    /// of them sees the other's first step.
     pub(super) fn has_announcements(&self) -> bool {
         !self.announcements.lock().is_empty()
     }
 
-    /// Counts bytes that the I/O thread is not woken for. Returns how many those are now.
+    /// Counts bytes for which the I/O thread was not woken. Returns their total.
     pub(super) fn add_waiting(&self, bytes: usize) -> usize {
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
-    /// Moves the announcements to `into`, which is empty and keeps its capacity. What changes from now on is news.
+    /// Moves the announcements to `into`, which is empty and keeps its capacity. Later changes need
+    /// a new announcement.
     pub(super) fn take_announcements(&self, into: &mut Vec<Arc<PartitionHandle>>) {
-        // A caller that announces between the two lines has counted in vain, and what follows waits a little longer.
+        // A caller that announces between these two lines loses its count. The next bytes then wait
+        // slightly longer.
         self.waiting_bytes.store(0, Ordering::Relaxed);
         std::mem::swap(&mut *self.announcements.lock(), into);
         for partition in into {
-            // Exchanged and not stored: a caller that expedites a batch changes it without the partition's lock, and does not
-            // announce what is announced. The look that follows sees what such a caller changed before.
+            // A swap instead of a store. A caller that expedites a batch changes it without the
+            // partition's lock, and does not announce a partition that is already announced. The
+            // following look must see that change.
             partition.news.swap(WANTED, Ordering::AcqRel);
         }
     }
@@ -278,7 +289,7 @@ mod tests {
         assert!(partition.wants_news());
     }
 
-    /// A caller waits for a batch of a partition that stands in a ready queue.
+    /// A caller waits for a batch of a partition in a ready queue.
     #[test]
     fn an_announcement_is_taken_whether_or_not_a_look_is_to_come() {
         let partition = partition();

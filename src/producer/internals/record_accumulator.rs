@@ -1,19 +1,23 @@
-//! Collects records into batches, partition by partition, until they are sent. Java: `RecordAccumulator`.
+//! Collects records into batches, partition by partition, until they are sent. Java:
+//! `RecordAccumulator`.
 //!
-//! It has two halves. Callers share [`RecordAccumulator`]: topics, deques, [`append`], flush and close. The I/O thread owns
-//! the [`Scheduler`], which knows where each partition waits ([`parked`], [`parking`]): [`ready`] says which nodes have
-//! something to send and [`pacing`] whether they wait for more, [`drain`] takes it, [`retry`] puts back, splits and aborts,
-//! [`expiry`] finds what has waited too long. Java has all of these in one class, under the same names.
+//! It has two halves. Callers share [`RecordAccumulator`]: topics, deques, [`append`], flush and
+//! close. The I/O thread owns the [`Scheduler`], which knows where each partition waits
+//! ([`parked`], [`parking`]). [`ready`] determines the nodes with something to send, and [`pacing`]
+//! whether they wait for more. [`drain`] takes batches. [`retry`] puts them back, splits and aborts
+//! them. [`expiry`] finds those that have timed out. Java has all of these in one class, under the
+//! same names.
 //!
 //! Threads: callers append; the I/O thread does the rest. Both use the partitions' deques.
-//! Locks: one mutex per partition, held for the copy of a record and the counters. Under it, one at a time: the transaction
-//! manager's at drain and, in a transaction, where a batch begins; those of the incomplete batches, the spare thunks, the
-//! compression ratios, the idle codec states and the expiry register where a batch begins; the `BufferPool`'s where a batch
-//! gets another chunk. No thread waits for memory with it. The topic table has a lock that a send does not take. The
-//! scheduler has none.
-//! Differs from Java: partitions announce themselves (see [`ready_signal`](super::ready_signal))
-//! instead of all being visited each round; a partition that may not send does not stop others on
-//! its node; batches grow where a partition is backlogged; with
+//! Locks: one mutex per partition, held for the copy of a record and for counters. Some locks are
+//! taken under it, one at a time: the transaction manager's at drain and, in a transaction, at the
+//! start of a batch; at the start of a batch also those of the incomplete batches, the spare
+//! thunks, the compression ratios, the idle codec states and the expiry register; and the
+//! `BufferPool`'s when a batch gets another chunk. No thread waits for memory while it holds the
+//! mutex. The topic table has a lock, which a send does not take. The scheduler has none.
+//! Differs from Java: partitions are announced (see [`ready_signal`](super::ready_signal)) instead
+//! of all being visited in each round. A partition that may not send does not block others on its
+//! node. Batches grow if their partition is backlogged. With
 //! `buffer.memory.allocation.strategy=incremental` (KIP-1332) the chunks of a batch double, see
 //! [`memory`].
 
@@ -50,7 +54,7 @@ use crate::record::{Compression, CompressionRatioEstimator};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::utils::{ExponentialBackoff, Time};
 
-/// The settings of the accumulator, from the configuration keys that they are named after.
+/// The settings of the accumulator, named after their configuration keys.
 #[derive(Debug)]
 pub(crate) struct AccumulatorConfig {
     pub(crate) batch_size: usize,
@@ -62,13 +66,13 @@ pub(crate) struct AccumulatorConfig {
     pub(crate) delivery_timeout: Duration,
     pub(crate) max_request_size: usize,
     pub(crate) adaptive_partitioning: bool,
-    /// `partitioner.availability.timeout.ms`; zero is off.
+    /// `partitioner.availability.timeout.ms`; zero disables it.
     pub(crate) availability_timeout: Duration,
-    /// `client.rack` where `partitioner.rack.aware` is on.
+    /// `client.rack` if `partitioner.rack.aware` is on.
     pub(crate) rack: Option<Arc<str>>,
 }
 
-/// The callers' half; see the module's documentation.
+/// The callers' half. See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct RecordAccumulator {
     config: AccumulatorConfig,
@@ -82,12 +86,13 @@ pub(crate) struct RecordAccumulator {
     topics: Mutex<TopicTable>,
     expiries: ExpiryRegister,
     flushes_in_progress: AtomicUsize,
-    /// Batches in all deques.
+    /// The number of batches in all deques.
     undrained: AtomicUsize,
     closed: AtomicBool,
 }
 
-/// The I/O thread's half: where each partition waits, and what follows from it. See the module's documentation.
+/// The I/O thread's half: where each partition waits, and what follows from that. See the module's
+/// documentation.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     accumulator: Arc<RecordAccumulator>,
@@ -96,18 +101,18 @@ pub(crate) struct Scheduler {
     parking: Parking,
     expiries: Expiries,
     load: LoadReports,
-    /// The round that last filled a request, by the time when it began.
+    /// When the last round that filled a request began.
     filled: Option<Instant>,
-    /// How long a round takes that fills requests.
+    /// How long a round that fills requests takes.
     request_cost: Typical,
     /// Emptied and refilled in each round.
     announcements: Vec<Arc<PartitionHandle>>,
-    /// As above: the partitions to look at.
+    /// The partitions to look at. Also refilled in each round.
     to_look_at: Vec<SlotId>,
 }
 
 impl RecordAccumulator {
-    /// Makes both halves.
+    /// Creates both halves.
     pub(crate) fn new(
         config: AccumulatorConfig,
         free: Arc<BufferPool>,
@@ -174,12 +179,13 @@ impl RecordAccumulator {
         self.flushes_in_progress.load(Ordering::SeqCst) > 0
     }
 
-    /// Waits for every batch that is incomplete now, the parts of those that are split included. Returns how many have no
-    /// outcome at the deadline; these do not linger any more. Java: `awaitFlushCompletion`.
+    /// Waits for every batch that is incomplete now, including the parts of split ones. Returns the
+    /// number of batches without an outcome at the deadline, which no longer linger. Java:
+    /// `awaitFlushCompletion`.
     ///
     /// # Blocking
     ///
-    /// Until each has an outcome, which `delivery.timeout.ms` bounds, and at most until `deadline`.
+    /// Until each batch has an outcome, which `delivery.timeout.ms` bounds, or until `deadline`.
     pub(crate) fn await_flush_completion(&self, deadline: Option<Instant>) -> usize {
         let mut open = 0;
         for result in self.incomplete.copy_all() {
@@ -196,26 +202,27 @@ impl RecordAccumulator {
         !self.incomplete.is_empty()
     }
 
-    /// Whether a batch waits in any deque.
+    /// Returns whether a batch waits in any deque.
     pub(crate) fn has_undrained(&self) -> bool {
         self.undrained.load(Ordering::Acquire) > 0
     }
 
-    /// Refuses further records, lets those that are here go out at once, and wakes the threads that wait for memory. When it
-    /// returns, everything that was taken is counted as undrained.
+    /// Refuses further records, makes the present ones sendable immediately, and wakes the threads
+    /// that wait for memory. When it returns, every accepted record is in a batch that counts as
+    /// undrained.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        // An append that looked before the line above would add its batch when the I/O thread has found nothing left and
-        // ended.
+        // An append that checked before the line above may still add its batch. The I/O thread must
+        // not find nothing and end before that.
         self.await_appends();
         self.free.close();
         self.signal.recheck_all();
     }
 
-    /// Waits for the appends that are under way. Those that come later see what was changed before this was called.
+    /// Waits for the running appends. Later ones see what changed before this call.
     ///
-    /// An append that looked before may still be at work in its partition's lock. Each lock is waited for once; with the
-    /// topic table held no queue comes that is not among them.
+    /// A running append holds its partition's lock, so this takes each lock once. It holds the
+    /// topic table, so that no other queue appears.
     fn await_appends(&self) {
         for queue in self.topics.lock().partitions() {
             drop(queue.state.lock());
@@ -226,16 +233,17 @@ impl RecordAccumulator {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Whether every batch goes out at once. Threads that wait for memory show here before they are asleep.
+    /// Returns whether every batch is sent immediately. Threads that wait for memory are visible
+    /// here before they sleep.
     fn is_urgent(&self) -> bool {
         self.free.queued() > 0 || self.is_closed() || self.is_flush_in_progress()
     }
 
-    /// Returns whether an appended record has no outcome yet. Waits for appends that are running:
-    /// the thread that made the producer refuse records before sees every one that it did not
-    /// refuse.
+    /// Returns whether an appended record has no outcome yet. Waits for running appends: if the
+    /// calling thread made the producer refuse records before, it sees every record that was not
+    /// refused.
     pub(crate) fn has_incomplete_batches(&self) -> bool {
-        // The locks of all partitions are taken only where the answer depends on them.
+        // Takes the locks of all partitions only if the answer depends on them.
         !self.incomplete.is_empty() || {
             self.await_appends();
             !self.incomplete.is_empty()

@@ -1,18 +1,21 @@
-//! The I/O thread: takes ready batches from the accumulator, sends them, and settles them by the answers.
-//! Java: `Sender`.
+//! The I/O thread: takes ready batches from the accumulator, sends them, and completes them
+//! according to the responses. Java: `Sender`.
 //!
-//! Threads: one, which owns the `Sender` and calls [`Sender::run`]; others hold its [`SenderControl`]. Locks: none of its
-//! own. It waits in one place, the client's `poll`.
+//! Threads: one, which owns the `Sender` and calls [`Sender::run`]. Others hold its
+//! [`SenderControl`].
+//! Locks: none of its own. It waits in one place, the client's `poll`.
 //!
 //! Differs from Java:
-//! - Batches move. One is in its partition's deque, or in [`Sender::in_flight`], or completed; so it cannot be completed
-//!   twice, and a request that is never answered cannot lose one.
-//! - A batch whose `delivery.timeout.ms` passes while it is in flight is failed at once, but leaves its sequences with the
-//!   request, so that a late answer still settles them (KAFKA-13843). It counts as perhaps written whether or not a byte of
-//!   the request has left: the request cannot be taken back, and the rest of it may leave a moment later. Its memory stays
-//!   with the bytes of the request until those are written or given up (KAFKA-19012).
-//! - Asking for a producer id never blocks the other work of the thread.
-//! - A partition that is missing from an answer fails like a lost connection, and is not waited for (KAFKA-19397).
+//! - Batches move. A batch is in its partition's deque, in [`Sender::in_flight`], or complete. So
+//!   it cannot be completed twice, and a request without a response cannot lose it.
+//! - If `delivery.timeout.ms` passes while a batch is in flight, the batch fails immediately, but
+//!   its sequences stay with the request, so that a late response still resolves them
+//!   (KAFKA-13843). The batch counts as possibly written even if no byte of the request has left:
+//!   the request cannot be withdrawn, and the rest may leave a moment later. Its memory stays with
+//!   the request's bytes until those are written or discarded (KAFKA-19012).
+//! - A request for a producer id never blocks the thread's other work.
+//! - A partition that is missing from a response fails like a lost connection, instead of waiting
+//!   (KAFKA-19397).
 
 mod cluster_change;
 mod decision;
@@ -50,15 +53,15 @@ use crate::record::CompressionType;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
 use crate::utils::{LogLimiter, NextDue, Time, log};
 
-/// The first Produce version whose answers name topics by their ids alone.
+/// The first Produce version whose responses identify topics only by their ids.
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
-/// The first Produce version whose brokers know zstd.
+/// The first Produce version whose brokers support zstd.
 const FIRST_VERSION_WITH_ZSTD: i16 = 7;
 
-/// How long the thread waits at least for a node that it can send to.
+/// The shortest wait for a node that can take a request.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
-/// The settings of the sender, from the configuration keys that they are named after.
+/// The settings of the sender, named after their configuration keys.
 #[derive(Clone, Debug)]
 pub(crate) struct SenderConfig {
     pub(crate) acks: i16,
@@ -71,22 +74,23 @@ pub(crate) struct SenderConfig {
     pub(crate) compression: CompressionType,
 }
 
-/// Ends the I/O thread from other threads. The caller wakes the client's poll afterwards.
+/// Ends the I/O thread from other threads. The caller must wake the client's poll afterwards.
 #[derive(Debug, Default)]
 pub(crate) struct SenderControl {
     closing: AtomicBool,
     force_close: AtomicBool,
-    /// The records that had no outcome when the thread ended.
+    /// The number of records without an outcome when the thread ended.
     undelivered: AtomicUsize,
 }
 
 impl SenderControl {
-    /// Lets the thread end when everything that was appended has an outcome. The accumulator is closed before.
+    /// Lets the thread end once everything that was appended has an outcome. The accumulator must
+    /// be closed before.
     pub(crate) fn initiate_close(&self) {
         self.closing.store(true, Ordering::Release);
     }
 
-    /// Lets the thread end now. What has no outcome yet fails.
+    /// Lets the thread end now. Whatever has no outcome yet fails.
     pub(crate) fn force_close(&self) {
         self.force_close.store(true, Ordering::Release);
         self.initiate_close();
@@ -106,7 +110,7 @@ impl SenderControl {
     }
 }
 
-/// What a [`Sender`] works with.
+/// The parts of a [`Sender`].
 #[derive(Debug)]
 pub(crate) struct SenderParts<C> {
     pub(crate) config: SenderConfig,
@@ -132,14 +136,14 @@ pub(crate) struct Sender<C> {
     in_flight: HashMap<CorrelationId, InFlightRequest>,
     /// When the first batch in flight expires.
     in_flight_expiry: NextDue,
-    /// The InitProducerId request that is in flight, of a producer without transactions.
+    /// The InitProducerId request in flight, for a producer without transactions.
     init_producer_id: Option<CorrelationId>,
-    /// The request of the transaction manager that is in flight; one at a time.
+    /// The transaction manager's request in flight. There is at most one.
     transactional_request: Option<(CorrelationId, TxnRequest)>,
-    /// Of the cluster that the metadata told of last.
+    /// The id of the cluster in the latest metadata.
     cluster_id: Option<Arc<str>>,
     log_limiter: RefCell<LogLimiter<(TopicPartition, Trouble)>>,
-    /// By text: what the responses of a broker may repeat.
+    /// By text, because a broker may repeat a response.
     warnings: RefCell<LogLimiter<String>>,
 }
 
@@ -172,10 +176,10 @@ impl<C: KafkaClient> Sender<C> {
         self.scheduler.accumulator()
     }
 
-    /// The whole life of the I/O thread.
+    /// Runs the I/O thread from its start to its end.
     ///
-    /// A panic in here is a bug of this library, and what it left half done is unknown: the producer ends, and everything
-    /// that it still had gets an outcome.
+    /// A panic in here is a bug of this library and leaves an unknown state. So the producer ends,
+    /// and everything that it still holds gets an outcome.
     pub(crate) fn run(mut self) {
         self.accumulator().io_thread().enter();
         log::debug!("started the producer's I/O thread");
@@ -197,7 +201,7 @@ impl<C: KafkaClient> Sender<C> {
             let text = "the producer failed because of a bug in this library, and is closed";
             let error = Error::new(ErrorKind::Internal, text);
             self.ledger.transition_to_fatal_error(error.clone());
-            // The client may be what is broken, so it is not asked.
+            // The client itself may be broken, so it is not called.
             self.shut_down(&error, |_, _, _| true);
         }
         let closed = catch_unwind(AssertUnwindSafe(|| self.client.close()));
@@ -207,8 +211,8 @@ impl<C: KafkaClient> Sender<C> {
         log::debug!("the producer's I/O thread has ended");
     }
 
-    /// Returns whether the loop goes on: until the producer is closed, and then until no work is
-    /// left or the close is forced. An open transaction is aborted then.
+    /// Returns whether the loop continues: until the producer is closed, and then until no work is
+    /// left or the close is forced. A close aborts an open transaction.
     fn should_run(&self) -> bool {
         if !self.control.is_closing() {
             return true;
@@ -221,8 +225,8 @@ impl<C: KafkaClient> Sender<C> {
             || self.ends_open_transaction()
     }
 
-    /// Lets the client push its metrics for the last time, if a broker wants them. They count every record, and take no time
-    /// of the records.
+    /// Lets the client push its metrics one last time, if a broker requests them. By now they count
+    /// every record, and the records no longer need the time.
     fn push_last_telemetry(&mut self) {
         self.client.initiate_telemetry_close(self.time.now());
         while !self.control.is_forced() {
@@ -230,7 +234,7 @@ impl<C: KafkaClient> Sender<C> {
             let Some(wait) = self.client.telemetry_close_wait(now) else {
                 return;
             };
-            // No batch is left that the wait could be too long for.
+            // No batch is left that could expire during the wait.
             self.poll_client(wait, now);
         }
     }
@@ -256,35 +260,37 @@ impl<C: KafkaClient> Sender<C> {
             .store(undelivered, Ordering::Release);
     }
 
-    /// One round of the loop. Java: `runOnce`.
+    /// Runs one round of the loop. Java: `runOnce`.
     ///
-    /// Batches expire before the transactional step: a commit that waits for one of them hears of it in this round, and
-    /// not after the wait at its end.
+    /// Batches expire before the transactional step. A commit that waits for one of them thus
+    /// learns of it in this round, and not after the wait at its end.
     pub(crate) fn run_once(&mut self) {
         let now = self.time.now();
-        // Before anything that depends on the metadata, because it may bring new metadata.
+        // Comes before everything that depends on the metadata, because it may bring new metadata.
         self.read_before_expiry(now);
         self.maybe_change_cluster();
         self.maybe_fail_bootstrap();
         let mut timeout = match self.ledger.fatal_error() {
             Some(error) => {
                 self.abort_all_batches(&failed_before(&error));
-                // Nothing is left that the clock could end. A later record wakes the thread, because its deque was empty.
+                // Nothing is left that depends on the clock. A later record wakes the thread,
+                // because its deque is empty now.
                 Duration::MAX
             }
             None => self.deliver(now),
         };
         if self.control.is_closing() && !self.should_run() {
-            // This round did the last of the work, such as ending a transaction that nothing was sent in: no response comes.
+            // This round did the last of the work, such as ending an empty transaction, so no
+            // response will follow.
             timeout = Duration::ZERO;
         }
         let timeout = timeout.min(self.metrics.maybe_log(now));
         self.poll(timeout, now);
     }
 
-    /// What a round does before its wait. Returns how long nothing else is to be done.
+    /// Does the work of a round before its wait. Returns the time until there is more to do.
     fn deliver(&mut self, now: Instant) -> Duration {
-        // Both may be why another producer id is needed, or why a transaction can only be aborted.
+        // Both may require another producer id, or make the transaction abortable only.
         self.expire_batches(now);
         self.maybe_resolve_sequences();
         let request_delay = self
@@ -293,17 +299,17 @@ impl<C: KafkaClient> Sender<C> {
         self.send_producer_data(now).min(request_delay)
     }
 
-    /// Without a node to begin with no request is ever sent, and a transactional call must not wait for one.
+    /// Fails a transactional call if bootstrap has failed: without a node, no request is ever sent.
     fn maybe_fail_bootstrap(&self) {
         if let Some(error) = self.metadata.bootstrap_error() {
             self.ledger.transition_to_fatal_error(error);
         }
     }
 
-    /// Sends what is ready, and says how long nothing else is to be done. Java: `sendProducerData`.
+    /// Sends what is ready. Returns the time until there is more to do. Java: `sendProducerData`.
     fn send_producer_data(&mut self, now: Instant) -> Duration {
         let timeout = self.drain_and_send(now);
-        // A batch that is opened during the wait expires no earlier than its end.
+        // A batch that opens during the wait expires no earlier than the wait ends.
         let timeout = timeout.min(self.config.delivery_timeout);
         let expiries = [
             self.scheduler.next_expiry(),
@@ -346,7 +352,8 @@ impl<C: KafkaClient> Sender<C> {
         if drained.is_check_due {
             timeout = Duration::ZERO;
         }
-        // The transactional step of this round did not see a batch that ends here, so the next round follows at once.
+        // The transactional step of this round does not see a batch that fails here, so the next
+        // round follows immediately.
         let mut all_sent = drained.failed.is_empty();
         for (batch, error) in drained.failed {
             self.scheduler.end_flight(batch.partition());
@@ -358,8 +365,8 @@ impl<C: KafkaClient> Sender<C> {
         if all_sent { timeout } else { Duration::ZERO }
     }
 
-    /// Sends one request with all of the batches. Returns false if they are in no request: failed, or put back. Java:
-    /// `sendProduceRequest`.
+    /// Sends one request with all of the batches. Returns false if they are not in a request: they
+    /// failed, or were put back. Java: `sendProduceRequest`.
     fn send_produce_request(
         &mut self,
         node: NodeId,
@@ -376,7 +383,8 @@ impl<C: KafkaClient> Sender<C> {
             }
             return false;
         }
-        // The request names each topic once. Batches are long, so their places are sorted and then each is moved once.
+        // The request names each topic once. Batches are large, so this sorts their indexes and
+        // moves each batch once.
         batches.sort_by_cached_key(|batch| batch.partition().order_in_request());
         let topics = produce_topics(&batches);
         self.metrics.request_sent(&mut batches, now);
@@ -418,7 +426,8 @@ impl<C: KafkaClient> Sender<C> {
                 self.in_flight.insert(correlation_id, request);
                 true
             }
-            // It was ready a moment ago; the batches are tried again like after any lost connection.
+            // The node was ready a moment ago. The batches are retried, as after any lost
+            // connection.
             Err(_) => {
                 self.settle_all(request, now, || {
                     PartitionOutcome::disconnected("the node was not ready", false)
@@ -436,7 +445,7 @@ impl<C: KafkaClient> Sender<C> {
                 .is_some_and(|version| version < FIRST_VERSION_WITH_ZSTD)
     }
 
-    /// Waits for the network, and settles what it brings.
+    /// Waits for the network, and handles its responses.
     fn poll(&mut self, timeout: Duration, now: Instant) {
         let timeout = self.scheduler.begin_wait(timeout, now);
         self.poll_client(timeout, now);
@@ -455,7 +464,8 @@ impl<C: KafkaClient> Sender<C> {
         true
     }
 
-    /// Returns `retry.backoff.ms`, or more where that would be a busy loop. For waits that nothing else may end.
+    /// Returns `retry.backoff.ms`, or more if that is too short for polling. For waits that nothing
+    /// else may end.
     fn pause(&self) -> Duration {
         self.config.retry_backoff.max(SHORTEST_PAUSE)
     }
@@ -475,9 +485,9 @@ impl<C: KafkaClient> Sender<C> {
     }
 }
 
-/// Failure and abortion: batches that end without an answer.
+/// Failure and abortion: batches that end without a response.
 impl<C: KafkaClient> Sender<C> {
-    /// Fails a batch that is not in flight, and with it the transaction that it is in. A fatal error ends the producer.
+    /// Fails a batch that is not in flight, and its transaction. A fatal error ends the producer.
     fn fail_batch(&self, batch: ProducerBatch, error: Error, by_index: Vec<(u32, Error)>) {
         let error = self.ledger.note_failure(error);
         let by_index = by_index
@@ -510,10 +520,11 @@ impl<C: KafkaClient> Sender<C> {
 
     /// Fails every batch, in flight or not.
     fn abort_all_batches(&mut self, error: &Error) {
-        // A request that is still queued leaves later.
+        // A queued request leaves later, even now.
         self.fail_in_flight(error, |_, _, _| true);
-        // The second time forgets what the failures announce. No round looks at these partitions, so what stays announced
-        // would end every wait; what a caller announces later is to end the next one.
+        // Two passes, because the second one drops the announcements of the failures. No round
+        // looks at these partitions any more, and an announced one would end every wait. Later
+        // announcements of callers must end the next wait.
         for _ in 0..2 {
             self.scheduler.forget_announcements();
             if !self.accumulator().has_undrained() {
@@ -525,7 +536,7 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    /// Fails every batch in flight, and says how many records that were.
+    /// Fails every batch in flight. Returns the number of their records.
     fn fail_in_flight(
         &mut self,
         error: &Error,
@@ -555,8 +566,8 @@ impl<C: KafkaClient> Sender<C> {
     }
 }
 
-/// The body of a request with these batches, which are in order. The client chooses a version that names topics as
-/// this can: without the id of every topic not by their ids.
+/// Returns the body of a request with these batches, which are in order. If a topic's id is
+/// missing, the client chooses a version that identifies topics by name.
 fn produce_topics(batches: &[DrainedBatch]) -> Vec<ProduceTopic> {
     let mut topics: Vec<ProduceTopic> = Vec::new();
     for batch in batches {

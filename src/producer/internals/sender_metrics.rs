@@ -1,8 +1,8 @@
-//! What the sender counts, of all records and of those of each topic. Java: `SenderMetricsRegistry`,
+//! The sender's metrics, of all records and of each topic's. Java: `SenderMetricsRegistry`,
 //! `Sender.SenderMetrics`.
 //!
-//! Everything is counted by batch, from what the batch knows anyway. So the sizes, times and ratios are those of batches; the
-//! latency counts each record, with the time of the oldest one in its batch.
+//! The values come from the batches, which already know them. So the sizes, times and ratios are
+//! those of batches. The latency counts each record, with the time of the oldest one in its batch.
 //!
 //! Threads: the I/O thread records; a caller does when its record fails before it is in a batch.
 //! Differs from Java: records that fail because the producer is closed count as errors too.
@@ -19,7 +19,7 @@ use crate::sync::Arc;
 use crate::utils::{later, log, millis};
 
 metric_table! {
-    /// What is counted over all topics.
+    /// Recorded over all topics.
     enum SenderSensor, SENDER_TABLE of "producer-metrics" {
         BatchSize Info {
             Avg "batch-size-avg" "The mean size in bytes of a batch that was sent.",
@@ -81,14 +81,14 @@ pub(crate) struct SenderMetrics {
     log: Option<MetricsLog>,
 }
 
-/// When the metrics are logged next.
+/// The periodic logging of the metrics.
 #[derive(Debug)]
 struct MetricsLog {
     interval: Duration,
     next: Instant,
 }
 
-/// The metrics of `producer-metrics` that are logged, in this order.
+/// The metrics of `producer-metrics` to log, in this order.
 const LOGGED: &[&str] = &[
     "record-send-rate",
     "record-send-total",
@@ -105,12 +105,12 @@ const LOGGED: &[&str] = &[
     "waiting-threads",
 ];
 
-/// Counts failed records; for callers too.
+/// Counts failed records. Callers use it too.
 #[derive(Clone, Debug)]
 pub(crate) struct RecordErrors(Registered);
 
 impl RecordErrors {
-    /// A record failed before it was in a batch.
+    /// Counts a record that failed before it was in a batch.
     pub(crate) fn record_failed(&self, now: Instant) {
         self.failed(1, now);
     }
@@ -141,7 +141,8 @@ impl SenderMetrics {
         });
     }
 
-    /// Logs the metrics if that is due. Returns the time until it is due next; `Duration::MAX` if it never is.
+    /// Logs the metrics if that is due. Returns the time until it is due next, or `Duration::MAX`
+    /// if never.
     pub(super) fn maybe_log(&mut self, now: Instant) -> Duration {
         let Some(log) = &mut self.log else {
             return Duration::MAX;
@@ -169,10 +170,10 @@ impl SenderMetrics {
         self.client.clone()
     }
 
-    /// The batches, which are frozen, leave in one request. Java: `updateProduceRequestMetrics`.
+    /// Records frozen batches that leave in one request. Java: `updateProduceRequestMetrics`.
     ///
-    /// What they are is added up first and recorded once, with the results that one record a batch would have: they all leave
-    /// at the same time.
+    /// This adds the batches' values up and records the sums once. The result is the same as one
+    /// recording per batch, because they all leave at the same time.
     pub(super) fn request_sent(&mut self, batches: &mut [DrainedBatch], now: Instant) {
         let mut sum = BatchSum::default();
         // Batches of one topic are side by side.
@@ -202,7 +203,7 @@ impl SenderMetrics {
         });
     }
 
-    /// A Produce request was answered, and these batches of it acknowledged.
+    /// Records a Produce response that acknowledges these batches.
     pub(super) fn answered<'a>(
         &self,
         node: NodeId,
@@ -220,7 +221,7 @@ impl SenderMetrics {
         self.nodes.produce_latency(node, latency, now);
     }
 
-    /// A request that asked for no response is written, this long after it was made.
+    /// Records a written request without a response, this long after it was created.
     pub(super) fn unconfirmed<'a>(
         &self,
         latency: Duration,
@@ -235,7 +236,7 @@ impl SenderMetrics {
         });
     }
 
-    /// The batch is put back for another attempt.
+    /// Records that the batch is put back for another attempt.
     pub(super) fn retried(&self, batch: &ProducerBatch, now: Instant) {
         let records = f64::from(batch.record_count());
         self.client.0.record(now, |client| {
@@ -244,13 +245,13 @@ impl SenderMetrics {
         self.topics.count(batch, TopicSensor::Retries, now);
     }
 
-    /// The batch fails.
+    /// Records that the batch fails.
     pub(super) fn failed(&self, batch: &ProducerBatch, now: Instant) {
         self.client.failed(batch.record_count(), now);
         self.topics.count(batch, TopicSensor::Errors, now);
     }
 
-    /// A batch is split.
+    /// Records that a batch is split.
     pub(super) fn split(&self, now: Instant) {
         self.client.0.record(now, |client| {
             client.record(SenderSensor::BatchSplit, 1.0);

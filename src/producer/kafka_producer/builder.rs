@@ -202,7 +202,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         self.config.resolve(refusals)
     }
 
-    /// The producer, and what its I/O thread is to run.
+    /// Returns the producer, and what its I/O thread is to run.
     pub(crate) fn assemble<S: Selectable>(
         self,
         selector: impl FnOnce(&ResolvedConfig, &Arc<SelectorMetrics>, &Arc<dyn Time>) -> Result<S>,
@@ -310,7 +310,7 @@ impl<KS: Serializer, VS: Serializer> fmt::Debug for KafkaProducerBuilder<KS, VS>
     }
 }
 
-/// The registry, which has no metrics yet but their number.
+/// Returns the registry, which has no metrics yet but their number.
 fn metrics(
     config: &ResolvedConfig,
     reporters: Vec<Box<dyn MetricsReporter>>,
@@ -324,7 +324,7 @@ fn metrics(
     )
 }
 
-/// The metadata, which know the bootstrap nodes, or what to resolve before they do.
+/// Returns the metadata, which know the bootstrap nodes, or what to resolve before they do.
 fn metadata(
     config: &ResolvedConfig,
     time: &dyn Time,

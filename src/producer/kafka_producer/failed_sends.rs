@@ -8,8 +8,8 @@ use crate::producer::{ProducerRecord, Serializer, serialize};
 use crate::sync::Arc;
 
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
-    /// The error of a record that was not serialized, with the bytes that it would have had. A record of `try_send` goes back
-    /// to the caller itself.
+    /// Returns the error of a record that was not serialized, with the bytes that it would have
+    /// had. A record of `try_send` goes back to the caller itself.
     #[cold]
     pub(super) fn with_record(
         &self,
@@ -43,7 +43,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         })
     }
 
-    /// The error of a record that was serialized and found no place in a batch.
+    /// Returns the error of a record that was serialized and found no place in a batch.
     #[cold]
     #[inline(never)]
     pub(super) fn with_serialized_record(

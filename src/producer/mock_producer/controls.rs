@@ -45,7 +45,7 @@ impl<KS, VS> MockProducer<KS, VS> {
         true
     }
 
-    /// The error of a record, after the open transaction has heard of it.
+    /// Returns the error of a record, after the open transaction has heard of it.
     pub(super) fn in_transaction(&self, error: Error) -> Error {
         match &self.coordinator {
             Some(coordinator) => coordinator.manager().handle_error_in_transaction(error),

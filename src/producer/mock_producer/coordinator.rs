@@ -116,7 +116,7 @@ impl Coordinator {
     }
 }
 
-/// The id and epoch of a producer after this one.
+/// Returns the id and epoch of a producer after this one.
 fn next_epoch(producer_id: i64, epoch: i16) -> (i64, i16) {
     match epoch.checked_add(1) {
         Some(epoch) if producer_id >= 0 => (producer_id, epoch),

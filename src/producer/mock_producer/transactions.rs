@@ -220,7 +220,7 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         coordinator.finish(&result)
     }
 
-    /// The transactions of an open mock.
+    /// Returns the transactions of an open mock.
     fn open_transactions(&self, operation: &str) -> Result<&Coordinator> {
         let coordinator = self.coordinator.as_ref();
         let coordinator = coordinator.ok_or_else(|| needs_transactional_id(operation))?;
@@ -243,8 +243,8 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         }
     }
 
-    /// The injected error, as if the coordinator had answered with it: an open transaction can only be aborted then. A timeout
-    /// changes nothing.
+    /// Returns the injected error, as if the coordinator had answered with it: an open transaction
+    /// can only be aborted then. A timeout changes nothing.
     fn injected_by_coordinator(&self, coordinator: &Coordinator, place: Injection) -> Result<()> {
         self.injected(place)
             .map_err(|error| match is_api_error(&error) && !error.is_timeout() {
@@ -276,50 +276,50 @@ impl<KS, VS> MockProducer<KS, VS> {
         }
     }
 
-    /// Whether `init_transactions` was called.
+    /// Returns whether `init_transactions` was called.
     pub fn transaction_initialized(&self) -> bool {
         self.state.lock().transactions.is_initialized
     }
 
-    /// Whether a transaction is open, including one that can only be aborted.
+    /// Returns whether a transaction is open, including one that can only be aborted.
     pub fn transaction_in_flight(&self) -> bool {
         let coordinator = self.coordinator.as_ref();
         coordinator.is_some_and(|it| it.manager().has_ongoing_transaction())
     }
 
-    /// Whether the last transaction was committed.
+    /// Returns whether the last transaction was committed.
     pub fn transaction_committed(&self) -> bool {
         self.state.lock().transactions.last_end == Some(End::Committed)
     }
 
-    /// Whether the last transaction was aborted.
+    /// Returns whether the last transaction was aborted.
     pub fn transaction_aborted(&self) -> bool {
         self.state.lock().transactions.last_end == Some(End::Aborted)
     }
 
-    /// Whether offsets were sent in the open or the last transaction.
+    /// Returns whether offsets were sent in the open or the last transaction.
     pub fn sent_offsets(&self) -> bool {
         self.state.lock().transactions.sent_offsets
     }
 
-    /// How many transactions were committed.
+    /// Returns how many transactions were committed.
     pub fn commit_count(&self) -> u64 {
         self.state.lock().transactions.commit_count
     }
 
-    /// The records of the open transaction, in order.
+    /// Returns the records of the open transaction, in order.
     pub fn uncommitted_records(&self) -> Vec<ProducerRecord<'static>> {
         self.state.lock().transactions.uncommitted_records.clone()
     }
 
-    /// The offsets of the open transaction, by group id.
+    /// Returns the offsets of the open transaction, by group id.
     pub fn uncommitted_offsets(
         &self,
     ) -> HashMap<String, HashMap<TopicPartition, OffsetAndMetadata>> {
         self.state.lock().transactions.uncommitted_offsets.clone()
     }
 
-    /// The offsets of each transaction that was committed with some, by group id.
+    /// Returns the offsets of each transaction that was committed with some, by group id.
     pub fn consumer_group_offsets_history(
         &self,
     ) -> Vec<HashMap<String, HashMap<TopicPartition, OffsetAndMetadata>>> {

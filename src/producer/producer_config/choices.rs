@@ -32,7 +32,7 @@ choice! {
 }
 
 impl Acks {
-    /// The number in a Produce request.
+    /// Returns the number in a Produce request.
     pub(crate) const fn code(self) -> i16 {
         match self {
             Self::None => 0,

@@ -15,7 +15,7 @@ use crate::sync::Arc;
 /// config.bootstrap_servers(vec![String::from("broker-1:9092")]);
 /// ```
 pub trait IntoList {
-    /// The list as a configuration file has it.
+    /// Returns the list as a configuration file has it.
     fn list(&self) -> String;
 }
 

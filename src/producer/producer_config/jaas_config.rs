@@ -44,27 +44,27 @@ impl JaasEntry {
         }
     }
 
-    /// The value of an option.
+    /// Returns the value of an option.
     pub(super) fn option(&self, key: &str) -> Option<&str> {
         let mut options = self.options.iter();
         let (_, value) = options.find(|(name, _)| name == key)?;
         Some(value.expose())
     }
 
-    /// The options whose keys begin with `prefix`, by the rest of their keys.
+    /// Returns the options whose keys begin with `prefix`, by the rest of their keys.
     pub(super) fn options_with(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
         let options = self.options.iter();
         options.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.expose())))
     }
 
-    /// The SASL extensions (`extension_name="value"`).
+    /// Returns the SASL extensions (`extension_name="value"`).
     pub(super) fn extensions(&self) -> Vec<(String, String)> {
         let extensions = self.options_with("extension_");
         let owned = extensions.map(|(name, value)| (name.to_owned(), value.to_owned()));
         owned.collect()
     }
 
-    /// The class without its package.
+    /// Returns the class without its package.
     pub(super) fn simple_name(&self) -> &str {
         let name = self.login_module.rsplit('.').next();
         name.unwrap_or(&self.login_module)
@@ -225,7 +225,7 @@ impl Tokenizer<'_> {
         }
     }
 
-    /// The escapes of Java's `StreamTokenizer`; any other character stands for itself.
+    /// Returns the escapes of Java's `StreamTokenizer`; any other character stands for itself.
     fn escaped(&mut self) -> Result<char, JaasError> {
         let digits: String = self
             .rest

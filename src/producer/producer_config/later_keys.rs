@@ -91,7 +91,8 @@ pub(super) fn java_default(key: &str) -> Option<&'static str> {
     keys.find(|(name, _)| *name == key)?.1.first().copied()
 }
 
-/// Whether two values say the same: case does not count, nor blanks around the elements of a list.
+/// Returns whether two values say the same: case does not count, nor blanks around the elements of
+/// a list.
 fn same(a: &str, b: &str) -> bool {
     let elements = |text: &str| -> Vec<String> {
         trim(text)

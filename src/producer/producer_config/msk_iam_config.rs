@@ -35,7 +35,7 @@ pub(super) fn msk_iam(config: &ProducerConfig, entry: Option<&JaasEntry>) -> Res
     })
 }
 
-/// The region in the name of a broker, or else that of the environment.
+/// Returns the region in the name of a broker, or else that of the environment.
 fn region(config: &ProducerConfig, environment: impl Fn(&str) -> Option<String>) -> Result<String> {
     let servers = config.value(&keys::BOOTSTRAP_SERVERS).unwrap_or_default();
     let of_broker = servers.split(',').find_map(region_of);

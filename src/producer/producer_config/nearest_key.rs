@@ -14,7 +14,7 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("partitioner", "partitioner.class"),
 ];
 
-/// The known key nearest to `unknown`, or `None` where none is near.
+/// Returns the known key nearest to `unknown`, or `None` where none is near.
 pub(super) fn nearest_key(unknown: &str) -> Option<&'static str> {
     if let Some((_, ours)) = OTHER_NAMES.iter().find(|(name, _)| *name == unknown) {
         return Some(ours);
@@ -27,7 +27,8 @@ pub(super) fn nearest_key(unknown: &str) -> Option<&'static str> {
     (distance <= (name.len() / 4).max(1)).then_some(name)
 }
 
-/// How many characters must be put in, taken out or replaced to make `b` of `a` (Levenshtein).
+/// Returns how many characters must be put in, taken out or replaced to make `b` of `a`
+/// (Levenshtein).
 fn edit_distance(a: &str, b: &str) -> usize {
     // Of the table of distances between all prefixes, this is the row of the prefix of `a` looked at so far.
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();

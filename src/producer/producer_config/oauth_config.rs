@@ -64,7 +64,7 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    /// The value of a key, unless it is blank.
+    /// Returns the value of a key, unless it is blank.
     fn text(&self, key: &ConfigKey) -> Option<&'a str> {
         let value = trim(self.config.value(key)?);
         (!value.is_empty()).then_some(value)
@@ -74,7 +74,7 @@ impl<'a> Options<'a> {
         self.text(key).unwrap_or_default().to_owned()
     }
 
-    /// The value of a key, or else of an option of the login module.
+    /// Returns the value of a key, or else of an option of the login module.
     fn text_or_option(&self, key: &ConfigKey, option: &str) -> Option<&'a str> {
         self.text(key).or_else(|| {
             let value = trim(self.jaas?.option(option)?);
@@ -200,7 +200,8 @@ impl<'a> Options<'a> {
         Ok(Some(PathBuf::from(path)))
     }
 
-    /// The TLS settings of the token endpoint are options of the login module; those of brokers are not for it.
+    /// Returns the TLS settings of the token endpoint are options of the login module; those of
+    /// brokers are not for it.
     fn ssl(&self) -> Result<SslConfig> {
         let mut options = ProducerConfig::new();
         for (name, value) in self

@@ -32,7 +32,7 @@ pub(super) struct Entry {
     pub(super) value: String,
 }
 
-/// The entries in the order of the file; a key that occurs twice is here twice.
+/// Returns the entries in the order of the file; a key that occurs twice is here twice.
 ///
 /// # Errors
 ///

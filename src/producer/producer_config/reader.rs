@@ -150,7 +150,7 @@ impl<'a> Reader<'a> {
         (!id.is_empty()).then(|| Arc::from(id))
     }
 
-    /// The codec, if it was compiled in and can honour the level.
+    /// Returns the codec, if it was compiled in and can honour the level.
     fn allocation_strategy(&mut self) -> BufferMemoryAllocationStrategy {
         self.one_of(
             &keys::BUFFER_MEMORY_ALLOCATION_STRATEGY,
@@ -184,7 +184,7 @@ impl<'a> Reader<'a> {
             .value_or(key, compression, Compression::none())
     }
 
-    /// The text of a key without blanks around it; empty where it has none.
+    /// Returns the text of a key without blanks around it; empty where it has none.
     pub(super) fn text(&self, key: &ConfigKey) -> &'a str {
         trim(self.config.value(key).unwrap_or_default())
     }

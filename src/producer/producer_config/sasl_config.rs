@@ -85,7 +85,7 @@ impl TokenFile {
 }
 
 impl SaslSettings {
-    /// Whether secrets go to a token endpoint without TLS.
+    /// Returns whether secrets go to a token endpoint without TLS.
     pub(super) fn exposes_secrets(&self) -> bool {
         #[cfg(feature = "oauth-oidc")]
         if let Origin::TokenEndpoint(endpoint) = &self.origin {
@@ -244,7 +244,7 @@ fn origin(config: &ProducerConfig, mechanism: SaslMechanism) -> Result<Origin> {
     }
 }
 
-/// The entry of `sasl.jaas.config`.
+/// Returns the entry of `sasl.jaas.config`.
 fn jaas(config: &ProducerConfig, modules: &[&str]) -> Result<JaasEntry> {
     let key = &sasl_keys::JAAS_CONFIG;
     let Some(value) = config.values.get(key.name) else {
@@ -382,7 +382,7 @@ fn endpoint(_: &ProducerConfig, _: &str, _: Option<&JaasEntry>) -> Result<Origin
     )))
 }
 
-/// The path of a `file:` URL of this machine.
+/// Returns the path of a `file:` URL of this machine.
 fn file_path(url: &str) -> Option<PathBuf> {
     let rest = url.strip_prefix("file:")?;
     let path = match rest.strip_prefix("//") {
@@ -416,7 +416,7 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The options of `OAuthBearerUnsecuredLoginCallbackHandler`; `None` if there are none.
+/// Returns the options of `OAuthBearerUnsecuredLoginCallbackHandler`; `None` if there are none.
 fn unsecured(entry: &JaasEntry) -> Result<Option<UnsecuredClaims>> {
     const PREFIX: &str = "unsecuredLogin";
     let invalid = |name: &str, reason: &str| {
@@ -510,7 +510,7 @@ fn refresh(config: &ProducerConfig) -> Result<RefreshConfig> {
     })
 }
 
-/// The value of a key that is no password, without blanks around it.
+/// Returns the value of a key that is no password, without blanks around it.
 fn text<'a>(config: &'a ProducerConfig, key: &ConfigKey) -> &'a str {
     trim(config.get(key.name).unwrap_or_default())
 }

@@ -30,7 +30,8 @@ fn stand_ins(class: &str) -> Option<Vec<&'static str>> {
     })
 }
 
-/// The path of a type without its parameters. Types have ids only if they borrow nothing, which a serializer may.
+/// Returns the path of a type without its parameters. Types have ids only if they borrow nothing,
+/// which a serializer may.
 fn path<S>() -> &'static str {
     let name = type_name::<S>();
     name.split_once('<').map_or(name, |(path, _)| path)

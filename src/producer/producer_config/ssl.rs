@@ -46,7 +46,8 @@ static KEYSTORE: StoreKeys = StoreKeys {
 };
 
 impl ProducerConfig {
-    /// The TLS settings, if the connections speak TLS. What is wrong with them is in `refusals`.
+    /// Returns the TLS settings, if the connections speak TLS. What is wrong with them is in
+    /// `refusals`.
     pub(super) fn ssl(
         &self,
         protocol: SecurityProtocol,
@@ -78,7 +79,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The text of a key that is set and not empty.
+    /// Returns the text of a key that is set and not empty.
     fn given(&self, key: &ConfigKey) -> Option<&'a str> {
         Some(self.text(key)).filter(|text| !text.is_empty())
     }

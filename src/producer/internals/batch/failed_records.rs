@@ -1,6 +1,6 @@
-//! The records of a failed batch, for as long as an error or a future of one of them is kept.
+//! The records of a failed batch, kept as long as an error or a future of one of them.
 //!
-//! The batch's own bytes are kept, and decoded when a record is asked for.
+//! Keeps the batch's own bytes, and decodes them when a record is requested.
 //!
 //! Locks: one mutex per failed batch, held while its records are decoded or one of them is copied.
 
@@ -15,7 +15,7 @@ use crate::utils::log;
 pub(crate) struct FailedRecords {
     topic_partition: TopicPartition,
     form: Mutex<Form>,
-    /// Counts the bytes.
+    /// Counts the kept bytes.
     _kept: Option<KeptMemory>,
 }
 
@@ -28,7 +28,7 @@ enum Form {
 }
 
 impl FailedRecords {
-    /// `bytes` are a finished batch.
+    /// Keeps `bytes`, which are a finished batch.
     pub(super) fn new(
         topic_partition: TopicPartition,
         bytes: WrittenBytes,
@@ -76,7 +76,7 @@ impl FailedRecordSource for FailedRecords {
         Some(FailedRecord {
             topic: Arc::clone(self.topic_partition.shared_topic()),
             partition: Some(self.topic_partition.partition()),
-            // -1 stands for none.
+            // -1 means no timestamp.
             timestamp: Some(record.timestamp).filter(|timestamp| *timestamp >= 0),
             headers: record.headers.clone(),
             key: record.key.clone(),

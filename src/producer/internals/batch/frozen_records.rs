@@ -7,7 +7,7 @@ use crate::protocol::RecordBytes;
 use crate::record::{ProducerState, RecordError, WrittenBytes, rewrite_producer_state};
 use crate::sync::Arc;
 
-/// Finished bytes, standing on their reservation of buffer memory until the last owner drops them.
+/// Finished bytes with their reservation of buffer memory, which the last owner returns.
 #[derive(Debug)]
 pub(super) struct FrozenRecords {
     bytes: WrittenBytes,
@@ -19,7 +19,7 @@ impl FrozenRecords {
         Self { bytes, memory }
     }
 
-    /// A copy that takes nothing of the pool.
+    /// Returns a copy that takes no memory of the pool.
     pub(super) fn unpooled_copy(&self) -> Self {
         Self::new(self.copied_bytes(), self.memory.unpooled_sibling(0))
     }
@@ -28,13 +28,14 @@ impl FrozenRecords {
         WrittenBytes::from(self.bytes.contiguous().into_owned())
     }
 
-    /// Memory of its own for a part of this batch, which the pool does not count.
+    /// Allocates memory for a part of this batch. The pool does not count it.
     pub(super) fn unpooled_sibling(&self, capacity: usize) -> PooledBuffer {
         self.memory.unpooled_sibling(capacity)
     }
 
-    /// The bytes, without their reservation, which goes back to the pool. They are copied if a socket still writes them, or if
-    /// they are little in much memory. `None` if as much is kept as may be.
+    /// Returns the bytes, and gives their reservation back to the pool. Copies them if a socket
+    /// still writes them, or if they fill only a small part of their memory. Returns `None` if the
+    /// limit of kept bytes is reached.
     pub(super) fn keep(records: Arc<Self>) -> Option<(WrittenBytes, Option<KeptMemory>)> {
         let kept = match records.memory.pool() {
             Some(pool) => Some(pool.keep(records.bytes.len())?),
@@ -50,7 +51,7 @@ impl FrozenRecords {
         Some((bytes, kept))
     }
 
-    /// The bytes in one piece, copied if they are in several.
+    /// Returns the bytes in one piece. Copies them if they are in several.
     pub(super) fn contiguous(&self) -> Cow<'_, [u8]> {
         self.bytes.contiguous()
     }

@@ -1,4 +1,4 @@
-//! The batches that have no outcome yet, for `flush` to wait on. Java: `IncompleteBatches`.
+//! The batches without an outcome, for `flush` to wait for. Java: `IncompleteBatches`.
 //!
 //! Locks: one mutex around a map, taken when a batch begins and when it ends, never per record.
 
@@ -23,7 +23,7 @@ impl IncompleteBatches {
         self.results.lock().remove(&key(result));
     }
 
-    /// The results as they are now; batches that begin later are not in it.
+    /// Returns the current results. Batches that begin later are not included.
     pub(crate) fn copy_all(&self) -> Vec<Arc<ProduceRequestResult>> {
         self.results.lock().values().cloned().collect()
     }

@@ -1,4 +1,4 @@
-//! A batch of records, from its first append to its callbacks and the futures that wait on it.
+//! A batch of records, from its first append to its callbacks and futures.
 
 mod failed_records;
 mod frozen_records;

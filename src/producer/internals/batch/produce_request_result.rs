@@ -3,9 +3,9 @@
 //! Locks: one latch per batch. It opens after the callbacks of the batch have run, so a thread that
 //! saw a future complete also saw the callback's effects.
 //!
-//! Differs from Java: when a batch is split, the result holds the results of the parts instead of
-//! every record's future being chained to a new one; waiters, including `flush`, go on to wait for
-//! the parts (KAFKA-19479).
+//! Differs from Java: when a batch is split, its result points to the results of the parts. Java
+//! chains the future of every record to a new one. Waiting threads, including `flush`, continue to
+//! wait for the parts (KAFKA-19479).
 
 use std::fmt;
 use std::task::Waker;
@@ -30,25 +30,25 @@ pub(crate) struct ProduceRequestResult {
     outcome: Latch<Outcome>,
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    /// It is in the log. `base_offset` is -1 where the broker did not tell it, `log_append_time` where record
-    /// timestamps are the creator's.
+    /// It is in the log. `base_offset` is -1 if the broker did not return it. `log_append_time` is
+    /// -1 if the timestamps are the producer's.
     Acked {
         base_offset: i64,
         log_append_time: i64,
     },
-    /// It failed, every record with its own error.
+    /// It failed. Every record has its own error.
     Failed(RecordErrors),
-    /// It was too large, and its records are in these batches now.
+    /// It was too large. Its records are now in these batches.
     Split(Arc<[SplitPart]>),
 }
 
 /// The errors of a failed batch.
 #[derive(Clone)]
 pub(crate) struct RecordErrors {
-    /// The error of each record that the broker did not name.
+    /// The error of each record for which the broker has no own error.
     pub(crate) error: Error,
     /// The records that the broker named (KIP-467), by index in the batch.
     pub(crate) by_index: Arc<[(u32, Error)]>,
@@ -101,7 +101,7 @@ impl ProduceRequestResult {
         self.partition.topic_partition()
     }
 
-    /// Whether the batch may be in the log, as long as it has no outcome.
+    /// Returns whether the batch may be in the log, as long as it has no outcome.
     pub(crate) fn fate(&self) -> &Fate {
         &self.fate
     }
@@ -130,7 +130,7 @@ impl ProduceRequestResult {
         }
     }
 
-    /// Makes the batch sendable at once and wakes the I/O thread, unless it is done or was expedited before.
+    /// Makes the batch sendable immediately and wakes the I/O thread, unless it is done or expedited.
     pub(crate) fn expedite(&self) {
         if !self.expedited.swap(true, Ordering::AcqRel) && self.outcome.get().is_none() {
             self.partition.announce();
@@ -138,7 +138,7 @@ impl ProduceRequestResult {
         }
     }
 
-    /// Notes that the batch is drained: a later waiter need not expedite it.
+    /// Marks the batch as drained. A later waiting caller need not expedite it.
     pub(crate) fn mark_drained(&self) {
         self.expedited.store(true, Ordering::Release);
     }
@@ -147,7 +147,7 @@ impl ProduceRequestResult {
         self.expedited.load(Ordering::Acquire)
     }
 
-    /// The outcome of the record at `index`, if it is known.
+    /// Returns the outcome of the record at `index`, if it is known.
     pub(crate) fn poll_record(&self, index: u32) -> Option<(Outcome, u32)> {
         let outcome = self.outcome.get()?;
         if let Outcome::Split(parts) = outcome {
@@ -158,10 +158,11 @@ impl ProduceRequestResult {
         Some((outcome.clone(), index))
     }
 
-    /// The outcome of the record at `index` if it is known. If not, the batch is expedited, and the task is woken when it is
-    /// time for another look: when the batch is done, or was split and the record is in a part of it.
+    /// Returns the outcome of the record at `index` if it is known. Otherwise expedites the batch
+    /// and registers the task. The task is woken when the batch is done, or when it is split and
+    /// the record is in a part of it.
     ///
-    /// No two tasks wait for one record, so its index tells them apart.
+    /// No two tasks wait for the same record, so its index identifies the task.
     pub(crate) fn poll_record_for(&self, index: u32, waker: &Waker) -> Option<(Outcome, u32)> {
         if self.outcome.get().is_none() && self.outcome.register(index, waker.clone()) {
             self.expedite();
@@ -176,7 +177,8 @@ impl ProduceRequestResult {
         Some((outcome.clone(), index))
     }
 
-    /// Waits for the outcome of the record at `index`, through splits. `None` after `deadline`.
+    /// Waits for the outcome of the record at `index`, even in a part of a split batch. Returns
+    /// `None` after `deadline`.
     pub(crate) fn wait_record(
         &self,
         index: u32,
@@ -192,8 +194,8 @@ impl ProduceRequestResult {
         Some((outcome.clone(), index))
     }
 
-    /// Waits until every record of the batch has an outcome, those of its parts included. Returns whether all have one, which
-    /// at `deadline` may be otherwise.
+    /// Waits until every record of the batch has an outcome, including those in its parts. Returns
+    /// false if `deadline` passes first.
     pub(crate) fn wait_all(&self, deadline: Option<Instant>) -> bool {
         match self.wait(deadline) {
             None => false,
@@ -202,8 +204,9 @@ impl ProduceRequestResult {
         }
     }
 
-    /// Waits awake for an answer that is expected soon, and has the I/O thread do so too: a blocking caller's record,
-    /// its request and its answer would else wake one sleeper after the other.
+    /// Polls without sleeping for a response that is expected soon, and makes the I/O thread do so
+    /// too. Otherwise the record of a blocking caller, its request and the response would each wake
+    /// one sleeping thread after the other.
     fn spin(&self, deadline: Option<Instant>) {
         let is_done = || self.outcome.get().is_some();
         if is_done() {
@@ -223,7 +226,7 @@ fn remaining(deadline: Option<Instant>) -> Option<Duration> {
     deadline.map(|deadline| deadline.saturating_duration_since(SystemTime.now()))
 }
 
-/// The part that holds the record at `index` of the original, and its index there.
+/// Returns the part that holds the record at `index` of the original, and its index there.
 fn part_of(parts: &[SplitPart], index: u32) -> Option<(&SplitPart, u32)> {
     let part = parts.iter().rev().find(|part| part.first_index <= index)?;
     Some((part, index - part.first_index))
@@ -246,7 +249,7 @@ impl fmt::Debug for ProduceRequestResult {
 
 #[cfg(test)]
 impl ProduceRequestResult {
-    /// Returns whether an attempt to write the record at `index` ended without telling whether it is in the log.
+    /// Returns whether an attempt to write the record at `index` ended without a known outcome.
     pub(crate) fn is_in_doubt(&self, index: u32) -> bool {
         if let Some(Outcome::Split(parts)) = self.outcome.get() {
             if let Some((part, index)) = part_of(parts, index) {
@@ -257,7 +260,8 @@ impl ProduceRequestResult {
     }
 }
 
-/// The base offset and the log append time of a batch with this outcome, or the error of its record at `index`.
+/// Returns the base offset and the log append time of a batch with this outcome, or the error of
+/// its record at `index`.
 pub(crate) fn record_result(outcome: &Outcome, index: u32) -> Result<(i64, i64)> {
     match outcome {
         Outcome::Acked {

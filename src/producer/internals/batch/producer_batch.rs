@@ -1,10 +1,10 @@
 //! The records of one partition that are sent together. Java: `ProducerBatch`.
 //!
 //! A batch has one owner at a time: its partition's deque, then the request that it is in flight
-//! with, then the deque again for a retry, or the code that completes it. Only its
-//! [`ProduceRequestResult`] is shared, and its frozen bytes with a socket that still writes them. A
-//! batch that is dropped without a result completes itself with an error, so that no bug elsewhere
-//! can leave a caller waiting.
+//! with, then the deque again for a retry, or the code that completes it. Only two parts are
+//! shared: its [`ProduceRequestResult`], and its frozen bytes with a socket that is still writing
+//! them. A batch that is dropped without a result completes itself with an error, so that a bug
+//! elsewhere cannot leave a caller waiting.
 
 mod failure;
 mod split;
@@ -34,9 +34,10 @@ pub(crate) struct ProducerBatch {
     result: Arc<ProduceRequestResult>,
     incomplete: Arc<IncompleteBatches>,
     thunks: Thunks,
-    /// The bytes that the callbacks may take: what the records may. No limit for what is not of the pool.
+    /// The limit of the memory for callbacks, which is that of the records. No limit outside of the
+    /// pool.
     callback_limit: usize,
-    /// Where the list of thunks is from and goes to.
+    /// The pool of lists of thunks.
     spare_thunks: Arc<SpareThunks>,
     records: Records,
     record_count: u32,
@@ -44,26 +45,26 @@ pub(crate) struct ProducerBatch {
     sequence: Option<BatchSequence>,
     is_transactional: bool,
     created: Instant,
-    /// From the first record to the last request, in milliseconds.
+    /// The time from the first record to the last request, in milliseconds.
     queue_time_ms: f64,
-    /// As the metadata had it when the batch was drained; zero where the brokers had told none.
+    /// The topic's id in the metadata when the batch was drained; zero if the brokers have none.
     topic_id: Uuid,
     attempts: u32,
-    /// No attempt before this, after a failed one.
+    /// After a failed attempt, the earliest time of the next one.
     backoff_until: Option<Instant>,
     leader_epoch: Option<i32>,
     /// The value of `attempts` when `leader_epoch` last rose (KIP-951).
     attempts_when_leader_last_changed: u32,
     is_split: bool,
-    /// How the last attempt failed.
+    /// The error of the last attempt.
     last_failure: Option<Error>,
 }
 
-/// A batch from its drain to its outcome. It moves from list to list on the way, and so has memory of its own: a move of the
-/// batch itself copies hundreds of bytes.
+/// A batch from its drain to its outcome. It moves between lists on the way and is therefore boxed:
+/// moving the batch itself would copy hundreds of bytes.
 pub(crate) type DrainedBatch = Box<ProducerBatch>;
 
-/// The bytes, in the order of a batch's life.
+/// The bytes, in the states of a batch's life.
 enum Records {
     Open {
         builder: MemoryRecordsBuilder,
@@ -74,11 +75,11 @@ enum Records {
         uncompressed_bytes: usize,
         ratio: f32,
     },
-    /// Given back: the batch is done.
+    /// Returned: the batch is done.
     Gone,
 }
 
-/// What a batch starts with.
+/// The settings of a new batch.
 pub(crate) struct NewBatch<'a> {
     pub(crate) partition: Arc<PartitionHandle>,
     pub(crate) incomplete: &'a Arc<IncompleteBatches>,
@@ -93,7 +94,7 @@ pub(crate) struct NewBatch<'a> {
     pub(crate) now: Instant,
 }
 
-/// One record on its way into a batch.
+/// A record that is being appended to a batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AppendRecord<'a> {
     timestamp: i64,
@@ -106,8 +107,9 @@ impl<'a> AppendRecord<'a> {
     ///
     /// # Errors
     ///
-    /// When a length does not fit the record format.
-    // Or else the result would go through memory twice, in pieces of other sizes than it was written in, which stalls.
+    /// A length does not fit the record format.
+    // Inlined. Otherwise the result is written to memory and read back in pieces of other sizes,
+    // which stalls the processor.
     #[inline(always)]
     pub(crate) fn new(
         timestamp: i64,
@@ -146,28 +148,28 @@ impl<'a> AppendRecord<'a> {
         }
     }
 
-    /// The size of a batch with only this record, at most.
+    /// Returns an upper bound for the size of a batch with only this record.
     #[inline]
     pub(crate) fn upper_bound(&self) -> usize {
         self.record.batch_size_upper_bound()
     }
 }
 
-/// What an append came to.
+/// The result of an append.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Appended {
     /// The record's index in the batch.
     pub(crate) index: u32,
-    /// The bytes by which the batch is estimated to have grown.
+    /// The estimated growth of the batch in bytes.
     pub(crate) growth: usize,
-    /// Whether the batch takes no more records.
+    /// Whether the batch is full now.
     pub(crate) is_full: bool,
 }
 
-/// Whether a batch got the memory for another record.
+/// Whether a batch received the memory for another record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extension {
-    /// Memory is not what the record lacks.
+    /// The record does not lack memory.
     NotNeeded,
     Extended,
     /// The pool has too little, or other threads wait for it.
@@ -218,11 +220,12 @@ impl ProducerBatch {
         }
     }
 
-    /// Appends the record if there is room for it and for its callback, and takes the callback then.
+    /// Appends the record and takes its callback, if there is room for both.
     ///
     /// # Errors
     ///
-    /// When the record cannot be in any batch (a negative timestamp, a length above 2 GiB), or the codec fails.
+    /// The record cannot be in any batch (a negative timestamp, a length above 2 GiB), or the codec
+    /// fails.
     #[inline(always)]
     pub(crate) fn try_append(
         &mut self,
@@ -234,7 +237,8 @@ impl ProducerBatch {
         };
         let index = self.record_count;
         if let Some(callback) = callback {
-            // Callbacks wait as long as the records. Small records would fill the memory with theirs.
+            // Callbacks are kept as long as the records. The callbacks of small records could
+            // otherwise fill the memory.
             if index > 0 && self.thunks.size_with(index, callback) > self.callback_limit {
                 return Ok(None);
             }
@@ -258,7 +262,7 @@ impl ProducerBatch {
         }))
     }
 
-    /// Takes the memory from `pool` that the record lacks to join the batch, if it lacks nothing else.
+    /// If the record lacks only memory to join the batch, takes it from `pool`.
     pub(crate) fn extend_for(&mut self, record: &AppendRecord<'_>, pool: &BufferPool) -> Extension {
         let Records::Open { builder, memory } = &mut self.records else {
             return Extension::NotNeeded;
@@ -275,7 +279,8 @@ impl ProducerBatch {
         }
     }
 
-    /// Asks for the memory of another record of `size` bytes and its callback, for a thread that is on its way to other batches.
+    /// Prefetches the memory for another record of `size` bytes and its callback. For a thread that
+    /// visits other batches first.
     #[inline]
     pub(crate) fn prefetch(&self, size: usize) {
         if let Records::Open { builder, .. } = &self.records {
@@ -284,20 +289,20 @@ impl ProducerBatch {
         }
     }
 
-    /// Prefetches the first of the records, for the thread that freezes the batch next.
+    /// Prefetches the first records. For the thread that is about to freeze the batch.
     pub(crate) fn prefetch_records(&self) {
         if let Records::Open { builder, .. } = &self.records {
             builder.prefetch_written();
         }
     }
 
-    /// Prefetches the first of the callbacks, for the thread that completes the batch next.
+    /// Prefetches the first callbacks. For the thread that is about to complete the batch.
     pub(crate) fn prefetch_thunks(&self) {
         self.thunks.prefetch_first();
     }
 
-    /// Refuses further records and finishes the compressed stream, so that draining the batch takes
-    /// less time.
+    /// Refuses further records and finishes the compressed stream, which makes the later drain
+    /// faster.
     pub(crate) fn close_for_record_appends(&mut self) -> Result<()> {
         match &mut self.records {
             Records::Open { builder, .. } => builder
@@ -307,11 +312,12 @@ impl ProducerBatch {
         }
     }
 
-    /// Freezes the batch: header, CRC, and the producer state that it was given. Does nothing when it is frozen.
+    /// Freezes the batch: writes the header, the CRC and the batch's producer state. Does nothing
+    /// if it is already frozen.
     ///
     /// # Errors
     ///
-    /// When the codec fails or the producer state is impossible; the batch must be failed then.
+    /// The codec fails or the producer state is invalid. The batch must then be failed.
     pub(crate) fn close(&mut self) -> Result<()> {
         let (builder, memory) = match std::mem::replace(&mut self.records, Records::Gone) {
             Records::Open { builder, memory } => (builder, memory),
@@ -331,7 +337,7 @@ impl ProducerBatch {
         Ok(())
     }
 
-    /// The frozen bytes, shared and not copied. Empty before [`Self::close`].
+    /// Returns the frozen bytes, shared and not copied. Empty before [`Self::close`].
     pub(crate) fn record_set(&self) -> RecordSet {
         match &self.records {
             Records::Closed { frozen, .. } => RecordSet(Arc::<FrozenRecords>::clone(frozen)),
@@ -339,7 +345,7 @@ impl ProducerBatch {
         }
     }
 
-    /// Gives the batch its place among its producer's batches, before it is frozen.
+    /// Sets the batch's place in its producer's sequence, before it is frozen.
     pub(crate) fn set_sequence(&mut self, sequence: BatchSequence) {
         debug_assert!(
             matches!(self.records, Records::Open { .. }),
@@ -348,16 +354,16 @@ impl ProducerBatch {
         self.sequence = Some(sequence);
     }
 
-    /// Gives the batch a new place in the sequence after an epoch bump. Only for a batch that no broker holds.
+    /// Sets a new place in the sequence after an epoch bump. Only for a batch that no broker has.
     ///
     /// # Errors
     ///
-    /// When the frozen bytes are not a batch, which is a bug.
+    /// The frozen bytes are not a batch, which is a bug.
     pub(crate) fn reset_sequence(&mut self, sequence: BatchSequence) -> Result<()> {
         self.sequence = Some(sequence);
         if let Records::Closed { frozen, .. } = &mut self.records {
             if Arc::get_mut(frozen).is_none() {
-                // A socket still writes the old bytes, which must not change under it.
+                // A socket is still writing the old bytes, so they must not change.
                 *frozen = Arc::new(frozen.unpooled_copy());
             }
             if let Some(frozen) = Arc::get_mut(frozen) {
@@ -377,13 +383,14 @@ impl ProducerBatch {
         });
     }
 
-    /// Gives the memory back, runs the callbacks, opens the result: a callback that sends finds the memory free, and a
-    /// `get` or `flush` that returns finds the callbacks done.
+    /// Returns the memory, runs the callbacks, and opens the result, in this order. A callback that
+    /// sends finds the memory free, and a `get` or `flush` that returns finds the callbacks done.
     fn finish(&mut self, outcome: Outcome) {
         self.records = Records::Gone;
         let mut thunks = std::mem::take(&mut self.thunks);
         let mut waiting = thunks.drain();
-        // One containment for all of them, until one panics; the next begins behind that one.
+        // Contains the panics of all callbacks together. After a panic, the loop continues with the
+        // next callback.
         while let Err(panic) = contain("a callback", || {
             for thunk in waiting.by_ref() {
                 let result = record_result(&outcome, thunk.index).map(|place| {
@@ -401,13 +408,14 @@ impl ProducerBatch {
         self.incomplete.remove(&self.result);
     }
 
-    /// Puts the batch up for another attempt.
+    /// Prepares the batch for another attempt.
     pub(crate) fn reenqueued(&mut self, now: Instant, backoff: Duration) {
         self.attempts += 1;
         self.backoff_until = now.checked_add(backoff);
     }
 
-    /// Notes the leader epoch that the metadata know now. A new leader makes waiting out the backoff pointless (KIP-951).
+    /// Updates the leader epoch from the metadata. A new leader makes the rest of the backoff
+    /// pointless (KIP-951).
     pub(crate) fn maybe_update_leader_epoch(&mut self, latest: Option<i32>) {
         if latest.is_some() && latest > self.leader_epoch {
             self.attempts_when_leader_last_changed = self.attempts;
@@ -415,12 +423,12 @@ impl ProducerBatch {
         }
     }
 
-    /// Whether the leader changed since the attempt that failed last.
+    /// Returns whether the leader changed since the last failed attempt.
     pub(crate) fn has_leader_changed_for_the_ongoing_retry(&self) -> bool {
         self.attempts >= 1 && self.attempts == self.attempts_when_leader_last_changed
     }
 
-    /// When the backoff after the last failure ends, while it lasts.
+    /// Returns when the backoff after the last failure ends, if it has not ended yet.
     pub(crate) fn backing_off_until(&self, now: Instant) -> Option<Instant> {
         if self.has_leader_changed_for_the_ongoing_retry() {
             return None;
@@ -432,7 +440,7 @@ impl ProducerBatch {
         now.saturating_duration_since(self.created) >= timeout
     }
 
-    /// Whether a further record would not fit.
+    /// Returns whether no further record fits.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         match &self.records {
@@ -441,7 +449,8 @@ impl ProducerBatch {
         }
     }
 
-    /// The bytes that the batch takes in a request: real ones when it is frozen, an estimate before.
+    /// Returns the bytes that the batch takes in a request: exact if it is frozen, otherwise an
+    /// estimate.
     pub(crate) fn estimated_size_in_bytes(&self) -> usize {
         match &self.records {
             Records::Open { builder, .. } => builder.estimated_size_in_bytes(),
@@ -450,7 +459,7 @@ impl ProducerBatch {
         }
     }
 
-    /// The observed ratio of compressed to plain bytes, once frozen.
+    /// Returns the compressed size divided by the plain size. Known once the batch is frozen.
     pub(crate) fn compression_ratio(&self) -> f32 {
         match &self.records {
             Records::Closed { ratio, .. } => *ratio,
@@ -458,7 +467,7 @@ impl ProducerBatch {
         }
     }
 
-    /// The largest record, in bytes of its uncompressed form.
+    /// Returns the largest record, in bytes of its uncompressed form.
     pub(crate) fn max_record_size(&self) -> usize {
         self.max_record_size
     }
@@ -483,8 +492,8 @@ impl ProducerBatch {
         self.created
     }
 
-    /// What the batches of a partition are sorted by where they were taken from several places. The parts of a split batch
-    /// are of one age.
+    /// Returns the sort key for a partition's batches that were taken from several places. The
+    /// parts of a split batch have the same age.
     pub(crate) fn age_order(&self) -> (Instant, Option<i32>) {
         (
             self.created,
@@ -492,7 +501,7 @@ impl ProducerBatch {
         )
     }
 
-    /// The batch is taken for a request, which may name the topic by this id.
+    /// Notes that the batch is taken for a request, which may identify the topic by this id.
     pub(crate) fn mark_drained(&mut self, topic_id: Uuid) {
         self.topic_id = topic_id;
         self.result.mark_drained();
@@ -502,7 +511,7 @@ impl ProducerBatch {
         self.topic_id
     }
 
-    /// The batch leaves in a request. Notes how long it waited for that.
+    /// Notes that the batch leaves in a request, and how long it waited for that.
     pub(crate) fn leave_queue(&mut self, now: Instant) {
         self.queue_time_ms = millis(now.saturating_duration_since(self.created));
     }
@@ -512,12 +521,13 @@ impl ProducerBatch {
         self.queue_time_ms
     }
 
-    /// Notes how the last attempt failed, for the case that there is no time for another.
+    /// Notes the error of the last attempt, which becomes the final one if there is no time for
+    /// another attempt.
     pub(crate) fn set_last_failure(&mut self, failure: Error) {
         self.last_failure = Some(failure);
     }
 
-    /// Returns how the last attempt failed, if one did.
+    /// Returns the error of the last attempt, if one failed.
     pub(crate) fn last_failure(&self) -> Option<&Error> {
         self.last_failure.as_ref()
     }
@@ -526,7 +536,7 @@ impl ProducerBatch {
         self.attempts
     }
 
-    /// Whether the batch was sent before.
+    /// Returns whether the batch was sent before.
     pub(crate) fn in_retry(&self) -> bool {
         self.attempts > 0
     }
@@ -536,7 +546,8 @@ impl ProducerBatch {
         self.in_retry() || self.is_split
     }
 
-    /// The batch's place among its producer's batches; `None` before the first drain, and without idempotence.
+    /// Returns the batch's place in its producer's sequence. Returns `None` before the first drain,
+    /// and without idempotence.
     pub(crate) fn sequence(&self) -> Option<BatchSequence> {
         self.sequence
     }

@@ -1,9 +1,9 @@
-//! What is known of a record when it is appended, for its future and its callback.
+//! The facts about a record that are known at its append, for its future and its callback.
 
 use crate::common::TopicPartition;
 use crate::producer::RecordMetadata;
 
-/// What of a record's metadata is known when it is appended.
+/// The part of a record's metadata that is known at its append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecordFacts {
     /// Milliseconds since 1970.
@@ -15,7 +15,7 @@ pub(crate) struct RecordFacts {
 }
 
 impl RecordFacts {
-    /// The timestamp, and both sizes.
+    /// Returns the timestamp, and both sizes in one number.
     #[inline(always)]
     pub(crate) fn to_words(self) -> (i64, u64) {
         let key_size = u64::from(self.serialized_key_size as u32);
@@ -35,7 +35,7 @@ impl RecordFacts {
         }
     }
 
-    /// The metadata of a record that has these facts, after its batch was acknowledged.
+    /// Returns the metadata of a record with these facts in an acknowledged batch.
     pub(crate) fn metadata(
         &self,
         topic_partition: &TopicPartition,

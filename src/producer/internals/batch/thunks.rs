@@ -1,7 +1,9 @@
-//! The callbacks of a batch, and the lists of them that done batches leave for those that begin. Java: `ProducerBatch.Thunk`.
+//! The callbacks of a batch. Java: `ProducerBatch.Thunk`. Batches that are done leave their lists
+//! to new ones.
 //!
-//! A list of a batch of 1 MB has some 10,000 entries. Made anew for each batch it would grow by doublings, into memory that
-//! the allocator has given back to the system meanwhile: a page fault for each 4 KiB.
+//! The list of a batch of 1 MB has some 10,000 entries. A new list would grow by doubling, into
+//! memory that the allocator has returned to the system meanwhile, which costs a page fault for
+//! each 4 KiB.
 //!
 //! Locks: one mutex around the lists, taken when a batch begins and when it ends, never per record.
 
@@ -12,39 +14,40 @@ use crate::producer::Callback;
 use crate::sync::Mutex;
 use crate::utils::prefetch;
 
-/// A callback with what its record's metadata needs.
+/// A callback, and the facts for its record's metadata.
 pub(super) struct Thunk {
-    /// Of the record in its batch.
+    /// The index of the record in its batch.
     pub(super) index: u32,
     pub(super) facts: RecordFacts,
     pub(super) callback: Callback,
 }
 
-/// The callbacks of one batch, by its records.
+/// The callbacks of one batch, by record.
 ///
-/// Two lists of pairs, because a pair goes from registers into its place. A thunk would be put together on the stack and
-/// copied from there in other pieces than it was written in, for which the processor waits.
+/// These are two lists of pairs, because a pair fits into registers. A whole thunk would be
+/// assembled on the stack and copied in other pieces than it was written in, which stalls the
+/// processor.
 #[derive(Default)]
 pub(super) struct Thunks {
-    /// Not longer than up to the last record with a callback.
+    /// Ends with the last record that has a callback.
     callbacks: Vec<Option<Callback>>,
-    /// As long; the timestamps, and the sizes of key and value in one number.
+    /// Has the same length. The timestamps, and the sizes of key and value in one number.
     facts: Vec<(i64, u64)>,
-    /// The bytes that the closures have on the heap.
+    /// The heap memory of the closures.
     heap_size: usize,
 }
 
-/// The bytes that the lists have for each record.
+/// The memory that the lists take per record.
 pub(super) const ENTRY_SIZE: usize = size_of::<Option<Callback>>() + size_of::<(i64, u64)>();
 
 impl Thunks {
-    /// Returns how many bytes all callbacks take if the record at `index` brings this one.
+    /// Returns the memory of all callbacks if the record at `index` adds this one.
     #[inline(always)]
     pub(super) fn size_with(&self, index: u32, callback: &Callback) -> usize {
         (index as usize + 1) * ENTRY_SIZE + self.heap_size + callback.heap_size()
     }
 
-    /// Adds the callback of a record behind those that are here.
+    /// Adds the callback of a record after the present ones.
     #[inline(always)]
     pub(super) fn push(&mut self, index: u32, facts: RecordFacts, callback: Callback) {
         if self.callbacks.len() < index as usize {
@@ -55,20 +58,20 @@ impl Thunks {
         self.facts.push(facts.to_words());
     }
 
-    /// Asks for the memory of the next callback.
+    /// Prefetches the memory for the next callback.
     #[inline]
     pub(super) fn prefetch(&self) {
         prefetch(&self.callbacks, self.callbacks.len(), 1);
         prefetch(&self.facts, self.facts.len(), 1);
     }
 
-    /// Asks for the callbacks of the first records.
+    /// Prefetches the callbacks of the first records.
     pub(super) fn prefetch_first(&self) {
         prefetch(&self.callbacks, 0, self.callbacks.len());
         prefetch(&self.facts, 0, self.facts.len());
     }
 
-    /// The records up to this one have none.
+    /// Adds empty entries for the records before this one.
     #[cold]
     fn pass_over(&mut self, index: usize) {
         self.callbacks.resize_with(index, || None);
@@ -89,7 +92,7 @@ impl Thunks {
         self.heap_size = 0;
     }
 
-    /// Takes them out, one by one and in order.
+    /// Takes the callbacks out in order.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Thunk> + '_ {
         let records = self.callbacks.drain(..).zip(self.facts.drain(..));
         (0..).zip(records).filter_map(|(index, (callback, facts))| {
@@ -102,23 +105,23 @@ impl Thunks {
     }
 }
 
-/// Empty lists that have room.
+/// Empty lists with reserved capacity.
 #[derive(Default)]
 pub(crate) struct SpareThunks(Mutex<Lists>);
 
 #[derive(Default)]
 struct Lists {
     lists: Vec<Thunks>,
-    /// The callbacks that all of them have room for.
+    /// The capacity of all lists in callbacks.
     capacity: usize,
 }
 
-/// The callbacks that the kept lists have room for at most: some 4 MB.
+/// The limit of the capacity of all kept lists, some 4 MB.
 const MAX_CAPACITY: usize = 100_000;
 
 impl SpareThunks {
-    /// Returns the list that was kept last, or a new one if that has room for more bytes than `limit`: a small batch would
-    /// keep memory that its reservation does not cover.
+    /// Returns the list that was kept last. Returns a new one if that list has room for more than
+    /// `limit` bytes, because a small batch would hold memory that its reservation does not cover.
     pub(super) fn take(&self, limit: usize) -> Thunks {
         let mut spare = self.0.lock();
         let last = spare.lists.last();
@@ -130,7 +133,7 @@ impl SpareThunks {
         list
     }
 
-    /// Keeps a list for later, as long as there are not too many. What is in it is dropped.
+    /// Keeps a list for later, unless there are too many. Drops its contents.
     pub(super) fn put(&self, mut list: Thunks) {
         list.clear();
         let mut spare = self.0.lock();
@@ -208,7 +211,7 @@ mod tests {
         assert!(thunks.is_empty());
     }
 
-    /// What a panic leaves behind goes on behind the one that panicked.
+    /// After a panic, the drain continues behind the callback that panicked.
     #[test]
     fn a_drain_that_is_dropped_drops_the_rest() {
         let count = std::sync::Arc::new(());

@@ -1,10 +1,11 @@
-//! The bytes of failed batches that are kept for their errors. They are no part of the pool, and are limited by its size.
+//! The bytes of failed batches that their errors keep. They are not part of the pool, and are
+//! limited to its size.
 
 use super::BufferPool;
 use crate::sync::{Arc, AtomicUsize, Ordering};
 
-/// A share in what is kept, given back when it is dropped. It outlives the producer with its error, so it holds the count and
-/// not the pool, which has all of its free buffers.
+/// A share of the kept bytes, returned on drop. An error can outlive its producer, so the share
+/// holds only the counter and not the pool with its free buffers.
 #[derive(Debug)]
 pub(crate) struct KeptMemory {
     kept: Arc<AtomicUsize>,
@@ -12,7 +13,8 @@ pub(crate) struct KeptMemory {
 }
 
 impl BufferPool {
-    /// Counts bytes that are kept for errors. `None` if as many as the pool has would be kept then.
+    /// Counts bytes that errors keep. Returns `None` if the total would exceed the size of the
+    /// pool.
     pub(crate) fn keep(&self, size: usize) -> Option<KeptMemory> {
         let more = |kept: usize| kept.checked_add(size).filter(|kept| *kept <= self.total);
         let relaxed = Ordering::Relaxed;

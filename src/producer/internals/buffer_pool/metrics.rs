@@ -1,4 +1,4 @@
-//! What the buffer memory has and how long callers waited for it. Java: the sensors of `BufferPool`.
+//! The metrics of the buffer memory and of the waits for it. Java: the sensors of `BufferPool`.
 //!
 //! Threads: callers record after a wait; any thread reads.
 
@@ -10,7 +10,7 @@ use crate::sync::Arc;
 use crate::utils::nanos;
 
 metric_table! {
-    /// What the buffer memory counts.
+    /// Recorded for the buffer memory.
     enum PoolSensor, POOL_TABLE of "producer-metrics" {
         WaitTime Info {
             Ratio "bufferpool-wait-ratio" "The time that callers waited for buffer memory, as a part of all time.",
@@ -24,7 +24,7 @@ metric_table! {
 }
 
 metric_table! {
-    /// What the buffer memory has.
+    /// Read from the buffer memory.
     enum PoolGauge, POOL_GAUGES of "producer-metrics" {
         WaitingThreads Info { Gauge "waiting-threads" "The callers that wait for buffer memory." }
         TotalBytes Info { Gauge "buffer-total-bytes" "The buffer memory in bytes (buffer.memory)." }
@@ -37,7 +37,7 @@ metric_table! {
 pub(crate) struct PoolMetrics(Registered);
 
 impl PoolMetrics {
-    /// Registers the metrics of this pool, which is to count its waits from now on.
+    /// Registers the metrics of this pool, which counts its waits from now on.
     pub(crate) fn register(registry: &Metrics, pool: &Arc<BufferPool>) {
         let read = Arc::clone(pool);
         registry.add_gauges(&POOL_GAUGES, &[], move |index, _| {
@@ -51,7 +51,7 @@ impl PoolMetrics {
         pool.set_metrics(Self(registry.add_sensors(&POOL_TABLE, &[])));
     }
 
-    /// A caller waited this long.
+    /// Records that a caller waited this long.
     pub(super) fn waited(&self, waited: Duration, is_exhausted: bool, now: Instant) {
         self.0.record(now, |pool| {
             pool.record(PoolSensor::WaitTime, nanos(waited));

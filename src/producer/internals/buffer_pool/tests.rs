@@ -119,7 +119,7 @@ fn delayed_allocation() {
     assert_eq!(pool.available_memory(), 5 * 1024);
 }
 
-// The signal comes while the thread is in the queue and does not wait yet.
+// The signal comes while the thread is in the queue but not waiting yet.
 #[test]
 fn memory_that_comes_back_before_the_wait_is_not_missed() {
     let pool = pool(5 * 1024, 1024);
@@ -212,7 +212,7 @@ fn the_first_waiter_is_served_first() {
     assert_eq!(*order.lock(), ["large", "small"]);
 }
 
-/// What a batch of `batch.size` that may grow asks for.
+/// Returns the request of a batch of `batch.size` that may grow.
 fn growing(most: usize, least: usize) -> Wanted {
     Wanted { most, least }
 }
@@ -408,7 +408,7 @@ fn an_extension_doubles_a_buffer_up_to_its_most() {
     buffer.give_back(&mut Vec::new(), &mut chunks);
     drop(buffer);
     assert_eq!(pool.available_memory(), 64 * 1024);
-    // All but the odd one.
+    // All except the odd one.
     assert_eq!(pool.state.lock().free.bytes, 12 * 1024);
     let again = allocate(&pool, 8192);
     assert!(addresses.contains(&again.bytes.as_ptr()));
@@ -427,7 +427,7 @@ fn an_extension_takes_less_where_there_is_less() {
     assert_eq!(pool.available_memory(), 10 * 1024);
 }
 
-/// Batches that grow would keep the memory from a thread that waits for it, for ever.
+/// Growing batches could otherwise keep memory from a waiting thread forever.
 #[test]
 fn no_extension_overtakes_a_thread_that_waits() {
     let pool = pool(10 * 1024, 1024);
@@ -454,7 +454,8 @@ fn a_closed_pool_extends_nothing() {
     assert_eq!(pool.available_memory(), 10 * 1024);
 }
 
-/// A chunk that a codec has made larger may have the size of a class, and still not what was reserved for it.
+/// A chunk that a codec has enlarged may have the size of another class, which is not the reserved
+/// one.
 #[test]
 fn a_chunk_that_has_grown_is_not_kept() {
     let pool = pool(64 * 1024, 1024);

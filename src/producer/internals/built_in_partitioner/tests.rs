@@ -3,7 +3,7 @@
 use super::*;
 use crate::common::{ClusterBuilder, Node, PartitionInfo, Uuid};
 
-/// A topic whose partition `i` is led by the node with this index, or by none.
+/// Returns a topic whose partition `i` is led by the node with this index, or by none.
 fn cluster(leaders: &[Option<usize>], racks: &[&str]) -> (Cluster, Arc<TopicInfo>) {
     let nodes: Vec<_> = racks
         .iter()
@@ -168,12 +168,13 @@ fn the_load_decides_among_the_partitions_of_the_own_rack() {
         stats("c", &queues),
         expected(&[0, 1, 2, 3, 4], &[1, 7, 10, 16, 21])
     );
-    // All alike: no load to look at, and the current leaders decide which partitions are local.
+    // All equal: the load does not matter, and the current leaders decide which partitions are
+    // local.
     assert_eq!(stats("a", &loads(&[2; 5])), None);
-    // Only the other rack is busy: the own partitions weigh the same.
+    // Only the other rack is busy, so the local partitions have equal weights.
     let other_is_busy = loads(&[0, 9, 0, 9, 0]);
     assert_eq!(stats("a", &other_is_busy), expected(&[0, 2, 4], &[1, 2, 3]));
-    // No usable partition in the own rack.
+    // No partition in the client's rack is usable.
     let mut own_is_away = loads(&[0; 5]);
     for index in [1, 3] {
         own_is_away[index].excluded = true;
@@ -181,7 +182,7 @@ fn the_load_decides_among_the_partitions_of_the_own_rack() {
     assert_eq!(stats("b", &own_is_away), expected(&[0, 2, 4], &[1, 2, 3]));
 }
 
-/// The second thread of these tests, which begins with the first choice as every thread does.
+/// Runs the second thread of these tests. Every thread begins with the first choice.
 fn in_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| scope.spawn(work).join().unwrap())
 }
@@ -223,7 +224,7 @@ fn threads_stay_together_where_there_are_few_partitions() {
     assert_eq!(parted, first);
 }
 
-/// The thread that parted has ended, and nobody sticks to its choice any more.
+/// The separated thread has ended, so no thread uses its choice.
 #[test]
 fn a_choice_that_nobody_uses_keeps_nobody_away() {
     let (cluster, topic) = cluster(&[Some(0); 4], &["a"]);
@@ -243,7 +244,7 @@ fn a_choice_that_nobody_uses_keeps_nobody_away() {
     assert!(drawn.iter().all(|count| *count > 100), "{drawn:?}");
 }
 
-/// The table is older than the topic's view.
+/// The table is older than the topic's metadata.
 #[test]
 fn the_load_table_gives_no_partition_without_a_leader() {
     let (all, topic) = cluster(&[Some(0); 4], &["a"]);

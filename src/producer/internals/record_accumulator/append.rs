@@ -1,4 +1,4 @@
-//! The callers' half: a record into the open batch of its partition, or into one that is opened for it.
+//! The callers' half: appends a record to the open batch of its partition, or to a new one.
 
 use super::partition_queue::{PartitionQueue, QueueState};
 use super::{RecordAccumulator, TopicQueues};
@@ -17,35 +17,36 @@ use crate::producer::internals::patience::Patience;
 use crate::producer::internals::transactions::TransactionManager;
 use crate::sync::{Arc, MutexGuard, Ordering};
 
-/// How an append is to be done.
+/// The options of an append.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AppendContext<'a> {
     pub(crate) topic: &'a TopicInfo,
     pub(crate) cluster: &'a Cluster,
     /// How long to wait for memory.
     pub(crate) patience: Patience,
-    /// Stop before a new batch is opened, so that the partitioner can choose again.
+    /// Stops before a new batch is opened, so that the partitioner can choose again.
     pub(crate) abort_for_new_batch: bool,
-    /// Whether a future is wanted, which costs a share in the batch's result.
+    /// Whether to return a future, which costs a share in the batch's result.
     pub(crate) with_future: bool,
-    /// There for a transactional producer: what decides whether the record may be sent, and is to know its partition.
+    /// Set for a transactional producer. Decides whether the record may be sent, and learns its
+    /// partition.
     pub(crate) transactions: Option<&'a TransactionManager>,
 }
 
 /// A record that was appended.
 #[derive(Debug)]
 pub(crate) struct Joined {
-    /// There if a future was wanted.
+    /// Set if a future was requested.
     pub(crate) result: Option<Arc<ProduceRequestResult>>,
-    /// The record's index in its batch, which begins with it where that is 0.
+    /// The record's index in its batch. 0 means that the batch begins with it.
     pub(crate) index: u32,
 }
 
-/// What became of an append.
+/// The result of an append.
 #[derive(Debug)]
 pub(crate) enum AppendOutcome {
     Appended(Joined),
-    /// The record needs a new batch on `partition`, which `abort_for_new_batch` forbids.
+    /// The record needs a new batch on `partition`, and `abort_for_new_batch` is set.
     NewBatchNeeded {
         partition: i32,
     },
@@ -62,15 +63,17 @@ impl Joined {
 }
 
 impl RecordAccumulator {
-    /// Puts the record into the batch that is open in `partition`, or in the sticky partition where that is `None`. Gives
-    /// nothing if there is none, or it has no room, or the sticky partition has just changed: [`Self::append`] sees to that.
-    /// The callback is taken when, and only when, the record was appended.
+    /// Appends the record to the open batch of `partition`, or of the sticky partition if that is
+    /// `None`. Returns `None` if there is no open batch, if it has no room, or if the sticky
+    /// partition has just changed; [`Self::append`] handles these cases. Takes the callback if and
+    /// only if the record was appended.
     ///
     /// # Errors
     ///
-    /// `Closed`; a record that no batch can hold; those of a transaction that takes no records.
-    // Inlined into its one caller, with all that it calls: what the record and the context say then goes from register to
-    // register, where it would go through memory five times.
+    /// `Closed`; a record that no batch can hold; the errors of a transaction that takes no
+    /// records.
+    // Inlined into its one caller, with everything that it calls. The record's and the context's
+    // fields then stay in registers instead of passing through memory five times.
     #[inline(always)]
     pub(crate) fn append_to_open_batch(
         &self,
@@ -101,16 +104,17 @@ impl RecordAccumulator {
         Ok(Some(joined))
     }
 
-    /// Puts the record into a batch of `partition`, or of the sticky partition where that is `None`, which is opened if need
-    /// be. The callback is taken when, and only when, the record was appended.
+    /// Appends the record to a batch of `partition`, or of the sticky partition if that is `None`.
+    /// Opens the batch if necessary. Takes the callback if and only if the record was appended.
     ///
     /// # Errors
     ///
-    /// `Closed`; the pool's errors; a record that no batch can hold; those of a transaction that takes no records.
+    /// `Closed`; the pool's errors; a record that no batch can hold; the errors of a transaction
+    /// that takes no records.
     ///
     /// # Blocking
     ///
-    /// For memory, as long as the context's patience lasts.
+    /// Until there is memory, as long as the context's patience lasts.
     pub(crate) fn append(
         &self,
         partition: Option<i32>,
@@ -126,14 +130,15 @@ impl RecordAccumulator {
             if let Some(outcome) = appended {
                 return Ok(outcome);
             }
-            // The topic was idle and was given back while the caller had its view.
+            // The topic was idle and its queues were dropped after the caller had read its view.
             let queues = self.topic_queues(context.topic, context.cluster);
             appended =
                 self.append_to(&queues, partition, record, callback, context, &mut memory)?;
         }
     }
 
-    /// Appends to one of these queues. `None` if it is retired. `memory` keeps what was allocated and not used yet.
+    /// Appends to one of these queues. Returns `None` if it is retired. `memory` keeps an
+    /// allocation that is not used yet.
     fn append_to(
         &self,
         queues: &TopicQueues,
@@ -161,7 +166,7 @@ impl RecordAccumulator {
                 Extension::NotNeeded => {}
                 Extension::Extended => continue,
                 Extension::Refused => {
-                    // Its records are to leave, so that their memory comes back.
+                    // The records in it should be sent, so that their memory is returned.
                     let was_open = close_tail(&mut state)?;
                     self.unlock_and_announce(&target, state, was_open, true);
                     continue;
@@ -198,7 +203,8 @@ impl RecordAccumulator {
         queues.ok_or_else(no_queues)
     }
 
-    /// Whether the record may join this partition now that it is locked, and need not choose another.
+    /// Returns whether the record may join this partition now that it is locked. If not, it must
+    /// choose another one.
     #[inline(always)]
     fn may_append(
         &self,
@@ -206,19 +212,20 @@ impl RecordAccumulator {
         state: &QueueState,
         context: &AppendContext<'_>,
     ) -> Result<bool> {
-        // Under the lock, so that a thread that closes and then takes every lock once knows that no
-        // append comes after.
+        // Checked under the lock. A thread that closes and then takes every lock once knows that no
+        // append follows.
         if self.closed.load(Ordering::Acquire) {
             return Err(closed());
         }
-        // Under the lock too, so that no record is appended after the end of its transaction has begun.
+        // Also under the lock, so that no record is appended once the end of its transaction has
+        // begun.
         if let Some(transactions) = context.transactions {
             transactions.check_may_send()?;
         }
         Ok(target.is_sticky_choice_current(state, context))
     }
 
-    /// Ends the batch at the back, and opens one with the record.
+    /// Closes the last batch, and opens a new one with the record.
     fn open_batch(
         &self,
         target: &Target<'_>,
@@ -235,7 +242,7 @@ impl RecordAccumulator {
         let write_limit = self.write_limit(target.queues, state, record, &memory);
         let mut batch = self.new_batch(target, memory, write_limit, context);
         let mut appended = batch.try_append(record, callback)?.unwrap_or_default();
-        // The batch's header counts too.
+        // Includes the batch's header.
         appended.growth = batch.estimated_size_in_bytes();
         let joined = Joined::new(&batch, &appended, context);
         let expiry = self.expiry_of(&batch);
@@ -246,7 +253,7 @@ impl RecordAccumulator {
         Ok((appended, joined))
     }
 
-    /// Counts the record, lets the lock go, and tells the I/O thread if there is something new for it.
+    /// Counts the record, unlocks the partition, and tells the I/O thread if necessary.
     #[inline(always)]
     fn after_append(
         &self,
@@ -264,7 +271,7 @@ impl RecordAccumulator {
             }
         }
         let is_news = appended.index == 0 || appended.is_full;
-        // The one in front of it is full where this is not the only batch.
+        // If this is not the only batch, the one before it is full.
         let is_full = appended.is_full || state.batches.len() > 1;
         self.unlock_and_announce(target, state, is_news, is_full);
     }
@@ -309,14 +316,14 @@ impl RecordAccumulator {
     }
 }
 
-/// Where an append goes.
+/// The place of an append.
 struct Target<'a> {
     queues: &'a TopicQueues,
     queue: &'a Arc<PartitionQueue>,
     sticky: Option<StickyPartition>,
 }
 
-/// Appends to the batch at the back, if it has room.
+/// Appends to the last batch, if it has room.
 #[inline(always)]
 fn append_to_tail(
     state: &mut QueueState,
@@ -334,7 +341,7 @@ fn append_to_tail(
     }))
 }
 
-/// Ends the batch at the back. Says whether it took records until now.
+/// Closes the last batch. Returns whether it was open until now.
 fn close_tail(state: &mut QueueState) -> Result<bool> {
     let Some(tail) = state.batches.back_mut() else {
         return Ok(false);
@@ -361,7 +368,7 @@ fn no_such_partition(topic: &TopicInfo, partition: i32) -> Error {
 }
 
 impl TopicQueues {
-    /// The partition of this number, or the sticky one.
+    /// Returns the partition with this number, or the sticky one.
     #[inline(always)]
     fn target(&self, partition: Option<i32>, context: &AppendContext<'_>) -> Result<Target<'_>> {
         let (number, sticky) = match partition.or(self.only_partition) {
@@ -386,8 +393,8 @@ impl TopicQueues {
 
 impl<'a> Target<'a> {
     /// Locks a partition that another thread has locked. The last appender tells which thread that
-    /// was: if it was this thread, the I/O thread has looked at the partition, which it does now
-    /// and then. In a forked child it may be locked for ever.
+    /// probably is. If it was this thread, then the I/O thread is looking at the partition, as it
+    /// does from time to time. In a forked child the lock may be held forever.
     #[cold]
     fn wait_for_lock(&self, context: &AppendContext<'_>) -> Result<MutexGuard<'a, QueueState>> {
         self.queue.handle().io_thread().check_process()?;
@@ -399,8 +406,8 @@ impl<'a> Target<'a> {
         Ok(state)
     }
 
-    /// Whether the sticky choice still holds now that the partition is locked. A switch that was put off until the batch
-    /// is full is made here.
+    /// Returns whether the sticky choice is still valid now that the partition is locked. Makes a
+    /// switch that was postponed until the batch is full.
     #[inline(always)]
     fn is_sticky_choice_current(&self, state: &QueueState, context: &AppendContext<'_>) -> bool {
         let Some(sticky) = self.sticky else {
@@ -417,7 +424,8 @@ impl<'a> Target<'a> {
         true
     }
 
-    /// The sticky choice, if no batch is to be opened there: enough bytes went to it, or it has no leader and others have.
+    /// Returns the sticky choice if no batch should be opened there: it has received enough bytes,
+    /// or it has no leader and others have one.
     fn choice_to_leave(
         &self,
         state: &QueueState,
@@ -428,7 +436,8 @@ impl<'a> Target<'a> {
         spent.or_else(|| self.sticky.filter(leaderless))
     }
 
-    /// The sticky choice, if enough bytes went to it for another one at the end of a batch.
+    /// Returns the sticky choice if it has received enough bytes for a switch at the end of a
+    /// batch.
     #[inline(always)]
     fn spent_choice(&self, state: &QueueState) -> Option<StickyPartition> {
         self.sticky.filter(|sticky| {

@@ -1,7 +1,8 @@
 //! Takes the batches for one request per node. Java: `RecordAccumulator.drain`.
 //!
-//! Differs from Java: a partition whose head may not be sent is passed over instead of ending the node's drain, and the
-//! order is that in which partitions became ready, each drained one going to the end (KAFKA-13834).
+//! Differs from Java: a partition whose head may not be sent is skipped, instead of ending the
+//! node's drain. The order is that in which partitions became ready, and each drained one goes to
+//! the end (KAFKA-13834).
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -17,38 +18,39 @@ use crate::record::CompressionType;
 use crate::sync::{Arc, Ordering};
 use crate::utils::log;
 
-/// What [`Scheduler::drain`] took.
+/// The result of [`Scheduler::drain`].
 #[derive(Debug, Default)]
 pub(crate) struct Drained {
-    /// Frozen batches, at most one of each partition, by the node that they go to.
+    /// Frozen batches by destination node, at most one per partition.
     pub(crate) batches: Vec<(NodeId, Vec<DrainedBatch>)>,
-    /// Batches that could not be frozen because their codec failed. Their sequences are given out.
+    /// Batches that could not be frozen because their codec failed. They already have sequences.
     pub(crate) failed: Vec<(ProducerBatch, Error)>,
-    /// Whether a head was taken or found to have changed: the next ready check may find more to send. Java polls for no
-    /// time then.
+    /// Whether a head was taken or has changed, so the next ready check may find more to send. Java
+    /// then polls without waiting.
     pub(crate) is_check_due: bool,
 }
 
-/// What came of taking the head of a ready partition.
+/// The result of taking the head of a ready partition.
 enum Take {
     Batch {
         batch: DrainedBatch,
-        /// Others wait behind it.
+        /// More batches wait behind it.
         leaves_more: bool,
     },
-    /// The request is full without it.
+    /// The request has no room for it.
     DoesNotFit,
-    /// There is none.
+    /// There is no batch.
     Gone,
-    /// The sequences do not allow it.
+    /// The sequences do not allow it yet.
     Blocked,
-    /// It is another one than when the partition became ready, and has to wait.
+    /// It is another batch than when the partition became ready, and must wait.
     BackingOff,
 }
 
 impl Scheduler {
-    /// Takes, for each node, the heads of its ready partitions while they fit in `max_size` bytes. A first batch that is
-    /// larger than that is sent alone. Each batch counts as in flight until [`Self::end_flight`], whatever becomes of it.
+    /// Takes, for each node, the heads of its ready partitions while they fit into `max_size`
+    /// bytes. If the first batch is larger, it is sent alone. Each batch counts as in flight until
+    /// [`Self::end_flight`], whatever its outcome.
     pub(crate) fn drain(
         &mut self,
         nodes: &[Node],
@@ -123,20 +125,21 @@ impl Scheduler {
         batches
     }
 
-    /// The bytes that the batch is going to take. A batch that compresses is finished for that: were requests filled by
-    /// estimates, data that compress less than those before would make one that no broker takes.
+    /// Returns the exact size of the batch. For this, a compressed batch is finished: if estimates
+    /// filled a request, data that compress worse than earlier ones could make it larger than a
+    /// broker accepts.
     fn real_size(&self, batch: &mut ProducerBatch) -> usize {
         if self.accumulator.config.compression.kind != CompressionType::None {
             if let Err(error) = batch.close_for_record_appends() {
-                // The freezing fails for the same reason, and fails the batch.
+                // Freezing fails for the same reason, and then the batch fails.
                 log::debug!("{error}");
             }
         }
         batch.estimated_size_in_bytes()
     }
 
-    /// Takes the head of a ready partition, and gives it its sequences. The partition is parked elsewhere next, unless the
-    /// head does not fit.
+    /// Takes the head of a ready partition, and gives it its sequences. Parks the partition
+    /// elsewhere, unless the head does not fit.
     fn take_head(
         &self,
         id: SlotId,
@@ -191,7 +194,8 @@ impl Scheduler {
         }
         let leaves_more = !state.batches.is_empty();
         queue.publish_len(&state);
-        // Counted here, before the partition is looked at again: what follows this batch does not wait for company.
+        // Counted before the next look at the partition, because the batch behind this one must not
+        // gather.
         partition.begin_flight();
         drop(state);
         self.accumulator.undrained.fetch_sub(1, Ordering::AcqRel);
@@ -199,7 +203,8 @@ impl Scheduler {
         Take::Batch { batch, leaves_more }
     }
 
-    /// Freezes what was taken, with no lock held: the end of the compressed stream, the header, the CRC.
+    /// Freezes the taken batches without a lock: the end of the compressed stream, the header, the
+    /// CRC.
     fn freeze(&self, node: NodeId, mut batches: Vec<DrainedBatch>, drained: &mut Drained) {
         let mut index = 0;
         while let Some((batch, rest)) = batches.get_mut(index..).and_then(<[_]>::split_first_mut) {
@@ -230,7 +235,8 @@ impl Scheduler {
     }
 }
 
-/// Takes the batch that has this sequence. It is the head, unless a gap keeps the head back.
+/// Takes the batch with this sequence. It is the head, unless a gap in the sequences blocks the
+/// head.
 fn take_sequenced(
     batches: &mut VecDeque<ProducerBatch>,
     sequence: &BatchSequence,

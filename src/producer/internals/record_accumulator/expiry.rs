@@ -1,17 +1,19 @@
 //! When the batches that wait in the partitions' deques reach `delivery.timeout.ms`. Java:
 //! `RecordAccumulator.expiredBatches`.
 //!
-//! A partition registers the expiry of a batch when the batch enters its deque, and expects nothing from the ready
-//! queues, the timers or the announcements. While the deque holds batches, `QueueState::expiry` is at most the expiry of
-//! each of them, and an entry with that instant is in the register or in the heap. An entry with another instant is
-//! stale and is discarded. A partition has one live entry, so a round that expires batches visits the partitions that
-//! are due and no others.
+//! A partition registers the expiry of a batch when the batch enters its deque. It does not depend
+//! on the ready queues, the timers or the announcements. While the deque has batches,
+//! `QueueState::expiry` is at most the expiry of each of them, and the register or the heap has an
+//! entry with that time. An entry with another time is stale and is discarded. A partition has one
+//! live entry, so a round that expires batches visits only the partitions that are due.
 //!
-//! Threads: callers and the I/O thread register; the I/O thread collects the entries and expires the batches.
-//! Locks: the register's mutex is a leaf, taken under the partition's lock once per partition and `delivery.timeout.ms`.
+//! Threads: callers and the I/O thread register; the I/O thread collects the entries and expires
+//! the batches.
+//! Locks: the register's mutex is a leaf. It is taken under the partition's lock, once per
+//! partition and `delivery.timeout.ms`.
 //!
-//! A caller does not wake the I/O thread for an expiry. A wait that began earlier ends before it, because the sender
-//! waits no longer than `delivery.timeout.ms`.
+//! A caller does not wake the I/O thread for an expiry. A wait that began earlier also ends
+//! earlier, because the sender waits no longer than `delivery.timeout.ms`.
 //!
 //! Differs from Java: Java visits every partition in every round.
 
@@ -48,7 +50,7 @@ impl ExpiryRegister {
     }
 }
 
-/// The partitions by the time of their next expiry. Belongs to the I/O thread.
+/// The partitions by their next expiry. Belongs to the I/O thread.
 #[derive(Debug, Default)]
 pub(super) struct Expiries {
     heap: BinaryHeap<Reverse<Expiry>>,
@@ -69,7 +71,8 @@ impl RecordAccumulator {
         later(batch.created(), self.config.delivery_timeout)
     }
 
-    /// Takes the expired batches of one partition. The search ends where [`next_expiry_in`](Self::next_expiry_in) ends.
+    /// Takes the expired batches of one partition. Looks as far as
+    /// [`next_expiry_in`](Self::next_expiry_in) does.
     fn take_expired(&self, state: &mut QueueState, now: Instant) -> Vec<ProducerBatch> {
         let mut taken = Vec::new();
         let mut index = 0;
@@ -87,8 +90,8 @@ impl RecordAccumulator {
 
     /// Returns when the first batch of a deque expires.
     ///
-    /// Batches that came back are at the front, and without sequences they are in any order. Those that follow them
-    /// are in the order of their age.
+    /// Batches that came back are at the front. Without sequences they may be in any order. The
+    /// others follow in order of their age.
     fn next_expiry_in(&self, state: &QueueState) -> Option<Instant> {
         let came_back = state
             .batches
@@ -128,7 +131,7 @@ impl Scheduler {
         expired
     }
 
-    /// Returns when the next batch that waits here expires, at the earliest.
+    /// Returns the earliest time when a batch that waits here can expire.
     pub(crate) fn next_expiry(&mut self) -> Option<Instant> {
         self.collect_expiries();
         let next = self.expiries.heap.peek();

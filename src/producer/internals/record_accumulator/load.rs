@@ -1,6 +1,8 @@
-//! What the sticky partitioners know of the load. Java: `RecordAccumulator.updatePartitionLoadStats`, `NodeLatencyStats`.
+//! The load, as the sticky partitioners know it. Java:
+//! `RecordAccumulator.updatePartitionLoadStats`, `NodeLatencyStats`.
 //!
-//! Differs from Java: they are told now and then, and not for every topic in every round.
+//! Differs from Java: the load is published from time to time, and not for every topic in every
+//! round.
 
 use std::time::{Duration, Instant};
 
@@ -10,20 +12,21 @@ use super::Scheduler;
 use crate::common::{Cluster, NodeId};
 use crate::producer::internals::built_in_partitioner::PartitionLoad;
 
-/// The load table is brought up to date this often for each thousand partitions, so that it takes the same small share of
-/// the time however many there are.
+/// The interval between two publications, for each thousand partitions. The work thus takes the
+/// same small share of time however many there are.
 const LOAD_INTERVAL: Duration = Duration::from_millis(5);
 
-/// When the partitioners were told last, and how long nodes took nothing.
+/// When the load was last published, and how long nodes took nothing.
 #[derive(Debug, Default)]
 pub(super) struct LoadReports {
     latency: HashMap<NodeId, NodeLatencyStats>,
     published: Option<Instant>,
-    /// How long the load table holds.
+    /// The time until the next publication.
     interval: Duration,
 }
 
-/// When a node was last found with something to send, and when it last took it. Java: `NodeLatencyStats`.
+/// When a node was last found with something to send, and when it last took it. Java:
+/// `NodeLatencyStats`.
 #[derive(Clone, Copy, Debug)]
 struct NodeLatencyStats {
     ready: Instant,
@@ -46,7 +49,8 @@ impl LoadReports {
 }
 
 impl Scheduler {
-    /// Notes whether a node that has something to send could take it (`partitioner.availability.timeout.ms`).
+    /// Notes whether a node with something to send could take it
+    /// (`partitioner.availability.timeout.ms`).
     pub(crate) fn update_node_latency_stats(
         &mut self,
         node: NodeId,
@@ -66,7 +70,7 @@ impl Scheduler {
         }
     }
 
-    /// Tells the sticky partitioners how long the queues are, if that is due.
+    /// Publishes the lengths of the queues to the sticky partitioners, if that is due.
     pub(super) fn publish_load(&mut self, cluster: &Cluster, now: Instant) {
         let accumulator = &self.accumulator;
         let config = &accumulator.config;
@@ -91,7 +95,7 @@ impl Scheduler {
                 Some(PartitionLoad {
                     partition: info.partition(),
                     queue_len,
-                    // Where nothing waits, nothing would tell that the node is back.
+                    // If nothing waits for the node, nothing would show that it is back.
                     excluded: queue_len > 0 && self.load.is_unavailable(leader, timeout),
                 })
             });

@@ -1,18 +1,19 @@
-//! How much memory a batch starts with, grows by, and may reach. Java: `RecordAccumulator.append`, and in 4.4
-//! `ChunkedRecordAccumulator`.
+//! How much memory a batch starts with, grows by, and may reach. Java: `RecordAccumulator.append`,
+//! and in 4.4 `ChunkedRecordAccumulator`.
 //!
-//! With `buffer.memory.allocation.strategy=full` a batch has all of its memory from the start. With `incremental` it starts in
-//! the smallest chunk that holds its first record, and each further chunk doubles it, up to the same limit. So it takes
-//! at most twice what is in it, and never more than it would with `full`.
+//! With `buffer.memory.allocation.strategy=full` a batch has all of its memory from the start. With
+//! `incremental` it starts with the smallest chunk for its first record, and each further chunk
+//! doubles it, up to the same limit. It thus takes at most twice the memory that it needs, and
+//! never more than with `full`.
 //!
-//! A batch that is opened behind another one has all of its memory from the start with both strategies. Its partition takes
-//! records faster than they leave, and will fill it. When the memory is used up, no batch can grow: if such batches were to
-//! start small too, they would all stay small, and the requests with them.
+//! A batch that opens behind another one has all of its memory from the start with both strategies.
+//! Its partition receives records faster than it sends them, and will fill it. When the memory is
+//! used up, no batch can grow. If such batches started small, they would all stay small, and so
+//! would the requests.
 //!
-//! An append waits only for the first chunk of a batch. A batch that finds no memory to grow is
-//! closed and sent instead, and the record waits for the first chunk of the next one. If threads
-//! waited to grow the batches that they hold, each could wait for memory that only the others can
-//! free.
+//! An append waits only for the first chunk of a batch. If a batch cannot grow, it is closed and
+//! sent, and the record waits for the first chunk of the next one. Threads that waited to grow
+//! their batches could each wait for memory that only the others can return.
 
 use super::partition_queue::QueueState;
 use super::{RecordAccumulator, TopicQueues};
@@ -23,18 +24,20 @@ use crate::producer::internals::buffer_pool::{PooledBuffer, Wanted};
 use crate::producer::internals::patience::Patience;
 use crate::sync::Ordering;
 
-/// The number of waiting batches from which on a partition counts as backlogged.
-// Without growth, `delay-1ms` has 0.04 times the rate.
+/// A partition with this many waiting batches counts as backlogged. Without growth, the benchmark
+/// `delay-1ms` has 0.04 times the rate.
 const BACKLOGGED: usize = 2;
 
-/// A batch that has grown takes at most this part of `buffer.memory`, so that other partitions are not starved.
+/// A grown batch takes at most this fraction of `buffer.memory`, so that other partitions are not
+/// starved.
 const SHARE_OF_MEMORY: usize = 16;
 
-/// The smallest chunk is less than this, and at least half of it. With 10,000 partitions in use, that is 30 MB.
+/// The smallest chunk is less than this, and at least half of it. 10,000 active partitions then
+/// take 30 MB.
 const SMALLEST_CHUNK: usize = 3 << 10;
 
 impl Strategy {
-    /// The size of the smallest buffer that a batch takes for a record that fits it.
+    /// Returns the size of the smallest first buffer of a batch.
     pub(crate) fn first_buffer_size(self, batch_size: usize) -> usize {
         match self {
             Self::Full => batch_size,
@@ -50,7 +53,7 @@ impl Strategy {
 }
 
 impl RecordAccumulator {
-    /// The memory for a new batch that begins with the record.
+    /// Allocates the memory for a new batch that begins with the record.
     pub(super) fn first_memory(
         &self,
         queues: &TopicQueues,
@@ -66,7 +69,7 @@ impl RecordAccumulator {
                 let first = self.free.size_class(record.upper_bound());
                 (first.min(limit), strategy.first_buffer_size(batch_size))
             }
-            // `full` takes no record into a pool that is smaller than a batch.
+            // `full` refuses records if the pool is smaller than a batch.
             Strategy::Incremental => (limit, batch_size.min(self.free.total_memory() / 4)),
         };
         Wanted {
@@ -75,7 +78,7 @@ impl RecordAccumulator {
         }
     }
 
-    /// The size that a new batch may reach which begins with the record in this memory.
+    /// Returns the limit for a new batch that begins with the record in this memory.
     pub(super) fn write_limit(
         &self,
         queues: &TopicQueues,
@@ -90,7 +93,7 @@ impl RecordAccumulator {
         limit.max(memory.reserved())
     }
 
-    /// Gives the batch at the back the memory that the record lacks to join it, if it lacks nothing else.
+    /// If the record lacks only memory to join the last batch, extends that batch.
     pub(super) fn extend_tail(
         &self,
         state: &mut QueueState,
@@ -102,7 +105,7 @@ impl RecordAccumulator {
         })
     }
 
-    /// Takes memory for a batch.
+    /// Allocates memory for a batch.
     pub(super) fn allocate(&self, wanted: Wanted, patience: Patience) -> Result<PooledBuffer> {
         match patience {
             Patience::Never => self.free.try_allocate(wanted),
@@ -114,7 +117,7 @@ impl RecordAccumulator {
         }
     }
 
-    /// `batch.size`, or more for a record that needs it or a partition whose batches wait for each other.
+    /// Returns `batch.size`, or more for a larger record or for a backlogged partition.
     fn next_batch_size(
         &self,
         queues: &TopicQueues,
@@ -129,7 +132,7 @@ impl RecordAccumulator {
                 .max_request_size
                 .min(queues.batch_ceiling.load(Ordering::Relaxed))
                 .min(self.free.total_memory() / SHARE_OF_MEMORY);
-            // By doublings, since buffers of such sizes are used again.
+            // By doubling, because buffers of such sizes are reused.
             for _ in BACKLOGGED..=backlog {
                 if size > ceiling / 2 {
                     break;

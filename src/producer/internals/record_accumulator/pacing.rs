@@ -1,21 +1,27 @@
-//! When full batches wait for company, and when a caller wakes the I/O thread.
+//! When full batches gather for a common request, and when a caller wakes the I/O thread.
 //!
-//! A request costs the I/O thread about as much as all else that it does for a batch of `batch.size`. So full batches
-//! gather if a request for each would take more than a quarter of the thread's time: the next request leaves four times
-//! the cost of a request after the last one, or with 128 KiB. The scheduler measures both the cost and how often batches
-//! become full. At lower rates each full batch is sent at once.
+//! A request costs the I/O thread about as much as all other work for a batch of `batch.size`. So
+//! full batches gather if one request each would take more than a quarter of the thread's time. The
+//! next request then leaves with 128 KiB, or four times the cost of a request after the last one.
+//! The scheduler measures both the cost and how often batches become full. At lower rates each full
+//! batch is sent immediately.
 //!
-//! Everything else that can be sent does not wait: a batch that a caller waits for, one that has lingered, a retry, a
-//! flush, any batch while memory is short. Neither does a batch behind another one of its partition that is in flight:
-//! over a long round trip, the next requests must be on their way by then. If `linger.ms` is less than 5, nothing waits.
+//! Everything else is sent immediately: a batch that a caller waits for, one that has lingered, a
+//! retry, a flush, any batch while memory is short. So is a batch whose partition has another one
+//! in flight, because over a long round trip the next requests must leave before the response
+//! arrives. If `linger.ms` is less than 5, nothing gathers.
 //!
-//! A caller wakes the I/O thread unless the thread looks by itself before the news is due: an open batch is due after
-//! `linger.ms`, and a full one when gathering ends.
+//! A caller does not wake the I/O thread if it will look in time on its own: for an open batch
+//! within `linger.ms`, and for a full one when gathering ends.
 //!
-//! Without gathering, `100b-defaults` has 0.89 times the rate and takes 1.13 times the CPU.
+//! Without gathering, the benchmark `100b-defaults` has 0.89 times the rate and takes 1.13 times
+//! the CPU.
 //!
-//! Threads: callers read [`WaitNotice`], which the I/O thread writes; the rest belongs to the I/O thread. Locks: none.
-//! Differs from Java: there a full batch is sent in the next round of the sender, and each wakes it.
+//! Threads: callers read [`WaitNotice`], which the I/O thread writes; the rest belongs to the I/O
+//! thread.
+//! Locks: none.
+//! Differs from Java: there the sender's next round sends a full batch, and each full batch wakes
+//! it.
 
 use std::time::{Duration, Instant};
 
@@ -24,25 +30,28 @@ use crate::producer::internals::ready_signal::PartitionHandle;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 use crate::utils::{Time, later};
 
-/// The longest that full batches gather. It is also the shortest wait of the operating system's selector.
+/// The longest gathering, which is also the shortest wait of the operating system's selector.
 const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 
 /// Full batches gather only if `linger.ms` is at least this.
 const SHORTEST_LINGER: Duration = Duration::from_millis(5);
 
-/// A request for each full batch may take one part in this many of the I/O thread's time.
+/// One request per full batch may take this fraction of the I/O thread's time: one divided by this
+/// number.
 const SHARE_OF_TIME: u32 = 4;
 
-/// The bytes in full batches that are enough for a request.
+/// The bytes in full batches that suffice for a request.
 const MUCH: usize = 128 << 10;
 
-/// Returns how long full batches gather after a request. `None` if each is to be sent at once.
+/// Returns how long full batches gather after a request. `None` means that each is sent
+/// immediately.
 fn gathering_time(cost: Duration, between_full: Duration) -> Option<Duration> {
     let time = (SHARE_OF_TIME * cost).min(LONGEST_GATHERING);
     (between_full < time).then_some(time)
 }
 
-/// The middle of a series of times. It follows a change in steps, and a single outlier moves it by one step.
+/// A typical value of a series of times. It follows changes in steps, and a single outlier moves it
+/// by one step.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Typical(Option<Duration>);
 
@@ -56,7 +65,7 @@ impl Typical {
                 sample.max(typical - step)
             }
         });
-        // From zero no step would lead anywhere.
+        // Zero could never grow by steps.
         self.0 = Some(typical).filter(|typical| !typical.is_zero());
     }
 
@@ -65,23 +74,24 @@ impl Typical {
     }
 }
 
-/// What of a node's ready partitions may wait for company.
+/// Which of a node's ready partitions may gather.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     /// When the last request with full batches was filled.
     filled: Option<Instant>,
-    /// How long it takes until one more batch is full.
+    /// The typical time between two full batches.
     between_full: Typical,
-    /// Until then full batches gather.
+    /// The end of the gathering.
     until: Option<Instant>,
-    /// The bytes in the full batches that wait.
+    /// The bytes in the gathering batches.
     gathered: usize,
-    /// Something is there that may not wait.
+    /// Something must be sent without gathering.
     hurried: bool,
 }
 
 impl Pace {
-    /// The head of a partition became ready: `gathers` if it is full and may wait, with this many bytes.
+    /// Notes that the head of a partition became ready. `gathers` says that it is full and may
+    /// gather; `bytes` is its size.
     pub(super) fn ready(&mut self, gathers: bool, bytes: usize) {
         self.gathered += bytes;
         self.hurried |= !gathers;
@@ -91,19 +101,19 @@ impl Pace {
         self.hurried = true;
     }
 
-    /// Until when the node's ready partitions are to wait, if they are.
+    /// Returns when the node's ready partitions may be sent, if they gather.
     pub(super) fn holds_until(&self, now: Instant) -> Option<Instant> {
         self.gathers_until(now)
             .filter(|_| !self.hurried && self.gathered < MUCH)
     }
 
-    /// A request was filled with this many full batches; `left` if something is ready that did not fit. `cost` is what a
-    /// request costs, if full batches may gather.
+    /// Notes a request with this many full batches. `left` says that something ready did not fit.
+    /// `cost` is the cost of a request, if full batches may gather.
     pub(super) fn drained(&mut self, full: u32, left: bool, cost: Option<Duration>, now: Instant) {
         if full > 0 {
             if let Some(before) = self.filled.replace(now) {
                 let elapsed = now.saturating_duration_since(before);
-                // After a pause of any length, batches are rare.
+                // After a pause of any length, full batches are rare.
                 self.between_full
                     .note(elapsed.min(LONGEST_GATHERING) / full);
             }
@@ -116,7 +126,7 @@ impl Pace {
         self.hurried = left;
     }
 
-    /// Nothing of the node is ready.
+    /// Notes that no partition of the node is ready.
     pub(super) fn nothing_waits(&mut self) {
         self.gathered = 0;
         self.hurried = false;
@@ -127,13 +137,14 @@ impl Pace {
     }
 }
 
-/// What callers that have news know of the I/O thread's wait.
+/// What callers know of the I/O thread's wait.
 #[derive(Debug)]
 pub(super) struct WaitNotice {
     origin: Instant,
-    /// The wait is no longer than `linger.ms`.
+    /// The wait is at most `linger.ms`.
     ends_within_linger: AtomicBool,
-    /// Until then full batches gather, in nanoseconds from `origin`; 0 if each is due at once.
+    /// When the gathering ends, in nanoseconds since `origin`. 0 means that each full batch is due
+    /// immediately.
     gathering_ends: AtomicU64,
 }
 
@@ -141,7 +152,7 @@ impl WaitNotice {
     pub(super) fn new(origin: Instant) -> Self {
         Self {
             origin,
-            // Until the first wait begins, all news wakes.
+            // Until the first wait begins, every announcement wakes the thread.
             ends_within_linger: AtomicBool::new(false),
             gathering_ends: AtomicU64::new(0),
         }
@@ -159,12 +170,12 @@ impl WaitNotice {
             .store(ends_within_linger, Ordering::Release);
     }
 
-    /// Returns whether an open batch that begins now is looked at before it has lingered.
+    /// Returns whether the I/O thread will look at a new open batch before it has lingered.
     fn ends_within_linger(&self) -> bool {
         self.ends_within_linger.load(Ordering::Acquire)
     }
 
-    /// Returns whether full batches gather. Reads the clock only if they may.
+    /// Returns whether full batches gather. Reads the clock only if they can.
     fn is_gathering(&self, time: &dyn Time) -> bool {
         let ends = self.gathering_ends.load(Ordering::Acquire);
         ends > 0 && self.nanos(time.now()) < ends
@@ -176,7 +187,7 @@ impl RecordAccumulator {
         self.config.linger >= SHORTEST_LINGER
     }
 
-    /// Returns whether the I/O thread need not be woken for news of this partition that was just announced.
+    /// Returns whether the announcement of this partition need not wake the I/O thread.
     pub(super) fn may_go_unseen(&self, partition: &PartitionHandle, is_full: bool) -> bool {
         if !is_full {
             return self.wait.ends_within_linger();
@@ -188,8 +199,8 @@ impl RecordAccumulator {
 }
 
 impl Scheduler {
-    /// To be called before each wait, which may be as long as `timeout`, with the time when the round began. Returns how
-    /// long the wait is to be.
+    /// Called before each wait, with its longest duration `timeout` and the time when the round
+    /// began. Returns how long to wait.
     pub(crate) fn begin_wait(&mut self, timeout: Duration, round: Instant) -> Duration {
         let accumulator = &*self.accumulator;
         let mut now = round;
@@ -205,18 +216,19 @@ impl Scheduler {
         let timeout = gathering_ends.map_or(timeout, |ends| {
             timeout.min(ends.saturating_duration_since(now))
         });
-        // The selector rounds the wait up to whole milliseconds, as it does when the batch's own linger bounds it.
+        // The selector rounds the wait up to whole milliseconds, as it does for the batch's own
+        // linger.
         let ends_within_linger = timeout <= accumulator.config.linger;
         accumulator.wait.publish(ends_within_linger, gathering_ends);
-        // A caller whose news the last wait would have ended in time did not wake. Such news stays until gathering ends,
-        // or is looked at before the thread waits.
+        // A caller did not wake the thread if the last wait would have ended in time. So its
+        // announcement must be taken when gathering ends, or before the thread waits.
         if gathering_ends.is_none() && accumulator.signal.has_announcements() {
             return Duration::ZERO;
         }
         timeout
     }
 
-    /// What a request costs the I/O thread, if full batches may gather.
+    /// Returns the cost of a request, if full batches may gather.
     pub(super) fn cost_of_gathering(&self) -> Option<Duration> {
         self.request_cost
             .get()
@@ -279,7 +291,7 @@ mod tests {
         assert_eq!(after(&[80, 1]), Some(us(70)));
     }
 
-    /// What holds the full batches of a node whose last request left 100 us ago and gathers for 400 us.
+    /// The full batches of a node whose last request left 100 us ago, with a gathering of 400 us.
     #[test]
     fn a_node_is_held_until_gathering_ends_unless_there_is_much_or_something_urgent() {
         type Change = fn(&mut Pace);
@@ -320,7 +332,7 @@ mod tests {
         };
         assert!(!send(0, 1));
         assert!(send(50, 1), "dense");
-        // One request a millisecond moves the typical time by a step each.
+        // One request per millisecond moves the typical time by one step each.
         let rare = (0..100).position(|_| !send(1000, 1));
         assert!(rare.is_some_and(|count| count < 10), "{rare:?}");
     }

@@ -1,49 +1,53 @@
-//! Where a partition waits until the I/O thread can do something for it.
+//! The place where a partition waits until the I/O thread can act on it.
 //!
-//! The rule is in [`next_place`], which is a function of what the I/O thread sees of the partition and of nothing else.
+//! The rule is in [`next_place`], which depends only on what the I/O thread sees of the partition.
 
 use std::time::Instant;
 
 use crate::common::NodeId;
 
-/// Where a partition waits.
+/// The place where a partition waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Parked {
-    /// For a batch, or for the look that follows the one under way.
+    /// Nowhere: it waits for a batch, or for the look after the current one.
     Nowhere,
-    /// In the ready queue of its leader: the head can be sent.
+    /// The ready queue of its leader: the head can be sent.
     Ready(NodeId),
-    /// Until its linger or its backoff ends.
+    /// It waits until its linger or its backoff ends.
     Until(Instant),
-    /// Until the metadata know a leader.
+    /// It waits until the metadata contain a leader.
     NoLeader,
-    /// Until the sequences allow the head: the next response, or a new producer id.
+    /// It waits until the sequences allow the head, after the next response or with a new producer
+    /// id.
     Blocked,
-    /// Until its batch in flight is settled (`max.in.flight.requests.per.connection` is 1).
+    /// It waits until its batch in flight has an outcome (`max.in.flight.requests.per.connection`
+    /// is 1).
     Muted,
 }
 
 impl Parked {
-    /// Returns whether the I/O thread is sure to look at the partition again without an announcement of a caller.
+    /// Returns whether the I/O thread is certain to look at the partition again without an
+    /// announcement.
     pub(super) fn is_looked_at_again(self) -> bool {
         match self {
             Self::Ready(_) | Self::Blocked | Self::Muted => true,
-            // Later batches change where the partition waits.
+            // Later batches change the partition's place.
             Self::Nowhere | Self::Until(_) | Self::NoLeader => false,
         }
     }
 }
 
-/// What decides where a partition with batches waits. The head is the batch that is sent next.
+/// The facts that determine where a partition with batches waits. The head is the batch to send
+/// next.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadFacts {
-    /// `None` if the metadata know no leader.
+    /// `None` if the metadata contain no leader.
     pub(super) leader: Option<NodeId>,
     /// When the head has lingered for `linger.ms`.
     pub(super) lingered: Instant,
-    /// Set while the head waits out a backoff.
+    /// Set until the head's backoff ends.
     pub(super) backing_off_until: Option<Instant>,
-    /// The head takes no more records, or another batch waits behind it.
+    /// The head takes no more records, or another batch is behind it.
     pub(super) is_full: bool,
     /// The head was sent before, or is a part of a batch that was.
     pub(super) is_back: bool,
@@ -54,10 +58,12 @@ pub(super) struct HeadFacts {
 }
 
 impl HeadFacts {
-    /// Returns whether the head is sent although it may have room. `urgent` is a flush, a close or a lack of memory.
+    /// Returns whether the head is sent although it may have room. `urgent` means a flush, a close
+    /// or a lack of memory.
     ///
-    /// A batch that a caller waits for stays behind a batch in flight until it has lingered, because the response frees
-    /// the callers whose next records belong into the same batch: many blocking callers form two groups that take turns.
+    /// If a batch is in flight, an expedited batch waits until it has lingered. The response lets
+    /// the callers of the first batch send again, and their next records belong into the same
+    /// batch. Otherwise many blocking callers would form two groups that take turns.
     pub(super) fn is_hurried(&self, urgent: bool, now: Instant) -> bool {
         urgent
             || self.lingered <= now
@@ -91,7 +97,8 @@ mod tests {
     const LEADER: NodeId = NodeId(1);
     const READY: Parked = Parked::Ready(LEADER);
 
-    /// Where a partition waits whose open head has been lingering for 4 of 10 ms, after `change`.
+    /// Returns where a partition waits after `change`, if its open head has lingered for 4 of 10
+    /// ms.
     fn place(change: impl FnOnce(&mut HeadFacts, Instant), urgent: bool) -> (Parked, Instant) {
         let now = MockTime::new().now();
         let mut head = HeadFacts {

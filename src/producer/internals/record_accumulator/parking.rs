@@ -1,12 +1,16 @@
-//! Where each partition waits, and the lists by which the I/O thread finds those whose wait is over.
+//! Where each partition waits, and the lists with which the I/O thread finds those whose wait is
+//! over.
 //!
-//! [`Parking::park`] is the one function that moves a partition. It keeps the value of [`Parked`] and the lists in step: a
-//! partition leaves the list of its old value there, so that no list grows with the moves of its partitions. A ready queue
-//! finds a partition by the ticket of its stay.
+//! [`Parking::park`] is the only function that moves a partition. It keeps the value of [`Parked`]
+//! and the lists consistent: a partition leaves the list of its old value immediately, so that no
+//! list grows with the moves of its partitions. A ready queue finds a partition by the ticket of
+//! its stay.
 //!
-//! What can end a wait looks at the partition again: its announcement, its timer, a change of the metadata, a flush.
+//! Whatever can end a wait leads to a new look at the partition: its announcement, its timer, a
+//! change of the metadata, a flush.
 //!
-//! Threads: the I/O thread. Locks: none.
+//! Threads: the I/O thread.
+//! Locks: none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -19,22 +23,22 @@ use crate::common::NodeId;
 use crate::producer::internals::ready_signal::PartitionHandle;
 use crate::sync::Arc;
 
-/// Which of the slots is a partition's.
+/// The index of a partition's slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SlotId(u32);
 
-/// Names one stay in a ready queue. Later ones are greater.
+/// Identifies one stay in a ready queue. Later ones are greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Ticket(u64);
 
-/// What the I/O thread knows of a partition.
+/// The I/O thread's data about a partition.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) queue: Arc<PartitionQueue>,
-    /// As it was looked up last; see there.
+    /// The result of the last look-up. See [`Route`].
     pub(super) route: Route,
     parked: Parked,
-    /// That of the last stay.
+    /// The ticket of the last stay.
     ticket: Ticket,
 }
 
@@ -44,7 +48,7 @@ impl Slot {
     }
 }
 
-/// The partitions of one node whose heads can be sent, in the order in which they became so.
+/// The partitions of one node whose heads can be sent, in the order in which they became ready.
 #[derive(Debug, Default)]
 pub(super) struct ReadyQueue {
     entries: BTreeMap<Ticket, SlotId>,
@@ -62,7 +66,7 @@ pub(super) struct Parking {
     last_ticket: Ticket,
 }
 
-/// The partitions that the I/O thread has met.
+/// The partitions that the I/O thread knows.
 #[derive(Debug, Default)]
 struct Slots {
     slots: Vec<Option<Slot>>,
@@ -78,7 +82,7 @@ impl Slots {
         self.slots.get_mut(id.0 as usize)?.as_mut()
     }
 
-    /// Returns `None` if there are more partitions than numbers.
+    /// Adds a slot. Returns `None` if the numbers are used up.
     fn add(&mut self, slot: Slot) -> Option<SlotId> {
         if let Some(id) = self.vacant.pop() {
             if let Some(vacant) = self.slots.get_mut(id.0 as usize) {
@@ -112,7 +116,7 @@ impl Parking {
         self.slots.get_mut(id)
     }
 
-    /// Returns the slot of a partition that the I/O thread has met.
+    /// Returns the slot of a partition that the I/O thread knows.
     pub(super) fn known(partition: &PartitionHandle) -> Option<SlotId> {
         partition.slot().map(SlotId)
     }
@@ -130,7 +134,7 @@ impl Parking {
         Some(id)
     }
 
-    /// Forgets a partition that the accumulator has given back.
+    /// Forgets a partition that the accumulator has dropped.
     pub(super) fn remove(&mut self, partition: &PartitionHandle) {
         if let Some(id) = Self::known(partition) {
             self.park(id, Parked::Nowhere);
@@ -139,9 +143,11 @@ impl Parking {
         }
     }
 
-    /// Moves a partition. Returns the pace of the node if the partition has just become ready there.
+    /// Moves a partition. Returns the pace of the node if the partition has just become ready
+    /// there.
     ///
-    /// The I/O thread has looked at it before. What callers change after that look is news, unless another look is certain.
+    /// The I/O thread has looked at the partition before. Callers must announce changes after that
+    /// look, unless another look is certain.
     pub(super) fn park(&mut self, id: SlotId, to: Parked) -> Option<&mut Pace> {
         let slot = self.slots.get_mut(id)?;
         let mut pace = None;
@@ -149,7 +155,7 @@ impl Parking {
         if from != to {
             match from {
                 Parked::Ready(node) => {
-                    // A change of leaders has emptied all of them.
+                    // A change of leaders has emptied all queues.
                     if let Some(queue) = self.nodes.get_mut(&node) {
                         queue.entries.remove(&slot.ticket);
                     }
@@ -179,7 +185,7 @@ impl Parking {
         pace
     }
 
-    /// A partition has no batch left. While it is muted it stays so.
+    /// Notes that a partition has no batch left. A muted partition stays muted.
     pub(super) fn vacate(&mut self, partition: &PartitionHandle) {
         if let Some(id) = Self::known(partition) {
             if self.place_of(partition) != Parked::Muted {
@@ -194,7 +200,8 @@ impl Parking {
         slot.map_or(Parked::Nowhere, Slot::parked)
     }
 
-    /// Returns the first partition of the node's ready queue, which stays there until it is parked elsewhere.
+    /// Returns the first partition of the node's ready queue. It stays there until it is parked
+    /// elsewhere.
     pub(super) fn first_ready(&self, node: NodeId) -> Option<SlotId> {
         let first = self.nodes.get(&node)?.entries.first_key_value();
         first.map(|(_, id)| *id)
@@ -233,14 +240,14 @@ impl Parking {
         to.extend(due.map(|(_, id)| *id));
     }
 
-    /// Adds the partitions that a flush, a close or a new producer id may free.
+    /// Adds the partitions that may become sendable with a flush, a close or a new producer id.
     pub(super) fn waiting(&self, to: &mut Vec<SlotId>) {
         to.extend(self.timers.iter().map(|(_, id)| *id));
         to.extend(&self.blocked);
     }
 
-    /// Empties the ready queues after a change of leaders, and adds every partition that waits. A new leader ends the
-    /// backoff of what it leads (KIP-951).
+    /// Empties the ready queues after a change of leaders, and adds every waiting partition. A new
+    /// leader ends the backoff of its partitions (KIP-951).
     pub(super) fn leaders_changed(&mut self, to: &mut Vec<SlotId>) {
         let before = to.len();
         for queue in std::mem::take(&mut self.nodes).into_values() {
@@ -277,7 +284,7 @@ mod tests {
         (parking, ids)
     }
 
-    /// How many lists have the partition.
+    /// Returns how many lists contain the partition.
     fn entries_of(parking: &Parking, id: SlotId) -> usize {
         let queue = parking.nodes.get(&NODE);
         let ready = queue.map_or(0, |queue| {
@@ -306,7 +313,7 @@ mod tests {
             for (to, lists) in places {
                 parking.park(ids[0], from);
                 let handle = Arc::clone(parking.slot(ids[0]).unwrap().queue.handle());
-                // As each look does.
+                // Every look does this.
                 handle.want_news();
                 parking.park(ids[0], to);
                 assert_eq!(entries_of(&parking, ids[0]), lists, "{from:?} to {to:?}");
@@ -331,7 +338,7 @@ mod tests {
         assert_eq!(order, [ids[1], ids[2], ids[0]]);
     }
 
-    /// A node cannot be reached, and batches expire in its ready queue.
+    /// A node is unreachable, and batches in its ready queue expire.
     #[test]
     fn a_partition_that_leaves_a_ready_queue_behind_another_leaves_nothing_there() {
         let (mut parking, ids) = with_partitions(2);

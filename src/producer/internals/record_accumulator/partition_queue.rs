@@ -1,6 +1,7 @@
-//! The batches of one partition that wait to be sent.
+//! The waiting batches of one partition.
 //!
-//! Threads: callers append; the I/O thread takes and puts back. Locks: one mutex per partition.
+//! Threads: callers append; the I/O thread takes batches and puts them back.
+//! Locks: one mutex per partition.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use crate::record::RECORD_BATCH_OVERHEAD;
 use crate::sync::{Arc, AtomicU32, Mutex, Ordering};
 
 thread_local! {
-    /// The address of the partition that this thread appended to last.
+    /// The address of the partition to which this thread appended last.
     static LAST_APPENDED_TO: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -21,24 +22,25 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct PartitionQueue {
     handle: Arc<PartitionHandle>,
-    /// The length of the deque, so that the load table passes over empty ones without their locks.
+    /// The length of the deque, so that the load table can skip empty ones without locking them.
     queue_len: AtomicU32,
     pub(super) state: Mutex<QueueState>,
 }
 
-/// What the lock of a partition guards.
+/// The data under a partition's lock.
 #[derive(Debug, Default)]
 pub(super) struct QueueState {
     /// Appends go to the back; retries and parts of split batches to the front.
     pub(super) batches: VecDeque<ProducerBatch>,
-    /// When the I/O thread looks for expired batches here, at the latest; see [`super::expiry`].
+    /// The latest time when the I/O thread looks for expired batches here; see [`super::expiry`].
     pub(super) expiry: Option<Instant>,
-    /// The bytes produced here by the sticky choice of this generation.
+    /// The bytes that the sticky choice of this generation put here.
     pub(super) sticky_bytes: usize,
     pub(super) sticky_generation: u32,
-    /// The accumulator has given the partition back, and another object has taken its place: no batch is opened here.
+    /// The accumulator has dropped the partition, and another object has replaced it. No batch is
+    /// opened here.
     pub(super) is_retired: bool,
-    /// The number of the thread that appended last by a sticky choice; 0 before the first.
+    /// The number of the thread that last appended with a sticky choice; 0 before the first.
     pub(super) appender: usize,
 }
 
@@ -63,31 +65,32 @@ impl PartitionQueue {
         self.handle.topic_partition()
     }
 
-    /// Whether nothing waits here. Takes no lock.
+    /// Returns whether no batch waits here. Takes no lock.
     pub(super) fn is_empty(&self) -> bool {
         self.queue_len.load(Ordering::Relaxed) == 0
     }
 
-    /// Ends the partition's use if nothing waits here and nothing is in flight. Returns whether that is so.
+    /// Retires the partition if no batch waits or is in flight. Returns whether it did.
     pub(super) fn retire(&self) -> bool {
         let mut state = self.state.lock();
         state.is_retired = state.batches.is_empty() && !self.handle.has_batch_in_flight();
         state.is_retired
     }
 
-    /// To be asked with each append. Returns whether this thread appended to another partition since it was here, and so
-    /// will before it comes back.
+    /// Returns whether this thread has appended to another partition since its last append here.
+    /// Call it with every append. Such a thread will probably append elsewhere again before it
+    /// returns.
     #[inline]
     pub(super) fn is_returned_to(&self) -> bool {
         let this = std::ptr::from_ref(self).addr();
         LAST_APPENDED_TO.replace(this) != this
     }
 
-    /// How much waits here, in batches of `batch_size`, or of one record where that is larger. The last one counts as
-    /// whole.
+    /// Returns the load in batches of `batch_size`, or of one record if that is larger. The last
+    /// batch counts as full.
     ///
-    /// Batches of a backlogged partition are larger than those of others. If each counted as one, the partition with the
-    /// most bytes could be the one with the fewest batches, and would be given still more.
+    /// Batches of a backlogged partition are larger than others. If each counted as one, the
+    /// partition with the most bytes could have the fewest batches, and would receive even more.
     pub(super) fn load(&self, batch_size: usize) -> u32 {
         if self.queue_len.load(Ordering::Relaxed) == 0 {
             return 0;
@@ -111,8 +114,9 @@ impl PartitionQueue {
 }
 
 impl QueueState {
-    /// The bytes that the sticky choice of `generation` has put here. Where two choices have met, those of both, whichever of
-    /// them asks: the newer one began to count, and what the older one adds is added to that.
+    /// Returns the bytes that the sticky choice of `generation` has put here. If two choices have
+    /// met here, returns their sum for either: the newer one continued from the count of the older
+    /// one, and both add to it.
     #[inline]
     pub(super) fn sticky_bytes(&self, generation: u32) -> usize {
         let age = self.sticky_generation.wrapping_sub(generation);
@@ -132,7 +136,7 @@ impl QueueState {
         self.sticky_bytes
     }
 
-    /// Whether the next append needs a new batch for sure.
+    /// Returns whether the next append certainly needs a new batch.
     #[inline]
     pub(super) fn is_tail_full(&self) -> bool {
         self.batches.back().is_none_or(ProducerBatch::is_full)

@@ -1,7 +1,7 @@
-//! How much waits in the queue of each partition, and for how long. Java: no counterpart.
+//! The size and age of each partition's queue. Java: no counterpart.
 //!
-//! Threads: the one that reads the metrics. It takes the lock of each partition that has a batch, one after the other, and costs
-//! the senders nothing else.
+//! Threads: the thread that reads the metrics. It takes the lock of each partition with a batch,
+//! one after the other. The senders have no other cost.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Which nodes have something to send. Java: `RecordAccumulator.ready`.
+//! Determines the nodes with something to send. Java: `RecordAccumulator.ready`.
 
 use std::time::{Duration, Instant};
 
@@ -10,27 +10,29 @@ use crate::producer::internals::ready_signal::PartitionHandle;
 use crate::sync::Arc;
 use crate::utils::later;
 
-/// What [`Scheduler::ready`] found.
+/// The result of [`Scheduler::ready`].
 #[derive(Debug)]
 pub(crate) struct ReadyCheckResult {
     /// The leaders of partitions whose head can be sent.
     pub(crate) ready_nodes: Vec<Node>,
-    /// How long until another partition's linger or backoff ends; `Duration::MAX` if none is waiting.
+    /// The time until the next linger or backoff of a partition ends; `Duration::MAX` if there is
+    /// none.
     pub(crate) next_ready_check_delay: Duration,
-    /// The topics of partitions that have batches and no known leader.
+    /// The topics with batches in partitions without a known leader.
     pub(crate) unknown_leader_topics: Vec<Arc<str>>,
     /// Whether the metadata changed since the last check.
     pub(crate) is_view_new: bool,
 }
 
-/// The head of a partition, as the I/O thread sees it.
+/// The head of a partition.
 struct Head {
     facts: HeadFacts,
     size: usize,
 }
 
 impl Scheduler {
-    /// Looks at the partitions where something changed. Returns which nodes have something to send; [`next_place`] decides.
+    /// Looks at the changed partitions. Returns the nodes with something to send; [`next_place`]
+    /// decides.
     pub(crate) fn ready(&mut self, cluster: &Arc<Cluster>, now: Instant) -> ReadyCheckResult {
         let mut to_look_at = std::mem::take(&mut self.to_look_at);
         self.take_announcements(&mut to_look_at);
@@ -41,9 +43,9 @@ impl Scheduler {
                 self.parking.remove(partition.handle());
             }
         }
-        // The caller that makes it urgent sets the flag after that. Looked at in the other order,
-        // what comes between the two looks would be parked as if nothing were urgent, with the flag
-        // gone: a flush would wait for the linger.
+        // Read before `urgent`, because the caller that makes it urgent sets this flag afterwards.
+        // In the other order, a change between the two reads would take the flag and park the
+        // partitions as not urgent: a flush would then wait for the linger.
         let recheck_all = self.accumulator.signal.take_recheck_all();
         let urgent = self.accumulator.is_urgent();
         if recheck_all {
@@ -62,7 +64,7 @@ impl Scheduler {
         }
     }
 
-    /// Takes what was announced, without a look at it.
+    /// Takes the announcements without looking at the partitions.
     pub(crate) fn forget_announcements(&mut self) {
         let signal = &self.accumulator.signal;
         signal.take_announcements(&mut self.announcements);
@@ -78,17 +80,18 @@ impl Scheduler {
         self.announcements = announcements;
     }
 
-    /// Returns the slot of a partition, which it gets when it is met first. `None` if it is retired.
+    /// Returns the slot of a partition, or a new one at first. Returns `None` if the partition is
+    /// retired.
     pub(super) fn slot_of(&mut self, partition: &Arc<PartitionHandle>) -> Option<SlotId> {
         Parking::known(partition).or_else(|| {
             let queue = self.accumulator.queue(partition.topic_partition());
-            // The topic may have been given back and be here again, with another queue.
+            // The topic may have been dropped and created again, with another queue.
             let queue = queue.filter(|queue| Arc::ptr_eq(queue.handle(), partition));
             self.parking.add(queue?)
         })
     }
 
-    /// Parks the partition where it belongs now.
+    /// Parks the partition at its current place.
     pub(super) fn look_at(&mut self, id: SlotId, urgent: bool, now: Instant) {
         let Some(parked) = self.parking.slot(id).map(Slot::parked) else {
             return;
@@ -100,7 +103,7 @@ impl Scheduler {
         let place = match (&head, parked) {
             (_, Parked::Muted) => Parked::Muted,
             (None, _) => Parked::Nowhere,
-            // It is ready already, and is looked at when it is drained.
+            // It is already ready. The drain looks at it.
             (Some(_), Parked::Ready(node)) => Parked::Ready(node),
             (Some(head), _) => next_place(&head.facts, urgent, now),
         };
@@ -120,7 +123,7 @@ impl Scheduler {
         }
     }
 
-    /// Looks at the head of a partition. What changes afterwards is news.
+    /// Looks at the head of a partition. Later changes need an announcement.
     fn head(&mut self, id: SlotId, now: Instant) -> Option<Head> {
         let slot = self.parking.slot_mut(id)?;
         let partition = slot.queue.handle();

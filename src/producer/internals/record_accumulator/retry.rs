@@ -1,4 +1,5 @@
-//! What happens to batches that were not acknowledged: put back, split, aborted. Java: `RecordAccumulator`.
+//! Returns batches without an acknowledgement to their partitions: puts them back, splits or aborts
+//! them. Java: `RecordAccumulator`.
 
 use std::cmp::Ordering as CmpOrdering;
 use std::collections::VecDeque;
@@ -17,8 +18,8 @@ use crate::sync::{Arc, Ordering};
 use crate::utils::log;
 
 impl Scheduler {
-    /// Puts a batch back for another attempt, after a backoff of at most `limit`: among the sequenced batches at the front in
-    /// the order of their sequences, or at the very front where there are no sequences.
+    /// Puts a batch back for another attempt, after a backoff of at most `limit`. With sequences,
+    /// it is sorted among the batches at the front; without, it goes to the very front.
     pub(crate) fn reenqueue(&mut self, mut batch: ProducerBatch, now: Instant, limit: Duration) {
         let backoff = self.backoff.backoff(batch.attempts()).min(limit);
         batch.reenqueued(now, backoff);
@@ -26,7 +27,8 @@ impl Scheduler {
     }
 
     fn insert(&mut self, batch: ProducerBatch) {
-        // A partition of which a batch was drained has a slot until the batch is settled or put back.
+        // If a batch of a partition was drained, the partition has a slot until the batch has an
+        // outcome or is put back.
         let slot = self.slot_of(batch.partition());
         let Some(slot) = slot.and_then(|id| self.parking.slot(id)) else {
             log::error!("the queue of {} is gone", batch.topic_partition());
@@ -45,14 +47,14 @@ impl Scheduler {
         queue.handle().announce();
     }
 
-    /// Splits a batch that the broker rejected as too large into halves of its size, and puts the
-    /// parts back in its place. `assign` says which sequences the parts have, given their record
-    /// counts and results; it is asked only if the batch has any. Says how many parts there are.
-    /// The parts do not wait out a backoff, and do not count as retries.
+    /// Splits a batch that the broker rejected as too large into halves, and puts the parts back in
+    /// its place. If the batch has sequences, `assign` returns those of the parts, given their
+    /// record counts and results. Returns the number of parts. The parts have no backoff, and the
+    /// split does not count as a retry.
     ///
     /// # Errors
     ///
-    /// Gives the batch back where it cannot be read, which is a bug.
+    /// Returns the batch if it cannot be read, which is a bug.
     pub(crate) fn split_and_reenqueue(
         &mut self,
         batch: ProducerBatch,
@@ -95,7 +97,7 @@ impl Scheduler {
     ///
     /// # Errors
     ///
-    /// When the bytes of one are not a batch, which is a bug.
+    /// The bytes of a batch are not a batch, which is a bug.
     pub(crate) fn renumber(
         &self,
         topic_partition: &TopicPartition,
@@ -117,28 +119,29 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Has the I/O thread look at the partition in its next round.
+    /// Makes the I/O thread look at the partition in its next round.
     pub(crate) fn announce(&self, topic_partition: &TopicPartition) {
         if let Some(partition) = self.accumulator.queue(topic_partition) {
             partition.handle().announce();
         }
     }
 
-    /// Asks for another look at every partition that waits, after a change that concerns all: a new producer id.
+    /// Makes the I/O thread look at every waiting partition, after a change that affects all: a new
+    /// producer id.
     pub(crate) fn recheck_all(&self) {
         self.accumulator.signal.recheck_all();
     }
 
-    /// A batch of the partition left the in-flight requests, which may let the next one go.
+    /// Notes that a batch of the partition is no longer in flight, which may allow the next one.
     pub(crate) fn end_flight(&self, partition: &Arc<PartitionHandle>) {
         partition.end_flight();
-        // A partition that waits nowhere has no batch, or is announced already.
+        // A partition that waits nowhere has no batch, or is already announced.
         if self.parking.place_of(partition) != Parked::Nowhere {
             partition.announce();
         }
     }
 
-    /// Keeps further batches of the partition back until [`Self::unmute_partition`].
+    /// Blocks further batches of the partition until [`Self::unmute_partition`].
     pub(crate) fn mute_partition(&mut self, partition: &PartitionHandle) {
         if let Some(id) = Parking::known(partition) {
             self.parking.park(id, Parked::Muted);
@@ -152,8 +155,8 @@ impl Scheduler {
         partition.announce();
     }
 
-    /// Fails every batch that waits here, and says how many records that were. With the accumulator closed none can
-    /// follow. The sender does the same, and counts them. Java: `abortIncompleteBatches`.
+    /// Fails every batch that waits here, and returns the number of their records. If the
+    /// accumulator is closed, no batch can follow. Java: `abortIncompleteBatches`.
     #[cfg(test)]
     pub(crate) fn abort_batches(&mut self, error: &Error) -> usize {
         let mut records = 0;
@@ -164,26 +167,26 @@ impl Scheduler {
         records
     }
 
-    /// Takes every batch out of every deque.
+    /// Takes every batch from every deque.
     pub(crate) fn take_all(&mut self) -> Vec<ProducerBatch> {
         self.take_matching(&self.accumulator.all_queues(), |_| true)
     }
 
-    /// Takes the batches that were never given sequences, and so never sent. Java: `abortUndrainedBatches`.
+    /// Takes the batches without sequences, which were never sent. Java: `abortUndrainedBatches`.
     pub(crate) fn take_unsequenced(&mut self) -> Vec<ProducerBatch> {
         self.take_matching(&self.accumulator.all_queues(), |batch| {
             batch.sequence().is_none()
         })
     }
 
-    /// Takes the batches that were given sequences, and so may have been sent.
+    /// Takes the batches with sequences, which may have been sent.
     pub(crate) fn take_all_sequenced(&mut self) -> Vec<ProducerBatch> {
         self.take_matching(&self.accumulator.all_queues(), |batch| {
             batch.sequence().is_some()
         })
     }
 
-    /// Takes every batch that waits for the partition.
+    /// Takes every waiting batch of the partition.
     pub(crate) fn take_partition(
         &mut self,
         topic_partition: &TopicPartition,
@@ -192,7 +195,7 @@ impl Scheduler {
         self.take_matching(queue.as_slice(), |_| true)
     }
 
-    /// Takes the batches of the partition that have these sequences.
+    /// Takes the partition's batches with these sequences.
     pub(crate) fn take_sequenced(
         &mut self,
         topic_partition: &TopicPartition,
@@ -224,8 +227,8 @@ impl Scheduler {
         taken
     }
 
-    /// Takes batches out of a partition's deque, with all that follows from it. A partition that has none left waits for
-    /// the next one, unless it is muted.
+    /// Takes batches from a partition's deque, and updates everything that depends on it. A
+    /// partition without batches waits for the next one, unless it is muted.
     pub(super) fn take_from(
         &mut self,
         queue: &PartitionQueue,
@@ -250,7 +253,7 @@ impl Scheduler {
     }
 }
 
-/// Walks past the batches that have smaller sequences, which are all at the front; anything else comes after.
+/// Inserts behind the batches with smaller sequences, which are all at the front.
 fn insert_in_sequence_order(batches: &mut VecDeque<ProducerBatch>, batch: ProducerBatch) {
     let index = match batch.sequence() {
         None => 0,

@@ -1,8 +1,8 @@
-//! Where a partition's batches go, by the metadata.
+//! The destination of a partition's batches, by the metadata.
 //!
-//! Each batch is asked for it several times, and to find a topic by its name means to compute a
-//! hash and to compare texts that no thread touched for a while. So each partition keeps the result
-//! while the metadata stays the same.
+//! It is needed several times for each batch. Finding a topic by its name means computing a hash
+//! and comparing texts that are no longer in the cache. So each partition keeps the result while
+//! the metadata stay the same.
 
 use crate::common::{Cluster, NodeId, PartitionInfo, TopicInfo, TopicPartition, Uuid};
 use crate::producer::internals::sequences::LogView;
@@ -11,15 +11,15 @@ use crate::sync::Arc;
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Route {
-    /// Which of the metadata that the I/O thread has seen say so; 0 is none of them.
+    /// The generation of the metadata from which this follows; 0 means none.
     generation: u64,
-    /// `None` where the partition has none that is known.
+    /// `None` if no leader is known.
     pub(super) leader: Option<Leader>,
-    /// Zero where the brokers have told none.
+    /// Zero if the brokers have no topic ids.
     pub(super) topic_id: Uuid,
 }
 
-/// The leader of a partition, which is one of the cluster's nodes.
+/// The leader of a partition, which is a node of the cluster.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leader {
     pub(super) id: NodeId,
@@ -37,7 +37,7 @@ impl Default for Route {
 }
 
 impl Route {
-    /// The log that the partition's batches go to.
+    /// Returns the identity of the log that receives the partition's batches.
     pub(super) fn log_view(&self) -> LogView {
         LogView {
             topic_id: self.topic_id,
@@ -46,16 +46,16 @@ impl Route {
     }
 }
 
-/// The metadata that routes follow from.
+/// The metadata that the routes follow from.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     cluster: Option<Arc<Cluster>>,
-    /// How many different metadata these are the latest of.
+    /// Counts the changes of the metadata.
     generation: u64,
 }
 
 impl Routes {
-    /// Returns whether these are other metadata than before.
+    /// Takes new metadata. Returns whether they differ from the previous ones.
     pub(super) fn change_to(&mut self, cluster: &Arc<Cluster>) -> bool {
         let known = self.cluster.as_ref();
         let is_change = !known.is_some_and(|known| Arc::ptr_eq(known, cluster));
@@ -66,7 +66,7 @@ impl Routes {
         is_change
     }
 
-    /// Brings what a partition keeps up to date.
+    /// Updates a partition's route.
     pub(super) fn update(&self, route: &mut Route, topic_partition: &TopicPartition) {
         let Some(cluster) = &self.cluster else {
             return;

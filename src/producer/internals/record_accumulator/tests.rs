@@ -1,4 +1,4 @@
-//! Java: RecordAccumulatorTest. Batches are read back with the record layer's own reader.
+//! Java: RecordAccumulatorTest. The record layer's own reader reads the batches back.
 
 mod append;
 mod completion;
@@ -33,10 +33,11 @@ const TOPIC: &str = "test";
 const VALUE: &[u8] = b"value";
 const MB: usize = 1024 * 1024;
 
-/// An accumulator on a mock clock, and a cluster of two nodes: node 1 leads partitions 0 and 1, node 2 partition 2.
+/// An accumulator with a mock clock, and a cluster of two nodes: node 1 leads partitions 0 and 1,
+/// node 2 leads partition 2.
 struct Fixture {
     accumulator: Arc<RecordAccumulator>,
-    /// Locked, because callers of some tests are other threads.
+    /// Locked, because some tests have callers on other threads.
     scheduler: Mutex<Scheduler>,
     time: MockTime,
     cluster: Arc<Cluster>,
@@ -98,7 +99,7 @@ impl Fixture {
         }
     }
 
-    /// The I/O thread's half.
+    /// Returns the I/O thread's half.
     fn io(&self) -> MutexGuard<'_, Scheduler> {
         self.scheduler.lock()
     }
@@ -197,7 +198,7 @@ impl Fixture {
         queue.map_or(0, |queue| queue.state.lock().batches.len())
     }
 
-    /// Fills a batch of the partition to its end: the next append opens another one.
+    /// Fills a batch of the partition, so that the next append opens another one.
     fn fill_batch(&self, partition: i32) {
         let first = self.append(partition, &[7; 100]).result;
         while Arc::ptr_eq(&first, &self.append(partition, &[7; 100]).result) {}
@@ -227,7 +228,7 @@ fn complete(batches: Vec<ProducerBatch>) {
     }
 }
 
-/// Bytes that no codec makes fewer of.
+/// Returns incompressible bytes.
 #[cfg(feature = "snappy")]
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

@@ -1,11 +1,13 @@
-//! The queues of each topic, by its name and by the views of it that the metadata have. Java: `TopicInfo`.
+//! The queues of each topic, by its name and by its views in the metadata. Java: `TopicInfo`.
 //!
-//! A view of a topic holds the queues that belong to it, so that a send finds them without a lock. The views of a topic
-//! share its queues, and its sticky choices as long as the partitions are the same. A view with other partitions has
-//! choices of its own, so that no choice outlives its partition, whichever view a caller still has.
+//! A view of a topic holds the queues that belong to it, so that a send finds them without a lock.
+//! All views of a topic share its queues, and also its sticky choices as long as the partitions are
+//! the same. A view with other partitions has its own choices. No choice thus outlives its
+//! partition, even if a caller still has an old view.
 //!
-//! Threads: a caller that is the first to use a view; the I/O thread.
-//! Locks: the topic table's, around look-ups and while idle topics are given back. A partition's lock is taken under it.
+//! Threads: the first caller that uses a view; the I/O thread.
+//! Locks: the topic table's, for look-ups and while idle topics are dropped. A partition's lock is
+//! taken under it.
 
 use hashbrown::HashMap;
 
@@ -15,20 +17,21 @@ use crate::common::{Cluster, TopicInfo, TopicPartition};
 use crate::producer::internals::built_in_partitioner::BuiltInPartitioner;
 use crate::sync::{Arc, AtomicUsize};
 
-/// The partitions of one topic, as one view of it has them.
+/// The partitions of one view of a topic.
 #[derive(Debug)]
 pub(super) struct TopicQueues {
-    /// The topic's, for as long as the accumulator has it.
+    /// The topic's number while the accumulator has it.
     topic_number: usize,
-    /// By partition number. Those that an earlier view had are kept, because batches may wait there.
+    /// By partition number. Includes the partitions of earlier views, because batches may wait
+    /// there.
     pub(super) partitions: Vec<Arc<PartitionQueue>>,
-    /// The number of partitions that the view has. `None` if numbers are missing.
+    /// The number of partitions in the view, or `None` if numbers are missing.
     partition_count: Option<usize>,
-    /// The view's partition, if it has one alone.
+    /// The view's partition, if it has only one.
     pub(super) only_partition: Option<i32>,
     /// Chooses among the view's partitions.
     pub(super) partitioner: Arc<BuiltInPartitioner>,
-    /// No batch is opened larger than this: half of what a broker refused as too large.
+    /// The limit for new batches: half of the size that a broker rejected as too large.
     pub(super) batch_ceiling: Arc<AtomicUsize>,
 }
 
@@ -41,7 +44,7 @@ pub(super) struct TopicTable {
 }
 
 impl TopicTable {
-    /// Every partition that was appended to and was not given back since.
+    /// Returns every partition that was appended to and not dropped since.
     pub(super) fn partitions(&self) -> impl Iterator<Item = &Arc<PartitionQueue>> {
         let topics = self.topics.values();
         topics.flat_map(|queues| queues.partitions.iter())
@@ -52,12 +55,12 @@ impl TopicTable {
     }
 }
 
-/// The number of partitions, if they follow from it.
+/// Returns the number of partitions if none are missing.
 fn count_without_gaps(topic: &TopicInfo) -> Option<usize> {
     Some(topic.partition_count()).filter(|count| *count == end(topic))
 }
 
-/// One above the view's largest partition number.
+/// Returns the view's largest partition number plus one.
 fn end(topic: &TopicInfo) -> usize {
     let last = topic.partitions().last();
     last.map_or(0, |last| {
@@ -66,10 +69,11 @@ fn end(topic: &TopicInfo) -> usize {
 }
 
 impl RecordAccumulator {
-    /// Returns the queues for a view of a topic, and makes those that are missing. Called when a view is used first.
+    /// Returns the queues for a view of a topic, and creates the missing ones. Called when a view
+    /// is first used.
     ///
-    /// Sticky choices leave the partitions that have no leader in this view. Records that join an open batch there would
-    /// wait for the leader, and expire with it.
+    /// Sticky choices leave the partitions without a leader in this view. Records that join an open
+    /// batch there would wait for the leader, and expire with the batch.
     #[cold]
     pub(super) fn topic_queues(&self, topic: &TopicInfo, cluster: &Cluster) -> Arc<TopicQueues> {
         let mut table = self.topics.lock();
@@ -91,8 +95,9 @@ impl RecordAccumulator {
             table.next_number += 1;
         }
         let new = Arc::new(new);
-        // A copy of the name, because its count of owners changes with each callback and is next to the text: senders that
-        // compare the snapshot's name with theirs would wait for the line.
+        // A copy of the name. Each callback changes the reference count of the view's own name,
+        // which is next to its text. Senders that compare that text with theirs would wait for the
+        // cache line.
         let name = Arc::from(topic.name());
         table.topics.insert(name, Arc::clone(&new));
         new
@@ -151,19 +156,20 @@ impl RecordAccumulator {
         queues.partitions.get(index).cloned()
     }
 
-    /// Every partition that was appended to and was not given back since. For what happens seldom.
+    /// Returns every partition that was appended to and not dropped since. For rare events.
     pub(super) fn all_queues(&self) -> Vec<Arc<PartitionQueue>> {
         self.topics.lock().partitions().cloned().collect()
     }
 
-    /// Gives back the queues of topics that the metadata no longer have, if nothing waits there and nothing is in flight.
-    /// Called on the I/O thread with each change of the metadata.
+    /// Drops the queues of topics that the metadata no longer contain, if no batch waits there or
+    /// is in flight. Called on the I/O thread with each change of the metadata.
     ///
-    /// A caller may still have a view of the topic, and be about to open a batch. It finds the partition retired under the
-    /// partition's lock, and looks the topic up again. Returns the partitions that are retired.
+    /// A caller may still have a view of the topic and be about to open a batch. It finds the
+    /// partition retired under the partition's lock, and then looks the topic up again. Returns the
+    /// retired partitions.
     pub(super) fn forget_topics(&self, cluster: &Cluster) -> Vec<Arc<PartitionQueue>> {
         let mut retired = Vec::new();
-        // The metadata know nothing until a broker responds.
+        // The metadata contain nothing until a broker responds.
         if cluster.is_bootstrap() {
             return retired;
         }
@@ -189,7 +195,8 @@ impl TopicQueues {
         let count = self.partitions.iter().take_while(retired).count();
         let all = count == self.partitions.len();
         if !all {
-            // A caller that has seen one of these retired waits for the table's lock, and then finds it in use.
+            // A caller that has seen one of them retired waits for the table's lock, and then finds
+            // it in use again.
             for partition in self.partitions.iter().take(count) {
                 partition.state.lock().is_retired = false;
             }

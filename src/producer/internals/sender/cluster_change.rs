@@ -1,12 +1,13 @@
-//! Another cluster behind the same addresses: rebuilt, restored, or reached by mistake. Java has no counterpart.
+//! Handles another cluster behind the same addresses: rebuilt, restored, or reached by mistake.
+//! Java has no counterpart.
 //!
-//! Two clusters give out the same producer ids. A batch that is sent on with the id and the sequences of the old one can be
-//! taken for a duplicate of another producer's batch, and be acknowledged without being in the log. So nothing of the old
-//! cluster is sent to the new one: the producer gets another id first.
+//! Two clusters assign the same producer ids. The new one may take a batch with the old id and
+//! sequences for a duplicate of another producer's batch, and acknowledge it without writing it. So
+//! nothing of the old cluster is sent to the new one before the producer has another id.
 //!
-//! The metadata tell the cluster's id. Once a connection was lost, [`NetworkClient`](crate::client::NetworkClient) sends
-//! nothing on connections that are made later before it has new metadata, so the change is known before the first batch
-//! leaves.
+//! The metadata contain the cluster's id. After a lost connection,
+//! [`NetworkClient`](crate::client::NetworkClient) sends nothing on newer connections until it has
+//! new metadata. The change is thus known before the first batch leaves.
 
 use super::in_flight::InFlightRequest;
 use super::{Ledger, Sender};
@@ -17,10 +18,10 @@ use crate::sync::Arc;
 use crate::utils::log;
 
 impl<C: KafkaClient> Sender<C> {
-    /// Gives up what belongs to the old cluster if the metadata come from another one now.
+    /// Discards what belongs to the old cluster if the metadata now come from another one.
     pub(super) fn maybe_change_cluster(&mut self) {
         let snapshot = self.metadata.snapshot();
-        // The bootstrap addresses have none, and are no news.
+        // Bootstrap metadata have no id.
         let Some(id) = snapshot.cluster_id() else {
             return;
         };
@@ -46,7 +47,7 @@ impl<C: KafkaClient> Sender<C> {
             Ledger::Transactional(manager) => return manager.fail_for_other_cluster(text),
             Ledger::Idempotent(producer) => producer.forget_producer_id(&text),
         }
-        // A response of the old cluster is discarded.
+        // A response of the old cluster is ignored.
         self.init_producer_id = None;
         let mut batches: Vec<_> = self
             .in_flight

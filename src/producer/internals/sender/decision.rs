@@ -1,8 +1,9 @@
-//! What to do with a batch after an answer, or after none. Java: `Sender.completeBatch`, `Sender.canRetry`, `Errors`.
+//! Decides what to do with a batch after a response, or without one. Java: `Sender.completeBatch`,
+//! `Sender.canRetry`, `Errors`.
 //!
-//! Pure functions: the sender carries the decisions out.
+//! These are pure functions; the sender carries the decisions out.
 //!
-//! Differs from Java: every answer is also classed by whether the attempt may be in the log.
+//! Differs from Java: every response is also classified by whether the log may contain the batch.
 
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use crate::producer::internals::sequences::Attempt;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::PartitionProduceResponse;
 
-/// What one attempt to write one batch came to. Java: `ProduceResponse.PartitionResponse`.
+/// The result of one attempt to write one batch. Java: `ProduceResponse.PartitionResponse`.
 #[derive(Debug)]
 pub(super) enum PartitionOutcome {
-    /// The log has the batch. `base_offset` is -1 if the broker did not tell it: without acknowledgements, and for a duplicate,
-    /// which an attempt before this one has written. `log_append_time` is -1 where record timestamps are the creator's.
+    /// The log has the batch. `base_offset` is -1 if it is unknown: without acknowledgements, and
+    /// for a duplicate, which an earlier attempt has written. `log_append_time` is -1 if the
+    /// timestamps are the producer's.
     Acked {
         base_offset: i64,
         log_append_time: i64,
@@ -28,16 +30,16 @@ pub(super) enum PartitionOutcome {
 /// An attempt without an acknowledgement.
 #[derive(Debug)]
 pub(super) enum FailedAttempt {
-    /// The broker answered with an error.
+    /// The broker returned an error.
     Refused {
         code: ErrorCode,
-        /// The records that the broker named as the reason of the refusal, by index in the batch (KIP-467).
+        /// The records that the broker named as the reason, by index in the batch (KIP-467).
         record_errors: Vec<(u32, Option<String>)>,
         message: Option<String>,
     },
-    /// No broker answered, or with nothing of use.
+    /// There was no response, or no usable one.
     Lost {
-        /// The code that Java puts in the place of the response's.
+        /// The code that Java uses instead of one from a response.
         code: ErrorCode,
         error: Error,
         certainty: Certainty,
@@ -45,7 +47,7 @@ pub(super) enum FailedAttempt {
 }
 
 impl PartitionOutcome {
-    /// The request is written, and `acks=0` asks for no response.
+    /// The request is written, and `acks=0` has no response.
     pub(super) const UNCONFIRMED: Self = Self::Acked {
         base_offset: -1,
         log_append_time: -1,
@@ -63,7 +65,7 @@ impl PartitionOutcome {
         })
     }
 
-    /// The connection ended before the response.
+    /// Creates the result for a connection that ended before the response.
     pub(super) fn disconnected(cause: &str, was_written: bool) -> Self {
         let text =
             format!("the connection was lost before the response to a produce request: {cause}");
@@ -74,7 +76,7 @@ impl PartitionOutcome {
         )
     }
 
-    /// The connection was given up because it took too long.
+    /// Creates the result for a connection that was closed because it took too long.
     pub(super) fn timed_out(cause: &str, waited: Duration, was_written: bool) -> Self {
         let reason = TimeoutReason {
             waiting_for: "the response to a produce request",
@@ -89,13 +91,13 @@ impl PartitionOutcome {
         )
     }
 
-    /// The node cannot be asked in a version that carries the batch.
+    /// Creates the result for a node without a version that can carry the batch.
     pub(super) fn unsupported_version(message: &str) -> Self {
         let error = Error::new(ErrorKind::UnsupportedVersion, message);
         Self::lost(ErrorCode::UNSUPPORTED_VERSION, error, false)
     }
 
-    /// The broker answered, but with nothing that can be understood, or not for this partition.
+    /// Creates the result for a response that is malformed, or does not contain this partition.
     pub(super) fn unintelligible(message: &str) -> Self {
         let error = Error::new(ErrorKind::Protocol, message);
         Self::lost(ErrorCode::NETWORK_EXCEPTION, error, true)
@@ -117,7 +119,7 @@ impl FailedAttempt {
         }
     }
 
-    /// Returns whether the log may hold the batch because of this attempt.
+    /// Returns whether the log may contain the batch because of this attempt.
     pub(super) fn certainty(&self) -> Certainty {
         match self {
             Self::Refused { code, .. } if code.is_refusal_before_append() => Certainty::NotWritten,
@@ -126,13 +128,14 @@ impl FailedAttempt {
         }
     }
 
-    /// Returns whether the attempt may have its effect later: the request may be under way still, or what was appended is
-    /// still being replicated. What a former leader has appended is in the log of the next one by now, or never.
+    /// Returns whether the attempt may take effect later: the request may still be on its way, or
+    /// the append may still be replicating. An append of a former leader is in the new leader's log
+    /// by now, or never will be.
     pub(super) fn may_take_effect_later(&self) -> bool {
         self.certainty() == Certainty::Maybe && self.code() != ErrorCode::NOT_LEADER_OR_FOLLOWER
     }
 
-    /// Returns the attempt as the sequences see it.
+    /// Returns the attempt in the terms of the sequences.
     pub(super) fn attempt(&self) -> Attempt {
         match self.code() {
             _ if self.certainty() == Certainty::Maybe => Attempt::Indefinite,
@@ -157,8 +160,8 @@ impl FailedAttempt {
         }
     }
 
-    /// Returns the errors of the records that the broker named: with the partition's code if it named one, and otherwise
-    /// INVALID_RECORD.
+    /// Returns the errors of the records that the broker named. They have the partition's code if
+    /// only one record was named, and otherwise INVALID_RECORD.
     pub(super) fn errors_by_index(&self) -> Vec<(u32, Error)> {
         let Self::Refused {
             code,
@@ -204,36 +207,38 @@ impl From<PartitionProduceResponse> for PartitionOutcome {
     }
 }
 
-/// Returns whether a broker that answers with this code has the batch in its log.
+/// Returns whether this code means that the broker has the batch in its log.
 pub(super) fn is_ack(code: ErrorCode) -> bool {
     code.is_none() || code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER
 }
 
-/// What is known of a batch when its answer comes.
+/// What is known of a batch when its response arrives.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchFacts {
     pub(super) record_count: u32,
     pub(super) attempts: u32,
     pub(super) has_reached_delivery_timeout: bool,
     pub(super) is_idempotent: bool,
-    /// Whether the transaction manager can make good an error about the sequence or the producer id.
+    /// Whether the transaction manager can recover from an error about the sequence or the producer
+    /// id.
     pub(super) can_retry_out_of_sequence: bool,
-    /// Whether the answer says that the producer cannot go on.
+    /// Whether the response means that the producer cannot continue.
     pub(super) ends_producer: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// The batch is taken apart, and its parts are sent.
+    /// Split the batch and send its parts.
     Split,
-    /// The same bytes are sent again.
+    /// Send the same bytes again.
     Retry,
     Fail,
-    /// The batch fails, and the producer with it.
+    /// Fail the batch and the producer.
     FailProducer,
 }
 
-/// Decides about a batch whose attempt failed. Java: the order of tests in `Sender.completeBatch`.
+/// Decides about a batch after a failed attempt. Java: the order of checks in
+/// `Sender.completeBatch`.
 pub(super) fn classify(code: ErrorCode, batch: BatchFacts, retries: u32) -> Decision {
     if !batch.has_reached_delivery_timeout {
         if code == ErrorCode::MESSAGE_TOO_LARGE && batch.record_count > 1 {
@@ -251,7 +256,8 @@ pub(super) fn classify(code: ErrorCode, batch: BatchFacts, retries: u32) -> Deci
     Decision::Fail
 }
 
-/// Whether the broker refused because of the sequence or the producer id, so that another one may be taken.
+/// Returns whether the broker refused because of the sequence or the producer id, so that another
+/// one may work.
 fn is_out_of_sequence(code: ErrorCode) -> bool {
     matches!(
         code,
@@ -261,7 +267,8 @@ fn is_out_of_sequence(code: ErrorCode) -> bool {
     )
 }
 
-/// The errors after which an idempotent producer cannot go on. Java: `maybeTransitionToErrorState`.
+/// Returns whether an idempotent producer cannot continue after this error. Java:
+/// `maybeTransitionToErrorState`.
 fn is_fatal(code: ErrorCode) -> bool {
     matches!(
         code,
@@ -272,7 +279,7 @@ fn is_fatal(code: ErrorCode) -> bool {
     )
 }
 
-/// The code, and the broker's own words where it has any.
+/// Returns the code, and the broker's message if there is one.
 fn refusal(code: ErrorCode, message: Option<&str>) -> String {
     match message {
         Some(message) => format!("the broker returned {code}: {}", printable(message)),
@@ -394,7 +401,7 @@ mod tests {
         );
     }
 
-    // A check that can fail: a rule that takes `MaybeWritten` for `NotWritten` must not pass.
+    // A rule that takes `MaybeWritten` for `NotWritten` must not pass this test.
     #[test]
     fn only_a_refusal_before_the_append_is_definite() {
         let failed = |code| {
@@ -403,7 +410,8 @@ mod tests {
                 ..Default::default()
             }))
         };
-        // KAFKA-13574 keeps 6 out, and 64 is what an outside trial made of 0 by flipping a bit: no broker sends it here.
+        // KAFKA-13574 excludes 6. A fuzz test turned 0 into 64 by flipping a bit; no broker sends
+        // 64 here.
         let definite = [
             2, 3, 10, 17, 18, 19, 21, 29, 31, 32, 35, 42, 43, 44, 45, 47, 48, 49, 51, 53, 59, 74,
             76, 87, 90, 100, 103, 120,

@@ -1,8 +1,8 @@
-//! Fails the batches that reach `delivery.timeout.ms`, in flight or not. Java: `Sender.sendProducerData`,
-//! `getExpiredInflightBatches`.
+//! Fails the batches that reach `delivery.timeout.ms`, in flight or not. Java:
+//! `Sender.sendProducerData`, `getExpiredInflightBatches`.
 //!
-//! Differs from Java: responses that have arrived are handled first, and a transaction learns of the batches in the round
-//! in which they expire.
+//! Differs from Java: responses that have arrived are handled first, and a transaction learns of
+//! expired batches in the same round.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,12 @@ use crate::client::KafkaClient;
 use crate::producer::internals::ProducerBatch;
 
 impl<C: KafkaClient> Sender<C> {
-    /// Handles the responses that have arrived if a batch in flight is about to expire.
+    /// Handles responses that have arrived, if a batch in flight is about to expire.
     ///
-    /// The thread may be late: the process was stopped or the machine was suspended. A response that lies in a socket by
-    /// then settles its batch. So a batch expires only after the client found nothing, in a poll that began after the
-    /// batch's time was over. Each further poll takes a request out of those in flight, so there are not many.
+    /// The thread may be late, because the process or the machine was suspended. A response may
+    /// wait in a socket by then, and it decides about its batch. So a batch expires only after the
+    /// client found nothing in a poll that began after the batch's time. Each further poll ends a
+    /// request in flight, so there are few of them.
     pub(super) fn read_before_expiry(&mut self, now: Instant) {
         while self
             .next_in_flight_expiry(now)
@@ -28,8 +29,8 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    /// Fails the batches that are older than `delivery.timeout.ms`, wherever they are, the oldest first, so that the callbacks
-    /// of a partition run in the order of its records.
+    /// Fails the batches older than `delivery.timeout.ms`, wherever they are. The oldest fail
+    /// first, so that the callbacks of a partition run in the order of its records.
     pub(super) fn expire_batches(&mut self, now: Instant) {
         let in_flight = self.take_expired_in_flight(now);
         let waiting = self.scheduler.expired_batches(now);
@@ -47,8 +48,8 @@ impl<C: KafkaClient> Sender<C> {
                 self.fail_batch(batch, error, Vec::new());
                 continue;
             }
-            // Its attempt has no outcome. Even if none of its bytes have left yet, they may leave at any time from now on,
-            // because the request is queued. So the record may be written.
+            // Its attempt has no outcome. Even if no byte has left yet, the request is queued and
+            // may leave at any time. So the record may be written.
             self.ledger
                 .expired(batch.topic_partition(), batch.sequence());
             let error = self.ledger.note_failure(error);
@@ -71,7 +72,8 @@ impl<C: KafkaClient> Sender<C> {
         expired
     }
 
-    /// Returns when the first batch in flight expires, or earlier if that is later than `now`.
+    /// Returns when the first batch in flight expires. Returns an earlier time if that is still in
+    /// the future.
     pub(super) fn next_in_flight_expiry(&mut self, now: Instant) -> Option<Instant> {
         let requests = self.in_flight.values();
         self.in_flight_expiry.get(now, || {

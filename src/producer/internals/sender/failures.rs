@@ -1,7 +1,7 @@
-//! Why batches fail, as their records' errors and the log have it.
+//! The reasons why batches fail, for their records' errors and for the log.
 //!
-//! Differs from Java: an expired record knows how its last attempt failed, and the log has a warning for each partition. Java
-//! says that a time has passed.
+//! Differs from Java: the error of an expired record says how its last attempt failed, and the log
+//! has a warning for each partition. Java only says that the time has passed.
 
 use std::time::Instant;
 
@@ -14,21 +14,23 @@ use crate::producer::internals::ProducerBatch;
 use crate::protocol::ErrorCode;
 use crate::utils::{Count, log};
 
-/// What a partition's warning is about. Each is logged once a minute.
+/// The subject of a partition's warning. Each is logged once a minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Trouble {
     Retried,
     Failed,
-    /// A response leaves it out.
+    /// A response does not contain the partition.
     LeftOut,
     Split,
 }
 
-/// The partitions that the log names within a minute: an outage of a large cluster must not flood it.
+/// The number of partitions that are logged per minute. An outage of a large cluster must not flood
+/// the log.
 pub(super) const MAX_LOGGED_PARTITIONS: usize = 200;
 
 impl<C: KafkaClient> Sender<C> {
-    /// The error of a batch whose `delivery.timeout.ms` has passed. `last` is how its last attempt ended, if it just did.
+    /// Returns the error of a batch whose `delivery.timeout.ms` has passed. `last` is the error of
+    /// its last attempt, if that has just ended.
     pub(super) fn expiry_error(
         &self,
         batch: &ProducerBatch,
@@ -54,13 +56,13 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    /// What keeps a batch that is not in flight from being acknowledged: its leader cannot be reached, the last attempt
-    /// failed, or there is no leader.
+    /// Returns what prevents the acknowledgement of a batch that is not in flight: its leader is
+    /// unreachable, the last attempt failed, or there is no leader.
     fn obstacle(&self, batch: &ProducerBatch) -> Option<Error> {
         let topic_partition = batch.topic_partition();
         let snapshot = self.metadata.snapshot();
         let leader = snapshot.leader_for(topic_partition.topic(), topic_partition.partition());
-        // A response of the leader would have ended its failure, so that is what came last.
+        // A response from the leader would have cleared its failure, so the failure is newer.
         let unreachable = match leader {
             Some(leader) => self.metadata.connection_failure_of(leader),
             None => self.metadata.unusable_nodes(),
@@ -84,7 +86,7 @@ impl<C: KafkaClient> Sender<C> {
         })
     }
 
-    /// Logs that a batch is retried. What is wrong with connections is logged for each node.
+    /// Logs that a batch is retried. Problems with connections are logged for each node instead.
     pub(super) fn log_retry(&self, batch: &ProducerBatch, failed: &FailedAttempt, now: Instant) {
         let topic_partition = batch.topic_partition();
         let attempt = batch.attempts().saturating_add(1);
@@ -119,7 +121,7 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    /// Logs a warning of a partition, once a minute.
+    /// Logs a warning about a partition, once a minute.
     pub(super) fn warn_of_partition(
         &self,
         topic_partition: &TopicPartition,
@@ -136,7 +138,8 @@ impl<C: KafkaClient> Sender<C> {
         self.warnings.borrow_mut().warn(text, now);
     }
 
-    /// Returns the level of a line about a partition's trouble: a warning once a minute, else for debugging.
+    /// Returns the level of a line about a partition's problem: a warning once a minute, otherwise
+    /// debug.
     fn level_of(
         &self,
         topic_partition: &TopicPartition,
@@ -151,8 +154,8 @@ impl<C: KafkaClient> Sender<C> {
     }
 }
 
-/// The error of a record that was not sent because the producer failed before: what the broker answered is the source, and no
-/// response to this record.
+/// Returns the error of a record that was not sent because the producer failed before: what the
+/// broker answered is the source, and no response to this record.
 pub(super) fn failed_before(cause: &Error) -> Error {
     let text = "the producer failed before this record was delivered, and sends nothing more";
     Error::new(cause.kind(), text)

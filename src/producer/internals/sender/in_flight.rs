@@ -1,4 +1,4 @@
-//! The batches of requests that wait for their answers. Java: `Sender.inFlightBatches`.
+//! The batches of requests without a response. Java: `Sender.inFlightBatches`.
 
 use std::time::{Duration, Instant};
 
@@ -8,33 +8,34 @@ use crate::producer::internals::sequences::BatchSequence;
 use crate::producer::internals::{DrainedBatch, ProduceRequestResult, ProducerBatch};
 use crate::sync::Arc;
 
-/// A Produce request without its answer.
+/// A Produce request without a response.
 #[derive(Debug)]
 pub(super) struct InFlightRequest {
     node: NodeId,
     created: Instant,
-    /// In the order of the request's body.
+    /// The batches in the order of the request's body.
     slots: Vec<InFlightBatch>,
-    /// When the first of the batches reaches its delivery timeout; `None` when there are none any more.
+    /// When the first of the batches reaches its delivery timeout; `None` if no batch is left.
     next_expiry: Option<Instant>,
 }
 
-/// The place of one batch in a request. It stays when the batch is gone, because the answer settles more than the batch.
+/// One batch's entry in a request. It stays when the batch is gone, because the response also
+/// matters to the sequences.
 #[derive(Debug)]
 pub(super) struct InFlightBatch {
     pub(super) partition: Arc<PartitionHandle>,
-    /// As the request named the topic: a version that has ids is answered with them, even if the topic has another id by
-    /// then.
+    /// The topic's id in the request. A version with ids uses the same id in the response, even if
+    /// the topic has another id by then.
     pub(super) topic_id: Uuid,
     pub(super) sequence: Option<BatchSequence>,
-    /// The batch's, which holds its fate.
+    /// The batch's result, which holds its fate.
     pub(super) result: Arc<ProduceRequestResult>,
-    /// `None` once it was failed without waiting for the answer.
+    /// `None` once it failed without waiting for the response.
     pub(super) batch: Option<DrainedBatch>,
 }
 
 impl InFlightBatch {
-    /// The place of a batch whose request is about to be handed to the client.
+    /// Creates the entry of a batch whose request is about to be passed to the client.
     pub(super) fn new(batch: DrainedBatch) -> Self {
         batch.result().fate().begin_attempt();
         Self {
@@ -84,7 +85,7 @@ impl InFlightRequest {
         self.slots.iter().any(|slot| slot.batch.is_some())
     }
 
-    /// The places, in the order of the request's body.
+    /// Returns the entries, in the order of the request's body.
     pub(super) fn slots(&self) -> &[InFlightBatch] {
         &self.slots
     }
@@ -124,7 +125,7 @@ impl InFlightRequest {
             .collect()
     }
 
-    /// Takes every batch, and lets the answer settle nothing any more.
+    /// Takes every batch, and makes the response ineffective.
     pub(super) fn abandon(&mut self) -> Vec<ProducerBatch> {
         for slot in &mut self.slots {
             slot.sequence = None;

@@ -1,7 +1,8 @@
-//! Asks for a producer id, for a producer without transactions. Java: `Sender.maybeSendAndPollTransactionalRequest`.
+//! Requests a producer id for a producer without transactions. Java:
+//! `Sender.maybeSendAndPollTransactionalRequest`.
 //!
-//! Differs from Java: nothing waits here for a connection or a backoff; the next round tries again, and batches, answers
-//! and time-outs are seen to meanwhile.
+//! Differs from Java: nothing here waits for a connection or a backoff. The next round tries again,
+//! and meanwhile the thread handles batches, responses and timeouts.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,8 @@ use crate::protocol::{RequestBody, ResponseBody};
 use crate::utils::log;
 
 impl<C: KafkaClient> Sender<C> {
-    /// Asks any node for a producer id if there is none, and says how long until the next try makes sense.
+    /// Requests a producer id from any node, if there is none. Returns the time until the next
+    /// attempt makes sense.
     pub(super) fn maybe_send_init_producer_id(&mut self, now: Instant) -> Duration {
         let Some(producer) = self.ledger.idempotent().cloned() else {
             return Duration::MAX;
@@ -29,7 +31,7 @@ impl<C: KafkaClient> Sender<C> {
             return self.pause();
         };
         if !self.client.ready(&node, now) {
-            // Another node may be a better choice long before this one's connection has failed for good.
+            // Another node may become a better choice long before this connection finally fails.
             return self.client.poll_delay(node.id(), now).min(self.pause());
         }
         let request = InitProducerIdRequest {

@@ -1,7 +1,8 @@
-//! What the sequences and the transaction learn of batches. Every kind of producer has one: without idempotence it notes
-//! nothing.
+//! Reports the outcomes of batches to the sequences and the transaction. Every producer has one;
+//! without idempotence it does nothing.
 //!
-//! Threads: the I/O thread. Locks: that of the sequences, held within each method.
+//! Threads: the I/O thread.
+//! Locks: that of the sequences, held within each method.
 
 use std::time::Instant;
 
@@ -50,7 +51,7 @@ impl Ledger {
         }
     }
 
-    /// Returns what decides which batches may be drained, and gives them sequences.
+    /// Returns the gate that decides which batches may be drained and gives them sequences.
     pub(super) fn gate(&self) -> Option<&dyn DrainGate> {
         match self {
             Self::Plain => None,
@@ -68,7 +69,7 @@ impl Ledger {
         }
     }
 
-    /// Returns why nothing can be sent any more, if that is so.
+    /// Returns why nothing can be sent any more, if there is such an error.
     pub(crate) fn fatal_error(&self) -> Option<Error> {
         match self {
             Self::Plain => None,
@@ -77,7 +78,7 @@ impl Ledger {
         }
     }
 
-    /// Ends all sending. The first error stays.
+    /// Ends all sending. The first error is kept.
     pub(super) fn transition_to_fatal_error(&self, error: Error) {
         match self {
             Self::Plain => {}
@@ -86,8 +87,8 @@ impl Ledger {
         }
     }
 
-    /// Notes what the failure of a batch means for the transaction that it is in, and for the producer, which a fatal error
-    /// ends. Returns the error as the batch's records are to have it.
+    /// Notes the effect of a batch's failure on its transaction and on the producer, which a fatal
+    /// error ends. Returns the error for the batch's records.
     pub(super) fn note_failure(&self, error: Error) -> Error {
         match self {
             Self::Plain => error,
@@ -101,7 +102,7 @@ impl Ledger {
         }
     }
 
-    /// Lets partitions go on whose sequences were in doubt. Returns what becomes of their batches.
+    /// Resolves partitions whose sequences were in doubt. Returns what happens to their batches.
     pub(super) fn maybe_resolve_sequences(&self) -> Vec<Resolved> {
         match self {
             Self::Plain => Vec::new(),
@@ -111,9 +112,9 @@ impl Ledger {
     }
 }
 
-/// What became of a batch. The caller has noted the outcome of the last attempt in the batch's fate.
+/// Outcomes of batches. The caller has noted the outcome of the last attempt in the batch's fate.
 impl Ledger {
-    /// The log has the batch.
+    /// Notes that the log has the batch.
     pub(super) fn completed(
         &self,
         topic_partition: &TopicPartition,
@@ -125,8 +126,8 @@ impl Ledger {
         }
     }
 
-    /// The batch goes back to the accumulator, to be sent again. `may_take_effect_later` says that the attempt that failed may
-    /// yet do so.
+    /// Notes that the batch goes back to the accumulator for another attempt.
+    /// `may_take_effect_later` says that the failed attempt may still take effect.
     pub(super) fn retried(
         &self,
         topic_partition: &TopicPartition,
@@ -143,14 +144,15 @@ impl Ledger {
         }
     }
 
-    /// The batch failed and is not on the wire, after it was given up between two attempts or before the first one.
+    /// Notes that the batch failed while it was not on the wire: between two attempts or before the
+    /// first one.
     pub(super) fn failed(&self, topic_partition: &TopicPartition, sequence: Option<BatchSequence>) {
         if let Some(sequence) = sequence {
             self.sequences(|sequences| sequences.failed(topic_partition, &sequence));
         }
     }
 
-    /// The batch's last attempt ended like this. It is reported as failed next.
+    /// Notes the outcome of the batch's last attempt. [`failed`](Self::failed) follows.
     pub(super) fn gave_up(
         &self,
         topic_partition: &TopicPartition,
@@ -162,14 +164,15 @@ impl Ledger {
         }
     }
 
-    /// A batch of the partition was refused for good, and was reported as failed.
+    /// Notes that a batch of the partition was refused for good. It was already reported as failed.
     pub(super) fn refused(&self, topic_partition: &TopicPartition, code: ErrorCode) {
         if let Self::Transactional(manager) = self {
             manager.batch_refused(topic_partition, code);
         }
     }
 
-    /// The batch was failed while its request has no response. The response will be reported as for any batch.
+    /// Notes that the batch failed while its request has no response. The response is reported
+    /// later, as for any batch.
     pub(super) fn expired(
         &self,
         topic_partition: &TopicPartition,
@@ -180,7 +183,8 @@ impl Ledger {
         }
     }
 
-    /// The batch was split into parts, given as record counts and results in order. Returns the parts' sequences.
+    /// Notes that the batch was split into parts, given as record counts and results in order.
+    /// Returns the parts' sequences.
     pub(super) fn split(
         &self,
         topic_partition: &TopicPartition,
@@ -197,13 +201,13 @@ impl Ledger {
     }
 }
 
-/// What the sequences mean for a batch that was refused.
+/// The meaning of a refusal for the sequences.
 impl Ledger {
-    /// Returns whether a batch may be tried again that was refused because of its sequence or its producer id. Java:
-    /// `canRetry`.
+    /// Returns whether a batch may be retried after a refusal because of its sequence or its
+    /// producer id. Java: `canRetry`.
     ///
-    /// Not if an attempt may have written it: under another sequence it would be written twice, and under its own it was
-    /// refused just now.
+    /// Returns false if an attempt may have written it. Under another sequence it could be written
+    /// twice, and under its own it was just refused.
     pub(super) fn can_retry_out_of_sequence(
         &self,
         topic_partition: &TopicPartition,
@@ -219,8 +223,8 @@ impl Ledger {
             .is_none_or(|manager| manager.lets_retry(topic_partition, sequence, attempt))
     }
 
-    /// Returns whether the refusal ends the producer: the brokers do not know the id of a transactional one, which has no
-    /// right to another id.
+    /// Returns whether the refusal ends the producer: the brokers do not know a transactional
+    /// producer's id, and it may not request another one.
     pub(super) fn ends_producer(&self, sequence: &BatchSequence, attempt: Attempt) -> bool {
         let is_unknown = match attempt {
             Attempt::ProducerRefused => true,
@@ -233,7 +237,7 @@ impl Ledger {
 
 #[cfg(test)]
 impl Ledger {
-    /// The current producer id and epoch, or [`ProducerIdAndEpoch::NONE`].
+    /// Returns the current producer id and epoch, or [`ProducerIdAndEpoch::NONE`].
     pub(super) fn producer_id_and_epoch(&self) -> ProducerIdAndEpoch {
         let producer = self.sequences(|sequences| sequences.producer());
         producer.unwrap_or(ProducerIdAndEpoch::NONE)

@@ -1,5 +1,5 @@
-//! Settles the batches of a Produce request by its answer. Java: `Sender.handleProduceResponse`, `completeBatch`,
-//! `failBatch`.
+//! Completes the batches of a Produce request according to its response. Java:
+//! `Sender.handleProduceResponse`, `completeBatch`, `failBatch`.
 
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    /// The same for every batch of the request.
+    /// Gives every batch of the request the same outcome.
     pub(super) fn settle_all(
         &mut self,
         request: InFlightRequest,
@@ -142,7 +142,7 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    /// Counts the response, before a callback or a future of its records can look at the metrics.
+    /// Counts the response, before a callback or a future of its records can read the metrics.
     fn count_answered(
         &self,
         request: &InFlightRequest,
@@ -161,7 +161,7 @@ impl<C: KafkaClient> Sender<C> {
             .answered(request.node(), latency, acknowledged, now);
     }
 
-    /// Carries out what the outcome means for one place of a request.
+    /// Carries out the outcome for one entry of a request.
     fn settle(&mut self, slot: InFlightBatch, outcome: PartitionOutcome, now: Instant) {
         match slot.batch {
             Some(batch) => match outcome {
@@ -183,7 +183,7 @@ impl<C: KafkaClient> Sender<C> {
         self.scheduler.end_flight(&slot.partition);
     }
 
-    /// Notes the outcome of a batch that was failed while it was in flight.
+    /// Notes the outcome of a batch that failed while it was in flight.
     fn settle_late(&self, slot: &InFlightBatch, outcome: &PartitionOutcome, now: Instant) {
         let (topic_partition, sequence) = (slot.topic_partition(), slot.sequence);
         match outcome {
@@ -221,9 +221,9 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    /// Why the batch is not tried again. What a broker answered is the reason whenever it comes;
-    /// but a request that got no answer would be sent again if there were time, even if the
-    /// request's own timeout ended at the same moment.
+    /// Returns why the batch is not retried. A broker's error is the reason whenever it arrives.
+    /// Without a response, the reason is the lack of time, even if the request's own timeout ended
+    /// at the same moment.
     fn last_error(&self, batch: &ProducerBatch, failed: &FailedAttempt, now: Instant) -> Error {
         match failed {
             FailedAttempt::Lost {
@@ -256,7 +256,7 @@ impl<C: KafkaClient> Sender<C> {
         classify(failed.code(), facts, self.config.retries)
     }
 
-    /// The same bytes go out again, with the same sequences.
+    /// Sends the same bytes again, with the same sequences.
     fn retry(&mut self, mut batch: ProducerBatch, failed: &FailedAttempt, now: Instant) {
         self.log_retry(&batch, failed, now);
         self.metrics.retried(&batch, now);
@@ -267,7 +267,8 @@ impl<C: KafkaClient> Sender<C> {
             failed.attempt(),
             failed.may_take_effect_later(),
         );
-        // Brokers of version 2 hold back a transaction until the one before it has ended, which is nearly over.
+        // Brokers of version 2 delay a transaction until the previous one has ended, which takes
+        // only a short time.
         let limit = match failed.code() {
             ErrorCode::CONCURRENT_TRANSACTIONS => CONCURRENT_TRANSACTIONS_BACKOFF,
             _ => Duration::MAX,
@@ -295,7 +296,7 @@ impl<C: KafkaClient> Sender<C> {
     }
 }
 
-/// The topic of a partition, as the version of the response names it.
+/// The identity of a topic in a response, which depends on the version.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum TopicKey {
     Id(Uuid),
@@ -325,11 +326,12 @@ impl TopicKey {
     }
 }
 
-/// Returns what the response says of each place of the request; `None` for a place that it leaves out.
+/// Returns the response's answer for each entry of the request, or `None` for an entry that it
+/// leaves out.
 ///
-/// Brokers respond in the request's order, so each partition is compared with the next place. Once that fails, the rest is
-/// found through a table. The first of two responses for one partition counts. A partition that the request does not name is
-/// ignored.
+/// Brokers respond in the request's order, so each partition is first compared with the next entry.
+/// If that fails, a table finds the rest. If a partition occurs twice, the first one counts. A
+/// partition that is not in the request is ignored.
 fn answers_in_order(
     slots: &[InFlightBatch],
     topics: Vec<TopicProduceResponse>,
@@ -361,7 +363,7 @@ fn answers_in_order(
     answers
 }
 
-/// The new leader, where a broker that is not the leader knows it (KIP-951).
+/// Returns the new leader, if a broker that is no longer the leader knows it (KIP-951).
 fn leader_hint(
     topic_partition: &TopicPartition,
     answer: &PartitionProduceResponse,
@@ -380,7 +382,7 @@ fn leader_hint(
     })
 }
 
-/// The nodes that a response introduces, and why others have impossible addresses.
+/// Returns the nodes in a response, and descriptions of those with invalid addresses.
 fn nodes(endpoints: &[NodeEndpoint]) -> (Vec<Node>, Vec<String>) {
     let (mut nodes, mut unusable) = (Vec::new(), Vec::new());
     for endpoint in endpoints {

@@ -1,5 +1,5 @@
-//! Carries out what the transaction manager decides about partitions whose sequences were in doubt. Java:
-//! `TransactionManager.maybeResolveSequences`.
+//! Carries out the transaction manager's decisions about partitions whose sequences were in doubt.
+//! Java: `TransactionManager.maybeResolveSequences`.
 
 use super::Sender;
 use crate::client::KafkaClient;
@@ -8,7 +8,7 @@ use crate::producer::internals::sequences::{Resolved, ResolvedOutcome, Restart};
 use crate::protocol::ErrorCode;
 
 impl<C: KafkaClient> Sender<C> {
-    /// Lets partitions go on whose sequences were in doubt. Java: `maybeResolveSequences`.
+    /// Resolves partitions whose sequences were in doubt. Java: `maybeResolveSequences`.
     pub(super) fn maybe_resolve_sequences(&mut self) {
         for Resolved {
             topic_partition,
@@ -40,7 +40,8 @@ impl<C: KafkaClient> Sender<C> {
     }
 }
 
-/// Why a batch fails that a broker refused, before it lost the producer's state and took later batches.
+/// Returns the error of a refused batch that later batches have overtaken: the broker lost the
+/// producer's state and took them.
 fn overtaken_error() -> Error {
     let code = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
     let text = format!(

@@ -1,4 +1,5 @@
-//! Java: `SenderTest`. The sender on a mock clock and a mock client, one round of its loop at a time.
+//! Java: `SenderTest`. The sender with a mock clock and a mock client, one round of its loop at a
+//! time.
 
 mod answers;
 mod closing;
@@ -79,7 +80,7 @@ impl Default for Setup {
     }
 }
 
-/// A sender, and what it works on. Node 0 leads partition 0 and node 1 partition 1.
+/// A sender and its parts. Node 0 leads partition 0, and node 1 leads partition 1.
 struct Fixture {
     time: MockTime,
     metadata: Arc<Metadata>,
@@ -175,7 +176,7 @@ impl Fixture {
         Self::new(&Setup::default())
     }
 
-    /// Idempotent, with a producer id.
+    /// Creates an idempotent sender with a producer id.
     fn idempotent() -> Self {
         Self::idempotent_with(Setup::default())
     }
@@ -243,7 +244,7 @@ impl Fixture {
         self.sender.run_once();
     }
 
-    /// Enough rounds for everything that can happen without the clock.
+    /// Runs enough rounds for everything that can happen without the clock.
     fn run(&mut self) {
         for _ in 0..4 {
             self.run_once();
@@ -254,13 +255,13 @@ impl Fixture {
         self.time.advance_ms(millis);
     }
 
-    /// Past the backoff of a retry.
+    /// Advances the clock past the backoff of a retry.
     fn back_off(&mut self) {
         self.advance(200);
         self.run();
     }
 
-    /// Answers the oldest request for partition 0.
+    /// Responds to the oldest request for partition 0.
     fn answer(&mut self, code: ErrorCode, offset: i64) {
         self.client().respond(produce_response(0, code, offset));
         self.run_once();
@@ -270,7 +271,7 @@ impl Fixture {
         self.sender.client.requests().len()
     }
 
-    /// The sequences of the requests without an answer, oldest first.
+    /// Returns the sequences of the requests without a response, oldest first.
     fn sent_sequences(&self) -> Vec<BatchSequence> {
         let requests = self.sender.client.requests().iter();
         requests
@@ -348,7 +349,7 @@ fn accumulator_config(setup: &Setup) -> AccumulatorConfig {
     }
 }
 
-/// A cluster of two nodes; the partitions of the topic are led by `leaders`, in order.
+/// Returns metadata of two nodes, with a topic whose partitions have these `leaders`, in order.
 fn metadata_response<const N: usize>(
     leaders: [i32; N],
     leader_epoch: i32,
@@ -430,7 +431,7 @@ fn ok(partition: i32, offset: i64) -> ProduceResponse {
     produce_response(partition, ErrorCode::NONE, offset)
 }
 
-/// The batches of a request: partition, sequences, and the bytes.
+/// Returns the batches of a request: partition, sequences, and the bytes.
 fn batches_of(body: &RequestBody) -> Vec<(i32, BatchSequence, Vec<u8>)> {
     let RequestBody::Produce(request) = body else {
         return Vec::new();
@@ -465,7 +466,8 @@ fn sequence(epoch: i16, base_sequence: i32, record_count: u32) -> BatchSequence 
 
 const OUT_OF_ORDER: ErrorCode = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
 
-/// A fixture whose partition 0 has an acknowledged first batch, so that five may be in flight.
+/// Returns a fixture with an acknowledged first batch in partition 0, so that five may be in
+/// flight.
 fn warm() -> Fixture {
     warm_with(Setup::default())
 }
@@ -486,7 +488,7 @@ fn expiring() -> Setup {
 }
 
 impl Fixture {
-    /// Answers the request of partition 0 that carries this base sequence.
+    /// Responds to the request of partition 0 with this base sequence.
     fn answer_sequence(&mut self, base_sequence: i32, code: ErrorCode, offset: i64) {
         let requests = self.sender.client.requests().iter();
         let mut carrying = requests.filter(|sent| {
@@ -508,7 +510,7 @@ impl Fixture {
             .collect()
     }
 
-    /// The bytes of the oldest batch in flight.
+    /// Returns the bytes of the oldest batch in flight.
     fn bytes(&self) -> Vec<u8> {
         batches_of(&self.sender.client.requests()[0].request.body)
             .remove(0)

@@ -1,10 +1,11 @@
-//! Sends the requests of transactions, before the records that need them. Java: `Sender.maybeSendAndPollTransactionalRequest`,
-//! `awaitNodeReady`.
+//! Sends the requests of transactions, before the records that need them. Java:
+//! `Sender.maybeSendAndPollTransactionalRequest`, `awaitNodeReady`.
 //!
-//! Differs from Java: nothing waits here for a connection or a backoff, and records of partitions that are in the
-//! transaction go out while a request for another one is in flight. The request that ends the transaction waits for more
-//! than the outcomes of all records: for the answers, too, of requests whose records were given up, so that none of them is
-//! still under way when the next transaction begins.
+//! Differs from Java: nothing here waits for a connection or a backoff. While a request for one
+//! partition is in flight, records of partitions that are already in the transaction are sent. The
+//! request that ends the transaction waits for the outcomes of all records, and also for the
+//! responses to requests whose records expired, so that none of them is still on its way when the
+//! next transaction begins.
 
 use std::time::{Duration, Instant};
 
@@ -18,13 +19,14 @@ use crate::producer::internals::transactions::{
 use crate::protocol::{ApiKey, ResponseBody};
 use crate::utils::log;
 
-/// The feature that says which protocol transactions follow (KIP-890).
+/// The feature whose level determines the protocol of transactions (KIP-890).
 const TRANSACTION_VERSION: &str = "transaction.version";
-/// The first version of InitProducerId by which a producer can ask for its next epoch (KIP-360).
+/// The first version of InitProducerId with which a producer can request its next epoch (KIP-360).
 const FIRST_VERSION_THAT_BUMPS: i16 = 3;
 
 impl<C: KafkaClient> Sender<C> {
-    /// Sends the next request of the transaction manager if there is one, and says how long until the next try makes sense.
+    /// Sends the transaction manager's next request, if there is one. Returns the time until the
+    /// next attempt makes sense.
     pub(super) fn maybe_send_transactional_request(&mut self, now: Instant) -> Duration {
         let Some(manager) = self.ledger.transactions().cloned() else {
             return Duration::MAX;
@@ -50,7 +52,7 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    /// Sends to the coordinator, or to any node where that is `None`.
+    /// Sends to the coordinator, or to any node if that is `None`.
     fn send_to_coordinator(
         &mut self,
         manager: &TransactionManager,
@@ -113,7 +115,8 @@ impl<C: KafkaClient> Sender<C> {
         };
         match outcome {
             Ok(Some(body)) => {
-                // The topic was deleted, and may have been created again: the retry needs its new id.
+                // The topic was deleted, and may have been created again. The retry needs its new
+                // id.
                 for topic in request.refuse_unknown_topic_ids(&body) {
                     self.metadata.add(&topic, now);
                     self.metadata.request_update_for_topic(&topic);
@@ -137,7 +140,7 @@ impl<C: KafkaClient> Sender<C> {
                 manager.handle_unsupported_version(&request, &text);
             }
         }
-        // Partitions may have joined the transaction, or have another epoch.
+        // Partitions may have joined the transaction, or the epoch may have changed.
         self.scheduler.recheck_all();
     }
 
@@ -148,8 +151,9 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    /// Fails what was never sent of a transaction that can only be aborted. What was sent once is sent again until its fate
-    /// is known: if it is in the log without our knowing, the sequences would not fit any more.
+    /// Fails the batches that were never sent, in a transaction that can only be aborted. Batches
+    /// that were sent are retried until their outcome is known. If one of them were in the log
+    /// unnoticed, the sequences would no longer match.
     fn abort_undrained_batches(&mut self, manager: &TransactionManager) {
         let Some(reason) = manager.reason_to_abort_batches() else {
             return;
@@ -162,7 +166,8 @@ impl<C: KafkaClient> Sender<C> {
         }
     }
 
-    /// Whether there is a transaction to be ended before the producer closes. One that is open is aborted.
+    /// Returns whether a transaction must be ended before the producer closes. An open one is
+    /// aborted.
     pub(super) fn ends_open_transaction(&self) -> bool {
         let Some(manager) = self.ledger.transactions() else {
             return false;
@@ -188,8 +193,8 @@ fn is_unauthenticated(failure: Option<&Error>) -> bool {
     failure.is_some_and(|error| error.kind() == ErrorKind::Authentication)
 }
 
-/// Ends the producer if no broker accepts its identity, so that a waiting call fails at once. Java:
-/// `TransactionManager.authenticationFailed`.
+/// Ends the producer if no broker accepts its credentials, so that a waiting call fails
+/// immediately. Java: `TransactionManager.authenticationFailed`.
 fn fail_if_unauthenticated(manager: &TransactionManager, failure: Option<Error>) {
     if let Some(error) = failure.filter(|error| is_unauthenticated(Some(error))) {
         manager.transition_to_fatal_error(error);

@@ -24,7 +24,7 @@ impl ProducerIdAndEpoch {
         self.producer_id >= 0
     }
 
-    /// The same id with the next epoch, or `None` where the epochs of the id are used up.
+    /// Returns the same id with the next epoch, or `None` where the epochs of the id are used up.
     pub(crate) fn next_epoch(self) -> Option<Self> {
         let epoch = self.epoch.checked_add(1)?;
         Some(Self { epoch, ..self })
@@ -47,18 +47,19 @@ pub(crate) struct BatchSequence {
 }
 
 impl BatchSequence {
-    /// The sequence of the batch's last record.
+    /// Returns the sequence of the batch's last record.
     pub(crate) fn last_sequence(&self) -> i32 {
         increment(self.base_sequence, self.record_count.saturating_sub(1))
     }
 
-    /// The sequence of the record after the batch.
+    /// Returns the sequence of the record after the batch.
     pub(crate) fn next_sequence(&self) -> i32 {
         increment(self.base_sequence, self.record_count)
     }
 }
 
-/// The sequence `by` records later: 0 comes after `i32::MAX`. From -1, "none yet", the first record has 0.
+/// Returns the sequence `by` records later: 0 comes after `i32::MAX`. From -1, "none yet", the
+/// first record has 0.
 pub(crate) fn increment(sequence: i32, by: u32) -> i32 {
     let wrapped = (i64::from(sequence) + i64::from(by)) & i64::from(i32::MAX);
     i32::try_from(wrapped).unwrap_or(i32::MAX)

@@ -160,12 +160,12 @@ impl Unsettled {
         }
     }
 
-    /// Whether it is known not to be in the log.
+    /// Returns whether it is known not to be in the log.
     fn is_refused(&self) -> bool {
         self.standing() == Standing::Waiting(Certainty::NotWritten)
     }
 
-    /// Whether an attempt may have written it, and another one can tell.
+    /// Returns whether an attempt may have written it, and another one can tell.
     fn is_in_doubt(&self) -> bool {
         self.standing() == Standing::Waiting(Certainty::Maybe)
     }
@@ -225,12 +225,13 @@ impl PartitionEntry {
         self.producer
     }
 
-    /// Whether no new sequences are given out until the old ones are resolved.
+    /// Returns whether no new sequences are given out until the old ones are resolved.
     pub(super) fn awaits_resolution(&self) -> bool {
         self.gap().is_some()
     }
 
-    /// Whether the brokers do not know the producer id any more, so that another epoch of it is of no use.
+    /// Returns whether the brokers do not know the producer id any more, so that another epoch of
+    /// it is of no use.
     pub(super) fn has_lost_producer(&self) -> bool {
         self.gap() == Some(Gap::ProducerLost)
     }
@@ -239,13 +240,14 @@ impl PartitionEntry {
         !self.unsettled.is_empty()
     }
 
-    /// Whether everything before this batch is settled.
+    /// Returns whether everything before this batch is settled.
     pub(super) fn is_first(&self, sequence: &BatchSequence) -> bool {
         let first = self.unsettled.first();
         first.is_some_and(|first| first.sequence == *sequence)
     }
 
-    /// Whether an earlier attempt may have written this batch, which then keeps its sequence.
+    /// Returns whether an earlier attempt may have written this batch, which then keeps its
+    /// sequence.
     pub(super) fn may_be_written(&self, sequence: &BatchSequence) -> bool {
         let mut unsettled = self.unsettled.iter();
         unsettled.any(|batch| batch.sequence == *sequence && batch.certainty() == Certainty::Maybe)
@@ -260,7 +262,7 @@ impl PartitionEntry {
         }
     }
 
-    /// Whether a batch without sequences may get some now.
+    /// Returns whether a batch without sequences may get some now.
     ///
     /// The bound is on the distance from the first unsettled batch and not on the number of the unsettled ones: a broker
     /// remembers five batches. If five later ones were appended while an early one is tried again and again, the broker

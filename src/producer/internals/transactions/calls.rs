@@ -233,7 +233,8 @@ impl Transactions {
     }
 }
 
-/// The error of records and requests of an aborted transaction that no broker has seen. Java: `TransactionAbortedException`.
+/// Returns the error of records and requests of an aborted transaction that no broker has seen.
+/// Java: `TransactionAbortedException`.
 pub(crate) fn transaction_aborted() -> Error {
     let text = "the transaction was aborted before this record was sent";
     Error::new(ErrorKind::Transaction, text)

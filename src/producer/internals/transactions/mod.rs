@@ -298,7 +298,8 @@ impl Transactions {
     }
 }
 
-/// The errors after which a transactional producer cannot go on. Java: `maybeTransitionToErrorState`.
+/// Returns the errors after which a transactional producer cannot go on. Java:
+/// `maybeTransitionToErrorState`.
 fn ends_producer(error: &Error) -> bool {
     let fatal_code = matches!(
         error.code(),

@@ -71,7 +71,8 @@ impl RequestKind {
         }
     }
 
-    /// Whether it changes the transaction, so that it does harm where it arrives in a later one of the same epoch.
+    /// Returns whether it changes the transaction, so that it does harm where it arrives in a later
+    /// one of the same epoch.
     pub(super) const fn changes_transaction(&self) -> bool {
         match self {
             Self::FindCoordinator(_) | Self::InitProducerId => false,
@@ -131,7 +132,7 @@ impl TxnRequest {
         self.result.fail(error.clone());
     }
 
-    /// How long until it may be sent.
+    /// Returns how long until it may be sent.
     pub(super) fn delay(&self, now: Instant) -> Duration {
         self.not_before
             .map_or(Duration::ZERO, |at| at.saturating_duration_since(now))

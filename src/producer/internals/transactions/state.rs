@@ -134,7 +134,7 @@ use State::{
 };
 
 impl State {
-    /// The states from which this one can be reached.
+    /// Returns the states from which this one can be reached.
     ///
     /// Differs from Java: a request for a producer id that is refused for missing rights leads straight from `Initializing`
     /// to `Uninitialized`.

@@ -1,4 +1,4 @@
-//! How a batch fails: its records get their errors, and their bytes go with the errors.
+//! The failure of a batch: its records get errors, which share the batch's bytes.
 
 use super::{ProducerBatch, Records};
 use crate::error::{Error, ErrorKind};
@@ -10,8 +10,8 @@ use crate::sync::Arc;
 use crate::utils::log;
 
 impl ProducerBatch {
-    /// Fails every record: those in `by_index` with their own error, the rest with `error`. Each error says which
-    /// partition it is about and whether the log may hold the record, and has the record.
+    /// Fails every record: those in `by_index` with their own error, the rest with `error`. Each
+    /// error contains the partition, whether the log may hold the record, and the record itself.
     pub(crate) fn complete_exceptionally(mut self, error: Error, by_index: Vec<(u32, Error)>) {
         self.fail(error, by_index);
     }
@@ -35,15 +35,16 @@ impl ProducerBatch {
         }));
     }
 
-    /// Takes the bytes for the errors to read the records from. Their reservation is given back before the callbacks run. If
-    /// nothing keeps an error or a future, the bytes are freed when the callbacks have run.
+    /// Takes the bytes from which the errors read their records. Returns their reservation before
+    /// the callbacks run. The bytes are freed after the callbacks if no error and no future is
+    /// kept.
     ///
-    /// `None` if enough is kept already, or if a codec failed.
+    /// Returns `None` if the limit of kept bytes is reached, or if a codec failed.
     fn take_failed_records(&mut self) -> Option<Arc<FailedRecords>> {
         let (frozen, uncompressed_bytes) = match std::mem::replace(&mut self.records, Records::Gone)
         {
             Records::Open { builder, memory } => {
-                // Nobody sends it, so its place among its producer's batches does not matter.
+                // It is not sent, so its place in the sequence does not matter.
                 let closed = builder.close(ProducerState::NONE).ok()?;
                 let frozen = Arc::new(FrozenRecords::new(closed.bytes, memory));
                 (frozen, closed.uncompressed_bytes)

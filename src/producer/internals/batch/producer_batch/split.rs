@@ -1,4 +1,4 @@
-//! Takes a batch apart that a broker found too large. Java: `ProducerBatch.split`.
+//! Splits a batch that a broker rejected as too large. Java: `ProducerBatch.split`.
 
 use super::{AppendRecord, NewBatch, ProducerBatch, Records, codec_failure, refused_record};
 use crate::error::{Error, ErrorKind, Result};
@@ -10,10 +10,12 @@ use crate::sync::Arc;
 use crate::utils::log;
 
 impl ProducerBatch {
-    /// Half of the batch by size, rounded up to a whole record, so that equal ones make two parts.
+    /// Returns half of the batch's size, rounded up to a whole record, so that equal records make
+    /// two parts.
     ///
-    /// What does not compress takes more bytes compressed. Were those halved, the part with the largest record would still
-    /// have room for the little that the codec adds: with a small record before it the whole batch again, for ever.
+    /// This is half of the uncompressed size. Incompressible data take more bytes compressed, and
+    /// half of those could still hold the largest record and a small one before it. The same batch
+    /// would then be split forever.
     pub(crate) fn half(&self) -> usize {
         let records = match &self.records {
             Records::Closed {
@@ -29,12 +31,12 @@ impl ProducerBatch {
         RECORD_BATCH_OVERHEAD + (records + self.max_record_size) / 2
     }
 
-    /// Takes the batch apart into batches of at most `size` bytes each (one record at least), which are closed for
-    /// appends, keep its age and its fate so far, and own its callbacks.
+    /// Splits the batch into batches of at most `size` bytes each, or of one record. They are
+    /// closed for appends, keep its age and its fate so far, and own its callbacks.
     ///
     /// # Errors
     ///
-    /// Gives the batch back, unchanged, when its own bytes cannot be read, which is a bug.
+    /// Returns the unchanged batch if its own bytes cannot be read, which is a bug.
     pub(crate) fn split(
         self,
         size: usize,
@@ -75,8 +77,9 @@ impl ProducerBatch {
             }
             part.close_for_record_appends()?;
         }
-        // A part takes its first record whatever its limit, and no other one where that is larger: what is between a record's
-        // size and its bound would let in the small one that it is to part from.
+        // A part takes its first record even above the limit, and then no other one. Between a
+        // record's size and its upper bound there could be room for the small record that must move
+        // to another part.
         let mut part = Self::new(NewBatch {
             partition: Arc::clone(self.partition()),
             incomplete: &self.incomplete,
@@ -96,7 +99,8 @@ impl ProducerBatch {
         Ok(())
     }
 
-    /// A part stands on no reservation: the whole has given it back when the parts are sent.
+    /// Allocates memory for a part without a reservation. The whole has returned its reservation by
+    /// the time the parts are sent.
     fn memory_for_part(&self, size: usize) -> PooledBuffer {
         match &self.records {
             Records::Closed { frozen, .. } => frozen.unpooled_sibling(size),
@@ -104,7 +108,7 @@ impl ProducerBatch {
         }
     }
 
-    /// Moves the callbacks to the parts and points the futures at them.
+    /// Moves the callbacks to the parts, and redirects the futures to them.
     fn hand_over_to(mut self, mut parts: Vec<(u32, Self)>) -> Vec<Self> {
         for thunk in self.thunks.drain() {
             if let Some((first, part)) = parts

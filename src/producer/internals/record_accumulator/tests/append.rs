@@ -1,4 +1,4 @@
-//! What an append does: into which batch, of which size.
+//! The effect of an append: the batch that it uses, and its size.
 
 use super::*;
 
@@ -84,7 +84,7 @@ fn sticky_records_fill_a_batch_before_the_partition_switches() {
     fixture.io().abort_batches(&refused());
 }
 
-/// Where records do not fill a batch to the last byte, its end is where the next record finds no room.
+/// If records do not fill a batch exactly, the batch ends when the next record does not fit.
 #[test]
 fn a_sticky_partition_is_left_at_the_end_of_a_batch() {
     let append = |fixture: &Fixture| fixture.try_append(None, &[1; 90]).unwrap().partition;
@@ -101,7 +101,7 @@ fn a_sticky_partition_is_left_at_the_end_of_a_batch() {
         if appended < 2 * 18 {
             break (fixture, left, appended);
         }
-        // The same partition was drawn again, and is backlogged now.
+        // The same partition was drawn again, and is now backlogged.
         fixture.io().abort_batches(&refused());
     };
     assert_eq!(appended, 18);
@@ -112,7 +112,7 @@ fn a_sticky_partition_is_left_at_the_end_of_a_batch() {
         assert_eq!(batches[0].topic_partition().partition(), left);
         assert_eq!(batches[0].record_count(), 9);
         complete(batches);
-        // The next full batch gathers with others until then.
+        // Until then the next full batch gathers with others.
         fixture.time.advance_ms(1);
     }
     fixture.io().abort_batches(&refused());
@@ -184,7 +184,7 @@ fn a_topic_of_one_partition_needs_no_sticky_choice() {
     fixture.io().abort_batches(&refused());
 }
 
-/// Callers with older metadata have a choice of their own.
+/// Callers with older metadata have their own choice.
 #[test]
 fn a_sticky_choice_is_among_the_partitions_of_the_callers_metadata() {
     let mut fixture = Fixture::new(AccumulatorConfig {
@@ -235,7 +235,7 @@ fn a_view_with_missing_numbers_has_choices_of_its_own() {
     fixture.io().abort_batches(&refused());
 }
 
-/// The leader of the choice goes while a batch is open there, and the other way round.
+/// The leader is lost while a batch is open there, and the reverse.
 #[test]
 fn a_sticky_choice_without_a_leader_is_left() {
     let mut fixture = Fixture::new(AccumulatorConfig {
@@ -256,7 +256,7 @@ fn a_sticky_choice_without_a_leader_is_left() {
     }
 }
 
-/// Another caller, with older metadata, has drawn a partition that has no leader now.
+/// Another caller with older metadata has drawn a partition that has no leader now.
 #[test]
 fn no_batch_is_opened_for_a_sticky_choice_without_a_leader() {
     let mut fixture = Fixture::new(AccumulatorConfig {
@@ -277,7 +277,7 @@ fn no_batch_is_opened_for_a_sticky_choice_without_a_leader() {
     fixture.io().abort_batches(&refused());
 }
 
-/// There is memory for a batch of the usual size, and not for a larger one.
+/// The memory suffices for a batch of the usual size, but not for a larger one.
 #[test]
 fn a_backlogged_partition_takes_a_batch_of_the_usual_size_before_it_waits() {
     for patience in [
@@ -319,7 +319,7 @@ fn a_thread_returns_to_a_partition_from_another_one() {
     fixture.io().abort_batches(&refused());
 }
 
-/// The order of a request, which names each topic once.
+/// This is the order in a request, which names each topic once.
 #[test]
 fn partitions_of_a_topic_are_together_however_late_they_come() {
     let fixture = Fixture::new(config());
@@ -350,7 +350,8 @@ fn partitions_of_a_topic_are_together_however_late_they_come() {
     assert_eq!(places.len(), 3);
 }
 
-/// Appends to partition 0 until a second batch is opened. Returns how many records the first one has.
+/// Appends to partition 0 until a second batch opens. Returns the number of records in the first
+/// one.
 fn records_of_a_full_batch(
     fixture: &Fixture,
     mut callback: impl FnMut() -> Option<Callback>,
@@ -382,11 +383,11 @@ fn callbacks_take_no_more_memory_than_the_buffer_of_their_batch() {
     let capturing = || Callback::new(move |result| drop((result, captured)));
     let counted = records_of_a_full_batch(&fixture, || Some(capturing()));
     assert_eq!(counted, batch_size / (32 + size_of_val(&captured) + 24));
-    // A record always finds a batch.
+    // A single record always gets a batch.
     let large = [7_u8; 5000];
     let large = || Callback::new(move |result| drop((result, large)));
     assert_eq!(records_of_a_full_batch(&fixture, || Some(large())), 1);
-    // The list of callbacks has a place for each record before the last one that has any.
+    // The list of callbacks has an entry for each record up to the last one with a callback.
     let mut index = 0;
     let mixed = records_of_a_full_batch(&fixture, || {
         index += 1;

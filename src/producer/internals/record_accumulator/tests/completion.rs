@@ -1,4 +1,4 @@
-//! Flush, expiry and abort: every batch ends once, and its memory comes back.
+//! Flush, expiry and abort: every batch ends once, and its memory is returned.
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn flush() {
     fixture.io().abort_batches(&refused());
 }
 
-// A flush that returns before all parts of a split batch are done: KAFKA-9312, KAFKA-19479
+// KAFKA-9312, KAFKA-19479: a flush must not return before all parts of a split batch are done.
 #[test]
 fn flush_waits_for_the_parts_of_a_split_batch() {
     let fixture = Fixture::new(config());
@@ -151,7 +151,8 @@ fn a_retried_batch_expires_by_its_creation() {
     }
 }
 
-// Memory is given back once although user code panics: a callback that panics, and a batch that nobody completes.
+// Memory is returned once even if user code panics: a callback panics, and another batch is dropped
+// without completion.
 #[test]
 fn every_callback_runs_once_whatever_happens_to_its_batch() {
     let fixture = Fixture::new(config());
@@ -178,7 +179,7 @@ fn every_callback_runs_once_whatever_happens_to_its_batch() {
     assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
 }
 
-// Buffers that are reused while a request still reads them: KAFKA-19012
+// KAFKA-19012: a buffer must not be reused while a request still reads it.
 #[test]
 fn memory_returns_only_when_the_last_owner_of_the_bytes_is_gone() {
     let fixture = Fixture::new(config());
@@ -204,8 +205,8 @@ fn memory_returns_only_when_the_last_owner_of_the_bytes_is_gone() {
     assert_eq!(fixture.accumulator.pool().available_memory(), 10 * MB);
 }
 
-/// An announced partition and what it is announced to hold each other, and neither may outlive the accumulator: the selector's
-/// waker, a descriptor, would be kept with them.
+/// An announced partition and its signal refer to each other. Neither may outlive the accumulator,
+/// because the selector's waker, which has a descriptor, would be kept with them.
 #[test]
 fn a_dropped_accumulator_frees_its_partitions() {
     let fixture = Fixture::new(config());

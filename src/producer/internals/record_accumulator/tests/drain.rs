@@ -1,4 +1,4 @@
-//! What goes into a request, and in which order.
+//! The contents and the order of a request.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn partial_drain() {
     fixture.io().abort_batches(&refused());
 }
 
-/// A request is filled by what batches take, not by what data like those before would have taken.
+/// The actual sizes of the batches fill a request, not estimates from earlier data.
 #[cfg(feature = "snappy")]
 #[test]
 fn a_request_is_not_filled_by_estimates() {

@@ -1,4 +1,4 @@
-//! Expiry is registered when a batch enters its deque, and costs what is due.
+//! Expiries are registered when batches enter their deques, and only due ones cost time.
 
 use super::pacing::Wakes;
 use super::*;
@@ -27,7 +27,7 @@ impl Fixture {
     }
 }
 
-/// No round of the I/O thread looked at the partition, so nothing is known about where it stands.
+/// No round of the I/O thread has looked at the partition yet, so it has no place.
 #[test]
 fn a_batch_expires_that_was_never_placed() {
     let fixture = Fixture::new(without_linger());
@@ -41,7 +41,8 @@ fn a_batch_expires_that_was_never_placed() {
     }
 }
 
-/// The partition stays in the ready queue of a node that takes nothing, and the metadata do not change.
+/// The partition stays in the ready queue of a node that takes nothing, and the metadata do not
+/// change.
 #[test]
 fn batches_expire_one_after_the_other_while_the_node_takes_nothing() {
     let fixture = Fixture::new(without_linger());
@@ -68,7 +69,7 @@ fn batches_expire_after_an_abort_emptied_their_deque() {
     assert_eq!(fixture.expire(), 1);
 }
 
-/// The entry of the partition was used up while the batch was in flight.
+/// The partition's entry was used up while the batch was in flight.
 #[test]
 fn a_batch_that_comes_back_registers_again() {
     let fixture = Fixture::new(without_linger());
@@ -91,7 +92,7 @@ fn a_batch_that_comes_back_registers_again() {
     assert_eq!(fixture.expire(), 1);
 }
 
-/// Without sequences the batch that came back last is at the front, whatever its age.
+/// Without sequences, the batch that came back last is at the front, whatever its age.
 #[test]
 fn an_old_batch_expires_behind_a_younger_one() {
     let fixture = Fixture::new(without_linger());
@@ -112,7 +113,7 @@ fn an_old_batch_expires_behind_a_younger_one() {
     assert_eq!(fixture.expire(), 1);
 }
 
-/// 10,000 partitions have batches that are not due for long.
+/// 10,000 partitions have batches that are not due for a long time.
 #[test]
 fn expiry_visits_only_the_partitions_that_are_due() {
     const PARTITIONS: i32 = 10_000;
@@ -135,7 +136,8 @@ fn expiry_visits_only_the_partitions_that_are_due() {
     assert_eq!(fixture.io().next_expiry(), None);
 }
 
-/// The partition stands in a ready queue with an empty deque: the I/O thread does not expect a batch there.
+/// The partition is in a ready queue with an empty deque, so the I/O thread does not expect a batch
+/// there.
 #[test]
 fn the_first_batch_after_an_expiry_is_news() {
     let fixture = Fixture::new(without_linger());

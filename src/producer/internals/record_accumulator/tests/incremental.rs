@@ -7,7 +7,7 @@ use crate::utils::SystemTime;
 const KB: usize = 1024;
 const LONG: Duration = Duration::from_secs(60);
 
-/// Batches of 16 KiB that only size sends.
+/// Batches of 16 KiB that are sent only when they are full.
 fn incremental() -> AccumulatorConfig {
     AccumulatorConfig {
         allocation: BufferMemoryAllocationStrategy::Incremental,
@@ -43,7 +43,7 @@ impl Fixture {
         self.append_record(Some(partition), &record, None, Patience::Never)
     }
 
-    /// The batches of both nodes that can be sent now.
+    /// Returns the sendable batches of both nodes.
     fn ready_batches(&self) -> Vec<ProducerBatch> {
         let nodes = self.ready_ids();
         self.drain_max(&nodes, usize::MAX)
@@ -127,7 +127,7 @@ fn a_batch_in_chunks_sends_the_bytes_of_one_in_one_piece() {
     }
 }
 
-/// It, and no other. Java closes the batch that is the last by then, even if it is another one.
+/// It is the only one sent. Java closes the batch that is then the last, even if it is another one.
 #[test]
 fn a_batch_that_finds_no_memory_to_grow_is_sent() {
     let fixture = Fixture::with_memory(incremental(), 8 * KB);
@@ -140,7 +140,7 @@ fn a_batch_that_finds_no_memory_to_grow_is_sent() {
     fixture.try_send(1, VALUE).unwrap();
     grow(1);
     assert_eq!((fixture.used(), fixture.ready_ids().len()), (8 * KB, 0));
-    // The other partition's batch is not touched.
+    // The batch of the other partition is not affected.
     let refused_record = loop {
         if let Err(error) = fixture.try_send(0, &[7; 500]) {
             break error;
@@ -161,7 +161,8 @@ fn a_batch_that_finds_no_memory_to_grow_is_sent() {
     assert_eq!(fixture.used(), 0);
 }
 
-/// Each thread holds a batch that is not full, and needs memory that the others hold. Nothing is sent for its age.
+/// Each thread holds a batch that is not full, and needs memory that the others hold. No batch is
+/// sent because of its age.
 #[test]
 fn threads_that_all_need_memory_to_grow_do_not_wait_for_each_other() {
     const RECORDS: usize = 500;
@@ -199,7 +200,7 @@ fn threads_that_all_need_memory_to_grow_do_not_wait_for_each_other() {
                     thread::yield_now();
                 }
             };
-            // What is missing then fits in the memory, and waits for company.
+            // The missing ones then fit into the memory, and wait for more.
             complete_until(3 * (RECORDS - 100));
             fixture.accumulator.begin_flush();
             complete_until(3 * RECORDS);
@@ -208,7 +209,7 @@ fn threads_that_all_need_memory_to_grow_do_not_wait_for_each_other() {
     }
 }
 
-/// With the memory used up no batch can grow, so that small ones would stay small.
+/// When the memory is used up, no batch can grow, so small ones would stay small.
 #[test]
 fn a_batch_behind_another_one_has_its_memory_from_the_start() {
     let fixture = Fixture::with_memory(incremental(), 64 * KB);
@@ -221,7 +222,8 @@ fn a_batch_behind_another_one_has_its_memory_from_the_start() {
     fixture.io().abort_batches(&refused());
 }
 
-/// The same calls on both: as long as no record fails with `full`, none fails with `incremental`.
+/// Makes the same calls on both: as long as no record fails with `full`, none fails with
+/// `incremental`.
 #[test]
 fn no_record_fails_before_it_would_with_full() {
     let mut outlived = 0;
@@ -241,7 +243,7 @@ fn no_record_fails_before_it_would_with_full() {
             }
             appended.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
             assert!(chunked.used() <= whole.used(), "seed {seed}");
-            // Then nothing leaves any more, so that the memory is used up in the end.
+            // Later nothing is sent any more, so that the memory is used up in the end.
             if number < 500 && random.u8(..) < 10 {
                 for fixture in [&whole, &chunked] {
                     complete(fixture.ready_batches());
@@ -253,11 +255,11 @@ fn no_record_fails_before_it_would_with_full() {
             assert_eq!(fixture.used(), 0);
         }
     }
-    // Few do: a batch that opens behind another one has all of its memory from the start.
+    // Few do, because a batch that opens behind another one has all of its memory from the start.
     assert!(outlived > 0, "no record outlived");
 }
 
-// Java: RecordAccumulatorTest and ChunkedRecordAccumulatorTest, by what is left in the pool.
+// Java: RecordAccumulatorTest and ChunkedRecordAccumulatorTest, judged by the remaining memory.
 #[test]
 fn every_chunk_comes_back_once_whatever_becomes_of_its_batch() {
     for (number, compression) in codecs().into_iter().cycle().take(30).enumerate() {
@@ -273,7 +275,7 @@ fn every_chunk_comes_back_once_whatever_becomes_of_its_batch() {
             );
             random_lives(&fixture, &mut fastrand::Rng::with_seed(seed));
             assert_eq!(fixture.used(), 0, "seed {seed}");
-            // Not only the count: what was kept for further use is not more than there is.
+            // Not only the count: the kept buffers do not exceed the total.
             let whole = fixture.try_send(0, &vec![7; 100 * KB - 200]);
             whole.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
             fixture.io().abort_batches(&refused());
@@ -281,7 +283,8 @@ fn every_chunk_comes_back_once_whatever_becomes_of_its_batch() {
     }
 }
 
-/// Appends, sends, retries, splits, fails and completes in random order, to the end of every batch.
+/// Appends, sends, retries, splits, fails and completes in random order, until every batch has
+/// ended.
 fn random_lives(fixture: &Fixture, random: &mut fastrand::Rng) {
     let mut in_flight: Vec<ProducerBatch> = Vec::new();
     let mut being_written = Vec::new();

@@ -4,10 +4,11 @@ use super::*;
 use crate::network::Waker;
 use crate::utils::SystemTime;
 
-/// What a request costs the I/O thread. Full batches gather for four times as long.
+/// The cost of a request for the I/O thread. Full batches gather for four times as long.
 const COST: Duration = Duration::from_micros(100);
 
-/// A node whose full batches come as fast as the I/O thread can send them. They gather for three times [`COST`] more.
+/// Returns a node whose full batches arrive as fast as the I/O thread can send them. They gather
+/// for three more [`COST`]s.
 fn gathering(config: AccumulatorConfig) -> Fixture {
     let fixture = Fixture::new(config);
     for _ in 0..2 {
@@ -21,7 +22,7 @@ fn gathering(config: AccumulatorConfig) -> Fixture {
     fixture
 }
 
-/// Two full batches of this size are much.
+/// Two full batches of this size reach the limit.
 const HALF_OF_MUCH: usize = 66_000;
 
 #[test]
@@ -90,7 +91,7 @@ fn a_flush_ends_the_wait() {
     fixture.io().abort_batches(&refused());
 }
 
-/// The first batch of the partition is in flight when its partition is placed again: in the same drain.
+/// The first batch of the partition is in flight when the same drain places the partition again.
 #[test]
 fn a_batch_behind_one_just_taken_does_not_gather() {
     let fixture = gathering(config());
@@ -137,7 +138,7 @@ fn nothing_gathers_where_linger_is_short_or_nothing_was_full() {
     fixture.io().abort_batches(&refused());
 }
 
-/// How often the I/O thread was woken.
+/// Counts how often the I/O thread was woken.
 pub(super) struct Wakes {
     waker: Waker,
     count: Arc<AtomicUsize>,
@@ -156,7 +157,7 @@ impl Wakes {
         Self { waker, count }
     }
 
-    /// Since the last call.
+    /// Returns the count since the last call.
     pub(super) fn take(&self) -> usize {
         self.waker.acknowledge();
         self.waker.begin_sleep();
@@ -164,7 +165,7 @@ impl Wakes {
     }
 }
 
-/// Begins a wait that no timer ends. Returns how long it is.
+/// Begins a wait without a timer. Returns its length.
 fn begin_wait(fixture: &Fixture) -> Duration {
     begin_wait_of(fixture, Duration::MAX)
 }
@@ -191,7 +192,7 @@ fn the_io_thread_is_woken_for_first_and_full_batches_while_it_sleeps() {
 fn the_io_thread_is_not_woken_for_a_first_batch_if_its_wait_ends_before_that_has_lingered() {
     let fixture = Fixture::new(config());
     let wakes = Wakes::of(&fixture);
-    // Another partition's batch lingers.
+    // A batch of another partition lingers.
     let wait = Duration::from_millis(10);
     assert_eq!(begin_wait_of(&fixture, wait), wait);
     fixture.append(0, VALUE);
@@ -222,7 +223,7 @@ fn the_io_thread_is_woken_for_much_while_batches_gather() {
     fixture.io().abort_batches(&refused());
 }
 
-/// The selector sleeps in whole milliseconds, so the next caller ends the gathering in time.
+/// The selector sleeps for whole milliseconds, so the next caller ends the gathering in time.
 #[test]
 fn the_io_thread_is_woken_for_the_first_full_batch_after_the_gathering() {
     let fixture = gathering(config());

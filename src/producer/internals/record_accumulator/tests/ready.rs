@@ -148,7 +148,8 @@ fn a_leader_that_moves_takes_the_ready_partitions_along() {
     complete(fixture.drain(2));
 }
 
-/// The node took nothing for too long, and then its batches went elsewhere. When it is back, only a record can tell.
+/// The node took nothing for too long, and then its batches went elsewhere. Only a record can show
+/// that it is back.
 #[test]
 fn a_node_that_nothing_waits_for_is_not_left_out() {
     let fixture = Fixture::new(AccumulatorConfig {
@@ -168,7 +169,7 @@ fn a_node_that_nothing_waits_for_is_not_left_out() {
     fixture.ready();
     let append = |_| fixture.try_append(None, &[1; 90]).unwrap().partition;
     let chosen: Vec<_> = (0..1000).map(append).collect();
-    // The first was chosen before.
+    // The first record's partition was chosen before.
     let mut drawn = chosen
         .iter()
         .skip_while(|partition| **partition == chosen[0]);

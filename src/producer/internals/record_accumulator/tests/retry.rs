@@ -134,7 +134,7 @@ fn one_batch_is_in_flight_until_the_first_ack_and_then_more() {
     fixture.io().abort_batches(&refused());
 }
 
-// Java: testReenqueue in sequence order; a retry reorders nothing
+// Java: testReenqueue in sequence order. A retry reorders nothing.
 #[test]
 fn retried_batches_come_back_in_sequence_order() {
     let fixture = Fixture::new(AccumulatorConfig {

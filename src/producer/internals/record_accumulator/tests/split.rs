@@ -1,8 +1,8 @@
-//! Batches that a broker found too large.
+//! Batches that a broker rejected as too large.
 
 use super::*;
 
-// Java: testSplitAndReenqueue; a split keeps every record and its order
+// Java: testSplitAndReenqueue. A split keeps every record and their order.
 #[test]
 fn split_and_reenqueue() {
     let fixture = Fixture::new(AccumulatorConfig {
@@ -108,7 +108,8 @@ fn a_batch_is_halved_until_one_record_is_left() {
     assert!(splits <= 7, "{splits}");
 }
 
-/// Appends the values as one batch of partition 0, and says of how many records each part is that it is split into.
+/// Appends the values as one batch of partition 0, and returns the number of records in each part
+/// after the split.
 fn parts_of(config: AccumulatorConfig, values: &[&[u8]]) -> Vec<u32> {
     let fixture = Fixture::new(config);
     for value in values {
@@ -135,7 +136,7 @@ fn parts_of(config: AccumulatorConfig, values: &[&[u8]]) -> Vec<u32> {
     counts
 }
 
-/// The room that is left for a record's size to vary is enough for a second one.
+/// The margin for a record's size would hold a second one.
 #[test]
 fn a_small_record_parts_from_a_large_one() {
     let (small, large): (&[u8], &[u8]) = (&[], &[1; 2000]);
@@ -148,7 +149,7 @@ fn a_small_record_parts_from_a_large_one() {
     }
 }
 
-/// What the codec adds to bytes that do not compress is more than the small record.
+/// The codec's overhead for incompressible bytes is larger than the small record.
 #[cfg(feature = "snappy")]
 #[test]
 fn a_small_record_parts_from_a_large_one_that_does_not_compress() {

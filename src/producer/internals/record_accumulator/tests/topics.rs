@@ -1,14 +1,14 @@
-//! What is kept for a topic, and until when.
+//! The data of a topic, and how long it is kept.
 
 use super::*;
 
-/// The nodes, and no topic.
+/// Returns a cluster with the nodes and without topics.
 fn without_topics() -> Arc<Cluster> {
     let builder = ClusterBuilder::default().nodes(vec![node(1), node(2)]);
     Arc::new(builder.build())
 }
 
-/// Lets the I/O thread see metadata that no longer have the topic.
+/// Gives the I/O thread metadata without the topic.
 fn expire_topic(fixture: &Fixture) {
     let cluster = without_topics();
     fixture.io().ready(&cluster, fixture.time.now());
@@ -28,13 +28,13 @@ fn an_idle_topic_that_expires_gives_its_queues_back() {
     drop(result);
     let queue = fixture.accumulator.queue(&TopicPartition::new(TOPIC, 0));
     let queue = Arc::downgrade(&queue.unwrap());
-    // A change of the metadata that still have the topic.
+    // The metadata change, but still contain the topic.
     fixture.cluster = cluster_of(&[Some(1), Some(1), Some(2)], 1);
     fixture.ready();
     assert_eq!(topic_count(&fixture), 1);
     expire_topic(&fixture);
     assert_eq!(topic_count(&fixture), 0);
-    // The expiry of the batch that was acknowledged is registered until it is due.
+    // The expiry of the acknowledged batch stays registered until it is due.
     fixture
         .time
         .advance(fixture.accumulator.config.delivery_timeout);
@@ -55,7 +55,7 @@ fn a_topic_keeps_its_queues_while_a_batch_waits_or_is_in_flight() {
     let queue = Arc::clone(batches[0].partition());
     expire_topic(&fixture);
     assert_eq!(topic_count(&fixture), 1, "a batch is in flight");
-    // The attempt failed, and the batch goes back.
+    // The attempt failed, and the batch is put back.
     fixture.io().end_flight(&queue);
     for batch in batches {
         let now = fixture.time.now();
@@ -73,7 +73,7 @@ fn a_topic_keeps_its_queues_while_a_batch_waits_or_is_in_flight() {
     assert_eq!(topic_count(&fixture), 0);
 }
 
-/// A caller took its view of the topic before that expired.
+/// A caller read its view of the topic before the topic expired.
 #[test]
 fn a_record_of_a_caller_with_an_old_view_is_not_lost() {
     let fixture = Fixture::new(config());

@@ -1,4 +1,4 @@
-//! What answers say: errors of records, leaders, too large batches, and what no broker should answer.
+//! The contents of responses: errors of records, leaders, too large batches, and invalid responses.
 
 use super::*;
 use crate::client::RequestFailure;
@@ -15,7 +15,7 @@ fn record_errors_reach_their_records() {
         batch_index_error_message: Some(text.to_owned()),
     };
     let mut response = partition_response(0, ErrorCode::INVALID_RECORD, -1);
-    // Indices that are not in the batch do no harm.
+    // Indexes outside of the batch are ignored.
     response.record_errors = vec![
         named(0, "no key"),
         named(2, "bad key"),
@@ -44,7 +44,7 @@ fn record_errors_reach_their_records() {
     );
 }
 
-// No flush hangs, and no late response completes twice: KAFKA-19397.
+// KAFKA-19397: no flush hangs, and no late response completes a batch twice.
 #[test]
 fn a_partition_that_the_answer_leaves_out_is_tried_again() {
     let mut fixture = Fixture::plain();
@@ -61,7 +61,7 @@ fn a_partition_that_the_answer_leaves_out_is_tried_again() {
     assert_eq!(a.offset(), 5);
 }
 
-// Late or duplicate responses: franz-go's duplicate entries.
+// As with franz-go's duplicate entries.
 #[test]
 fn entries_that_are_doubled_unknown_or_out_of_order_do_no_harm() {
     let mut fixture = Fixture::plain();
@@ -192,7 +192,9 @@ fn a_moved_leader_without_a_hint_refreshes_metadata_and_backs_off() {
     assert_eq!(sent.offset(), 0);
 }
 
-// A flush waits for all parts of a split batch, and the split keeps every record and its order: KAFKA-9312. Java: SenderTest.testSplitBatchAndSend.
+// KAFKA-9312: a flush waits for all parts of a split batch, and the split keeps every record and
+// its order.
+// Java: SenderTest.testSplitBatchAndSend.
 #[test]
 fn a_batch_that_is_too_large_is_split_and_every_part_awaited() {
     let mut fixture = Fixture::plain();

@@ -1,10 +1,10 @@
-//! Closing: gracefully, by force, and by a panic.
+//! Closing: gracefully, by force, and after a panic.
 
 use std::panic::AssertUnwindSafe;
 
 use super::*;
 
-/// What the thread does, on this thread: rounds while it should run, then its end.
+/// Does the work of the I/O thread on this thread: rounds while it should run, then its end.
 fn run_to_end(fixture: &mut Fixture, mut between: impl FnMut(&mut Fixture)) {
     for _ in 0..100 {
         if !fixture.sender.should_run() {
@@ -36,7 +36,7 @@ fn a_graceful_close_delivers_everything_first() {
     assert!(fixture.metadata.is_closed());
 }
 
-// A close that never returns. Java: SenderTest.testForceClose...
+// Java: SenderTest.testForceClose...
 #[test]
 fn a_forced_close_fails_what_is_left() {
     let mut fixture = Fixture::plain();
@@ -100,7 +100,7 @@ fn a_batch_that_is_lost_in_flight_by_a_bug_may_be_written() {
     assert_eq!(sent.error().delivery(), Delivery::MaybeWritten);
 }
 
-// The wake-up of the close may be consumed by then, and no response is due.
+// The wake-up of the close may be used up by then, and no response is expected.
 #[test]
 fn a_close_ends_at_once_if_the_producer_fails_meanwhile() {
     let mut fixture = Fixture::idempotent();

@@ -77,7 +77,8 @@ fn a_request_that_never_left_is_not_written() {
     assert_eq!(sent.error().delivery(), Delivery::NotWritten);
 }
 
-// A batch that may be written must not count as unwritten: a later refusal says nothing of the first attempt.
+// A batch that may be written must not count as unwritten: a later refusal says nothing about the
+// first attempt.
 #[test]
 fn an_open_fate_survives_a_later_refusal() {
     let mut fixture = Fixture::plain();
@@ -123,8 +124,8 @@ fn acks_zero_completes_with_the_send() {
     assert_eq!(sent.error().delivery(), Delivery::MaybeWritten);
 }
 
-// "b" is in its node's ready queue when "a" comes back before it. The round that finds this out took nothing and had nothing
-// to wait for, so it must not wait.
+// "b" is in its node's ready queue when "a" comes back before it. The round that finds this takes
+// nothing and has nothing to wait for, so it must not wait.
 #[test]
 fn a_batch_that_comes_back_before_a_ready_one_is_not_forgotten() {
     let mut fixture = Fixture::new(&Setup {
@@ -159,7 +160,7 @@ fn send_in_order() {
     let first = fixture.send(0);
     let second = fixture.send(0);
     assert_eq!(fixture.in_flight(), 1, "muted while the first is in flight");
-    // The leader moves to another node, which is free; the partition is still muted.
+    // The leader moves to another node, which is idle. The partition is still muted.
     let moved = metadata_response([1, 1], 1, TOPIC_ID);
     fixture.client().update_metadata(&moved);
     fixture.run();
@@ -265,7 +266,7 @@ fn node_not_ready() {
     assert_eq!(fixture.in_flight(), 1);
 }
 
-/// A batch that is opened during the wait expires no earlier than its end.
+/// A batch that opens during the wait expires no earlier than the wait ends.
 #[test]
 fn an_idle_sender_waits_for_a_delivery_timeout() {
     let mut fixture = Fixture::plain();
@@ -338,7 +339,7 @@ fn expired_batch_does_not_retry() {
     }
 }
 
-// Buffers that are reused while a request still reads them: KAFKA-19012. The memory of an expired batch stays with the request that may still be written.
+// KAFKA-19012: the memory of an expired batch stays with the request, which may still be written.
 #[test]
 fn the_memory_of_an_expired_batch_stays_with_its_request() {
     let setup = Setup {
@@ -368,7 +369,7 @@ fn a_late_refusal_fails_with_the_brokers_error() {
     fixture
         .client()
         .respond(produce_response(0, ErrorCode::NOT_ENOUGH_REPLICAS, -1));
-    // The deadline passes while the answer is on its way through poll.
+    // The deadline passes while poll handles the response.
     let now = fixture.time.now();
     let responses = fixture.client().poll(Duration::ZERO, now);
     fixture.advance(1500);
@@ -380,7 +381,7 @@ fn a_late_refusal_fails_with_the_brokers_error() {
     assert_eq!(sent.error().delivery(), Delivery::NotWritten);
 }
 
-/// One is in flight, the other one is not, and both are too old.
+/// One is in flight and the other one is not, and both have expired.
 #[test]
 fn batches_that_expire_together_are_told_in_the_order_of_their_records() {
     let mut fixture = Fixture::plain();

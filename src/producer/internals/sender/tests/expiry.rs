@@ -22,7 +22,7 @@ fn every_record_expires_while_its_leader_is_away() {
     assert!(!fixture.accumulator.has_incomplete());
 }
 
-/// The commit learns of the record in the round in which it expires, and not after the wait that follows.
+/// The commit learns of the expiry in the same round, and not after the following wait.
 #[test]
 fn a_commit_hears_at_once_that_a_record_expired() {
     let mut fixture = with_record();
@@ -36,7 +36,8 @@ fn a_commit_hears_at_once_that_a_record_expired() {
     assert!(outcome(&result).unwrap().unwrap_err().is_abortable());
 }
 
-/// The batch fails after the transactional step of its round, so the next round follows without a wait.
+/// The batch fails after the transactional step of its round, so the next round follows without a
+/// wait.
 #[test]
 fn a_commit_hears_at_once_that_a_record_cannot_be_sent() {
     let mut fixture = initialized_with(Setup {
@@ -68,7 +69,7 @@ fn a_commit_hears_at_once_that_a_record_cannot_be_sent() {
     assert!(outcome(&result).unwrap().is_err());
 }
 
-/// The process was stopped while the response arrived. It is read before anything is given up.
+/// The process was stopped while the response arrived. It is read before the batch expires.
 #[test]
 fn a_response_that_has_arrived_is_read_before_its_batch_expires() {
     let mut fixture = Fixture::plain();
@@ -102,7 +103,7 @@ impl Fixture {
         self
     }
 
-    /// Makes one round that must not return at once, and returns how long it may wait.
+    /// Runs one round that must wait, and asserts that it does.
     #[track_caller]
     fn assert_waits(&mut self) {
         self.run_once();

@@ -1,4 +1,4 @@
-//! With idempotence: sequences that are missing in the log, or may be.
+//! With idempotence: sequences that are, or may be, missing in the log.
 
 use super::*;
 
@@ -64,7 +64,7 @@ fn a_batch_that_fails_for_good_restarts_the_later_ones() {
     assert_eq!(later.offset(), 1);
 }
 
-// An epoch bump that touches other partitions: KAFKA-12152, librdkafka #4953.
+// An epoch bump must not affect other partitions: KAFKA-12152, librdkafka #4953.
 #[test]
 fn an_epoch_bump_does_not_touch_an_unanswered_batch_of_another_partition() {
     let mut fixture = warm();

@@ -62,7 +62,7 @@ fn init_producer_id_is_asked_for_again_after_errors() {
     assert_eq!(fixture.ledger.producer_id_and_epoch(), PRODUCER);
 }
 
-// Batches expire while no producer id is to be had: nothing blocks the thread.
+// Batches expire while there is no producer id: nothing blocks the thread.
 #[test]
 fn batches_expire_while_the_producer_id_is_missing() {
     let mut fixture = Fixture::new(&Setup {
@@ -173,7 +173,7 @@ fn idempotence_with_multiple_inflights_retried_in_order() {
     assert_eq!(fixture.ledger.producer_id_and_epoch(), PRODUCER, "no bump");
 }
 
-// A retry sends the same bytes: librdkafka #4736. A batch that may be written must not count as unwritten: the same epoch and sequence.
+// A retry sends the same bytes (librdkafka #4736), with the same epoch and sequence.
 #[test]
 fn a_retry_is_identical_to_the_last_byte() {
     let mut fixture = warm();
@@ -192,7 +192,7 @@ fn a_retry_is_identical_to_the_last_byte() {
     assert_eq!(sent.offset(), 1);
 }
 
-/// A retriable refusal; what is out of order behind nothing is another test.
+/// A retriable refusal. Another test covers an error about the sequence.
 const OUT_OF_ORDER_BEHIND_NOTHING: ErrorCode = ErrorCode::NOT_ENOUGH_REPLICAS;
 
 // Java: SenderTest.testIdempotentSenderWithDuplicateSequence: success without an offset. A batch that may be written must not count as unwritten.
@@ -285,7 +285,7 @@ fn a_fatal_error_fails_what_is_in_flight_too() {
     let mut fixture = warm();
     let (refused, in_flight) = (fixture.send(0), fixture.send(1));
     let waiting = fixture.append(1);
-    // Even with nothing written yet and a close under way: what is queued leaves later.
+    // Even if nothing is written yet and a close has begun: a queued request leaves later.
     fixture.client().set_written(false);
     fixture.sender.control().initiate_close();
     let answer = produce_response(0, ErrorCode::CLUSTER_AUTHORIZATION_FAILED, -1);
@@ -359,7 +359,7 @@ fn idempotent_split_batch_and_send() {
     );
 }
 
-// Sequences that wrap at 2^31, over the wire.
+// Sequences wrap at 2^31 on the wire too.
 #[test]
 fn parts_and_batches_wrap_at_the_last_sequence() {
     let mut fixture = warm();

@@ -1,26 +1,27 @@
-//! With idempotence: a broker that forgot the producer takes any sequence, and old requests are handled late.
+//! With idempotence: a broker that forgot the producer accepts any sequence, and old requests are
+//! handled late.
 
 use super::*;
 
 const REFUSED: ErrorCode = ErrorCode::NOT_ENOUGH_REPLICAS;
 
 impl Fixture {
-    /// Two records in two batches of partition 0, sent with sequences 1 and 2.
+    /// Sends two records in two batches of partition 0, with sequences 1 and 2.
     fn send_two(&mut self) -> [Sent; 2] {
         let sent = [self.send(0), self.send(0)];
         assert_eq!(self.base_sequences(), [1, 2]);
         sent
     }
 
-    /// The next batch goes out under a new epoch, and everything before it is settled.
+    /// Asserts that the next batch has a new epoch, and that every earlier batch has an outcome.
     fn assert_restarts_with(&mut self, epoch: i16) {
         self.send(0);
         assert_eq!(self.sent_sequences(), [sequence(epoch, 0, 1)]);
     }
 }
 
-/// Whatever may have made the broker forget, the second batch waits for the acknowledgement of the first, and then five are
-/// in flight again.
+/// Asserts that the second batch waits for the acknowledgement of the first, whatever may have made
+/// the broker forget, and that then five are in flight again.
 fn assert_goes_one_by_one(mut fixture: Fixture) {
     let (a, b) = (fixture.send(0), fixture.send(0));
     assert_eq!(fixture.base_sequences(), [1], "the broker may take any");
@@ -55,7 +56,7 @@ fn a_new_topic_id_has_one_batch_in_flight_until_the_next_ack() {
     assert_eq!(fixture.base_sequences(), [1]);
 }
 
-// An unclean leader election truncates the log, and the producer's state with it.
+// An unclean leader election truncates the log and with it the producer's state.
 #[test]
 fn a_new_leader_epoch_has_one_batch_in_flight_until_the_next_ack() {
     let mut fixture = warm();
@@ -92,13 +93,13 @@ fn a_lost_request_leaves_one_batch_in_flight_until_the_next_ack() {
     assert_eq!(sent.offset(), 1);
 }
 
-// As found by the outside trial: the log was `[first, b, a, b]`, and both were acknowledged.
+// A simulation once produced the log `[first, b, a, b]`, and both were acknowledged.
 #[test]
 fn a_batch_that_may_be_written_is_settled_under_its_old_sequence() {
     let mut fixture = warm();
     let [a, b] = fixture.send_two();
     fixture.answer_sequence(1, REFUSED, -1);
-    // The broker has forgotten the producer and appends b. Nobody hears of it.
+    // The broker has forgotten the producer and appends b. The response is lost.
     fixture.client().lose(NodeId(0));
     fixture.run();
     fixture.back_off();
@@ -109,13 +110,13 @@ fn a_batch_that_may_be_written_is_settled_under_its_old_sequence() {
     fixture.answer(ErrorCode::NONE, 1);
     assert_eq!(b.offset(), 1);
     fixture.run();
-    // It cannot be written in order any more.
+    // It can no longer be written in order.
     assert_eq!(a.error().code(), Some(OUT_OF_ORDER));
     assert_eq!(a.error().delivery(), Delivery::NotWritten);
     fixture.assert_restarts_with(1);
 }
 
-// As above with an answer to the second: the log was `[first, b, a]`.
+// As above, but with a response for the second: the log was `[first, b, a]`.
 #[test]
 fn a_refused_batch_is_not_written_behind_a_later_one() {
     let mut fixture = warm();
@@ -128,7 +129,7 @@ fn a_refused_batch_is_not_written_behind_a_later_one() {
     fixture.assert_restarts_with(1);
 }
 
-// Seed 381 of the simulation and others: the log was `[first, b, a]`.
+// A simulation once produced the log `[first, b, a]`.
 #[test]
 fn a_refused_batch_is_not_sent_again_while_a_later_one_is_on_the_wire() {
     let mut fixture = warm();
@@ -136,7 +137,8 @@ fn a_refused_batch_is_not_sent_again_while_a_later_one_is_on_the_wire() {
     fixture.answer_sequence(1, REFUSED, -1);
     fixture.back_off();
     assert_eq!(fixture.base_sequences(), [2]);
-    // The broker has forgotten the producer, appends b, and forgets again: it would take a now.
+    // The broker has forgotten the producer, appends b, and forgets it again. It would accept a
+    // now.
     fixture.answer_sequence(2, ErrorCode::NONE, 1);
     assert_eq!(b.offset(), 1);
     fixture.back_off();
@@ -144,7 +146,7 @@ fn a_refused_batch_is_not_sent_again_while_a_later_one_is_on_the_wire() {
     fixture.assert_restarts_with(1);
 }
 
-// Seeds 321 and 2075 of the simulation: the log was `[first, b, a]`.
+// A simulation once produced the log `[first, b, a]`.
 #[test]
 fn a_refused_batch_is_not_written_behind_a_later_one_that_was_given_up() {
     let mut fixture = warm();
@@ -182,8 +184,8 @@ fn a_batch_in_doubt_fails_and_the_refused_one_before_it_is_renumbered() {
     assert_eq!(fixture.sent_sequences(), [sequence(1, 1, 1)]);
 }
 
-/// Two batches are on a connection that is given up, and the first expires. The second is retried and refused, since the first
-/// is not in the log. Then the broker handles the old requests.
+/// Two batches are on a connection that is closed, and the first expires. The second is retried and
+/// refused, because the first is not in the log. Then the broker handles the old requests.
 #[test]
 fn a_late_write_does_not_double_a_batch_that_was_retried() {
     let mut fixture = warm_with(expiring());
@@ -205,7 +207,7 @@ fn a_late_write_does_not_double_a_batch_that_was_retried() {
     assert_eq!(b.error().delivery(), Delivery::MaybeWritten);
     fixture.run();
     assert_eq!(fixture.in_flight(), 0, "never under another sequence");
-    // Fences what is still under way.
+    // Fences the requests that are still on their way.
     fixture.assert_restarts_with(1);
 }
 
@@ -260,8 +262,8 @@ fn an_unknown_producer_id_that_stays_is_replaced() {
     assert_eq!(sent.offset(), 1);
 }
 
-/// Answers the request for a producer id, which the next round sends, and which must be the only one in flight: nothing else
-/// may happen that wakes the thread for another round.
+/// Responds to the request for a producer id, which the next round sends. It must be the only
+/// request in flight: nothing else may wake the thread for another round.
 fn assert_asks_for_producer_id(fixture: &mut Fixture) -> ProducerIdAndEpoch {
     fixture.run_once();
     let requests: Vec<_> = fixture.sender.client.requests().iter().collect();

@@ -1,5 +1,6 @@
-//! What the sender counts, each value exact on the mock clock. Java: `SenderTest.testSenderMetricsTemplates`,
-//! `testQuotaMetrics`, `testSplitBatchAndSend` and others, for their metrics.
+//! The sender's metrics, with exact values on the mock clock. Java:
+//! `SenderTest.testSenderMetricsTemplates`, `testQuotaMetrics`, `testSplitBatchAndSend` and others,
+//! for their metrics.
 
 use super::*;
 use crate::metrics::MetricsSnapshot;
@@ -19,7 +20,7 @@ impl Fixture {
     }
 }
 
-/// Times in milliseconds, where a quantile is at most 1/32 above the value.
+/// Asserts a quantile of times in milliseconds, which is at most 1/32 above the value.
 fn assert_quantile(found: f64, value: f64) {
     assert!(value <= found && found <= value * 1.032, "{found} {value}");
 }
@@ -34,7 +35,7 @@ fn a_request_counts_its_batches_and_its_records() {
     f.advance(40);
     f.run();
     assert_eq!(f.client_metric("record-send-total"), 3.0);
-    // One full window is assumed, and nothing has passed since the first value.
+    // One full window is assumed, and no time has passed since the first value.
     let rate = f.client_metric("record-send-rate");
     assert!((3.0 / 30.1..=3.0 / 30.0).contains(&rate), "{rate}");
     // A request to each of two nodes.
@@ -112,7 +113,7 @@ fn retries_and_errors_count_records() {
     assert_eq!(f.client_metric("record-retry-total"), 2.0);
     assert_eq!(f.topic_metric("record-retry-total"), Some(2.0));
     f.back_off();
-    // The second attempt is counted as sent too.
+    // The second attempt counts as sent too.
     assert_eq!(f.client_metric("record-send-total"), 4.0);
     f.answer(ErrorCode::INVALID_RECORD, -1);
     assert_eq!(f.client_metric("record-error-total"), 2.0);
@@ -120,7 +121,8 @@ fn retries_and_errors_count_records() {
     assert!(f.client_metric("record-ack-latency-avg").is_nan());
 }
 
-/// Expired in the queue, expired in flight, and failed with the end of the producer: each is counted once.
+/// Expired in the queue, expired in flight, and failed with the end of the producer: each counts
+/// once.
 #[test]
 fn every_way_to_fail_counts_the_records_once() {
     let mut f = Fixture::plain();
@@ -167,7 +169,7 @@ fn a_split_is_counted() {
     assert_eq!(f.client_metric("record-error-total"), 0.0);
 }
 
-// Java: KafkaProducerTest.testTopicExpiryInMetadata, for the metrics, which Java keeps.
+// Java: KafkaProducerTest.testTopicExpiryInMetadata, but Java keeps these metrics.
 #[test]
 fn the_metrics_of_a_topic_leave_with_it() {
     let mut f = Fixture::plain();

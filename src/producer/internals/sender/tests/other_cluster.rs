@@ -1,4 +1,4 @@
-//! Another cluster behind the same addresses. Both give out the same producer ids.
+//! Another cluster behind the same addresses. Both assign the same producer ids.
 
 use super::*;
 
@@ -42,7 +42,7 @@ fn another_cluster_gets_a_new_producer_id_before_the_next_batch() {
     let last = *fixture.sent_sequences().last().unwrap();
     assert_eq!(last, sequence(0, 0, 1), "from the start, with the same id");
 
-    // What the old cluster answers is not taken for an answer of the new one.
+    // A response of the old cluster does not count for the new one.
     fixture.client().respond_to(old_request, ok(1, 5));
     fixture.run();
     assert!(!unsent.is_done());

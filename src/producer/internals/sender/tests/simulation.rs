@@ -1,19 +1,24 @@
-//! The sender against a model of two brokers, under seeded faults. After the faults the log is compared with what the
-//! callers were told.
+//! Runs the sender against a model of two brokers with random faults. Afterwards compares the log
+//! with the outcomes that the callers received.
 //!
-//! The model keeps what the guarantees of an idempotent producer rest on: one log for each partition, the producers' state
-//! in it with their last five batches (Kafka: `ProducerStateManager`), and requests of one connection handled in order.
+//! The model keeps what the guarantees of an idempotent producer depend on: one log per partition,
+//! the producers' state with their last five batches (Kafka: `ProducerStateManager`), and the order
+//! of requests on one connection.
 //!
-//! It also takes away what they do not rest on:
-//! - A partition forgets its producers at any time, and takes any sequence then. A broker compares its clock with the
-//!   timestamps of the last batch (`producer.id.expiration.ms`), so it forgets a busy producer too whose records are old.
-//!   It does not forget where no client can tell it from a broker that remembers:
-//!   - while a record is in its log that the producer may send again, and that would be there twice,
-//!   - while a record is in doubt that later ones have overtaken. To ask for it is to send it again, and a broker that has
-//!     forgotten answers by appending it. That takes two losses within the life of one batch. A broker looks for expired
-//!     producers every ten minutes (`producer.id.expiration.check.interval.ms`), and a batch lives for two.
-//! - The requests of a lost connection are handled late, after the retries. Not those of before the partition forgot.
-//! - Another cluster answers at the same addresses, with other logs, in which another producer has the same id.
+//! It removes everything else:
+//! - A partition may forget its producers at any time, and then accepts any sequence. A broker
+//!   compares its clock with the timestamps of the last batch (`producer.id.expiration.ms`), so it
+//!   also forgets a busy producer with old records. It does not forget in two cases, which no
+//!   client can detect:
+//!   - while its log has a record that the producer may send again, which would duplicate it,
+//!   - while a record is in doubt that later ones have overtaken. Finding out means sending it
+//!   again, and a broker that has forgotten responds by appending it. This would take two losses
+//!   within the life of one batch. A broker looks for expired producers every ten minutes
+//!   (`producer.id.expiration.check.interval.ms`), and a batch lives for two.
+//! - The requests of a lost connection are handled late, after the retries, unless the partition
+//!   has forgotten its producers since.
+//! - Another cluster responds at the same addresses, with other logs, in which another producer has
+//!   the same id.
 
 use std::collections::VecDeque;
 
@@ -24,17 +29,17 @@ use super::*;
 const PARTITIONS: usize = 2;
 const REMEMBERED_BATCHES: usize = 5;
 
-/// What a partition knows of a producer.
+/// A partition's state of a producer.
 #[derive(Debug, Default)]
 struct ProducerState {
     epoch: i16,
-    /// Base sequence, last sequence and base offset of the last batches.
+    /// The base sequence, last sequence and base offset of the last batches.
     batches: VecDeque<(i32, i32, i64)>,
 }
 
 impl ProducerState {
-    /// Kafka: `UnifiedLog.analyzeAndValidateProducerState` and `ProducerAppendInfo.checkSequence`. Returns the offset of a
-    /// duplicate.
+    /// Checks a sequence as Kafka's `UnifiedLog.analyzeAndValidateProducerState` and
+    /// `ProducerAppendInfo.checkSequence` do. Returns the offset of a duplicate.
     fn check(&mut self, sequence: &BatchSequence) -> Result<Option<i64>, ErrorCode> {
         let span = (sequence.base_sequence, sequence.last_sequence());
         if sequence.producer.epoch < self.epoch {
@@ -59,7 +64,7 @@ impl ProducerState {
     }
 }
 
-/// The log of a partition, by the numbers that the records carry.
+/// The log of a partition: the numbers in the records.
 #[derive(Debug, Default)]
 struct Log {
     leader: i32,
@@ -95,7 +100,8 @@ impl Log {
         (ErrorCode::NONE, offset)
     }
 
-    /// The log of another cluster, in which another producer with this id has written batches of one record each.
+    /// Returns the log of another cluster, in which another producer with this id has written
+    /// batches of one record each.
     fn of_another_producer(leader: i32, producer: ProducerIdAndEpoch, batches: i32) -> Self {
         let mut log = Self {
             leader,
@@ -113,7 +119,7 @@ impl Log {
     }
 }
 
-/// The numbers that the records of a batch carry.
+/// Returns the numbers in the records of a batch.
 fn numbers_of(bytes: &[u8]) -> Vec<u64> {
     let (batch, _) = RecordBatch::parse(bytes).unwrap();
     assert!(batch.is_crc_valid());
@@ -125,7 +131,7 @@ fn numbers_of(bytes: &[u8]) -> Vec<u64> {
         .collect()
 }
 
-/// A batch of a request whose connection is lost, and which the broker has read all the same.
+/// A batch of a request whose connection is lost, but which the broker has read.
 struct LateWrite {
     node: i32,
     partition: i32,
@@ -141,7 +147,7 @@ struct Simulation {
     sent: [Vec<Sent>; PARTITIONS],
     has_faults: bool,
     late: VecDeque<LateWrite>,
-    /// The number of the cluster, and the logs of those before.
+    /// The number of the cluster, and the logs of earlier ones.
     cluster: i64,
     old_logs: Vec<[Log; PARTITIONS]>,
 }
@@ -198,7 +204,7 @@ impl Simulation {
         self.fixture.advance(pause);
     }
 
-    /// The brokers agree on another leader; the client hears of it now or later.
+    /// Moves a leader. The client learns of it now or later.
     fn move_leader(&mut self) {
         let partition = self.random.usize(..PARTITIONS);
         self.logs[partition].leader ^= 1;
@@ -217,8 +223,8 @@ impl Simulation {
         self.fixture.client().update_metadata(&response);
     }
 
-    /// The connection to a node breaks after the broker has handled some of what is in flight on it. The rest may be handled
-    /// later.
+    /// Breaks the connection to a node after the broker has handled some of the requests in flight.
+    /// It may handle the rest later.
     fn lose_connection(&mut self) {
         let node = self.random.i32(0..2);
         let is_late = self.random.bool();
@@ -241,7 +247,7 @@ impl Simulation {
         self.fixture.client().lose(NodeId(node));
     }
 
-    /// In order, as they were sent.
+    /// Handles late requests in the order in which they were sent.
     fn handle_late_writes(&mut self) {
         while let Some(late) = self.late.pop_front() {
             self.write(late.node, late.partition, &late.sequence, &late.bytes);
@@ -251,7 +257,7 @@ impl Simulation {
         }
     }
 
-    /// Retention, or an expiration that the producer cannot know.
+    /// Simulates retention, or an expiration that the producer cannot know of.
     fn forget_producers(&mut self) {
         let partition = self.random.usize(..PARTITIONS);
         let index = i32::try_from(partition).unwrap();
@@ -260,13 +266,14 @@ impl Simulation {
         let (log, sent) = (&mut self.logs[partition], &self.sent[partition]);
         let is_settled = |number: &u64| sent[usize::try_from(*number).unwrap()].is_done();
         let is_in_log = |bytes: &[u8]| numbers_of(bytes).iter().any(|n| log.records.contains(n));
-        // What is sent again is in the log twice then, whatever the client does.
+        // A repeated batch would then be in the log twice, whatever the client does.
         let is_repeated = in_flight.any(|batch| batch.0 == index && is_in_log(&batch.2));
         let is_overtaken = |number: &u64| log.records.iter().any(|other| other > number);
         let is_in_doubt = |number: &u64, sent: &Sent| {
             sent.result.is_in_doubt(sent.index) && !sent.is_done() && !log.records.contains(number)
         };
-        // What is sent again to learn its fate is in the log behind later records then.
+        // A batch that is sent again to learn its outcome would then be in the log behind later
+        // records.
         let is_asked_for = (0..)
             .zip(sent)
             .any(|(number, sent)| is_overtaken(&number) && is_in_doubt(&number, sent));
@@ -276,7 +283,8 @@ impl Simulation {
         }
     }
 
-    /// The addresses lead to another cluster. The client asks for metadata before it sends anything there.
+    /// Makes the addresses lead to another cluster. The client requests metadata before it sends
+    /// anything there.
     fn change_cluster(&mut self) {
         if self.random.u32(..4) != 0 {
             return;
@@ -294,7 +302,8 @@ impl Simulation {
         self.tell_leaders();
     }
 
-    /// What the cluster gives out. The first id of one is in use in the next.
+    /// Returns the id that the cluster assigns. The first id of a cluster is in use in the next
+    /// one.
     fn producer(&self) -> ProducerIdAndEpoch {
         ProducerIdAndEpoch {
             producer_id: PRODUCER.producer_id + self.cluster,
@@ -308,7 +317,7 @@ impl Simulation {
         of_node.map(|sent| sent.request.body.clone()).collect()
     }
 
-    /// A node answers its oldest request.
+    /// Lets a node respond to its oldest request.
     fn answer_one(&mut self) {
         let node = self.random.i32(0..2);
         let Some(body) = self.requests_of(node).into_iter().next() else {
@@ -357,7 +366,7 @@ impl Simulation {
             10..13 if written.0.is_none() => (ErrorCode::REQUEST_TIMED_OUT, -1),
             13..15 if written.0.is_none() => (ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND, -1),
             15..16 if written.0.is_none() => (ErrorCode::UNKNOWN_SERVER_ERROR, -1),
-            // The leader loses its place while it waits for its followers, which have the batch.
+            // The leader is replaced while it waits for its followers, which have the batch.
             16..20 if written.0.is_none() => {
                 self.logs[usize::try_from(partition).unwrap()].leader ^= 1;
                 self.leader_epoch += 1;
@@ -381,7 +390,7 @@ impl Simulation {
         log.append(sequence, &numbers_of(bytes))
     }
 
-    /// Heals everything and lets the producer finish.
+    /// Removes all faults and lets the producer finish.
     fn finish(&mut self) {
         self.has_faults = false;
         self.tell_leaders();
@@ -403,7 +412,7 @@ impl Simulation {
         panic!("no progress after the faults: {:?}", self.fixture.ledger);
     }
 
-    /// Counts acknowledged, surely not written, and perhaps written records.
+    /// Counts acknowledged, not written, and possibly written records.
     fn check(&self) -> [usize; 3] {
         let mut counts = [0; 3];
         for (partition, sent) in self.sent.iter().enumerate() {
@@ -442,12 +451,13 @@ impl Simulation {
     }
 }
 
-/// The seeds below 4000 that put records out of order once.
+/// Seeds below 4000 that once wrote records out of order.
 const FORMER_FAILURES: [u64; 13] = [
     321, 381, 1093, 1161, 1174, 1220, 1372, 1935, 2075, 3123, 3414, 3666, 3945,
 ];
 
-/// Order, sequences, epoch bumps, doubtful batches and the bytes of retries, under every mixture of faults that the seeds make.
+/// Runs every mixture of faults that the seeds produce, and checks order, sequences, epoch bumps,
+/// doubtful batches and the bytes of retries.
 #[test]
 fn the_log_agrees_with_what_callers_were_told() {
     let mut counts = [0; 3];
@@ -465,6 +475,6 @@ fn the_log_agrees_with_what_callers_were_told() {
         let outcome = outcome.unwrap_or_else(|_| panic!("seed {seed}"));
         counts = [0, 1, 2].map(|kind| counts[kind] + outcome[kind]);
     }
-    // A run in which a kind never occurs shows nothing of it.
+    // Without any occurrence of an outcome the run would prove nothing about it.
     assert!(counts.iter().all(|count| *count > 100), "{counts:?}");
 }

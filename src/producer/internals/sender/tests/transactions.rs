@@ -136,7 +136,7 @@ fn ended(error_code: ErrorCode) -> EndTxnResponse {
     }
 }
 
-/// The answer of version 5: the next transaction has this epoch.
+/// Returns the response of version 5: the next transaction has this epoch.
 fn ended_with(producer: ProducerIdAndEpoch) -> EndTxnResponse {
     EndTxnResponse {
         producer_id: producer.producer_id,
@@ -151,7 +151,7 @@ impl Fixture {
             .set_finalized_feature("transaction.version", level);
     }
 
-    /// The requests in flight, by API, oldest first.
+    /// Returns the APIs of the requests in flight, oldest first.
     fn apis(&self) -> Vec<ApiKey> {
         let requests = self.sender.client.requests().iter();
         requests.map(|sent| sent.request.body.api_key()).collect()
@@ -163,7 +163,7 @@ impl Fixture {
         Some((sent.correlation_id, sent.request.body.clone()))
     }
 
-    /// The request of this API that is in flight now.
+    /// Returns the request of this API that is in flight now.
     pub(super) fn request(&mut self, key: ApiKey) -> RequestBody {
         self.run();
         let apis = self.apis();
@@ -172,7 +172,7 @@ impl Fixture {
         found.1
     }
 
-    /// Answers the request of this API, which must be in flight.
+    /// Responds to the request of this API, which must be in flight.
     fn serve(&mut self, key: ApiKey, body: impl Into<ResponseBody>) {
         self.request(key);
         let (id, _) = self.find(key).unwrap();
@@ -199,7 +199,7 @@ impl Fixture {
         self.serve(ApiKey::AddPartitionsToTxn, added(&[(partition, NONE)]));
     }
 
-    /// Appends a record, has its partition added, and sends it.
+    /// Appends a record, adds its partition, and sends it.
     fn send_added(&mut self, partition: i32) -> Sent {
         let sent = self.append(partition);
         self.serve_added(partition);
@@ -224,14 +224,14 @@ impl Fixture {
             .unwrap()
     }
 
-    /// Commits, with everything answered well.
+    /// Commits, with successful responses.
     fn commit(&mut self) {
         let result = self.manager().begin_commit().unwrap();
         self.serve(ApiKey::EndTxn, ended(NONE));
         outcome(&result).unwrap().unwrap();
     }
 
-    /// Loses the coordinator's connection, and waits until it may be connected to again.
+    /// Loses the coordinator's connection, and waits until a reconnect is allowed.
     fn lose_coordinator(&mut self) {
         self.run();
         self.client().lose(NodeId(0));
@@ -248,7 +248,7 @@ impl Fixture {
         assert_eq!(format!("{:?}", self.manager().state()), expected);
     }
 
-    /// The error that every call gives now.
+    /// Returns the error that every call returns now.
     fn error_state(&self) -> Error {
         self.manager().check_may_send().unwrap_err()
     }
@@ -271,7 +271,7 @@ impl Fixture {
         self.assert_state("AbortableError");
     }
 
-    /// Aborts, and takes part in everything that this takes.
+    /// Aborts, and responds to every request that this needs.
     fn abort(&mut self, expected: &[ApiKey]) {
         let result = self.manager().begin_abort().unwrap();
         for key in expected {

@@ -1,4 +1,5 @@
-//! What the log says when a broker repeats its mistake: one warning a minute. Lines are those of this thread.
+//! If a broker repeats a mistake, the log gets one warning per minute. The lines are those of this
+//! thread.
 
 use super::*;
 use crate::utils::log::{Level, test_lines};

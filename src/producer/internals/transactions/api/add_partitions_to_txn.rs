@@ -39,7 +39,8 @@ pub(super) fn body(
     }
 }
 
-/// The first error that decides for all partitions counts, or else what is said of single ones.
+/// Returns the first error that decides for all partitions counts, or else what is said of single
+/// ones.
 pub(super) fn judge(partitions: &[TopicPartition], body: &AddPartitionsToTxnResponse) -> Verdict {
     let results = body.topics.iter().flat_map(|topic| {
         let partitions = topic.partitions.iter();

@@ -28,8 +28,8 @@ const FIRST_TXN_OFFSET_COMMIT_V2: i16 = 5;
 /// The last version of TxnOffsetCommit that tells topics by their names.
 const LAST_TXN_OFFSET_COMMIT_BY_NAME: i16 = 5;
 
-/// The versions of a request that keep to the protocol of the open transaction: a broker tells by the version whether the
-/// client follows the one or the other.
+/// Returns the versions of a request that keep to the protocol of the open transaction: a broker
+/// tells by the version whether the client follows the one or the other.
 pub(crate) fn usable_versions(key: ApiKey, version: TransactionVersion) -> RangeInclusive<i16> {
     let first_v2 = match key {
         ApiKey::Produce => FIRST_PRODUCE_V2,
@@ -44,7 +44,7 @@ pub(crate) fn usable_versions(key: ApiKey, version: TransactionVersion) -> Range
     }
 }
 
-/// The versions of a transactional request that can carry what it says.
+/// Returns the versions of a transactional request that can carry what it says.
 pub(crate) fn usable_versions_of(
     body: &RequestBody,
     version: TransactionVersion,

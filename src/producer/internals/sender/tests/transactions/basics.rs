@@ -154,7 +154,8 @@ fn commit_transaction_with_unsent_produce_request() {
     outcome(&result).unwrap().unwrap();
 }
 
-// States of a transaction: an empty commit is not an error, and asks nobody. Java: TransactionManagerTest.testEmptyTransaction...
+// An empty commit is not an error, and sends no request.
+// Java: TransactionManagerTest.testEmptyTransaction...
 #[test]
 fn an_empty_transaction_ends_without_a_request() {
     let mut fixture = in_transaction();
@@ -181,7 +182,7 @@ fn cancel_unsent_add_partitions_and_produce_on_abort() {
     fixture.assert_all_memory_is_back();
 }
 
-// Java: TransactionManagerTest.testAbortResendsProduceRequestIfRetried. States of a transaction (KAFKA-5251).
+// Java: TransactionManagerTest.testAbortResendsProduceRequestIfRetried. KAFKA-5251.
 #[test]
 fn abort_resends_produce_request_if_retried() {
     let mut fixture = with_record();
@@ -229,7 +230,7 @@ fn send_group_metadata_in_txn_offset_commit() {
     assert_eq!(request.topics[0].partitions[0].committed_offset, 3);
 }
 
-// Java: SenderTest.testTransactionalSplitBatchAndSend. A split that drops or reorders records: the parts are part of the transaction too.
+// Java: SenderTest.testTransactionalSplitBatchAndSend. The parts belong to the transaction too.
 #[test]
 fn transactional_split_batch_and_send() {
     let mut fixture = with_record();
@@ -248,7 +249,7 @@ fn transactional_split_batch_and_send() {
     fixture.commit();
 }
 
-// Java: TransactionsWithMaxInFlightOneTest, in small.
+// Java: TransactionsWithMaxInFlightOneTest, in a smaller form.
 #[test]
 fn one_request_in_flight_is_enough() {
     let mut fixture = initialized_with(Setup {

@@ -123,7 +123,7 @@ fn retry_abort_transaction_after_timeout() {
     fixture.begin();
 }
 
-// A send in another thread that fails while the commit is under way was not part of the transaction.
+// A send on another thread fails while the commit is running. It was not part of the transaction.
 #[test]
 fn a_send_that_fails_late_does_not_touch_the_commit() {
     let mut fixture = with_record();

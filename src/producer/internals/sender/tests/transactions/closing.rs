@@ -38,7 +38,8 @@ fn transactional_requests_sent_on_shutdown() {
     assert!(!fixture.sender.should_run());
 }
 
-// Java: SenderTest.testForceShutdownWithIncompleteTransaction, TransactionManagerTest.testFailPendingRequestsOnClose... A close that never returns.
+// Java: SenderTest.testForceShutdownWithIncompleteTransaction,
+// TransactionManagerTest.testFailPendingRequestsOnClose...
 #[test]
 fn force_shutdown_with_incomplete_transaction() {
     let mut fixture = with_record();

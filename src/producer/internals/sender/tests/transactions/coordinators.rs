@@ -128,7 +128,7 @@ fn find_coordinator_allowed_in_abortable_error_state() {
     fixture.abort(&[ApiKey::EndTxn, ApiKey::InitProducerId]);
 }
 
-// Hot retries: looking for a coordinator that does nothing does not become a storm.
+// Repeated look-ups of a coordinator that does nothing must not flood the brokers.
 #[test]
 fn lookups_back_off() {
     let mut fixture = transactional(Setup::default());

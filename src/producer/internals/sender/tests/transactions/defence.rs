@@ -1,5 +1,5 @@
-//! The defence against requests of one transaction that arrive in the next one: after anything
-//! indefinite, no transaction begins under the same epoch.
+//! Requests of one transaction must not arrive in the next one: after an indefinite outcome, no
+//! transaction begins under the same epoch.
 
 use super::*;
 
@@ -7,11 +7,11 @@ use super::*;
 enum Indefinite {
     /// The connection is lost after the request was written.
     Lost,
-    /// The broker says that it does not know.
+    /// The broker returns an error that does not tell the outcome.
     Code(ErrorCode),
 }
 
-/// Ends the request of this API without a definite answer, and answers the next attempt well.
+/// Ends the request of this API without a definite outcome, and lets the next attempt succeed.
 fn make_indefinite(
     fixture: &mut Fixture,
     key: ApiKey,
@@ -41,7 +41,8 @@ fn make_indefinite(
     fixture.serve(key, good);
 }
 
-/// The commit waits for the next epoch, and is a success because the transaction was committed.
+/// Commits. The commit waits for the next epoch, and succeeds because the transaction was
+/// committed.
 fn commit_with_bump(fixture: &mut Fixture) {
     let result = fixture.manager().begin_commit().unwrap();
     fixture.serve(ApiKey::EndTxn, ended(NONE));
@@ -136,7 +137,7 @@ fn after_an_indefinite_produce_the_epoch_is_bumped() {
     commit_with_bump(&mut fixture);
 }
 
-// What was never handed to a socket cannot arrive late. Cost: nothing where nothing happened.
+// A request that was never passed to a socket cannot arrive late, so it needs no bump.
 #[test]
 fn a_request_that_never_left_costs_no_bump() {
     let mut fixture = with_record();
@@ -148,7 +149,7 @@ fn a_request_that_never_left_costs_no_bump() {
     fixture.assert_state("Ready");
 }
 
-// A check that can fail: no commit succeeds after an error. Success is what EndTxn said, and nothing else.
+// No commit succeeds after an error: only a response to EndTxn means success.
 #[test]
 fn a_commit_that_fails_after_an_indefinite_attempt_may_have_happened() {
     let mut fixture = with_record();
@@ -178,7 +179,8 @@ fn a_commit_that_fails_after_an_indefinite_attempt_may_have_happened() {
     }
 }
 
-// The transaction was committed, and then another producer took over: the commit is a success, and what follows is not.
+// The transaction was committed, and then another producer took over. The commit succeeds, and
+// later calls fail.
 #[test]
 fn a_bump_that_fails_does_not_undo_the_commit() {
     let mut fixture = with_record();
@@ -190,7 +192,8 @@ fn a_bump_that_fails_does_not_undo_the_commit() {
     fixture.assert_fenced();
 }
 
-// Before Kafka 2.5 a producer cannot bump its own epoch, and InitProducerId would fence whoever has taken over since.
+// Before Kafka 2.5 a producer cannot bump its own epoch, and InitProducerId would fence a producer
+// that has taken over since.
 #[test]
 fn without_bump_support_the_producer_ends_after_an_indefinite_end() {
     let mut fixture = transactional(Setup::default());

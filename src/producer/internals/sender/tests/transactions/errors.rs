@@ -1,8 +1,8 @@
-//! What the error codes of each API do.
+//! The effect of each API's error codes.
 
 use super::*;
 
-/// Brings the API's request into flight, and answers it with the code. Gives who waits for it.
+/// Sends the API's request, and responds with the code. Returns the result that waits for it.
 fn refuse(
     fixture: &mut Fixture,
     key: ApiKey,
@@ -63,7 +63,8 @@ fn error_of(fixture: &Fixture, result: Option<&Arc<TransactionalRequestResult>>)
     }
 }
 
-// Java: TransactionManagerTest.testProducerFencedException..., testInvalidProducerEpochConvertToProducerFenced in each API.
+// Java: TransactionManagerTest.testProducerFencedException...,
+// testInvalidProducerEpochConvertToProducerFenced in each API.
 #[test]
 fn fencing_is_fatal_whichever_api_tells_of_it() {
     for code in [
@@ -218,7 +219,8 @@ fn no_end_txn_if_nothing_joined_the_transaction() {
 }
 
 // Java: TransactionManagerTest.testTransactionalIdAuthorizationFailureInInitProducerId,
-// testRecoveryFromAbortableAuthorizationError...: rights that are granted later need no new producer.
+// testRecoveryFromAbortableAuthorizationError...: rights that are granted later do not require a
+// new producer.
 #[test]
 fn initialization_can_be_tried_again_when_rights_are_granted() {
     for code in [
@@ -313,7 +315,8 @@ fn concurrent_transactions_backs_off_less_for_the_first_partition() {
     fixture.serve_added(1);
 }
 
-// Java fails the transaction for UNKNOWN_PRODUCER_ID. A broker that says so of sequence 0 says it of the next epoch too.
+// Java fails the transaction for UNKNOWN_PRODUCER_ID. A broker that returns it for sequence 0 would
+// return it for the next epoch too.
 #[test]
 fn a_producer_id_that_no_broker_knows_ends_the_producer() {
     for code in [

@@ -1,8 +1,8 @@
-//! Records that fail, and how the producer gets over it.
+//! Failed records, and the producer's recovery.
 
 use super::*;
 
-/// Sends a record in partition 0, which has one already, and answers with the code.
+/// Sends a record to partition 0, which already has one, and responds with the code.
 fn refused(code: ErrorCode) -> (Fixture, Sent) {
     let mut fixture = with_record();
     let sent = fixture.append(0);
@@ -23,9 +23,10 @@ fn a_refused_record_aborts_the_transaction_and_bumps_the_epoch() {
         ErrorCode::TOPIC_AUTHORIZATION_FAILED,
         ErrorCode::INVALID_TXN_STATE,
         ErrorCode::TRANSACTION_ABORTABLE,
-        // Java: TransactionManagerTest.testInvalidProducerEpochFromProduce: abortable, for the abort tells the truth.
+        // Java: TransactionManagerTest.testInvalidProducerEpochFromProduce: abortable, because the
+        // abort shows whether the producer is fenced.
         ErrorCode::INVALID_PRODUCER_EPOCH,
-        // No silent loss inside a transaction: out of order in the middle of a transaction. The commit must refuse.
+        // Out of order within a transaction: the commit must fail, so that no loss goes unnoticed.
         ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
         ErrorCode::UNKNOWN_PRODUCER_ID,
         ErrorCode::UNKNOWN_SERVER_ERROR,
@@ -59,7 +60,8 @@ fn some_refusals_end_the_producer() {
     }
 }
 
-// No silent loss inside a transaction, as in librdkafka 1.8.2: no producer id is asked for inside of a transaction.
+// As in librdkafka 1.8.2: a transaction never requests another producer id, so that no loss goes
+// unnoticed.
 #[test]
 fn out_of_order_in_a_transaction_asks_for_nothing_before_the_abort() {
     let (mut fixture, _) = refused(OUT_OF_ORDER);
@@ -98,7 +100,7 @@ fn drop_commit_on_batch_expiry() {
     outcome(&result).unwrap().unwrap();
 }
 
-// Java: TransactionManagerTest.testBumpTransactionalEpochOnTimeout. A record is given up while it is in flight: the
+// Java: TransactionManagerTest.testBumpTransactionalEpochOnTimeout. A record expires in flight: the
 // transaction does not end before its request has.
 #[test]
 fn bump_transactional_epoch_on_timeout() {
@@ -159,7 +161,7 @@ fn abortable_error_while_abort_in_progress() {
     outcome(&result).unwrap().unwrap();
 }
 
-// An abort that the coordinator does not carry out has an exit: a new epoch aborts whatever there is.
+// If the coordinator refuses an abort, a new epoch aborts the transaction instead.
 #[test]
 fn an_abort_that_is_refused_is_made_by_a_bump() {
     let mut fixture = with_record();
@@ -197,8 +199,8 @@ fn healthy_partition_retries_during_epoch_bump() {
     outcome(&result).unwrap().unwrap();
 }
 
-// Java: TransactionManagerTest.testRetryAbortTransaction..., testFailedInflightBatchAfterEpochBump: what is behind a record
-// that was refused fails too, and holds nothing up.
+// Java: TransactionManagerTest.testRetryAbortTransaction..., testFailedInflightBatchAfterEpochBump:
+// records behind a refused one fail too, and block nothing.
 #[test]
 fn what_follows_a_refused_record_fails_with_it() {
     let mut fixture = with_record();
@@ -214,7 +216,7 @@ fn what_follows_a_refused_record_fails_with_it() {
     fixture.assert_all_memory_is_back();
 }
 
-// No silent loss inside a transaction, with a batch that was split: a part that is refused takes its transaction along, and nothing of it is renumbered.
+// A refused part of a split batch aborts its transaction, and none of it is renumbered.
 #[test]
 fn a_part_of_a_split_batch_that_is_refused_aborts_the_transaction() {
     let mut fixture = with_record();
@@ -237,7 +239,8 @@ fn a_part_of_a_split_batch_that_is_refused_aborts_the_transaction() {
     assert_eq!(fixture.sent_sequences(), [sequence(1, 0, 1)]);
 }
 
-// The abort comes between the parts: the end waits for all of them, as brokers may have the one that is under way.
+// The abort comes between the parts. The end waits for all of them, because brokers may have the
+// one in flight.
 #[test]
 fn an_abort_waits_for_the_parts_of_a_split_batch() {
     let mut fixture = with_record();
@@ -260,7 +263,8 @@ fn an_abort_waits_for_the_parts_of_a_split_batch() {
     fixture.assert_all_memory_is_back();
 }
 
-// A coordinator whose epochs are used up answers the bump with another producer id.
+// If a producer's epochs are used up, the coordinator responds to the bump with another producer
+// id.
 #[test]
 fn a_bump_may_bring_another_producer_id() {
     let (mut fixture, _) = refused(ErrorCode::INVALID_RECORD);
@@ -285,7 +289,8 @@ fn a_bump_may_bring_another_producer_id() {
     fixture.commit();
 }
 
-// Answers in another order: the later ones are tried again until the first one's fate is known, and then given up.
+// Responses in another order: the later batches are retried until the outcome of the first is
+// known, and then fail.
 #[test]
 fn batches_behind_a_gap_are_abandoned() {
     let mut fixture = with_record();

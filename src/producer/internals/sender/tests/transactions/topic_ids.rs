@@ -7,7 +7,7 @@ use crate::protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitTopic};
 const OTHER_ID: Uuid = Uuid::from_bytes([9; 16]);
 const UNKNOWN_ID: ErrorCode = ErrorCode::UNKNOWN_TOPIC_ID;
 
-/// A fixture with an open transaction of version 2, and the group's coordinator known.
+/// Returns a fixture with an open transaction of version 2 and a known group coordinator.
 fn in_transaction_v2(topic_id: Uuid) -> Fixture {
     let mut fixture = transactional(Setup {
         topic_id,
@@ -19,7 +19,7 @@ fn in_transaction_v2(topic_id: Uuid) -> Fixture {
     fixture
 }
 
-/// What a coordinator of Kafka 4.4 responds for one topic.
+/// Returns the response of a coordinator of Kafka 4.4 for one topic.
 fn committed_by_id(topic_id: Uuid, partitions: &[(i32, ErrorCode)]) -> TxnOffsetCommitResponse {
     TxnOffsetCommitResponse {
         throttle_time_ms: 0,
@@ -32,7 +32,7 @@ fn committed_by_id(topic_id: Uuid, partitions: &[(i32, ErrorCode)]) -> TxnOffset
 }
 
 impl Fixture {
-    /// The offset commit in flight, and its version.
+    /// Returns the offset commit in flight, and its version.
     fn offset_commit(&mut self) -> (i16, TxnOffsetCommitRequest) {
         let RequestBody::TxnOffsetCommit(request) = self.request(ApiKey::TxnOffsetCommit) else {
             unreachable!()
@@ -116,7 +116,7 @@ fn offsets_go_by_name_to_a_coordinator_before_kafka_4_4() {
     ]);
     fixture.send_offsets(&[(0, 1)]);
     fixture.serve_coordinator();
-    // The body has both forms, and the version decides which of them is written.
+    // The body has both forms. The version determines which one is written.
     fixture.assert_commits(5, TOPIC_ID, &[0]);
 }
 
@@ -129,7 +129,7 @@ fn transactions_of_version_one_have_no_topic_ids() {
     fixture.assert_commits(4, Uuid::ZERO, &[0]);
 }
 
-/// The ids are those of the moment when the call was made.
+/// The ids are those at the time of the call.
 #[test]
 fn topic_ids_are_frozen_when_the_commit_is_enqueued() {
     let mut fixture = in_transaction_v2(TOPIC_ID);
@@ -157,7 +157,7 @@ fn an_unknown_topic_id_in_a_response_is_skipped_and_retried() {
         fixture.back_off();
         fixture.assert_commits(6, TOPIC_ID, &[0]);
     }
-    // Nor does an error that the response gives for such a topic count.
+    // An error for such a topic is skipped too.
     fixture.respond_to_commit(OTHER_ID, &[(0, ErrorCode::ILLEGAL_GENERATION)]);
     fixture.back_off();
     fixture.respond_to_commit(TOPIC_ID, &[(0, NONE)]);
@@ -185,14 +185,14 @@ fn txn_offset_commit_retries_on_unknown_topic_id_at_v6() {
     outcome(&offsets).unwrap().unwrap();
 }
 
-/// Neither the metadata nor the coordinator need to be the ones that are behind.
+/// Both the metadata and the coordinator may be behind.
 #[test]
 fn a_refused_topic_id_is_never_sent_again() {
     let mut fixture = in_transaction_v2(TOPIC_ID);
     let offsets = fixture.send_offsets(&[(0, 1), (1, 2)]);
     fixture.serve_coordinator();
     fixture.respond_to_commit(TOPIC_ID, &[(0, UNKNOWN_ID), (1, UNKNOWN_ID)]);
-    // The update has the same id, or none came in time.
+    // The update has the same id, or none arrived in time.
     fixture.back_off();
     fixture.assert_commits(5, Uuid::ZERO, &[0, 1]);
     let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;

@@ -1,4 +1,4 @@
-//! Transactions of version 2 (KIP-890, part 2), and the way from one version to the other.
+//! Transactions of version 2 (KIP-890, part 2), and the change between the versions.
 
 use super::*;
 
@@ -100,8 +100,8 @@ fn an_end_without_the_next_epoch_is_followed_by_a_bump() {
     fixture.begin();
 }
 
-// Java: TransactionManagerTest.testTransactionManagerEnablesV2, testUpgradeToTransactionV2...: the old transaction ends as it
-// began, and the epoch is bumped before the first new one.
+// Java: TransactionManagerTest.testTransactionManagerEnablesV2, testUpgradeToTransactionV2...: the
+// old transaction ends as it began, and the epoch is bumped before the first new one.
 #[test]
 fn an_upgrade_takes_effect_with_the_next_transaction() {
     let mut fixture = with_record();
@@ -157,7 +157,8 @@ fn version_one_keeps_to_its_versions() {
     }
 }
 
-// The first record meets the end of the transaction before; it waits less than for an error.
+// The first record meets the end of the previous transaction. The wait is shorter than after an
+// error.
 #[test]
 fn concurrent_transactions_are_waited_for_but_shortly() {
     let mut fixture = initialized_v2();
