@@ -101,7 +101,7 @@ impl Batch {
         ))
     }
 
-    /// Whether there was room.
+    /// Returns whether there was room.
     pub fn try_append(
         &mut self,
         timestamp: i64,
@@ -115,7 +115,8 @@ impl Batch {
         matches!(self.0.try_append(timestamp, &record), Ok(Some(_)))
     }
 
-    /// The memory, which begins with the finished bytes, their header and checksum; empty if nothing was appended.
+    /// Returns the memory, which begins with the finished bytes, their header and checksum; empty
+    /// if nothing was appended.
     pub fn close(self) -> Vec<u8> {
         let closed = self.0.close(ProducerState::NONE);
         let memory = closed
@@ -205,7 +206,8 @@ impl ProduceRequest {
     }
 }
 
-/// The answer to a Produce of version 12 that wrote a batch to each partition of a topic; empty if it cannot be encoded.
+/// Returns the answer to a Produce of version 12 that wrote a batch to each partition of a topic;
+/// empty if it cannot be encoded.
 pub fn produce_response(partitions: i32) -> Vec<u8> {
     let partition = |index| PartitionProduceResponse {
         index,

@@ -54,7 +54,7 @@ impl<T> Default for Latch<T> {
 }
 
 impl<T> Latch<T> {
-    /// The value, if it has come.
+    /// Returns the value, if it has come.
     pub(crate) fn get(&self) -> Option<&T> {
         self.value.get()
     }

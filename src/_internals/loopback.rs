@@ -159,7 +159,8 @@ fn broker_work_take(taken: &mut Vec<u8>, slices: &[IoSlice<'_>]) -> usize {
     taken.len() - before
 }
 
-/// The frame that answers a request, without its size; `None` where nothing is to be answered, or nothing can be.
+/// Returns the frame that answers a request, without its size; `None` where nothing is to be
+/// answered, or nothing can be.
 #[inline(never)]
 fn broker_work_answer(topics: Topics, wire: &Wire) -> Option<Vec<u8>> {
     let (header, request) = decode_request(wire.0.get(4..)?).ok()?;

@@ -28,7 +28,7 @@ pub struct MetadataShape {
 }
 
 impl MetadataShape {
-    /// The response as a broker sends it, without the size of the frame.
+    /// Returns the response as a broker sends it, without the size of the frame.
     pub fn response(self) -> Result<Vec<u8>> {
         let broker = |node_id| MetadataBroker {
             node_id,
@@ -105,7 +105,7 @@ impl Metadata {
         Ok(self.0.update(request, &response, now))
     }
 
-    /// The number of partitions that have a leader and all of these replicas.
+    /// Returns the number of partitions that have a leader and all of these replicas.
     pub fn partition_count(&self, shape: MetadataShape) -> usize {
         let cluster = self.0.load();
         let partitions = cluster.topics().flat_map(|topic| topic.partitions());

@@ -86,7 +86,7 @@ impl ApiVersions {
         self.nodes.get(&node).map(|node| &node.versions)
     }
 
-    /// The level of a feature that the cluster has settled on; 0 where it has none.
+    /// Returns the level of a feature that the cluster has settled on; 0 where it has none.
     pub(crate) fn finalized_feature_level(&self, name: &str) -> i16 {
         let mut features = self.finalized_features.features.iter();
         let feature = features.find(|feature| feature.name == name);

@@ -131,7 +131,8 @@ impl BootstrapResolution {
         self.phase = Phase::Resolving(entries.collect());
     }
 
-    /// The nodes of the names that are resolved, if every name has an end or the time is over.
+    /// Returns the nodes of the names that are resolved, if every name has an end or the time is
+    /// over.
     fn nodes(&self, now: Instant) -> Option<Vec<Node>> {
         let Phase::Resolving(entries) = &self.phase else {
             return None;

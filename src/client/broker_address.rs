@@ -86,8 +86,9 @@ pub(crate) fn parse_ipv6(host: &str) -> Option<(Ipv6Addr, Option<&str>)> {
     }
 }
 
-/// The address of a host that is written as a number, and so needs no name service; its port is 0. `None` for a scope
-/// that is the name of a network interface, which the resolver turns into a number.
+/// Returns the address of a host that is written as a number, and so needs no name service; its
+/// port is 0. `None` for a scope that is the name of a network interface, which the resolver turns
+/// into a number.
 pub(crate) fn literal_address(host: &str) -> Option<SocketAddr> {
     match parse_ipv6(host) {
         Some((address, None)) => Some(SocketAddr::new(address.into(), 0)),

@@ -22,8 +22,8 @@ choice! {
     }
 }
 
-/// The nodes, with ids -1, -2, ..., that `bootstrap.servers` names. Those that cannot be resolved are left out, with a
-/// warning.
+/// Returns the nodes, with ids -1, -2, ..., that `bootstrap.servers` names. Those that cannot be
+/// resolved are left out, with a warning.
 ///
 /// # Errors
 ///
@@ -88,7 +88,7 @@ pub(crate) struct BootstrapAddress {
 }
 
 impl BootstrapAddress {
-    /// The name to connect to, if no name service is needed to find it.
+    /// Returns the name to connect to, if no name service is needed to find it.
     pub(crate) fn without_resolution(&self, lookup: ClientDnsLookup) -> Option<String> {
         let is_literal = literal_address(&self.host).is_some();
         (is_literal && lookup == ClientDnsLookup::UseAllDnsIps).then(|| self.host.clone())
@@ -108,7 +108,7 @@ pub(crate) fn parse_addresses(
     parsed.collect()
 }
 
-/// The bootstrap nodes, with ids -1, -2, ...
+/// Returns the bootstrap nodes, with ids -1, -2, ...
 pub(crate) fn bootstrap_nodes(addresses: impl IntoIterator<Item = (String, u16)>) -> Vec<Node> {
     let ids = (i32::MIN..0).rev().map(NodeId);
     let nodes = ids
@@ -158,7 +158,7 @@ fn check_scheme(url: &str, scheme: &str, security_protocol: SecurityProtocol) ->
     Err(Error::new(ErrorKind::Config, text))
 }
 
-/// The names under which the nodes behind the entry's host are connected to.
+/// Returns the names under which the nodes behind the entry's host are connected to.
 fn resolve(
     entry: &BootstrapAddress,
     lookup: ClientDnsLookup,
@@ -178,7 +178,8 @@ fn resolve(
     Ok(names_of(host, &addresses, lookup, names))
 }
 
-/// The names under which the nodes behind `host` are connected to, which has these addresses.
+/// Returns the names under which the nodes behind `host` are connected to, which has these
+/// addresses.
 pub(crate) fn names_of(
     host: &str,
     addresses: &[SocketAddr],

@@ -104,7 +104,8 @@ impl ClusterConnectionStates {
             .is_none_or(|node| node.state().is_disconnected() && node.backoff_left(now).is_zero())
     }
 
-    /// How long until it makes sense to look at the connection again; `Duration::MAX` while it is connected.
+    /// Returns how long until it makes sense to look at the connection again; `Duration::MAX` while
+    /// it is connected.
     pub(crate) fn connection_delay(&self, id: NodeId, now: Instant) -> Duration {
         let Some(node) = self.nodes.get(id) else {
             return Duration::ZERO;
@@ -156,14 +157,14 @@ impl ClusterConnectionStates {
         self.nodes.begin(node, backoff, setup_timeout, now);
     }
 
-    /// Whether there is no address left to connect to.
+    /// Returns whether there is no address left to connect to.
     pub(crate) fn needs_resolution(&self, id: NodeId) -> bool {
         self.nodes
             .get(id)
             .is_none_or(|node| node.addresses.is_empty())
     }
 
-    /// The address to connect to; `None` while the name is to be resolved.
+    /// Returns the address to connect to; `None` while the name is to be resolved.
     pub(crate) fn current_address(&mut self, id: NodeId) -> Option<SocketAddr> {
         let node = self.nodes.get_mut(id)?;
         let mut address = node.addresses.get(node.address_index).copied()?;
@@ -278,7 +279,7 @@ impl ClusterConnectionStates {
         node.is_some_and(|node| !std::mem::replace(&mut node.has_answered, true))
     }
 
-    /// Whether the node is ready, and has answered nothing since.
+    /// Returns whether the node is ready, and has answered nothing since.
     pub(crate) fn has_not_answered(&self, id: NodeId) -> bool {
         self.nodes
             .get(id)
@@ -326,14 +327,14 @@ impl ClusterConnectionStates {
         self.connecting.contains(&id)
     }
 
-    /// Whether there is a connection, or one in the making.
+    /// Returns whether there is a connection, or one in the making.
     pub(crate) fn has_connection(&self, id: NodeId) -> bool {
         self.nodes
             .get(id)
             .is_some_and(|node| !node.state().is_disconnected())
     }
 
-    /// Whether the connection is being made, or was made and cannot be used yet.
+    /// Returns whether the connection is being made, or was made and cannot be used yet.
     pub(crate) fn is_preparing(&self, id: NodeId) -> bool {
         matches!(
             self.nodes.state(id),
@@ -341,7 +342,7 @@ impl ClusterConnectionStates {
         )
     }
 
-    /// Whether the node is known and there is no connection, nor one in the making.
+    /// Returns whether the node is known and there is no connection, nor one in the making.
     pub(crate) fn is_disconnected(&self, id: NodeId) -> bool {
         let state = self.nodes.state(id);
         state.is_some_and(ConnectionState::is_disconnected)
@@ -355,7 +356,7 @@ impl ClusterConnectionStates {
         self.nodes.get(id).map(|node| node.connection_setup_timeout)
     }
 
-    /// The nodes to which no connection was made in time, in order.
+    /// Returns the nodes to which no connection was made in time, in order.
     pub(crate) fn nodes_with_connection_setup_timeout(&mut self, now: Instant) -> Vec<NodeId> {
         if self
             .next_setup_timeout(now)
@@ -384,7 +385,7 @@ impl ClusterConnectionStates {
         next.filter(|_| !connecting.is_empty())
     }
 
-    /// The nodes with a connection, made or in the making, in order.
+    /// Returns the nodes with a connection, made or in the making, in order.
     pub(crate) fn nodes_with_connections(&self) -> Vec<NodeId> {
         let connected = self
             .nodes

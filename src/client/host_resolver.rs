@@ -29,7 +29,7 @@ pub(crate) trait HostLookup: Send + Sync + std::fmt::Debug {
     /// Every address of a host with port 0, the preferred ones first. IPv6 addresses keep their scope.
     fn addresses(&self, host: &str) -> io::Result<Vec<SocketAddr>>;
 
-    /// The name that belongs to an address, or the address as text where there is none.
+    /// Returns the name that belongs to an address, or the address as text where there is none.
     fn canonical_host_name(&self, address: SocketAddr) -> String;
 }
 
@@ -46,7 +46,7 @@ pub(crate) trait HostResolver: Send + std::fmt::Debug {
     /// Asks for the addresses of a host. A host that is being resolved already is not asked for twice.
     fn resolve(&mut self, host: &str, now: Instant);
 
-    /// The next look-up that has ended.
+    /// Returns the next look-up that has ended.
     fn poll_resolved(&mut self, now: Instant) -> Option<ResolvedHost>;
 
     /// When [`poll_resolved`](Self::poll_resolved) must be called even if no look-up has ended.

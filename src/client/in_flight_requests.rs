@@ -91,7 +91,7 @@ impl InFlightRequests {
         self.set_count(self.count + 1);
     }
 
-    /// The request that the node answers next.
+    /// Returns the request that the node answers next.
     pub(crate) fn oldest(&self, node: NodeId) -> Option<&InFlightRequest> {
         self.nodes.get(&node)?.front()
     }
@@ -116,7 +116,8 @@ impl InFlightRequests {
         completed
     }
 
-    /// Whether the node takes another request: the last is written, and there are not too many.
+    /// Returns whether the node takes another request: the last is written, and there are not too
+    /// many.
     pub(crate) fn can_send_more(&self, node: NodeId) -> bool {
         self.nodes.get(&node).is_none_or(|queue| {
             let is_written = queue.back().is_none_or(|newest| newest.is_send_complete);
@@ -181,7 +182,7 @@ impl InFlightRequests {
         }
     }
 
-    /// The nodes with a request that has waited too long, in order.
+    /// Returns the nodes with a request that has waited too long, in order.
     pub(crate) fn nodes_with_timed_out_requests(&mut self, now: Instant) -> Vec<NodeId> {
         if self.next_timeout(now).is_none_or(|timeout| timeout > now) {
             return Vec::new();

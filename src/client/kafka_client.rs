@@ -82,17 +82,18 @@ pub(crate) enum RequestFailure {
 
 /// Sends requests to nodes and collects the responses. Driven by one thread.
 pub(crate) trait KafkaClient {
-    /// Whether a request can be sent to `node` now. No node is ready while a metadata update is due, so that the
-    /// metadata request goes first.
+    /// Returns whether a request can be sent to `node` now. No node is ready while a metadata
+    /// update is due, so that the metadata request goes first.
     fn is_ready(&self, node: NodeId, now: Instant) -> bool;
 
     /// As [`is_ready`](Self::is_ready), and starts to connect where there is no connection and the backoff allows one.
     fn ready(&mut self, node: &Node, now: Instant) -> bool;
 
-    /// How long until it makes sense to try to send; `Duration::MAX` where only an event of the network can help.
+    /// Returns how long until it makes sense to try to send; `Duration::MAX` where only an event of
+    /// the network can help.
     fn poll_delay(&self, node: NodeId, now: Instant) -> Duration;
 
-    /// Whether the last connection to the node ended and none is being made.
+    /// Returns whether the last connection to the node ended and none is being made.
     fn connection_failed(&self, node: NodeId) -> bool;
 
     /// Takes a request, and writes as much of it as the socket takes; [`poll`](Self::poll) writes the rest.
@@ -120,21 +121,25 @@ pub(crate) trait KafkaClient {
     /// Lets the client push its metrics for the last time, if a broker wants them (KIP-714). Nothing else is sent after that.
     fn initiate_telemetry_close(&mut self, _now: Instant) {}
 
-    /// How long the close has to wait for that push; `None` if there is none.
+    /// Returns how long the close has to wait for that push; `None` if there is none.
     fn telemetry_close_wait(&mut self, _now: Instant) -> Option<Duration> {
         None
     }
 
-    /// The node with the fewest requests in flight, or else one to which a connection is or can be made.
+    /// Returns the node with the fewest requests in flight, or else one to which a connection is or
+    /// can be made.
     fn least_loaded_node(&mut self, now: Instant) -> Option<Node>;
 
-    /// Whether a byte of a request that has not ended was handed to the socket. Errs towards `true`.
+    /// Returns whether a byte of a request that has not ended was handed to the socket. Errs
+    /// towards `true`.
     fn was_written(&self, correlation_id: CorrelationId, destination: NodeId) -> bool;
 
-    /// The highest version of an API that both sides speak, once the node has told its versions.
+    /// Returns the highest version of an API that both sides speak, once the node has told its
+    /// versions.
     fn api_version(&self, node: NodeId, key: ApiKey) -> Option<i16>;
 
-    /// The level of a feature that the cluster has finalized, as far as its nodes have told; 0 for none (KIP-584).
+    /// Returns the level of a feature that the cluster has finalized, as far as its nodes have
+    /// told; 0 for none (KIP-584).
     fn finalized_feature_level(&self, feature: &str) -> i16;
 
     /// Ends every connection. Requests in flight are dropped, with no response.

@@ -83,12 +83,13 @@ impl Metadata {
         }
     }
 
-    /// The latest view of the cluster. Lock-free; for a short time only, since a guard makes an update slower.
+    /// Returns the latest view of the cluster. Lock-free; for a short time only, since a guard
+    /// makes an update slower.
     pub(crate) fn snapshot(&self) -> Snapshot<Arc<Cluster>> {
         self.snapshot.load()
     }
 
-    /// The latest view of the cluster, to keep.
+    /// Returns the latest view of the cluster, to keep.
     pub(crate) fn load(&self) -> Arc<Cluster> {
         self.snapshot.load_full()
     }
@@ -169,7 +170,7 @@ impl Metadata {
         })
     }
 
-    /// Whether [`add`](Self::add) was called for `topic` and it was not forgotten since.
+    /// Returns whether [`add`](Self::add) was called for `topic` and it was not forgotten since.
     #[cfg(test)]
     pub(crate) fn contains_topic(&self, topic: &str) -> bool {
         self.topics.load().shared_name(topic).is_some()
@@ -302,7 +303,8 @@ impl Metadata {
         }
     }
 
-    /// The brokers of the last response that cannot be connected to, if there are any: a leader may be among them.
+    /// Returns the brokers of the last response that cannot be connected to, if there are any: a
+    /// leader may be among them.
     pub(crate) fn unusable_nodes(&self) -> Option<Error> {
         let state = self.state.lock();
         state.unusable_nodes.as_deref().map(unusable_nodes)
@@ -329,7 +331,8 @@ impl Metadata {
         self.state.lock().closed
     }
 
-    /// How long until an update is due; zero if one is due now. Lock-free: the I/O thread asks for each node.
+    /// Returns how long until an update is due; zero if one is due now. Lock-free: the I/O thread
+    /// asks for each node.
     pub(crate) fn time_to_next_update(&self, now: Instant) -> Duration {
         let due = Duration::from_nanos(self.next_update_nanos.load(Ordering::Acquire));
         due.saturating_sub(now.saturating_duration_since(self.start))

@@ -106,12 +106,12 @@ impl MetadataUpdater {
         &self.metadata
     }
 
-    /// Whether an update should be asked for now. Constant time.
+    /// Returns whether an update should be asked for now. Constant time.
     pub(crate) fn is_update_due(&self, now: Instant) -> bool {
         !self.is_in_progress && self.metadata.time_to_next_update(now).is_zero()
     }
 
-    /// The next step. `least_loaded` is asked only if an update is due.
+    /// Returns the next step. `least_loaded` is asked only if an update is due.
     pub(crate) fn maybe_update(
         &mut self,
         now: Instant,
@@ -183,8 +183,8 @@ impl MetadataUpdater {
         }
     }
 
-    /// Whether an update has come since the connection to the node was lost, if it ever was. That the client starts again from
-    /// the bootstrap nodes is none: no broker has answered.
+    /// Returns whether an update has come since the connection to the node was lost, if it ever
+    /// was. That the client starts again from the bootstrap nodes is none: no broker has answered.
     pub(crate) fn is_confirmed(&self, node: NodeId) -> bool {
         let mut unconfirmed = self.unconfirmed.iter();
         unconfirmed
@@ -285,7 +285,7 @@ impl MetadataUpdater {
         self.is_rebootstrap_required = true;
     }
 
-    /// Whether updates have failed for too long, or a broker has asked to start again.
+    /// Returns whether updates have failed for too long, or a broker has asked to start again.
     pub(crate) fn needs_rebootstrap(&self, now: Instant) -> bool {
         let is_overdue = self.attempts_since.is_some_and(|since| {
             now.saturating_duration_since(since) >= self.rebootstrap_trigger()

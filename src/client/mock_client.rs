@@ -206,12 +206,12 @@ impl MockClient {
 
 /// Answers to requests that were sent.
 impl MockClient {
-    /// The requests without an end, oldest first.
+    /// Returns the requests without an end, oldest first.
     pub(crate) fn requests(&self) -> &VecDeque<SentRequest> {
         &self.requests
     }
 
-    /// The oldest request without an end, which must be a Produce request.
+    /// Returns the oldest request without an end, which must be a Produce request.
     pub(crate) fn produce_request(&self) -> &ProduceRequest {
         let sent = self.requests.front().expect("no request was sent");
         match &sent.request.body {
@@ -260,7 +260,7 @@ impl MockClient {
         self.disconnect_now(node, false);
     }
 
-    /// The time-outs that poll was called with, oldest first.
+    /// Returns the time-outs that poll was called with, oldest first.
     pub(crate) fn polled_timeouts(&self) -> &[Duration] {
         &self.polled_timeouts
     }

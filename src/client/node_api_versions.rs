@@ -43,19 +43,19 @@ impl NodeApiVersions {
         }
     }
 
-    /// The versions that the broker speaks.
+    /// Returns the versions that the broker speaks.
     pub(crate) fn supported_versions(&self, key: ApiKey) -> Option<&RangeInclusive<i16>> {
         let mut all = self.supported.iter();
         all.find(|(known, _)| *known == key)
             .map(|(_, versions)| versions)
     }
 
-    /// The highest version that both sides speak.
+    /// Returns the highest version that both sides speak.
     pub(crate) fn latest_usable_version(&self, key: ApiKey) -> Result<i16, NoUsableVersion> {
         self.latest_usable_version_in(key, key.versions())
     }
 
-    /// The highest version in `wanted` that the broker speaks.
+    /// Returns the highest version in `wanted` that the broker speaks.
     pub(crate) fn latest_usable_version_in(
         &self,
         key: ApiKey,

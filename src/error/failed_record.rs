@@ -17,7 +17,7 @@ pub(crate) struct FailedRecord {
 
 /// Where failed records can be read.
 pub(crate) trait FailedRecordSource: Send + Sync {
-    /// The record at `index`, if it can be read.
+    /// Returns the record at `index`, if it can be read.
     fn record(&self, index: u32) -> Option<FailedRecord>;
 }
 

@@ -1,4 +1,4 @@
-//! Keys and values as JSON. Java: `org.apache.kafka.connect.json.JsonSerializer`, for everything that serde serializes.
+//! Serializes keys and values as JSON. Java: `org.apache.kafka.connect.json.JsonSerializer`.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde_core::Serialize;
 use super::serializer::{Serialized, Serializer};
 use crate::common::Headers;
 
-/// Writes everything that serde serializes as JSON.
+/// Serializes every type that implements serde's `Serialize` as JSON.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ use crate::common::Headers;
 pub struct JsonSerializer<T: ?Sized>(PhantomData<fn(&T)>);
 
 impl<T: ?Sized> JsonSerializer<T> {
-    /// A serializer of `T`.
+    /// Creates a serializer of `T`.
     pub const fn new() -> Self {
         Self(PhantomData)
     }
@@ -84,7 +84,7 @@ mod tests {
             .serialize("t", &mut Headers::new(), &data)
             .unwrap();
         assert_eq!(json.as_bytes(), Some(&br#"{"a":1,"b":null}"#[..]));
-        // JSON has texts as keys, and no lists.
+        // JSON requires text as keys, and not lists.
         let data = BTreeMap::from([(vec![1], 1)]);
         let error = JsonSerializer::new().serialize("t", &mut Headers::new(), &data);
         assert!(error.unwrap_err().to_string().contains("key"));

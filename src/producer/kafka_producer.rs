@@ -127,18 +127,18 @@ pub struct KafkaProducer<KS: Serializer = BytesSerializer, VS: Serializer = Byte
     interceptors: Arc<ProducerInterceptors<KS::Input, VS::Input>>,
     metadata: Arc<Metadata>,
     accumulator: Arc<RecordAccumulator>,
-    /// Present in a transactional producer.
+    /// Set in a transactional producer.
     transactions: Option<Arc<TransactionManager>>,
     control: Arc<SenderControl>,
     io_thread: IoThreadHandle,
     metrics: Arc<Metrics>,
-    /// There if metrics may be pushed.
+    /// Set if metrics may be pushed.
     client_instance_id: Option<ClientInstanceId>,
     call_times: CallTimes,
     record_errors: RecordErrors,
     status: Arc<ClientStatus>,
     ledger: Ledger,
-    /// Whose I/O thread it is.
+    /// The process that runs the I/O thread.
     process: Process,
     time: SystemTime,
 }
@@ -153,7 +153,7 @@ impl KafkaProducer {
     ///
     /// # Errors
     ///
-    /// As [`KafkaProducerBuilder::build`].
+    /// Those of [`KafkaProducerBuilder::build`].
     ///
     /// # Blocking
     ///
@@ -202,11 +202,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send). The callback is then dropped without being called.
+    /// Those of [`send`](Self::send). The callback is then dropped without being called.
     ///
     /// # Blocking
     ///
-    /// As [`send`](Self::send).
+    /// As long as [`send`](Self::send).
     pub fn send_with_callback(
         &self,
         mut record: ProducerRecord<'_, KS::Input, VS::Input>,
@@ -228,15 +228,15 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # }
     /// ```
     ///
-    /// Each record is sent whatever became of those before it, and each has a result: what [`send`](Self::send) would fail with
-    /// is the result of that record. So none of the others is lost with the error, and
-    /// [`JoinError`](crate::JoinError) tells how many were delivered.
+    /// Every record is sent, even if an earlier one fails, and each has a result: an error that
+    /// [`send`](Self::send) would return is the result of that record. So no other record is lost
+    /// with the error. [`JoinError`](crate::JoinError) says how many records were delivered.
     ///
     /// # Blocking
     ///
-    /// As [`send`](Self::send), for each record. But after a record for which `max.block.ms` was too short, the next ones
-    /// fail at once where they would have to wait. So in an outage the call takes about `max.block.ms`,
-    /// and not that for each record.
+    /// As long as [`send`](Self::send), for each record. But once `max.block.ms` was too short for
+    /// a record, the following ones fail immediately instead of waiting. In an outage the call thus
+    /// takes about `max.block.ms`, and not that for each record.
     pub fn send_all<'a>(
         &self,
         records: impl IntoIterator<Item = ProducerRecord<'a, KS::Input, VS::Input>>,
@@ -251,7 +251,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         })
     }
 
-    /// As [`send`](Self::send), but never blocks.
+    /// Does the same as [`send`](Self::send), but never blocks.
     ///
     /// # Errors
     ///
@@ -265,11 +265,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .map(|future| future.unwrap_or_else(unreachable_future))
     }
 
-    /// As [`send_with_callback`](Self::send_with_callback), but never blocks.
+    /// Does the same as [`send_with_callback`](Self::send_with_callback), but never blocks.
     ///
     /// # Errors
     ///
-    /// As [`try_send`](Self::try_send); the callback is dropped without being called.
+    /// Those of [`try_send`](Self::try_send). The callback is then dropped without being called.
     pub fn try_send_with_callback<'a>(
         &self,
         record: ProducerRecord<'a, KS::Input, VS::Input>,
@@ -295,17 +295,18 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         Ok(())
     }
 
-    /// Reads every metric of this producer: Java's, under Java's names, and a few more. Works at any time, inside a callback
-    /// and after the close too.
+    /// Returns every metric of this producer: Java's, under Java's names, and a few more. Works at
+    /// any time, even inside a callback and after the close.
     ///
-    /// The manual's page [`java_map`](crate::manual::java_map#metrics) lists the metrics that Java
-    /// has and this producer does not, and the reverse.
+    /// The manual's page [`java_map`](crate::manual::java_map#metrics) lists the metrics that only
+    /// Java has, and those that only this producer has.
     pub fn metrics(&self) -> MetricsSnapshot {
         self.metrics.snapshot()
     }
 
-    /// Returns what the producer knows of its own state, for a readiness probe. Sends nothing, and works at any time, inside a
-    /// callback and after the close too. [`Health::is_healthy`] sums it up.
+    /// Returns what the producer knows of its own state, for a readiness probe. Sends nothing, and
+    /// works at any time, even inside a callback and after the close. [`Health::is_healthy`]
+    /// summarizes it.
     ///
     /// ```
     /// # use kafka_producer::{KafkaProducer, ProducerRecord};
@@ -319,7 +320,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # }
     /// ```
     pub fn health(&self) -> Health {
-        // Before any lock, which in a forked child may be held for ever.
+        // Checked before any lock, which in a forked child may be held forever.
         if let Err(forked) = self.accumulator.io_thread().check_process() {
             return Health::of_fork(forked, self.buffer_memory);
         }
@@ -340,7 +341,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
-    /// A caller is done with what it began at `start`.
+    /// Records the time of a call that began at `start` and succeeded.
     fn note_time(&self, call: ProducerCall, start: Instant) {
         let spent = self.time.now().saturating_duration_since(start);
         self.call_times.add(call, spent);
@@ -371,7 +372,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .map_or_else(Vec::new, |topic| topic.partitions().to_vec()))
     }
 
-    /// Checks that the producer takes calls.
+    /// Checks that the producer is open.
     ///
     /// # Errors
     ///
@@ -384,7 +385,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         Ok(())
     }
 
-    /// # Errors
+    /// Checks that a call may block.
     ///
     /// `WouldDeadlock` inside a callback; `Forked` in a forked child.
     pub(super) fn check_may_block(&self, call: &str) -> Result<()> {
@@ -397,7 +398,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 }
 
-/// Stands in for a future that the append should have made.
+/// Returns a future in place of one that the append should have made.
 fn unreachable_future() -> RecordFuture {
     RecordFuture::done(Err(Error::new(
         ErrorKind::Internal,

@@ -52,7 +52,7 @@ impl ApiKey {
         Self::PushTelemetry,
     ];
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     pub(crate) const fn id(self) -> i16 {
         match self {
             Self::Produce => 0,
@@ -71,7 +71,7 @@ impl ApiKey {
         }
     }
 
-    /// The API with this number, if it is one that the producer speaks.
+    /// Returns the API with this number, if it is one that the producer speaks.
     pub(crate) fn from_id(id: i16) -> Option<Self> {
         Self::ALL.into_iter().find(|key| key.id() == id)
     }
@@ -95,8 +95,8 @@ impl ApiKey {
         }
     }
 
-    /// The versions that this library can encode and decode: what brokers from 2.1 to 4.x may choose. AddPartitionsToTxn
-    /// has newer ones, which are between brokers.
+    /// Returns the versions that this library can encode and decode: what brokers from 2.1 to 4.x
+    /// may choose. AddPartitionsToTxn has newer ones, which are between brokers.
     pub(crate) const fn versions(self) -> RangeInclusive<i16> {
         match self {
             Self::Produce => 3..=13,
@@ -112,8 +112,8 @@ impl ApiKey {
         }
     }
 
-    /// Whether this version has compact lengths and tagged fields (KIP-482). Holds for versions newer than
-    /// [`versions`](Self::versions) too: no API goes back.
+    /// Returns whether this version has compact lengths and tagged fields (KIP-482). Holds for
+    /// versions newer than [`versions`](Self::versions) too: no API goes back.
     pub(crate) const fn is_flexible(self, version: i16) -> bool {
         let first_flexible = match self {
             Self::Produce | Self::Metadata => 9,
@@ -131,12 +131,14 @@ impl ApiKey {
         version >= first_flexible
     }
 
-    /// The version of the request header: 2, with tagged fields, for flexible versions, and else 1.
+    /// Returns the version of the request header: 2, with tagged fields, for flexible versions, and
+    /// else 1.
     pub(crate) const fn request_header_version(self, version: i16) -> i16 {
         if self.is_flexible(version) { 2 } else { 1 }
     }
 
-    /// The version of the response header: 1, with tagged fields, for flexible versions, and else 0.
+    /// Returns the version of the response header: 1, with tagged fields, for flexible versions,
+    /// and else 0.
     ///
     /// ApiVersions always has 0 (KIP-511): its response must be readable before the client knows what the broker speaks.
     pub(crate) const fn response_header_version(self, version: i16) -> i16 {

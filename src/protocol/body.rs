@@ -24,7 +24,7 @@ macro_rules! bodies {
         }
 
         impl $name {
-            /// The API that this belongs to.
+            /// Returns the API that this belongs to.
             pub(crate) const fn api_key(&self) -> ApiKey {
                 match self {
                     $(Self::$api(_) => ApiKey::$api,)*
@@ -100,7 +100,7 @@ bodies! {
 }
 
 impl ResponseBody {
-    /// How long the broker asks the client to stay quiet (KIP-219).
+    /// Returns how long the broker asks the client to stay quiet (KIP-219).
     pub(crate) const fn throttle_time_ms(&self) -> i32 {
         match self {
             Self::Produce(response) => response.throttle_time_ms,

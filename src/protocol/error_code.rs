@@ -187,7 +187,7 @@ impl ErrorCode {
         Self(code)
     }
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     pub const fn code(self) -> i16 {
         self.0
     }
@@ -197,17 +197,20 @@ impl ErrorCode {
         self.entry().map(|entry| entry.name)
     }
 
-    /// Whether the same request may succeed later. Unknown codes are not retriable, as in Java.
+    /// Returns whether the same request may succeed later. Unknown codes are not retriable, as in
+    /// Java.
     pub fn is_retriable(self) -> bool {
         self.entry().is_some_and(|entry| entry.retriable)
     }
 
-    /// Whether the code means that the client's metadata is out of date. Java: `InvalidMetadataException`.
+    /// Returns whether the code means that the client's metadata is out of date. Java:
+    /// `InvalidMetadataException`.
     pub fn refreshes_metadata(self) -> bool {
         self.entry().is_some_and(|entry| entry.refreshes_metadata)
     }
 
-    /// Whether a broker answers a Produce request with this code before it appends anything.
+    /// Returns whether a broker answers a Produce request with this code before it appends
+    /// anything.
     ///
     /// The list is complete on purpose: a code that no broker sends here was damaged on the way or comes from a broker
     /// that this library does not know, and proves nothing. NOT_LEADER_OR_FOLLOWER is not in the list, because a leader
@@ -248,7 +251,7 @@ impl ErrorCode {
         )
     }
 
-    /// Whether this is `NONE`.
+    /// Returns whether this is `NONE`.
     pub const fn is_none(self) -> bool {
         self.0 == 0
     }

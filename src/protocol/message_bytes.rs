@@ -6,7 +6,7 @@ use crate::sync::Arc;
 
 /// Bytes of records in one or more slices, shared with the owner of their memory. This layer does not look inside.
 pub(crate) trait RecordBytes: Send + Sync + fmt::Debug {
-    /// The number of bytes.
+    /// Returns the number of bytes.
     fn len(&self) -> usize;
 
     /// One of the slices, counted from 0; `None` behind the last.
@@ -52,7 +52,7 @@ impl RecordSet {
         self.0.slice(0).unwrap_or_default()
     }
 
-    /// The bytes in one piece.
+    /// Returns the bytes in one piece.
     #[cfg(test)]
     pub(crate) fn to_vec(&self) -> Vec<u8> {
         self.slices().collect::<Vec<_>>().concat()
@@ -119,7 +119,7 @@ impl MessageBytes {
         }
     }
 
-    /// The number of bytes on the wire.
+    /// Returns the number of bytes on the wire.
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
@@ -129,12 +129,12 @@ impl MessageBytes {
         self.slices_from(0)
     }
 
-    /// The slices from this index on; skipping takes no time.
+    /// Returns the slices from this index on; skipping takes no time.
     pub(crate) fn slices_from(&self, index: usize) -> impl Iterator<Item = &[u8]> {
         (index..self.slice_count()).filter_map(|index| self.slice(index))
     }
 
-    /// The length of one slice.
+    /// Returns the length of one slice.
     pub(crate) fn slice_len(&self, index: usize) -> Option<usize> {
         match self.splices.get(index / 2) {
             Some(splice) if index % 2 == 1 => Some(splice.len),
@@ -142,7 +142,7 @@ impl MessageBytes {
         }
     }
 
-    /// The number of slices.
+    /// Returns the number of slices.
     pub(crate) fn slice_count(&self) -> usize {
         let tail = self.splices.last().map_or(0, |splice| splice.position);
         self.splices.len() * 2 + usize::from(self.bytes.len() > tail)
@@ -165,7 +165,7 @@ impl MessageBytes {
         self.bytes.get(start..end)
     }
 
-    /// The message in one piece.
+    /// Returns the message in one piece.
     pub(crate) fn to_vec(&self) -> Vec<u8> {
         self.slices().collect::<Vec<_>>().concat()
     }

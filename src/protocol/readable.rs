@@ -405,7 +405,7 @@ impl<'a> Reader<'a> {
         Ok(byte)
     }
 
-    /// The length of bytes or of an array.
+    /// Returns the length of bytes or of an array.
     #[inline]
     fn length(&mut self, flexible: bool) -> Result<Option<usize>, DecodeError> {
         if flexible {

@@ -75,12 +75,12 @@ impl Writer {
         self.splices.reserve(record_sets);
     }
 
-    /// The number of bytes so far, record sets included.
+    /// Returns the number of bytes so far, record sets included.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() + self.spliced_bytes
     }
 
-    /// The finished message.
+    /// Returns the finished message.
     pub(crate) fn finish(self) -> Result<MessageBytes, EncodeError> {
         let len = self.len();
         checked_length(len)?;

@@ -48,7 +48,7 @@ impl Chunks {
         self.0.as_ref().is_some_and(|list| !list.spare.is_empty())
     }
 
-    /// The bytes in the chunks that are filled.
+    /// Returns the bytes in the chunks that are filled.
     pub(super) fn filled_len(&self) -> usize {
         self.0.as_ref().map_or(0, |list| list.filled_len)
     }
@@ -105,14 +105,14 @@ impl WrittenBytes {
         filled.chain([&self.last]).map(Chunk::written)
     }
 
-    /// The first slice, which has the header of a batch.
+    /// Returns the first slice, which has the header of a batch.
     pub(super) fn first_mut(&mut self) -> &mut [u8] {
         let list = self.chunks.0.as_mut();
         let first = list.and_then(|list| list.filled.first_mut());
         first.unwrap_or(&mut self.last).written_mut()
     }
 
-    /// The bytes in one piece, copied if they are in several.
+    /// Returns the bytes in one piece, copied if they are in several.
     pub(crate) fn contiguous(&self) -> Cow<'_, [u8]> {
         if self.chunks.filled().is_empty() {
             Cow::Borrowed(self.last.written())

@@ -31,7 +31,7 @@ impl CompressionRatioEstimator {
         Self::default()
     }
 
-    /// The ratio to expect. Always 1 without compression.
+    /// Returns the ratio to expect. Always 1 without compression.
     #[inline]
     pub(crate) fn estimation(&self, topic: &str, kind: CompressionType) -> f32 {
         if kind == CompressionType::None {

@@ -121,13 +121,13 @@ impl<'a> DefaultRecord<'a> {
         self.headers
     }
 
-    /// The length of the key as it is written: -1 for null.
+    /// Returns the length of the key as it is written: -1 for null.
     #[inline]
     pub(crate) fn key_length(&self) -> i32 {
         self.key_length
     }
 
-    /// The length of the value as it is written: -1 for null.
+    /// Returns the length of the value as it is written: -1 for null.
     #[inline]
     pub(crate) fn value_length(&self) -> i32 {
         self.value_length
@@ -179,7 +179,7 @@ impl<'a> DefaultRecord<'a> {
 }
 
 impl DefaultRecord<'_> {
-    /// The words of the record at a place in a batch, if they are words.
+    /// Returns the words of the record at a place in a batch, if they are words.
     #[inline(always)]
     pub(crate) fn place_small(
         &self,
@@ -250,7 +250,7 @@ fn length_of(field: Option<&[u8]>, name: &'static str) -> Result<i32, RecordErro
     }
 }
 
-/// The size of a field with its length, -1 standing for null.
+/// Returns the size of a field with its length, -1 standing for null.
 #[inline]
 fn size_of_nullable(length: i32) -> u64 {
     size_of_varint(length) as u64 + u64::from(length.max(0).unsigned_abs())

@@ -182,7 +182,7 @@ fn header_mut(batch: &mut [u8]) -> Result<&mut Header, RecordError> {
     })
 }
 
-/// The size of the batch that this is the header of, if it is one.
+/// Returns the size of the batch that this is the header of, if it is one.
 fn size_of_batch(header: &Header) -> Result<usize, RecordError> {
     let magic = i8::from_be_bytes([header[MAGIC]]);
     if magic != CURRENT_MAGIC {
@@ -203,7 +203,7 @@ fn write_crc(batch: &mut WrittenBytes) -> Result<(), RecordError> {
     Ok(())
 }
 
-/// The checksum of a batch in slices, the first of which has the whole header.
+/// Returns the checksum of a batch in slices, the first of which has the whole header.
 fn compute_crc<'a>(batch: impl IntoIterator<Item = &'a [u8]>) -> u32 {
     let mut slices = batch.into_iter();
     let first = slices.next().and_then(|slice| slice.get(ATTRIBUTES..));
@@ -211,7 +211,7 @@ fn compute_crc<'a>(batch: impl IntoIterator<Item = &'a [u8]>) -> u32 {
     slices.fold(crc, crc32c::crc32c_append)
 }
 
-/// The sequence `by` records later: sequences wrap from `i32::MAX` to 0.
+/// Returns the sequence `by` records later: sequences wrap from `i32::MAX` to 0.
 pub(crate) fn increment_sequence(sequence: i32, by: i32) -> i32 {
     wrap_sequence(i64::from(sequence) + i64::from(by))
 }
@@ -251,7 +251,7 @@ impl<'a> RecordBatch<'a> {
         Ok((Self { header, bytes }, rest))
     }
 
-    /// The whole batch, header included.
+    /// Returns the whole batch, header included.
     pub(crate) fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -272,12 +272,12 @@ impl<'a> RecordBatch<'a> {
         BigEndian::read_i32(&self.header[LEADER_EPOCH..MAGIC])
     }
 
-    /// The checksum that the batch carries.
+    /// Returns the checksum that the batch carries.
     pub(crate) fn crc(&self) -> u32 {
         BigEndian::read_u32(&self.header[CRC..ATTRIBUTES])
     }
 
-    /// Whether the batch carries the checksum of its bytes.
+    /// Returns whether the batch carries the checksum of its bytes.
     pub(crate) fn is_crc_valid(&self) -> bool {
         self.crc() == compute_crc([self.bytes])
     }

@@ -219,7 +219,7 @@ impl MemoryRecordsBuilder {
         Ok(())
     }
 
-    /// The exact size of a record if it comes next.
+    /// Returns the exact size of a record if it comes next.
     fn place(&self, timestamp: i64, record: &DefaultRecord<'_>) -> PlacedRecord {
         record.place(self.timestamp_delta(timestamp), self.record_count)
     }
@@ -278,7 +278,7 @@ impl MemoryRecordsBuilder {
         self.estimated_bytes_written = RECORD_BATCH_OVERHEAD + records;
     }
 
-    /// Whether the batch takes no more records: closed for appends, or grown to its limit.
+    /// Returns whether the batch takes no more records: closed for appends, or grown to its limit.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         // A batch always takes a first record, however small the limit.
@@ -286,13 +286,14 @@ impl MemoryRecordsBuilder {
             || (self.record_count > 0 && self.write_limit <= self.estimated_bytes_written)
     }
 
-    /// Whether nothing was appended.
+    /// Returns whether nothing was appended.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.record_count == 0
     }
 
-    /// The batch's size: exact once it is closed for appends or where nothing is compressed, an estimate before.
+    /// Returns the batch's size: exact once it is closed for appends or where nothing is
+    /// compressed, an estimate before.
     #[inline]
     pub(crate) fn estimated_size_in_bytes(&self) -> usize {
         match &self.records {
@@ -301,7 +302,7 @@ impl MemoryRecordsBuilder {
         }
     }
 
-    /// The newest timestamp, or -1.
+    /// Returns the newest timestamp, or -1.
     #[inline]
     #[cfg(test)]
     pub(crate) fn max_timestamp(&self) -> i64 {
@@ -350,7 +351,7 @@ impl MemoryRecordsBuilder {
         }
     }
 
-    /// Whether appends have ended.
+    /// Returns whether appends have ended.
     #[inline]
     pub(crate) fn is_closed_for_appends(&self) -> bool {
         !matches!(self.records, Records::Plain(_) | Records::Compressed(_))

@@ -16,13 +16,13 @@ fn zig_zag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
-/// How many bytes [`write_varint`] writes.
+/// Returns how many bytes [`write_varint`] writes.
 #[inline]
 pub(crate) fn size_of_varint(value: i32) -> usize {
     size_of_varlong(i64::from(value))
 }
 
-/// How many bytes [`write_varlong`] writes.
+/// Returns how many bytes [`write_varlong`] writes.
 #[inline]
 pub(crate) fn size_of_varlong(value: i64) -> usize {
     // 1 + highest_bit / 7 for every highest bit of 64, without the division. Zero takes a byte too, hence the `| 1`.

@@ -41,14 +41,14 @@ macro_rules! choice {
         }
 
         impl $name {
-            /// The value as a configuration file spells it.
+            /// Returns the value as a configuration file spells it.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)+
                 }
             }
 
-            /// The value of this name.
+            /// Returns the value of this name.
             pub(crate) fn from_name(name: &str) -> Option<Self> {
                 [$(Self::$variant),+]
                     .into_iter()

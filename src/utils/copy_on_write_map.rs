@@ -42,7 +42,7 @@ impl<V> CopyOnWriteMap<V> {
         self.entry(key).map(|(_, value)| value)
     }
 
-    /// The map's own copy of the key.
+    /// Returns the map's own copy of the key.
     pub(crate) fn get_key(&self, key: &str) -> Option<&Arc<str>> {
         self.entry(key).map(|(key, _)| key)
     }

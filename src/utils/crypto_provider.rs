@@ -4,7 +4,7 @@ use rustls::crypto::CryptoProvider;
 
 use crate::sync::Arc;
 
-/// The provider that the program installed for the process, or else graviola.
+/// Returns the provider that the program installed for the process, or else graviola.
 ///
 /// # Errors
 ///

@@ -33,7 +33,8 @@ impl ExponentialBackoff {
         }
     }
 
-    /// The wait after `attempts` earlier waits. The jitter is drawn anew at each call and cut off at the maximum.
+    /// Returns the wait after `attempts` earlier waits. The jitter is drawn anew at each call and
+    /// cut off at the maximum.
     pub(crate) fn backoff(&self, attempts: u32) -> Duration {
         if self.max_exponent == 0.0 {
             return Duration::from_secs_f64(self.initial_ms / 1000.0);

@@ -57,7 +57,7 @@ impl Drop for EnteredLogContext {
     }
 }
 
-/// The prefix of this thread's lines; empty without a producer, as in a `MockProducer`.
+/// Returns the prefix of this thread's lines; empty without a producer, as in a `MockProducer`.
 pub(crate) fn prefix() -> Prefix {
     Prefix(LogContext::current())
 }

@@ -23,7 +23,7 @@ pub(crate) enum ScramMechanism {
 pub(crate) type SecretBytes = Zeroizing<Vec<u8>>;
 
 impl ScramMechanism {
-    /// The name of the SASL mechanism.
+    /// Returns the name of the SASL mechanism.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Sha256 => "SCRAM-SHA-256",
@@ -31,7 +31,7 @@ impl ScramMechanism {
         }
     }
 
-    /// The mechanism of this name. For the server's side.
+    /// Returns the mechanism of this name. For the server's side.
     #[cfg(any(feature = "testing", test))]
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         [Self::Sha256, Self::Sha512]
@@ -91,7 +91,8 @@ impl ScramMechanism {
         self.hmac(server_key, auth_message)
     }
 
-    /// Whether `proof` was made with the client key of this stored key. For the server's side.
+    /// Returns whether `proof` was made with the client key of this stored key. For the server's
+    /// side.
     #[cfg(any(feature = "testing", test))]
     pub(crate) fn is_proof(self, proof: &[u8], stored_key: &[u8], auth_message: &[u8]) -> bool {
         let mut client_key = self.hmac(stored_key, auth_message);

@@ -13,7 +13,7 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself. It must go into no error, log line or panic.
+    /// Returns the text itself. It must go into no error, log line or panic.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }

@@ -18,7 +18,7 @@ const SPIN: Duration = Duration::from_micros(50);
 /// After a number of waits in vain this many are slept through, between two that are not.
 const MOST_SKIPPED: u32 = 63;
 
-/// How long to wait awake at the beginning of a wait that may take `wait`, or for ever.
+/// Returns how long to wait awake at the beginning of a wait that may take `wait`, or for ever.
 pub(crate) fn spin_limit(wait: Option<Duration>) -> Duration {
     wait.map_or(SPIN, |wait| wait.min(SPIN))
 }
@@ -95,7 +95,7 @@ impl Drop for SpinTurn<'_> {
 mod tests {
     use super::*;
 
-    /// How many turns are refused before there is one.
+    /// Returns how many turns are refused before there is one.
     fn refused(spin: &AdaptiveSpin) -> usize {
         std::iter::repeat_with(|| spin.take_turn())
             .take_while(Option::is_none)

@@ -10,10 +10,10 @@ use super::wall_clock;
 
 /// Where the library reads the time.
 pub(crate) trait Time: Send + Sync + fmt::Debug {
-    /// The monotonic clock.
+    /// Returns the monotonic clock.
     fn now(&self) -> Instant;
 
-    /// The wall clock: milliseconds since 1970, as record timestamps are counted.
+    /// Returns the wall clock: milliseconds since 1970, as record timestamps are counted.
     fn unix_millis(&self) -> i64;
 
     /// Blocks the thread for this long.
@@ -44,7 +44,7 @@ impl Time for SystemTime {
     }
 }
 
-/// The duration in milliseconds, with its fraction.
+/// Returns the duration in milliseconds, with its fraction.
 pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }

@@ -39,7 +39,7 @@ impl HostLookup for SystemHostLookup {
     }
 }
 
-/// The number of a network interface that has an IPv6 address.
+/// Returns the number of a network interface that has an IPv6 address.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn interface_index(name: &str) -> Option<u32> {
     let table = std::fs::read_to_string("/proc/net/if_inet6").ok()?;

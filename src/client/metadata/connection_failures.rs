@@ -95,7 +95,7 @@ impl std::fmt::Display for ConnectionFailure {
     }
 }
 
-/// The address as `host:port`, fit for a log line: a broker may have sent the host.
+/// Returns the address as `host:port`, fit for a log line: a broker may have sent the host.
 pub(crate) fn node_address(node: &Node) -> String {
     let host = super::printable(node.host());
     match node.host().contains(':') {

@@ -49,7 +49,8 @@ impl TopicErrors {
             .map(|error| error_of(topic, error.code))
     }
 
-    /// The final error of `topic` that was not thrown yet. Those of other topics count as thrown too, as in Java.
+    /// Returns the final error of `topic` that was not thrown yet. Those of other topics count as
+    /// thrown too, as in Java.
     pub(super) fn take_pending(&mut self, topic: &str) -> Option<Error> {
         let pending = self.topics.get(topic).filter(|error| error.is_pending);
         let thrown = pending.map(|error| error_of(topic, error.code));

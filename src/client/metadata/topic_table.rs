@@ -23,12 +23,12 @@ impl TopicTable {
         }
     }
 
-    /// The table's own copy of the name of a topic that is here.
+    /// Returns the table's own copy of the name of a topic that is here.
     pub(super) fn shared_name(&self, topic: &str) -> Option<&Arc<str>> {
         self.topics.get_key(topic)
     }
 
-    /// The topics in order, so that a run with the same seed sends the same bytes.
+    /// Returns the topics in order, so that a run with the same seed sends the same bytes.
     pub(super) fn sorted(&self) -> Vec<Arc<str>> {
         let mut names: Vec<_> = self
             .topics

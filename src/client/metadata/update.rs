@@ -25,8 +25,9 @@ use crate::utils::{Count, log};
 /// Brokers before 2.4 may tell the epoch of another broker's view. KAFKA-9184.
 pub(super) const FIRST_VERSION_WITH_RELIABLE_EPOCHS: i16 = 9;
 
-/// Whether one of `listed` partitions may have this number. They are numbered from 0, and the accumulator makes a queue for
-/// each up to the largest. Some may be missing: brokers before KRaft do not list partitions that never had a leader.
+/// Returns whether one of `listed` partitions may have this number. They are numbered from 0, and
+/// the accumulator makes a queue for each up to the largest. Some may be missing: brokers before
+/// KRaft do not list partitions that never had a leader.
 fn is_possible(number: i32, listed: usize) -> bool {
     /// However few are listed.
     const MISSING_AT_MOST: usize = 1024;
@@ -269,8 +270,8 @@ fn replicas_of(partition: &PartitionView<'_>) -> Replicas<impl Iterator<Item = N
     replicas.map(|ids: I32s<'_>| ids.iter().map(NodeId))
 }
 
-/// The view with the leaders of a Produce response, and the partitions that it tells something new about; `None` if
-/// there are none. KIP-951.
+/// Returns the view with the leaders of a Produce response, and the partitions that it tells
+/// something new about; `None` if there are none. KIP-951.
 pub(super) fn with_new_leaders(
     current: &Cluster,
     epochs: &mut LeaderEpochs,

@@ -122,8 +122,9 @@ impl<S: Selectable> NetworkClient<S> {
     }
 }
 
-/// The version to ask in after one was refused. Brokers from 2.4 on tell their highest; with others, and with a broker
-/// that names the refused version again, it is 0. `None`: asking again is of no use.
+/// Returns the version to ask in after one was refused. Brokers from 2.4 on tell their highest;
+/// with others, and with a broker that names the refused version again, it is 0. `None`: asking
+/// again is of no use.
 fn fallback_version(refused: i16, response: &ApiVersionsResponse) -> Option<i16> {
     if refused == 0 || response.error_code != ErrorCode::UNSUPPORTED_VERSION {
         return None;

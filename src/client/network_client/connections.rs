@@ -30,20 +30,22 @@ impl<S: Selectable> Connections<S> {
         }
     }
 
-    /// Whether a request can be sent to the node now. Constant time.
+    /// Returns whether a request can be sent to the node now. Constant time.
     pub(super) fn can_send_request(&self, node: NodeId, now: Instant) -> bool {
         self.states.is_ready(node, now)
             && self.selector.is_channel_ready(node)
             && self.in_flight.can_send_more(node)
     }
 
-    /// Whether a byte of the newest request was handed to the socket. To be asked before the connection is closed.
+    /// Returns whether a byte of the newest request was handed to the socket. To be asked before
+    /// the connection is closed.
     pub(super) fn has_written_newest(&self, node: NodeId) -> bool {
         self.selector.bytes_written(node) > 0
     }
 
-    /// The node to send to if any will do: one that is ready and has the fewest requests in flight; else one that is
-    /// getting ready; else the one that was left alone for longest. Nodes in their backoff are of no use.
+    /// Returns the node to send to if any will do: one that is ready and has the fewest requests in
+    /// flight; else one that is getting ready; else the one that was left alone for longest. Nodes
+    /// in their backoff are of no use.
     pub(super) fn least_loaded_node(&self, nodes: &[Node], now: Instant) -> LeastLoadedNode {
         let mut found_ready: Option<(usize, &Node)> = None;
         let mut found_preparing = None;

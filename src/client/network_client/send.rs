@@ -225,7 +225,7 @@ fn usable_versions(request: &ClientRequest) -> RangeInclusive<i16> {
     }
 }
 
-/// Whether a topic of the request has no id, and whether one has no name.
+/// Returns whether a topic of the request has no id, and whether one has no name.
 fn topic_names_of(request: &ProduceRequest) -> (bool, bool) {
     let topics = &request.topics;
     let lacks_id = topics.iter().any(|topic| topic.topic_id.is_zero());
@@ -233,7 +233,7 @@ fn topic_names_of(request: &ProduceRequest) -> (bool, bool) {
     (lacks_id, lacks_name)
 }
 
-/// The version in which a new connection is asked for versions.
+/// Returns the version in which a new connection is asked for versions.
 pub(super) fn latest_api_versions_version() -> i16 {
     *ApiKey::ApiVersions.versions().end()
 }

@@ -69,7 +69,7 @@ impl<S: Selectable> NetworkClient<S> {
         self.wait_for_telemetry_node()
     }
 
-    /// The node to send to, and whether any connection is being made.
+    /// Returns the node to send to, and whether any connection is being made.
     fn telemetry_node(&self, now: Instant) -> Option<(Node, bool)> {
         let snapshot = self.updater.metadata().snapshot();
         let sticky = self.telemetry.as_ref()?.sticky.as_ref();

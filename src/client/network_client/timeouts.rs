@@ -14,7 +14,7 @@ use crate::network::Selectable;
 use crate::utils::log;
 
 impl<S: Selectable> NetworkClient<S> {
-    /// How long the selector may wait, so that nothing is given up late.
+    /// Returns how long the selector may wait, so that nothing is given up late.
     pub(super) fn poll_timeout(&mut self, timeout: Duration, now: Instant) -> Duration {
         let timeout = timeout.min(self.config.request_timeout);
         match self.next_deadline(now) {

@@ -104,7 +104,8 @@ impl ClientTelemetrySender {
         Arc::clone(&self.client_instance_id)
     }
 
-    /// How long until a request may be due: zero if one is, `Duration::MAX` while only a response or nothing can change it.
+    /// Returns how long until a request may be due: zero if one is, `Duration::MAX` while only a
+    /// response or nothing can change it.
     pub(crate) fn time_to_next_update(&self, now: Instant) -> Duration {
         use ClientTelemetryState::*;
         match self.state {
@@ -118,7 +119,7 @@ impl ClientTelemetrySender {
         }
     }
 
-    /// The API of the request that is due next.
+    /// Returns the API of the request that is due next.
     pub(crate) fn next_api(&self) -> ApiKey {
         use ClientTelemetryState::*;
         match self.state {
@@ -356,7 +357,8 @@ impl ClientTelemetrySender {
         self.set_state(ClientTelemetryState::TerminatingPushNeeded);
     }
 
-    /// How long the close is to wait for the last push; `None` if there is nothing to wait for.
+    /// Returns how long the close is to wait for the last push; `None` if there is nothing to wait
+    /// for.
     pub(crate) fn close_wait(&mut self, now: Instant) -> Option<Duration> {
         if self.state == ClientTelemetryState::Terminated {
             return None;

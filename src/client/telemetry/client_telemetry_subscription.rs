@@ -61,7 +61,8 @@ impl ClientTelemetrySubscription {
         })
     }
 
-    /// The broker's favourite codec that is not `refused`. Java: `preferredCompressionType`.
+    /// Returns the broker's favourite codec that is not `refused`. Java:
+    /// `preferredCompressionType`.
     pub(super) fn compression_type(&self, refused: &[CompressionType]) -> CompressionType {
         let mut accepted = self.accepted_compression_types.iter().copied();
         let usable = accepted.find(|kind| !refused.contains(kind));

@@ -89,7 +89,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
     ///
     /// # Errors
     ///
-    /// As [`ProducerConfig::set`].
+    /// Those of [`ProducerConfig::set`].
     pub fn set(mut self, key: &str, value: &str) -> Result<Self> {
         self.config.set(key, value)?;
         Ok(self)
@@ -151,8 +151,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         self
     }
 
-    /// Logs the most important metrics in one line at level info, each time that this interval has passed. Off by default, and
-    /// with an interval of zero.
+    /// Logs the most important metrics in one line at level info, each time that this interval has
+    /// passed. Off by default, and with an interval of zero.
     #[must_use]
     pub fn log_metrics_every(mut self, interval: Duration) -> Self {
         self.log_metrics_interval = interval;
@@ -170,12 +170,13 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
     ///
     /// # Blocking
     ///
-    /// While the names of `bootstrap.servers` are resolved; never with `bootstrap.resolve.timeout.ms` above 0. With OAUTHBEARER
-    /// and AWS_MSK_IAM, also until the first token is there.
+    /// Until the names of `bootstrap.servers` are resolved. With `bootstrap.resolve.timeout.ms`
+    /// above 0 it does not wait for that. With OAUTHBEARER and AWS_MSK_IAM, also until the first
+    /// token is there.
     pub fn build(self) -> Result<KafkaProducer<KS, VS>> {
         let (producer, sender) = self.assemble(selector)?;
         let ended = producer.io_thread.clone();
-        // The thread inherits it.
+        // The I/O thread inherits the context.
         let _context = producer.log_context.enter();
         let name = format!("kafka-producer-network-thread | {}", producer.client_id);
         let spawned = KafkaThread::spawn(name, move || {
@@ -183,7 +184,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
             ended.set_ended();
         });
         if let Err(error) = spawned {
-            // The producer is closed when it is dropped, and is not to wait for a thread that never began.
+            // The producer is closed when it is dropped, and must not wait for a thread that never
+            // began.
             producer.io_thread.set_ended();
             let text = "the operating system refuses the producer's I/O thread";
             return Err(Error::new(ErrorKind::Internal, text).caused_by(error));
@@ -202,7 +204,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         self.config.resolve(refusals)
     }
 
-    /// Returns the producer, and what its I/O thread is to run.
+    /// Returns the producer, and the sender that its I/O thread will run.
     pub(crate) fn assemble<S: Selectable>(
         self,
         selector: impl FnOnce(&ResolvedConfig, &Arc<SelectorMetrics>, &Arc<dyn Time>) -> Result<S>,
@@ -310,7 +312,7 @@ impl<KS: Serializer, VS: Serializer> fmt::Debug for KafkaProducerBuilder<KS, VS>
     }
 }
 
-/// Returns the registry, which has no metrics yet but their number.
+/// Creates the registry, whose only metric so far is the number of metrics.
 fn metrics(
     config: &ResolvedConfig,
     reporters: Vec<Box<dyn MetricsReporter>>,
@@ -324,7 +326,7 @@ fn metrics(
     )
 }
 
-/// Returns the metadata, which know the bootstrap nodes, or what to resolve before they do.
+/// Creates the metadata, with the bootstrap nodes or with the names to resolve.
 fn metadata(
     config: &ResolvedConfig,
     time: &dyn Time,
@@ -406,7 +408,8 @@ fn ledger(config: &ResolvedConfig) -> Ledger {
     }
 }
 
-/// What pushes metrics, unless `enable.metrics.push` is off. Java: `CommonClientConfigs.telemetryReporter`.
+/// Creates the sender of telemetry, unless `enable.metrics.push` is off. Java:
+/// `CommonClientConfigs.telemetryReporter`.
 fn telemetry(
     config: &ResolvedConfig,
     metrics: &Arc<Metrics>,
@@ -422,7 +425,7 @@ fn telemetry(
     })
 }
 
-/// What protects the connections. Java: `ClientUtils.createChannelBuilder`.
+/// Returns the protection of the connections. Java: `ClientUtils.createChannelBuilder`.
 fn channel_builder(config: &ResolvedConfig) -> Result<ChannelBuilder> {
     #[cfg(feature = "tls")]
     if let Some(ssl) = &config.ssl {
@@ -431,7 +434,7 @@ fn channel_builder(config: &ResolvedConfig) -> Result<ChannelBuilder> {
         return Ok(ChannelBuilder::Ssl(Box::new(factory)));
     }
     if config.security_protocol.uses_tls() {
-        // Refused before, and never to be sent in the clear.
+        // Refused earlier. Must never be sent without TLS.
         let text = format!("security.protocol={} needs TLS", config.security_protocol);
         return Err(Error::new(ErrorKind::Config, text));
     }
@@ -461,7 +464,7 @@ fn selector(
     })
 }
 
-/// How the connections authenticate. Gets the first token of OAUTHBEARER.
+/// Returns the authentication of the connections. Gets the first token of OAUTHBEARER.
 #[cfg(feature = "sasl")]
 fn authentication(config: &ResolvedConfig, time: &Arc<dyn Time>) -> Result<Authentication> {
     let Some(settings) = config.sasl.clone() else {
@@ -517,7 +520,7 @@ fn network_client<S: Selectable>(
     )
 }
 
-/// What a broker must offer to be of any use.
+/// Returns the APIs without which a broker is useless.
 fn required_apis(config: &ResolvedConfig) -> Vec<ApiKey> {
     let mut apis = vec![ApiKey::Produce, ApiKey::Metadata];
     if config.enable_idempotence {

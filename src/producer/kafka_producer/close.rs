@@ -9,7 +9,7 @@ use crate::producer::user_code::contain;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
 use crate::utils::{Count, Time, log};
 
-/// The end of the I/O thread, to wait on.
+/// The end of the I/O thread, for which other threads can wait.
 ///
 /// The thread's own handle is dropped: std can join, but not with a timeout. The thread sets the
 /// flag as its last action.
@@ -92,8 +92,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
         self.accumulator.signal().wake();
         if on_io_thread {
-            // The thread that closes or drops the producer elsewhere closes the plugins, when the
-            // last record has its outcome.
+            // Another thread that closes or drops the producer closes the plugins, once the last
+            // record has its outcome.
             return Ok(());
         }
         let deadline = self.time.now().checked_add(timeout);
@@ -159,15 +159,16 @@ pub(crate) fn undelivered_at_close(records: usize, timeout: Duration) -> Result<
 impl<KS: Serializer, VS: Serializer> Drop for KafkaProducer<KS, VS> {
     fn drop(&mut self) {
         if self.accumulator.io_thread().check_process().is_err() {
-            // The parent has the thread and the plugins. What both share is counted, and the thread's share in the child is
-            // never given back.
+            // The parent has the thread and the plugins. They share reference-counted data, and the
+            // thread's references in the child are never dropped.
             return;
         }
         let context = self.log_context.clone();
         let _context = context.enter();
         if self.accumulator.io_thread().is_current() {
-            // The last handle went away inside a callback. The thread cannot wait for itself, but
-            // goes on until all is delivered, and no thread is left to close the plugins then.
+            // The last handle was dropped inside a callback. The thread cannot wait for itself. It
+            // continues until everything is delivered, and then no thread is left to close the
+            // plugins.
             self.accumulator.close();
             self.control.initiate_close();
             self.close_plugins();

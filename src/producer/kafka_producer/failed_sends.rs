@@ -1,4 +1,4 @@
-//! Records that fail in `send`, before they are in a batch: they are copied into their error.
+//! Records that fail in `send`, before they are in a batch. They are copied into their error.
 
 use super::KafkaProducer;
 use super::send::Destination;
@@ -8,8 +8,8 @@ use crate::producer::{ProducerRecord, Serializer, serialize};
 use crate::sync::Arc;
 
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
-    /// Returns the error of a record that was not serialized, with the bytes that it would have
-    /// had. A record of `try_send` goes back to the caller itself.
+    /// Returns the error of a record that was not serialized. Attaches the bytes that it would have
+    /// had. With `try_send` the caller gets the record itself back.
     #[cold]
     pub(super) fn with_record(
         &self,
@@ -19,7 +19,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ) -> Error {
         let is_lost = matches!(
             error.kind(),
-            // The serializers refused it, were closed, or belong to another process.
+            // The serializers refused it, are closed, or belong to another process.
             ErrorKind::Serialization | ErrorKind::Closed | ErrorKind::Forked
         );
         if is_lost || patience == Patience::Never || error.has_record() {
@@ -43,7 +43,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         })
     }
 
-    /// Returns the error of a record that was serialized and found no place in a batch.
+    /// Returns the error of a serialized record that did not get into a batch.
     #[cold]
     #[inline(never)]
     pub(super) fn with_serialized_record(

@@ -8,27 +8,28 @@ use crate::network::AwsCredentials;
 use crate::network::{OAuthBearerToken, SaslCredentials};
 use crate::producer::Serializer;
 
-/// Credentials for SASL, as the setters of the same names of [`ProducerConfig`](crate::ProducerConfig) set them.
+/// Credentials for SASL. See the setters of [`ProducerConfig`](crate::ProducerConfig) with the same
+/// names.
 impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
-    /// As [`ProducerConfig::sasl_plain`](crate::ProducerConfig::sasl_plain).
+    /// See [`ProducerConfig::sasl_plain`](crate::ProducerConfig::sasl_plain).
     #[must_use]
     pub fn sasl_plain(self, username: &str, password: &str) -> Self {
         self.configured(|config| config.sasl_plain(username, password))
     }
 
-    /// As [`ProducerConfig::sasl_scram_sha_256`](crate::ProducerConfig::sasl_scram_sha_256).
+    /// See [`ProducerConfig::sasl_scram_sha_256`](crate::ProducerConfig::sasl_scram_sha_256).
     #[must_use]
     pub fn sasl_scram_sha_256(self, username: &str, password: &str) -> Self {
         self.configured(|config| config.sasl_scram_sha_256(username, password))
     }
 
-    /// As [`ProducerConfig::sasl_scram_sha_512`](crate::ProducerConfig::sasl_scram_sha_512).
+    /// See [`ProducerConfig::sasl_scram_sha_512`](crate::ProducerConfig::sasl_scram_sha_512).
     #[must_use]
     pub fn sasl_scram_sha_512(self, username: &str, password: &str) -> Self {
         self.configured(|config| config.sasl_scram_sha_512(username, password))
     }
 
-    /// As [`ProducerConfig::sasl_credentials`](crate::ProducerConfig::sasl_credentials).
+    /// See [`ProducerConfig::sasl_credentials`](crate::ProducerConfig::sasl_credentials).
     #[must_use]
     pub fn sasl_credentials(
         self,
@@ -40,7 +41,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         self.configured(|config| config.sasl_credentials(provider))
     }
 
-    /// As [`ProducerConfig::sasl_oauthbearer`](crate::ProducerConfig::sasl_oauthbearer).
+    /// See [`ProducerConfig::sasl_oauthbearer`](crate::ProducerConfig::sasl_oauthbearer).
     #[must_use]
     pub fn sasl_oauthbearer(
         self,
@@ -52,7 +53,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducerBuilder<KS, VS> {
         self.configured(|config| config.sasl_oauthbearer(provider))
     }
 
-    /// As [`ProducerConfig::sasl_aws_msk_iam`](crate::ProducerConfig::sasl_aws_msk_iam).
+    /// See [`ProducerConfig::sasl_aws_msk_iam`](crate::ProducerConfig::sasl_aws_msk_iam).
     #[cfg(feature = "aws-msk-iam")]
     #[must_use]
     pub fn sasl_aws_msk_iam(

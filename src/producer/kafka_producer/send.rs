@@ -1,7 +1,7 @@
 //! Appends one record to its batch, on the caller's thread. Java: `KafkaProducer.doSend`,
 //! `waitOnMetadata`, `partition`.
 //!
-//! The common case costs one read of the time, no allocation, and only the partition's lock: the
+//! The common case reads the time once, allocates nothing, and takes only the partition's lock: the
 //! topic's metadata is in the snapshot, and the batch has room.
 
 use std::time::Duration;
@@ -25,12 +25,12 @@ use crate::utils::{Count, Time, murmur2, to_positive};
 /// The receivers of a record's outcome.
 struct Owed {
     callback: Option<Callback>,
-    /// The callback tells the interceptors too.
+    /// The callback notifies the interceptors too.
     told_by_callback: bool,
 }
 
 impl Owed {
-    /// From here on the callback tells the interceptors first.
+    /// Makes the callback notify the interceptors first.
     fn tell<K: RecordData + ?Sized + 'static, V: RecordData + ?Sized + 'static>(
         &mut self,
         interceptors: &Arc<ProducerInterceptors<K, V>>,
@@ -52,7 +52,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .map(drop)
     }
 
-    /// Sends a record, as if `max.block.ms` had passed for what it would have to wait for.
+    /// Sends a record as if `max.block.ms` had passed already, so that it does not wait.
     pub(in crate::producer) fn send_now(
         &self,
         mut record: ProducerRecord<'_, KS::Input, VS::Input>,
@@ -69,7 +69,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         callback: Option<Callback>,
         with_future: bool,
     ) -> Result<Option<RecordFuture>, TrySendError<'a, KS::Input, VS::Input>> {
-        // Serializers may change the headers, and will be asked again when the record comes again.
+        // Serializers may change the headers, and run again when the record is sent again.
         let headers = record.headers.clone();
         self.do_send(&mut record, callback, Patience::Never, with_future)
             .map_err(|error| {
@@ -78,7 +78,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             })
     }
 
-    /// Returns how long a send may wait at most.
+    /// Returns how long a send may wait.
     pub(super) fn patience(&self) -> Patience {
         Patience::UpTo(WaitLimit::max_block(self.max_block))
     }
@@ -163,12 +163,12 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
         let partition = record.partition;
         let topic_partition = TopicPartition::new(&*record.topic, partition.unwrap_or(-1));
-        // A transaction keeps its error, and need not keep the record too.
+        // A transaction keeps its error, but need not keep the record.
         let (error, failed) = error.split_record();
         let mut error = error.for_partition(topic_partition);
         if let Some(transactions) = self.transactions.as_ref().filter(|_| is_delivery) {
             error = transactions.handle_error_in_transaction(error);
-            // A commit that waits in another thread fails now.
+            // A commit that waits on another thread must fail now.
             self.accumulator.signal().wake();
         }
         if let Some(failed) = failed {
@@ -195,14 +195,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
         record.validate()?;
-        // Reading the time also looks which process this is. In a forked child nothing that follows may be touched.
+        // Reading the time also checks the process. In a forked child nothing below may be used.
         let mut now = self.time.unix_millis();
         IoThreadId::check_recent_process(self.process)?;
         self.check_open()?;
         if let Some(transactions) = &self.transactions {
             transactions.check_may_send()?;
         }
-        // In parts, so that serializers can add headers while they borrow the rest.
+        // Split, so that serializers can add headers while the rest is borrowed.
         let (topic, headers) = (&*record.topic, &mut record.headers);
         let mut patience = patience;
         loop {
@@ -232,7 +232,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
-    /// Returns how long this send may wait for memory. Inside a callback it may not wait.
+    /// Returns how long this send may wait for memory. Inside a callback it may not.
     fn patience_here(&self, patience: Patience) -> Patience {
         match patience {
             Patience::UpTo(_) if self.accumulator.io_thread().is_current() => Patience::InCallback,
@@ -272,11 +272,11 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// Waits until the snapshot has the topic, and the partition if the record names one. Returns
     /// the time that it took.
     ///
-    /// It waits for a partition that is out of range too, because the topic may be growing.
+    /// Also waits for a partition that is out of range, because the topic may be growing.
     ///
     /// # Errors
     ///
-    /// `Timeout` after `limit`, even if a retriable topic error came meanwhile; `InvalidTopic`,
+    /// `Timeout` after `limit`, even if a retriable topic error occurred meanwhile; `InvalidTopic`,
     /// `Authorization`, `Authentication`, `Closed`; `WouldDeadlock` on the I/O thread.
     pub(super) fn wait_on_metadata(
         &self,
@@ -341,7 +341,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         self.with_cause(metadata_timed_out(text, limit), topic)
     }
 
-    /// Adds the cluster's error for the topic as the cause, or else why no broker could be asked.
+    /// Adds the cluster's error for the topic as the cause, or the reason why no broker was
+    /// available.
     fn with_cause(&self, error: Error, topic: &str) -> Error {
         let cause = self.metadata.topic_error(topic);
         match cause.or_else(|| self.metadata.connection_failure()) {
@@ -359,7 +360,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         patience: Patience,
         with_future: bool,
     ) -> Result<Option<RecordFuture>> {
-        // Attached to the errors here, where they are small: the whole result would go through memory once more.
+        // Attached to the errors here, where they are small. Otherwise the whole result would be
+        // copied through memory again.
         let failed = |error| self.with_serialized_record(error, to, record, patience);
         check_size(
             record.upper_bound(),
@@ -389,7 +391,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         Ok(joined.result.map(future))
     }
 
-    /// Finishes the append of a record that no open batch has room for.
+    /// Completes the append of a record without room in an open batch.
     #[cold]
     fn append_to_new_batch(
         &self,
@@ -412,7 +414,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                     }
                     return Ok(joined);
                 }
-                // A partitioner may turn to another partition where a batch begins; then the record stays there.
+                // A partitioner may choose another partition when a new batch begins. The record
+                // then stays there.
                 Ok(AppendOutcome::NewBatchNeeded {
                     partition: previous,
                 }) => {
@@ -455,8 +458,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 }
 
-/// Refuses a record that fits into no request or not into the buffer. `size` is that of a batch with it alone, before
-/// compression.
+/// Refuses a record that fits into no request or not into the buffer. `size` is that of a batch
+/// with only this record, before compression.
 #[inline]
 pub(crate) fn check_size(size: usize, max_request_size: usize, buffer_memory: usize) -> Result<()> {
     if size > max_request_size {

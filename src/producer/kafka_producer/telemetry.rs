@@ -1,4 +1,4 @@
-//! What a caller learns of telemetry. Java: `KafkaProducer.clientInstanceId`; KIP-714.
+//! The caller's access to telemetry. Java: `KafkaProducer.clientInstanceId`; KIP-714.
 
 use std::time::Duration;
 
@@ -8,16 +8,18 @@ use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::producer::Serializer;
 
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
-    /// Waits for the id that a broker assigned to this producer for telemetry. It never changes, and names the producer
-    /// where its metrics arrive. With [`Duration::ZERO`] nothing is waited for.
+    /// Waits for the id that a broker assigned to this producer for telemetry. It never changes,
+    /// and identifies the producer where its metrics arrive. With [`Duration::ZERO`] the call does
+    /// not wait.
     ///
     /// Brokers assign ids only if they have a receiver of telemetry (KIP-714, Kafka 3.7 and later). The id stays readable
     /// after the close.
     ///
     /// # Errors
     ///
-    /// `IllegalState` if `enable.metrics.push` is `false`; `Timeout` if no id came in time; `Closed` if the producer was
-    /// closed before one came; `WouldDeadlock` inside a callback, unless the id is there; `Forked` in a forked child.
+    /// `IllegalState` if `enable.metrics.push` is `false`; `Timeout` if there is no id in time;
+    /// `Closed` if the producer was closed before there was one; `WouldDeadlock` inside a callback,
+    /// unless the id is known; `Forked` in a forked child.
     ///
     /// # Blocking
     ///

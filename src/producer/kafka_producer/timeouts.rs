@@ -1,4 +1,4 @@
-//! Calls that the caller gives a timeout. Java has none of them.
+//! Calls with a timeout of their own. Java has none of them.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::producer::{ProducerRecord, RecordMetadata, Serializer};
 use crate::utils::Time;
 
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
-    /// Sends a record and waits for its delivery, with one deadline for all of it: metadata, buffer memory and response.
+    /// Sends a record and waits for its delivery, with one deadline for everything: metadata,
+    /// buffer memory and response.
     ///
     /// ```
     /// # use kafka_producer::{KafkaProducer, ProducerRecord, SendStep};
@@ -18,26 +19,26 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # fn handle(producer: &KafkaProducer) -> u16 {
     /// match producer.send_timeout(ProducerRecord::new("orders", "value"), Duration::from_millis(200)) {
     ///     Ok(_) => 201,
-    ///     // On its way: it may still be written, and `unfinished.future` will tell.
+    /// // In flight: it may still be written, and `unfinished.future` has the outcome.
     ///     Err(unfinished) if unfinished.step == Some(SendStep::Response) => 202,
     ///     Err(_) => 503,
     /// }
     /// # }
     /// ```
     ///
-    /// `max.block.ms` bounds the wait for metadata and memory as ever, if it is shorter than
+    /// `max.block.ms` still bounds the wait for metadata and memory, if it is shorter than
     /// `timeout`. With [`Duration::MAX`] this is `send(record)?.get()`. With [`Duration::ZERO`] it
-    /// does not wait: the record is sent if metadata and memory are available, and is reported as
-    /// [`Response`](crate::SendStep::Response) then. In every case the record's batch is sent
-    /// without waiting for `linger.ms`.
+    /// does not wait. The record is then sent if metadata and memory are available, and the step is
+    /// [`Response`](crate::SendStep::Response). In every case the record's batch is sent without
+    /// waiting for `linger.ms`.
     ///
     /// # Errors
     ///
-    /// [`SendTimeoutError::step`] tells what the call waited for when the time was up. After
+    /// [`SendTimeoutError::step`] says what the call was waiting for when the time ran out. After
     /// [`Metadata`](crate::SendStep::Metadata) and [`Memory`](crate::SendStep::Memory) the record
     /// was not sent and never will be: its [`delivery`](Error::delivery) is `NotWritten`. After
     /// [`Response`](crate::SendStep::Response) the kind is `Pending` and the delivery
-    /// `MaybeWritten`: the record is still being sent, so sending it again duplicates it.
+    /// `MaybeWritten`: the record is still being sent, so sending it again would duplicate it.
     /// [`SendTimeoutError::future`] is its delivery, to wait for or to drop.
     ///
     /// Other failures are those of [`send`](Self::send) and of [`RecordFuture::get`](crate::RecordFuture::get). Inside a
@@ -60,16 +61,16 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         await_response(future, deadline, timeout)
     }
 
-    /// As [`flush`](Self::flush), but waits no longer than `timeout`.
+    /// Does the same as [`flush`](Self::flush), but waits no longer than `timeout`.
     ///
-    /// With [`Duration::ZERO`] it does not wait. Batches that are open when the time is up are
-    /// still sent without waiting for `linger.ms`, but for the response to an earlier batch of
-    /// their partition.
+    /// With [`Duration::ZERO`] it does not wait. Batches that are open when the time runs out are
+    /// still sent without waiting for `linger.ms`. They may wait for the response to an earlier
+    /// batch of their partition.
     ///
     /// # Errors
     ///
-    /// `Pending` if records had no outcome when the time was up. They are still being sent, and
-    /// their futures and callbacks receive the outcome. Otherwise as [`flush`](Self::flush).
+    /// `Pending` if records had no outcome when the time ran out. They are still being sent, and
+    /// their futures and callbacks receive the outcome. Otherwise those of [`flush`](Self::flush).
     ///
     /// # Blocking
     ///
@@ -81,7 +82,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         }
     }
 
-    /// Flushes in the name of `call`. Returns the number of batches without an outcome when the time was up.
+    /// Flushes on behalf of `call`. Returns the number of batches without an outcome when the time
+    /// ran out.
     pub(super) fn flush_within(&self, call: &str, timeout: Option<Duration>) -> Result<usize> {
         self.accumulator.io_thread().check_may_block(call)?;
         let start = self.time.now();

@@ -1,5 +1,5 @@
-//! Transactions: the five calls, and a closure in their place. Java: `initTransactions`, `beginTransaction`,
-//! `sendOffsetsToTransaction`, `commitTransaction`, `abortTransaction`.
+//! Transactions: the five calls, and a closure that replaces them. Java: `initTransactions`,
+//! `beginTransaction`, `sendOffsetsToTransaction`, `commitTransaction`, `abortTransaction`.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -46,7 +46,7 @@ use crate::utils::{Time, log};
 /// })?;
 /// # assert_eq!(broker.committed_records("credits").len(), 1);
 ///
-/// // The same by Java's calls, where abort_transaction is the program's to make.
+/// // The same with Java's calls. Here the program must call abort_transaction after an error.
 /// producer.begin_transaction()?;
 /// drop(producer.send(ProducerRecord::new("debits", "18").key("alice"))?); // the commit tells if it fails
 /// producer.commit_transaction()?;
@@ -58,18 +58,18 @@ use crate::utils::{Time, log};
 /// KIP-98 describes version 1 of the protocol, KIP-360 the recovery from errors, and KIP-890
 /// version 2, which the producer uses if the cluster has it.
 impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
-    /// Initializes transactions: fences off earlier producers with the same `transactional.id`, and
-    /// ends the transactions that they left open. Call it once, before all other calls.
+    /// Initializes transactions: fences earlier producers with the same `transactional.id`, and
+    /// ends their open transactions. Call it once, before all other calls.
     ///
     /// When it returns, a group's committed offsets are those of the last committed transaction. A
     /// program that resumes from them reads them after this call.
     ///
     /// # Errors
     ///
-    /// - `Timeout`: no coordinator, or an earlier transaction has not ended yet. Call it again to
-    ///   keep waiting.
-    /// - `Authorization`: no right to use the id. Call it again when the right is granted. A
-    ///   missing right to describe the id is fatal.
+    /// - `Timeout`: there is no coordinator, or an earlier transaction has not ended yet. Call it
+    ///   again to continue waiting.
+    /// - `Authorization`: the producer has no right to use the id. Call it again when the right is
+    ///   granted. A missing right to describe the id is fatal.
     /// - `Fenced`: another producer of the same id began a moment later. Fatal.
     /// - `UnsupportedVersion`, or any other permanent refusal of a coordinator. Fatal.
     /// - `IllegalState`: no `transactional.id` is set, or this was called before.
@@ -91,10 +91,10 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// - `IllegalState`: `init_transactions` was not called, a transaction is open, or a call that timed out has not been
-    ///   called again.
+    /// - `IllegalState`: `init_transactions` was not called, a transaction is open, or a call timed
+    ///   out and was not called again.
     /// - `Transaction`: the last transaction failed, and was not aborted. Abortable.
-    /// - `Fenced`, or what else ended the producer before. Fatal.
+    /// - `Fenced`, or another error that ended the producer before. Fatal.
     /// - `Closed`.
     ///
     /// # Blocking
@@ -108,37 +108,41 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         })
     }
 
-    /// Makes the offsets of a consumer group part of the transaction: they are committed with it, or not at all. An empty
-    /// map changes nothing.
+    /// Adds the offsets of a consumer group to the transaction. They are committed with it, or not
+    /// at all. An empty map changes nothing.
     ///
     /// Each offset is that of the next record to consume. The consumer must not commit them itself
-    /// (`enable.auto.commit=false`), and should read with `isolation.level=read_committed`. Give
-    /// `group` the generation and the member id that the consumer has (KIP-447): a consumer that
-    /// has lost its partitions is then refused. Without them, only the `transactional.id` keeps two
-    /// copies of the program apart.
+    /// (`enable.auto.commit=false`), and should read with `isolation.level=read_committed`. Pass
+    /// the consumer's generation and member id in `group` (KIP-447): the group then refuses a
+    /// consumer that has lost its partitions. Without them, only the `transactional.id` prevents
+    /// two copies of the program from interfering.
     ///
-    /// The offsets belong to the topics by id (KIP-1319), if the transaction is of version 2, the group's coordinator is Kafka
-    /// 4.4 or newer, and the metadata has the id of each topic; else by name. A topic that was deleted and created again gets
-    /// its new id from a metadata update within the same call.
+    /// If the transaction has version 2, the group's coordinator is Kafka 4.4 or newer, and the
+    /// metadata has the id of each topic, then ids identify the topics (KIP-1319). Otherwise names
+    /// do. A topic that was deleted and created again gets its new id from a metadata update within
+    /// the same call.
     ///
     /// # Errors
     ///
-    /// - `Timeout`: the offsets are still being sent, or the metadata of their topics did not come,
+    /// - `Timeout`: the offsets are still being sent; or the metadata of their topics is missing,
     ///   which leaves the transaction unchanged. Call it again, or end the transaction. A commit
     ///   waits for offsets that are being sent, and fails if they are refused.
-    /// - `Broker`, `Authorization` or `Transaction`: the group refused the offsets, such as those of a member that has lost
-    ///   its partitions (`ILLEGAL_GENERATION`, `STALE_MEMBER_EPOCH`, `GROUP_ID_NOT_FOUND`, `UNKNOWN_MEMBER_ID`,
-    ///   `FENCED_INSTANCE_ID`), or the transaction failed before. Abortable.
+    /// - `Broker`, `Authorization` or `Transaction`: the group refused the offsets, for example
+    ///   because the member has lost its partitions (`ILLEGAL_GENERATION`, `STALE_MEMBER_EPOCH`,
+    ///   `GROUP_ID_NOT_FOUND`, `UNKNOWN_MEMBER_ID`, `FENCED_INSTANCE_ID`); or the transaction
+    ///   failed before. Abortable.
     /// - `UnsupportedVersion`: a broker before Kafka 2.5, which cannot carry a generation. Fatal.
-    /// - `Fenced`, or what else ended the producer. Fatal.
-    /// - `IllegalArgument`: a group without a name, or a generation without a member. `IllegalState`: no transaction is open.
-    /// - `Authentication`: no metadata, because the brokers refuse the producer. `Closed`, `WouldDeadlock` inside a callback.
+    /// - `Fenced`, or another error that ended the producer. Fatal.
+    /// - `IllegalArgument`: the group has no name, or a generation without a member.
+    ///   `IllegalState`: no transaction is open.
+    /// - `Authentication`: there is no metadata, because the brokers refuse the producer. `Closed`.
+    ///   `WouldDeadlock` inside a callback.
     ///
     /// # Blocking
     ///
-    /// Until the group's coordinator has the offsets, at most `max.block.ms`. Part of that time goes to the metadata of
-    /// topics that the producer does not know yet. That request creates a missing topic where the brokers have
-    /// `auto.create.topics.enable`.
+    /// Until the group's coordinator has the offsets, at most `max.block.ms`. This includes the
+    /// time for the metadata of topics that the producer does not know yet. That request creates a
+    /// missing topic if the brokers have `auto.create.topics.enable`.
     pub fn send_offsets_to_transaction(
         &self,
         offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
@@ -156,7 +160,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .iter()
             .map(|(topic_partition, offset)| (topic_partition.clone(), offset.clone()))
             .collect();
-        // Before the state is looked at, as in Java: the transaction stays as it is if the metadata does not come.
+        // Before the check of the state, as in Java. If the metadata is missing, the transaction
+        // does not change.
         let sent = self.timed(ProducerCall::SendOffsets, || {
             let waited = self.wait_on_topics(&offsets)?;
             self.make_call_after(waited, name, |transactions| {
@@ -165,7 +170,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             })
         });
         sent.map_err(|error| {
-            // A program that aborts instead of calling this again looks at the error afterwards.
+            // A program that aborts instead of calling this again then sees the error.
             let is_open = error.is_timeout() && transactions.has_ongoing_transaction();
             match is_open {
                 true => transactions.in_transaction(error),
@@ -174,9 +179,9 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         })
     }
 
-    /// Waits until a response covers the topics that the metadata does not track yet, so that the
-    /// offsets can go by topic id (KIP-1319). The content of the response does not matter: without
-    /// an id the offsets go by name. Returns the time that it took.
+    /// Waits until a response covers the topics that the metadata does not track yet, so that topic
+    /// ids can identify the offsets' topics (KIP-1319). The contents of the response do not matter:
+    /// without an id, names identify the topics. Returns the time that it took.
     ///
     /// Differs from Java, which takes the next update for a response about the topics.
     ///
@@ -191,7 +196,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             .collect();
         topics.sort_unstable();
         topics.dedup();
-        // Each topic is kept for metadata.max.idle.ms from now, whether or not it is new.
+        // Each topic, new or not, is kept for metadata.max.idle.ms from now.
         topics.retain(|topic| self.metadata.add(topic, start));
         if topics.is_empty() {
             return Ok(Duration::ZERO);
@@ -241,13 +246,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// - `Timeout`: call it again, which takes up the wait. Nothing else but `close` is allowed before it has ended.
+    /// - `Timeout`: call it again, which continues the wait. Until it has ended, no other call is
+    ///   allowed except `close`.
     /// - `Transaction`, or the record's or the coordinator's own error: a part of the transaction
     ///   failed; [`source`](std::error::Error::source) has the cause. Abortable: call
     ///   `abort_transaction`.
-    /// - `Fenced`: another producer took over, or the transaction took longer than
-    ///   `transaction.timeout.ms` and the coordinator aborted it, which version 2 of transactions
-    ///   reports as `INVALID_TXN_STATE`. Or any other end of the producer. Fatal.
+    /// - `Fenced`: another producer took over, or the transaction exceeded `transaction.timeout.ms`
+    ///   and the coordinator aborted it, which version 2 of transactions reports as
+    ///   `INVALID_TXN_STATE`. Or another error that ended the producer. Fatal.
     /// - `IllegalState`: no transaction is open.
     /// - `Closed`, `WouldDeadlock` inside a callback.
     ///
@@ -270,8 +276,10 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// - `Timeout`: call it again, which takes up the wait. Nothing else but `close` is allowed before it has ended.
-    /// - `Fenced`, or what else ended the producer. Fatal; the coordinator aborts what is open.
+    /// - `Timeout`: call it again, which continues the wait. Until it has ended, no other call is
+    ///   allowed except `close`.
+    /// - `Fenced`, or another error that ended the producer. Fatal; the coordinator aborts the open
+    ///   transaction.
     /// - `IllegalState`: no transaction is open.
     /// - `Closed`, `WouldDeadlock` inside a callback.
     ///
@@ -301,8 +309,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// There is no need to check each record: a failed record makes the commit fail. `body` may
     /// return any error type that an [`Error`] converts into.
     ///
-    /// An error needs no abort afterwards. If it [`is_aborted`](Error::is_aborted), the same work can be done again in the
-    /// next transaction:
+    /// An error needs no abort afterwards. If it [`is_aborted`](Error::is_aborted), the same work
+    /// can be done again in the next transaction:
     ///
     /// ```
     /// # use kafka_producer::{KafkaProducer, ProducerRecord, Result};
@@ -353,7 +361,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         Ok(transactions)
     }
 
-    /// Counts the time of a call that succeeds.
+    /// Records the time of a successful call.
     fn timed(&self, call: ProducerCall, body: impl FnOnce() -> Result<()>) -> Result<()> {
         let start = self.time.now();
         let result = body();
@@ -363,7 +371,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         result
     }
 
-    /// Hands a call to the I/O thread, and waits for its end.
+    /// Passes a call to the I/O thread, and waits for its outcome.
     fn make_call(
         &self,
         operation: &str,
@@ -372,7 +380,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         self.make_call_after(Duration::ZERO, operation, call)
     }
 
-    /// As [`make_call`](Self::make_call), after `spent` of `max.block.ms`.
+    /// Does the same as [`make_call`](Self::make_call), after `spent` of `max.block.ms`.
     fn make_call_after(
         &self,
         spent: Duration,
@@ -430,7 +438,7 @@ mod tests {
         }
     }
 
-    /// The leader's refusal alone would have the caller try again, and again.
+    /// With only the leader's error the caller would try again and again.
     #[test]
     fn a_commit_refused_by_a_leader_says_that_the_producer_was_fenced() {
         let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();

@@ -182,7 +182,7 @@ impl Coordinator {
     }
 }
 
-/// The one element that a version without lists can carry.
+/// Returns the one element that a version without lists can carry.
 const fn only<'a, T>(
     elements: &'a [T],
     field: &'static str,

@@ -81,7 +81,7 @@ impl Row {
         Body::decode(self.key, self.is_request, self.version, bytes)
     }
 
-    /// The message that the JSON column describes.
+    /// Returns the message that the JSON column describes.
     pub(super) fn body(&self) -> Body {
         let fields = Fields::of(self.json.clone());
         match (self.key, self.is_request) {

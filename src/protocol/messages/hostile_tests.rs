@@ -150,7 +150,7 @@ fn a_count_beyond_kafkas_own_limits_is_refused() {
     );
 }
 
-/// The body of a Produce v10 response without topics, and these tagged fields.
+/// Returns the body of a Produce v10 response without topics, and these tagged fields.
 fn produce_v10(tagged_fields: &[u8]) -> Result<ProduceResponse, DecodeError> {
     let payload = [&[1, 0, 0, 0, 9][..], tagged_fields].concat();
     let mut r = Reader::new(&payload);

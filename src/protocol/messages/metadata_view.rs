@@ -79,7 +79,7 @@ impl<'a> MetadataView<'a> {
         Ok(view)
     }
 
-    /// The version that the response was decoded as.
+    /// Returns the version that the response was decoded as.
     pub(crate) fn version(&self) -> i16 {
         self.version
     }

@@ -129,7 +129,7 @@ impl Message for TxnOffsetCommitRequest {
 }
 
 impl TxnOffsetCommitRequest {
-    /// Whether the id of every topic is known, which version 6 needs.
+    /// Returns whether the id of every topic is known, which version 6 needs.
     pub(crate) fn has_topic_ids(&self) -> bool {
         self.topics.iter().all(|topic| !topic.topic_id.is_zero())
     }

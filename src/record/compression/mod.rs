@@ -48,7 +48,7 @@ impl CompressionType {
     /// Every codec, by id.
     pub(crate) const ALL: [Self; 5] = [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
 
-    /// The number in bits 0 to 2 of the attributes.
+    /// Returns the number in bits 0 to 2 of the attributes.
     pub(crate) fn id(self) -> i16 {
         match self {
             Self::None => 0,
@@ -59,12 +59,13 @@ impl CompressionType {
         }
     }
 
-    /// The codec with this number.
+    /// Returns the codec with this number.
     pub(crate) fn from_id(id: i16) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.id() == id)
     }
 
-    /// The level that stands for "the codec's own default", and the levels that Java accepts besides.
+    /// Returns the level that stands for "the codec's own default", and the levels that Java
+    /// accepts besides.
     fn levels(self) -> Option<(i32, RangeInclusive<i32>)> {
         match self {
             Self::None | Self::Snappy => None,
@@ -207,7 +208,7 @@ impl Compression {
         Ok(compression)
     }
 
-    /// The level in use, the default included. 0 where the codec has none.
+    /// Returns the level in use, the default included. 0 where the codec has none.
     fn level(&self) -> i32 {
         let default = self.kind.levels().map_or(0, |(default, _)| default);
         self.level.unwrap_or(default)

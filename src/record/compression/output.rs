@@ -25,7 +25,7 @@ impl Output {
         self.chunks.add(memory);
     }
 
-    /// The bytes so far.
+    /// Returns the bytes so far.
     pub(super) fn len(&self) -> usize {
         self.chunks.filled_len() + self.current.len()
     }

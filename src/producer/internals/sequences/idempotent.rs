@@ -1,9 +1,9 @@
-//! A producer with idempotence and without transactions: its producer id and its sequences. Java: `InitProducerIdHandler`,
-//! `bumpIdempotentProducerEpoch`.
+//! The producer id and the sequences of a producer with idempotence and without transactions. Java:
+//! `InitProducerIdHandler`, `bumpIdempotentProducerEpoch`.
 //!
 //! Threads: the I/O thread.
-//! Locks: one mutex around everything, held for a few instructions. It is taken inside the lock of a partition's deque, by
-//! the drain; nothing is locked inside it.
+//! Locks: one mutex around everything, held for a few instructions. The drain takes it inside the
+//! lock of a partition's deque. No lock is taken inside it.
 
 use std::time::{Duration, Instant};
 
@@ -18,16 +18,17 @@ use crate::protocol::ErrorCode;
 use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::utils::{ExponentialBackoff, log};
 
-/// What a response to InitProducerId means for the batches that wait for it.
+/// The meaning of a response to InitProducerId for the batches that wait for it.
 #[derive(Debug)]
 pub(crate) enum InitOutcome {
     /// Batches can be drained.
     Ready,
-    /// It is requested again after a wait.
+    /// The request is retried after a wait.
     Retry,
-    /// Every batch fails with this error, and the producer asks again: rights that are granted later need no new one.
+    /// Every batch fails with this error, and the producer requests an id again. Rights that are
+    /// granted later do not require a new producer.
     AbortBatches(Error),
-    /// The producer is finished.
+    /// The producer can send nothing any more.
     Fatal,
 }
 
@@ -47,7 +48,7 @@ struct Inner {
 /// Whether there is a producer id.
 #[derive(Debug)]
 enum State {
-    /// None. InitProducerId may be sent now, or at `not_before`, after this many attempts.
+    /// There is none. InitProducerId may be sent now, or at `not_before` after this many attempts.
     Uninitialized {
         attempts: u32,
         not_before: Option<Instant>,
@@ -69,7 +70,8 @@ impl State {
 }
 
 impl IdempotentProducer {
-    /// `max_in_flight` is `max.in.flight.requests.per.connection`; `retry_backoff` paces requests.
+    /// Creates a producer. `max_in_flight` is `max.in.flight.requests.per.connection`;
+    /// `retry_backoff` delays repeated requests.
     pub(crate) fn new(max_in_flight: usize, retry_backoff: ExponentialBackoff) -> Self {
         Self {
             retry_backoff,
@@ -85,7 +87,7 @@ impl IdempotentProducer {
         call(&mut self.lock().sequences)
     }
 
-    /// Returns why nothing can be sent any more, if that is so.
+    /// Returns why nothing can be sent any more, if there is such an error.
     pub(crate) fn fatal_error(&self) -> Option<Error> {
         match &self.lock().state {
             State::FatalError(error) => Some(error.clone()),
@@ -93,12 +95,13 @@ impl IdempotentProducer {
         }
     }
 
-    /// Ends all sending. The first error stays.
+    /// Ends all sending. The first error is kept.
     pub(crate) fn transition_to_fatal_error(&self, error: Error) {
         self.lock().transition_to_fatal_error(error);
     }
 
-    /// Returns how long until InitProducerId may be sent to any node, or `None` if there is no need to.
+    /// Returns how long until InitProducerId may be sent to any node, or `None` if it is not
+    /// needed.
     pub(crate) fn init_producer_id_delay(&self, now: Instant) -> Option<Duration> {
         match self.lock().state {
             State::Uninitialized { not_before, .. } => {
@@ -108,7 +111,7 @@ impl IdempotentProducer {
         }
     }
 
-    /// InitProducerId was sent.
+    /// Notes that InitProducerId was sent.
     pub(crate) fn init_producer_id_sent(&self) {
         let mut inner = self.lock();
         if let State::Uninitialized { attempts, .. } = inner.state {
@@ -116,7 +119,7 @@ impl IdempotentProducer {
         }
     }
 
-    /// InitProducerId was not sent, or has no response: it is tried again after a wait.
+    /// Notes that InitProducerId was not sent, or has no response. It is retried after a wait.
     pub(crate) fn init_producer_id_failed(&self, now: Instant) -> InitOutcome {
         let mut inner = self.lock();
         if let State::Uninitialized { attempts, .. } | State::Initializing { attempts } =
@@ -130,7 +133,7 @@ impl IdempotentProducer {
         InitOutcome::Retry
     }
 
-    /// Takes the response to InitProducerId.
+    /// Handles the response to InitProducerId.
     pub(crate) fn handle_init_producer_id_response(
         &self,
         code: ErrorCode,
@@ -169,8 +172,8 @@ impl IdempotentProducer {
         InitOutcome::Ready
     }
 
-    /// Forgets the producer id and every sequence, because the brokers belong to another cluster. Another id is requested at
-    /// once.
+    /// Forgets the producer id and every sequence, because the brokers belong to another cluster.
+    /// Requests another id immediately.
     pub(crate) fn forget_producer_id(&self, reason: &str) {
         let mut inner = self.lock();
         inner.sequences.take_over(ProducerIdAndEpoch::NONE);
@@ -184,8 +187,9 @@ impl IdempotentProducer {
         inner.state = State::UNINITIALIZED;
     }
 
-    /// Lets every partition go on whose batches are settled: where it stopped if nothing is missing, and otherwise at 0 with
-    /// a new epoch. Java: `maybeResolveSequences`.
+    /// Resolves every partition whose batches all have an outcome. It continues where it stopped if
+    /// nothing is missing, and otherwise restarts at 0 with a new epoch. Java:
+    /// `maybeResolveSequences`.
     pub(crate) fn maybe_resolve_sequences(&self) -> Vec<Resolved> {
         let mut inner = self.lock();
         let Inner { state, sequences } = &mut *inner;

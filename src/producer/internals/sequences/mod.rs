@@ -1,34 +1,43 @@
-//! Producer id, epoch and the sequences of batches, of every idempotent producer. Java: the half of `TransactionManager`
-//! that a producer without transactions has, `TxnPartitionMap`; KIP-98, KIP-360.
+//! The producer id, the epoch, and the sequences of batches, for every idempotent producer. Java:
+//! `TxnPartitionMap`, and the part of `TransactionManager` that a producer without transactions
+//! uses; KIP-98, KIP-360.
 //!
-//! - [`number`] has sequences that wrap, [`partition`] the sequences of one partition, [`idempotent`] the producer id of a
-//!   producer without transactions. Transactions build on this module, which does not know them.
+//! - [`number`] has sequence numbers that wrap, [`partition`] the sequences of one partition, and
+//!   [`idempotent`] the producer id of a producer without transactions. Transactions build on this
+//!   module, which does not know them.
 //!
 //! # Epoch bump
 //!
-//! A new epoch starts every partition at sequence 0. This module owns the epoch; there are three ways to another one:
+//! A new epoch restarts every partition at sequence 0. This module owns the epoch. There are three
+//! ways to get another one:
 //!
-//! - [`Sequences::bump_after_gap`]: a producer without transactions takes the next epoch itself when sequences are missing in
-//!   a log. When the epochs of its id are used up, or no broker knows the id, it gives up the id and requests another one.
-//! - [`Sequences::require_bump`]: a transactional producer notes that the next transaction needs another epoch. The
-//!   end of the transaction reads [`Sequences::bump`], and requests the epoch from the coordinator.
-//! - [`Sequences::take_over`]: a coordinator's response brings the id and epoch to use from now on.
+//! - [`Sequences::bump_after_gap`]: a producer without transactions takes the next epoch itself if
+//!   sequences are missing in a log. If the epochs of its id are used up, or no broker knows the
+//!   id, it drops the id and requests another one.
+//! - [`Sequences::require_bump`]: a transactional producer notes that the next transaction needs
+//!   another epoch. The end of the transaction reads [`Sequences::bump`], and requests the epoch
+//!   from the coordinator.
+//! - [`Sequences::take_over`]: a coordinator's response contains the id and epoch to use from now
+//!   on.
 //!
 //! Threads: the owner's. Locks: none.
 //!
 //! Differs from Java:
-//! - It knows batches by their [`BatchSequence`] alone. It owns none, and rewrites none: renumbering is returned to the
-//!   caller.
-//! - A batch with an indefinite attempt is never renumbered. Java rewrites every batch in flight as soon as it sees a gap. A
-//!   partition here awaits resolution: it gives out no new sequences, and its batches are sent again under their old ones
-//!   until each is acknowledged, failed, or known not to be in the log. Only then does the epoch move, for this partition at
-//!   once, for every other one when it has nothing unsettled. In a transaction the epoch moves when that has been aborted,
-//!   and the batches behind a gap fail with it.
-//! - A batch that was sent even once and then given up leaves its partition unresolved (Java: that was *retried* once).
-//! - No more than `max.in.flight` batches, five at most, are given sequences from the first unsettled one on, even if later
-//!   ones were acknowledged. Java counts those without a response, and can run ahead of what a broker remembers.
-//! - One batch of a partition is in flight until the broker has acknowledged one, and whenever it may have forgotten the
-//!   producer; see [`partition`].
+//! - This module knows batches only by their [`BatchSequence`]. It owns and changes no batch, and
+//!   returns the new numbers to the caller.
+//! - A batch with an indefinite attempt is never renumbered. Java renumbers every batch in flight
+//!   as soon as it sees a gap. Here the partition awaits resolution. It assigns no new sequences,
+//!   and its batches are retried with their old ones until each is acknowledged, failed, or known
+//!   not to be in the log. Only then does the epoch change: for this partition immediately, and for
+//!   every other one when it has no unsettled batch. In a transaction the epoch changes after the
+//!   abort, and the batches behind a gap fail with it.
+//! - If a batch was sent even once and then failed without a definite outcome, its partition is
+//!   unresolved. In Java it must have been *retried* once.
+//! - At most `max.in.flight` batches, or five, have sequences from the first unsettled one on, even
+//!   if later ones were acknowledged. Java counts only those without a response, and can exceed
+//!   what a broker remembers.
+//! - A partition has only one batch in flight until the broker has acknowledged one, and whenever
+//!   the broker may have forgotten the producer; see [`partition`].
 
 mod idempotent;
 mod number;
@@ -51,20 +60,23 @@ use crate::producer::internals::fate::HasFate;
 use crate::sync::Arc;
 use crate::utils::log;
 
-/// A broker remembers this many batches of a producer in each partition, and can tell a duplicate among them alone.
+/// A broker remembers this many batches of a producer in each partition, and recognizes duplicates
+/// only among them.
 const MAX_IN_FLIGHT_WITH_IDEMPOTENCE: u64 = 5;
 
 /// Whether the next transaction needs another epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Bump {
     NotNeeded,
-    /// The sequences are not to be relied on after an error. With brokers that bump no epochs the transaction's abort must do.
+    /// The sequences are not reliable after an error. Brokers that cannot bump epochs only abort
+    /// the transaction.
     IfPossible,
-    /// Something of the last transaction may reach a broker late, and would count for the next one of the same epoch.
+    /// A request of the last transaction may reach a broker late, and would then count for the next
+    /// one if that had the same epoch.
     Required,
 }
 
-/// How a partition goes on that awaited resolution.
+/// How a partition continues after its resolution.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
     pub(crate) topic_partition: TopicPartition,
@@ -77,11 +89,12 @@ pub(crate) enum ResolvedOutcome {
     Unchanged,
     /// The partition starts at sequence 0.
     Restarted(Restart),
-    /// The sequenced batches can never be sent, and fail with this: they belong to a transaction that can only be aborted.
+    /// The batches with sequences can never be sent, and fail with this error. They belong to a
+    /// transaction that can only be aborted.
     Abandoned(Error),
 }
 
-/// Which batch of a partition may be sent now.
+/// The batch of a partition that may be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NextBatch {
     None,
@@ -91,9 +104,10 @@ pub(crate) enum NextBatch {
     Retry(BatchSequence),
 }
 
-/// What the accumulator's drain asks and tells, with the lock of the partition's deque held.
+/// The drain's access to the sequences. Called with the lock of the partition's deque.
 pub(crate) trait DrainGate {
-    /// Looks which batch of the partition may be sent to `log` now. `has_sequence` says whether the head of the deque has one.
+    /// Returns which batch of the partition may be sent to `log` now. `has_sequence` says whether
+    /// the head of the deque has a sequence.
     fn next_to_drain(
         &self,
         topic_partition: &TopicPartition,
@@ -102,8 +116,8 @@ pub(crate) trait DrainGate {
         now: Instant,
     ) -> NextBatch;
 
-    /// Gives sequences to a batch that is about to be sent for the first time, and counts it as in flight. Only for a head
-    /// that [`next_to_drain`](Self::next_to_drain) let pass.
+    /// Assigns sequences to a batch that is about to be sent for the first time, and counts it as
+    /// in flight. Only for a head that [`next_to_drain`](Self::next_to_drain) returned.
     fn assign_sequence(
         &self,
         topic_partition: &TopicPartition,
@@ -112,26 +126,28 @@ pub(crate) trait DrainGate {
         log: LogView,
     ) -> BatchSequence;
 
-    /// Counts a batch that has sequences as in flight again.
+    /// Counts a batch with sequences as in flight again.
     fn add_in_flight(&self, topic_partition: &TopicPartition, sequence: &BatchSequence);
 }
 
-/// The producer id and epoch, and the sequences that partitions were given.
+/// The producer id and epoch, and the sequences of the partitions.
 #[derive(Debug)]
 pub(crate) struct Sequences {
     max_in_flight: u64,
-    /// What partitions start with from now on. A partition that has batches unsettled keeps its own until it has none.
+    /// The id and epoch with which partitions start from now on. A partition with unsettled batches
+    /// keeps its own until it has none.
     producer: ProducerIdAndEpoch,
     bump: Bump,
-    /// Never shrinks while the epoch stays: forgetting a partition while its topic is missing from the metadata would start
-    /// it at 0 again, and the broker would drop new records as duplicates.
+    /// Never shrinks while the epoch stays. If a partition were forgotten while its topic is
+    /// missing from the metadata, it would start at 0 again, and the broker would drop new records
+    /// as duplicates.
     partitions: HashMap<TopicPartition, PartitionEntry>,
-    /// The partitions that await resolution, so that looking for them costs nothing when there is none.
+    /// The partitions that await resolution. An empty list makes the check free.
     unresolved: Vec<TopicPartition>,
 }
 
 impl Sequences {
-    /// `max_in_flight` is `max.in.flight.requests.per.connection`.
+    /// Creates empty sequences. `max_in_flight` is `max.in.flight.requests.per.connection`.
     pub(crate) fn new(max_in_flight: usize) -> Self {
         Self {
             max_in_flight: u64::try_from(max_in_flight)
@@ -162,8 +178,9 @@ impl Sequences {
         self.bump
     }
 
-    /// Starts every partition anew with a producer id and epoch of a coordinator, or without one: what was sent under an
-    /// older one is settled, or refused by the brokers from now on.
+    /// Restarts every partition with a producer id and epoch from a coordinator, or without one.
+    /// Whatever was sent under an older one either has an outcome, or the brokers refuse it from
+    /// now on.
     pub(crate) fn take_over(&mut self, producer: ProducerIdAndEpoch) {
         self.producer = producer;
         self.bump = Bump::NotNeeded;
@@ -171,14 +188,15 @@ impl Sequences {
         self.unresolved.clear();
     }
 
-    /// Takes the first producer id, or the one after an id that was given up. Partitions with unsettled batches keep the old
-    /// one until they are resolved.
+    /// Uses the first producer id, or the next one after a dropped id. Partitions with unsettled
+    /// batches keep the old one until they are resolved.
     fn take_over_unsettled(&mut self, producer: ProducerIdAndEpoch) {
         self.producer = producer;
     }
 
-    /// Lets a partition with a gap start at sequence 0: with an epoch that another partition's gap has brought, or else with
-    /// the next one. Returns `None` if there is no producer id to start with, until another one is taken over.
+    /// Restarts a partition with a gap at sequence 0. Uses the epoch that another partition's gap
+    /// required, or the next one. Returns `None` if there is no producer id until another one is
+    /// taken over.
     fn bump_after_gap(&mut self, topic_partition: &TopicPartition) -> Option<Restart> {
         let entry = self.partitions.get_mut(topic_partition)?;
         let stale = entry.producer();
@@ -203,14 +221,14 @@ impl Sequences {
         Some(restart)
     }
 
-    /// Gives up the producer id, of a producer that may request another one.
+    /// Drops the producer id of a producer that may request another one.
     fn give_up_producer(&mut self, reason: &str) {
         log::info!("requesting another producer id: {reason}");
         self.producer = ProducerIdAndEpoch::NONE;
     }
 }
 
-/// The drain. See [`DrainGate`], whose implementations know more reasons to hold a batch back.
+/// The drain. See [`DrainGate`], whose implementations have further reasons to hold a batch back.
 impl Sequences {
     pub(crate) fn next_to_drain(
         &mut self,
@@ -235,7 +253,8 @@ impl Sequences {
         }
     }
 
-    /// A partition of an older producer id or epoch starts at 0 with the current one.
+    /// Assigns the next sequences. A partition with an older producer id or epoch starts at 0 with
+    /// the current one.
     pub(crate) fn assign(
         &mut self,
         topic_partition: &TopicPartition,
@@ -265,10 +284,10 @@ impl Sequences {
     }
 }
 
-/// What became of a batch that was sent. The caller has noted the outcome in the batch's fate.
+/// Outcomes of batches that were sent. The caller has noted the outcome in the batch's fate.
 impl Sequences {
-    /// The batch is in the log. Also for a duplicate, and for the late response to a batch that was given up on the wire.
-    /// Returns whether it was unsettled.
+    /// Notes that the batch is in the log. Also for a duplicate, and for the late response to a
+    /// batch that expired in flight. Returns whether the batch was unsettled.
     pub(crate) fn completed(
         &mut self,
         topic_partition: &TopicPartition,
@@ -279,7 +298,7 @@ impl Sequences {
             .unwrap_or(false)
     }
 
-    /// The batch goes back to the accumulator with its sequences, to be tried again.
+    /// Notes that the batch goes back to the accumulator with its sequences for another attempt.
     pub(crate) fn retried(
         &mut self,
         topic_partition: &TopicPartition,
@@ -291,7 +310,7 @@ impl Sequences {
         });
     }
 
-    /// The outcome of the attempt after which a batch is given up.
+    /// Notes the outcome of a batch's last attempt.
     pub(crate) fn last_attempt(
         &mut self,
         topic_partition: &TopicPartition,
@@ -303,13 +322,14 @@ impl Sequences {
         });
     }
 
-    /// The batch failed and is not on the wire: refused for good, or expired between two attempts.
+    /// Notes that the batch failed while it was not on the wire: refused for good, or expired
+    /// between two attempts.
     pub(crate) fn failed(&mut self, topic_partition: &TopicPartition, sequence: &BatchSequence) {
         self.settle(topic_partition, |entry| entry.give_up(sequence));
     }
 
-    /// The batch was completed exceptionally while its request waits for a response, which is to be reported as for any
-    /// batch: to [`completed`](Self::completed) or to [`failed`](Self::failed).
+    /// Notes that the batch failed while its request waits for a response. The response is reported
+    /// later, to [`completed`](Self::completed) or to [`failed`](Self::failed), as for any batch.
     pub(crate) fn expired_in_flight(
         &mut self,
         topic_partition: &TopicPartition,
@@ -318,8 +338,8 @@ impl Sequences {
         self.settle(topic_partition, |entry| entry.give_up_on_wire(sequence));
     }
 
-    /// Exchanges a batch that was split for its parts, given as record counts and fates in order. Returns the parts'
-    /// sequences.
+    /// Replaces a batch that was split by its parts, given as record counts and fates in order.
+    /// Returns the parts' sequences.
     pub(crate) fn split(
         &mut self,
         topic_partition: &TopicPartition,
@@ -333,8 +353,8 @@ impl Sequences {
             .split(original, parts)
     }
 
-    /// Returns whether an attempt may have written the batch, which then keeps its sequence; `None` if the
-    /// partition is unknown.
+    /// Returns whether an attempt may have written the batch, which then keeps its sequence.
+    /// Returns `None` if the partition is unknown.
     pub(crate) fn may_be_written(
         &self,
         topic_partition: &TopicPartition,
@@ -344,7 +364,7 @@ impl Sequences {
         Some(entry.may_be_written(sequence))
     }
 
-    /// Returns whether everything before the batch is settled.
+    /// Returns whether every earlier batch has an outcome.
     pub(crate) fn is_first(
         &self,
         topic_partition: &TopicPartition,
@@ -354,8 +374,8 @@ impl Sequences {
         entry.is_some_and(|entry| entry.is_first(sequence))
     }
 
-    /// Forgets a partition that has nothing unsettled, so that it starts at 0 again under the same epoch: the broker has
-    /// forgotten the producer.
+    /// Forgets a partition without unsettled batches, so that it starts at 0 again under the same
+    /// epoch: the broker has forgotten the producer.
     pub(crate) fn forget_settled(&mut self, topic_partition: &TopicPartition) {
         let entry = self.partitions.get(topic_partition);
         if entry.is_some_and(|entry| !entry.has_unsettled()) {
@@ -364,7 +384,8 @@ impl Sequences {
         }
     }
 
-    /// Applies `change`, and has the partition resolved if it awaits that now. Returns `None` if the partition is unknown.
+    /// Applies `change`, and schedules the partition's resolution if it now awaits that. Returns
+    /// `None` if the partition is unknown.
     fn settle<R>(
         &mut self,
         topic_partition: &TopicPartition,
@@ -385,10 +406,12 @@ impl Sequences {
 
 /// Recovery. Java: `maybeResolveSequences`.
 impl Sequences {
-    /// Lets every partition go on whose batches are settled: where it stopped if nothing is missing, and otherwise as
-    /// `after_gap` decides; a partition for which that returns `None` goes on waiting.
+    /// Resolves every partition whose batches all have an outcome. It continues where it stopped if
+    /// nothing is missing, and otherwise as `after_gap` decides. If that returns `None`, the
+    /// partition continues to wait.
     ///
-    /// Called before every drain. The caller writes new sequences into the batches before anything is drained.
+    /// Called before every drain. The caller writes new sequences into the batches before anything
+    /// is drained.
     pub(crate) fn resolve(
         &mut self,
         mut after_gap: impl FnMut(&mut Self, &TopicPartition) -> Option<ResolvedOutcome>,
@@ -417,8 +440,8 @@ impl Sequences {
         resolved
     }
 
-    /// After a gap: gives up every batch that is left, and goes on after the last one in the log under the same epoch. Returns
-    /// whether that is possible.
+    /// After a gap, drops every remaining batch, and continues after the last one in the log under
+    /// the same epoch. Returns whether that is possible.
     pub(crate) fn rewind(&mut self, topic_partition: &TopicPartition) -> bool {
         let entry = self.partitions.get_mut(topic_partition);
         entry.is_some_and(PartitionEntry::rewind)

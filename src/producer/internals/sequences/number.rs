@@ -1,7 +1,7 @@
 //! Producer ids, and sequence numbers that wrap. Java: `ProducerIdAndEpoch`, `DefaultRecordBatch.incrementSequence`.
 //!
-//! Differs from Java: every comparison is aware of the wrap, so that nothing changes at 2^31 records (KAFKA-7693 fixed
-//! the addition alone).
+//! Differs from Java: every comparison handles the wrap, so that nothing changes at 2^31 records.
+//! KAFKA-7693 fixed only the addition.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -24,7 +24,7 @@ impl ProducerIdAndEpoch {
         self.producer_id >= 0
     }
 
-    /// Returns the same id with the next epoch, or `None` where the epochs of the id are used up.
+    /// Returns the same id with the next epoch, or `None` if the epochs of the id are used up.
     pub(crate) fn next_epoch(self) -> Option<Self> {
         let epoch = self.epoch.checked_add(1)?;
         Some(Self { epoch, ..self })
@@ -37,12 +37,13 @@ impl fmt::Display for ProducerIdAndEpoch {
     }
 }
 
-/// The sequences that one batch carries: what names the batch to the broker, and to the transaction manager.
+/// The sequences of one batch. They identify the batch to the broker and to the transaction
+/// manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct BatchSequence {
     pub(crate) producer: ProducerIdAndEpoch,
     pub(crate) base_sequence: i32,
-    /// At least 1: a batch without records is never sent.
+    /// At least 1, because a batch without records is never sent.
     pub(crate) record_count: u32,
 }
 
@@ -58,15 +59,15 @@ impl BatchSequence {
     }
 }
 
-/// Returns the sequence `by` records later: 0 comes after `i32::MAX`. From -1, "none yet", the
-/// first record has 0.
+/// Returns the sequence `by` records later. 0 follows `i32::MAX`. -1 means "none yet", and the
+/// first record after it has 0.
 pub(crate) fn increment(sequence: i32, by: u32) -> i32 {
     let wrapped = (i64::from(sequence) + i64::from(by)) & i64::from(i32::MAX);
     i32::try_from(wrapped).unwrap_or(i32::MAX)
 }
 
-/// Orders two sequences of one partition and epoch by the shorter way around: of two batches that are unsettled at the
-/// same time, neither is ever 2^30 records ahead.
+/// Orders two sequences of one partition and epoch by the shorter distance. Two batches that are
+/// unsettled at the same time are never 2^30 records apart.
 pub(crate) fn compare(a: i32, b: i32) -> Ordering {
     match b.wrapping_sub(a) & i32::MAX {
         0 => Ordering::Equal,

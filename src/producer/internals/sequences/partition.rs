@@ -1,21 +1,25 @@
-//! Sequences of one partition: what was given out, what is acknowledged, what is unsettled.
-//! Java: `TxnPartitionEntry`.
+//! The sequences of one partition: assigned, acknowledged, and unsettled ones. A batch is unsettled
+//! while it has no definite outcome. Java: `TxnPartitionEntry`.
 //!
-//! Differs from Java: a batch is renumbered only if it is known not to be in the log. Java renumbers every batch in flight,
-//! and an append that it had not heard of becomes a duplicate under the new epoch (KAFKA-12152).
+//! Differs from Java: a batch is renumbered only if it is known not to be in the log. Java
+//! renumbers every batch in flight, and an append whose response was lost becomes a duplicate under
+//! the new epoch (KAFKA-12152).
 //!
-//! As long as the broker keeps its state, a log takes the sequences of one producer epoch without gaps: an acknowledged
-//! batch proves that every batch before it is in the log. But a broker forgets an idle producer, a topic is created anew,
-//! a log is truncated, and a broker without state takes *any* sequence. So nothing here relies on that rule alone:
+//! While a broker keeps its state, a log accepts the sequences of one producer epoch without gaps.
+//! An acknowledged batch then proves that every earlier batch is in the log. But a broker forgets
+//! an idle producer, a topic is created again, a log is truncated, and a broker without state
+//! accepts *any* sequence. So nothing here depends on that rule alone:
 //!
-//! - One batch is in flight until the broker has acknowledged one, and again whenever it may have forgotten: after
-//!   [`REMEMBERED_FOR`] without an acknowledgement, with another topic id, leader or leader epoch, and after a response, or
-//!   none, that says so.
-//! - A batch with an indefinite attempt is settled under its old sequence or fails ([`Fate`]). An old request may be handled
-//!   after the retry was refused.
-//! - A batch is sent again only when no later one is on the wire, whose response may tell that it was overtaken.
-//! - A batch that was refused while a later one was appended cannot be written in order any more, and fails. So it does if
-//!   the later one was given up and may have been appended, unless the broker's last word was that it does not have it.
+//! - Only one batch is in flight until the broker has acknowledged one, and again whenever it may
+//!   have forgotten the producer: after [`REMEMBERED_FOR`] without an acknowledgement, with another
+//!   topic id, leader or leader epoch, and after an outcome that means so.
+//! - A batch with an indefinite attempt is acknowledged under its old sequence or fails ([`Fate`]).
+//!   An old request may be handled after the retry was refused.
+//! - A batch is retried only if no later one is on the wire, because that one's response may show
+//!   that it was overtaken.
+//! - If a batch was refused while a later one was appended, it can no longer be written in order,
+//!   and fails. The same holds if the later one failed and may have been appended, unless the
+//!   broker's last response was that it does not have it.
 //!
 //! [`Fate`]: crate::producer::internals::fate::Fate
 
@@ -29,26 +33,30 @@ use crate::sync::Arc;
 /// "No batch was acknowledged yet": the sequence before the first one.
 const NO_LAST_ACKED_SEQUENCE: i32 = -1;
 
-/// How long a broker is trusted to remember a producer after an acknowledgement. `producer.id.expiration.ms` is a day unless
-/// an administrator chose less; to be too cautious costs an idle partition one round trip.
+/// How long a broker is trusted to remember a producer after an acknowledgement.
+/// `producer.id.expiration.ms` is a day, unless an administrator chose less. A short time costs an
+/// idle partition one round trip.
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 
 /// The outcome of an attempt to write a batch, other than success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
-    /// The broker refused this attempt, or it never left: this attempt is not in the log. It says nothing of earlier ones.
+    /// The broker refused this attempt, or it never left: this attempt is not in the log. Says
+    /// nothing about earlier ones.
     Refused,
-    /// The broker compared the sequence with its state and refused: OUT_OF_ORDER_SEQUENCE_NUMBER.
+    /// The broker compared the sequence with its state and refused it:
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER.
     OutOfSequence,
-    /// The broker has no state of the producer, and refused: UNKNOWN_PRODUCER_ID.
+    /// The broker has no state of the producer and refused the batch: UNKNOWN_PRODUCER_ID.
     UnknownProducer,
-    /// The brokers do not take the producer id: INVALID_PRODUCER_ID_MAPPING.
+    /// The brokers do not accept the producer id: INVALID_PRODUCER_ID_MAPPING.
     ProducerRefused,
-    /// No response, or one that does not tell whether the batch was appended.
+    /// There is no response, or one that does not tell whether the batch was appended.
     Indefinite,
 }
 
-/// The log that the batches of a partition go to, as the metadata describe it. A different view may be a different log.
+/// The identity of the log that receives a partition's batches, according to the metadata. A
+/// different view may be a different log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LogView {
     pub(crate) topic_id: Uuid,
@@ -57,42 +65,45 @@ pub(crate) struct LogView {
 }
 
 impl LogView {
-    /// The metadata say nothing.
+    /// The metadata do not contain the partition.
     pub(crate) const UNKNOWN: Self = Self {
         topic_id: Uuid::ZERO,
         leader: None,
     };
 }
 
-/// What a partition may send.
+/// How much a partition may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
-    /// The broker may have no state of the producer and take whatever comes first, so that a second batch in flight could pass
-    /// a refused first one: one batch is in flight.
+    /// The broker may have no state of the producer and accept any batch. A second batch in flight
+    /// could then overtake a refused first one, so only one batch is in flight.
     Probing,
-    /// The broker showed at this time that it checks sequences of this producer id and epoch: several batches are in flight.
+    /// At this time the broker showed that it checks sequences of this producer id and epoch.
+    /// Several batches may be in flight.
     Open { since: Instant },
-    /// No new sequences are given out before it is known whether those that were given out have a gap.
+    /// No new sequences are assigned until it is known whether the assigned ones have a gap.
     Resolving(Resolving),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Resolving {
     gap: Gap,
-    /// Whether the log may hold a batch that was given up, so that the sequences after the last acknowledged one may be used.
+    /// Whether the log may contain a batch that failed, so that the sequences after the last
+    /// acknowledged one may be used.
     gave_up: Certainty,
-    /// See [`Flow::Open`]. `None` for [`Flow::Probing`].
+    /// The time of [`Flow::Open`], or `None` for [`Flow::Probing`].
     since: Option<Instant>,
 }
 
-/// Why a partition awaits resolution.
+/// The reason why a partition awaits resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Gap {
-    /// A batch was given up without an acknowledgement. There is a gap unless a later one is acknowledged.
+    /// A batch failed without a definite outcome. There is a gap unless a later one is
+    /// acknowledged.
     Possible,
-    /// The broker's log or its state is not what it was.
+    /// The broker's log or state has changed.
     Certain,
-    /// The brokers do not know the producer id any more.
+    /// The brokers no longer know the producer id.
     ProducerLost,
 }
 
@@ -104,7 +115,8 @@ impl Flow {
         }
     }
 
-    /// Returns when the broker showed that it checks sequences; `None` if it may have forgotten the producer.
+    /// Returns when the broker showed that it checks sequences, or `None` if it may have forgotten
+    /// the producer.
     fn since(&self) -> Option<Instant> {
         match *self {
             Self::Probing => None,
@@ -121,25 +133,29 @@ impl Flow {
     }
 }
 
-/// A batch that has sequences and is neither acknowledged nor given up.
+/// A batch with sequences that is neither acknowledged nor failed.
 #[derive(Clone, Debug)]
 struct Unsettled {
     sequence: BatchSequence,
-    /// Knows whether the log may hold it.
+    /// Tells whether the log may contain the batch.
     batch: Arc<dyn HasFate>,
-    /// Its request has no response yet. Otherwise the batch waits in the accumulator for its next attempt.
+    /// Its request has no response yet. Otherwise the batch waits in the accumulator for its next
+    /// attempt.
     on_wire: bool,
-    /// The log has a later batch, or may have one that was given up.
+    /// The log contains a later batch, or may contain one that failed.
     overtaken: bool,
-    /// The broker compared its sequence in the last attempt, and does not have it: OUT_OF_ORDER_SEQUENCE_NUMBER.
+    /// In the last attempt the broker compared the sequence and does not have the batch:
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER.
     is_absent: bool,
-    /// The [`PartitionEntry::view`] that it was sent to.
+    /// The [`PartitionEntry::view`] to which it was sent.
     view: u32,
-    /// How many batches were given sequences before it. The parts of a split batch share that of the whole.
+    /// The number of batches with earlier sequences. The parts of a split batch share that of the
+    /// whole.
     ordinal: u64,
 }
 
-/// Where an unsettled batch is, and whether the log may hold it: what [`Error::delivery`](crate::Error::delivery) would say.
+/// The place of an unsettled batch, and whether the log may contain it, as
+/// [`Error::delivery`](crate::Error::delivery) would say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// Its request has no response yet.
@@ -160,32 +176,33 @@ impl Unsettled {
         }
     }
 
-    /// Returns whether it is known not to be in the log.
+    /// Returns whether the batch is known not to be in the log.
     fn is_refused(&self) -> bool {
         self.standing() == Standing::Waiting(Certainty::NotWritten)
     }
 
-    /// Returns whether an attempt may have written it, and another one can tell.
+    /// Returns whether an attempt may have written the batch, and another attempt can find out.
     fn is_in_doubt(&self) -> bool {
         self.standing() == Standing::Waiting(Certainty::Maybe)
     }
 }
 
-/// How a partition that awaits resolution goes on.
+/// How a partition that awaits resolution continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resolution {
-    /// Some batch may yet be acknowledged.
+    /// Some batch may still be acknowledged.
     Pending,
-    /// There is no gap: everything that was missing turned out to be in the log.
+    /// There is no gap: everything that was missing is in the log.
     Resolved,
-    /// There is a gap, and every batch that is left is known not to be in the log.
+    /// There is a gap, and every remaining batch is known not to be in the log.
     Gap,
 }
 
-/// What became of the batches that waited for another attempt when a partition started anew.
+/// What happens to the batches that waited for another attempt when a partition restarts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Restart {
-    /// The old sequences of those that later batches have overtaken: they are first, and can only fail.
+    /// The old sequences of the batches that later ones have overtaken. They are the first ones,
+    /// and can only fail.
     pub(crate) overtaken: Vec<BatchSequence>,
     /// The new sequences of the others, in order.
     pub(crate) renumbered: Vec<BatchSequence>,
@@ -196,11 +213,11 @@ pub(crate) struct Restart {
 pub(super) struct PartitionEntry {
     producer: ProducerIdAndEpoch,
     next_sequence: i32,
-    /// How many batches were given sequences of this producer id and epoch.
+    /// The number of batches with sequences of this producer id and epoch.
     assigned: u64,
     last_acked_sequence: i32,
     log: LogView,
-    /// Grows with each change of `log`.
+    /// Increases with each change of `log`.
     view: u32,
     flow: Flow,
     /// In sequence order.
@@ -225,13 +242,13 @@ impl PartitionEntry {
         self.producer
     }
 
-    /// Returns whether no new sequences are given out until the old ones are resolved.
+    /// Returns whether no new sequences are assigned until the old ones are resolved.
     pub(super) fn awaits_resolution(&self) -> bool {
         self.gap().is_some()
     }
 
-    /// Returns whether the brokers do not know the producer id any more, so that another epoch of
-    /// it is of no use.
+    /// Returns whether the brokers no longer know the producer id, so that another epoch of it is
+    /// useless.
     pub(super) fn has_lost_producer(&self) -> bool {
         self.gap() == Some(Gap::ProducerLost)
     }
@@ -240,7 +257,7 @@ impl PartitionEntry {
         !self.unsettled.is_empty()
     }
 
-    /// Returns whether everything before this batch is settled.
+    /// Returns whether every earlier batch has an outcome.
     pub(super) fn is_first(&self, sequence: &BatchSequence) -> bool {
         let first = self.unsettled.first();
         first.is_some_and(|first| first.sequence == *sequence)
@@ -253,7 +270,7 @@ impl PartitionEntry {
         unsettled.any(|batch| batch.sequence == *sequence && batch.certainty() == Certainty::Maybe)
     }
 
-    /// Takes note of where the next batch goes. Another log may know nothing of the producer.
+    /// Notes the destination of the next batch. Another log may not know the producer.
     pub(super) fn observe(&mut self, log: LogView) {
         if self.log != log {
             self.log = log;
@@ -264,9 +281,10 @@ impl PartitionEntry {
 
     /// Returns whether a batch without sequences may get some now.
     ///
-    /// The bound is on the distance from the first unsettled batch and not on the number of the unsettled ones: a broker
-    /// remembers five batches. If five later ones were appended while an early one is tried again and again, the broker
-    /// would not know the early one for a duplicate any more, and would call it out of order although it is in the log.
+    /// The limit is the distance from the first unsettled batch, and not the number of unsettled
+    /// ones, because a broker remembers five batches. Suppose that five later batches were appended
+    /// while an early one is retried. The broker would no longer recognize the early one as a
+    /// duplicate, and would return an out-of-order error although it is in the log.
     pub(super) fn can_assign(
         &self,
         current: ProducerIdAndEpoch,
@@ -287,11 +305,12 @@ impl PartitionEntry {
         first.is_none_or(|first| self.assigned.saturating_sub(first.ordinal) < limit)
     }
 
-    /// The batch that may be sent again now, if any: in order and one at a time. Of a partition that awaits resolution only
-    /// to learn the fate of batches in doubt; if there is a gap, those that were refused before them wait for a new epoch.
-    /// Nothing is sent again behind a later batch without a response: a broker that has forgotten the producer may append
-    /// that one, forget once more, and take the earlier one. The wait ends with the responses, or with `request.timeout.ms` if
-    /// a connection hangs.
+    /// Returns the batch that may be retried now, if any: in order and one at a time. In a
+    /// partition that awaits resolution, only batches in doubt are retried, to learn their outcome.
+    /// If there is a gap, batches that were refused before them wait for a new epoch. No batch is
+    /// retried behind a later one without a response. A broker that has forgotten the producer
+    /// could append the later one, forget the producer again, and accept the earlier one. The wait
+    /// ends with the responses, or with `request.timeout.ms` if a connection hangs.
     pub(super) fn next_retry(&self) -> Option<BatchSequence> {
         if self.unsettled.iter().any(|batch| batch.on_wire) {
             return None;
@@ -306,7 +325,7 @@ impl PartitionEntry {
         next.map(|batch| batch.sequence)
     }
 
-    /// Gives the next sequences to a batch that is about to be sent.
+    /// Assigns the next sequences to a batch that is about to be sent.
     pub(super) fn assign(&mut self, record_count: u32, batch: Arc<dyn HasFate>) -> BatchSequence {
         let sequence = BatchSequence {
             producer: self.producer,
@@ -327,7 +346,7 @@ impl PartitionEntry {
         sequence
     }
 
-    /// Notes that a batch which has sequences is about to be sent again.
+    /// Notes that a batch with sequences is about to be sent again.
     pub(super) fn set_on_wire(&mut self, sequence: &BatchSequence) {
         let view = self.view;
         if let Some(batch) = self.find_mut(sequence) {
@@ -336,7 +355,7 @@ impl PartitionEntry {
         }
     }
 
-    /// The batch is in the log. Says whether it was still unsettled.
+    /// Notes that the batch is in the log. Returns whether it was still unsettled.
     pub(super) fn acknowledge(&mut self, sequence: &BatchSequence, now: Instant) -> bool {
         let Some(index) = self.position(sequence) else {
             return false;
@@ -355,8 +374,8 @@ impl PartitionEntry {
         true
     }
 
-    /// The log has, or may have, the batch that was at this index. Those before it cannot be written in order any more, unless
-    /// they are written already.
+    /// Notes that the log contains, or may contain, the batch that was at this index. Earlier ones
+    /// can no longer be written in order, unless they already are.
     fn overtake(&mut self, index: usize) {
         let mut is_gap = false;
         for earlier in self.unsettled.iter_mut().take(index) {
@@ -368,7 +387,7 @@ impl PartitionEntry {
         }
     }
 
-    /// The batch went back to the accumulator for another attempt.
+    /// Notes that the batch went back to the accumulator for another attempt.
     pub(super) fn attempt_failed(&mut self, sequence: &BatchSequence, attempt: Attempt) {
         let is_first = self.is_first(sequence);
         let Some(batch) = self.find_mut(sequence) else {
@@ -382,12 +401,13 @@ impl PartitionEntry {
         if is_gap {
             self.raise(Gap::Certain);
         }
-        // Behind an unsettled batch "out of sequence" is what a broker must answer, and means nothing. For the first one
-        // everything before it was settled, so the log is not what we know of it.
+        // Behind an unsettled batch, a broker must return an out-of-sequence error, which means
+        // nothing. For the first unsettled batch, every earlier one has an outcome, so the log is
+        // not the expected one.
         self.note_lost_state(sequence, attempt, is_first);
     }
 
-    /// The outcome of the attempt after which the batch is given up.
+    /// Notes the outcome of the batch's last attempt.
     pub(super) fn last_attempt_failed(&mut self, sequence: &BatchSequence, attempt: Attempt) {
         let is_next = self.is_first(sequence) && !self.awaits_resolution();
         if let Some(batch) = self.find_mut(sequence) {
@@ -399,7 +419,7 @@ impl PartitionEntry {
     fn note_lost_state(&mut self, sequence: &BatchSequence, attempt: Attempt, is_next: bool) {
         match attempt {
             Attempt::ProducerRefused => self.raise(Gap::ProducerLost),
-            // A broker takes sequence 0 of any producer id that it knows.
+            // A broker accepts sequence 0 from any producer id that it knows.
             Attempt::UnknownProducer if is_next && sequence.base_sequence == 0 => {
                 self.raise(Gap::ProducerLost);
             }
@@ -410,7 +430,7 @@ impl PartitionEntry {
         }
     }
 
-    /// The batch will not be tried again, and nothing proves that it is in the log.
+    /// Notes that the batch will not be retried, and that nothing proves that it is in the log.
     pub(super) fn give_up(&mut self, sequence: &BatchSequence) {
         if let Some(index) = self.position(sequence) {
             let batch = self.unsettled.remove(index);
@@ -421,14 +441,15 @@ impl PartitionEntry {
         }
     }
 
-    /// The batch was completed while its request is on the wire; the answer still settles its sequences.
+    /// Notes that the batch failed while its request is on the wire. The response still resolves
+    /// its sequences.
     pub(super) fn give_up_on_wire(&mut self, sequence: &BatchSequence) {
         if self.position(sequence).is_some() {
             self.raise(Gap::Possible);
         }
     }
 
-    /// Puts the parts of a batch that was split into its place, with the same sequences in the same order.
+    /// Replaces a batch by its parts, which have the same sequences in the same order.
     pub(super) fn split(
         &mut self,
         original: &BatchSequence,
@@ -462,9 +483,10 @@ impl PartitionEntry {
         sequences
     }
 
-    /// Looks whether a partition that awaits resolution can go on.
+    /// Determines whether a partition that awaits resolution can continue.
     pub(super) fn resolution(&self) -> Resolution {
-        // A batch that may be in the log is sent again under its old sequence until it is acknowledged or fails.
+        // A batch that may be in the log is retried with its old sequence until it is acknowledged
+        // or fails.
         if !self.unsettled.iter().all(Unsettled::is_refused) {
             return Resolution::Pending;
         }
@@ -474,13 +496,14 @@ impl PartitionEntry {
         }
     }
 
-    /// Goes on where it stopped.
+    /// Continues where the partition stopped.
     pub(super) fn resolve(&mut self) {
         self.flow = Flow::probing_or_open(self.flow.since());
     }
 
-    /// After a gap: gives up every batch that is left, all of which are known not to be in the log, and goes on after the
-    /// last one that is. Says whether that is possible: not if the log is not known to end there.
+    /// After a gap, drops every remaining batch, all of which are known not to be in the log, and
+    /// continues after the last one that is. Returns whether that is possible: the end of the log
+    /// must be known.
     pub(super) fn rewind(&mut self) -> bool {
         if let Flow::Resolving(resolving) = self.flow {
             if resolving.gap > Gap::Possible || resolving.gave_up == Certainty::Maybe {
@@ -493,8 +516,8 @@ impl PartitionEntry {
         true
     }
 
-    /// Starts at 0 with another producer id or epoch. The batches that wait for another attempt are renumbered in order;
-    /// the caller writes the result into them.
+    /// Restarts at 0 with another producer id or epoch. Renumbers the batches that wait for another
+    /// attempt in order; the caller writes the result into them.
     pub(super) fn restart(&mut self, producer: ProducerIdAndEpoch) -> Restart {
         let fresh = Self {
             view: self.view,
@@ -538,12 +561,12 @@ impl PartitionEntry {
         }
     }
 
-    /// Gives out no sequences until this gap, or a worse one that is known, is resolved.
+    /// Assigns no sequences until this gap, or a worse known one, is resolved.
     fn raise(&mut self, gap: Gap) {
         self.raise_after(gap, Certainty::NotWritten);
     }
 
-    /// As [`raise`](Self::raise), after a batch was given up that the log may hold or not.
+    /// Does the same as [`raise`](Self::raise), after a batch failed that the log may contain.
     fn raise_after(&mut self, gap: Gap, gave_up: Certainty) {
         let known = match self.flow {
             Flow::Probing | Flow::Open { .. } => None,

@@ -1,4 +1,4 @@
-//! The idempotent part of `TransactionManagerTest`, and the mistakes of other clients.
+//! The idempotent part of `TransactionManagerTest`, and the bugs of other clients.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn receive_producer_id(producer: &IdempotentProducer, id: ProducerIdAndEpoch) {
     assert!(matches!(outcome, InitOutcome::Ready));
 }
 
-/// The producer's calls as the sender makes them: the batch's fate first.
+/// The producer's calls in the sender's order: the batch's fate comes first.
 impl IdempotentProducer {
     fn should_stop_drain(
         &self,
@@ -121,7 +121,7 @@ fn ready_producer() -> IdempotentProducer {
     producer
 }
 
-/// A partition whose first batch, of one record, was acknowledged.
+/// Creates a partition with an acknowledged first batch of one record.
 fn with_ack(producer: &IdempotentProducer, topic_partition: &TopicPartition) {
     let first = send(producer, topic_partition, 1);
     assert!(producer.complete(topic_partition, &first));
@@ -154,7 +154,7 @@ fn resolved(
     vec![(topic_partition.clone(), renumbered.to_vec())]
 }
 
-/// The partitions that go on, and what their batches become.
+/// Returns the partitions that continue, and the new sequences of their batches.
 fn resolve(producer: &IdempotentProducer) -> Vec<(TopicPartition, Vec<BatchSequence>)> {
     let resolved = producer.maybe_resolve_sequences().into_iter();
     resolved
@@ -287,7 +287,8 @@ fn one_batch_in_flight_until_the_first_ack_then_five() {
     assert!(!producer.should_stop_drain(&partition(1), None));
 }
 
-// Found by the simulation (seed 95): six later batches went past one that was retried, and the broker forgot it.
+// Found by the simulation: six later batches overtook one that was retried, and the broker forgot
+// it.
 #[test]
 fn no_batch_runs_ahead_of_what_the_broker_remembers() {
     let (producer, tp) = (ready_producer(), partition(0));
@@ -387,7 +388,7 @@ fn a_lost_log_bumps_the_epoch_and_renumbers_what_was_refused() {
     assert_eq!(send(&producer, &tp, 1), sequence(id(13, 1), 5, 1));
 }
 
-// An epoch bump that touches other partitions: KAFKA-12152, librdkafka #4953.
+// KAFKA-12152, librdkafka #4953: an epoch bump must not affect other partitions.
 #[test]
 fn an_epoch_bump_leaves_other_partitions_alone_until_they_are_empty() {
     let (producer, sick, healthy) = (ready_producer(), partition(5), partition(12));
@@ -427,7 +428,7 @@ fn a_second_gap_uses_the_epoch_that_the_first_made() {
     assert_eq!(producer.producer_id_and_epoch(), id(13, 1));
 }
 
-// A batch that may be written must not count as unwritten: librdkafka #4438, franz-go #1217.
+// librdkafka #4438, franz-go #1217: a batch that may be written must not count as unwritten.
 #[test]
 fn a_batch_of_unknown_fate_is_never_renumbered() {
     let (producer, tp) = (ready_producer(), partition(0));
@@ -480,7 +481,7 @@ fn the_late_success_of_an_expired_batch_closes_the_gap() {
     resend(&producer, &tp, &later);
 }
 
-// Gaps in the sequences after an expiry: every order in which three answers can come after the first of three batches expired on the wire.
+// Every order of three responses after the first of three batches has expired in flight.
 #[test]
 fn no_order_of_answers_leaves_a_partition_stuck() {
     let orders = [
@@ -512,7 +513,7 @@ fn no_order_of_answers_leaves_a_partition_stuck() {
     }
 }
 
-/// Acknowledges whatever the producer lets pass; fails if it lets nothing pass.
+/// Acknowledges every batch that the producer allows. Fails if it allows none.
 fn drain_until_empty(producer: &IdempotentProducer, tp: &TopicPartition) {
     for _ in 0..10 {
         let _ = resolve(producer);

@@ -1,5 +1,5 @@
-//! What batches and their sequences mean for the transaction that they are in. Java: `canRetry`, `handleFailedBatch`,
-//! `maybeResolveSequences`.
+//! The effect of batches and their sequences on their transaction. Java: `canRetry`,
+//! `handleFailedBatch`, `maybeResolveSequences`.
 
 use std::time::Instant;
 
@@ -22,9 +22,10 @@ impl TransactionManager {
         call(&mut self.lock().sequences)
     }
 
-    /// Returns whether the transaction lets a batch be tried again that was refused because of its sequence or its producer
-    /// id. Not the first one, because there is no new epoch to send it under before the transaction has been aborted; and not
-    /// with a producer id that is refused, which ends the producer.
+    /// Returns whether the transaction allows a batch to be retried after a refusal because of its
+    /// sequence or its producer id. Not if it is the first unsettled one, because there is no new
+    /// epoch before the abort of the transaction. Not if the producer id itself is refused, which
+    /// ends the producer.
     pub(crate) fn lets_retry(
         &self,
         topic_partition: &TopicPartition,
@@ -35,22 +36,23 @@ impl TransactionManager {
             && !self.with_sequences(|sequences| sequences.is_first(topic_partition, sequence))
     }
 
-    /// An attempt to write a batch may have its effect later. In another transaction of the same epoch it would count for that
-    /// one.
+    /// Notes that an attempt to write a batch may take effect later. In another transaction of the
+    /// same epoch it would count for that one.
     pub(crate) fn note_indefinite_batch(&self) {
         self.lock().require_bump_if_possible();
     }
 
-    /// A batch of the partition was refused for good. Where the broker has forgotten the producer, a transaction that is
-    /// aborted without a new epoch is followed by one that starts at 0 there.
+    /// Notes that a batch of the partition was refused for good. If the broker has forgotten the
+    /// producer and the abort brings no new epoch, the next transaction starts at 0 in this
+    /// partition.
     pub(crate) fn batch_refused(&self, topic_partition: &TopicPartition, code: ErrorCode) {
         if code == ErrorCode::UNKNOWN_PRODUCER_ID {
             self.with_sequences(|sequences| sequences.forget_settled(topic_partition));
         }
     }
 
-    /// Lets every partition go on whose batches are settled: where it stopped if nothing is missing. Otherwise its batches
-    /// fail, and the transaction with them.
+    /// Resolves every partition whose batches all have an outcome. It continues if nothing is
+    /// missing. Otherwise its batches fail, and the transaction with them.
     pub(crate) fn maybe_resolve_sequences(&self) -> Vec<Resolved> {
         let mut inner = self.lock();
         match inner.state {
@@ -61,9 +63,9 @@ impl TransactionManager {
 }
 
 impl Transactions {
-    /// No new sequences can be given out after a gap before the epoch is bumped, which is when the
-    /// transaction has been aborted; or, with brokers that bump no epochs, before the unused ones
-    /// are used again.
+    /// Handles gaps. After a gap no new sequences can be assigned until the epoch is bumped, which
+    /// happens after the abort of the transaction. With brokers that cannot bump epochs, the unused
+    /// sequences are then used again.
     fn resolve_sequences(&mut self) -> Vec<Resolved> {
         let (can_bump, mark) = (self.can_handle_abortable_error(), self.mark.clone());
         let mut errors = Vec::new();
@@ -89,21 +91,23 @@ impl Transactions {
         resolved
     }
 
-    /// Returns whether an aborted transaction leaves the producer with an epoch that brokers take new records of. Java:
-    /// `canHandleAbortableError`.
+    /// Returns whether the producer will have an epoch that brokers accept after an abort of the
+    /// transaction. Java: `canHandleAbortableError`.
     pub(super) fn can_handle_abortable_error(&self) -> bool {
         self.coordinators.can_bump || self.version == TransactionVersion::V2
     }
 
-    /// After an error the sequences are not to be relied on. Transactions of version 2 bump the epoch in any case.
+    /// Notes that the sequences are not reliable after an error. Transactions of version 2 always
+    /// bump the epoch.
     pub(super) fn require_bump_if_possible(&mut self) {
         if self.version == TransactionVersion::V1 {
             self.sequences.require_bump(Bump::IfPossible);
         }
     }
 
-    /// Something of this transaction has no certain end, and would count for the next one of the same epoch. Version 2 is
-    /// safe: each transaction has an epoch of its own.
+    /// Notes that a request of this transaction has no definite end, and would count for the next
+    /// transaction of the same epoch. In version 2 each transaction has its own epoch, so nothing
+    /// is needed.
     pub(super) fn require_bump(&mut self) {
         if self.version == TransactionVersion::V1 {
             self.sequences.require_bump(Bump::Required);

@@ -1,7 +1,8 @@
-//! What the program asks of a transactional producer, on its own threads. Java: `initializeTransactions`,
-//! `beginTransaction`, `sendOffsetsToTransaction`, `beginCommit`, `beginAbort`, `maybeAddPartition`.
+//! The program's calls on a transactional producer, which run on its own threads. Java:
+//! `initializeTransactions`, `beginTransaction`, `sendOffsetsToTransaction`, `beginCommit`,
+//! `beginAbort`, `maybeAddPartition`.
 //!
-//! A call that does not fit the state is refused and changes nothing.
+//! A call that the state does not allow is refused and changes nothing.
 
 use super::api::TransactionVersion;
 use super::queue::{GroupOffsets, RequestKind, TxnRequest};
@@ -16,7 +17,8 @@ use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata};
 use crate::sync::{Arc, Ordering};
 
 impl TransactionManager {
-    /// Requests a producer id and epoch, which ends what earlier producers of the transactional id left open.
+    /// Requests a producer id and epoch, which ends open transactions of earlier producers with the
+    /// transactional id.
     pub(crate) fn initialize_transactions(&self) -> Result<Arc<TransactionalRequestResult>> {
         self.lock()
             .take_up_or("init_transactions", |inner, operation, result| {
@@ -41,7 +43,8 @@ impl TransactionManager {
         Ok(())
     }
 
-    /// Enqueues the offsets of a consumer group. In a transaction of version 2 the topic ids of `cluster` go with them.
+    /// Enqueues the offsets of a consumer group. In a transaction of version 2, also stores the
+    /// topic ids of `cluster`.
     pub(crate) fn send_offsets_to_transaction(
         &self,
         mut offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
@@ -107,17 +110,17 @@ impl TransactionManager {
     /// `IllegalState` outside of a transaction, `Transaction` or `Fenced` in one that failed.
     #[inline]
     pub(crate) fn check_may_send(&self) -> Result<()> {
-        // Relaxed is enough. A caller that asks with the lock of a partition's deque held sees a change that was made before the
-        // sender last held that lock, and the sender takes all of them between the end of a transaction's records and the
-        // request that ends it.
+        // Relaxed is enough. A caller that checks with the lock of a partition's deque sees a
+        // change from before the sender last held that lock. Between the end of a transaction's
+        // records and the request that ends it, the sender takes all of these locks.
         if self.accepts_records.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.lock().check_takes_records()
     }
 
-    /// Takes note that a batch of the partition begins. Asked with the lock of the partition's deque held, so that the
-    /// partition is known before the first batch can be drained.
+    /// Notes that a batch of the partition begins. Called with the lock of the partition's deque,
+    /// so that the partition is known before the first batch can be drained.
     pub(crate) fn maybe_add_partition(&self, topic_partition: &TopicPartition) -> Result<()> {
         let mut inner = self.lock();
         inner.check_takes_records()?;
@@ -133,7 +136,8 @@ impl TransactionManager {
 }
 
 impl Transactions {
-    /// Takes up the call that timed out, or makes it. Java: `handleCachedTransactionRequestResult`.
+    /// Continues the call that timed out, or makes it. Java:
+    /// `handleCachedTransactionRequestResult`.
     fn take_up_or(
         &mut self,
         operation: &'static str,
@@ -151,7 +155,7 @@ impl Transactions {
         Ok(result)
     }
 
-    /// Java: `throwIfPendingState`.
+    /// Fails if another call is still pending. Java: `throwIfPendingState`.
     fn check_not_pending(&mut self, operation: &str) -> Result<()> {
         match &self.pending {
             Some(pending) if !pending.is_acked() => {
@@ -169,7 +173,7 @@ impl Transactions {
         }
     }
 
-    /// Java: `maybeFailWithError`.
+    /// Fails if the transaction or the producer has failed. Java: `maybeFailWithError`.
     fn check_no_error(&self) -> Result<()> {
         let Some(cause) = self.state.error().cloned() else {
             return Ok(());
@@ -180,7 +184,7 @@ impl Transactions {
             _ => ErrorKind::Transaction,
         };
         let is_fatal = self.fatal_error().is_some();
-        // The cause says its text itself.
+        // The cause contains its own text.
         let text = match kind {
             ErrorKind::Fenced => "this producer is fenced off and can only be closed",
             _ if is_fatal => "the producer failed before and can only be closed",
@@ -212,7 +216,7 @@ impl Transactions {
         }
     }
 
-    /// Ends the transaction as soon as everything that was sent in it is settled.
+    /// Ends the transaction once everything that was sent in it has an outcome.
     fn begin_end(
         &mut self,
         end: End,
@@ -233,14 +237,14 @@ impl Transactions {
     }
 }
 
-/// Returns the error of records and requests of an aborted transaction that no broker has seen.
-/// Java: `TransactionAbortedException`.
+/// Returns the error of records and requests that were not sent before their transaction was
+/// aborted. Java: `TransactionAbortedException`.
 pub(crate) fn transaction_aborted() -> Error {
     let text = "the transaction was aborted before this record was sent";
     Error::new(ErrorKind::Transaction, text)
 }
 
-/// The call does not fit the state.
+/// Returns the error of a call that the state does not allow.
 pub(super) fn illegal_state(operation: &str, state: State) -> Error {
     let advice = match state {
         State::Uninitialized => ": call init_transactions first",

@@ -1,4 +1,4 @@
-//! Which nodes coordinate the transactions and the consumer group. Java: `transactionCoordinator`,
+//! The coordinators of the transactions and of the consumer groups. Java: `transactionCoordinator`,
 //! `consumerGroupCoordinator`, `lookupCoordinator`.
 
 use std::time::Instant;
@@ -14,9 +14,9 @@ use crate::utils::ExponentialBackoff;
 pub(super) struct Coordinators {
     transaction: Option<Node>,
     group: Option<(Arc<str>, Node)>,
-    /// Whether the transaction coordinator bumps the epoch of a producer that requests it (KIP-360, Kafka 2.5).
+    /// Whether the transaction coordinator can bump the epoch of a producer (KIP-360, Kafka 2.5).
     pub(super) can_bump: bool,
-    /// How often a coordinator was looked for since one did its work.
+    /// The number of look-ups since a coordinator last completed a request.
     lookups: u32,
 }
 
@@ -36,13 +36,13 @@ impl Coordinators {
         }
     }
 
-    /// A coordinator did what was requested.
+    /// Notes that a coordinator completed a request.
     pub(super) fn did_work(&mut self) {
         self.lookups = 0;
     }
 
-    /// Discards the coordinator and requests a new one. The first time at once; again only after
-    /// waits that grow until a coordinator does some work.
+    /// Discards the coordinator and looks it up. The first time this happens immediately, and later
+    /// after growing waits, until a coordinator completes a request.
     pub(super) fn look_up(
         &mut self,
         key: CoordinatorKey,

@@ -1,19 +1,23 @@
-//! Transactions: the states, the requests and their order, and what responses mean. Java: the half of `TransactionManager`
-//! that a producer with a transactional id has; KIP-98, KIP-360, KIP-447, KIP-890.
+//! Transactions: the states, the requests and their order, and the meaning of responses. Java: the
+//! part of `TransactionManager` that a producer with a transactional id uses; KIP-98, KIP-360,
+//! KIP-447, KIP-890.
 //!
-//! - [`state`] has the states and what belongs to each, [`transaction`] what an open transaction knows.
-//! - [`calls`] are the program's calls. [`queue`] orders the requests for them, [`next_request`] hands out the next one,
-//!   [`coordinator`] knows whom to ask.
-//! - [`api`] has one file for each request: its body, its error codes, and the verdict on its response. [`responses`] applies
-//!   verdicts.
-//! - [`topic_ids`] has the ids by which an offset commit identifies its topics, [`result`] what a caller waits on.
+//! - [`state`] has the states and their data, and [`transaction`] the data of an open transaction.
+//! - [`calls`] has the program's calls. [`queue`] orders their requests, [`next_request`] returns
+//!   the next one, and [`coordinator`] knows the nodes that receive them.
+//! - [`api`] has one file for each request: its body, its error codes, and the verdict on its
+//!   response. [`responses`] applies the verdicts.
+//! - [`topic_ids`] has the ids with which an offset commit identifies its topics, and [`result`]
+//!   has the outcome for which a caller waits.
 //!
-//! The sequences of batches are those of any idempotent producer, see [`sequences`](super::sequences).
+//! The sequences of batches are those of any idempotent producer, see
+//! [`sequences`](super::sequences).
 //!
-//! Threads: the I/O thread sends, takes responses and drains; callers begin and end transactions and append.
-//! Locks: one mutex around everything, held for a few instructions. Order: it is taken inside the lock of a partition's
-//! deque, by the drain and by an append that begins a batch; inside it only the mutex of a
-//! [`TransactionalRequestResult`] is taken. Callers wait on that one, with nothing held.
+//! Threads: the I/O thread sends, handles responses and drains; callers begin and end transactions
+//! and append.
+//! Locks: one mutex around everything, held for a few instructions. Order: the drain, and an append
+//! that begins a batch, take it inside the lock of a partition's deque. Inside it, only the mutex
+//! of a [`TransactionalRequestResult`] is taken. Callers wait on that one, and hold no other lock.
 //!
 //! Differs from Java: see [`responses`], [`queue`] and [`topic_ids`].
 
@@ -44,7 +48,7 @@ use crate::protocol::ErrorCode;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::utils::{ExponentialBackoff, LogLimiter, log};
 
-/// The settings of a transactional producer, from the configuration keys that they are named after.
+/// The settings of a transactional producer, named after their configuration keys.
 #[derive(Clone, Debug)]
 pub(crate) struct TransactionConfig {
     pub(crate) transactional_id: Arc<str>,
@@ -54,7 +58,7 @@ pub(crate) struct TransactionConfig {
 /// The state of a transactional producer.
 #[derive(Debug)]
 pub(crate) struct TransactionManager {
-    /// Whether a transaction is open for records. Written with the lock held.
+    /// Whether an open transaction accepts records. Written with the lock held.
     accepts_records: Arc<AtomicBool>,
     inner: Mutex<Transactions>,
 }
@@ -66,23 +70,24 @@ struct Transactions {
     accepts_records: Arc<AtomicBool>,
     sequences: Sequences,
     state: TxnState,
-    /// What the open transaction follows, or else the next one.
+    /// The version of the open transaction, or of the next one.
     version: TransactionVersion,
     queue: RequestQueue,
-    /// The last call that changes the state. Until its caller has seen the end of it nothing but the same call may follow.
-    /// Java: `PendingStateTransition`.
+    /// The last call that changes the state. Until its caller has seen the outcome, only the same
+    /// call may follow. Java: `PendingStateTransition`.
     pending: Option<Arc<TransactionalRequestResult>>,
     coordinators: Coordinators,
     /// Shared by the errors of a transaction, until the next one can begin.
     mark: TransactionMark,
     /// The mark of the transaction that the program aborts, until the next one can begin.
     aborting: Option<TransactionMark>,
-    /// What each retry may say again.
+    /// The warnings that each retry may repeat.
     warnings: LogLimiter<String>,
 }
 
 impl TransactionManager {
-    /// `max_in_flight` is `max.in.flight.requests.per.connection`; `retry_backoff` paces requests.
+    /// Creates a manager. `max_in_flight` is `max.in.flight.requests.per.connection`;
+    /// `retry_backoff` delays repeated requests.
     pub(crate) fn new(
         max_in_flight: usize,
         retry_backoff: ExponentialBackoff,
@@ -114,7 +119,7 @@ impl TransactionManager {
         (Arc::clone(&inner.config.transactional_id), inner.version)
     }
 
-    /// Returns the error as one of the open transaction.
+    /// Marks the error as one of the open transaction.
     pub(crate) fn in_transaction(&self, error: Error) -> Error {
         error.in_transaction(&self.lock().mark)
     }
@@ -124,12 +129,12 @@ impl TransactionManager {
         self.lock().state.name()
     }
 
-    /// Returns why nothing can be sent any more, if that is so.
+    /// Returns why nothing can be sent any more, if there is such an error.
     pub(crate) fn fatal_error(&self) -> Option<Error> {
         self.lock().fatal_error().cloned()
     }
 
-    /// Ends all sending. The first error stays.
+    /// Ends all sending. The first error is kept.
     pub(crate) fn transition_to_fatal_error(&self, error: Error) {
         self.lock().transition_to_fatal_error(error);
     }
@@ -139,19 +144,19 @@ impl TransactionManager {
     }
 }
 
-/// The open transaction, as the sender sees it.
+/// The open transaction, from the sender's side.
 impl TransactionManager {
-    /// Returns whether a transaction is being ended: nothing is added to it any more.
+    /// Returns whether a transaction is ending, so that nothing is added to it any more.
     pub(crate) fn is_completing(&self) -> bool {
         matches!(self.lock().state, TxnState::Ending(..))
     }
 
-    /// Java: `hasOngoingTransaction`.
+    /// Returns whether a transaction is open. Java: `hasOngoingTransaction`.
     pub(crate) fn has_ongoing_transaction(&self) -> bool {
         self.lock().state.transaction().is_some()
     }
 
-    /// Returns why batches that were never sent are to be failed now, or `None` if they are not.
+    /// Returns why batches that were never sent must fail now, or `None` if they need not.
     pub(crate) fn reason_to_abort_batches(&self) -> Option<Error> {
         let inner = self.lock();
         match &inner.state {
@@ -163,15 +168,16 @@ impl TransactionManager {
         }
     }
 
-    /// Notes what a batch's failure means for the transaction that it is in. Returns the error as its records are to have it.
-    /// Java: `maybeTransitionToErrorState`.
+    /// Notes the effect of a batch's failure on its transaction. Returns the error for the batch's
+    /// records. Java: `maybeTransitionToErrorState`.
     pub(crate) fn handle_error_in_transaction(&self, error: Error) -> Error {
         let mut inner = self.lock();
         if ends_producer(&error) {
             inner.transition_to_fatal_error(error.clone());
             return error.into_fatal();
         }
-        // What fails once the end is requested was not taken for this transaction, which may be committed by now.
+        // A record that fails after the end was requested is not part of this transaction, which
+        // may already be committed.
         if inner.state.transaction().is_none() || inner.state.is_end_requested() {
             return error;
         }
@@ -181,7 +187,8 @@ impl TransactionManager {
         error
     }
 
-    /// The brokers belong to another cluster, which has neither the transaction nor the offsets of its group.
+    /// Fails because the brokers belong to another cluster, which has neither the transaction nor
+    /// the offsets of its group.
     pub(crate) fn fail_for_other_cluster(&self, reason: String) {
         let mut inner = self.lock();
         if !matches!(inner.state, TxnState::Uninitialized) {
@@ -189,7 +196,7 @@ impl TransactionManager {
         }
     }
 
-    /// The I/O thread ends: nothing that was requested is done any more.
+    /// Ends all requests, because the I/O thread ends.
     pub(crate) fn close(&self, reason: &Error) {
         let mut inner = self.lock();
         if inner.fatal_error().is_none() {
@@ -201,7 +208,7 @@ impl TransactionManager {
 
 /// Transitions.
 impl Transactions {
-    /// The one place that sets the state.
+    /// Sets the state. No other function does.
     fn set_state(&mut self, state: TxnState) {
         log::debug!(
             "the producer is {}, it was {}",
@@ -212,7 +219,8 @@ impl Transactions {
         self.accepts_records
             .store(accepts_records, Ordering::Relaxed);
         if matches!(state, TxnState::Ready) {
-            // The next transaction can begin. Errors of the last one say that it was aborted, if it was.
+            // The next transaction can begin. The errors of the last one now say that it was
+            // aborted, if it was.
             if let Some(aborted) = self.aborting.take() {
                 aborted.set_aborted();
             }
@@ -221,7 +229,8 @@ impl Transactions {
         self.state = state;
     }
 
-    /// A transition on the I/O thread, where an impossible one is a bug after which nothing can be relied on.
+    /// Makes a transition on the I/O thread. An impossible one is a bug after which nothing is
+    /// reliable.
     fn transition_or_fail(&mut self, target: TxnState) {
         if target.name().may_follow(self.state.name()) {
             return self.set_state(target);
@@ -234,7 +243,8 @@ impl Transactions {
         self.transition_to_fatal_error(Error::new(ErrorKind::Internal, text));
     }
 
-    /// The first error stays. A transaction that is being aborted already goes on being aborted.
+    /// Fails the transaction. The first error is kept. A transaction that is already being aborted
+    /// continues with that.
     fn transition_to_abortable_error(&mut self, error: Error) {
         let is_aborted = matches!(self.state, TxnState::Abortable(..) | TxnState::Fatal(_));
         if is_aborted || self.state.is_aborting() {
@@ -270,13 +280,13 @@ impl Transactions {
         }
     }
 
-    /// Returns the error as one after which the open transaction can only be aborted.
+    /// Returns an error that says that the open transaction can only be aborted.
     fn abortable(&self, error: Error) -> Error {
         error.into_abortable(&self.mark)
     }
 }
 
-/// Requests that end without success.
+/// Failures of requests.
 impl Transactions {
     fn fail(&mut self, request: &TxnRequest, error: &Error) {
         if let RequestKind::AddPartitionsToTxn(partitions) = &request.kind {
@@ -287,7 +297,7 @@ impl Transactions {
         request.fail(error);
     }
 
-    /// Ends every request that waits, and the call that is pending.
+    /// Fails every waiting request and the pending call.
     fn fail_all(&mut self, error: &Error) {
         while let Some(request) = self.queue.pop() {
             self.fail(&request, error);
@@ -298,7 +308,7 @@ impl Transactions {
     }
 }
 
-/// Returns the errors after which a transactional producer cannot go on. Java:
+/// Returns whether a transactional producer cannot continue after this error. Java:
 /// `maybeTransitionToErrorState`.
 fn ends_producer(error: &Error) -> bool {
     let fatal_code = matches!(

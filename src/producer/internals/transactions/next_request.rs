@@ -1,4 +1,5 @@
-//! Which request of a transactional producer is sent next, and to whom. Java: `nextRequest`, `lookupCoordinator`.
+//! Chooses the next request of a transactional producer, and its destination. Java: `nextRequest`,
+//! `lookupCoordinator`.
 
 use std::time::{Duration, Instant};
 
@@ -11,26 +12,27 @@ use crate::common::Node;
 use crate::protocol::RequestBody;
 use crate::utils::log;
 
-/// What the sender is to do next for the transaction.
+/// The sender's next action for the transaction.
 #[derive(Debug)]
 pub(crate) enum NextRequest {
     Nothing,
-    /// The next request waits for this long.
+    /// The next request is due after this time.
     Wait(Duration),
     Send(TxnRequest),
 }
 
-/// What the sender knows when a response comes, or when a transaction ends without a request.
+/// The facts that the sender knows when a response arrives, or when a transaction ends without a
+/// request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClusterFacts {
     pub(crate) now: Instant,
-    /// The level of the feature `transaction.version` that the cluster has finalized; 0 for none.
+    /// The cluster's finalized level of the feature `transaction.version`; 0 if it has none.
     pub(crate) transaction_version: i16,
 }
 
 impl TransactionManager {
-    /// Takes the request that is to be sent now. The one before has ended. `is_drained` says that the transaction is being
-    /// ended, and that no record of it is without its outcome.
+    /// Takes the request to send now. The previous one has ended. `is_drained` says that the
+    /// transaction is ending and that all of its records have an outcome.
     pub(crate) fn next_request(&self, is_drained: bool, facts: ClusterFacts) -> NextRequest {
         let mut inner = self.lock();
         loop {
@@ -57,14 +59,15 @@ impl TransactionManager {
                 continue;
             }
             if is_end {
-                // From here on, because what fails before it is sent must not turn the transaction into one to abort.
+                // From here on, a failure before the request is sent must not make the transaction
+                // abortable.
                 inner.state.set_end_requested(true);
             }
             return NextRequest::Send(request);
         }
     }
 
-    /// Returns the coordinator that the request needs, if it is known. `None` within: any node will do.
+    /// Returns the coordinator for the request, if it is known. The inner `None` means any node.
     pub(crate) fn coordinator(&self, request: &TxnRequest) -> Option<Option<Node>> {
         let Some(key) = request.kind.coordinator() else {
             return Some(None);
@@ -77,7 +80,8 @@ impl TransactionManager {
         self.lock().put_back(request);
     }
 
-    /// Puts back a request whose coordinator is not known or not to be reached, and has the coordinator looked for.
+    /// Puts back a request whose coordinator is unknown or unreachable, and looks the coordinator
+    /// up.
     pub(crate) fn look_for_coordinator(&self, request: TxnRequest, now: Instant) {
         let mut inner = self.lock();
         inner.find_coordinator_of(&request, now);
@@ -89,7 +93,8 @@ impl TransactionManager {
         api::body(&request.kind, &inner.config, inner.sequences.producer())
     }
 
-    /// The request is on its way. `can_bump` says what a transaction coordinator speaks.
+    /// Notes that the request was sent. `can_bump` says whether the transaction coordinator can
+    /// bump epochs.
     pub(crate) fn request_sent(&self, request: &TxnRequest, can_bump: bool) {
         if request.kind.coordinator() == Some(CoordinatorKey::Transaction) {
             self.lock().coordinators.can_bump = can_bump;
@@ -109,7 +114,7 @@ impl Transactions {
         self.queue.put_back(request);
     }
 
-    /// Makes the request that adds the partitions of new records. Not after an error.
+    /// Enqueues the request that adds the partitions of new records. Does nothing after an error.
     fn enqueue_new_partitions(&mut self) {
         let (TxnState::Open(transaction) | TxnState::Ending(transaction, _)) = &mut self.state
         else {
@@ -124,8 +129,9 @@ impl Transactions {
         self.queue.push(request);
     }
 
-    /// Ends the requests that are not sent in a state of error. In one that can be aborted, who the coordinator is can be
-    /// found out still, and whether it has begun the transaction.
+    /// Fails the requests that are not sent in an error state. If the transaction can still be
+    /// aborted, requests that find the coordinator, or that show whether it has begun the
+    /// transaction, remain.
     fn refuse_waiting(&mut self) {
         let Some(error) = self.state.error().cloned() else {
             return;
@@ -140,18 +146,20 @@ impl Transactions {
         }
     }
 
-    /// Forgets what was not requested of the coordinator yet: the transaction is aborted without it.
+    /// Drops requests that the coordinator has not received: the transaction is aborted without
+    /// them.
     ///
-    /// What the coordinator may have begun the transaction for is requested again, so that it is known whether there is
-    /// something to abort. A bump of the epoch does not do for that: before version 2 the coordinator fences off a producer
-    /// that requests one while its transaction is open.
+    /// Requests that may have begun the transaction at the coordinator are repeated, to learn
+    /// whether there is something to abort. An epoch bump cannot replace this: before version 2 the
+    /// coordinator fences a producer that requests a bump while its transaction is open.
     pub(super) fn drop_unsent(&mut self) {
         if let Some(transaction) = self.state.transaction_mut() {
             transaction.drop_new_partitions();
         }
         let bumps = self.can_handle_abortable_error();
         let unsent = self.queue.take(|request| match &request.kind {
-            // Of a group only what is dropped here needs it, and the end of the transaction would wait behind it.
+            // Only requests that are dropped here need the group's coordinator, and the end of the
+            // transaction would wait behind this one.
             RequestKind::FindCoordinator(CoordinatorKey::Group(_)) => true,
             RequestKind::AddPartitionsToTxn(_)
             | RequestKind::AddOffsetsToTxn(_)
@@ -165,7 +173,7 @@ impl Transactions {
         }
     }
 
-    /// Has the request's coordinator looked for again.
+    /// Looks the request's coordinator up again.
     pub(super) fn find_coordinator_of(&mut self, request: &TxnRequest, now: Instant) {
         if let Some(key) = request.kind.coordinator() {
             self.coordinators

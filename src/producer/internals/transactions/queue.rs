@@ -1,8 +1,9 @@
-//! The requests of a transactional producer, one at a time and by priority. Java: `TxnRequestHandler`, `Priority`,
-//! `pendingRequests`.
+//! The requests of a transactional producer, one at a time and by priority. Java:
+//! `TxnRequestHandler`, `Priority`, `pendingRequests`.
 //!
-//! Differs from Java: requests of one priority go in the order in which they were made, and one that is tried again keeps
-//! its place; a wait before another attempt is a time in the request, and not a sleep of the I/O thread.
+//! Differs from Java: requests of one priority are sent in the order of their creation, and a
+//! retried one keeps its place. A backoff is a time in the request, and not a sleep of the I/O
+//! thread.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use crate::producer::{ConsumerGroupMetadata, OffsetAndMetadata};
 use crate::protocol::ResponseBody;
 use crate::sync::Arc;
 
-/// What a coordinator coordinates. Java: `CoordinatorType`.
+/// The task of a coordinator. Java: `CoordinatorType`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CoordinatorKey {
     /// The transactions of the producer's transactional id.
@@ -24,21 +25,22 @@ pub(crate) enum CoordinatorKey {
     Group(Arc<str>),
 }
 
-/// Offsets of a consumer group that are to be committed with the transaction.
+/// Offsets of a consumer group to commit with the transaction.
 #[derive(Clone, Debug)]
 pub(crate) struct GroupOffsets {
     pub(super) group_id: Arc<str>,
     pub(super) group: ConsumerGroupMetadata,
-    /// Those that are not committed yet, sorted.
+    /// The offsets that are not committed yet, sorted.
     pub(super) offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
-    /// Frozen when the commit is enqueued. Empty in transactions of version 1, which identify topics by name.
+    /// The ids at the time of the call. Empty in transactions of version 1, which identify topics
+    /// by name.
     pub(super) topic_ids: TopicIds,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum RequestKind {
     FindCoordinator(CoordinatorKey),
-    /// A producer id, or the next epoch of the one that there is.
+    /// Requests a producer id, or the next epoch of the current one.
     InitProducerId,
     AddPartitionsToTxn(Vec<TopicPartition>),
     AddOffsetsToTxn(GroupOffsets),
@@ -47,7 +49,7 @@ pub(crate) enum RequestKind {
 }
 
 impl RequestKind {
-    /// Lower ones go first. Java: `Priority`.
+    /// Returns the priority. Lower ones come first. Java: `Priority`.
     const fn priority(&self) -> u8 {
         match self {
             Self::FindCoordinator(_) => 0,
@@ -57,7 +59,7 @@ impl RequestKind {
         }
     }
 
-    /// Whose answer it needs; `None` for any node's.
+    /// Returns the coordinator that must handle the request, or `None` for any node.
     pub(crate) fn coordinator(&self) -> Option<CoordinatorKey> {
         match self {
             Self::FindCoordinator(_) => None,
@@ -71,8 +73,8 @@ impl RequestKind {
         }
     }
 
-    /// Returns whether it changes the transaction, so that it does harm where it arrives in a later
-    /// one of the same epoch.
+    /// Returns whether the request changes the transaction. It would do harm if it arrived in a
+    /// later transaction of the same epoch.
     pub(super) const fn changes_transaction(&self) -> bool {
         match self {
             Self::FindCoordinator(_) | Self::InitProducerId => false,
@@ -84,17 +86,17 @@ impl RequestKind {
     }
 }
 
-/// A request in flight, and the call that waits for its result.
+/// A request, and the call that waits for its result.
 #[derive(Debug)]
 pub(crate) struct TxnRequest {
     pub(crate) kind: RequestKind,
     pub(super) result: Arc<TransactionalRequestResult>,
-    /// How often it was sent without the answer that ends it.
+    /// How often it was sent without a final response.
     pub(super) attempts: u32,
-    /// An attempt may have done its work without our hearing of it.
+    /// An attempt may have succeeded without a response.
     pub(super) may_be_done: bool,
     not_before: Option<Instant>,
-    /// The place among requests of the same priority.
+    /// The position among requests of the same priority.
     order: u64,
 }
 
@@ -110,7 +112,8 @@ impl TxnRequest {
         }
     }
 
-    /// Returns whether the coordinator may have begun the transaction for an attempt that we did not hear of.
+    /// Returns whether the coordinator may have begun the transaction in an attempt without a
+    /// response.
     pub(super) fn may_have_begun(&self) -> bool {
         let begins = matches!(
             self.kind,
@@ -119,15 +122,15 @@ impl TxnRequest {
         begins && self.may_be_done
     }
 
-    /// Lets the caller that waits for a commit know whether it may have happened, after a response that says that it did not,
-    /// or none.
+    /// Tells the caller of a commit whether it may have happened, after a response that says it did
+    /// not, or after none.
     pub(super) fn note_delivery(&self) {
         if matches!(self.kind, RequestKind::EndTxn(End::Commit)) {
             self.result.set_may_be_done(self.may_be_done);
         }
     }
 
-    /// Ends it without success.
+    /// Fails the call.
     pub(crate) fn fail(&self, error: &Error) {
         self.result.fail(error.clone());
     }
@@ -142,8 +145,8 @@ impl TxnRequest {
         self.not_before = Some(at);
     }
 
-    /// Forgets the topic ids that the response refuses as unknown. Returns the names of their topics, whose metadata is out
-    /// of date.
+    /// Forgets the topic ids that the response refuses as unknown. Returns the names of their
+    /// topics, whose metadata is out of date.
     pub(crate) fn refuse_unknown_topic_ids(&mut self, response: &ResponseBody) -> Vec<Arc<str>> {
         match (&mut self.kind, response) {
             (RequestKind::TxnOffsetCommit(commit), ResponseBody::TxnOffsetCommit(response)) => {
@@ -153,7 +156,7 @@ impl TxnRequest {
         }
     }
 
-    /// Replaces the topic ids that a coordinator refused by those that the metadata has now.
+    /// Replaces the refused topic ids by those that the metadata contains now.
     pub(crate) fn renew_topic_ids(&mut self, cluster: &Cluster) {
         if let RequestKind::TxnOffsetCommit(commit) = &mut self.kind {
             commit.topic_ids.renew(cluster);
@@ -161,7 +164,7 @@ impl TxnRequest {
     }
 }
 
-/// The requests that wait to be sent.
+/// The waiting requests.
 #[derive(Debug, Default)]
 pub(super) struct RequestQueue {
     /// Sorted by priority, then by order.
@@ -176,7 +179,7 @@ impl RequestQueue {
         self.put_back(request);
     }
 
-    /// Puts a request back to where it was taken from.
+    /// Puts a request back in its place.
     pub(super) fn put_back(&mut self, request: TxnRequest) {
         let place = |request: &TxnRequest| (request.kind.priority(), request.order);
         let at = place(&request);
@@ -196,7 +199,7 @@ impl RequestQueue {
         self.requests.iter().any(|request| matches(&request.kind))
     }
 
-    /// Takes the requests that match out, in order.
+    /// Takes the matching requests, in order.
     pub(super) fn take(&mut self, matches: impl Fn(&TxnRequest) -> bool) -> Vec<TxnRequest> {
         let all = std::mem::take(&mut self.requests);
         let (taken, kept) = all.into_iter().partition(matches);

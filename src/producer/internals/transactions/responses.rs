@@ -1,12 +1,13 @@
-//! What the responses to the requests of a transactional producer change. Java: the `TxnRequestHandler`s.
+//! Applies the responses to a transactional producer's requests. Java: the `TxnRequestHandler`s.
 //!
 //! [`api`] judges a response, and [`Transactions::apply`] carries the verdict out.
 //!
 //! Differs from Java:
-//! - A request without a response, or with one that leaves open what the coordinator did, may reach the coordinator late. The
-//!   protocol of version 1 cannot tell it from one of the next transaction, so none begins before the epoch is bumped.
-//! - An abort that the coordinator refuses to carry out is made by bumping the epoch, instead of leaving the producer where
-//!   no call helps.
+//! - A request may arrive late if it has no response, or one that does not tell what the
+//!   coordinator did. In protocol version 1 the coordinator could take it for one of the next
+//!   transaction, so no transaction begins before the epoch is bumped.
+//! - If the coordinator refuses an abort, an epoch bump replaces it. Otherwise no call could help
+//!   the producer any more.
 
 use std::time::{Duration, Instant};
 
@@ -20,12 +21,13 @@ use crate::producer::internals::sequences::{Bump, ProducerIdAndEpoch};
 use crate::protocol::{ErrorCode, ResponseBody};
 use crate::utils::log;
 
-/// The longest wait for the end of the transaction before, where that is all that the first partition or offset of this one
-/// waits for: it is nearly over. Java: `ADD_PARTITIONS_RETRY_BACKOFF_MS`.
+/// The longest wait for the end of the previous transaction, if the first partition or offset of
+/// this one waits only for that: it takes a short time. Java: `ADD_PARTITIONS_RETRY_BACKOFF_MS`.
 pub(crate) const CONCURRENT_TRANSACTIONS_BACKOFF: Duration = Duration::from_millis(20);
 
 impl TransactionManager {
-    /// The request has no response. `was_written` says whether a broker may have seen it.
+    /// Handles a request without a response. `was_written` says whether a broker may have received
+    /// it.
     pub(crate) fn handle_disconnect(
         &self,
         mut request: TxnRequest,
@@ -38,7 +40,7 @@ impl TransactionManager {
         inner.retry(request, now);
     }
 
-    /// The node speaks no version that can carry the request.
+    /// Handles a node that supports no version that can carry the request.
     pub(crate) fn handle_unsupported_version(&self, request: &TxnRequest, message: &str) {
         let error = Error::new(ErrorKind::UnsupportedVersion, message);
         request.note_delivery();
@@ -64,7 +66,7 @@ impl TransactionManager {
 }
 
 impl Transactions {
-    /// Carries out what a response means.
+    /// Carries out the verdict on a response.
     fn apply(&mut self, request: TxnRequest, verdict: Verdict, facts: ClusterFacts) {
         match verdict {
             Verdict::Done(done) => self.done(request, done, facts),
@@ -105,7 +107,7 @@ impl Transactions {
             Done::OffsetsCommitted => request.result.complete(),
             Done::Ended(next) => {
                 if self.version == TransactionVersion::V2 && next.is_none() {
-                    // Without the epoch that it was bumped to the next transaction would be fenced.
+                    // Without the bumped epoch, the next transaction would be fenced.
                     self.sequences.require_bump(Bump::IfPossible);
                 }
                 self.finish_transaction(request, next, facts);
@@ -126,8 +128,8 @@ impl Transactions {
         request.result.complete();
     }
 
-    /// The transaction has ended. The next one may begin at once, or when the epoch is bumped. Java: `completeTransaction`,
-    /// and the second half of `beginCompletingTransaction`.
+    /// Notes that the transaction has ended. The next one may begin immediately, or after the epoch
+    /// is bumped. Java: `completeTransaction`, and the second half of `beginCompletingTransaction`.
     pub(super) fn finish_transaction(
         &mut self,
         request: TxnRequest,
@@ -164,7 +166,7 @@ impl Transactions {
 
 /// Refusals.
 impl Transactions {
-    /// Does what the API's table says about an error code.
+    /// Reacts to an error code according to the API's table.
     fn refused(&mut self, mut request: TxnRequest, refusal: Refusal, facts: ClusterFacts) {
         let Refusal {
             code,
@@ -204,7 +206,7 @@ impl Transactions {
         }
     }
 
-    /// Remembers an attempt that may have done its work.
+    /// Notes an attempt that may have succeeded.
     fn note_attempt(&mut self, request: &mut TxnRequest, may_be_done: bool) {
         request.may_be_done |= may_be_done;
         request.note_delivery();
@@ -213,7 +215,8 @@ impl Transactions {
         }
     }
 
-    /// Sends the request again after a wait; unless the transaction is aborted and will do without it.
+    /// Sends the request again after a wait, unless the transaction is being aborted and does not
+    /// need it.
     fn retry(&mut self, mut request: TxnRequest, now: Instant) {
         let wait = self.retry_backoff.backoff(request.attempts);
         request.attempts = request.attempts.saturating_add(1);
@@ -229,15 +232,15 @@ impl Transactions {
         self.drop_what_an_abort_does_without();
     }
 
-    /// Nothing more is requested for a transaction that is being aborted.
+    /// Drops the requests that an abort does not need.
     fn drop_what_an_abort_does_without(&mut self) {
         if self.state.is_aborting() {
             self.drop_unsent();
         }
     }
 
-    /// Returns whether the request is what lets the coordinator know of the transaction: what it is concurrent with is the
-    /// end of the one before.
+    /// Returns whether this request tells the coordinator of the transaction. It can then only be
+    /// concurrent with the end of the previous one.
     fn follows_an_end(&self, request: &TxnRequest) -> bool {
         match request.kind {
             RequestKind::AddPartitionsToTxn(_) => {
@@ -259,7 +262,7 @@ impl Transactions {
         Error::from_code(ErrorCode::PRODUCER_FENCED, text)
     }
 
-    /// Java: `abortableError`.
+    /// Fails the transaction with an abortable error. Java: `abortableError`.
     fn fail_abortably(&mut self, request: TxnRequest, error: Error, facts: ClusterFacts) {
         if self.state.is_aborting() && matches!(request.kind, RequestKind::EndTxn(_)) {
             return self.abort_by_bump(request, error, facts);
@@ -270,7 +273,7 @@ impl Transactions {
         self.transition_to_abortable_error(error);
     }
 
-    /// The coordinator does not carry the abort out. A new epoch aborts whatever it has under the old one.
+    /// Replaces a refused abort. A new epoch aborts whatever the coordinator has under the old one.
     fn abort_by_bump(&mut self, request: TxnRequest, error: Error, facts: ClusterFacts) {
         match self.coordinators.can_bump {
             true => {
@@ -287,7 +290,8 @@ impl Transactions {
         self.transition_to_fatal_error(error);
     }
 
-    /// There is no producer id because rights are missing. They may be given, so the producer can be initialized again.
+    /// Handles missing rights to a producer id. They may be granted later, so the producer can be
+    /// initialized again.
     fn fail_initialization(&mut self, request: &TxnRequest, error: &Error) {
         self.sequences.take_over(ProducerIdAndEpoch::NONE);
         self.fail(request, error);
@@ -296,7 +300,7 @@ impl Transactions {
     }
 }
 
-/// Returns whether a coordinator that answers so may have done what was requested.
+/// Returns whether a coordinator that returns this code may have done what was requested.
 fn leaves_open(code: ErrorCode) -> bool {
     matches!(
         code,
@@ -304,8 +308,9 @@ fn leaves_open(code: ErrorCode) -> bool {
     ) || code.name().is_none()
 }
 
-/// Returns whether a coordinator that answers so may have written the end of the transaction all the same: its log says one
-/// of these where the followers do not follow, or it has lost its place meanwhile.
+/// Returns whether a coordinator that returns this code may still have written the end of the
+/// transaction. Its log returns such codes if the followers do not follow, or if it has lost its
+/// role meanwhile.
 fn may_be_ended(kind: &RequestKind, code: ErrorCode) -> bool {
     matches!(kind, RequestKind::EndTxn(_))
         && matches!(

@@ -1,7 +1,7 @@
-//! The outcome of a call that a transactional producer makes, for its caller to wait on. Java:
+//! The outcome of a transactional call, for which its caller waits. Java:
 //! `TransactionalRequestResult`.
 //!
-//! Locks: one mutex and one condition variable each, under which nothing else is locked.
+//! Locks: one mutex and one condition variable each. No other lock is taken under it.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ struct ResultState {
     outcome: Option<Result<()>>,
     /// The caller has seen the outcome, so that its next call is a new one.
     is_acked: bool,
-    /// Brokers may have done what was asked for, whether or not they ever say so.
+    /// Brokers may have done what was requested, even if no response says so.
     may_be_done: bool,
-    /// Why it was not done at the last attempt, for a time-out to tell.
+    /// The error of the last attempt, for a timeout to report.
     refusal: Option<Error>,
-    /// What was asked for is done; only what the producer needs afterwards is not.
+    /// The request succeeded. Only something that the producer needs afterwards is missing.
     is_settled: bool,
 }
 
@@ -52,7 +52,7 @@ impl TransactionalRequestResult {
         self.finish(Err(error));
     }
 
-    /// Only the first outcome counts: a commit that was answered stays committed.
+    /// Sets the outcome. Only the first one counts: a committed transaction stays committed.
     fn finish(&self, outcome: Result<()>) {
         let mut state = self.state.lock();
         let outcome = match outcome {
@@ -64,17 +64,17 @@ impl TransactionalRequestResult {
         self.done.notify_all();
     }
 
-    /// It was refused for now, and is tried again.
+    /// Notes that the request was refused and will be retried.
     pub(super) fn set_refusal(&self, refusal: Error) {
         self.state.lock().refusal = Some(refusal);
     }
 
-    /// Whether a request for this may have done its work without our having heard of it.
+    /// Notes whether a request may have succeeded without a response.
     pub(super) fn set_may_be_done(&self, may_be_done: bool) {
         self.state.lock().may_be_done = may_be_done;
     }
 
-    /// Whatever follows before this is completed, it is a success.
+    /// Marks the call as successful, whatever follows before it is complete.
     pub(super) fn settle(&self) {
         let mut state = self.state.lock();
         state.may_be_done = true;
@@ -94,16 +94,17 @@ impl TransactionalRequestResult {
     ///
     /// # Errors
     ///
-    /// `Timeout`, after which the same call takes up the wait again; else the outcome's.
+    /// `Timeout`, after which the same call continues the wait; otherwise those of the outcome.
     ///
     /// # Blocking
     ///
-    /// As said.
+    /// At most `max_block`.
     pub(crate) fn wait(&self, max_block: Duration) -> Result<()> {
         self.wait_after(Duration::ZERO, max_block)
     }
 
-    /// As [`wait`](Self::wait), in a call that has spent `spent` of `max_block` already.
+    /// Does the same as [`wait`](Self::wait), in a call that has already spent `spent` of
+    /// `max_block`.
     pub(crate) fn wait_after(&self, spent: Duration, max_block: Duration) -> Result<()> {
         let time = SystemTime;
         let deadline = time.now().checked_add(max_block.saturating_sub(spent));
@@ -173,7 +174,8 @@ mod tests {
         assert!(result.is_acked());
     }
 
-    // Java: KafkaProducerTest (4.4): the wait for metadata and the wait for the result share max.block.ms.
+    // Java: KafkaProducerTest (4.4). The wait for metadata and the wait for the result share
+    // max.block.ms.
     #[test]
     fn a_wait_lasts_for_what_is_left_of_max_block() {
         let result = TransactionalRequestResult::new("send_offsets_to_transaction");

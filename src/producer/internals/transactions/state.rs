@@ -1,4 +1,4 @@
-//! The states of a transactional producer, what belongs to each, and which may follow which. Java:
+//! The states of a transactional producer, their data, and their transitions. Java:
 //! `TransactionManager.State`.
 
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use super::transaction::Transaction;
 use crate::error::Error;
 
-/// The state and what belongs to it.
+/// The state with its data.
 #[derive(Debug)]
 pub(super) enum TxnState {
     Uninitialized,
@@ -14,21 +14,21 @@ pub(super) enum TxnState {
     Ready,
     Open(Transaction),
     Ending(Transaction, Ending),
-    /// With the first error.
+    /// Has the first error.
     Abortable(Transaction, Error),
-    /// With the first error.
+    /// Has the first error.
     Fatal(Error),
 }
 
-/// How a transaction is being ended.
+/// A transaction that is ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ending {
     pub(super) end: End,
-    /// The coordinator is being asked to end the transaction, or was and may have done so.
+    /// A request to end the transaction was sent, or may have been handled.
     pub(super) is_requested: bool,
 }
 
-/// How a transaction ends.
+/// The way in which a transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Commit,
@@ -48,7 +48,7 @@ impl TxnState {
         }
     }
 
-    /// Returns the transaction that is open, including one that can only be ended.
+    /// Returns the open transaction, including one that can only be ended.
     pub(super) fn transaction(&self) -> Option<&Transaction> {
         match self {
             Self::Open(transaction)
@@ -67,14 +67,14 @@ impl TxnState {
         }
     }
 
-    /// Takes the open transaction for the next state. Where none is open, the next state has one that nothing joined.
+    /// Takes the open transaction for the next state, or an empty one.
     pub(super) fn take_transaction(&mut self) -> Transaction {
         self.transaction_mut()
             .map(std::mem::take)
             .unwrap_or_default()
     }
 
-    /// Returns why the state is an error.
+    /// Returns the error, if the state is one.
     pub(super) fn error(&self) -> Option<&Error> {
         match self {
             Self::Abortable(_, error) | Self::Fatal(error) => Some(error),
@@ -107,24 +107,26 @@ impl End {
     }
 }
 
-/// The name of a state: what the producer may do now.
+/// The name of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// No producer id.
+    /// There is no producer id.
     Uninitialized,
-    /// A producer id, or the next epoch of one, is asked for.
+    /// A producer id, or its next epoch, is requested.
     Initializing,
-    /// A producer id and no transaction.
+    /// There is a producer id and no transaction.
     Ready,
-    /// A transaction takes records and offsets.
+    /// A transaction accepts records and offsets.
     InTransaction,
-    /// The transaction takes nothing more, and is committed when all of it is settled.
+    /// The transaction accepts nothing more, and is committed once all of its records have an
+    /// outcome.
     CommittingTransaction,
-    /// The transaction takes nothing more, and is aborted when all that was sent is settled.
+    /// The transaction accepts nothing more, and is aborted once everything that was sent has an
+    /// outcome.
     AbortingTransaction,
     /// The transaction can only be aborted.
     AbortableError,
-    /// Nothing can be done any more.
+    /// The producer can do nothing any more.
     FatalError,
 }
 
@@ -136,8 +138,8 @@ use State::{
 impl State {
     /// Returns the states from which this one can be reached.
     ///
-    /// Differs from Java: a request for a producer id that is refused for missing rights leads straight from `Initializing`
-    /// to `Uninitialized`.
+    /// Differs from Java: a request for a producer id that is refused because of missing rights
+    /// leads directly from `Initializing` to `Uninitialized`.
     const fn sources(self) -> &'static [Self] {
         match self {
             Uninitialized => &[Initializing, AbortableError],

@@ -1,11 +1,11 @@
 //! The topic ids of an offset commit (KIP-1319). Java: `TxnOffsetCommitHandler.topicIds`, `topicNames`.
 //!
-//! The ids are those that the metadata has when the commit is enqueued. A response that identifies topics by id is read with
-//! the same ids.
+//! The ids are those in the metadata when the commit is enqueued. A response that identifies topics
+//! by id is read with the same ids.
 //!
-//! Differs from Java: an id that the coordinator does not know is never sent again. Before the next attempt the topic gets
-//! the id that newer metadata has, or the commit names its topics. Java repeats the stale id until `max.block.ms` ends the
-//! call.
+//! Differs from Java: an id that the coordinator does not know is never sent again. Before the next
+//! attempt the topic gets the id in newer metadata, or the commit identifies its topics by name.
+//! Java repeats the stale id until `max.block.ms` ends the call.
 
 use crate::common::{Cluster, TopicPartition, Uuid};
 use crate::protocol::ErrorCode;
@@ -21,12 +21,12 @@ struct TopicId {
     name: Arc<str>,
     /// Zero if it is unknown.
     id: Uuid,
-    /// The ids of the topic that a coordinator did not know.
+    /// The topic's ids that a coordinator did not know.
     refused: Vec<Uuid>,
 }
 
 impl TopicId {
-    /// Takes the id that the metadata has, unless a coordinator refused it.
+    /// Uses the id in the metadata, unless a coordinator refused it.
     fn look_up(&mut self, cluster: &Cluster) {
         let id = cluster.topic(&self.name).map(|topic| topic.id());
         self.id = id
@@ -36,7 +36,7 @@ impl TopicId {
 }
 
 impl TopicIds {
-    /// The ids of the topics of `partitions`, which are sorted.
+    /// Creates the ids of the topics of `partitions`, which are sorted.
     pub(super) fn new<'a>(
         partitions: impl IntoIterator<Item = &'a TopicPartition>,
         cluster: &Cluster,
@@ -91,7 +91,7 @@ impl TopicIds {
         refused
     }
 
-    /// Looks the topics up again whose ids were refused.
+    /// Looks up the topics whose ids were refused.
     pub(super) fn renew(&mut self, cluster: &Cluster) {
         for topic in self.0.iter_mut().filter(|topic| !topic.refused.is_empty()) {
             topic.look_up(cluster);

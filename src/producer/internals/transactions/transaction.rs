@@ -1,4 +1,4 @@
-//! What an open transaction knows: its partitions, and whether a coordinator knows of it.
+//! The data of an open transaction: its partitions, and whether a coordinator knows of it.
 
 use hashbrown::HashSet;
 
@@ -7,18 +7,19 @@ use crate::common::TopicPartition;
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
-    /// Partitions that have records, and that no request adds yet.
+    /// Partitions with records, before a request adds them.
     new_partitions: HashSet<TopicPartition>,
-    /// Partitions that a request is to add.
+    /// Partitions that a request is adding.
     pending_partitions: HashSet<TopicPartition>,
-    /// Partitions that the coordinator has, or will have by the first batch that a broker sees.
+    /// Partitions that the coordinator has, or will have with the first batch that a broker
+    /// receives.
     partitions: HashSet<TopicPartition>,
     /// Whether the coordinator has a transaction that must be ended.
     is_started: bool,
 }
 
 impl Transaction {
-    /// Notes that the coordinator has the transaction, or will have it by the next request.
+    /// Notes that the coordinator has the transaction, or will have it with the next request.
     pub(super) fn set_started(&mut self) {
         self.is_started = true;
     }
@@ -36,7 +37,7 @@ impl Transaction {
         self.partitions.contains(topic_partition)
     }
 
-    /// A record joins, and brokers add its partition to the transaction by themselves (version 2).
+    /// Notes a record of a partition that brokers add to the transaction themselves (version 2).
     pub(super) fn join(&mut self, topic_partition: &TopicPartition) {
         if !self.contains(topic_partition) {
             self.partitions.insert(topic_partition.clone());
@@ -44,14 +45,14 @@ impl Transaction {
         }
     }
 
-    /// A record joins, and a request is to add its partition to the transaction (version 1).
+    /// Notes a record of a partition that a request must add to the transaction (version 1).
     pub(super) fn join_by_request(&mut self, topic_partition: &TopicPartition) {
         if !self.contains(topic_partition) && !self.pending_partitions.contains(topic_partition) {
             self.new_partitions.insert(topic_partition.clone());
         }
     }
 
-    /// Takes the partitions that a request is to add now, sorted.
+    /// Takes the partitions that the next request adds, sorted.
     pub(super) fn take_new_partitions(&mut self) -> Vec<TopicPartition> {
         let mut partitions: Vec<_> = self.new_partitions.drain().collect();
         partitions.sort_unstable();
@@ -59,19 +60,19 @@ impl Transaction {
         partitions
     }
 
-    /// Forgets the partitions that no request adds yet.
+    /// Forgets the partitions that no request has added yet.
     pub(super) fn drop_new_partitions(&mut self) {
         self.new_partitions.clear();
     }
 
-    /// The coordinator has added these partitions.
+    /// Notes that the coordinator has added these partitions.
     pub(super) fn partitions_added(&mut self, partitions: &[TopicPartition]) {
         self.partitions_refused(partitions);
         self.partitions.extend(partitions.iter().cloned());
         self.is_started = true;
     }
 
-    /// The request for these partitions has ended without success.
+    /// Notes that the request for these partitions has failed.
     pub(super) fn partitions_refused(&mut self, partitions: &[TopicPartition]) {
         for partition in partitions {
             self.pending_partitions.remove(partition);

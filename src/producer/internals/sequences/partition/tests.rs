@@ -1,4 +1,4 @@
-//! The set of unsettled batches against a model.
+//! Compares the set of unsettled batches with a model.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..60)
 }
 
-/// The unsettled batches by how many records were assigned before them, which never wraps.
+/// The unsettled batches by the number of earlier records, which never wraps.
 #[derive(Default)]
 struct Model {
     start: i64,
@@ -74,7 +74,7 @@ impl Model {
 }
 
 proptest! {
-    // The order of requests in flight: KAFKA-8483, KAFKA-13794. The set against a model that has no wrap.
+    // KAFKA-8483, KAFKA-13794: the order of requests in flight. The model has no wrap.
     #[test]
     fn the_in_flight_set_equals_its_model(start in (i32::MAX - 300)..i32::MAX, steps in steps()) {
         let mut entry = PartitionEntry::new(PRODUCER, LogView::UNKNOWN);
@@ -156,7 +156,8 @@ fn a_gap_that_was_none_does_not_keep_a_later_one_from_being_rewound() {
     assert_eq!(entry.next_sequence(), 2);
 }
 
-/// A broker that has forgotten the producer takes the later batch, although it refused the earlier one.
+/// A broker that has forgotten the producer accepts the later batch, although it refused the
+/// earlier one.
 #[test]
 fn a_refused_batch_fails_after_a_later_one_was_given_up_that_may_be_written() {
     for (certainty, last_attempt, may_be_written) in [

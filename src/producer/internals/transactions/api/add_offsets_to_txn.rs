@@ -1,4 +1,5 @@
-//! AddOffsetsToTxn: the offsets of a group join the transaction (version 1). Java: `AddOffsetsToTxnHandler`.
+//! AddOffsetsToTxn: adds the offsets of a group to the transaction (version 1). Java:
+//! `AddOffsetsToTxnHandler`.
 
 use super::{Abortable, AbortableIfBump, Done, ErrorTable, Fatal, Verdict};
 use crate::producer::internals::sequences::ProducerIdAndEpoch;

@@ -1,4 +1,5 @@
-//! AddPartitionsToTxn: partitions join the transaction (version 1). Java: `AddPartitionsToTxnHandler`.
+//! AddPartitionsToTxn: adds partitions to the transaction (version 1). Java:
+//! `AddPartitionsToTxnHandler`.
 
 use super::{Abortable, AbortableIfBump, Done, ErrorTable, Verdict};
 use crate::common::TopicPartition;
@@ -18,7 +19,7 @@ pub(super) static ERRORS: ErrorTable = ErrorTable {
     others: Abortable,
 };
 
-/// The partitions are sorted, so that each topic is named once.
+/// Returns the body of a request. The partitions are sorted, so that each topic is named once.
 pub(super) fn body(
     partitions: &[TopicPartition],
     transactional_id: Arc<str>,
@@ -39,8 +40,8 @@ pub(super) fn body(
     }
 }
 
-/// Returns the first error that decides for all partitions counts, or else what is said of single
-/// ones.
+/// Judges a response. The first error that affects all partitions wins; otherwise the errors of
+/// single partitions count.
 pub(super) fn judge(partitions: &[TopicPartition], body: &AddPartitionsToTxnResponse) -> Verdict {
     let results = body.topics.iter().flat_map(|topic| {
         let partitions = topic.partitions.iter();

@@ -1,4 +1,4 @@
-//! EndTxn: the transaction is committed or aborted. Java: `EndTxnHandler`.
+//! EndTxn: commits or aborts the transaction. Java: `EndTxnHandler`.
 
 use super::{AbortableIfBump, Done, ErrorTable, Fatal, Verdict, valid_producer};
 use crate::producer::internals::sequences::ProducerIdAndEpoch;
@@ -29,7 +29,7 @@ pub(super) fn judge(body: &EndTxnResponse) -> Verdict {
     let code = body.error_code;
     if !code.is_none() {
         let why = match code {
-            // The error names nothing that its reader could change.
+            // The error names nothing that the reader could change.
             ErrorCode::INVALID_TXN_STATE => {
                 ", because it has no open transaction (it aborts one that takes longer than transaction.timeout.ms)"
             }

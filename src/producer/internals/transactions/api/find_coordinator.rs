@@ -1,4 +1,5 @@
-//! FindCoordinator: which node coordinates the transactions, or a group. Java: `FindCoordinatorHandler`.
+//! FindCoordinator: finds the coordinator of the transactions, or of a group. Java:
+//! `FindCoordinatorHandler`.
 
 use super::{Abortable, Done, ErrorTable, Fatal, Retry, Verdict};
 use crate::client::{node_from_wire, printable};

@@ -1,4 +1,5 @@
-//! InitProducerId: a producer id, or the next epoch of the one that there is. Java: `InitProducerIdHandler`.
+//! InitProducerId: requests a producer id, or the next epoch of the current one. Java:
+//! `InitProducerIdHandler`.
 
 use super::{Done, ErrorTable, Fatal, Uninitialized, Verdict, valid_producer};
 use crate::error::{Error, ErrorKind};

@@ -1,5 +1,5 @@
-//! The requests of transactions, one file each: the body as it goes out, what each error code means, and the verdict on a
-//! response. Java: the `TxnRequestHandler`s, as tables and functions without a state.
+//! The requests of transactions, one file each: the body, the meaning of each error code, and the
+//! verdict on a response. Java: the `TxnRequestHandler`s, as tables and functions without state.
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
@@ -18,20 +18,20 @@ use crate::producer::internals::sequences::ProducerIdAndEpoch;
 use crate::protocol::{ErrorCode, RequestBody, ResponseBody};
 use crate::sync::Arc;
 
-/// What a response means.
+/// The meaning of a response.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// The broker did what was requested.
     Done(Done),
     Refused(Refusal),
-    /// Nothing can be made of the response, for this reason. The request is sent again.
+    /// The response is unusable, for this reason. The request is sent again.
     Unusable(String),
-    /// The response breaks the protocol. The producer cannot go on.
+    /// The response breaks the protocol. The producer cannot continue.
     Broken(Error),
 }
 
 impl Verdict {
-    /// Returns the verdict as one about a partition, if it has an error.
+    /// Adds the partition to the verdict, if it is an error.
     fn for_partition(self, topic_partition: TopicPartition) -> Self {
         match self {
             Self::Refused(refusal) => Self::Refused(Refusal {
@@ -43,21 +43,21 @@ impl Verdict {
     }
 }
 
-/// What a broker did.
+/// The action that a broker completed.
 #[derive(Debug)]
 pub(super) enum Done {
     CoordinatorFound(CoordinatorKey, Node),
-    /// It gave out a producer id and epoch.
+    /// It assigned a producer id and epoch.
     Initialized(ProducerIdAndEpoch),
     PartitionsAdded(Vec<TopicPartition>),
-    /// It added the group. Its offsets are to be committed.
+    /// It added the group. Its offsets can now be committed.
     GroupAdded(GroupOffsets),
     OffsetsCommitted,
-    /// It ended the transaction. The next one has this id and epoch, if the response brings them.
+    /// It ended the transaction. The next one has this id and epoch, if the response contains them.
     Ended(Option<ProducerIdAndEpoch>),
 }
 
-/// The broker did not do what was requested.
+/// The broker refused the request.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) code: ErrorCode,
@@ -65,34 +65,35 @@ pub(super) struct Refusal {
     pub(super) error: Error,
 }
 
-/// What is to be done about an error code.
+/// The reaction to an error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
-    /// Another node is the coordinator: find it, and try again.
+    /// Another node is the coordinator: find it and retry.
     FindCoordinator,
     Retry,
-    /// Another producer has this transactional id now.
+    /// Another producer uses this transactional id now.
     Fenced,
     /// The transaction can only be aborted.
     Abortable,
-    /// The transaction can only be aborted, if the epoch can be bumped then; else the producer is finished.
+    /// The transaction can only be aborted, and only if that can bump the epoch. Otherwise the
+    /// error is fatal.
     AbortableIfBump,
-    /// The producer has no rights to begin with. When it has been given them, it can be initialized again.
+    /// The producer lacks rights. It can be initialized again once it has them.
     Uninitialized,
     Fatal,
 }
 
 use Reaction::{Abortable, AbortableIfBump, Fatal, Fenced, FindCoordinator, Retry, Uninitialized};
 
-/// The error codes of one API. Versions: where Java's own changed its mind, what 4.4 does.
+/// The error codes of one API. If Java's versions differ, this follows 4.4.
 struct ErrorTable {
-    /// What the codes mean that are special to the API.
+    /// The codes that are special to the API.
     rows: &'static [(ErrorCode, Reaction)],
-    /// What a code means that is neither here nor in [`COMMON`], and is not retriable.
+    /// The meaning of any code that is neither here nor in [`COMMON`], and not retriable.
     others: Reaction,
 }
 
-/// What a code means in every API that does not say otherwise.
+/// The meaning of a code in every API, unless the API's own table has it.
 static COMMON: &[(ErrorCode, Reaction)] = &[
     (ErrorCode::NOT_COORDINATOR, FindCoordinator),
     (ErrorCode::COORDINATOR_NOT_AVAILABLE, FindCoordinator),
@@ -115,7 +116,7 @@ impl ErrorTable {
         }
     }
 
-    /// Returns the verdict on a response with an error code, which `text` explains.
+    /// Returns the verdict on a response with an error code. `text` explains the code.
     fn refusal(&self, code: ErrorCode, text: String) -> Verdict {
         Verdict::Refused(Refusal {
             code,
@@ -148,7 +149,7 @@ pub(super) fn body(
     }
 }
 
-/// Judges the response to a request. Offsets that were committed are taken out of the request.
+/// Judges the response to a request. Removes committed offsets from the request.
 pub(super) fn judge(
     kind: &mut RequestKind,
     body: ResponseBody,
@@ -178,7 +179,7 @@ pub(super) fn judge(
     }
 }
 
-/// Returns the producer id and epoch of a response, if they are possible.
+/// Returns the producer id and epoch of a response, if they are valid.
 fn valid_producer(producer_id: i64, epoch: i16) -> Option<ProducerIdAndEpoch> {
     let producer = ProducerIdAndEpoch { producer_id, epoch };
     Some(producer).filter(|producer| producer.is_valid() && producer.epoch >= 0)

@@ -1,10 +1,10 @@
-//! The six tables, row by row.
+//! The six tables of error codes, row by row.
 
 use super::*;
 
 type Rows = [(Reaction, &'static [i16])];
 
-/// Every code that is neither retried nor what the table says of all others.
+/// Asserts the meaning of every code that is neither retriable nor has the table's default meaning.
 fn assert_table(table: &ErrorTable, others: Reaction, expected: &Rows) {
     for number in -1..=133 {
         let code = ErrorCode::from_i16(number);

@@ -1,4 +1,4 @@
-//! TxnOffsetCommit: a group's offsets are committed with the transaction. Java: `TxnOffsetCommitHandler`.
+//! TxnOffsetCommit: commits a group's offsets with the transaction. Java: `TxnOffsetCommitHandler`.
 
 use super::{Abortable, Done, ErrorTable, Fatal, FindCoordinator, Verdict};
 use crate::producer::internals::sequences::ProducerIdAndEpoch;
@@ -40,7 +40,7 @@ pub(super) fn body(
     }
 }
 
-/// The offsets are sorted, so that each topic is named once.
+/// Returns the topics of a request. The offsets are sorted, so that each topic is named once.
 fn topics(commit: &GroupOffsets) -> Vec<TxnOffsetCommitTopic> {
     let by_topic = commit
         .offsets
@@ -82,7 +82,7 @@ pub(super) fn judge(
 }
 
 impl GroupOffsets {
-    /// Takes the offsets that were committed out. Returns the code that decides about the others.
+    /// Removes the committed offsets. Returns the code that decides about the others.
     fn remove_committed(
         &mut self,
         response: &TxnOffsetCommitResponse,
@@ -119,7 +119,7 @@ impl GroupOffsets {
     }
 }
 
-/// Says why the group's coordinator does not commit the offsets.
+/// Describes why the group's coordinator refuses the offsets.
 fn refusal(commit: &GroupOffsets, code: ErrorCode) -> String {
     let group_id = &commit.group_id;
     match code {

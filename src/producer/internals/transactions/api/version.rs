@@ -1,20 +1,23 @@
-//! Which protocol transactions follow, and the versions of requests that belong to it (KIP-890).
+//! The protocol version of transactions, and the matching versions of requests (KIP-890).
 
 use std::ops::RangeInclusive;
 
 use crate::protocol::{ApiKey, RequestBody};
 
-/// Which protocol the open transaction follows. It does not change before the transaction has ended.
+/// The protocol of the open transaction. It does not change before the transaction has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TransactionVersion {
-    /// Partitions and groups are added by requests of their own, and the epoch stays from one transaction to the next.
+    /// Separate requests add partitions and groups, and the epoch stays the same across
+    /// transactions.
     V1,
-    /// KIP-890, part 2: brokers add what they see, and each end of a transaction bumps the epoch.
+    /// KIP-890, part 2: brokers add partitions and groups themselves, and the end of each
+    /// transaction bumps the epoch.
     V2,
 }
 
 impl TransactionVersion {
-    /// From the level that the cluster has finalized of the feature `transaction.version`; 0 if it has none.
+    /// Returns the version for the cluster's finalized level of `transaction.version`; 0 if it has
+    /// none.
     pub(crate) fn from_feature_level(level: i16) -> Self {
         if level >= 2 { Self::V2 } else { Self::V1 }
     }
@@ -25,11 +28,11 @@ const FIRST_PRODUCE_V2: i16 = 12;
 const FIRST_END_TXN_V2: i16 = 5;
 const FIRST_TXN_OFFSET_COMMIT_V2: i16 = 5;
 
-/// The last version of TxnOffsetCommit that tells topics by their names.
+/// The last version of TxnOffsetCommit that identifies topics by name.
 const LAST_TXN_OFFSET_COMMIT_BY_NAME: i16 = 5;
 
-/// Returns the versions of a request that keep to the protocol of the open transaction: a broker
-/// tells by the version whether the client follows the one or the other.
+/// Returns the versions of a request that fit the protocol of the open transaction. The version
+/// tells a broker which protocol the client follows.
 pub(crate) fn usable_versions(key: ApiKey, version: TransactionVersion) -> RangeInclusive<i16> {
     let first_v2 = match key {
         ApiKey::Produce => FIRST_PRODUCE_V2,
@@ -44,7 +47,7 @@ pub(crate) fn usable_versions(key: ApiKey, version: TransactionVersion) -> Range
     }
 }
 
-/// Returns the versions of a transactional request that can carry what it says.
+/// Returns the versions of a transactional request that can carry its contents.
 pub(crate) fn usable_versions_of(
     body: &RequestBody,
     version: TransactionVersion,
