@@ -1,8 +1,8 @@
 //! A producer for tests of programs that produce: it sends nothing, remembers every record, and
-//! fails on demand.
-//! Java: `MockProducer`.
+//! fails on demand. Java: `MockProducer`.
 //!
-//! Threads: any. Locks: one, never held while a callback, a serializer or a partitioner runs.
+//! Threads: any.
+//! Locks: one, never held while a callback, a serializer or a partitioner runs.
 
 mod as_producer;
 mod controls;
@@ -58,18 +58,19 @@ use crate::utils::{SystemTime, Time};
 /// # Ok::<(), kafka_producer::Error>(())
 /// ```
 ///
-/// Without a broker's part, the mock behaves like a [`KafkaProducer`](crate::KafkaProducer) with
-/// default settings: it refuses the same records with the same errors, follows the same states of a
-/// transaction, and allows the same calls inside a callback. A test of the library compares the
-/// two, call by call and state by state. In place of a broker:
+/// Apart from the broker's part, the mock behaves like a [`KafkaProducer`](crate::KafkaProducer)
+/// with default settings. It refuses the same records with the same errors, has the same states of
+/// a transaction, and allows the same calls inside a callback. A test of the library compares the
+/// two. The mock replaces the broker as follows:
 ///
 /// - A topic has the partitions that [`with_topic`](Self::with_topic) sets, and one by default, as
 ///   with `auto.create.topics.enable` and `num.partitions=1`.
-/// - A send is delivered at once, or when the test completes it. The mock never waits for metadata
-///   or memory.
+/// - A send is delivered immediately, or when the test completes it. The mock never waits for
+///   metadata or memory.
 /// - A record without partition, partitioner and key goes to the first partition.
-/// - The coordinator of transactions agrees, unless the test injects an error or [fences](Self::fence_producer) the mock.
-///   Transactions need [`with_transactional_id`](Self::with_transactional_id).
+/// - The coordinator of transactions agrees, unless the test injects an error or
+///   [fences](Self::fence_producer) the mock. Transactions need
+///   [`with_transactional_id`](Self::with_transactional_id).
 pub struct MockProducer<KS = BytesSerializer, VS = BytesSerializer> {
     auto_complete: bool,
     cluster: Cluster,
@@ -77,9 +78,9 @@ pub struct MockProducer<KS = BytesSerializer, VS = BytesSerializer> {
     key_serializer: KS,
     value_serializer: VS,
     max_request_size: usize,
-    /// Present in a mock with a transactional id.
+    /// Set in a mock with a transactional id.
     coordinator: Option<Coordinator>,
-    /// What a thread counts as while it runs a callback of this mock.
+    /// The id with which a thread runs a callback of this mock.
     io_thread: IoThreadId,
     state: Mutex<State>,
 }
@@ -87,21 +88,21 @@ pub struct MockProducer<KS = BytesSerializer, VS = BytesSerializer> {
 #[derive(Default)]
 struct State {
     history: Vec<ProducerRecord<'static>>,
-    /// Sends whose fate is not decided, in their order.
+    /// Sends without an outcome, in order.
     open: VecDeque<Completion>,
     next_offsets: HashMap<TopicPartition, i64>,
     errors: InjectedErrors,
     transactions: Transactions,
-    /// The topics that were named before, which a real producer would have asked for.
+    /// The topics that were used before, whose metadata a real producer would have.
     created_topics: HashSet<String>,
     metrics: BTreeMap<MetricName, MetricValue>,
     telemetry: MockTelemetry,
-    /// Why no broker can be reached, if the test says so.
+    /// Why no broker is reachable, if the test says so.
     unreachable: Option<Error>,
     is_closed: bool,
 }
 
-/// What the methods fail with, until it is taken back.
+/// The errors of the methods, until they are reset.
 #[derive(Default)]
 struct InjectedErrors {
     send: Option<Error>,
@@ -116,10 +117,10 @@ struct InjectedErrors {
     close: Option<Error>,
 }
 
-/// Where the error of one method is.
+/// Selects the error of one method.
 type Injection = fn(&InjectedErrors) -> &Option<Error>;
 
-/// A send whose fate is not decided.
+/// A send without an outcome.
 struct Completion {
     metadata: RecordMetadata,
     record: FailedRecord,
@@ -128,7 +129,8 @@ struct Completion {
 }
 
 impl Completion {
-    /// As in the real producer, the callback runs on what counts as the I/O thread, and has run when the future is done.
+    /// Sets the outcome. As in a real producer, the callback runs on the (simulated) I/O thread,
+    /// and has returned when the future is done.
     fn complete(self, io_thread: IoThreadId, error: Option<Error>) {
         let result = error.map_or_else(
             || Ok(self.metadata.clone()),
@@ -149,19 +151,19 @@ const MAX_REQUEST_SIZE: usize = 1024 * 1024;
 const BUFFER_MEMORY: usize = 32 * 1024 * 1024;
 const MAX_BLOCK: Duration = Duration::from_secs(60);
 
-/// The partitions of a topic that the test says nothing of.
+/// The number of partitions of a topic that the test does not add.
 const DEFAULT_PARTITIONS: usize = 1;
 
 impl MockProducer {
-    /// Makes a mock that takes bytes and text and knows no topics. With `auto_complete`, sends
-    /// succeed at once.
+    /// Creates a mock that takes bytes and text and has no topics. With `auto_complete`, sends
+    /// succeed immediately.
     pub fn new(auto_complete: bool) -> Self {
         Self::with_serializers(auto_complete, BytesSerializer, BytesSerializer)
     }
 }
 
 impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
-    /// Makes a mock with these serializers.
+    /// Creates a mock with these serializers.
     pub fn with_serializers(auto_complete: bool, key_serializer: KS, value_serializer: VS) -> Self {
         Self {
             auto_complete,
@@ -211,23 +213,23 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         self
     }
 
-    /// Remembers a record as sent, and completes it at once with `auto_complete`.
+    /// Remembers a record as sent. With `auto_complete`, completes it immediately.
     ///
     /// # Errors
     ///
-    /// As [`KafkaProducer::send`](crate::KafkaProducer::send), which also says what is in the
-    /// future instead: a record that is too large, an illegal topic, a partition that does not
-    /// exist. The error of [`set_send_error`](Self::set_send_error) is in the call or in the
-    /// future, as with a real producer.
+    /// Those of [`KafkaProducer::send`](crate::KafkaProducer::send), which also lists the errors in
+    /// the future: a record that is too large, an illegal topic, a partition that does not exist.
+    /// As with a real producer, the error of [`set_send_error`](Self::set_send_error) is in the
+    /// call or in the future.
     pub fn send(&self, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Result<RecordFuture> {
         self.do_send(record, None)
     }
 
-    /// As [`send`](Self::send), and calls the closure with the outcome.
+    /// Does the same as [`send`](Self::send), and calls the closure with the outcome.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send); the closure is not called then.
+    /// Those of [`send`](Self::send). The closure is not called then.
     pub fn send_with_callback(
         &self,
         record: ProducerRecord<'_, KS::Input, VS::Input>,
@@ -237,11 +239,12 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
             .map(drop)
     }
 
-    /// As [`send`](Self::send), but returns the record if it is refused. A mock never blocks.
+    /// Does the same as [`send`](Self::send), but returns a refused record. A mock never blocks.
     ///
     /// # Errors
     ///
-    /// As [`KafkaProducer::try_send`](crate::KafkaProducer::try_send), but never `WouldBlock`.
+    /// Those of [`KafkaProducer::try_send`](crate::KafkaProducer::try_send), but never
+    /// `WouldBlock`.
     pub fn try_send<'a>(
         &self,
         record: ProducerRecord<'a, KS::Input, VS::Input>,
@@ -276,7 +279,7 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         }
     }
 
-    /// Returns the error of a record that was not taken, with its bytes.
+    /// Returns the error of a refused record. Attaches the record's bytes.
     fn with_record(&self, error: Error, record: ProducerRecord<'_, KS::Input, VS::Input>) -> Error {
         if matches!(
             error.kind(),
@@ -290,7 +293,7 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         }
     }
 
-    /// Returns the steps of a real send, in their order.
+    /// Takes the steps of a real send, in their order.
     fn try_to_send(
         &self,
         record: ProducerRecord<'_, KS::Input, VS::Input>,
@@ -346,8 +349,8 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
             .map_or(Ok(()), |coordinator| coordinator.manager().check_may_send())
     }
 
-    /// Returns how many partitions a topic has. A real producer asks the cluster for a topic that
-    /// it does not know, and a callback cannot wait for that.
+    /// Returns the number of a topic's partitions. A real producer requests the metadata of an
+    /// unknown topic, and a callback cannot wait for that.
     fn partition_count(&self, topic: &str) -> Result<usize> {
         if let Some(info) = self.cluster.topic(topic) {
             return Ok(info.partition_count());
@@ -362,7 +365,7 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         Ok(DEFAULT_PARTITIONS)
     }
 
-    /// Returns the record as it would go to a broker: bytes, and with the headers that the
+    /// Returns the record as a broker would receive it: as bytes, with the headers that the
     /// serializers added.
     fn serialized(
         &self,
@@ -401,7 +404,8 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         })
     }
 
-    /// As a real producer chooses, but for records that name nothing to go by, which go to the first partition.
+    /// Chooses a partition as a real producer does. A record without partition, partitioner and key
+    /// goes to the first one.
     fn partition(&self, record: &ProducerRecord<'_>) -> Result<i32> {
         if let Some(partition) = record.partition {
             return Ok(partition);
@@ -423,8 +427,8 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// The error of [`set_flush_error`](Self::set_flush_error); `WouldDeadlock` inside a callback. As with a real producer, a
-    /// closed one has nothing to flush.
+    /// The error of [`set_flush_error`](Self::set_flush_error); `WouldDeadlock` inside a callback.
+    /// As with a real producer, flushing a closed mock succeeds.
     pub fn flush(&self) -> Result<()> {
         self.io_thread.check_may_block("flush")?;
         self.injected(|errors| &errors.flush)?;
@@ -436,8 +440,8 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// `InvalidTopic`; `Closed`; `WouldDeadlock` inside a callback for a topic that was not named before; the error of
-    /// [`set_partitions_for_error`](Self::set_partitions_for_error).
+    /// `InvalidTopic`; `Closed`; `WouldDeadlock` inside a callback for a topic that was not used
+    /// before; the error of [`set_partitions_for_error`](Self::set_partitions_for_error).
     pub fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>> {
         check_topic(topic)?;
         self.check_open()?;
@@ -450,14 +454,14 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         ))
     }
 
-    /// Closes the mock: from now on only this and `flush` succeed. Open sends fail, as with a
+    /// Closes the mock. From now on only this and `flush` succeed. Open sends fail as with a
     /// cluster that does not respond within `timeout`, and an open transaction is aborted. Does not
     /// wait for `timeout`.
     ///
     /// # Errors
     ///
-    /// `Timeout` if sends were open; not inside a callback. The error of [`set_close_error`](Self::set_close_error), after which
-    /// the mock is still open.
+    /// `Timeout` if sends were open, except inside a callback. The error of
+    /// [`set_close_error`](Self::set_close_error), after which the mock is still open.
     pub fn close(&self, timeout: Duration) -> Result<()> {
         self.injected(|errors| &errors.close)?;
         let reason = Error::new(
@@ -499,7 +503,7 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     }
 }
 
-/// A topic's name as brokers take it. Java (broker): `Topic.validate`.
+/// Checks a topic's name as brokers do. Java (broker): `Topic.validate`.
 fn check_legal(topic: &str) -> Result<()> {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if topic.chars().all(is_legal) && topic != "." && topic != ".." {
@@ -530,7 +534,7 @@ fn all_partitions(leader: &Node, count: usize) -> Vec<PartitionInfo> {
 }
 
 impl State {
-    /// Puts the record into the history, and gives it the next offset of its partition.
+    /// Adds the record to the history, with the next offset of its partition.
     fn append(
         &mut self,
         record: ProducerRecord<'static>,
@@ -574,7 +578,7 @@ fn undecided(what: &str) -> Error {
     Error::new(ErrorKind::IllegalState, text)
 }
 
-/// Fails the sends that are still open, so that no thread waits for them forever.
+/// Fails the open sends, so that no thread waits for them forever.
 impl<KS, VS> Drop for MockProducer<KS, VS> {
     fn drop(&mut self) {
         let open = std::mem::take(&mut self.state.get_mut().open);

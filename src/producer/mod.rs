@@ -1,4 +1,4 @@
-//! The producer: what a program sends records with, and the types around it.
+//! The producer, and the types around it.
 
 mod callback;
 mod config_def;

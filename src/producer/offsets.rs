@@ -1,4 +1,4 @@
-//! Consumed offsets that are committed with a transaction. Java: `ConsumerGroupMetadata`,
+//! Consumed offsets to commit with a transaction. Java: `ConsumerGroupMetadata`,
 //! `OffsetAndMetadata`; KIP-447.
 
 use std::fmt;
@@ -6,8 +6,7 @@ use std::fmt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Arc;
 
-/// The consumer of the records that a transaction's output was made from: its group, and its place
-/// in the group.
+/// The consumer whose records a transaction processes: its group, and its membership in the group.
 ///
 /// With generation and member, a broker refuses the offsets of a consumer that has lost its
 /// partitions to another one.
@@ -27,8 +26,8 @@ pub struct ConsumerGroupMetadata {
 }
 
 impl ConsumerGroupMetadata {
-    /// Makes the metadata of a group without generation and member. The broker only checks the
-    /// right to write the group's offsets.
+    /// Creates the metadata of a group without generation and member. The broker then only checks
+    /// the right to write the group's offsets.
     pub fn new(group_id: impl Into<Arc<str>>) -> Self {
         Self {
             group_id: group_id.into(),
@@ -95,7 +94,7 @@ impl ConsumerGroupMetadata {
     /// `IllegalArgument` for an empty group id and for a generation without a member. Java: `throwIfInvalidGroupMetadata`.
     pub(crate) fn validate(&self) -> Result<()> {
         if self.group_id.is_empty() {
-            // A coordinator would answer INVALID_GROUP_ID, which ends the producer.
+            // A coordinator would return INVALID_GROUP_ID, which ends the producer.
             let text = "the group id is empty: a consumer group needs a name (group.id)";
             return Err(Error::new(ErrorKind::IllegalArgument, text));
         }
@@ -120,7 +119,7 @@ pub struct OffsetAndMetadata {
 }
 
 impl OffsetAndMetadata {
-    /// Makes a position from the offset of the next record to consume, which is the last consumed
+    /// Creates a position from the offset of the next record to consume, which is the last consumed
     /// offset plus 1.
     pub fn new(offset: i64) -> Self {
         Self {
@@ -130,8 +129,8 @@ impl OffsetAndMetadata {
         }
     }
 
-    /// Sets the leader epoch of the last consumed record, by which a consumer notices that the log
-    /// was truncated.
+    /// Sets the leader epoch of the last consumed record, with which a consumer detects that the
+    /// log was truncated.
     #[must_use]
     pub fn leader_epoch(self, leader_epoch: i32) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! The choice of a partition for records that name none. Java: `Partitioner`.
+//! The choice of a partition for records without one. Java: `Partitioner`.
 
 use std::error::Error as StdError;
 
@@ -7,19 +7,19 @@ use crate::common::{Cluster, TopicInfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::utils::Count;
 
-/// Chooses the partition of each record that names none, in place of the hash of the key and the sticky choice for records
-/// without one.
+/// Chooses the partition of each record without one. Replaces the hash of the key, and the sticky
+/// choice for records without a key.
 ///
-/// The threads that send call it, many at the same time.
+/// The sending threads call it, several at the same time.
 pub trait Partitioner: Send + Sync {
-    /// Chooses one of the topic's partitions. `key` and `value` are serialized. `cluster` has the
-    /// topic.
+    /// Chooses one of the topic's partitions. `key` and `value` are serialized. `cluster` contains
+    /// the topic.
     ///
     /// # Errors
     ///
     /// Any error that says why no partition can be chosen. `send` fails with it as the cause. A
-    /// negative number fails too. So does a partition that `cluster` does not have, if the second
-    /// call names one again.
+    /// negative number fails too. So does a partition that `cluster` does not contain, if the
+    /// second call returns one again.
     fn partition(
         &self,
         topic: &str,
@@ -29,10 +29,10 @@ pub trait Partitioner: Send + Sync {
     ) -> Result<i32, Box<dyn StdError + Send + Sync>>;
 
     /// Called if the chosen partition has no open batch, before one is opened. A partitioner that
-    /// fills the batch of one partition before it moves to the next moves now. If it returns
+    /// fills the batch of one partition before it moves to the next should move now. If it returns
     /// `true`, [`partition`](Self::partition) is called again for the record.
     ///
-    /// Also called if the chosen partition does not exist, because the topic was created anew with
+    /// Also called if the chosen partition does not exist, because the topic was created again with
     /// fewer partitions. [`partition`](Self::partition) is then called once more, whatever this
     /// returns.
     fn on_new_batch(&self, _topic: &str, _cluster: &Cluster, _previous: i32) -> bool {
@@ -46,8 +46,8 @@ pub trait Partitioner: Send + Sync {
 
 /// Calls the user's partitioner for one of the partitions of `topic`.
 ///
-/// A partitioner that names a partition that does not exist may remember it from before the topic was created anew. It is
-/// told that the partition takes no batch, and asked once more.
+/// A partitioner may return a partition from before the topic was created again. It is then told
+/// that the partition takes no batch, and called once more.
 ///
 /// # Errors
 ///

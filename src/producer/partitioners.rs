@@ -1,5 +1,5 @@
-//! The partitioners that come with the library besides the built-in choice. The two sticky ones are Kafka's of 2.4 to 3.2;
-//! for new programs the built-in choice is better, which is what a producer without a partitioner does.
+//! The partitioners of the library besides the built-in choice. The two sticky ones are those of
+//! Kafka 2.4 to 3.2. New programs should use the built-in choice, which is the default.
 
 mod default_partitioner;
 mod round_robin;
@@ -27,7 +27,7 @@ impl PartitionerClass {
     }
 }
 
-/// What is known of a topic that has a partition at all.
+/// Returns a topic that has a partition.
 fn known_topic<'c>(cluster: &'c Cluster, topic: &str) -> Result<&'c TopicInfo, String> {
     cluster
         .topic(topic)

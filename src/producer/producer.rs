@@ -1,4 +1,4 @@
-//! What a real producer and a mock have in common. Java: `Producer`.
+//! The common interface of real producers and mocks. Java: `Producer`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::metrics::MetricsSnapshot;
 use crate::sync::Arc;
 use crate::utils::log;
 
-/// A producer, real or mock, so that a program can hold an `Arc<dyn Producer>` and be tested without brokers.
+/// A real producer or a mock. A program can hold an `Arc<dyn Producer>` and be tested without
+/// brokers.
 ///
 /// The methods are those of [`KafkaProducer`](crate::KafkaProducer), with the same errors and the
 /// same blocking.
@@ -47,7 +48,7 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// If the call refuses the record. A later failure is the future's result.
+    /// The call refuses the record. A later failure is the future's result.
     fn send(&self, record: ProducerRecord<'_, K, V>) -> Result<RecordFuture>;
 
     /// Sends a record, and calls `callback` exactly once with the outcome.
@@ -56,7 +57,7 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// If the call refuses the record.
+    /// The call refuses the record.
     fn send_with_boxed_callback(
         &self,
         record: ProducerRecord<'_, K, V>,
@@ -67,7 +68,7 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// If the producer cannot accept the record now, or never. The error returns the record.
+    /// The producer cannot accept the record, now or ever. The error returns the record.
     fn try_send<'a>(
         &self,
         record: ProducerRecord<'a, K, V>,
@@ -78,7 +79,7 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// If the call cannot wait. A failed delivery is no error of this call.
+    /// The call cannot wait. A failed delivery is not an error of this call.
     fn flush(&self) -> Result<()>;
 
     /// Sends a record and waits for its delivery, at most for `timeout`; see
@@ -86,19 +87,19 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// If the time is up, or the record is not delivered. The error says which.
+    /// The time runs out, or the record is not delivered. The error says which.
     fn send_timeout(
         &self,
         record: ProducerRecord<'_, K, V>,
         timeout: Duration,
     ) -> Result<RecordMetadata, SendTimeoutError>;
 
-    /// As [`flush`](Self::flush), but waits no longer than `timeout`; see
+    /// Does the same as [`flush`](Self::flush), but waits no longer than `timeout`; see
     /// [`KafkaProducer::flush_timeout`](crate::KafkaProducer::flush_timeout).
     ///
     /// # Errors
     ///
-    /// `Pending` if the time is up, and those of [`flush`](Self::flush).
+    /// `Pending` if the time runs out, and those of [`flush`](Self::flush).
     fn flush_timeout(&self, timeout: Duration) -> Result<()>;
 
     /// Initializes transactions; see
@@ -106,21 +107,22 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// If the producer is not transactional, was initialized before, or cannot be initialized.
+    /// The producer is not transactional, was initialized before, or cannot be initialized.
     fn init_transactions(&self) -> Result<()>;
 
     /// Opens a transaction; see [`KafkaProducer::begin_transaction`](crate::KafkaProducer::begin_transaction).
     ///
     /// # Errors
     ///
-    /// If transactions were not initialized, or one is open.
+    /// Transactions were not initialized, or one is open.
     fn begin_transaction(&self) -> Result<()>;
 
-    /// Makes the offsets of a consumer group part of the transaction; see [`KafkaProducer::send_offsets_to_transaction`](crate::KafkaProducer::send_offsets_to_transaction).
+    /// Adds the offsets of a consumer group to the transaction; see
+    /// [`KafkaProducer::send_offsets_to_transaction`](crate::KafkaProducer::send_offsets_to_transaction).
     ///
     /// # Errors
     ///
-    /// If no transaction is open, or the group refuses the offsets.
+    /// No transaction is open, or the group refuses the offsets.
     fn send_offsets_to_transaction(
         &self,
         offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
@@ -131,24 +133,25 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// If no transaction is open, or it cannot be committed.
+    /// No transaction is open, or it cannot be committed.
     fn commit_transaction(&self) -> Result<()>;
 
     /// Aborts the transaction; see [`KafkaProducer::abort_transaction`](crate::KafkaProducer::abort_transaction).
     ///
     /// # Errors
     ///
-    /// If no transaction is open, or it cannot be aborted.
+    /// No transaction is open, or it cannot be aborted.
     fn abort_transaction(&self) -> Result<()>;
 
     /// Returns the partitions of a topic.
     ///
     /// # Errors
     ///
-    /// If the topic does not become known in time.
+    /// The topic does not become known in time.
     fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>>;
 
-    /// Reads every metric of this producer; see [`KafkaProducer::metrics`](crate::KafkaProducer::metrics).
+    /// Returns every metric of this producer; see
+    /// [`KafkaProducer::metrics`](crate::KafkaProducer::metrics).
     fn metrics(&self) -> MetricsSnapshot;
 
     /// Waits for the id that a broker assigned to this producer for telemetry; see
@@ -156,7 +159,7 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// When telemetry is disabled, or no id came in time.
+    /// Telemetry is disabled, or there is no id in time.
     fn client_instance_id(&self, timeout: Duration) -> Result<Uuid>;
 
     /// Returns what the producer knows of its own state; see [`KafkaProducer::health`](crate::KafkaProducer::health).
@@ -166,7 +169,7 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     ///
     /// # Errors
     ///
-    /// If some records were not delivered.
+    /// Some records were not delivered.
     fn close(&self, timeout: Duration) -> Result<()>;
 
     /// Sends a record of a transaction, whose commit reports a failure. Saves the cost of a future.
@@ -175,7 +178,7 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
         self.send(record).map(drop)
     }
 
-    /// Sends a record, and fails where it would have to wait, as if the time for that had passed.
+    /// Sends a record, but fails instead of waiting, as if the time for that had passed.
     #[doc(hidden)]
     fn send_now(&self, record: ProducerRecord<'_, K, V>) -> Result<RecordFuture> {
         self.send(record)
@@ -194,7 +197,8 @@ pub trait Producer<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]>
     }
 }
 
-/// The methods of [`Producer`] that a `$target` has under the same name: its own first, or those of the trait.
+/// Forwards the methods of [`Producer`] to those of a `$target`: its own first, or those of the
+/// trait.
 macro_rules! forward_to {
     ($target:ty, $key:ty, $value:ty) => {
         fn send(

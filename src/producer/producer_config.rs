@@ -1,8 +1,8 @@
 //! The configuration as the user writes it. Java: `ProducerConfig`, `AbstractConfig`.
 //!
 //! Values are kept as text, however they were set, so that one parser and one table define their
-//! meaning. The configuration knows which keys were set, because several rules depend on that.
-//! Those rules are in [`resolved`].
+//! meaning. The configuration knows which keys were set, because several rules depend on that. The
+//! rules are in [`resolved`].
 
 #[cfg(feature = "sasl")]
 mod allowed_values;
@@ -91,7 +91,7 @@ pub struct ProducerConfig {
 }
 
 impl ProducerConfig {
-    /// Makes a configuration in which every key has its default.
+    /// Creates a configuration in which every key has its default.
     pub fn new() -> Self {
         Self::default()
     }
@@ -101,7 +101,7 @@ impl ProducerConfig {
     ///
     /// # Errors
     ///
-    /// As [`set`](Self::set). The message lists every refused entry.
+    /// Those of [`set`](Self::set). The message lists every refused entry.
     pub fn from_map<K, V>(entries: impl IntoIterator<Item = (K, V)>) -> Result<Self>
     where
         K: AsRef<str>,
@@ -135,10 +135,11 @@ impl ProducerConfig {
             }
         }
         if refusals.is_empty() {
-            // Code may still set what is missing or in contradiction.
+            // The program may still set what is missing or contradictory.
             return Ok(config);
         }
-        // It is refused in any case, and the contradictions between its entries are told in the same round.
+        // It is refused anyway, so contradictions between its entries are reported in the same
+        // error.
         if !config.is_set(keys::BOOTSTRAP_SERVERS.name) {
             refusals.leave_out(keys::BOOTSTRAP_SERVERS.name);
         }
@@ -165,11 +166,11 @@ impl ProducerConfig {
     }
 
     /// Reads several files in Java's `.properties` format. If a key is in more than one file, the
-    /// last file is used, so a file with a machine's own settings can follow a shared one.
+    /// last file wins. A file with a machine's own settings can thus follow a shared one.
     ///
     /// # Errors
     ///
-    /// As [`from_properties_file`](Self::from_properties_file), for the first file that is refused.
+    /// Those of [`from_properties_file`](Self::from_properties_file), for the first refused file.
     pub fn from_properties_files<P: AsRef<Path>>(
         paths: impl IntoIterator<Item = P>,
     ) -> Result<Self> {
@@ -180,7 +181,7 @@ impl ProducerConfig {
         Ok(config)
     }
 
-    /// Sets every key that `overrides` sets, and keeps the others.
+    /// Sets every key that is set in `overrides`, and keeps the others.
     pub fn merge(&mut self, overrides: Self) -> &mut Self {
         self.values.extend(overrides.values);
         self.unknown.extend(overrides.unknown);
@@ -215,15 +216,15 @@ impl ProducerConfig {
         Self::from_located(&entries.collect::<Vec<_>>())
     }
 
-    /// Sets a key by Kafka's name. Blanks around the value, up to U+0020, are removed.
+    /// Sets a key by Kafka's name. Removes blanks around the value, up to U+0020.
     ///
-    /// An unknown key is no error. When the producer is built, it logs a warning with the nearest
-    /// known key.
+    /// An unknown key is not an error. When the producer is built, it logs a warning with the
+    /// nearest known key.
     ///
     /// # Errors
     ///
-    /// If the value is not of the key's type or out of its range, or if the key asks for a feature
-    /// that this version does not have.
+    /// The value is not of the key's type or out of its range, or the key requires a feature that
+    /// this version does not have.
     pub fn set(&mut self, key: &str, value: &str) -> Result<&mut Self> {
         if let Some(key) = keys::find(key) {
             check_plugin(key, value)?;
@@ -241,8 +242,8 @@ impl ProducerConfig {
         Ok(self)
     }
 
-    /// Returns the value of a key as text: the one that was set, or else the default. `None` for
-    /// keys without a value and for unknown keys. A password that was set is `[hidden]`.
+    /// Returns the value of a key as text: the one that was set, or the default. Returns `None` for
+    /// keys without a value and for unknown keys. A password is returned as `[hidden]`.
     pub fn get(&self, key: &str) -> Option<&str> {
         let key = keys::find(key)?;
         let set = self.values.get(key.name);
@@ -250,13 +251,13 @@ impl ProducerConfig {
         set.or_else(|| key.default_value())
     }
 
-    /// As [`get`](Self::get), with passwords.
+    /// Does the same as [`get`](Self::get), but returns passwords.
     fn value(&self, key: &ConfigKey) -> Option<&str> {
         let set = self.values.get(key.name).map(|value| value.as_str());
         set.or_else(|| key.default_value())
     }
 
-    /// Returns whether a key was set, even to its default.
+    /// Returns `true` if a key was set, even to its default.
     pub fn is_set(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }
@@ -267,18 +268,18 @@ impl ProducerConfig {
         keys::all()
     }
 
-    /// Checks every value, and the values against each other, as building a producer does. Only
+    /// Validates every value and the rules between values, as building a producer does. Only
     /// building resolves the names of `bootstrap.servers` and checks the serializers.
     ///
     /// # Errors
     ///
-    /// `Config`. The message lists every refused value and every broken rule, with the keys and
-    /// what to do.
+    /// `Config`. The message lists every refused value and every broken rule, with the keys and the
+    /// remedy.
     pub fn validate(&self) -> Result<()> {
         self.check(Refusals::default()).map(drop)
     }
 
-    /// Compares the serializer class that the configuration names with the serializer that the builder has.
+    /// Compares the serializer class in the configuration with the builder's serializer.
     pub(crate) fn check_serializer<S: Serializer>(
         &self,
         key: &ConfigKey,
@@ -301,7 +302,7 @@ impl ProducerConfig {
     }
 }
 
-/// Hides passwords. Values of unknown keys are not kept.
+/// Hides passwords and the values of unknown keys.
 impl fmt::Debug for ProducerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut values: BTreeMap<&str, &str> = BTreeMap::new();
@@ -309,7 +310,7 @@ impl fmt::Debug for ProducerConfig {
             values.insert(
                 name,
                 match keys::find(name) {
-                    // A URL may hold a password.
+                    // A URL may contain a password.
                     Some(key) if key.name.ends_with(".endpoint.url") => HIDDEN,
                     Some(key) => shown(key, value),
                     None => HIDDEN,
@@ -355,7 +356,7 @@ macro_rules! define_setters {
         /// Typed setters, one for each key. They do not fail: building the producer refuses values
         /// that are out of range.
         ///
-        /// Times are counted in whole milliseconds; a fraction is rounded up.
+        /// Times have a resolution of whole milliseconds; a fraction is rounded up.
         impl ProducerConfig {
             $(
                 #[doc = concat!("`", $name, "`:")]
@@ -421,7 +422,7 @@ impl ConfigText for Duration {
     }
 }
 
-/// `None` is Kafka's -1: no limit, or what the operating system chooses.
+/// `None` is Kafka's -1: no limit, or the operating system's choice.
 impl<T: ConfigText> ConfigText for Option<T> {
     fn config_text(&self) -> String {
         self.as_ref()
@@ -436,7 +437,7 @@ struct Located<'a> {
     value: &'a str,
 }
 
-/// Accepts for keys whose values are code only the names that the library knows.
+/// Restricts keys whose values are code to the names that the library knows.
 fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
     let name = trim(value);
     let class = name.rsplit('.').next().unwrap_or(name);
@@ -487,7 +488,8 @@ fn check_plugin(key: &ConfigKey, value: &str) -> Result<()> {
     ))
 }
 
-/// Accepts Java's JMX reporter, which every configuration of Java has, or an empty list.
+/// Returns whether the name is Java's JMX reporter, which is the default of older configurations,
+/// or an empty list.
 fn is_no_reporter(name: &str) -> bool {
     matches!(
         trim(name),

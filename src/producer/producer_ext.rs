@@ -1,4 +1,4 @@
-//! Methods with closures for every producer. Java has them in its [`Producer`] itself.
+//! Methods with closures for every producer. In Java they are part of [`Producer`] itself.
 
 use super::producer::Producer;
 use super::record_data::RecordData;
@@ -32,7 +32,7 @@ pub trait ProducerExt<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u
     ///
     /// # Errors
     ///
-    /// As [`KafkaProducer::send_with_callback`](crate::KafkaProducer::send_with_callback).
+    /// Those of [`KafkaProducer::send_with_callback`](crate::KafkaProducer::send_with_callback).
     fn send_with_callback(
         &self,
         record: ProducerRecord<'_, K, V>,
@@ -45,7 +45,7 @@ pub trait ProducerExt<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u
     ///
     /// # Blocking
     ///
-    /// As [`KafkaProducer::send_all`](crate::KafkaProducer::send_all).
+    /// As long as [`KafkaProducer::send_all`](crate::KafkaProducer::send_all).
     fn send_all<'a>(
         &self,
         records: impl IntoIterator<Item = ProducerRecord<'a, K, V>>,
@@ -64,11 +64,11 @@ pub trait ProducerExt<K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u
     ///
     /// # Errors
     ///
-    /// As [`KafkaProducer::transaction`](crate::KafkaProducer::transaction).
+    /// Those of [`KafkaProducer::transaction`](crate::KafkaProducer::transaction).
     ///
     /// # Blocking
     ///
-    /// As [`KafkaProducer::transaction`](crate::KafkaProducer::transaction).
+    /// As long as [`KafkaProducer::transaction`](crate::KafkaProducer::transaction).
     fn transaction<T, E: From<Error>>(
         &self,
         body: impl FnOnce(&Transaction<'_, K, V>) -> Result<T, E>,
@@ -91,7 +91,7 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> dyn Producer<K, V> + '_ {
     ///
     /// # Blocking
     ///
-    /// As [`KafkaProducer::send_all`](crate::KafkaProducer::send_all).
+    /// As long as [`KafkaProducer::send_all`](crate::KafkaProducer::send_all).
     pub fn send_all<'a>(
         &self,
         records: impl IntoIterator<Item = ProducerRecord<'a, K, V>>,
@@ -107,7 +107,7 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> dyn Producer<K, V> + '_ {
     ///
     /// # Errors
     ///
-    /// As [`KafkaProducer::send_with_callback`](crate::KafkaProducer::send_with_callback).
+    /// Those of [`KafkaProducer::send_with_callback`](crate::KafkaProducer::send_with_callback).
     pub fn send_with_callback(
         &self,
         record: ProducerRecord<'_, K, V>,

@@ -1,4 +1,4 @@
-//! A hook for every record that is sent and every outcome. Java: `ProducerInterceptor`.
+//! A hook for every record and every outcome. Java: `ProducerInterceptor`.
 
 use std::error::Error as StdError;
 
@@ -7,7 +7,7 @@ use super::{ProducerRecord, RecordMetadata};
 use crate::common::Headers;
 use crate::error::{Error, Result};
 
-/// Sees each record before it is sent, and may change it. Sees each outcome.
+/// Sees each record before it is sent, and may change it. Also sees each outcome.
 ///
 /// The types are those of the producer's records: an interceptor sees keys and values before they
 /// are serialized. An error or a panic of an interceptor is logged, and the record is still sent.

@@ -1,6 +1,7 @@
 //! The chain of interceptors of a producer. Java: `ProducerInterceptors`.
 //!
-//! Threads: `on_send` runs on the threads that send, `on_acknowledgement` mostly on the I/O thread. No lock is held.
+//! Threads: `on_send` runs on the threads that send, `on_acknowledgement` mostly on the I/O thread.
+//! Locks: none.
 
 use super::producer_interceptor::ProducerInterceptor;
 use super::record_data::RecordData;
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::sync::Arc;
 use crate::utils::log;
 
-/// Interceptors in the order in which they are called. An empty chain costs a comparison.
+/// Interceptors in the order of their calls. An empty chain costs a comparison.
 pub(crate) struct ProducerInterceptors<K: RecordData + ?Sized, V: RecordData + ?Sized>(
     Vec<Box<dyn ProducerInterceptor<K, V>>>,
 );
@@ -25,11 +26,11 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerInterceptors<K, V> 
         self.0.is_empty()
     }
 
-    /// Lets every interceptor change the record, and goes on with what comes out.
+    /// Lets every interceptor change the record, and calls the rest of the send with the result.
     ///
-    /// Each interceptor gets a record that borrows from the one before it. So an interceptor that fails half way has
-    /// spoiled its own copy alone, and nothing but headers was copied for it. It is why the rest of the send is given as a
-    /// closure: the records of the chain live on the stack below it.
+    /// Each interceptor gets a record that borrows from the previous one. If it fails halfway, it
+    /// has changed only its own copy, and only headers were copied for it. The records of the chain
+    /// live on the stack below the rest of the send, which is therefore a closure.
     pub(crate) fn on_send<R>(
         &self,
         record: ProducerRecord<'_, K, V>,
@@ -78,8 +79,8 @@ where
     K: RecordData + ?Sized + 'static,
     V: RecordData + ?Sized + 'static,
 {
-    /// A callback that tells the interceptors first, and then calls `callback`. For records that go into a batch; only
-    /// worth its allocation where there are interceptors.
+    /// Returns a callback that notifies the interceptors and then calls `callback`. For records
+    /// that go into a batch. Only used if there are interceptors, because it allocates.
     pub(crate) fn before(
         self: &Arc<Self>,
         callback: Option<Callback>,
@@ -143,7 +144,7 @@ mod tests {
     use crate::producer::Data;
     use crate::sync::Mutex;
 
-    /// Adds its name to each value, and fails on demand after having spoiled the record.
+    /// Appends its name to each value. Fails on demand after it has changed the record.
     struct AppendString {
         name: &'static str,
         fails: Option<&'static str>,

@@ -1,7 +1,7 @@
 //! A record to send. Java: `ProducerRecord`.
 //!
-//! Differs from Java: fields are public and a record is changed in place, because a record has one
-//! owner. `send` takes it, so it cannot be changed afterwards.
+//! Differs from Java: fields are public and a record can be changed in place, because it has one
+//! owner. `send` takes the record, so it cannot be changed afterwards.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::{Data, IntoData, RecordData};
 use crate::common::Headers;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Java (broker): `Topic.MAX_NAME_LENGTH`.
+/// The longest name of a topic. Java (broker): `Topic.MAX_NAME_LENGTH`.
 const MAX_TOPIC_LENGTH: usize = 249;
 
 /// A topic, a value, and optionally key, partition, timestamp and headers. It borrows data that is
@@ -63,7 +63,7 @@ pub struct ProducerRecord<'a, K: RecordData + ?Sized = [u8], V: RecordData + ?Si
 }
 
 impl<'a, K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerRecord<'a, K, V> {
-    /// Makes a record without a key. `send` chooses the partition and the timestamp.
+    /// Creates a record without a key. `send` chooses the partition and the timestamp.
     pub fn new(topic: impl Into<Cow<'a, str>>, value: impl IntoData<'a, V>) -> Self {
         Self {
             topic: topic.into(),
@@ -75,7 +75,7 @@ impl<'a, K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerRecord<'a, K, V
         }
     }
 
-    /// Makes a record whose value is null. With a [`key`](Self::key), it deletes that key from a
+    /// Creates a record whose value is null. With a [`key`](Self::key), it deletes that key from a
     /// compacted topic.
     pub fn tombstone(topic: impl Into<Cow<'a, str>>) -> Self {
         Self::new(topic, Data::Null)
@@ -139,8 +139,8 @@ impl<'a, K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerRecord<'a, K, V
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::IllegalArgument`] for a negative partition or timestamp, [`ErrorKind::InvalidTopic`] for a topic
-    /// without a name.
+    /// [`ErrorKind::IllegalArgument`] for a negative partition or timestamp,
+    /// [`ErrorKind::InvalidTopic`] for a topic without a name.
     pub(crate) fn validate(&self) -> Result<()> {
         let negative = |what: &str, number: i64| {
             let message = format!("the record's {what} is {number}, and cannot be negative");
@@ -154,8 +154,8 @@ impl<'a, K: RecordData + ?Sized, V: RecordData + ?Sized> ProducerRecord<'a, K, V
     }
 }
 
-/// Refuses topic names whose length no broker accepts. A name that is too long for the protocol
-/// would block metadata requests for all other topics. Brokers apply the other rules, as in Java.
+/// Refuses topic names whose length no broker accepts. A name too long for the protocol would block
+/// metadata requests for all other topics. Brokers apply the other rules, as in Java.
 pub(crate) fn check_topic(topic: &str) -> Result<()> {
     let text = match topic.len() {
         0 => "the topic is empty: a topic needs a name".to_owned(),
@@ -216,10 +216,10 @@ where
     }
 }
 
-/// A timestamp of a record: milliseconds since 1970, a [`SystemTime`], or an `Option` of these.
+/// The timestamp of a record: milliseconds since 1970, a [`SystemTime`], or an `Option` of these.
 /// `None` is the time of the send.
 ///
-/// A time before 1970 is negative, which `send` refuses.
+/// A time before 1970 is negative, and `send` refuses it.
 pub trait IntoTimestamp {
     /// Returns the time in milliseconds since 1970, rounded down.
     fn into_timestamp(self) -> Option<i64>;

@@ -8,7 +8,7 @@ use crate::sync::Arc;
 
 /// A type that can be a record's key or value. Every sized type is one, and so are `[T]` and `str`.
 pub trait RecordData {
-    /// The type in which a record keeps data that was given by value.
+    /// The type in which a record stores data that was passed by value.
     type Owned: Borrow<Self>;
 }
 
@@ -30,7 +30,7 @@ impl RecordData for str {
     reason = "data is there or not, and somebody owns it"
 )]
 pub enum Data<'a, T: RecordData + ?Sized> {
-    /// Nothing; on the wire, a length of -1.
+    /// Null. Its length on the wire is -1.
     Null,
     /// Borrowed data.
     Borrowed(&'a T),
@@ -48,7 +48,7 @@ impl<T: RecordData + ?Sized> Data<'_, T> {
         }
     }
 
-    /// Returns whether this is null.
+    /// Returns `true` if this is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
@@ -85,14 +85,14 @@ impl<T: RecordData + fmt::Debug + ?Sized> fmt::Debug for Data<'_, T> {
 }
 
 /// A key or value of type `T`: a `T` or `&T`, a type that holds one, or an `Option` of these.
-/// `None` is null. A bare `None` has no type: leave the key out, or make a
+/// `None` is null. A bare `None` has no type: omit the key, or create a
 /// [tombstone](super::ProducerRecord::tombstone).
 ///
-/// Data that is given by reference is never copied. The data of an `Arc` is copied, because a
-/// record cannot share it. Pass `&*data`, which copies nothing.
+/// Data that is passed by reference is never copied. The data of an `Arc` is copied, because a
+/// record cannot share it. Pass `&*data` to avoid the copy.
 ///
-/// With the feature `bytes`, `bytes::Bytes` can be given as bytes; with the feature `uuid`, `uuid::Uuid` as a
-/// [`Uuid`](crate::common::Uuid).
+/// With the feature `bytes`, `bytes::Bytes` converts to bytes. With the feature `uuid`,
+/// `uuid::Uuid` converts to [`Uuid`](crate::common::Uuid).
 pub trait IntoData<'a, T: RecordData + ?Sized> {
     /// Converts this into a key or value of a record.
     fn into_data(self) -> Data<'a, T>;
@@ -128,7 +128,7 @@ impl<'a, T> IntoData<'a, T> for Option<T> {
     }
 }
 
-/// What is as good as the target, and an `Option` of it.
+/// Implements the conversion for an equivalent type, and for an `Option` of it.
 macro_rules! into_data {
     ($([$($generics:tt)*] $source:ty as $target:ty, |$data:ident| $into:expr;)+) => {
         $(

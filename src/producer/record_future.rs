@@ -1,6 +1,7 @@
-//! What `send` returns: the delivery of one record, to be waited for or not. Java: `FutureRecordMetadata`.
+//! The delivery of one record, which `send` returns. Java: `FutureRecordMetadata`.
 //!
-//! Costs nothing per record but a share in the result of its batch. Dropping it changes nothing about the delivery.
+//! It costs a record only a reference to the result of its batch. Dropping it does not affect the
+//! delivery.
 
 use std::fmt;
 use std::future::Future;
@@ -17,10 +18,12 @@ use crate::utils::{SystemTime, Time, log};
 
 /// The delivery of one record.
 ///
-/// Asking for the result while the record's batch is still open makes the batch sendable at once, so that
-/// `send(record)?.get()?` does not wait for `linger.ms`. Until the batch is drained other threads' records still join it.
+/// Waiting for the result while the record's batch is open makes the batch sendable immediately, so
+/// `send(record)?.get()?` does not wait for `linger.ms`. Records of other threads can still join
+/// the batch until it is sent.
 ///
-/// It is a [`Future`] too: `producer.try_send(record)?.await`. [`join`](Self::join) makes one of several.
+/// It is also a [`Future`]: `producer.try_send(record)?.await`. [`join`](Self::join) combines
+/// several.
 #[must_use = "a delivery that nobody looks at can fail unnoticed; give `send` a callback, or drop this on purpose, as in a \
               transaction, whose commit tells"]
 pub struct RecordFuture(Inner);
@@ -32,13 +35,14 @@ enum Inner {
         index: u32,
         facts: RecordFacts,
     },
-    /// The result was known when `send` returned. Boxed, because it is seldom, and a future is moved with every send.
+    /// The result was known when `send` returned. Boxed, because it is rare, and every send moves a
+    /// future.
     Done(Box<Result<RecordMetadata>>),
-    /// A test double completes it by hand.
+    /// A test double completes it explicitly.
     Slot(Arc<Slot>, IoThreadId),
 }
 
-/// A result that is set from outside a batch.
+/// A result from outside of a batch.
 #[derive(Debug, Default)]
 struct Slot {
     state: Mutex<SlotState>,
@@ -48,11 +52,11 @@ struct Slot {
 #[derive(Debug, Default)]
 struct SlotState {
     result: Option<Result<RecordMetadata>>,
-    /// The task that waits for it.
+    /// The waiting task.
     waker: Option<Waker>,
 }
 
-/// Completes the [`RecordFuture`] that it was made with. Dropped without a result it leaves the future waiting.
+/// Completes its [`RecordFuture`]. If it is dropped without a result, the future keeps waiting.
 #[derive(Debug)]
 pub(crate) struct RecordCompleter(Arc<Slot>);
 
@@ -88,7 +92,7 @@ impl RecordFuture {
         Self(Inner::Done(Box::new(result)))
     }
 
-    /// A future and what completes it, of a mock that runs its callbacks as this I/O thread.
+    /// Creates a future and its completer, for a mock that runs its callbacks as this I/O thread.
     pub(crate) fn pair(io_thread: IoThreadId) -> (RecordCompleter, Self) {
         let slot = Arc::new(Slot::default());
         let completer = RecordCompleter(Arc::clone(&slot));
@@ -99,15 +103,15 @@ impl RecordFuture {
     ///
     /// # Errors
     ///
-    /// Why the record was not delivered; [`Error::delivery`] tells whether the log may hold it all the same.
-    /// `WouldDeadlock` when called from inside a callback of the same producer: the record stays on its way, so
-    /// [`Error::delivery`] is [`MaybeWritten`](Delivery::MaybeWritten).
-    /// `Forked` in a forked child, while the parent goes on with the delivery.
+    /// The record was not delivered; [`Error::delivery`] says whether the log may still hold it.
+    /// `WouldDeadlock` inside a callback of the same producer: the record is still being sent, so
+    /// [`Error::delivery`] is [`MaybeWritten`](Delivery::MaybeWritten). `Forked` in a forked child,
+    /// while the parent continues the delivery.
     ///
     /// # Blocking
     ///
-    /// At most `delivery.timeout.ms` after the send, and a little for the request that is under way then. Where answers came
-    /// that fast lately, the thread looks for this one for up to 50 us before it sleeps.
+    /// At most `delivery.timeout.ms` after the send, plus the rest of a request in flight. If
+    /// recent responses were fast, the thread polls for this one for up to 50 us before it sleeps.
     pub fn get(&self) -> Result<RecordMetadata> {
         self.wait(None)
             .unwrap_or_else(|| Err(wait_ended(Duration::MAX)))
@@ -117,8 +121,8 @@ impl RecordFuture {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get), and `Pending` if `timeout` passed first. The record is still being sent then: call this again,
-    /// and do not send the record again.
+    /// Those of [`get`](Self::get), and `Pending` if `timeout` passes first. The record is then
+    /// still being sent: call this again, and do not send the record again.
     ///
     /// # Blocking
     ///
@@ -127,8 +131,8 @@ impl RecordFuture {
         self.get_until(SystemTime.now().checked_add(timeout), timeout)
     }
 
-    /// Returns the same for a wait that began `timeout` before `deadline`. No deadline is one that
-    /// is never reached.
+    /// Waits like [`get_timeout`](Self::get_timeout), for a wait that began `timeout` before
+    /// `deadline`. `None` is a deadline that is never reached.
     pub(super) fn get_until(
         &self,
         deadline: Option<Instant>,
@@ -138,12 +142,13 @@ impl RecordFuture {
             .unwrap_or_else(|| Err(wait_ended(timeout)))
     }
 
-    /// Returns whether the result was known when the send returned, because the record never was in a batch.
+    /// Returns whether the result was known when the send returned, because the record never got
+    /// into a batch.
     pub(super) fn is_known_from_the_start(&self) -> bool {
         matches!(self.0, Inner::Done(_))
     }
 
-    /// The result if it is known, without waiting. Does not hurry the batch.
+    /// Returns the result if it is known, without waiting. Does not expedite the batch.
     pub fn try_get(&self) -> Option<Result<RecordMetadata>> {
         match &self.0 {
             Inner::Batch {
@@ -159,7 +164,7 @@ impl RecordFuture {
         }
     }
 
-    /// Returns whether the result is known. Does not hurry the batch.
+    /// Returns `true` if the result is known. Does not expedite the batch.
     pub fn is_done(&self) -> bool {
         match &self.0 {
             Inner::Batch { result, index, .. } => {
@@ -170,7 +175,7 @@ impl RecordFuture {
         }
     }
 
-    /// Returns whether the send waited for metadata or memory in vain.
+    /// Returns whether the send ran out of time while it waited for metadata or memory.
     pub(super) fn was_refused_for_time(&self) -> bool {
         match &self.0 {
             Inner::Done(result) => matches!(&**result, Err(error) if error.is_timeout()),
@@ -178,14 +183,14 @@ impl RecordFuture {
         }
     }
 
-    /// Makes the batch sendable at once.
+    /// Makes the batch sendable immediately.
     pub(super) fn expedite(&self) {
         if let Inner::Batch { result, .. } = &self.0 {
             result.expedite();
         }
     }
 
-    /// `None` when the deadline passed first.
+    /// Waits for the result. Returns `None` if the deadline passes first.
     fn wait(&self, deadline: Option<Instant>) -> Option<Result<RecordMetadata>> {
         match &self.0 {
             Inner::Batch {
@@ -195,7 +200,7 @@ impl RecordFuture {
             } => {
                 if !result.is_done() {
                     if let Err(error) = result.io_thread().check_may_block("get") {
-                        // Only this wait ends: the record is on its way.
+                        // Only this wait fails. The record is still being sent.
                         return Some(Err(may_be_written(error)));
                     }
                     result.expedite();
@@ -229,13 +234,13 @@ impl RecordFuture {
     }
 }
 
-/// Awaits the delivery, in a program with a runtime of any kind. Dropping the future changes nothing about the record. See the
-/// manual's page [`async_programs`](crate::manual::async_programs).
+/// Awaits the delivery, with any async runtime. Dropping the future does not affect the record. See
+/// the manual's page [`async_programs`](crate::manual::async_programs).
 ///
-/// As [`get`](Self::get) it makes the batch sendable at once. Unlike `get`, it cannot refuse to wait inside a callback: a
-/// `block_on` there stops the I/O thread. The task is woken on the I/O thread,
-/// when the result is known; only if the batch is split meanwhile, it is woken once more in between. A poll after the end
-/// gives the same result again.
+/// Like [`get`](Self::get), it makes the batch sendable immediately. Unlike `get`, it cannot refuse
+/// to wait inside a callback: a `block_on` there stops the I/O thread. The I/O thread wakes the
+/// task when the result is known, and once more before if the batch is split. A poll after the end
+/// returns the same result again.
 impl Future for RecordFuture {
     type Output = Result<RecordMetadata>;
 
@@ -246,7 +251,7 @@ impl Future for RecordFuture {
                 index,
                 facts,
             } => {
-                // Before any lock, which in a forked child may be held for ever.
+                // Before any lock, which in a forked child may be held forever.
                 if !result.is_done() {
                     if let Some(error) = never_done(result) {
                         return Poll::Ready(Err(error));
@@ -274,7 +279,7 @@ impl Slot {
             return Poll::Ready(result);
         }
         let replaced = state.waker.replace(waker);
-        // Dropping a waker runs code of the program.
+        // Dropping a waker runs the program's code.
         drop(state);
         drop(replaced);
         Poll::Pending
@@ -291,14 +296,15 @@ fn metadata_of(
     Ok(facts.metadata(result.topic_partition(), index, place))
 }
 
-/// Why nobody in this process will ever complete the batch, if that is so. A poll in a forked child would go on for ever.
+/// Returns why the batch can never complete in this process, if so. In a forked child a task would
+/// otherwise wait forever.
 fn never_done(result: &ProduceRequestResult) -> Option<Error> {
     SystemTime.unix_millis();
     let checked = IoThreadId::check_recent_process(result.io_thread().process());
     checked.err().map(may_be_written)
 }
 
-/// The record is with the I/O thread, whatever is wrong with the wait.
+/// Marks a failed wait: the I/O thread still has the record.
 fn may_be_written(error: Error) -> Error {
     error.with_delivery(Delivery::MaybeWritten)
 }

@@ -1,4 +1,4 @@
-//! The deliveries of several records, as one. Java has no such thing.
+//! The deliveries of several records as one. Java has no counterpart.
 
 use std::fmt;
 use std::future::Future;
@@ -10,10 +10,10 @@ use super::{RecordFuture, RecordMetadata};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::utils::{Count, SystemTime, Time};
 
-/// The deliveries of several records, in their order: what [`send_all`](crate::KafkaProducer::send_all) returns, and
-/// [`RecordFuture::join`] makes.
+/// The deliveries of several records, in order. [`send_all`](crate::KafkaProducer::send_all)
+/// returns it, and [`RecordFuture::join`] creates it.
 ///
-/// It is waited for with [`get`](Self::get), or awaited. It can be taken apart again by iteration.
+/// Wait for it with [`get`](Self::get), or await it. Iterate over it to get the single deliveries.
 ///
 /// ```
 /// use kafka_producer::{MockProducer, ProducerRecord, RecordFutures};
@@ -31,13 +31,13 @@ use crate::utils::{Count, SystemTime, Time};
 #[must_use = "deliveries that nobody looks at can fail unnoticed"]
 pub struct RecordFutures {
     futures: Vec<RecordFuture>,
-    /// Those before this one are done. For polls, which so ask for one wake-up at a time.
+    /// The deliveries before this one are done. Polls use it to register one wake-up at a time.
     next: usize,
 }
 
-/// Not every record of several was delivered. Has the result of each.
+/// Some of several records were not delivered. Has the result of each record.
 ///
-/// As an [`Error`], by `?`, it is the [first error](Self::first_error).
+/// `?` converts it into an [`Error`], the [first one](Self::first_error).
 #[derive(Clone, Debug)]
 pub struct JoinError {
     results: Vec<Result<RecordMetadata>>,
@@ -45,7 +45,7 @@ pub struct JoinError {
 }
 
 impl RecordFuture {
-    /// Makes one of several deliveries, to be waited for together.
+    /// Combines several deliveries, to wait for them together.
     pub fn join(futures: impl IntoIterator<Item = Self>) -> RecordFutures {
         futures.into_iter().collect()
     }
@@ -57,7 +57,7 @@ impl RecordFutures {
         self.futures.len()
     }
 
-    /// Returns whether there are no records.
+    /// Returns `true` if there are no records.
     pub fn is_empty(&self) -> bool {
         self.futures.is_empty()
     }
@@ -67,7 +67,7 @@ impl RecordFutures {
         self.futures.iter()
     }
 
-    /// Returns whether every result is known. Does not hurry the batches.
+    /// Returns `true` if every result is known. Does not expedite the batches.
     pub fn is_done(&self) -> bool {
         self.futures.iter().all(RecordFuture::is_done)
     }
@@ -76,11 +76,11 @@ impl RecordFutures {
     ///
     /// # Errors
     ///
-    /// When one or more were not delivered. The error has the result of each record.
+    /// One or more records were not delivered. The error has the result of each record.
     ///
     /// # Blocking
     ///
-    /// As [`RecordFuture::get`]: about `delivery.timeout.ms`, for all together.
+    /// As long as [`RecordFuture::get`]: about `delivery.timeout.ms` for all of them together.
     pub fn get(&self) -> Result<Vec<RecordMetadata>, JoinError> {
         self.wait(RecordFuture::get)
     }
@@ -89,11 +89,12 @@ impl RecordFutures {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get). What is still being sent when the time is up has a result of the kind `Pending`.
+    /// Those of [`get`](Self::get). If the time runs out, the records that are still being sent
+    /// have results of the kind `Pending`.
     ///
     /// # Blocking
     ///
-    /// At most `timeout`, for all together.
+    /// At most `timeout` for all of them together.
     pub fn get_timeout(&self, timeout: Duration) -> Result<Vec<RecordMetadata>, JoinError> {
         let deadline: Option<Instant> = SystemTime.now().checked_add(timeout);
         self.wait(|future| future.get_until(deadline, timeout))
@@ -107,7 +108,8 @@ impl RecordFutures {
         join(self.futures.iter().map(get).collect())
     }
 
-    /// Has all batches sent now, so that the later ones do not linger while the first is waited for.
+    /// Makes all batches sendable now, so that later ones do not linger while the call waits for
+    /// the first.
     fn expedite(&self) {
         for future in &self.futures {
             future.expedite();
@@ -115,7 +117,8 @@ impl RecordFutures {
     }
 }
 
-/// Waits for all deliveries, in a program with a runtime. A poll after the end gives the same results again.
+/// Awaits all deliveries, with any async runtime. A poll after the end returns the same results
+/// again.
 impl Future for RecordFutures {
     type Output = Result<Vec<RecordMetadata>, JoinError>;
 
@@ -187,8 +190,8 @@ fn join(results: Vec<Result<RecordMetadata>>) -> Result<Vec<RecordMetadata>, Joi
     }
 }
 
-/// In a callback and in a forked child the wait fails, and the record is still on its way. A send that fails there is
-/// `NotWritten`.
+/// Returns whether the record is still being sent. In a callback and in a forked child only the
+/// wait fails. A send that fails there is `NotWritten`.
 fn is_pending(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Pending => true,
@@ -198,8 +201,8 @@ fn is_pending(error: &Error) -> bool {
 }
 
 impl JoinError {
-    /// Returns the error of the first record that failed. If none failed but some are still being sent, it is of the kind
-    /// `Pending`.
+    /// Returns the error of the first failed record. If none failed but some are still being sent,
+    /// returns an error of the kind `Pending`.
     pub fn first_error(&self) -> &Error {
         &self.first_error
     }
@@ -209,22 +212,22 @@ impl JoinError {
         self.results.iter().filter(|result| result.is_ok()).count()
     }
 
-    /// Returns how many records failed. Those that are still being sent are not among them.
+    /// Returns how many records failed. Does not count those that are still being sent.
     pub fn failed(&self) -> usize {
         self.errors().filter(|error| !is_pending(error)).count()
     }
 
-    /// Returns how many records were still being sent when the time of `get_timeout` was up.
+    /// Returns how many records were still being sent when the time of `get_timeout` ran out.
     pub fn pending(&self) -> usize {
         self.errors().filter(|error| is_pending(error)).count()
     }
 
-    /// Returns the result of each record, in their order.
+    /// Returns the result of each record, in order.
     pub fn results(&self) -> &[Result<RecordMetadata>] {
         &self.results
     }
 
-    /// Returns the result of each record, in their order.
+    /// Returns the result of each record, in order.
     pub fn into_results(self) -> Vec<Result<RecordMetadata>> {
         self.results
     }
@@ -260,10 +263,12 @@ impl From<JoinError> for Error {
     }
 }
 
-/// Sends each record with `send`, which is told whether it may wait. What it refuses is the result of that record.
+/// Sends each record with `send`, whose argument says whether it may wait. An error of `send` is
+/// the result of that record.
 ///
-/// After a record that no time was left for, the next ones do not wait: in an outage every one would wait for
-/// `max.block.ms`. One that is taken changes nothing, because it may have needed no wait.
+/// Once the time was too short for a record, the following ones do not wait: in an outage each
+/// would wait for `max.block.ms`. A later success does not change that, because the record may have
+/// needed no wait.
 pub(crate) fn send_all<R>(
     records: impl IntoIterator<Item = R>,
     mut send: impl FnMut(R, bool) -> Result<RecordFuture>,

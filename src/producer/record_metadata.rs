@@ -6,7 +6,7 @@ use crate::common::TopicPartition;
 
 /// The place of a delivered record in the log.
 ///
-/// Prints as `topic-partition@offset`, or as the topic alone if no partition was chosen.
+/// Its `Display` is `topic-partition@offset`, or only the topic if no partition was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordMetadata {
     topic_partition: TopicPartition,
@@ -17,7 +17,7 @@ pub struct RecordMetadata {
 }
 
 impl RecordMetadata {
-    /// The sizes are -1 for null.
+    /// Creates the metadata. The sizes are -1 for null.
     pub(crate) fn new(
         topic_partition: TopicPartition,
         offset: Option<i64>,
@@ -34,7 +34,7 @@ impl RecordMetadata {
         }
     }
 
-    /// Makes the metadata of a record that was not delivered: the topic, and the partition if one
+    /// Creates the metadata of a record that was not delivered: the topic, and the partition if one
     /// was chosen.
     pub(crate) fn undelivered(topic: &str, partition: Option<i32>) -> Self {
         let topic_partition = TopicPartition::new(topic, partition.unwrap_or(-1));
@@ -56,20 +56,20 @@ impl RecordMetadata {
         &self.topic_partition
     }
 
-    /// Returns the record's offset in the partition, or -1 if it is unknown: after `acks=0`, and if
-    /// the broker already had the record.
+    /// Returns the record's offset in the partition. It is -1 if it is unknown: after `acks=0`, and
+    /// if the broker already had the record.
     pub fn offset(&self) -> i64 {
         self.offset.unwrap_or(-1)
     }
 
-    /// Returns whether the offset is known.
+    /// Returns `true` if the offset is known.
     pub fn has_offset(&self) -> bool {
         self.offset.is_some()
     }
 
     /// Returns the timestamp in milliseconds since 1970: the record's own, or the time of the
-    /// append if the topic has `message.timestamp.type=LogAppendTime`. `None` for a record that was
-    /// not delivered.
+    /// append if the topic has `message.timestamp.type=LogAppendTime`. Returns `None` for a record
+    /// that was not delivered.
     pub fn timestamp(&self) -> Option<i64> {
         self.timestamp
     }

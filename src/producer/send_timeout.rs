@@ -1,4 +1,4 @@
-//! Sends with one deadline over everything that a send waits for. Java has no such call.
+//! Sends with one deadline for everything that a send waits for. Java has no counterpart.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 use super::{RecordFuture, RecordMetadata};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The step that `send_timeout` was in when its time was up.
+/// The step that `send_timeout` was in when its time ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a send waits for these three things and nothing else"
 )]
 pub enum SendStep {
-    /// It waited for the metadata of the topic. The record was not sent.
+    /// It was waiting for the topic's metadata. The record was not sent.
     Metadata,
-    /// It waited for buffer memory. The record was not sent.
+    /// It was waiting for buffer memory. The record was not sent.
     Memory,
-    /// It waited for the response of the broker. The record is in flight, and may be written.
+    /// It was waiting for the broker's response. The record is in flight, and may be written.
     Response,
 }
 
@@ -31,13 +31,14 @@ impl fmt::Display for SendStep {
     }
 }
 
-/// Why `send_timeout` has no metadata of the record to return: its time was up, or the record failed.
+/// The error of `send_timeout`: its time ran out, or the record failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SendTimeoutError {
     /// The error. [`Error::delivery`] says whether the log may hold the record.
     pub error: Error,
-    /// What the call waited for when its time, or that of `max.block.ms`, was up. `None` for every other failure.
+    /// The step in which the call's time, or `max.block.ms`, ran out. `None` for every other
+    /// failure.
     pub step: Option<SendStep>,
     /// The delivery, which continues, if the step is [`Response`](SendStep::Response). `None`
     /// otherwise.
@@ -72,7 +73,8 @@ impl From<Error> for SendTimeoutError {
     }
 }
 
-/// Waits for the rest of a send that began `timeout` before `deadline`. No deadline is one that is never reached.
+/// Waits for the rest of a send that began `timeout` before `deadline`. `None` is a deadline that
+/// is never reached.
 pub(crate) fn await_response(
     future: RecordFuture,
     deadline: Option<Instant>,

@@ -1,8 +1,8 @@
 //! The conversion of keys and values into bytes. Java: `Serializer`.
 //!
-//! Differs from Java: the type that a serializer takes is an associated type, as a producer has one type of key and one of
-//! value; null never reaches a serializer, for it is null on the wire; and a serializer is a value that was configured when it
-//! was made, so that there is no `configure`.
+//! Differs from Java: the input is an associated type, because a producer has one type of key and
+//! one of value. Null never reaches a serializer; it is null on the wire. There is no `configure`,
+//! because a serializer is a value that is configured when it is created.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -57,8 +57,8 @@ pub trait Serializer: Send + Sync {
     fn close(&self) {}
 }
 
-/// The output of a serializer: bytes, or null. A few bytes are kept in place, so a number allocates
-/// nothing.
+/// The output of a serializer: bytes, or null. A few bytes are stored inline, so a number needs no
+/// allocation.
 #[derive(Clone, Debug)]
 pub struct Serialized<'a>(Form<'a>);
 
@@ -70,14 +70,14 @@ enum Form<'a> {
     Owned(Vec<u8>),
 }
 
-/// As long as the text of a uuid.
+/// The length of a uuid's text.
 const IN_PLACE: usize = 36;
 
 impl<'a> Serialized<'a> {
-    /// Returns null, which differs from an empty slice. A null value is a tombstone.
+    /// Null, which differs from an empty slice. A null value is a tombstone.
     pub const NULL: Self = Self(Form::Null);
 
-    /// Copies a few bytes, without an allocation if there are at most 36.
+    /// Copies the bytes. At most 36 bytes need no allocation.
     pub fn copied_from(bytes: &[u8]) -> Self {
         let mut in_place = [0; IN_PLACE];
         match (in_place.get_mut(..bytes.len()), u8::try_from(bytes.len())) {

@@ -8,7 +8,7 @@ use super::record_data::RecordData;
 use super::serializer::{Serialized, Serializer};
 use crate::common::Headers;
 
-/// Makes a serializer from a closure, which converts the data into bytes, text, or an `Option` of
+/// Creates a serializer from a closure that converts the data into bytes, text, or an `Option` of
 /// these. `None` is null.
 ///
 /// If it needs the topic or the headers, or borrows from the data, implement [`Serializer`]

@@ -12,10 +12,10 @@ use crate::metrics::{Metric, MetricName, MetricValue, MetricsSnapshot};
 use crate::producer::{Health, NodeHealth, ProducerRecord};
 use crate::protocol::ErrorCode;
 
-/// The buffer memory that a mock shows, in bytes: the default of `buffer.memory`.
+/// The buffer memory that a mock reports, in bytes: the default of `buffer.memory`.
 const BUFFER_MEMORY: usize = 32 << 20;
 
-/// What a test does with the mock.
+/// The test's access to the mock.
 impl<KS, VS> MockProducer<KS, VS> {
     /// Completes the oldest open send. Returns `false` if there is none.
     pub fn complete_next(&self) -> bool {
@@ -45,7 +45,7 @@ impl<KS, VS> MockProducer<KS, VS> {
         true
     }
 
-    /// Returns the error of a record, after the open transaction has heard of it.
+    /// Returns the error of a record, after it has been reported to the open transaction.
     pub(super) fn in_transaction(&self, error: Error) -> Error {
         match &self.coordinator {
             Some(coordinator) => coordinator.manager().handle_error_in_transaction(error),
@@ -58,7 +58,7 @@ impl<KS, VS> MockProducer<KS, VS> {
         self.state.lock().metrics.insert(name, value.into());
     }
 
-    /// Reads the metrics that [`set_mock_metrics`](Self::set_mock_metrics) set.
+    /// Returns the metrics from [`set_mock_metrics`](Self::set_mock_metrics).
     pub fn metrics(&self) -> MetricsSnapshot {
         let state = self.state.lock();
         let metrics = state.metrics.iter();
@@ -66,8 +66,8 @@ impl<KS, VS> MockProducer<KS, VS> {
         MetricsSnapshot::new(metrics.collect())
     }
 
-    /// Returns the state of the mock. It is healthy until it is closed or fenced, or [`set_unreachable`](Self::set_unreachable)
-    /// says otherwise.
+    /// Returns the state of the mock. It is healthy unless it is closed, fenced, or
+    /// [`set_unreachable`](Self::set_unreachable) was called.
     pub fn health(&self) -> Health {
         let fatal_error = self.coordinator.as_ref();
         let fatal_error = fatal_error.and_then(|coordinator| coordinator.manager().fatal_error());
@@ -90,14 +90,14 @@ impl<KS, VS> MockProducer<KS, VS> {
         }
     }
 
-    /// Lets [`health`](Self::health) say that the connection to the only broker failed with this error, until it is set to
-    /// `None`. Sends are not affected.
+    /// Makes [`health`](Self::health) report that the connection to the only broker failed with
+    /// this error, until it is set to `None`. Does not affect sends.
     pub fn set_unreachable(&self, error: Option<Error>) {
         self.state.lock().unreachable = error;
     }
 
-    /// Every record that was sent since the beginning or the last [`clear`](Self::clear), as bytes, in order; of those sent in
-    /// transactions the committed ones.
+    /// Returns every record that was sent since the beginning or the last [`clear`](Self::clear),
+    /// as bytes, in order. Records of transactions are included once committed.
     pub fn history(&self) -> Vec<ProducerRecord<'static>> {
         self.state.lock().history.clone()
     }
@@ -115,19 +115,19 @@ impl<KS, VS> MockProducer<KS, VS> {
         give_up(open, self.io_thread, &undecided("cleared"));
     }
 
-    /// Returns whether no send is open.
+    /// Returns `true` if no send is open.
     pub fn flushed(&self) -> bool {
         self.state.lock().open.is_empty()
     }
 
-    /// Returns whether the mock was closed.
+    /// Returns `true` if the mock was closed.
     pub fn closed(&self) -> bool {
         self.state.lock().is_closed
     }
 
     /// Makes every `send` fail with this error, until it is set to `None`. As with a real producer,
-    /// the call returns the error, or the future has it if it concerns the cluster, such as
-    /// `Timeout` and `Authorization`.
+    /// the call returns the error, unless it concerns the cluster, such as `Timeout` and
+    /// `Authorization`: those are in the future.
     pub fn set_send_error(&self, error: Option<Error>) {
         self.state.lock().errors.send = error;
     }
@@ -148,7 +148,7 @@ impl<KS, VS> MockProducer<KS, VS> {
     }
 }
 
-/// The error that a broker's code makes, for tests of what a program does with it.
+/// Creates the error for a broker's code, for tests of a program's error handling.
 impl From<ErrorCode> for Error {
     fn from(code: ErrorCode) -> Self {
         let delivery = match code.is_refusal_before_append() {
@@ -159,14 +159,14 @@ impl From<ErrorCode> for Error {
     }
 }
 
-/// An error of this kind, for tests of what a program does with it.
+/// Creates an error of this kind, for tests of a program's error handling.
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
         Self::new(kind, format!("the mock producer fails with {kind:?}"))
     }
 }
 
-/// An error after which the log does, or may, hold the record.
+/// Creates an error with this [`Delivery`], such as one after which the log may hold the record.
 impl<E: Into<Self>> From<(E, Delivery)> for Error {
     fn from((error, delivery): (E, Delivery)) -> Self {
         error.into().with_delivery(delivery)

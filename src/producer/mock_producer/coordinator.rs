@@ -1,7 +1,8 @@
-//! The transactional half of a mock: the state machine of a real producer, and a coordinator that answers each of its
-//! requests at once.
+//! The transactional half of a mock: the state machine of a real producer, with a coordinator that
+//! responds to each of its requests immediately.
 //!
-//! Threads: any. Locks: those of the [`TransactionManager`], which are held for a few instructions.
+//! Threads: any.
+//! Locks: those of the [`TransactionManager`], which are held for a few instructions.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ const TRANSACTION_VERSION: i16 = 2;
 #[derive(Debug)]
 pub(super) struct Coordinator {
     manager: TransactionManager,
-    /// Another producer has taken over, which this one learns from the next answer.
+    /// Another producer has taken over. This one learns of it from the next response.
     is_fenced: AtomicBool,
 }
 
@@ -50,7 +51,7 @@ impl Coordinator {
         self.is_fenced.store(true, Ordering::Release);
     }
 
-    /// Why a partition's leader refuses a record, if it does.
+    /// Returns why a partition's leader refuses a record, if it does.
     pub(super) fn leaders_refusal(&self) -> Option<Error> {
         let code = ErrorCode::INVALID_PRODUCER_EPOCH;
         let refusal = || Error::from_code(code, format!("the mock's leader returns {code}"));
@@ -61,7 +62,8 @@ impl Coordinator {
         self.is_fenced.load(Ordering::Acquire)
     }
 
-    /// Answers what the call asks for, and gives what comes of it. The records of the transaction have their outcomes.
+    /// Responds to the call's requests, and returns the outcome. The records of the transaction
+    /// already have theirs.
     pub(super) fn finish(&self, result: &TransactionalRequestResult) -> Result<()> {
         let facts = ClusterFacts {
             now: SystemTime.now(),
@@ -81,7 +83,8 @@ impl Coordinator {
         result.wait(Duration::ZERO)
     }
 
-    /// A producer that starts transactions with version 2 sends these three requests and no other.
+    /// Returns the response to a request. A producer that starts transactions with version 2 sends
+    /// only these three requests.
     fn answer(&self, request: &RequestBody) -> Option<ResponseBody> {
         let error_code = match self.is_fenced() {
             true => ErrorCode::PRODUCER_FENCED,
@@ -116,7 +119,7 @@ impl Coordinator {
     }
 }
 
-/// Returns the id and epoch of a producer after this one.
+/// Returns the id and epoch of the producer after this one.
 fn next_epoch(producer_id: i64, epoch: i16) -> (i64, i16) {
     match epoch.checked_add(1) {
         Some(epoch) if producer_id >= 0 => (producer_id, epoch),

@@ -6,7 +6,7 @@ use super::MockProducer;
 use crate::common::Uuid;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a mock knows of telemetry.
+/// A mock's state of telemetry.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum MockTelemetry {
     /// The test has set no id.
@@ -28,13 +28,13 @@ impl<KS, VS> MockProducer<KS, VS> {
         self.state.lock().telemetry = MockTelemetry::Disabled;
     }
 
-    /// Lets every `client_instance_id` fail with this error, such as `Timeout`, until it is set to `None`. Java:
-    /// `injectTimeoutException`.
+    /// Makes every `client_instance_id` fail with this error, such as `Timeout`, until it is set to
+    /// `None`. Java: `injectTimeoutException`.
     pub fn set_client_instance_id_error(&self, error: Option<Error>) {
         self.state.lock().errors.client_instance_id = error;
     }
 
-    /// Returns the id that the test has set. Waits for nothing.
+    /// Returns the id that the test has set. Does not wait.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ fn record_2() -> ProducerRecord<'static> {
 
 type Seen = Arc<Mutex<Vec<String>>>;
 
-/// A callback, and where it leaves what it was called with.
+/// Returns a callback, and the place where it stores its argument.
 fn observed() -> (impl FnOnce(Result<RecordMetadata>) + Send + 'static, Seen) {
     let seen = Seen::default();
     let log = Arc::clone(&seen);
@@ -86,8 +86,8 @@ fn keys_go_where_a_real_producer_puts_them() {
     }
 }
 
-// Java: MockProducerTest.shouldThrowIllegalArgument... for a partition that a known topic does not have, which a real producer
-// waits for.
+// Java: MockProducerTest.shouldThrowIllegalArgument... for a partition that a known topic does not
+// have. A real producer waits for it.
 #[test]
 fn a_partition_that_does_not_exist_fails_in_the_future() {
     let producer = MockProducer::new(true).with_topic("topic", 2);
@@ -300,7 +300,7 @@ fn callbacks_may_use_the_mock() {
     assert!(!producer.flushed());
 }
 
-/// Marks each record with a header.
+/// Adds a header to each record.
 struct Marking;
 
 impl Serializer for Marking {
@@ -340,7 +340,7 @@ fn typed_records_are_remembered_as_bytes() {
     assert_eq!(producer.history().len(), 1);
 }
 
-/// What may be sent to one method; that this compiles is the test.
+/// The types that one method accepts. The test is that this compiles.
 #[test]
 fn one_send_method_takes_all_that_bytes_can_be_made_of() {
     let producer = MockProducer::new(true);

@@ -1,4 +1,4 @@
-//! Calls of the mock that Java does not have: many records at once, and timeouts.
+//! Calls of the mock that Java does not have: several records at once, and timeouts.
 
 use std::time::Duration;
 
@@ -22,17 +22,17 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         send_all(records, |record, _| self.send(record))
     }
 
-    /// As [`send`](Self::send), and waits for the outcome, at most for `timeout`.
+    /// Does the same as [`send`](Self::send), and waits for the outcome, at most for `timeout`.
     ///
     /// # Errors
     ///
-    /// As [`KafkaProducer::send_timeout`](crate::KafkaProducer::send_timeout). A mock has metadata and memory; an injected
-    /// [error](Self::set_send_error) of the kind `Timeout` stands for the wait for the former, and `BufferExhausted` for the
-    /// latter.
+    /// Those of [`KafkaProducer::send_timeout`](crate::KafkaProducer::send_timeout). A mock always
+    /// has metadata and memory. An injected [error](Self::set_send_error) of the kind `Timeout`
+    /// simulates the wait for metadata, and one of the kind `BufferExhausted` the wait for memory.
     ///
     /// # Blocking
     ///
-    /// At most `timeout`, for a test in another thread to decide the outcome.
+    /// At most `timeout`, until the test sets the outcome on another thread.
     pub fn send_timeout(
         &self,
         record: ProducerRecord<'_, KS::Input, VS::Input>,
@@ -44,11 +44,11 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         await_response(future, deadline, timeout)
     }
 
-    /// As [`flush`](Self::flush). A mock does not need the time.
+    /// Does the same as [`flush`](Self::flush). A mock does not need the time.
     ///
     /// # Errors
     ///
-    /// As [`flush`](Self::flush).
+    /// Those of [`flush`](Self::flush).
     pub fn flush_timeout(&self, _timeout: Duration) -> Result<()> {
         self.flush()
     }

@@ -1,7 +1,7 @@
-//! The mock's transactions: what was sent in one is kept apart until it is committed. Java: `MockProducer`.
+//! The mock's transactions. Their records are kept apart until the commit. Java: `MockProducer`.
 //!
-//! Differs from Java: the states are those of a real producer, because its own [`TransactionManager`] has
-//! them.
+//! Differs from Java: the states are those of a real producer, because the mock uses the same
+//! [`TransactionManager`].
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use crate::sync::Arc;
 /// The offsets of groups, by group id.
 type GroupOffsets = HashMap<String, HashMap<TopicPartition, OffsetAndMetadata>>;
 
-/// What the mock remembers of its transactions.
+/// The mock's data about its transactions.
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
     is_initialized: bool,
@@ -29,11 +29,11 @@ pub(super) struct Transactions {
     commit_count: u64,
     pub(super) uncommitted_records: Vec<ProducerRecord<'static>>,
     uncommitted_offsets: GroupOffsets,
-    /// The offsets of each committed transaction that had some.
+    /// The offsets of each committed transaction with offsets.
     offsets_history: Vec<GroupOffsets>,
 }
 
-/// How a transaction ended.
+/// The way in which a transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Committed,
@@ -93,8 +93,9 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// `IllegalState` without [`with_transactional_id`](Self::with_transactional_id), and the second time; `Fenced`; the error
-    /// of [`set_init_transactions_error`](Self::set_init_transactions_error).
+    /// `IllegalState` without [`with_transactional_id`](Self::with_transactional_id) and on the
+    /// second call; `Fenced`; the error of
+    /// [`set_init_transactions_error`](Self::set_init_transactions_error).
     pub fn init_transactions(&self) -> Result<()> {
         let coordinator = self.open_transactions("init_transactions")?;
         self.io_thread.check_may_block("init_transactions")?;
@@ -112,8 +113,9 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// `IllegalState` before `init_transactions` and inside a transaction; `Transaction` after one that failed and was not
-    /// aborted; `Fenced`; the error of [`set_begin_transaction_error`](Self::set_begin_transaction_error).
+    /// `IllegalState` before `init_transactions` and inside a transaction; `Transaction` after one
+    /// that failed without an abort; `Fenced`; the error of
+    /// [`set_begin_transaction_error`](Self::set_begin_transaction_error).
     pub fn begin_transaction(&self) -> Result<()> {
         let coordinator = self.open_transactions("begin_transaction")?;
         self.injected(|errors| &errors.begin_transaction)?;
@@ -124,14 +126,15 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         Ok(())
     }
 
-    /// Makes the offsets part of the transaction. An empty map changes nothing.
+    /// Adds the offsets to the transaction. An empty map changes nothing.
     ///
     /// # Errors
     ///
-    /// `IllegalArgument` for an empty group id and for a generation without a member; `IllegalState` outside of a transaction;
-    /// `Transaction` in one that failed; `Fenced`; the error of
-    /// [`set_send_offsets_to_transaction_error`](Self::set_send_offsets_to_transaction_error), after which the transaction can
-    /// only be aborted, unless it is a timeout.
+    /// `IllegalArgument` for an empty group id and for a generation without a member;
+    /// `IllegalState` outside of a transaction; `Transaction` in one that failed; `Fenced`; the
+    /// error of
+    /// [`set_send_offsets_to_transaction_error`](Self::set_send_offsets_to_transaction_error).
+    /// Unless that is a timeout, the transaction can then only be aborted.
     pub fn send_offsets_to_transaction(
         &self,
         offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
@@ -160,9 +163,10 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// `Transaction` if a record failed, after which the transaction must be aborted; `IllegalState` outside of a transaction;
-    /// `Fenced`; the error of [`set_commit_transaction_error`](Self::set_commit_transaction_error), after which the transaction
-    /// can only be aborted, unless it is a timeout.
+    /// `Transaction` if a record failed, after which the transaction must be aborted;
+    /// `IllegalState` outside of a transaction; `Fenced`; the error of
+    /// [`set_commit_transaction_error`](Self::set_commit_transaction_error). Unless that is a
+    /// timeout, the transaction can then only be aborted.
     pub fn commit_transaction(&self) -> Result<()> {
         let injected: Injection = |errors| &errors.commit_transaction;
         let begin = TransactionManager::begin_commit;
@@ -173,7 +177,7 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         Ok(())
     }
 
-    /// Aborts the transaction: its records and offsets are forgotten, and its open sends fail.
+    /// Aborts the transaction: discards its records and offsets, and fails its open sends.
     ///
     /// # Errors
     ///
@@ -195,8 +199,8 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     ///
     /// # Errors
     ///
-    /// What `body` returned, or what [`begin_transaction`](Self::begin_transaction) or
-    /// [`commit_transaction`](Self::commit_transaction) did.
+    /// The error of `body`, of [`begin_transaction`](Self::begin_transaction) or of
+    /// [`commit_transaction`](Self::commit_transaction).
     pub fn transaction<T, E: From<Error>>(
         &self,
         body: impl FnOnce(&Transaction<'_, KS::Input, VS::Input>) -> Result<T, E>,
@@ -205,7 +209,7 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         producer.transaction(body)
     }
 
-    /// Ends the transaction after `settle` has given every open send its outcome.
+    /// Ends the transaction, after `settle` has set the outcome of every open send.
     fn end_transaction(
         &self,
         operation: &str,
@@ -228,8 +232,8 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         Ok(coordinator)
     }
 
-    /// Makes a call that changes the state. After an injected timeout the call is under way, so that nothing but the same call
-    /// may follow, as with a real producer.
+    /// Makes a call that changes the state. After an injected timeout the call stays pending, and
+    /// only the same call may follow, as with a real producer.
     fn begun(
         &self,
         coordinator: &Coordinator,
@@ -243,8 +247,8 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
         }
     }
 
-    /// Returns the injected error, as if the coordinator had answered with it: an open transaction
-    /// can only be aborted then. A timeout changes nothing.
+    /// Returns the injected error as if it were the coordinator's response. An open transaction can
+    /// then only be aborted. A timeout changes nothing.
     fn injected_by_coordinator(&self, coordinator: &Coordinator, place: Injection) -> Result<()> {
         self.injected(place)
             .map_err(|error| match is_api_error(&error) && !error.is_timeout() {
@@ -254,11 +258,12 @@ impl<KS: Serializer, VS: Serializer> MockProducer<KS, VS> {
     }
 }
 
-/// What a test does with the mock's transactions.
+/// The test's access to the mock's transactions.
 impl<KS, VS> MockProducer<KS, VS> {
-    /// Fences the mock, as if another producer with its transactional id had been initialized. As with a real producer, the
-    /// next transactional call that needs the coordinator fails as `Fenced`, and so does everything after it; records fail
-    /// with `INVALID_PRODUCER_EPOCH` before that.
+    /// Fences the mock, as if another producer had been initialized with its transactional id. As
+    /// with a real producer, the next transactional call that needs the coordinator fails with
+    /// `Fenced`, and so does everything after it. Until then, records fail with
+    /// `INVALID_PRODUCER_EPOCH`.
     ///
     /// # Errors
     ///
@@ -276,33 +281,33 @@ impl<KS, VS> MockProducer<KS, VS> {
         }
     }
 
-    /// Returns whether `init_transactions` was called.
+    /// Returns `true` if `init_transactions` was called.
     pub fn transaction_initialized(&self) -> bool {
         self.state.lock().transactions.is_initialized
     }
 
-    /// Returns whether a transaction is open, including one that can only be aborted.
+    /// Returns `true` if a transaction is open, even if it can only be aborted.
     pub fn transaction_in_flight(&self) -> bool {
         let coordinator = self.coordinator.as_ref();
         coordinator.is_some_and(|it| it.manager().has_ongoing_transaction())
     }
 
-    /// Returns whether the last transaction was committed.
+    /// Returns `true` if the last transaction was committed.
     pub fn transaction_committed(&self) -> bool {
         self.state.lock().transactions.last_end == Some(End::Committed)
     }
 
-    /// Returns whether the last transaction was aborted.
+    /// Returns `true` if the last transaction was aborted.
     pub fn transaction_aborted(&self) -> bool {
         self.state.lock().transactions.last_end == Some(End::Aborted)
     }
 
-    /// Returns whether offsets were sent in the open or the last transaction.
+    /// Returns `true` if offsets were sent in the open or the last transaction.
     pub fn sent_offsets(&self) -> bool {
         self.state.lock().transactions.sent_offsets
     }
 
-    /// Returns how many transactions were committed.
+    /// Returns the number of committed transactions.
     pub fn commit_count(&self) -> u64 {
         self.state.lock().transactions.commit_count
     }
@@ -319,34 +324,34 @@ impl<KS, VS> MockProducer<KS, VS> {
         self.state.lock().transactions.uncommitted_offsets.clone()
     }
 
-    /// Returns the offsets of each transaction that was committed with some, by group id.
+    /// Returns the offsets of each committed transaction with offsets, by group id.
     pub fn consumer_group_offsets_history(
         &self,
     ) -> Vec<HashMap<String, HashMap<TopicPartition, OffsetAndMetadata>>> {
         self.state.lock().transactions.offsets_history.clone()
     }
 
-    /// Lets every `init_transactions` fail with this error, until it is set to `None`.
+    /// Makes every `init_transactions` fail with this error, until it is set to `None`.
     pub fn set_init_transactions_error(&self, error: Option<Error>) {
         self.inject(|errors| &mut errors.init_transactions, error);
     }
 
-    /// Lets every `begin_transaction` fail with this error, until it is set to `None`.
+    /// Makes every `begin_transaction` fail with this error, until it is set to `None`.
     pub fn set_begin_transaction_error(&self, error: Option<Error>) {
         self.inject(|errors| &mut errors.begin_transaction, error);
     }
 
-    /// Lets every `send_offsets_to_transaction` fail with this error, until it is set to `None`.
+    /// Makes every `send_offsets_to_transaction` fail with this error, until it is set to `None`.
     pub fn set_send_offsets_to_transaction_error(&self, error: Option<Error>) {
         self.inject(|errors| &mut errors.send_offsets_to_transaction, error);
     }
 
-    /// Lets every `commit_transaction` fail with this error, until it is set to `None`.
+    /// Makes every `commit_transaction` fail with this error, until it is set to `None`.
     pub fn set_commit_transaction_error(&self, error: Option<Error>) {
         self.inject(|errors| &mut errors.commit_transaction, error);
     }
 
-    /// Lets every `abort_transaction` fail with this error, until it is set to `None`.
+    /// Makes every `abort_transaction` fail with this error, until it is set to `None`.
     pub fn set_abort_transaction_error(&self, error: Option<Error>) {
         self.inject(|errors| &mut errors.abort_transaction, error);
     }

@@ -1,4 +1,5 @@
-//! The hash of the key, and without a key one partition until its batch is full. Java: `DefaultPartitioner` (2.4 to 3.2).
+//! Partitions by the hash of the key; without a key, uses one partition until its batch is full.
+//! Java: `DefaultPartitioner` (2.4 to 3.2).
 
 use std::error::Error as StdError;
 
@@ -8,15 +9,16 @@ use crate::common::Cluster;
 use crate::producer::Partitioner;
 use crate::utils::{murmur2, to_positive};
 
-/// Gives records with the same key to the same partition, and records without a key to one partition until its batch is
-/// full.
+/// Sends records with the same key to the same partition, and records without a key to one
+/// partition until its batch is full.
 #[derive(Debug, Default)]
 pub struct DefaultPartitioner {
     cache: StickyPartitionCache,
 }
 
 impl DefaultPartitioner {
-    /// A partitioner that starts with a random partition of each topic for records without a key.
+    /// Creates a partitioner. For records without a key, it starts with a random partition of each
+    /// topic.
     pub fn new() -> Self {
         Self::default()
     }
@@ -33,7 +35,7 @@ impl Partitioner for DefaultPartitioner {
         let info = known_topic(cluster, topic)?;
         match key {
             None => Ok(self.cache.partition(info)),
-            // All partitions count, those without a leader too, or a key would move when a broker dies.
+            // Includes partitions without a leader. Otherwise a key would move when a broker fails.
             Some(key) => {
                 let count = i32::try_from(info.partition_count())?;
                 Ok(to_positive(murmur2(key)) % count)

@@ -9,18 +9,18 @@ use crate::common::{Cluster, TopicInfo};
 use crate::producer::Partitioner;
 use crate::sync::{AtomicUsize, Ordering, RwLock};
 
-/// Gives each record of a topic to the next partition that has a leader, whatever its key; where none has one, to the next
-/// of all.
+/// Sends each record of a topic to the next partition with a leader, whatever its key. If none has
+/// a leader, uses all partitions.
 ///
 /// Spreads records more evenly than the built-in choice and makes smaller batches.
 #[derive(Debug, Default)]
 pub struct RoundRobinPartitioner {
-    /// How many records each topic had so far. Taken for writing once per topic.
+    /// The number of records of each topic. Locked for writing once per topic.
     counters: RwLock<HashMap<String, AtomicUsize>>,
 }
 
 impl RoundRobinPartitioner {
-    /// A partitioner that starts with each topic's first partition.
+    /// Creates a partitioner that starts with each topic's first partition.
     pub fn new() -> Self {
         Self::default()
     }
@@ -49,7 +49,8 @@ impl Partitioner for RoundRobinPartitioner {
     }
 }
 
-/// Counts around the partitions that have a leader, or around all where none has.
+/// Returns the `n`-th partition, counting repeatedly through those with a leader, or through all if
+/// none has one.
 fn nth_partition(topic: &TopicInfo, n: usize) -> Option<i32> {
     let available = topic.available_partitions();
     match n.checked_rem(available.len()) {

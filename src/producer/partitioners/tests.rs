@@ -7,7 +7,7 @@ use super::*;
 use crate::common::{ClusterBuilder, Node, NodeId, PartitionInfo, Uuid};
 use crate::sync::Arc;
 
-/// Topics of which each partition has a leader or not.
+/// Returns topics whose partitions have a leader or not.
 fn cluster(topics: &[(&str, &[bool])]) -> Cluster {
     let node = Node::new(NodeId(0), "localhost", 99, None);
     let mut builder = ClusterBuilder::default().nodes(vec![node.clone()]);
@@ -134,7 +134,7 @@ fn sticky_partition_cache() {
     for _ in 0..100 {
         let first = cache.partition(a);
         assert_eq!(cache.partition(a), first);
-        // A batch of another partition moves nothing.
+        // A batch of another partition changes nothing.
         assert!(cache.next_partition(a, (first + 1) % 3));
         assert_eq!(cache.partition(a), first);
         assert!(cache.next_partition(a, first));

@@ -1,4 +1,5 @@
-//! One partition until its batch is full, whatever the keys. Java: `UniformStickyPartitioner` (2.4 to 3.x).
+//! Uses one partition until its batch is full, whatever the keys. Java: `UniformStickyPartitioner`
+//! (2.4 to 3.x).
 
 use std::error::Error as StdError;
 
@@ -7,14 +8,15 @@ use super::sticky_partition_cache::StickyPartitionCache;
 use crate::common::Cluster;
 use crate::producer::Partitioner;
 
-/// Gives the records of a topic, with or without keys, to one partition until its batch is full, and then to another.
+/// Sends the records of a topic, with or without keys, to one partition until its batch is full,
+/// and then to another.
 #[derive(Debug, Default)]
 pub struct UniformStickyPartitioner {
     cache: StickyPartitionCache,
 }
 
 impl UniformStickyPartitioner {
-    /// A partitioner that starts with a random partition of each topic.
+    /// Creates a partitioner that starts with a random partition of each topic.
     pub fn new() -> Self {
         Self::default()
     }

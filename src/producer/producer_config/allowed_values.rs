@@ -5,7 +5,7 @@ use super::ProducerConfig;
 use crate::error::Result;
 use crate::producer::config_def::{ConfigKey, config_error};
 
-/// Refuses a value that is not in a list of what is allowed, if there is one.
+/// Refuses a value that is not in the list of allowed values, if there is one.
 pub(super) fn check_allowed(
     config: &ProducerConfig,
     key: &ConfigKey,

@@ -1,5 +1,6 @@
-//! The configuration values that are one of a few names. Java: `CompressionType`, `ClientDnsLookup`,
-//! `MetadataRecoveryStrategy`, and the strings that `acks` and `buffer.memory.allocation.strategy` take.
+//! The configuration values that are one of a few names. Java: `CompressionType`,
+//! `ClientDnsLookup`, `MetadataRecoveryStrategy`, and the strings for `acks` and
+//! `buffer.memory.allocation.strategy`.
 
 pub use crate::client::{ClientDnsLookup, MetadataRecoveryStrategy};
 pub use crate::metrics::RecordingLevel;
@@ -10,13 +11,13 @@ use crate::utils::choice;
 choice! {
     /// How many replicas must have a record before the broker acknowledges it (`acks`).
     Acks {
-        /// No acknowledgement: a record counts as sent when it was written to the socket, and its
-        /// offset stays unknown.
+        /// No acknowledgement: a record counts as sent once it is written to the socket, and its
+        /// offset is unknown.
         None = "0",
-        /// The leader acknowledges when it has the record. A leader that dies afterwards may lose
-        /// it.
+        /// The leader acknowledges once it has the record. If the leader then fails, the record may
+        /// be lost.
         Leader = "1",
-        /// The leader acknowledges when every in-sync replica has the record. `-1` means the same.
+        /// The leader acknowledges once every in-sync replica has the record. `-1` means the same.
         All = "all",
     }
 }
@@ -24,7 +25,7 @@ choice! {
 choice! {
     /// How batches take their share of `buffer.memory` (`buffer.memory.allocation.strategy`, KIP-1332).
     BufferMemoryAllocationStrategy {
-        /// A batch takes `batch.size` bytes when it is opened.
+        /// A batch takes `batch.size` bytes when it opens.
         Full = "full",
         /// A batch takes memory as it grows, in chunks, up to `batch.size`.
         Incremental = "incremental",

@@ -76,7 +76,8 @@ mod tests {
         for name in ALL {
             assert!(keys::find(name).is_some(), "{name} is no key");
         }
-        // Java has those of TLS and SASL in classes of their own. `receive.max.bytes` and metrics are not in this table.
+        // Java has those of TLS and SASL in other classes. This table does not contain
+        // `receive.max.bytes` and metrics.
         let of_the_producer = keys::all().map(|key| key.name).filter(|name| {
             let is_other = [
                 "ssl.",

@@ -1,4 +1,5 @@
-//! The configuration from the environment. Java has no such thing; the names are those of Kafka's container images.
+//! The configuration from the environment. Java has no counterpart; the names are those of Kafka's
+//! container images.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -7,10 +8,11 @@ use super::{Located, ProducerConfig, config_error};
 use crate::error::Result;
 
 impl ProducerConfig {
-    /// Reads every environment variable whose name begins with `prefix`. With the prefix `KAFKA_`, `KAFKA_BOOTSTRAP_SERVERS` is
-    /// `bootstrap.servers`: the rest of the name in small letters, with a point for each underscore.
+    /// Reads every environment variable whose name begins with `prefix`. The rest of the name is
+    /// the key in upper case, with an underscore for each point. With the prefix `KAFKA_`,
+    /// `KAFKA_BOOTSTRAP_SERVERS` is `bootstrap.servers`.
     ///
-    /// To override a configuration by the environment, [`merge`](Self::merge) this into it:
+    /// To let the environment override a configuration, [`merge`](Self::merge) this into it:
     ///
     /// ```
     /// # use kafka_producer::ProducerConfig;
@@ -21,12 +23,13 @@ impl ProducerConfig {
     /// # }
     /// ```
     ///
-    /// A variable that names no key of Kafka is no error: the producer logs a warning when it is built.
+    /// A variable that names no key of Kafka is not an error: the producer logs a warning when it
+    /// is built.
     ///
     /// # Errors
     ///
-    /// When `prefix` is empty, when a value is not UTF-8, and when [`set`](Self::set) refuses it. Every variable that is refused
-    /// is in the text.
+    /// `prefix` is empty, a value is not UTF-8, or [`set`](Self::set) refuses it. The message lists
+    /// every refused variable.
     pub fn from_env(prefix: &str) -> Result<Self> {
         Self::from_variables(prefix, env::vars_os())
     }
@@ -52,7 +55,7 @@ impl ProducerConfig {
             })?;
             entries.push((name, key, value));
         }
-        // The environment has no order, and the text of an error is to have one.
+        // The environment has no order, but the message of an error should have one.
         entries.sort();
         let located = entries.iter().map(|(name, key, value)| Located {
             place: Some(name.to_string_lossy().into_owned()),

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use crate::sync::Arc;
 
-/// A list of names for a configuration key: one text with commas, as a configuration file has it, or one text for each name.
+/// A list for a configuration key: one text with commas, as in a configuration file, or several
+/// texts.
 ///
 /// ```
 /// # use kafka_producer::ProducerConfig;
@@ -15,7 +16,7 @@ use crate::sync::Arc;
 /// config.bootstrap_servers(vec![String::from("broker-1:9092")]);
 /// ```
 pub trait IntoList {
-    /// Returns the list as a configuration file has it.
+    /// Returns the list as in a configuration file.
     fn list(&self) -> String;
 }
 

@@ -1,13 +1,14 @@
-//! Reads `sasl.jaas.config`: `LoginModule flag key=value ...;`. Java: `JaasConfig`, `JaasContext`.
+//! Parses `sasl.jaas.config`: `LoginModule flag key=value ...;`. Java: `JaasConfig`, `JaasContext`.
 //!
-//! Differs from Java: a value of digits needs no quotes; a `/` outside of quotes that begins no comment is an error, where Java
-//! skips the rest of the line; a key that occurs twice is an error. No error shows a value.
+//! Differs from Java: a value of digits needs no quotes. A `/` outside of quotes that begins no
+//! comment is an error; Java skips the rest of the line. A key that occurs twice is an error. No
+//! error shows a value.
 
 use std::fmt;
 
 use crate::utils::Secret;
 
-/// The one entry of the text.
+/// The single entry of the text.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct JaasEntry {
     /// The class of the login module, such as `org.apache.kafka.common.security.plain.PlainLoginModule`.
@@ -15,7 +16,7 @@ pub(super) struct JaasEntry {
     options: Vec<(String, Secret)>,
 }
 
-/// Why the text cannot be read.
+/// Why the text cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct JaasError(String);
 
@@ -28,11 +29,11 @@ impl fmt::Display for JaasError {
 impl std::error::Error for JaasError {}
 
 impl JaasEntry {
-    /// Reads the text of the key.
+    /// Parses the text of the key.
     ///
     /// # Errors
     ///
-    /// What is missing or malformed, by its position in the text.
+    /// Something is missing or malformed. The error has the position in the text.
     pub(super) fn parse(text: &str) -> Result<Self, JaasError> {
         let mut tokens = Tokenizer { rest: text, text };
         let entry = tokens.entry()?;
@@ -71,7 +72,7 @@ impl JaasEntry {
     }
 }
 
-/// Values may be secrets.
+/// Hides the values, which may be secrets.
 impl fmt::Debug for JaasEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: Vec<&str> = self.options.iter().map(|(key, _)| key.as_str()).collect();
@@ -82,7 +83,7 @@ impl fmt::Debug for JaasEntry {
     }
 }
 
-/// A text in the form of a quoted value.
+/// Returns a text as a quoted value.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {
@@ -108,7 +109,7 @@ struct Tokenizer<'a> {
     text: &'a str,
 }
 
-/// The flags of JAAS. With one module they all mean the same.
+/// The flags of JAAS. With a single module they all mean the same.
 const FLAGS: [&str; 4] = ["REQUIRED", "REQUISITE", "SUFFICIENT", "OPTIONAL"];
 
 impl Tokenizer<'_> {
@@ -137,7 +138,7 @@ impl Tokenizer<'_> {
             let is_assigned = self.next()? == Some(Token::Symbol('='));
             let value = match self.next()? {
                 Some(Token::Word(value)) if is_assigned => Secret::new(value),
-                // What looks like a key may be a value with a quote missing.
+                // What looks like a key may be a value without its closing quote.
                 _ => {
                     return Err(self.error(
                         "an option has no value: expected key=value, and quotes around values",
@@ -163,7 +164,7 @@ impl Tokenizer<'_> {
         ))
     }
 
-    /// Java: `StreamTokenizer.nextToken`, as `JaasConfig` sets it up.
+    /// Returns the next token. Java: `StreamTokenizer.nextToken`, as `JaasConfig` configures it.
     fn next(&mut self) -> Result<Option<Token>, JaasError> {
         self.skip_blanks_and_comments()?;
         let Some(first) = self.rest.chars().next() else {
@@ -225,7 +226,7 @@ impl Tokenizer<'_> {
         }
     }
 
-    /// Returns the escapes of Java's `StreamTokenizer`; any other character stands for itself.
+    /// Reads an escape as Java's `StreamTokenizer` does. Any other character stands for itself.
     fn escaped(&mut self) -> Result<char, JaasError> {
         let digits: String = self
             .rest

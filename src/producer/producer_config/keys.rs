@@ -1,11 +1,12 @@
-//! The one table of the producer's keys: type, default, valid values, importance, meaning. Java: `ProducerConfig`.
+//! The table of the producer's keys: type, default, valid values, importance, meaning. Java:
+//! `ProducerConfig`.
 //!
-//! `with_producer_keys!` hands the rows to another macro, so that the constants here, the typed setters of
-//! [`ProducerConfig`](super::ProducerConfig) and those of the builder come from the same place and say the same.
+//! `with_producer_keys!` passes the rows to another macro. The constants here, the typed setters of
+//! [`ProducerConfig`](super::ProducerConfig) and those of the builder thus have the same source.
 
 use crate::producer::config_def::{ConfigKey, DefaultValue, Importance, Kind, Rule};
 
-/// `"key" CONSTANT: Kind, default, [rule], Importance, setter(argument);` under its documentation.
+/// `"key" CONSTANT: Kind, default, [rule], Importance, setter(argument);` after its documentation.
 macro_rules! with_producer_keys {
     ($callback:ident) => {
         $callback! {
@@ -286,7 +287,7 @@ macro_rules! with_producer_keys {
 }
 pub(crate) use with_producer_keys;
 
-/// The key's rule, from the words that the table uses.
+/// The rule of a key, from the words in the table.
 macro_rules! rule {
     (any) => { Rule::Any };
     (non_empty) => { Rule::NonEmpty };
@@ -297,7 +298,7 @@ macro_rules! rule {
     (one_of_ignoring_case $($allowed:literal),+) => { Rule::OneOfIgnoringCase(&[$($allowed),+]) };
 }
 
-/// The rule as Kafka prints it.
+/// The rule in Kafka's notation.
 macro_rules! rule_text {
     (any) => { "" };
     (non_empty) => { "non-empty string" };
@@ -386,7 +387,7 @@ pub(crate) static METRIC_REPORTERS: ConfigKey = plugin(
      \n default means none.",
 );
 
-/// Keys of Java's TLS that mean nothing here.
+/// Keys of Java's TLS that have no meaning here.
 static JVM_SSL: &[ConfigKey] = &[
     jvm_ssl(
         "ssl.protocol",
@@ -436,7 +437,7 @@ const fn jvm_ssl(
     plugin(name, default, kind, importance, doc)
 }
 
-/// A key without a typed setter: its value is code, or means something to Java alone.
+/// A key without a typed setter: its value is code, or matters only to Java.
 const fn plugin(
     name: &'static str,
     default: DefaultValue,
@@ -455,7 +456,7 @@ const fn plugin(
     }
 }
 
-/// Every key that the producer honours.
+/// Returns every key that the producer supports.
 pub(crate) fn all() -> impl Iterator<Item = &'static ConfigKey> {
     let plugins = [
         &KEY_SERIALIZER,

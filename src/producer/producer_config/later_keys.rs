@@ -1,19 +1,20 @@
-//! Keys of Java's producer that this version does not honour yet.
+//! Keys of Java's producer that this version does not support yet.
 //!
-//! A configuration that names one is refused, unless it asks for what happens anyway: a program that asks for TLS must
-//! never run in the clear because a key was skipped. The values may be secrets, so that no error shows one.
+//! A configuration with such a key is refused, unless the value asks for what happens anyway. A
+//! program that asks for TLS must never run without it because a key was skipped. The values may be
+//! secrets, so errors do not show them.
 
 use crate::producer::config_def::{trim, trim_element};
 
-/// A part of Java's producer that is not there yet.
+/// A part of Java's producer that does not exist here yet.
 struct Later {
     /// Why the key is refused.
     what: &'static str,
     /// What the user can do.
     remedy: &'static str,
-    /// Also refused are keys that only look like it, such as misspelt ones.
+    /// Prefixes of further refused keys, such as misspelt ones.
     prefixes: &'static [&'static str],
-    /// Each key with the values that ask for nothing more than what happens anyway; Java's default first.
+    /// Each key with the values that ask for what happens anyway. Java's default comes first.
     keys: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -56,8 +57,8 @@ static LATER: &[Later] = &[
     },
 ];
 
-/// What `key` belongs to, where this version does not honour it; `None` for every other key, and where `value` asks
-/// for nothing more than what happens anyway.
+/// Returns why `key` is refused if this version does not support it. Returns `None` for every other
+/// key, and if `value` asks for what happens anyway.
 pub(super) fn refusal(key: &str, value: &str) -> Option<String> {
     let later = LATER.iter().find(|later| {
         later.keys.iter().any(|(name, _)| *name == key)
@@ -77,22 +78,22 @@ pub(super) fn refusal(key: &str, value: &str) -> Option<String> {
 
 const REMOVE: &str = "remove the key";
 
-/// Every key of Java's producer that is not honoured yet.
+/// Returns every key of Java's producer that is not supported yet.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     LATER
         .iter()
         .flat_map(|later| later.keys.iter().map(|(name, _)| *name))
 }
 
-/// Java's default of a key that is not honoured yet; `None` is null.
+/// Returns Java's default of a key that is not supported yet; `None` is null.
 #[cfg(test)]
 pub(super) fn java_default(key: &str) -> Option<&'static str> {
     let mut keys = LATER.iter().flat_map(|later| later.keys);
     keys.find(|(name, _)| *name == key)?.1.first().copied()
 }
 
-/// Returns whether two values say the same: case does not count, nor blanks around the elements of
-/// a list.
+/// Returns whether two values mean the same: ignores case, and blanks around the elements of a
+/// list.
 fn same(a: &str, b: &str) -> bool {
     let elements = |text: &str| -> Vec<String> {
         trim(text)

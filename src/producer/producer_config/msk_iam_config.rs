@@ -1,4 +1,4 @@
-//! What the keys of Amazon MSK with IAM come to. Amazon's Java library: `MSKCredentialProvider`, `RegionUtils`.
+//! The keys for Amazon MSK with IAM. Amazon's Java library: `MSKCredentialProvider`, `RegionUtils`.
 
 use super::jaas_config::JaasEntry;
 use super::{ProducerConfig, keys, sasl_keys};
@@ -6,10 +6,10 @@ use crate::error::Result;
 use crate::network::sasl::{AwsOrigin, MskIam};
 use crate::producer::config_def::{config_error, trim};
 
-/// Options of Amazon's login module that change nothing here.
+/// Options of Amazon's login module that have no effect here.
 const IGNORED: [&str; 3] = ["awsDebugCreds", "awsMaxRetries", "awsMaxBackOffTimeMs"];
 
-/// Reads where the credentials come from, and for which region tokens are signed.
+/// Reads the source of the credentials, and the region for which tokens are signed.
 pub(super) fn msk_iam(config: &ProducerConfig, entry: Option<&JaasEntry>) -> Result<MskIam> {
     let options = entry
         .into_iter()
@@ -35,7 +35,7 @@ pub(super) fn msk_iam(config: &ProducerConfig, entry: Option<&JaasEntry>) -> Res
     })
 }
 
-/// Returns the region in the name of a broker, or else that of the environment.
+/// Returns the region in a broker's name, or the environment's.
 fn region(config: &ProducerConfig, environment: impl Fn(&str) -> Option<String>) -> Result<String> {
     let servers = config.value(&keys::BOOTSTRAP_SERVERS).unwrap_or_default();
     let of_broker = servers.split(',').find_map(region_of);
@@ -55,7 +55,7 @@ fn region(config: &ProducerConfig, environment: impl Fn(&str) -> Option<String>)
 
 /// # Errors
 ///
-/// It is not the name of a region, such as `us-east-1`.
+/// The text is not the name of a region, such as `us-east-1`.
 pub(super) fn checked_region(region: &str) -> Result<String> {
     let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     match !region.is_empty() && region.len() <= 32 && region.bytes().all(is_part) {
@@ -67,7 +67,7 @@ pub(super) fn checked_region(region: &str) -> Result<String> {
     }
 }
 
-/// `us-east-1` of `b-1.cluster.abc.c2.kafka.us-east-1.amazonaws.com:9098`.
+/// Returns `us-east-1` for `b-1.cluster.abc.c2.kafka.us-east-1.amazonaws.com:9098`.
 fn region_of(server: &str) -> Option<&str> {
     let (before, after) = server.split_once(".amazonaws.com")?;
     let is_end = after.is_empty() || after.starts_with([':', '.', ' ']);

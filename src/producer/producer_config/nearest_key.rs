@@ -1,8 +1,8 @@
-//! Finds the key that somebody meant. A guess for a warning, never acted upon.
+//! Guesses which key a user meant. The guess appears in a warning and has no other effect.
 
 use super::{keys, later_keys};
 
-/// Names that other clients, or Kafka before 0.9, gave to the same thing.
+/// Other names of keys, from other clients or from Kafka before 0.9.
 const OTHER_NAMES: &[(&str, &str)] = &[
     ("metadata.broker.list", "bootstrap.servers"),
     ("request.required.acks", "acks"),
@@ -14,7 +14,7 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("partitioner", "partitioner.class"),
 ];
 
-/// Returns the known key nearest to `unknown`, or `None` where none is near.
+/// Returns the known key nearest to `unknown`, or `None` if none is near.
 pub(super) fn nearest_key(unknown: &str) -> Option<&'static str> {
     if let Some((_, ours)) = OTHER_NAMES.iter().find(|(name, _)| *name == unknown) {
         return Some(ours);
@@ -27,10 +27,11 @@ pub(super) fn nearest_key(unknown: &str) -> Option<&'static str> {
     (distance <= (name.len() / 4).max(1)).then_some(name)
 }
 
-/// Returns how many characters must be put in, taken out or replaced to make `b` of `a`
+/// Returns how many characters must be inserted, deleted or replaced to turn `a` into `b`
 /// (Levenshtein).
 fn edit_distance(a: &str, b: &str) -> usize {
-    // Of the table of distances between all prefixes, this is the row of the prefix of `a` looked at so far.
+    // This is a row of the table of distances between all prefixes: that of the current prefix of
+    // `a`.
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, from) in a.chars().enumerate() {
         let mut diagonal = i;

@@ -1,5 +1,6 @@
-//! What the `sasl.oauthbearer.*` keys come to: a token endpoint, and what is sent to it. Java: `DefaultJwtRetriever`,
-//! `ClientCredentialsRequestFormatterFactory`, `AssertionSupplierFactory`, `ConfigOrJaas`, `JaasOptionsUtils`.
+//! The `sasl.oauthbearer.*` keys: a token endpoint, and the requests to it. Java:
+//! `DefaultJwtRetriever`, `ClientCredentialsRequestFormatterFactory`, `AssertionSupplierFactory`,
+//! `ConfigOrJaas`, `JaasOptionsUtils`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,11 +16,12 @@ use crate::network::ssl::{SignatureAlgorithm, SslConfig};
 use crate::producer::config_def::{ConfigKey, config_error, trim};
 use crate::utils::Secret;
 
-/// Java waits for ever where these are not set.
+/// Java waits forever if these are not set.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads what `url` is asked for, and how. `jaas` is the entry of `sasl.jaas.config`, if it is set.
+/// Reads the settings of requests to `url`. `jaas` is the entry of `sasl.jaas.config`, if it is
+/// set.
 pub(super) fn token_endpoint(
     config: &ProducerConfig,
     url: &str,
@@ -28,7 +30,7 @@ pub(super) fn token_endpoint(
     let options = Options { config, jaas };
     let key = &sasl_keys::OAUTHBEARER_TOKEN_ENDPOINT_URL;
     let shown_url = checked_url(url).map_err(|reason| {
-        // The value may hold a password.
+        // The value may contain a password.
         config_error(format!("{}: the value {reason}", key.name))
     })?;
     let is_https = shown_url.starts_with("https:");
@@ -57,7 +59,7 @@ pub(super) fn token_endpoint(
     })
 }
 
-/// The keys, and the options of the login module that they replace.
+/// The keys, and the login module's options that they replace.
 struct Options<'a> {
     config: &'a ProducerConfig,
     jaas: Option<&'a JaasEntry>,
@@ -74,7 +76,7 @@ impl<'a> Options<'a> {
         self.text(key).unwrap_or_default().to_owned()
     }
 
-    /// Returns the value of a key, or else of an option of the login module.
+    /// Returns the value of a key, or of an option of the login module.
     fn text_or_option(&self, key: &ConfigKey, option: &str) -> Option<&'a str> {
         self.text(key).or_else(|| {
             let value = trim(self.jaas?.option(option)?);
@@ -200,8 +202,8 @@ impl<'a> Options<'a> {
         Ok(Some(PathBuf::from(path)))
     }
 
-    /// Returns the TLS settings of the token endpoint are options of the login module; those of
-    /// brokers are not for it.
+    /// Returns the TLS settings of the token endpoint, which are options of the login module. Those
+    /// of the brokers do not apply to it.
     fn ssl(&self) -> Result<SslConfig> {
         let mut options = ProducerConfig::new();
         for (name, value) in self

@@ -1,6 +1,6 @@
-//! Reads Java's `.properties` format. Java: `Properties.load`.
+//! Parses Java's `.properties` format. Java: `Properties.load`.
 //!
-//! Differs from Java: the text is UTF-8, of which Java's ISO 8859-1 escapes are a part.
+//! Differs from Java: the text is UTF-8. Java's ISO 8859-1 with escapes is a subset.
 
 use std::fmt;
 use std::iter::Peekable;
@@ -24,7 +24,7 @@ impl fmt::Display for PropertiesError {
 
 impl std::error::Error for PropertiesError {}
 
-/// One entry, and the line on which it begins, from 1.
+/// An entry, and the number of the line on which it begins, from 1.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) line: usize,
@@ -32,11 +32,11 @@ pub(super) struct Entry {
     pub(super) value: String,
 }
 
-/// Returns the entries in the order of the file; a key that occurs twice is here twice.
+/// Returns the entries in the order of the file. A key that occurs twice appears twice.
 ///
 /// # Errors
 ///
-/// The line of the first entry that is malformed, and why.
+/// The first malformed entry: its line, and the reason.
 pub(super) fn parse_entries(text: &str) -> Result<Vec<Entry>, (usize, PropertiesError)> {
     let lines = logical_lines(text);
     let entries = lines.iter().map(|(line, text)| match entry(text) {
@@ -59,14 +59,14 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, PropertiesError
         .collect())
 }
 
-/// Joins continued lines, and discards blank lines, comments and the blanks that begin a line. Each line comes with the number
-/// of the natural line on which it begins.
+/// Joins continued lines, and discards blank lines, comments and leading blanks. Each line comes
+/// with the number of the natural line on which it begins.
 fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let mut lines = Vec::new();
     let mut rest = text;
     let mut number = 0;
     let mut begun = 1;
-    // Empty until a line has begun: a lone backslash leaves nothing behind, and a comment may follow it.
+    // Empty until a line has begun. A lone backslash adds nothing, and a comment may follow it.
     let mut line = String::new();
     while !rest.is_empty() {
         let (natural, after) = split_natural_line(rest);
@@ -76,14 +76,14 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
             begun = number;
         }
         let natural = natural.trim_start_matches(is_blank);
-        // A comment is never continued, whatever it ends with.
+        // A comment is never continued, whatever its last character is.
         if line.is_empty() && natural.starts_with(['#', '!']) {
             continue;
         }
         line.push_str(natural);
         if ends_with_continuation(&line) {
             line.pop();
-            // At the end of the text there is nothing to continue with. Even an empty line counts then.
+            // The end of the text ends the continuation. Even an empty line counts then.
             if rest.is_empty() {
                 lines.push((begun, std::mem::take(&mut line)));
             }
@@ -99,8 +99,8 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
 
 /// Splits off the first line. Lines end with `\n`, `\r` or `\r\n`.
 ///
-/// A `\r\n` after a backslash at the end of the text is not the end of the text to Java, which looks for more after the
-/// `\r`; so the `\n` counts as an empty line there.
+/// After a backslash at the end of the text, Java does not see `\r\n` as the end: it looks for more
+/// after the `\r`. So the `\n` counts as an empty line there.
 fn split_natural_line(text: &str) -> (&str, &str) {
     let Some((line, after)) = text.split_once(['\n', '\r']) else {
         return (text, "");
@@ -112,8 +112,8 @@ fn split_natural_line(text: &str) -> (&str, &str) {
     }
 }
 
-/// Returns whether the line goes on. An even number of backslashes at the end is escaped backslashes; an odd one leaves one
-/// for the line's end.
+/// Returns whether the next line continues this one. An even number of final backslashes are
+/// escaped backslashes; with an odd number, the last one continues the line.
 fn ends_with_continuation(line: &str) -> bool {
     let backslashes = line.len() - line.trim_end_matches('\\').len();
     backslashes % 2 == 1
@@ -123,7 +123,8 @@ fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\x0c')
 }
 
-/// The key ends at the first blank, `=` or `:` that is not escaped; blanks around that separator are skipped.
+/// Splits a line into key and value. The key ends at the first unescaped blank, `=` or `:`; blanks
+/// around that separator are skipped.
 fn entry(line: &str) -> Result<(String, String), PropertiesError> {
     let mut rest = line.chars().peekable();
     let key = unescape(&mut rest, |c| is_blank(c) || c == '=' || c == ':')?;
@@ -139,7 +140,7 @@ fn skip_blanks(rest: &mut Peekable<Chars<'_>>) {
     while rest.next_if(|&c| is_blank(c)).is_some() {}
 }
 
-/// Reads up to an unescaped character of which `ends` is true, or to the end of the line.
+/// Reads up to an unescaped character for which `ends` is true, or to the end of the line.
 fn unescape(
     rest: &mut Peekable<Chars<'_>>,
     ends: impl Fn(char) -> bool,
@@ -163,7 +164,8 @@ fn unescape(
     Ok(text)
 }
 
-/// Reads what follows a `\u`. Characters beyond 16 bits are two escapes, as Java writes them.
+/// Reads the rest of a unicode escape. Characters beyond 16 bits are two escapes, as Java writes
+/// them.
 fn unicode_escape(rest: &mut Peekable<Chars<'_>>) -> Result<char, PropertiesError> {
     let mut units = vec![hex_unit(rest)?];
     if matches!(units.first(), Some(0xd800..=0xdbff)) {
@@ -236,13 +238,13 @@ mod tests {
             one("bootstrap.servers=a:1,\\\r\n    b:2,\\\n\tc:3"),
             ("bootstrap.servers".into(), "a:1,b:2,c:3".into())
         );
-        // What looks like a comment in a continued line is part of the value.
+        // A comment character in a continued line is part of the value.
         assert_eq!(one("a=1\\\n#2"), ("a".into(), "1#2".into()));
         assert_eq!(one("a=1\\"), ("a".into(), "1".into()));
         assert_eq!(one("a=1\\\n\n"), ("a".into(), "1".into()));
     }
 
-    /// As `java.util.Properties` of JDK 17 reads them.
+    /// The results are those of `java.util.Properties` in JDK 17.
     #[test]
     fn a_continued_line_that_is_empty_leaves_nothing_behind() {
         for text in [

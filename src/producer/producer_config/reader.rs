@@ -1,4 +1,5 @@
-//! Reads the text of every key as its type. A value that is refused does not end the reading, so that one error names them all.
+//! Parses the text of every key. A refused value does not end the parsing, so that one error lists
+//! them all.
 
 use std::time::Duration;
 
@@ -16,14 +17,14 @@ use crate::record::Compression;
 use crate::sync::Arc;
 
 impl ProducerConfig {
-    /// Reads every key as its type. A value that is refused is in `refusals`, and has a stand-in here.
+    /// Parses every key. A refused value is added to `refusals`, and replaced by a stand-in here.
     pub(super) fn read(&self, refusals: &mut Refusals) -> ResolvedConfig {
         let config = self;
         Reader { config, refusals }.read()
     }
 }
 
-/// A configuration that is being read, and what is wrong with it.
+/// A configuration that is being parsed, and its problems.
 pub(super) struct Reader<'a> {
     pub(super) config: &'a ProducerConfig,
     pub(super) refusals: &'a mut Refusals,
@@ -150,7 +151,6 @@ impl<'a> Reader<'a> {
         (!id.is_empty()).then(|| Arc::from(id))
     }
 
-    /// Returns the codec, if it was compiled in and can honour the level.
     fn allocation_strategy(&mut self) -> BufferMemoryAllocationStrategy {
         self.one_of(
             &keys::BUFFER_MEMORY_ALLOCATION_STRATEGY,
@@ -159,10 +159,11 @@ impl<'a> Reader<'a> {
         )
     }
 
+    /// Returns the codec, if it was compiled in and supports the level.
     fn compression(&mut self) -> Compression {
         let key = &keys::COMPRESSION_TYPE;
         let codec = self.one_of(key, CompressionType::None, CompressionType::from_name);
-        // Each level is checked whichever codec is chosen, as every other value is.
+        // Every level is validated, whichever codec is chosen.
         let gzip = self.unless_negative(&keys::COMPRESSION_GZIP_LEVEL);
         let lz4 = self.number(&keys::COMPRESSION_LZ4_LEVEL);
         let zstd = self.number(&keys::COMPRESSION_ZSTD_LEVEL);
@@ -184,7 +185,7 @@ impl<'a> Reader<'a> {
             .value_or(key, compression, Compression::none())
     }
 
-    /// Returns the text of a key without blanks around it; empty where it has none.
+    /// Returns the text of a key without surrounding blanks, or an empty text if it has none.
     pub(super) fn text(&self, key: &ConfigKey) -> &'a str {
         trim(self.config.value(key).unwrap_or_default())
     }
@@ -198,7 +199,7 @@ impl<'a> Reader<'a> {
         self.refusals.value_or(key, key.number(self.text(key)), 0)
     }
 
-    /// A number that must not be negative, whether or not the table says so.
+    /// Parses a number that must not be negative, even if the table allows it.
     fn unsigned<T: TryFrom<i64> + Default>(&mut self, key: &ConfigKey) -> T {
         let text = self.text(key);
         let number = key.number(text).and_then(|number| {

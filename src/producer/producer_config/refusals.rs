@@ -1,12 +1,12 @@
-//! What is wrong with a configuration: every mistake of it goes into one error, so that it is corrected in one round. Java:
-//! `ConfigException`, which names one.
+//! The mistakes in a configuration. One error lists them all, so that they can be corrected
+//! together. Java's `ConfigException` names only one.
 
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
 use crate::producer::config_def::{ConfigKey, config_error};
 
-/// The mistakes found so far, and the keys that they concern.
+/// The mistakes so far, and their keys.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     keys: BTreeSet<String>,
@@ -14,23 +14,24 @@ pub(crate) struct Refusals {
 }
 
 impl Refusals {
-    /// Notes what is wrong with the value of one key.
+    /// Adds a problem with the value of one key.
     pub(crate) fn refuse_key(&mut self, key: &str, error: Error) {
         self.leave_out(key);
         self.errors.push(error);
     }
 
-    /// Notes a rule that the values of several keys break.
+    /// Adds a broken rule between the values of several keys.
     pub(super) fn refuse(&mut self, error: Error) {
         self.errors.push(error);
     }
 
-    /// Leaves a key out of all further checks.
+    /// Excludes a key from all further checks.
     pub(super) fn leave_out(&mut self, key: &str) {
         self.keys.insert(key.to_owned());
     }
 
-    /// Returns the value of a key. If there is none, notes why and returns a stand-in, which is used for nothing.
+    /// Returns the value of a key. If there is none, notes why and returns a stand-in that is never
+    /// used.
     pub(super) fn value_or<T>(&mut self, key: &ConfigKey, value: Result<T>, stand_in: T) -> T {
         match value {
             Ok(value) => value,
@@ -43,7 +44,7 @@ impl Refusals {
         }
     }
 
-    /// Returns whether one of these keys has no value to compare with others.
+    /// Returns whether one of these keys has no valid value.
     pub(super) fn concern(&self, keys: &[&ConfigKey]) -> bool {
         keys.iter().any(|key| self.keys.contains(key.name))
     }

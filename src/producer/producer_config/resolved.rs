@@ -1,5 +1,5 @@
-//! The configuration as the producer uses it: typed, complete, and checked value against value. Java: the constructor of
-//! `ProducerConfig` and `KafkaProducer.configureDeliveryTimeout`.
+//! The configuration as the producer uses it: typed, complete, and consistent. Java: the
+//! constructor of `ProducerConfig` and `KafkaProducer.configureDeliveryTimeout`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,25 +25,25 @@ use crate::record::Compression;
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::utils::{LogContext, log};
 
-/// With more requests in flight the broker, which remembers five batches of a producer, could not recognise one that
-/// is sent again.
+/// A broker remembers five batches of a producer. With more requests in flight it could not
+/// recognize a retried batch.
 const MAX_IN_FLIGHT_WITH_IDEMPOTENCE: usize = 5;
 
-/// The protocol counts the bytes of a name in 16 bits with a sign.
+/// The protocol has a signed 16-bit length for names.
 pub(super) const MAX_STRING_LENGTH: usize = 32_767;
-/// What the name of a client begins with that was given none.
+/// The prefix of a generated `client.id`.
 const CLIENT_ID_PREFIX: &str = "producer-";
 
-/// The longest time that Java's `int` milliseconds can say.
+/// The longest time in Java's `int` milliseconds.
 pub(super) const MAX_INT_MILLIS: Duration = Duration::from_millis(i32::MAX.unsigned_abs() as u64);
 
-/// Numbers the producers of this process that have no `client.id` of their own.
+/// The number of the next producer without a `client.id` of its own.
 static NEXT_CLIENT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
-/// Every setting of a producer. Fields are named as the keys, without the unit.
+/// Every setting of a producer. The fields have the names of the keys, without the unit.
 #[derive(Clone, Debug)]
 pub(crate) struct ResolvedConfig {
-    /// Not empty; whether they are addresses is not checked here.
+    /// Not empty. The addresses are not validated here.
     pub(crate) bootstrap_servers: Vec<String>,
     pub(crate) bootstrap_resolve_timeout: Duration,
     pub(crate) client_dns_lookup: ClientDnsLookup,
@@ -73,10 +73,10 @@ pub(crate) struct ResolvedConfig {
 
     pub(crate) partitioner_class: Option<PartitionerClass>,
     pub(crate) partitioner_adaptive_partitioning_enable: bool,
-    /// Zero is off.
+    /// Zero disables it.
     pub(crate) partitioner_availability_timeout: Duration,
     pub(crate) partitioner_ignore_keys: bool,
-    /// Only with a `client_rack`.
+    /// Only true with a `client_rack`.
     pub(crate) partitioner_rack_aware: bool,
 
     pub(crate) metadata_max_age: Duration,
@@ -88,30 +88,30 @@ pub(crate) struct ResolvedConfig {
     pub(crate) metrics: MetricConfig,
     pub(crate) enable_metrics_push: bool,
 
-    /// Each first wait is at most its maximum.
+    /// A first wait is at most its maximum.
     pub(crate) retry_backoff: Duration,
     pub(crate) retry_backoff_max: Duration,
     pub(crate) reconnect_backoff: Duration,
     pub(crate) reconnect_backoff_max: Duration,
     pub(crate) socket_connection_setup_timeout: Duration,
     pub(crate) socket_connection_setup_timeout_max: Duration,
-    /// `None` is never.
+    /// `None` means never.
     pub(crate) connections_max_idle: Option<Duration>,
-    /// `None` is what the operating system chooses.
+    /// `None` means the operating system's choice.
     pub(crate) send_buffer_bytes: Option<usize>,
     pub(crate) receive_buffer_bytes: Option<usize>,
     pub(crate) receive_max_bytes: usize,
 
-    /// With a security protocol that uses SASL.
+    /// Set if the security protocol uses SASL.
     #[cfg(feature = "sasl")]
     pub(crate) sasl: Option<sasl_config::SaslSettings>,
 
-    /// Only with idempotence.
+    /// Only set with idempotence.
     pub(crate) transactional_id: Option<Arc<str>>,
     pub(crate) transaction_timeout_ms: i32,
 }
 
-/// A line for the log about what the configuration comes to.
+/// A log line about the configuration.
 #[derive(Debug)]
 pub(super) struct Note {
     pub(super) level: log::Level,
@@ -131,19 +131,19 @@ impl Note {
 }
 
 impl ResolvedConfig {
-    /// How the producer's log lines begin.
+    /// Returns the prefix of the producer's log lines.
     pub(crate) fn log_context(&self) -> LogContext {
         LogContext::of_producer(&self.client_id, self.transactional_id.as_deref())
     }
 }
 
 impl ProducerConfig {
-    /// What the producer is built from. Logs what was changed or ignored, and takes a `client.id` where there is none.
-    /// `refusals` are mistakes that were found before.
+    /// Returns the settings from which the producer is built. Logs what was changed or ignored, and
+    /// generates a `client.id` if there is none. `refusals` are earlier mistakes.
     ///
     /// # Errors
     ///
-    /// As [`validate`](Self::validate).
+    /// Those of [`validate`](Self::validate).
     pub(crate) fn resolve(&self, refusals: Refusals) -> Result<ResolvedConfig> {
         let (mut resolved, notes) = self.check(refusals)?;
         if !self.is_set(keys::CLIENT_ID.name) {
@@ -162,11 +162,11 @@ impl ProducerConfig {
         Ok(resolved)
     }
 
-    /// Reads every key, applies every rule, and returns what belongs in the log.
+    /// Parses every key, applies every rule, and returns the lines for the log.
     ///
     /// # Errors
     ///
-    /// `Config` with every mistake, those in `refusals` included.
+    /// `Config` with every mistake, including those in `refusals`.
     pub(super) fn check(&self, mut refusals: Refusals) -> Result<(ResolvedConfig, Vec<Note>)> {
         let mut resolved = self.read(&mut refusals);
         let mut notes: Vec<Note> = self.unknown.iter().map(|key| unknown(key)).collect();
@@ -193,7 +193,7 @@ impl ProducerConfig {
         refusals.into_result().map(|()| (resolved, notes))
     }
 
-    /// A configuration that asks for something of Java's metrics that is not there hears of it.
+    /// Adds notes about metrics settings of Java that have no effect here.
     fn note_metrics(&self, notes: &mut Vec<Note>) {
         let reporters = &keys::METRIC_REPORTERS;
         if self.is_set(reporters.name)
@@ -205,7 +205,8 @@ impl ProducerConfig {
         }
     }
 
-    /// Requested idempotence must be possible. Idempotence by default yields to the keys that contradict it.
+    /// Checks idempotence. If it is requested, it must be possible; if it is only the default,
+    /// contradicting keys turn it off.
     fn check_idempotence(
         &self,
         resolved: &mut ResolvedConfig,
@@ -236,7 +237,7 @@ impl ProducerConfig {
                 )));
             }
         }
-        // As in Java: even where another key turns idempotence off.
+        // As in Java, even if another key turns idempotence off.
         let in_flight = resolved.max_in_flight_requests_per_connection;
         if in_flight > MAX_IN_FLIGHT_WITH_IDEMPOTENCE {
             refusals.refuse(config_error(format!(
@@ -282,10 +283,11 @@ impl ProducerConfig {
         )));
     }
 
-    /// A request that cannot be written would be told as a broker's fault, each time.
+    /// Checks the lengths of names. Otherwise a request that cannot be encoded would look like a
+    /// broker's fault each time.
     fn check_names(&self, resolved: &ResolvedConfig, refusals: &mut Refusals) {
         let transactional_id = resolved.transactional_id.as_deref().unwrap_or_default();
-        // It is a part of the client's name where that is not set.
+        // It is part of the `client.id` if that is not set.
         let prefix = match self.is_set(keys::CLIENT_ID.name) {
             true => 0,
             false => CLIENT_ID_PREFIX.len(),
@@ -353,7 +355,7 @@ impl ProducerConfig {
     }
 }
 
-/// Transactions need idempotence, even if another key turned it off.
+/// Checks that transactions have idempotence, even if another key turned it off.
 fn check_transactions(resolved: &ResolvedConfig, refusals: &mut Refusals) {
     let is_idempotent =
         resolved.enable_idempotence || refusals.concern(&[&keys::ENABLE_IDEMPOTENCE]);
@@ -365,7 +367,7 @@ fn check_transactions(resolved: &ResolvedConfig, refusals: &mut Refusals) {
     }
 }
 
-/// Java: `ConfigDef.ListSize`, which warns too.
+/// Removes duplicates, with a warning as in Java: `ConfigDef.ListSize`.
 fn remove_duplicates(servers: &mut Vec<String>, notes: &mut Vec<Note>) {
     let mut seen = BTreeSet::new();
     servers.retain(|server| {
@@ -380,7 +382,7 @@ fn remove_duplicates(servers: &mut Vec<String>, notes: &mut Vec<Note>) {
     });
 }
 
-/// The connections must be able to speak what the configuration asks for.
+/// Checks that this build supports the requested connections.
 fn check_security(resolved: &ResolvedConfig, refusals: &mut Refusals) {
     let key = &keys::SECURITY_PROTOCOL;
     if refusals.concern(&[key]) {
@@ -404,7 +406,7 @@ fn check_security(resolved: &ResolvedConfig, refusals: &mut Refusals) {
     }
 }
 
-/// What goes over the network unprotected, and what is set in vain.
+/// Notes what is sent without protection, and what is set without effect.
 fn note_unprotected(config: &ProducerConfig, resolved: &ResolvedConfig, notes: &mut Vec<Note>) {
     let protocol = resolved.security_protocol;
     let jaas = sasl_keys::JAAS_CONFIG.name;
@@ -454,7 +456,7 @@ fn check_rack(resolved: &ResolvedConfig, refusals: &mut Refusals) {
     }
 }
 
-/// What is said of a key that nobody knows.
+/// Returns the note about an unknown key.
 fn unknown(key: &str) -> Note {
     match nearest_key::nearest_key(key) {
         Some(nearest) => Note::warning(format!(

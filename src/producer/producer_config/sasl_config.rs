@@ -1,5 +1,5 @@
-//! What the `sasl.*` keys come to: a mechanism, and where its credentials come from. Java: `SaslChannelBuilder`, `JaasContext`,
-//! `LoginManager`.
+//! The `sasl.*` keys: a mechanism, and the source of its credentials. Java: `SaslChannelBuilder`,
+//! `JaasContext`, `LoginManager`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use crate::producer::config_def::{ConfigKey, config_error, trim};
 use crate::sync::Arc;
 use crate::utils::Time;
 
-/// A closure of the user that provides credentials.
+/// A user's closure that provides credentials.
 #[derive(Clone)]
 pub(crate) enum SaslProvider {
     Credentials(Arc<dyn Fn() -> Provided<SaslCredentials> + Send + Sync>),
@@ -44,7 +44,7 @@ impl fmt::Debug for SaslProvider {
     }
 }
 
-/// How a producer authenticates.
+/// The authentication of a producer.
 #[derive(Clone, Debug)]
 pub(crate) struct SaslSettings {
     pub(crate) mechanism: SaslMechanism,
@@ -52,7 +52,7 @@ pub(crate) struct SaslSettings {
     refresh: RefreshConfig,
 }
 
-/// Where the credentials come from.
+/// The source of the credentials.
 #[derive(Clone, Debug)]
 enum Origin {
     Credentials(SaslCredentials),
@@ -191,7 +191,7 @@ fn read_mechanism(config: &ProducerConfig) -> Result<SaslMechanism> {
         return Ok(mechanism);
     }
     if name == AWS_MSK_IAM {
-        // Its signature travels in a bearer token.
+        // Its signature is sent as a bearer token.
         return Ok(SaslMechanism::OAuthBearer);
     }
     let known = SaslMechanism::ALL.iter().map(|known| known.name());
@@ -275,7 +275,7 @@ fn jaas(config: &ProducerConfig, modules: &[&str]) -> Result<JaasEntry> {
     Ok(entry)
 }
 
-/// Java takes either module for either mechanism.
+/// Reads the user and password. Java accepts either module for either mechanism.
 fn user_and_password(config: &ProducerConfig) -> Result<SaslCredentials> {
     let entry = jaas(config, &["PlainLoginModule", "ScramLoginModule"])?;
     let option = |name: &str| {
@@ -391,7 +391,7 @@ fn file_path(url: &str) -> Option<PathBuf> {
     };
     let is_absolute = path.starts_with('/') && path.len() > 1;
     let path = is_absolute.then(|| percent_decoded(path))??;
-    // `/C:/path` is `C:/path` on Windows.
+    // On Windows, `/C:/path` means `C:/path`.
     let has_drive = path.as_bytes().get(2) == Some(&b':');
     Some(PathBuf::from(match path.strip_prefix('/') {
         Some(path) if has_drive && cfg!(windows) => path,
@@ -416,7 +416,7 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Returns the options of `OAuthBearerUnsecuredLoginCallbackHandler`; `None` if there are none.
+/// Returns the options of `OAuthBearerUnsecuredLoginCallbackHandler`, or `None` if there are none.
 fn unsecured(entry: &JaasEntry) -> Result<Option<UnsecuredClaims>> {
     const PREFIX: &str = "unsecuredLogin";
     let invalid = |name: &str, reason: &str| {
@@ -480,7 +480,7 @@ fn unsecured(entry: &JaasEntry) -> Result<Option<UnsecuredClaims>> {
     }
 }
 
-/// A list whose first character separates its elements.
+/// Parses a list whose first character separates its elements.
 fn list_claim(value: &str) -> String {
     let mut characters = value.chars();
     let elements = match characters.next() {
@@ -510,7 +510,7 @@ fn refresh(config: &ProducerConfig) -> Result<RefreshConfig> {
     })
 }
 
-/// Returns the value of a key that is no password, without blanks around it.
+/// Returns the value of a key that is not a password, without surrounding blanks.
 fn text<'a>(config: &'a ProducerConfig, key: &ConfigKey) -> &'a str {
     trim(config.get(key.name).unwrap_or_default())
 }

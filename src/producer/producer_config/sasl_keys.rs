@@ -1,6 +1,7 @@
 //! The keys of SASL: type, default, valid values, importance, meaning. Java: `SaslConfigs`.
 //!
-//! They are accepted without the feature `sasl` too; a security protocol that uses them is refused then.
+//! They are accepted without the feature `sasl` too. A security protocol that uses them is then
+//! refused.
 
 use crate::producer::config_def::{ConfigKey, DefaultValue, Importance, Kind, Rule};
 

@@ -1,4 +1,4 @@
-//! Setters for credentials: what a line of `sasl.jaas.config` says, and closures, which no line can say.
+//! Setters for credentials: the contents of `sasl.jaas.config`, and closures.
 
 use std::error::Error as StdError;
 
@@ -13,15 +13,16 @@ use crate::network::{OAuthBearerToken, SaslCredentials};
 use crate::sync::Arc;
 use crate::utils::Secret;
 
-/// Credentials for SASL. Each setter sets `sasl.mechanism` too, and replaces what an earlier one set. `security.protocol` must
-/// be `SASL_SSL` or `SASL_PLAINTEXT` for them to have an effect.
+/// Credentials for SASL. Each setter also sets `sasl.mechanism`, and replaces earlier credentials.
+/// They only have an effect if `security.protocol` is `SASL_SSL` or `SASL_PLAINTEXT`.
 impl ProducerConfig {
-    /// Authenticates by PLAIN: the broker gets the password itself, which is why it belongs inside TLS.
+    /// Authenticates with PLAIN. The broker receives the password itself, so use TLS.
     pub fn sasl_plain(&mut self, username: &str, password: &str) -> &mut Self {
         self.user_and_password("PLAIN", "plain.PlainLoginModule", username, password)
     }
 
-    /// Authenticates by SCRAM-SHA-256: both sides prove that they know the password, and neither sends it.
+    /// Authenticates with SCRAM-SHA-256: both sides prove that they know the password, and neither
+    /// sends it.
     pub fn sasl_scram_sha_256(&mut self, username: &str, password: &str) -> &mut Self {
         self.user_and_password(
             "SCRAM-SHA-256",
@@ -31,7 +32,8 @@ impl ProducerConfig {
         )
     }
 
-    /// Authenticates by SCRAM-SHA-512: both sides prove that they know the password, and neither sends it.
+    /// Authenticates with SCRAM-SHA-512: both sides prove that they know the password, and neither
+    /// sends it.
     pub fn sasl_scram_sha_512(&mut self, username: &str, password: &str) -> &mut Self {
         self.user_and_password(
             "SCRAM-SHA-512",
@@ -41,9 +43,10 @@ impl ProducerConfig {
         )
     }
 
-    /// Asks `provider` for the user and the password of PLAIN or SCRAM at each authentication, so that they can change while the
-    /// producer runs. Set `sasl.mechanism` besides. The closure runs on the I/O thread, and must not block. An error or a panic
-    /// of it is an `Authentication` error, whose text contains the error's; it must not contain a secret.
+    /// Calls `provider` for the user and the password of PLAIN or SCRAM at each authentication, so
+    /// that they can change while the producer runs. Also set `sasl.mechanism`. The closure runs on
+    /// the I/O thread, and must not block. An error or a panic in it becomes an `Authentication`
+    /// error that contains the closure's text, which must not include a secret.
     ///
     /// Java: `sasl.client.callback.handler.class`.
     pub fn sasl_credentials(
@@ -57,9 +60,10 @@ impl ProducerConfig {
         self
     }
 
-    /// Authenticates by OAUTHBEARER with the tokens of `provider`. It is asked once while the producer is built, and then, on a
-    /// thread of its own, before each token ends (`sasl.login.refresh.*`). An error or a panic of it fails the building of the
-    /// producer; later it is logged, and the provider is asked again after 10 s.
+    /// Authenticates with OAUTHBEARER and the tokens of `provider`. The closure is called once
+    /// while the producer is built. Later it is called on a separate thread, before each token
+    /// expires (`sasl.login.refresh.*`). An error or a panic in the first call fails the build.
+    /// Later ones are logged, and the closure is called again after 10 s.
     ///
     /// Java: `sasl.login.callback.handler.class`.
     pub fn sasl_oauthbearer(
@@ -74,10 +78,11 @@ impl ProducerConfig {
         self
     }
 
-    /// Authenticates to Amazon MSK by IAM, with tokens that `provider`'s credentials sign for the brokers of `region`, such as
-    /// `us-east-1`. It is called as the one of [`sasl_oauthbearer`](Self::sasl_oauthbearer) is. Without a closure, set
-    /// `sasl.mechanism=AWS_MSK_IAM`: the credentials are then those of the environment, of a profile, of the container or of the
-    /// instance.
+    /// Authenticates to Amazon MSK with IAM. The credentials of `provider` sign the tokens for the
+    /// brokers of `region`, such as `us-east-1`. The closure is called like that of
+    /// [`sasl_oauthbearer`](Self::sasl_oauthbearer). Without a closure, set
+    /// `sasl.mechanism=AWS_MSK_IAM`. The credentials then come from the environment, a profile, the
+    /// container or the instance.
     #[cfg(feature = "aws-msk-iam")]
     pub fn sasl_aws_msk_iam(
         &mut self,

@@ -1,6 +1,7 @@
-//! The configuration from any format that serde reads: a map from Kafka's keys to texts, numbers or booleans.
+//! Deserializes the configuration from any format of serde: a map from Kafka's keys to texts,
+//! numbers or booleans.
 //!
-//! It is not written by serde: it would have passwords in it.
+//! It is not serializable, because the output would contain passwords.
 
 use std::fmt;
 
@@ -8,8 +9,8 @@ use serde_core::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use super::ProducerConfig;
 
-/// Reads a map from keys to texts, numbers or booleans, as [`from_map`](ProducerConfig::from_map) does. A null is a key that is
-/// not set, and a list is its elements with commas.
+/// Reads a map from keys to texts, numbers or booleans, as [`from_map`](ProducerConfig::from_map)
+/// does. A null leaves the key unset. The elements of a list are joined with commas.
 ///
 /// ```
 /// # use kafka_producer::ProducerConfig;
@@ -41,12 +42,12 @@ impl<'de> Visitor<'de> for ConfigVisitor {
                 entries.push((key, value));
             }
         }
-        // The error's own text has no more than `Display` prints: no value of a password.
+        // The error's text has no more than its `Display`, and so no passwords.
         ProducerConfig::from_map(entries).map_err(A::Error::custom)
     }
 }
 
-/// A value as a configuration file has it; `None` is a null.
+/// A value as in a configuration file; `None` is a null.
 struct Scalar(Option<String>);
 
 impl<'de> Deserialize<'de> for Scalar {

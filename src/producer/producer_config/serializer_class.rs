@@ -1,5 +1,5 @@
-//! The serializers that a configuration may name, as Java's classes, and the values of this library that they stand for. Java:
-//! `key.serializer`, `value.serializer`.
+//! The Java serializer classes that a configuration may name, and the types of this library that
+//! replace them. Java: `key.serializer`, `value.serializer`.
 
 use std::any::type_name;
 
@@ -11,7 +11,8 @@ use crate::producer::{
 
 const PACKAGE: &str = "org.apache.kafka.common.serialization.";
 
-/// What stands for a class of Java. The plain ones make the same bytes of the same data, so that each stands for all.
+/// Returns the types that replace a Java class. The plain ones produce the same bytes for the same
+/// data, so each of them replaces all.
 fn stand_ins(class: &str) -> Option<Vec<&'static str>> {
     Some(match class.strip_prefix(PACKAGE)? {
         "StringSerializer" | "ByteArraySerializer" | "BytesSerializer" | "ByteBufferSerializer" => {
@@ -30,14 +31,14 @@ fn stand_ins(class: &str) -> Option<Vec<&'static str>> {
     })
 }
 
-/// Returns the path of a type without its parameters. Types have ids only if they borrow nothing,
-/// which a serializer may.
+/// Returns the path of a type without its parameters. `TypeId` would require types that borrow
+/// nothing, but a serializer may borrow.
 fn path<S>() -> &'static str {
     let name = type_name::<S>();
     name.split_once('<').map_or(name, |(path, _)| path)
 }
 
-/// Returns whether a value of this library stands for the class.
+/// Returns whether a type of this library replaces the class.
 pub(super) fn is_known(class: &str) -> bool {
     stand_ins(class).is_some()
 }
@@ -46,7 +47,7 @@ pub(super) fn is_known(class: &str) -> bool {
 ///
 /// # Errors
 ///
-/// Why they differ, and what to do.
+/// They differ. The text says how, and what to do.
 pub(super) fn compare<S: Serializer>(class: &str, builder_method: &str) -> Result<(), String> {
     let expected = stand_ins(class).unwrap_or_default();
     if expected.contains(&path::<S>()) {

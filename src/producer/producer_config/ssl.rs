@@ -1,4 +1,4 @@
-//! The `ssl.*` keys: which stores, versions and checks they ask for, and which of them contradict each other. Java: `SslConfigs`,
+//! The `ssl.*` keys: stores, versions, checks, and contradictions between them. Java: `SslConfigs`,
 //! `DefaultSslEngineFactory.configure`.
 
 use super::keys;
@@ -10,7 +10,7 @@ use crate::network::ssl::{Keystore, SslConfig, TlsVersion, Truststore};
 use crate::producer::config_def::{ConfigKey, config_error};
 use crate::utils::Secret;
 
-/// The formats of stores. Java's two are told apart by the content, as Java does.
+/// The formats of stores. The content tells Java's two formats apart, as in Java.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StoreType {
     Pem,
@@ -22,9 +22,9 @@ struct StoreKeys {
     store_type: &'static ConfigKey,
     location: &'static ConfigKey,
     password: &'static ConfigKey,
-    /// What stands in the configuration itself instead of in a file.
+    /// The key that contains the content itself instead of a file's path.
     inline: &'static ConfigKey,
-    /// The commands that convert a file of Java to PEM.
+    /// The commands that convert a Java store to PEM.
     conversion: &'static str,
 }
 
@@ -46,8 +46,7 @@ static KEYSTORE: StoreKeys = StoreKeys {
 };
 
 impl ProducerConfig {
-    /// Returns the TLS settings, if the connections speak TLS. What is wrong with them is in
-    /// `refusals`.
+    /// Returns the TLS settings, if the connections use TLS. Adds problems to `refusals`.
     pub(super) fn ssl(
         &self,
         protocol: SecurityProtocol,
@@ -96,7 +95,7 @@ impl<'a> Reader<'a> {
         self.refusals.refuse(config_error(text));
     }
 
-    /// Checks the rules that both stores have in common.
+    /// Checks the rules that both stores share.
     fn check_store(&mut self, store: &StoreKeys) -> StoreType {
         let store_type = self.store_type(store);
         let is_pem = store_type == StoreType::Pem;
@@ -165,7 +164,7 @@ impl<'a> Reader<'a> {
                 path,
                 password: self.password(TRUSTSTORE.password),
             },
-            // Without the feature, `check_store` refused it.
+            // Without the feature, `check_store` refuses it.
             #[cfg(not(feature = "keystores"))]
             StoreType::Java => Truststore::PemFile(path),
             StoreType::Pem => Truststore::PemFile(path),
@@ -202,14 +201,14 @@ impl<'a> Reader<'a> {
                 password: self.keystore_password(),
                 key_password,
             },
-            // Without the feature, `check_store` refused it.
+            // Without the feature, `check_store` refuses it.
             #[cfg(not(feature = "keystores"))]
             StoreType::Java => Keystore::PemFile { path, key_password },
             StoreType::Pem => Keystore::PemFile { path, key_password },
         })
     }
 
-    /// Java refuses a keystore without a password too.
+    /// Returns the password, which is required as in Java.
     #[cfg(feature = "keystores")]
     fn keystore_password(&mut self) -> Secret {
         let (password, location) = (KEYSTORE.password, KEYSTORE.location);
@@ -261,7 +260,8 @@ impl<'a> Reader<'a> {
         self.refusals.value_or(key, versions, Vec::new())
     }
 
-    /// What configures Java's TLS alone is ignored with a warning, or refused where that would weaken the connection.
+    /// Handles settings of Java's TLS that have no meaning here. They are ignored with a warning,
+    /// or refused if that would weaken the connection.
     fn check_jvm_keys(&mut self, notes: &mut Vec<Note>) {
         for key in keys::all().filter(|key| key.name.starts_with("ssl.")) {
             let value = self.text(key);

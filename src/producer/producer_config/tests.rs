@@ -1,4 +1,4 @@
-//! The table against Kafka's own, the parsing of values, and the rules between keys.
+//! The table compared with Kafka's own, the parsing of values, and the rules between keys.
 
 mod blanks;
 mod effects;
@@ -23,7 +23,7 @@ fn resolved(entries: &[(&str, &str)]) -> ResolvedConfig {
     config(entries).resolve(Refusals::default()).unwrap()
 }
 
-/// The error of building with these entries. It names every one of `names`.
+/// Builds with these entries, and returns the error. Asserts that it contains every one of `names`.
 fn refused(entries: &[(&str, &str)], names: &[&str]) -> Error {
     let error = config(entries).resolve(Refusals::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -68,7 +68,7 @@ fn the_table_is_kafkas() {
         .map(ConfigKey::name)
         .filter(|name| !kafkas.contains(name))
         .collect();
-    // Java has the others as properties of the JVM.
+    // Java has the others as system properties.
     let expected = [
         "receive.max.bytes",
         "org.apache.kafka.sasl.oauthbearer.allowed.files",
@@ -79,7 +79,7 @@ fn the_table_is_kafkas() {
     assert_eq!(kafkas.len(), 120);
 }
 
-/// A default as Java prints it, without the brackets of a list or the word before a class.
+/// Returns a default in Java's notation, without the brackets of a list or the word before a class.
 fn plain(printed: &str) -> String {
     let printed = printed.strip_prefix("class ").unwrap_or(printed);
     let list = printed.strip_prefix('[').and_then(|p| p.strip_suffix(']'));
@@ -264,7 +264,7 @@ fn minus_one_is_no_limit_or_the_systems_choice() {
     for key in ["send.buffer.bytes", "receive.buffer.bytes"] {
         ProducerConfig::new().set(key, "-2").unwrap_err();
     }
-    // A key without a range in Java's table whose value must not be negative all the same.
+    // Java's table has no range for this key, but its value must not be negative.
     refused(
         &[("socket.connection.setup.timeout.ms", "-1")],
         &["socket.connection.setup.timeout.ms", "-1", "at least 0"],
@@ -323,12 +323,13 @@ fn idempotence_by_default_steps_back() {
             "{notes:?}"
         );
     }
-    // An explicit "false" needs no word, and with it there may be any number in flight.
+    // An explicit "false" causes no warning, and allows any number in flight.
     let off = ("enable.idempotence", "false");
     assert!(notes(&[off, ("acks", "1")]).is_empty());
     let many = ("max.in.flight.requests.per.connection", "6");
     assert!(!resolved(&[off, many]).enable_idempotence);
-    // Since 4.0 too many in flight is an error where idempotence is on by default, even if another key turns it off.
+    // Since 4.0, too many in flight is an error if idempotence is on by default, even if another
+    // key turns it off.
     for others in [vec![], vec![("acks", "1")], vec![("retries", "0")]] {
         let set = [others, vec![many]].concat();
         refused(&set, &["max.in.flight.requests.per.connection is 6"]);
@@ -356,7 +357,7 @@ fn delivery_timeout_covers_linger_and_request_timeout() {
     let raised = [("linger.ms", "100000"), ("request.timeout.ms", "30000")];
     assert_eq!(resolved(&raised).delivery_timeout, Duration::from_secs(130));
     assert!(notes(&raised)[0].contains("raised from 120000 to 130000"));
-    // The sum never exceeds what Java's int can say.
+    // The sum never exceeds Java's int.
     let forever = [("linger.ms", "9223372036854775807")];
     let millis = u64::try_from(i32::MAX).unwrap();
     assert_eq!(resolved(&forever).linger, Duration::from_millis(millis));
@@ -446,7 +447,7 @@ fn a_level_that_lz4_cannot_honour_is_an_error() {
     for entries in [
         &[("compression.type", "lz4")][..],
         &[("compression.type", "lz4"), ("compression.lz4.level", "9")],
-        // The level of a codec that is not used is only checked for its range.
+        // The level of an unused codec is only checked for its range.
         &[("compression.type", "none"), ("compression.lz4.level", "3")],
     ] {
         resolved(entries);
@@ -523,7 +524,8 @@ fn unknown_keys_are_warned_of_and_their_values_are_forgotten() {
     assert_eq!(config.get("liger.ms"), None);
 }
 
-// Java: KafkaProducerTest.testMissingSerializer has no counterpart: the plain producer has its serializers.
+// Java: KafkaProducerTest.testMissingSerializer has no counterpart, because the plain producer has
+// serializers.
 #[test]
 fn code_is_given_to_the_builder() {
     for (key, value) in [
@@ -620,7 +622,7 @@ fn typed_setters_write_what_a_file_would() {
         assert_eq!(config.get(key), Some(text), "{key}");
     }
     config.validate().unwrap();
-    // What a setter takes and the key does not is found when the producer is built.
+    // Building the producer refuses values that the setter accepts and the key does not allow.
     config.batch_size(usize::MAX);
     assert!(
         config
@@ -675,7 +677,7 @@ fn transactions_need_idempotence() {
     }
     let error = ProducerConfig::from_map([("transactional.id", " ")]).unwrap_err();
     assert!(error.to_string().contains("must not be empty"), "{error}");
-    // The client is named after it where it has no name of its own.
+    // Without a `client.id`, the client is named after it.
     let named = ("client.id", "orders");
     for (length, others, room) in [(32_759, vec![], "32758"), (32_768, vec![named], "32767")] {
         let long = "x".repeat(length);

@@ -44,8 +44,7 @@ pub(crate) enum Attempt {
     /// The broker refused this attempt, or it never left: this attempt is not in the log. Says
     /// nothing about earlier ones.
     Refused,
-    /// The broker compared the sequence with its state and refused it:
-    /// OUT_OF_ORDER_SEQUENCE_NUMBER.
+    /// The broker compared the sequence and refused it: OUT_OF_ORDER_SEQUENCE_NUMBER.
     OutOfSequence,
     /// The broker has no state of the producer and refused the batch: UNKNOWN_PRODUCER_ID.
     UnknownProducer,
@@ -115,8 +114,7 @@ impl Flow {
         }
     }
 
-    /// Returns when the broker showed that it checks sequences, or `None` if it may have forgotten
-    /// the producer.
+    /// Returns when the broker showed that it checks sequences; `None` if it may have forgotten.
     fn since(&self) -> Option<Instant> {
         match *self {
             Self::Probing => None,
@@ -139,8 +137,7 @@ struct Unsettled {
     sequence: BatchSequence,
     /// Tells whether the log may contain the batch.
     batch: Arc<dyn HasFate>,
-    /// Its request has no response yet. Otherwise the batch waits in the accumulator for its next
-    /// attempt.
+    /// Its request has no response yet. Otherwise the batch waits for its next attempt.
     on_wire: bool,
     /// The log contains a later batch, or may contain one that failed.
     overtaken: bool,

@@ -263,7 +263,7 @@ fn the_closure_form_commits_and_aborts() {
     });
     assert_eq!(kind(failed), ErrorKind::Serialization);
     assert!(mock.transaction_aborted() && !mock.transaction_in_flight());
-    // A topic without a name fails in the future, and with it the transaction.
+    // A topic without a name fails in the future, which fails the transaction.
     let refused =
         producer.transaction(|transaction| transaction.send(ProducerRecord::new("", "value")));
     assert!(refused.unwrap_err().is_aborted());

@@ -1,4 +1,4 @@
-//! Which keys come to which credentials, and what is refused.
+//! The credentials from each combination of keys, and the refused ones.
 
 #[cfg(all(feature = "keystores", feature = "aws-msk-iam"))]
 mod deployments;
@@ -115,7 +115,7 @@ fn closures_come_before_the_text_and_must_fit_the_mechanism() {
         config.set("sasl.mechanism", "PLAIN").unwrap();
         assert!(refusal(&config).contains("but sasl_aws_msk_iam(..) was called"));
     }
-    // The last one counts.
+    // The last call wins.
     config.sasl_plain("alice", "hunter2");
     assert_eq!(credentials(&config).0, SaslMechanism::Plain);
 }
@@ -352,7 +352,7 @@ fn the_snippets_of_the_readme_are_configurations() {
         .split("```properties\n")
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
-        // The others are parts of one.
+        // The others are fragments.
         .filter(|block| block.contains("bootstrap.servers="))
         .collect();
     let mut users = Vec::new();
@@ -485,7 +485,7 @@ fn each_mistake_about_a_token_endpoint_is_named() {
     assert_eq!(endpoint.shown_url, "https://idp.example/token");
 }
 
-/// The documents of Amazon, for its Java library and for OAUTHBEARER.
+/// Amazon's documentation for its Java library and for OAUTHBEARER:
 /// https://docs.aws.amazon.com/msk/latest/developerguide/configure-clients-for-iam-access-control.html
 #[cfg(feature = "aws-msk-iam")]
 #[test]

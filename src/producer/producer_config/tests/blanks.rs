@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// What Java's `String.trim` leaves alone belongs to the value: another `transactional.id` is another identity.
+/// Characters that Java's `String.trim` keeps belong to the value: another `transactional.id` is
+/// another identity.
 #[test]
 fn blanks_beyond_u0020_belong_to_the_value() {
     for blank in ["\u{a0}", "\u{85}", "\u{2003}", "\u{3000}", "\u{feff}"] {

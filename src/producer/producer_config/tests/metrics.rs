@@ -1,8 +1,8 @@
-//! What a configuration may say about metrics.
+//! The metrics settings of a configuration.
 
 use super::*;
 
-/// Java's defaults are accepted, and what is set on purpose and is not there is told.
+/// Java's defaults are accepted. Other settings without an effect here are reported.
 #[test]
 fn a_configuration_that_asks_for_metrics_that_are_not_there_hears_of_it() {
     let jmx = "org.apache.kafka.common.metrics.JmxReporter";

@@ -42,7 +42,7 @@ fn every_mistake_is_in_one_error() {
     }
 }
 
-/// A rule says nothing about a value that is refused, whatever stands in for it.
+/// A rule ignores a refused value, whatever its stand-in is.
 #[test]
 fn a_refused_value_breaks_no_rule() {
     for entries in [
@@ -58,7 +58,7 @@ fn a_refused_value_breaks_no_rule() {
         assert!(text.contains("invalid value"), "{text}");
         assert_eq!(text.lines().count(), 1, "{text}");
     }
-    // Typed setters leave the refusal to the check.
+    // Typed setters leave the refusal to the validation.
     let mut config = config(&[("delivery.timeout.ms", "1")]);
     config.metadata_max_idle(Duration::ZERO);
     config.receive_max_bytes(1);

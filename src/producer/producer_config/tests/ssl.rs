@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Without the feature, TLS is refused and never left out.
+/// Without the feature, TLS is refused and never skipped.
 #[test]
 #[cfg(not(feature = "tls"))]
 fn without_the_feature_tls_is_refused() {
