@@ -1,4 +1,4 @@
-//! The one error type of the public API. Java: the exceptions under `org.apache.kafka.common.errors`.
+//! The error type of the public API. Java: the exceptions in `org.apache.kafka.common.errors`.
 
 mod failed_record;
 
@@ -52,8 +52,9 @@ choice! {
         /// waited for, how long, and which setting bounds it.
         /// Java: `TimeoutException`.
         Timeout = "Timeout",
-        /// The wait of `get_timeout`, `send_timeout` or `flush_timeout` ended before the delivery did. The record is still being
-        /// sent: wait again. Sending it again duplicates it. Java: `java.util.concurrent.TimeoutException`.
+        /// The wait of `get_timeout`, `send_timeout` or `flush_timeout` ended before the delivery.
+        /// The record is still being sent: wait again, because sending it again would duplicate it.
+        /// Java: `java.util.concurrent.TimeoutException`.
         Pending = "Pending",
         /// No buffer memory became free within `max.block.ms`. A kind of timeout. Java:
         /// `BufferExhaustedException`.
@@ -117,12 +118,12 @@ choice! {
 pub enum Delivery {
     /// The log does not hold the record: sending it again makes no duplicate.
     NotWritten,
-    /// The log may hold the record: a request with it was handed to a socket, and is not known to
+    /// The log may hold the record: a request with it was passed to a socket, and is not known to
     /// be refused.
     MaybeWritten,
 }
 
-/// What an operation waited for when it timed out, for how long, and which setting bounds it.
+/// What a timed-out operation was waiting for, for how long, and which setting limits it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TimeoutReason {
@@ -130,13 +131,13 @@ pub struct TimeoutReason {
     pub waiting_for: &'static str,
     /// How long it waited.
     pub waited: Duration,
-    /// The configuration key that bounds the wait, such as `max.block.ms`. `None` if the caller
-    /// gave the bound.
+    /// The configuration key that limits the wait, such as `max.block.ms`. `None` if the caller set
+    /// the limit.
     pub config: Option<&'static str>,
 }
 
-/// Whether one transaction was aborted. Every error of the transaction shares it, so that after the
-/// abort none of them demands another one.
+/// Whether a transaction was aborted. Every error of the transaction shares it, so that none of
+/// them requires another abort afterwards.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TransactionMark(Arc<AtomicBool>);
 
@@ -151,7 +152,7 @@ impl TransactionMark {
 }
 
 impl Error {
-    /// Makes an error without code, partition or cause, for a record that was not written.
+    /// Creates an error without code, partition or cause, for a record that was not written.
     #[cold]
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
@@ -169,13 +170,13 @@ impl Error {
         }))
     }
 
-    /// Makes the error of an operation that timed out.
+    /// Creates the error of an operation that timed out.
     #[cold]
     pub(crate) fn timed_out(message: impl Into<String>, reason: TimeoutReason) -> Self {
         Self::new(ErrorKind::Timeout, message).with(|inner| inner.timeout = Some(reason))
     }
 
-    /// Makes the error for a broker's error code. The text also names the limit, right or setting
+    /// Creates the error for a broker's error code. The text also names the limit, right or setting
     /// to change.
     #[cold]
     pub(crate) fn from_code(code: ErrorCode, message: impl Into<String>) -> Self {
@@ -204,12 +205,12 @@ impl Error {
         Self::new(kind, message).with(|inner| inner.code = Some(code))
     }
 
-    /// Returns this error with another kind.
+    /// Changes the kind.
     pub(crate) fn with_kind(self, kind: ErrorKind) -> Self {
         self.with(|inner| inner.kind = kind)
     }
 
-    /// Returns this error as the one that ends the producer.
+    /// Marks this as the error that ends the producer.
     pub(crate) fn into_fatal(self) -> Self {
         self.with(|inner| {
             inner.ends_producer = true;
@@ -217,18 +218,18 @@ impl Error {
         })
     }
 
-    /// Returns this error as one after which the transaction must be aborted.
+    /// Marks this as an error after which the transaction must be aborted.
     pub(crate) fn into_abortable(self, transaction: &TransactionMark) -> Self {
         self.in_transaction(transaction)
             .with(|inner| inner.aborts_transaction = !inner.ends_producer)
     }
 
-    /// Returns this error as one of this transaction.
+    /// Marks this as an error of this transaction.
     pub(crate) fn in_transaction(self, transaction: &TransactionMark) -> Self {
         self.with(|inner| inner.transaction = Some(transaction.clone()))
     }
 
-    /// Returns this error as abortable in the same transaction as `other`, if `other` is abortable.
+    /// Makes this error abortable in the same transaction as `other`, if `other` is abortable.
     pub(crate) fn abortable_like(self, other: &Self) -> Self {
         match &other.0.transaction {
             Some(transaction) if other.0.aborts_transaction => self.into_abortable(transaction),
@@ -236,12 +237,12 @@ impl Error {
         }
     }
 
-    /// Returns this error with its partition.
+    /// Adds the partition.
     pub(crate) fn for_partition(self, topic_partition: TopicPartition) -> Self {
         self.with(|inner| inner.topic_partition = Some(topic_partition))
     }
 
-    /// Returns this error with another [`Delivery`].
+    /// Sets the [`Delivery`].
     pub(crate) fn with_delivery(self, delivery: Delivery) -> Self {
         if self.0.delivery == delivery {
             self
@@ -250,23 +251,23 @@ impl Error {
         }
     }
 
-    /// Returns this error with its cause and the broker's code of the cause.
+    /// Adds the cause, and the broker's code in the cause.
     pub(crate) fn caused_by_answer(self, cause: Self) -> Self {
         let code = cause.code().or(self.0.code);
         self.with(|inner| inner.code = code).caused_by(cause)
     }
 
-    /// Returns this error with its cause. The error's own text does not repeat that of the cause.
+    /// Adds the cause. The error's own text should not repeat that of the cause.
     pub(crate) fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.with(|inner| inner.source = Some(Arc::new(source)))
     }
 
-    /// This error, of the record at `index` of `source`.
+    /// Attaches the record at `index` of `source`.
     pub(crate) fn with_record(self, source: Arc<dyn FailedRecordSource>, index: u32) -> Self {
         self.with(|inner| inner.record = Some(FailedRecordPlace { source, index }))
     }
 
-    /// This error, of no record, and where its record was.
+    /// Detaches the record. Returns the error without it, and the place of the record.
     pub(crate) fn split_record(self) -> (Self, Option<FailedRecordPlace>) {
         match self.0.record.clone() {
             None => (self, None),
@@ -282,7 +283,7 @@ impl Error {
         self.0.record.as_ref()
     }
 
-    /// Changes the error, or a copy if it is shared.
+    /// Changes the error. Changes a copy if it is shared.
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
@@ -293,32 +294,32 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns the broker's error code, if a broker sent one. Numbers unknown to this library are
-    /// kept. If a record's `delivery.timeout.ms` passed while it was retried, this is the code of
-    /// the last response.
+    /// Returns the broker's error code, if a broker sent one, even if this library does not know
+    /// the number. If `delivery.timeout.ms` passed while the record was retried, this is the code
+    /// of the last response.
     pub fn code(&self) -> Option<ErrorCode> {
         self.0.code
     }
 
-    /// Returns the partition, if the error concerns one.
+    /// Returns the partition, if the error is about one.
     pub fn topic_partition(&self) -> Option<&TopicPartition> {
         self.0.topic_partition.as_ref()
     }
 
     /// Returns whether the log may hold the record although its delivery failed.
     ///
-    /// After [`Delivery::NotWritten`] the record can be sent again without making a duplicate.
+    /// After [`Delivery::NotWritten`] the record can be sent again without creating a duplicate.
     /// After [`Delivery::MaybeWritten`] the caller must choose between a possible duplicate and a
-    /// possible loss, because the idempotence of the old send does not cover a new one. After
-    /// `commit_transaction` it says whether the transaction may have been committed.
+    /// possible loss, because the idempotence of the first send does not cover another one. For an
+    /// error of `commit_transaction`, this says whether the transaction may have been committed.
     pub fn delivery(&self) -> Delivery {
         self.0.delivery
     }
 
-    /// Returns whether the same call may succeed later without a change. Java:
+    /// Returns `true` if the same call may succeed later without a change. Java:
     /// `RetriableException`.
     pub fn is_retriable(&self) -> bool {
-        // A timeout's code is that of the last response, which does not decide.
+        // The code of a timeout is that of the last response, and does not matter here.
         let is_retriable_kind = matches!(
             self.0.kind,
             ErrorKind::Timeout
@@ -329,11 +330,11 @@ impl Error {
         is_retriable_kind || self.0.code.is_some_and(ErrorCode::is_retriable)
     }
 
-    /// Returns whether the producer has ended: close it, and open another one if needed.
+    /// Returns `true` if the producer has ended: close it, and open another one if needed.
     ///
-    /// This is true if the producer is closed, if it belongs to another process, if another producer took over, and if a
-    /// broker's response leaves an idempotent producer no way to go on, such as missing rights in the response to a Produce
-    /// request.
+    /// This is the case if the producer is closed, if it belongs to another process, if another
+    /// producer took over, and if an idempotent producer cannot continue after a broker's response,
+    /// such as missing rights in a Produce response.
     pub fn is_fatal(&self) -> bool {
         self.0.ends_producer
             || matches!(
@@ -342,33 +343,36 @@ impl Error {
             )
     }
 
-    /// Returns whether the transaction must be aborted, after which the next one can begin.
+    /// Returns `true` if the transaction must be aborted, after which the next one can begin.
     ///
-    /// This is true for a failure inside a transaction that is not [fatal](Self::is_fatal): a record that was not delivered,
-    /// offsets that were not committed, a commit that was refused. When the transaction has been aborted, it is false, and
-    /// [`is_aborted`](Self::is_aborted) is true. Java: the same exceptions, without this distinction.
+    /// This is the case for a failure inside a transaction that is not [fatal](Self::is_fatal): an
+    /// undelivered record, uncommitted offsets, a refused commit. Once the transaction is aborted,
+    /// this returns `false`, and [`is_aborted`](Self::is_aborted) returns `true`. Java: the same
+    /// exceptions, without this distinction.
     pub fn is_abortable(&self) -> bool {
         self.0.aborts_transaction && !self.is_fatal() && !self.is_aborted()
     }
 
-    /// Returns whether the transaction in which this failed has been aborted: read-committed consumers see nothing of it, and
-    /// its work can be done again in the next one.
+    /// Returns `true` if the transaction of this error has been aborted. Read-committed consumers
+    /// see nothing of it, and its work can be repeated in the next one.
     ///
-    /// The same error changes from [abortable](Self::is_abortable) to aborted when `abort_transaction` succeeds. The closure
-    /// form, [`transaction`](crate::KafkaProducer::transaction), aborts by itself, so its errors are aborted already.
+    /// The same error changes from [abortable](Self::is_abortable) to aborted when
+    /// `abort_transaction` succeeds. The closure form,
+    /// [`transaction`](crate::KafkaProducer::transaction), aborts by itself, so its errors are
+    /// already aborted.
     pub fn is_aborted(&self) -> bool {
         let transaction = self.0.transaction.as_ref();
         transaction.is_some_and(TransactionMark::is_aborted) && !self.is_fatal()
     }
 
-    /// Returns whether this is a timeout, including a full buffer. If the caller bounded the wait
+    /// Returns `true` if this is a timeout, including a full buffer. If the caller limited the wait
     /// for a delivery, as with `get_timeout`, the kind is [`Pending`](ErrorKind::Pending) instead:
     /// the delivery itself has not timed out.
     pub fn is_timeout(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Timeout | ErrorKind::BufferExhausted)
     }
 
-    /// Returns what a timeout waited for, how long, and which setting bounds it.
+    /// Returns what a timed-out operation was waiting for, how long, and which setting limits it.
     pub fn timeout(&self) -> Option<&TimeoutReason> {
         self.0.timeout.as_ref()
     }
@@ -376,7 +380,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What a broker answered is its own text, which names no partition; that of a timeout here does.
+        // A broker's response has its own text, which names no partition. The text of a timeout
+        // does.
         let is_response = self.0.code.is_some() && self.0.timeout.is_none();
         if let (true, Some(topic_partition)) = (is_response, &self.0.topic_partition) {
             if topic_partition.partition() >= 0 {

@@ -1,7 +1,7 @@
-//! The one place that names lock and atomic types, so that a model checker can take their place.
+//! The only place that names lock and atomic types, so that a model checker can replace them.
 //!
-//! Locks come from `parking_lot`: they are never poisoned, and notifying a condition variable on which nobody waits
-//! costs a load instead of a system call. The one exception is [`Latch`].
+//! Locks come from `parking_lot`. They are never poisoned, and notifying a condition variable
+//! without waiting threads costs a load instead of a system call. The exception is [`Latch`].
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -16,8 +16,9 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 /// A value that is set once and can be waited for.
 ///
-/// One system call wakes them all. `parking_lot` would pass its lock from one waiter to the next, and each would wake the one
-/// behind it: where 256 threads wait for one batch, the last would go on after 256 switches in a row.
+/// One system call wakes all waiting threads. `parking_lot` would pass its lock from one thread to
+/// the next, and each would wake the one behind it. If 256 threads wait for a batch, the last one
+/// would wait for 256 context switches in a row.
 #[derive(Debug)]
 pub(crate) struct Latch<T> {
     value: OnceLock<T>,
@@ -25,21 +26,23 @@ pub(crate) struct Latch<T> {
     opened: std::sync::Condvar,
 }
 
-/// Who waits for a latch.
+/// The threads and tasks that wait for a latch.
 #[derive(Debug, Default)]
 struct Waiting {
-    /// How many threads, so that nobody is notified in vain: that would be a system call for each batch.
+    /// The number of threads. Without any, nothing is notified, which saves a system call for each
+    /// batch.
     threads: usize,
-    /// The tasks, each under a number of its own.
+    /// The tasks by number.
     tasks: BTreeMap<u32, Waker>,
 }
 
-/// What came of opening a latch.
+/// The result of opening a latch.
 #[must_use = "the tasks are to be woken"]
 pub(crate) struct Opened {
-    /// Only the first value counts.
+    /// Only the first value is kept.
     pub(crate) is_first: bool,
-    /// The tasks that wait, for the caller to wake: their wakers are not the library's code, and no lock is held now.
+    /// The waiting tasks, which the caller must wake. Their wakers are the program's code, so they
+    /// run without a lock.
     pub(crate) tasks: BTreeMap<u32, Waker>,
 }
 
@@ -54,15 +57,16 @@ impl<T> Default for Latch<T> {
 }
 
 impl<T> Latch<T> {
-    /// Returns the value, if it has come.
+    /// Returns the value, if it is set.
     pub(crate) fn get(&self) -> Option<&T> {
         self.value.get()
     }
 
-    /// Lets all threads go on that wait, now and later, and returns the tasks that do. Only the first value counts.
+    /// Sets the value, wakes all waiting threads, and returns the waiting tasks. Only the first
+    /// value is kept.
     ///
-    /// A waiter looks once more when it has the lock and before it waits. So either it has seen the value, or it is counted
-    /// by the time that this has the lock.
+    /// A waiting thread checks once more with the lock before it waits. So either it sees the
+    /// value, or it is counted before this function gets the lock.
     pub(crate) fn open(&self, value: T) -> Opened {
         let is_first = self.value.set(value).is_ok();
         let mut waiting = self.waiting();
@@ -75,10 +79,11 @@ impl<T> Latch<T> {
         Opened { is_first, tasks }
     }
 
-    /// Has a task woken when the value comes, in place of the waker that it brought before. Returns false if the value is
-    /// there.
+    /// Registers a task to be woken when the value is set. Replaces the task's earlier waker.
+    /// Returns false if the value is already set.
     ///
-    /// A waker that is not needed is dropped when the lock is free again, because that may run code of the program.
+    /// An unneeded waker is dropped after the lock is released, because that may run the program's
+    /// code.
     pub(crate) fn register(&self, task: u32, waker: Waker) -> bool {
         let mut waiting = self.waiting();
         let (unneeded, is_registered) = match self.get() {
@@ -90,7 +95,7 @@ impl<T> Latch<T> {
         is_registered
     }
 
-    /// Waits for the value, `timeout` at most where there is one.
+    /// Waits for the value, for at most `timeout` if there is one.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Option<&T> {
         if self.get().is_none() {
             let mut waiting = self.waiting();

@@ -1,8 +1,8 @@
-//! A cluster of one node that answers on the producer's own thread: no sockets and no waiting, so that every run of a
-//! producer executes the same instructions. It believes what it is sent, and acknowledges all of it.
+//! A cluster of one node that responds on the producer's own thread. Without sockets and waits,
+//! every run of a producer executes the same instructions. It trusts and acknowledges everything.
 //!
-//! What it does in a broker's place is in functions whose names begin with `broker_work`: a count of the producer's
-//! instructions leaves them out by this name.
+//! The broker's work is in functions whose names begin with `broker_work`. A count of the
+//! producer's instructions excludes them by this name.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
@@ -24,7 +24,7 @@ use crate::sync::Arc;
 const NODE: i32 = 1;
 const PRODUCER_ID: i64 = 1_000;
 
-/// The topics that the answers tell of: `topic-0` and so on.
+/// The topics in the responses: `topic-0` and so on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Topics {
     pub(super) count: u32,
@@ -75,7 +75,7 @@ impl Selectable for Loopback {
         Ok(())
     }
 
-    /// Writes what was sent since the last poll, and reads the answers to it.
+    /// Writes what was sent since the last poll, and reads the responses.
     fn poll(&mut self, _timeout: Duration) -> io::Result<()> {
         self.waker.acknowledge();
         while let Some(mut send) = self.sends.pop_front() {
@@ -132,7 +132,7 @@ impl Selectable for Loopback {
     fn set_receive_limit(&mut self, _id: NodeId, _limit: usize) {}
 }
 
-/// What was written of one request.
+/// The written bytes of one request.
 #[derive(Debug, Default)]
 struct Wire(Vec<u8>);
 
@@ -159,8 +159,8 @@ fn broker_work_take(taken: &mut Vec<u8>, slices: &[IoSlice<'_>]) -> usize {
     taken.len() - before
 }
 
-/// Returns the frame that answers a request, without its size; `None` where nothing is to be
-/// answered, or nothing can be.
+/// Returns the response to a request, without its size. Returns `None` if there is no response or
+/// it cannot be encoded.
 #[inline(never)]
 fn broker_work_answer(topics: Topics, wire: &Wire) -> Option<Vec<u8>> {
     let (header, request) = decode_request(wire.0.get(4..)?).ok()?;

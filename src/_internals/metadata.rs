@@ -1,4 +1,4 @@
-//! Metadata on their way from the bytes of a response into the view of the cluster, so that their memory can be counted.
+//! Metadata from the bytes of a response to the view of the cluster, for measurements of memory.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ use crate::utils::{SystemTime, Time};
 const VERSION: i16 = 13;
 const BROKERS: i32 = 100;
 
-/// What a response describes: `topic-0` and so on, on 100 brokers.
+/// The contents of a response: `topic-0` and so on, on 100 brokers.
 #[derive(Clone, Copy, Debug)]
 pub struct MetadataShape {
     pub topics: i32,
-    /// Of each topic.
+    /// The number of partitions of each topic.
     pub partitions: i32,
-    /// Of each partition, 3 at most.
+    /// The number of replicas of each partition, at most 3.
     pub replicas: i32,
-    /// Of each partition. A leader moves with each epoch.
+    /// The leader epoch of each partition. A leader moves with each epoch.
     pub leader_epoch: i32,
 }
 
 impl MetadataShape {
-    /// Returns the response as a broker sends it, without the size of the frame.
+    /// Returns the response as a broker sends it, without the frame's size.
     pub fn response(self) -> Result<Vec<u8>> {
         let broker = |node_id| MetadataBroker {
             node_id,
@@ -53,7 +53,8 @@ impl MetadataShape {
         encode_response(ApiKey::Metadata, VERSION, 0, &response.into()).map_err(failed)
     }
 
-    /// Few partitions have the same replicas, as with Kafka's own assignment. The order of the replicas in sync is another.
+    /// Returns a partition. As with Kafka's own assignment, few partitions have the same replicas.
+    /// The in-sync replicas have another order.
     fn partition(self, topic: i32, partition_index: i32) -> MetadataPartition {
         let first = partition_index + topic;
         let stride = 1 + (partition_index / BROKERS + topic) % 30;
@@ -77,7 +78,7 @@ impl MetadataShape {
 pub struct Metadata(client::Metadata);
 
 impl Metadata {
-    /// Of the topics of `shape`, without a response yet.
+    /// Creates metadata for the topics of `shape`, before a response.
     pub fn new(shape: MetadataShape) -> Self {
         const HOUR: Duration = Duration::from_secs(3600);
         let config = MetadataConfig {
@@ -94,7 +95,7 @@ impl Metadata {
         Self(metadata)
     }
 
-    /// Decodes a response about all topics, and applies it. Returns whether it was usable.
+    /// Decodes and applies a response about all topics. Returns whether it was usable.
     pub fn update(&self, response: &[u8]) -> Result<bool> {
         let response = decode_metadata_response(VERSION, response).map_err(failed)?;
         let request = MetadataRequestVersion {

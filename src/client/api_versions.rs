@@ -1,4 +1,5 @@
-//! What each connected node speaks, and the features that the cluster has settled on. Java: `ApiVersions`; KIP-584.
+//! The API versions of each connected node, and the cluster's finalized features. Java:
+//! `ApiVersions`; KIP-584.
 
 use hashbrown::HashMap;
 
@@ -6,24 +7,24 @@ use super::node_api_versions::NodeApiVersions;
 use crate::common::NodeId;
 use crate::protocol::messages::{ApiVersionsResponse, FinalizedFeature};
 
-/// The versions of every connected node.
+/// The API versions of every connected node.
 #[derive(Debug, Default)]
 pub(crate) struct ApiVersions {
     nodes: HashMap<NodeId, ConnectedNode>,
     finalized_features: FinalizedFeatures,
 }
 
-/// What one node said when it was connected to.
+/// The response of one node when it was connected to.
 #[derive(Debug)]
 struct ConnectedNode {
     versions: NodeApiVersions,
     finalized_features: FinalizedFeatures,
 }
 
-/// The features that the cluster has settled on, as of an epoch.
+/// The cluster's finalized features, as of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FinalizedFeatures {
-    /// -1: no broker told any.
+    /// -1 if no broker sent any.
     pub(crate) epoch: i64,
     pub(crate) features: Vec<FinalizedFeature>,
 }
@@ -38,7 +39,7 @@ impl Default for FinalizedFeatures {
 }
 
 impl ApiVersions {
-    /// Takes over what a node told. Its features count only if they are newer than those of the nodes before it.
+    /// Takes a node's response. Its features count only if they are newer than the known ones.
     pub(crate) fn update(
         &mut self,
         node: NodeId,
@@ -59,15 +60,15 @@ impl ApiVersions {
         self.nodes.insert(node, node_facts);
     }
 
-    /// The client rebootstraps: only what nodes that are still connected said counts. The cluster may be another one, or
-    /// restored from a backup, with a lower epoch of its features.
+    /// Handles a rebootstrap: only the responses of nodes that are still connected count. The
+    /// cluster may be another one, or restored from a backup with a lower epoch of its features.
     pub(crate) fn forget_features_of_lost_nodes(&mut self) {
         let connected = self.nodes.values().map(|node| &node.finalized_features);
         let latest = connected.max_by_key(|features| features.epoch);
         self.finalized_features = latest.cloned().unwrap_or_default();
     }
 
-    /// `node` belongs to another cluster than the nodes before it: what it said replaces what they said.
+    /// Handles a node of another cluster: its features replace the known ones.
     pub(crate) fn take_features_of(&mut self, node: NodeId) {
         let node = self.nodes.get(&node);
         let features = node.map(|node| node.finalized_features.clone());
@@ -86,7 +87,7 @@ impl ApiVersions {
         self.nodes.get(&node).map(|node| &node.versions)
     }
 
-    /// Returns the level of a feature that the cluster has settled on; 0 where it has none.
+    /// Returns the finalized level of a feature, or 0 if it has none.
     pub(crate) fn finalized_feature_level(&self, name: &str) -> i16 {
         let mut features = self.finalized_features.features.iter();
         let feature = features.find(|feature| feature.name == name);

@@ -1,9 +1,12 @@
-//! The first look-up of `bootstrap.servers` in the background. Java: `NetworkClient.BootstrapConfiguration`; KIP-909.
+//! The first look-up of `bootstrap.servers` in the background. Java:
+//! `NetworkClient.BootstrapConfiguration`; KIP-909.
 //!
-//! Threads: owned by the I/O thread; the names are resolved by the threads of the client's [`HostResolver`].
+//! Threads: owned by the I/O thread; the threads of the client's [`HostResolver`] resolve the
+//! names.
 //!
-//! Differs from Java: the rebootstrap timer finds nothing to forget before the first look-up has ended, where Java's loop
-//! fails in every round; and a look-up that hangs does not hold back the names that were resolved when the time is over.
+//! Differs from Java: the rebootstrap timer does nothing before the first look-up has ended; Java's
+//! loop fails in every round. If a look-up hangs, the names that are resolved when the time runs
+//! out are used.
 
 use std::time::{Duration, Instant};
 
@@ -13,18 +16,18 @@ use crate::common::Node;
 use crate::error::{Error, ErrorKind};
 use crate::utils::log;
 
-/// What to resolve, and for how long to try.
+/// The names to resolve, and the time limit.
 #[derive(Clone, Debug)]
 pub(crate) struct BootstrapConfig {
     pub(crate) addresses: Vec<BootstrapAddress>,
     pub(crate) lookup: ClientDnsLookup,
     /// `bootstrap.resolve.timeout.ms`, above 0.
     pub(crate) timeout: Duration,
-    /// `retry.backoff.ms`: the wait after a look-up that found nothing. It does not grow.
+    /// `retry.backoff.ms`: the wait after a look-up without a result. It does not grow.
     pub(crate) retry_backoff: Duration,
 }
 
-/// What is known of one entry in the current look-up.
+/// The state of one entry in the current look-up.
 #[derive(Clone, Debug)]
 enum Entry {
     Pending,
@@ -34,7 +37,7 @@ enum Entry {
 
 #[derive(Debug)]
 enum Phase {
-    /// The next look-up begins then.
+    /// The next look-up begins at this time.
     Waiting(Instant),
     /// One entry for each address.
     Resolving(Vec<Entry>),
@@ -51,7 +54,7 @@ pub(crate) struct BootstrapResolution {
 }
 
 impl BootstrapResolution {
-    /// A resolution whose time begins now.
+    /// Creates a resolution whose time begins now.
     pub(crate) fn new(config: BootstrapConfig, now: Instant) -> Self {
         let deadline = now.checked_add(config.timeout);
         Self {
@@ -63,7 +66,7 @@ impl BootstrapResolution {
         }
     }
 
-    /// Takes the end of a look-up, which may be of another name.
+    /// Takes the result of a look-up, which may be for another name.
     pub(crate) fn handle_resolved(&mut self, resolved: &ResolvedHost) {
         let Phase::Resolving(entries) = &mut self.phase else {
             return;
@@ -87,13 +90,14 @@ impl BootstrapResolution {
         }
     }
 
-    /// Takes the next step. Returns the nodes to begin with, or the final error; the resolution is over then.
+    /// Takes the next step. Returns the first nodes, or the final error. The resolution has then
+    /// ended.
     pub(crate) fn poll(
         &mut self,
         resolver: &mut dyn HostResolver,
         now: Instant,
     ) -> Option<Result<Vec<Node>, Error>> {
-        // A result counts even if the time is over meanwhile.
+        // A result counts even if the time has run out meanwhile.
         if let Some(nodes) = self.nodes(now) {
             return Some(Ok(nodes));
         }
@@ -110,7 +114,7 @@ impl BootstrapResolution {
         None
     }
 
-    /// When [`poll`](Self::poll) must be called even if no name is resolved before.
+    /// Returns when [`poll`](Self::poll) must be called even if no name is resolved before.
     pub(crate) fn next_poll(&self) -> Instant {
         match self.phase {
             Phase::Waiting(begin) => begin.min(self.deadline),
@@ -131,8 +135,8 @@ impl BootstrapResolution {
         self.phase = Phase::Resolving(entries.collect());
     }
 
-    /// Returns the nodes of the names that are resolved, if every name has an end or the time is
-    /// over.
+    /// Returns the nodes of the resolved names, once every look-up has ended or the time has run
+    /// out.
     fn nodes(&self, now: Instant) -> Option<Vec<Node>> {
         let Phase::Resolving(entries) = &self.phase else {
             return None;

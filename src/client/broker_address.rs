@@ -1,27 +1,28 @@
-//! Addresses of brokers, as `bootstrap.servers` and brokers write them. Java: `Utils.getHost`, `InetAddress.getAllByName`.
+//! Addresses of brokers, in `bootstrap.servers` and from brokers. Java: `Utils.getHost`,
+//! `InetAddress.getAllByName`.
 //!
-//! Differs from Java: a scheme in `bootstrap.servers` must agree with `security.protocol`. Java ignores it, so that
-//! `SASL_SSL://host:9092` is spoken to in the clear.
+//! Differs from Java: a scheme in `bootstrap.servers` must match `security.protocol`. Java ignores
+//! it and would connect to `SASL_SSL://host:9092` without TLS.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-/// A DNS name has at most 253 characters; an IPv6 address with a scope is shorter.
+/// A DNS name has at most 253 characters. An IPv6 address with a scope is shorter.
 const MAX_HOST_LENGTH: usize = 255;
 
 /// An entry of `bootstrap.servers`: `[scheme://]host:port`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BrokerUrl<'a> {
     pub(crate) scheme: Option<&'a str>,
-    /// Without brackets.
+    /// The host without brackets.
     pub(crate) host: &'a str,
     pub(crate) port: u16,
 }
 
-/// Parses an entry of `bootstrap.servers`. The host may be an IPv6 address, best in brackets.
+/// Parses an entry of `bootstrap.servers`. The host may be an IPv6 address, preferably in brackets.
 ///
 /// # Errors
 ///
-/// The reason for which it is not an address.
+/// The text is not an address. The error is the reason.
 pub(crate) fn parse_url(url: &str) -> Result<BrokerUrl<'_>, &'static str> {
     let (scheme, authority) = match url.split_once("://") {
         Some(("", _)) => return Err("the scheme before '://' is missing"),
@@ -32,7 +33,7 @@ pub(crate) fn parse_url(url: &str) -> Result<BrokerUrl<'_>, &'static str> {
     let (host, port) = authority
         .rsplit_once(':')
         .ok_or("the port is missing, as in host:9092")?;
-    // Java takes these characters alone from the user, and any from a broker.
+    // Java accepts only these characters from the user, but any from a broker.
     if !host
         .chars()
         .all(|c| is_host_character(c) || "[]:".contains(c))
@@ -53,11 +54,11 @@ fn is_host_character(character: char) -> bool {
     character.is_ascii_alphanumeric() || "-%._".contains(character)
 }
 
-/// Checks a host, which the user or a broker wrote, and removes the brackets around an IPv6 address.
+/// Checks a host from the user or a broker, and removes the brackets of an IPv6 address.
 ///
 /// # Errors
 ///
-/// The reason for which nothing can be connected to under this host.
+/// No connection is possible to this host. The error is the reason.
 pub(crate) fn parse_host(text: &str) -> Result<&str, &'static str> {
     let host = match text.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').ok_or("']' is missing")?,
@@ -77,7 +78,8 @@ pub(crate) fn parse_host(text: &str) -> Result<&str, &'static str> {
     }
 }
 
-/// An IPv6 address as text with the scope after `%`, if it has one: the name or the number of a network interface.
+/// Parses an IPv6 address with an optional scope after `%`: the name or the number of a network
+/// interface.
 pub(crate) fn parse_ipv6(host: &str) -> Option<(Ipv6Addr, Option<&str>)> {
     match host.split_once('%') {
         Some((_, "")) => None,
@@ -86,9 +88,8 @@ pub(crate) fn parse_ipv6(host: &str) -> Option<(Ipv6Addr, Option<&str>)> {
     }
 }
 
-/// Returns the address of a host that is written as a number, and so needs no name service; its
-/// port is 0. `None` for a scope that is the name of a network interface, which the resolver turns
-/// into a number.
+/// Returns the address of a numeric host, which needs no name service. Its port is 0. Returns
+/// `None` if the scope is the name of a network interface, which the resolver converts to a number.
 pub(crate) fn literal_address(host: &str) -> Option<SocketAddr> {
     match parse_ipv6(host) {
         Some((address, None)) => Some(SocketAddr::new(address.into(), 0)),

@@ -1,5 +1,5 @@
-//! What the client counts: requests in flight, throttling, the age of the metadata. Java: `SenderMetricsRegistry`, for the
-//! part of it that `NetworkClient` and `Metadata` feed.
+//! The client's metrics: requests in flight, throttling, the age of the metadata. Java:
+//! `SenderMetricsRegistry`, the part that `NetworkClient` and `Metadata` record.
 //!
 //! Threads: the I/O thread records.
 
@@ -10,7 +10,7 @@ use crate::metrics::{Metric, MetricValue, Metrics, Registered, metric_table};
 use crate::sync::{Arc, AtomicUsize, Ordering};
 
 metric_table! {
-    /// What is counted of responses.
+    /// Recorded for responses.
     enum ClientSensor, CLIENT_TABLE of "producer-metrics" {
         ThrottleTime Info {
             Avg "produce-throttle-time-avg" "The mean time in ms for which a broker throttled the producer.",
@@ -20,7 +20,7 @@ metric_table! {
 }
 
 metric_table! {
-    /// What the client has.
+    /// Read from the client.
     enum ClientGauge, CLIENT_GAUGES of "producer-metrics" {
         RequestsInFlight Info { Gauge "requests-in-flight" "The requests of any kind that wait for a response." }
         MetadataAge Info { Gauge "metadata-age" "The age in s of the metadata; NaN before the first." }
@@ -34,7 +34,7 @@ const CONNECTION_STATE: (&str, &str) = ("producer-node-metrics", "connection-sta
 #[derive(Clone, Debug)]
 pub(crate) struct ClientMetrics {
     responses: Registered,
-    /// The number of requests in flight, which the client keeps here.
+    /// The number of requests in flight, which the client updates.
     pub(super) in_flight: Arc<AtomicUsize>,
     status: Arc<ClientStatus>,
 }
@@ -62,12 +62,12 @@ impl ClientMetrics {
         }
     }
 
-    /// What other threads may know of the client.
+    /// Returns the client's status, for other threads.
     pub(crate) fn status(&self) -> &Arc<ClientStatus> {
         &self.status
     }
 
-    /// A response of any kind came, with this throttle time.
+    /// Records a response of any kind with this throttle time.
     pub(super) fn responded(&self, throttle_time_ms: i32, now: Instant) {
         self.status.responded(now);
         self.responses.record(now, |responses| {

@@ -1,5 +1,5 @@
-//! What other threads may know of the connections at any time: their states, and when a broker last responded. Java: no
-//! counterpart.
+//! The status of the connections for other threads: their states, and when a broker last responded.
+//! Java: no counterpart.
 //!
 //! Threads: the I/O thread writes, after a poll that changed a state and for each response; any thread reads.
 //! Locks: one mutex around the list of nodes, and one around the time of the last response.
@@ -31,7 +31,7 @@ impl ClientStatus {
         *self.last_response.lock() = Some(now);
     }
 
-    /// Returns the state of each connection, by the id of its node.
+    /// Returns the state of each connection, by node id.
     pub(crate) fn nodes(&self) -> Vec<NodeStatus> {
         self.nodes.lock().clone()
     }

@@ -1,4 +1,4 @@
-//! Reads `bootstrap.servers`. Java: `ClientUtils`, `ClientDnsLookup`.
+//! Parses `bootstrap.servers`. Java: `ClientUtils`, `ClientDnsLookup`.
 
 use std::net::SocketAddr;
 
@@ -13,21 +13,23 @@ use crate::utils::{choice, log};
 const CONFIG: &str = "bootstrap.servers";
 
 choice! {
-    /// What is done with a host name that has more than one address (`client.dns.lookup`).
+    /// How to handle a host name with more than one address (`client.dns.lookup`).
     ClientDnsLookup {
-        /// Each address is tried in turn.
+        /// Try each address in turn.
         UseAllDnsIps = "use_all_dns_ips",
-        /// Each bootstrap name is replaced by the canonical names of all its addresses, as Kerberos needs it.
+        /// Replace each bootstrap name by the canonical names of all its addresses, as Kerberos
+        /// requires.
         ResolveCanonicalBootstrapServersOnly = "resolve_canonical_bootstrap_servers_only",
     }
 }
 
-/// Returns the nodes, with ids -1, -2, ..., that `bootstrap.servers` names. Those that cannot be
-/// resolved are left out, with a warning.
+/// Returns the nodes in `bootstrap.servers`, with the ids -1, -2, ... Skips those that cannot be
+/// resolved, with a warning.
 ///
 /// # Errors
 ///
-/// `Config`: an entry has no host or no port, its scheme is not `security_protocol`, or not one entry can be resolved.
+/// `Config`: an entry has no host or no port, its scheme does not match `security_protocol`, or no
+/// entry can be resolved.
 ///
 /// # Blocking
 ///
@@ -40,20 +42,21 @@ pub(crate) fn parse_and_validate_addresses(
     parse_and_validate_addresses_with(urls, security_protocol, lookup, &SystemHostLookup)
 }
 
-/// Returns what is wrong with each entry that is not a host and a port, or whose scheme is another protocol. Looks up no name.
+/// Returns the problem of each entry that is not a host and a port, or whose scheme does not match.
+/// Resolves no name.
 pub(crate) fn address_refusals(urls: &[String], security_protocol: SecurityProtocol) -> Vec<Error> {
     let parsed = urls.iter().map(|url| parse(url, security_protocol));
     parsed.filter_map(Result::err).collect()
 }
 
-/// As [`parse_and_validate_addresses`], with another name service.
+/// Does the same as [`parse_and_validate_addresses`], with another name service.
 pub(crate) fn parse_and_validate_addresses_with(
     urls: &[String],
     security_protocol: SecurityProtocol,
     lookup: ClientDnsLookup,
     names: &dyn HostLookup,
 ) -> Result<Vec<Node>, Error> {
-    // Before any name is looked up: an entry that is wrong needs no name service to be refused.
+    // Comes before any look-up, because an invalid entry needs no name service to be refused.
     let parsed = parse_addresses(urls, security_protocol)?;
     let mut addresses = Vec::new();
     let mut last_failure = None;
@@ -88,18 +91,18 @@ pub(crate) struct BootstrapAddress {
 }
 
 impl BootstrapAddress {
-    /// Returns the name to connect to, if no name service is needed to find it.
+    /// Returns the name to connect to, if no name service is needed.
     pub(crate) fn without_resolution(&self, lookup: ClientDnsLookup) -> Option<String> {
         let is_literal = literal_address(&self.host).is_some();
         (is_literal && lookup == ClientDnsLookup::UseAllDnsIps).then(|| self.host.clone())
     }
 }
 
-/// Parses `bootstrap.servers` without looking a name up.
+/// Parses `bootstrap.servers` without resolving a name.
 ///
 /// # Errors
 ///
-/// `Config`: an entry has no host or no port, or its scheme is not `security_protocol`.
+/// `Config`: an entry has no host or no port, or its scheme does not match `security_protocol`.
 pub(crate) fn parse_addresses(
     urls: &[String],
     security_protocol: SecurityProtocol,
@@ -108,7 +111,7 @@ pub(crate) fn parse_addresses(
     parsed.collect()
 }
 
-/// Returns the bootstrap nodes, with ids -1, -2, ...
+/// Returns the bootstrap nodes, with the ids -1, -2, ...
 pub(crate) fn bootstrap_nodes(addresses: impl IntoIterator<Item = (String, u16)>) -> Vec<Node> {
     let ids = (i32::MIN..0).rev().map(NodeId);
     let nodes = ids
@@ -136,8 +139,8 @@ fn invalid(url: &str, reason: &str) -> Error {
     )
 }
 
-/// Refuses a scheme that asks for another protocol than the connections speak. A program that asks for TLS must never run
-/// in the clear.
+/// Refuses a scheme that differs from the protocol of the connections. A program that asks for TLS
+/// must never run without it.
 fn check_scheme(url: &str, scheme: &str, security_protocol: SecurityProtocol) -> Result<(), Error> {
     if scheme.eq_ignore_ascii_case(security_protocol.as_str()) {
         return Ok(());
@@ -158,7 +161,7 @@ fn check_scheme(url: &str, scheme: &str, security_protocol: SecurityProtocol) ->
     Err(Error::new(ErrorKind::Config, text))
 }
 
-/// Returns the names under which the nodes behind the entry's host are connected to.
+/// Returns the names of the nodes behind the entry's host.
 fn resolve(
     entry: &BootstrapAddress,
     lookup: ClientDnsLookup,
@@ -178,8 +181,7 @@ fn resolve(
     Ok(names_of(host, &addresses, lookup, names))
 }
 
-/// Returns the names under which the nodes behind `host` are connected to, which has these
-/// addresses.
+/// Returns the names of the nodes behind `host`, which has these addresses.
 pub(crate) fn names_of(
     host: &str,
     addresses: &[SocketAddr],

@@ -1,8 +1,8 @@
 //! The state of the connection to each node, and when to try again. Java: `ClusterConnectionStates`, `ConnectionState`.
 //!
-//! Differs from Java: names are resolved elsewhere, so that a slow name server does not hold up the I/O thread. A node
-//! whose addresses are not known yet is `Connecting` too, under the same time-out. And the addresses of the less preferred
-//! family are tried last instead of never.
+//! Differs from Java: names are resolved on other threads, so that a slow name server does not
+//! block the I/O thread. A node whose addresses are not known yet is also `Connecting`, with the
+//! same timeout. Addresses of the less preferred family are tried last instead of never.
 
 mod node_states;
 
@@ -19,18 +19,18 @@ use crate::utils::{ExponentialBackoff, NextDue, log};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionState {
-    /// There is none: it was lost, could not be made, or was idle.
+    /// There is no connection: it was lost, could not be made, or was idle.
     Disconnected,
-    /// Disconnected, because the node or the client did not accept the other's identity.
+    /// Disconnected, because the node or the client did not accept the other's credentials.
     AuthenticationFailed,
     /// Its name is being resolved, or the connection is being made.
     Connecting,
     /// The node was asked for the versions that it speaks.
     CheckingApiVersions,
-    /// Requests can be sent.
+    /// A request for the node's API versions is in flight.
     Ready,
-    /// Ready, but to an address that is no longer the node's: no more requests go there, and it ends with the last
-    /// response.
+    /// Ready, but the node now has another address. No more requests are sent, and the connection
+    /// ends with the last response.
     Draining,
 }
 
@@ -59,10 +59,10 @@ impl ConnectionState {
     }
 }
 
-/// A node that the client has or had a connection to.
+/// A node to which the client has or had a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeStatus {
-    /// As it was when the connection was begun.
+    /// The node when the connection was begun.
     pub(crate) node: Node,
     pub(crate) state: ConnectionState,
 }
@@ -78,8 +78,8 @@ pub(crate) struct ClusterConnectionStates {
 }
 
 impl ClusterConnectionStates {
-    /// The backoff grows with each attempt that does not end in `Ready`, the time-out with each connection that could not
-    /// be made.
+    /// Creates the states. The backoff grows with each attempt that does not end in `Ready`, and
+    /// the timeout with each connection that could not be made.
     pub(crate) fn new(
         reconnect_backoff: ExponentialBackoff,
         connection_setup_timeout: ExponentialBackoff,
@@ -104,8 +104,7 @@ impl ClusterConnectionStates {
             .is_none_or(|node| node.state().is_disconnected() && node.backoff_left(now).is_zero())
     }
 
-    /// Returns how long until it makes sense to look at the connection again; `Duration::MAX` while
-    /// it is connected.
+    /// Returns how long until the connection can change, or `Duration::MAX` while it is connected.
     pub(crate) fn connection_delay(&self, id: NodeId, now: Instant) -> Duration {
         let Some(node) = self.nodes.get(id) else {
             return Duration::ZERO;
@@ -121,7 +120,8 @@ impl ClusterConnectionStates {
         }
     }
 
-    /// As [`connection_delay`](Self::connection_delay), or what is left of the throttling of a connected node.
+    /// Returns the same as [`connection_delay`](Self::connection_delay), or the rest of the
+    /// throttle time of a connected node.
     pub(crate) fn poll_delay(&self, id: NodeId, now: Instant) -> Duration {
         let throttled = self.throttle_delay(id, now);
         if self.is_connected(id) && !throttled.is_zero() {
@@ -131,7 +131,8 @@ impl ClusterConnectionStates {
         }
     }
 
-    /// An attempt to connect begins. With the same host as before it goes to the next of its addresses.
+    /// Notes an attempt to connect. If the host is the same as before, it uses the next of its
+    /// addresses.
     pub(crate) fn connecting(&mut self, node: &Node, now: Instant) {
         self.begin_attempt(node, now);
         let expires = self.setup_expires(node.id());
@@ -164,7 +165,7 @@ impl ClusterConnectionStates {
             .is_none_or(|node| node.addresses.is_empty())
     }
 
-    /// Returns the address to connect to; `None` while the name is to be resolved.
+    /// Returns the address to connect to, or `None` while the name must be resolved.
     pub(crate) fn current_address(&mut self, id: NodeId) -> Option<SocketAddr> {
         let node = self.nodes.get_mut(id)?;
         let mut address = node.addresses.get(node.address_index).copied()?;
@@ -173,10 +174,11 @@ impl ClusterConnectionStates {
         Some(address)
     }
 
-    /// The name of a node was resolved.
+    /// Notes that the name of a node was resolved.
     ///
-    /// After a disconnect the name is resolved anew, and the address that was lost may come first again. It may be the
-    /// cause (a load balancer's dead instance, say), so another of its family goes before it where there is one.
+    /// After a disconnect the name is resolved again, and the lost address may come first again. It
+    /// may be the cause, for example a dead instance behind a load balancer. So another address of
+    /// its family goes before it, if there is one.
     pub(crate) fn resolved(&mut self, id: NodeId, addresses: &[SocketAddr]) {
         let Some(node) = self.nodes.get_mut(id) else {
             return;
@@ -191,7 +193,7 @@ impl ClusterConnectionStates {
         node.address_index = usize::from(is_first_used_up);
     }
 
-    /// The connection was lost or could not be made.
+    /// Notes that the connection was lost or could not be made.
     pub(crate) fn disconnected(&mut self, id: NodeId, now: Instant) {
         let Some(node) = self.nodes.get_mut(id) else {
             return;
@@ -216,7 +218,8 @@ impl ClusterConnectionStates {
         self.nodes.set_state(id, ConnectionState::Disconnected);
     }
 
-    /// The connection that was [lost](Self::disconnected) could not be authenticated. The backoff grows once more for it.
+    /// Notes that the [lost](Self::disconnected) connection could not be authenticated. This
+    /// increases the backoff once more.
     pub(crate) fn authentication_failed(&mut self, id: NodeId, now: Instant) {
         self.nodes
             .set_state(id, ConnectionState::AuthenticationFailed);
@@ -227,7 +230,7 @@ impl ClusterConnectionStates {
         }
     }
 
-    /// The connection is made, and the node was asked for its versions.
+    /// Notes that the connection is made and the node was asked for its API versions.
     pub(crate) fn checking_api_versions(&mut self, id: NodeId) {
         self.nodes
             .set_state(id, ConnectionState::CheckingApiVersions);
@@ -238,7 +241,7 @@ impl ClusterConnectionStates {
         }
     }
 
-    /// The node can be sent to.
+    /// Notes that requests can be sent to the node.
     pub(crate) fn ready(&mut self, id: NodeId) {
         self.nodes.set_state(id, ConnectionState::Ready);
         if let Some(node) = self.nodes.get_mut(id) {
@@ -249,14 +252,15 @@ impl ClusterConnectionStates {
         }
     }
 
-    /// The node as it was when its connection was begun, if it has one and it was begun to another host or port.
+    /// Returns the node as it was when its connection was begun, if its host or port has changed
+    /// since.
     pub(crate) fn moved_from(&self, node: &Node) -> Option<Node> {
         let known = self.nodes.get(node.id())?;
         let is_moved = !known.state().is_disconnected() && !known.node().has_address_of(node);
         is_moved.then(|| known.node().clone())
     }
 
-    /// No more requests go to a node that is ready; those in flight are waited for.
+    /// Stops sending requests to a ready node, whose requests in flight are still awaited.
     pub(crate) fn drain(&mut self, id: NodeId) {
         if self.nodes.state(id) == Some(ConnectionState::Ready) {
             self.nodes.set_state(id, ConnectionState::Draining);
@@ -267,26 +271,28 @@ impl ClusterConnectionStates {
         self.nodes.state(id) == Some(ConnectionState::Draining)
     }
 
-    /// Forgets the node: the next attempt to connect is its first one.
+    /// Forgets the node, so that the next attempt to connect is its first one.
     pub(crate) fn remove(&mut self, id: NodeId) {
         self.nodes.remove(id);
         self.connecting.remove(&id);
     }
 
-    /// The node has answered a request. True for the first one since it is ready.
+    /// Notes that the node responded to a request. Returns true for the first response since the
+    /// node was ready.
     pub(crate) fn answered(&mut self, id: NodeId) -> bool {
         let node = self.nodes.get_mut(id);
         node.is_some_and(|node| !std::mem::replace(&mut node.has_answered, true))
     }
 
-    /// Returns whether the node is ready, and has answered nothing since.
+    /// Returns whether the node is ready and has not responded since.
     pub(crate) fn has_not_answered(&self, id: NodeId) -> bool {
         self.nodes
             .get(id)
             .is_some_and(|node| node.state() == ConnectionState::Ready && !node.has_answered)
     }
 
-    /// The node is not to be sent to until then. An earlier time than one that is set changes nothing.
+    /// Sends the node nothing until this time. An earlier time than the current one changes
+    /// nothing.
     pub(crate) fn throttle(&mut self, id: NodeId, until: Instant) {
         if let Some(node) = self.nodes.get_mut(id) {
             node.throttled_until = node.throttled_until.max(Some(until));
@@ -305,7 +311,8 @@ impl ClusterConnectionStates {
         })
     }
 
-    /// Counts a TLS handshake that the node did not answer, or starts the count anew. Returns how many there were in turn.
+    /// Counts a TLS handshake without a response, or resets the count. Returns the number of
+    /// consecutive ones.
     pub(crate) fn count_unanswered_handshakes(&mut self, id: NodeId, is_one_more: bool) -> u32 {
         let Some(node) = self.nodes.get_mut(id) else {
             return 0;
@@ -327,14 +334,14 @@ impl ClusterConnectionStates {
         self.connecting.contains(&id)
     }
 
-    /// Returns whether there is a connection, or one in the making.
+    /// Returns whether there is a connection, or one that is being made.
     pub(crate) fn has_connection(&self, id: NodeId) -> bool {
         self.nodes
             .get(id)
             .is_some_and(|node| !node.state().is_disconnected())
     }
 
-    /// Returns whether the connection is being made, or was made and cannot be used yet.
+    /// Returns whether the connection is being made, or is made but not usable yet.
     pub(crate) fn is_preparing(&self, id: NodeId) -> bool {
         matches!(
             self.nodes.state(id),
@@ -342,7 +349,7 @@ impl ClusterConnectionStates {
         )
     }
 
-    /// Returns whether the node is known and there is no connection, nor one in the making.
+    /// Returns whether the node is known and has no connection, not even one that is being made.
     pub(crate) fn is_disconnected(&self, id: NodeId) -> bool {
         let state = self.nodes.state(id);
         state.is_some_and(ConnectionState::is_disconnected)
@@ -356,7 +363,7 @@ impl ClusterConnectionStates {
         self.nodes.get(id).map(|node| node.connection_setup_timeout)
     }
 
-    /// Returns the nodes to which no connection was made in time, in order.
+    /// Returns the nodes whose connection was not made in time, in order.
     pub(crate) fn nodes_with_connection_setup_timeout(&mut self, now: Instant) -> Vec<NodeId> {
         if self
             .next_setup_timeout(now)
@@ -373,9 +380,10 @@ impl ClusterConnectionStates {
         nodes
     }
 
-    /// Returns a time before which no attempt to connect times out. If that is due, one does time out.
+    /// Returns a time before which no attempt to connect times out. If it is due, an attempt does
+    /// time out.
     ///
-    /// Looks at the attempts only if the time is due: each poll calls this.
+    /// Looks at the attempts only if the time is due, because each poll calls this.
     pub(crate) fn next_setup_timeout(&mut self, now: Instant) -> Option<Instant> {
         let (nodes, connecting) = (&self.nodes, &self.connecting);
         let next = self.next_setup_timeout.get(now, || {
@@ -385,7 +393,7 @@ impl ClusterConnectionStates {
         next.filter(|_| !connecting.is_empty())
     }
 
-    /// Returns the nodes with a connection, made or in the making, in order.
+    /// Returns the nodes with a connection, even one that is being made, in order.
     pub(crate) fn nodes_with_connections(&self) -> Vec<NodeId> {
         let connected = self
             .nodes
@@ -401,8 +409,8 @@ impl ClusterConnectionStates {
     }
 }
 
-/// IPv4 first, as the JVM has them: `localhost` is often both, and the broker there listens to IPv4 alone. The resolver's
-/// order within a family.
+/// Sorts addresses with IPv4 first, as the JVM does: `localhost` often has both, and a broker there
+/// may listen only on IPv4. Keeps the resolver's order within a family.
 fn by_preference(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let mut addresses = addresses.to_vec();
     addresses.sort_by_key(SocketAddr::is_ipv6);

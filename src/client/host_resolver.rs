@@ -1,10 +1,12 @@
-//! Names to addresses, off the I/O thread. Java: `HostResolver`, `DefaultHostResolver`.
+//! Resolves names on other threads than the I/O thread. Java: `HostResolver`,
+//! `DefaultHostResolver`.
 //!
-//! Threads: one thread per client asks the operating system, which may take many seconds; it is started by the first
-//! name. While a name waits behind look-ups that hang, another thread is started, up to [`MAX_THREADS`]. Each thread ends
-//! after the look-up during which the resolver was dropped. Requests and answers pass through channels, and each answer
-//! ends the I/O thread's wait. Addresses that are written as numbers do not come here.
-//! Differs from Java: the I/O thread goes on with other nodes while a name is resolved.
+//! Threads: one thread per client calls the operating system, which may take many seconds. The
+//! first name starts it. If a name waits while all look-ups hang, another thread is started, up to
+//! [`MAX_THREADS`]. After the resolver is dropped, each thread ends with its current look-up.
+//! Channels carry the names and the results, and each result ends the I/O thread's wait. Numeric
+//! addresses do not come here.
+//! Differs from Java: the I/O thread continues with other nodes while a name is resolved.
 
 mod system_lookup;
 
@@ -21,56 +23,58 @@ use crate::utils::{KafkaThread, log};
 
 pub(crate) use system_lookup::SystemHostLookup;
 
-/// How many look-ups may hang before they hold up all others.
+/// The number of hanging look-ups that block all others.
 const MAX_THREADS: usize = 4;
 
-/// Asks the name service; blocks.
+/// Calls the name service, and blocks.
 pub(crate) trait HostLookup: Send + Sync + std::fmt::Debug {
-    /// Every address of a host with port 0, the preferred ones first. IPv6 addresses keep their scope.
+    /// Returns every address of a host with port 0, the preferred ones first. IPv6 addresses keep
+    /// their scope.
     fn addresses(&self, host: &str) -> io::Result<Vec<SocketAddr>>;
 
-    /// Returns the name that belongs to an address, or the address as text where there is none.
+    /// Returns the name of an address, or the address as text if it has none.
     fn canonical_host_name(&self, address: SocketAddr) -> String;
 }
 
-/// The end of a look-up.
+/// The result of a look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResolvedHost {
     pub(crate) host: Arc<str>,
-    /// Never empty, with port 0; or why there are none.
+    /// The addresses with port 0, never empty; or why there are none.
     pub(crate) addresses: Result<Vec<SocketAddr>, String>,
 }
 
 /// Resolves names without blocking.
 pub(crate) trait HostResolver: Send + std::fmt::Debug {
-    /// Asks for the addresses of a host. A host that is being resolved already is not asked for twice.
+    /// Requests the addresses of a host. Does nothing if the host is already being resolved.
     fn resolve(&mut self, host: &str, now: Instant);
 
-    /// Returns the next look-up that has ended.
+    /// Returns the next finished look-up.
     fn poll_resolved(&mut self, now: Instant) -> Option<ResolvedHost>;
 
-    /// When [`poll_resolved`](Self::poll_resolved) must be called even if no look-up has ended.
+    /// Returns when [`poll_resolved`](Self::poll_resolved) must be called even if no look-up has
+    /// ended.
     fn next_poll(&self) -> Option<Instant>;
 }
 
-/// Resolves on threads of its own.
+/// Resolves names on its own threads.
 #[derive(Debug)]
 pub(crate) struct ThreadedHostResolver {
     requests: Sender<Arc<str>>,
     resolved: Receiver<ResolvedHost>,
-    /// Hosts without an answer. The oldest are with the threads, the others wait for one.
+    /// Hosts without a result. The threads have the oldest ones; the others wait.
     pending: HashSet<Arc<str>>,
     worker: Worker,
     threads: usize,
-    /// How long all threads may be busy with the same look-ups while another name waits.
+    /// How long all threads may hang while another name waits.
     patience: Duration,
-    /// When a thread last took up or ended a look-up, as far as this side knows.
+    /// When a thread last began or ended a look-up, as far as this side knows.
     last_progress: Option<Instant>,
-    /// Answers that need no thread: it could not be started.
+    /// Results of names for which no thread could be started.
     failed: Vec<ResolvedHost>,
 }
 
-/// What a thread is made of.
+/// The parts of a thread.
 #[derive(Clone)]
 struct Worker {
     thread_name: String,
@@ -83,8 +87,9 @@ struct Worker {
 impl ThreadedHostResolver {
     /// Creates a resolver without threads.
     ///
-    /// `patience` is `socket.connection.setup.timeout.ms`: a connection whose name takes longer has failed, so a look-up
-    /// that takes longer is no reason for others to wait. `wake` is called after each answer, on a resolver thread.
+    /// `patience` is `socket.connection.setup.timeout.ms`. After that time the connection has
+    /// failed anyway, so other names need not wait for the look-up. `wake` is called after each
+    /// result, on a resolver thread.
     pub(crate) fn new(
         thread_name: String,
         lookup: Arc<dyn HostLookup>,
@@ -116,7 +121,7 @@ impl ThreadedHostResolver {
             self.start_thread(now)
                 .map_err(|error| format!("no thread to resolve names on: {error}"))?;
         } else if self.pending.len() < self.threads {
-            // An idle thread takes it up.
+            // An idle thread takes it.
             self.last_progress = Some(now);
         }
         self.requests
@@ -131,7 +136,7 @@ impl ThreadedHostResolver {
         Ok(())
     }
 
-    /// Starts another thread for the names that wait while every thread hangs.
+    /// Starts another thread if names wait while every thread hangs.
     fn relieve(&mut self, now: Instant) {
         if self.next_poll().is_none_or(|due| now < due) {
             return;
@@ -188,8 +193,8 @@ impl HostResolver for ThreadedHostResolver {
 impl Worker {
     fn start(self) -> io::Result<()> {
         let thread_name = self.thread_name.clone();
-        // No thread joins this one: it may be in a look-up that cannot be cancelled. It ends by
-        // itself when the resolver, and with it the other end of the channels, is gone.
+        // The thread is never joined, because it may be in a look-up that cannot be cancelled. It
+        // ends on its own once the resolver and its end of the channels are gone.
         KafkaThread::spawn(thread_name, move || self.run()).map(drop)
     }
 
@@ -208,7 +213,7 @@ impl Worker {
     }
 
     fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, String> {
-        // A panic would end the thread without an answer, and the name would wait for ever.
+        // A panic would end the thread without a result, and the name would wait forever.
         match catch_unwind(AssertUnwindSafe(|| self.lookup.addresses(host))) {
             Ok(Ok(addresses)) if addresses.is_empty() => Err("it has no addresses".to_owned()),
             Ok(Ok(addresses)) => Ok(addresses),

@@ -1,4 +1,4 @@
-//! The requests that were sent, or are being sent, and have no response yet. Java: `InFlightRequests`.
+//! The requests that were or are being sent and have no response yet. Java: `InFlightRequests`.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -17,14 +17,15 @@ pub(crate) enum Requester {
     Caller,
     MetadataUpdater(MetadataRequestVersion),
     ApiVersions,
-    /// Metrics, or the question which are wanted.
+    /// Metrics, or a request for the subscription.
     Telemetry {
-        /// It is the last push.
+        /// Whether this is the last push.
         is_terminating: bool,
     },
 }
 
-/// What is kept of a request. Its body is not: the bytes belong to the selector until they are written.
+/// The data of a request in flight, without its body. The bytes belong to the selector until they
+/// are written.
 #[derive(Clone, Debug)]
 pub(crate) struct InFlightRequest {
     pub(crate) correlation_id: CorrelationId,
@@ -37,12 +38,12 @@ pub(crate) struct InFlightRequest {
     pub(crate) expect_response: bool,
     /// Every byte was handed to the socket.
     pub(crate) is_send_complete: bool,
-    /// How long the node was throttled since, which does not count as waiting.
+    /// The throttle time of the node since then, which does not count as waiting.
     pub(crate) throttle_time: Duration,
 }
 
 impl InFlightRequest {
-    /// When the connection is given up if no response came.
+    /// Returns when the connection is closed if there is no response.
     fn expires(&self) -> Option<Instant> {
         let wait = self.request_timeout.checked_add(self.throttle_time)?;
         self.sent.checked_add(wait)
@@ -60,20 +61,21 @@ impl InFlightRequest {
     }
 }
 
-/// Requests in flight by node, in the order in which the node answers them.
+/// Requests in flight by node, in the order in which the node responds.
 #[derive(Debug)]
 pub(crate) struct InFlightRequests {
     max_per_connection: usize,
-    /// The oldest request of a node is at the front. Queues stay when they are empty, so that sending allocates nothing.
+    /// The oldest request of a node is at the front. Empty queues stay, so that sending allocates
+    /// nothing.
     nodes: HashMap<NodeId, VecDeque<InFlightRequest>>,
     count: usize,
-    /// `count`, for the metrics.
+    /// A copy of `count` for the metrics.
     published_count: Arc<AtomicUsize>,
     next_timeout: NextDue,
 }
 
 impl InFlightRequests {
-    /// The number of requests is kept in `published_count`.
+    /// Creates an empty collection. Keeps the number of requests in `published_count`.
     pub(crate) fn new(max_per_connection: usize, published_count: Arc<AtomicUsize>) -> Self {
         Self {
             max_per_connection,
@@ -91,12 +93,12 @@ impl InFlightRequests {
         self.set_count(self.count + 1);
     }
 
-    /// Returns the request that the node answers next.
+    /// Returns the request to which the node responds next.
     pub(crate) fn oldest(&self, node: NodeId) -> Option<&InFlightRequest> {
         self.nodes.get(&node)?.front()
     }
 
-    /// Takes the request that the node has answered.
+    /// Takes the request to which the node has responded.
     pub(crate) fn complete_next(&mut self, node: NodeId) -> Option<InFlightRequest> {
         let request = self.nodes.get_mut(&node)?.pop_front()?;
         self.removed(1);
@@ -116,8 +118,8 @@ impl InFlightRequests {
         completed
     }
 
-    /// Returns whether the node takes another request: the last is written, and there are not too
-    /// many.
+    /// Returns whether the node takes another request: the last one is written, and there are not
+    /// too many.
     pub(crate) fn can_send_more(&self, node: NodeId) -> bool {
         self.nodes.get(&node).is_none_or(|queue| {
             let is_written = queue.back().is_none_or(|newest| newest.is_send_complete);
@@ -125,7 +127,7 @@ impl InFlightRequests {
         })
     }
 
-    /// Telemetry takes no place of a Produce request. There is one request of it at a time.
+    /// Telemetry does not use the limit for Produce requests. There is one request of it at a time.
     fn has_room(&self, queue: &VecDeque<InFlightRequest>) -> bool {
         let is_telemetry =
             |request: &InFlightRequest| matches!(request.requester, Requester::Telemetry { .. });
@@ -175,14 +177,14 @@ impl InFlightRequests {
         self.removed(self.count);
     }
 
-    /// The node was asked to be left alone for a while: its requests may take that much longer.
+    /// Extends the timeouts of a throttled node's requests by its throttle time.
     pub(crate) fn increment_throttle_time(&mut self, node: NodeId, by: Duration) {
         for request in self.nodes.get_mut(&node).into_iter().flatten() {
             request.throttle_time = request.throttle_time.saturating_add(by);
         }
     }
 
-    /// Returns the nodes with a request that has waited too long, in order.
+    /// Returns the nodes with a timed-out request, in order.
     pub(crate) fn nodes_with_timed_out_requests(&mut self, now: Instant) -> Vec<NodeId> {
         if self.next_timeout(now).is_none_or(|timeout| timeout > now) {
             return Vec::new();
@@ -198,9 +200,10 @@ impl InFlightRequests {
         nodes
     }
 
-    /// Returns a time before which no request times out. If that is due, one does time out.
+    /// Returns a time before which no request times out. If it is due, a request does time out.
     ///
-    /// Looks at the requests only if the time is due: each poll calls this, even with a thousand nodes.
+    /// Looks at the requests only if the time is due, because each poll calls this, even with a
+    /// thousand nodes.
     pub(crate) fn next_timeout(&mut self, now: Instant) -> Option<Instant> {
         self.next_timeout.get(now, || {
             let requests = self.nodes.values().flatten();
@@ -339,7 +342,7 @@ mod tests {
             in_flight.add(request(node, NodeId(node), &time, 50));
         }
         time.advance_ms(49);
-        // Requests that are not looked at are not missed.
+        // Without a look at the requests, the result is the same.
         let nodes = std::mem::take(&mut in_flight.nodes);
         assert!(in_flight.next_timeout(time.now()).is_some());
         assert_eq!(in_flight.nodes_with_timed_out_requests(time.now()), []);

@@ -1,12 +1,12 @@
-//! What the producer knows of the cluster, shared by every thread. Java: `Metadata`, `ProducerMetadata`.
+//! The producer's metadata, shared by every thread. Java: `Metadata`, `ProducerMetadata`.
 //!
 //! Threads: callers add topics, read the snapshot and wait; the I/O thread updates.
-//! Locks: `state` guards everything that changes with an update, and `updated` is signalled under it. The snapshot, the
-//! topic table and the time of the next update are published for reading without the lock. They are only written with
-//! the lock held, so that none can go back in time.
+//! Locks: `state` guards everything that an update changes, and `updated` is signalled under it.
+//! The snapshot, the topic table and the time of the next update can be read without the lock. They
+//! are written only with the lock held, so that none can go back in time.
 //!
-//! Differs from Java: one type, because there is only a producer; nothing on the path of a send whose topic is known
-//! takes the lock.
+//! Differs from Java: one type, because there is only a producer. A send to a known topic takes no
+//! lock.
 
 mod connection_failures;
 mod errors;
@@ -36,32 +36,32 @@ use state::MetadataState;
 use topic_table::TopicTable;
 pub(crate) use update::describe_errors;
 
-/// How often metadata is refreshed, and how long an unused topic is kept.
+/// When metadata is refreshed, and how long an unused topic is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct MetadataConfig {
-    /// `retry.backoff.ms`: the least time between two updates, unless a caller waits for a new
+    /// `retry.backoff.ms`: the shortest time between two updates, unless a caller waits for a new
     /// topic.
     pub(crate) refresh_backoff: Duration,
     /// `retry.backoff.max.ms`
     pub(crate) refresh_backoff_max: Duration,
-    /// `metadata.max.age.ms`: an update is due after this time even if nothing seems to have changed.
+    /// `metadata.max.age.ms`: an update is due after this time even without a sign of change.
     pub(crate) max_age: Duration,
-    /// `metadata.max.idle.ms`: a topic that is not sent to for this long is forgotten.
+    /// `metadata.max.idle.ms`: a topic without sends for this long is forgotten.
     pub(crate) topic_idle: Duration,
 }
 
-/// Which state of affairs a metadata request asked about, so that its response is applied as what it is.
+/// The versions that a metadata request is about, so that its response is applied accordingly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MetadataRequestVersion {
     pub(crate) request_version: u64,
-    /// Only the topics that are new were asked for.
+    /// Whether the request was only about new topics.
     pub(crate) is_partial: bool,
 }
 
-/// The cluster's nodes and the topics that the producer sends to. Shared by `Arc`.
+/// The cluster's nodes and the producer's topics. Shared by `Arc`.
 #[derive(Debug)]
 pub(crate) struct Metadata {
-    /// Published times are counted from here.
+    /// The origin of the published times.
     start: Instant,
     state: Mutex<MetadataState>,
     updated: Condvar,
@@ -71,7 +71,7 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    /// Metadata without nodes; [`bootstrap`](Self::bootstrap) names the first ones.
+    /// Creates metadata without nodes. [`bootstrap`](Self::bootstrap) sets the first ones.
     pub(crate) fn new(config: MetadataConfig, now: Instant) -> Self {
         Self {
             start: now,
@@ -83,18 +83,18 @@ impl Metadata {
         }
     }
 
-    /// Returns the latest view of the cluster. Lock-free; for a short time only, since a guard
-    /// makes an update slower.
+    /// Returns the latest view of the cluster. Lock-free. Drop it soon, because a guard makes an
+    /// update slower.
     pub(crate) fn snapshot(&self) -> Snapshot<Arc<Cluster>> {
         self.snapshot.load()
     }
 
-    /// Returns the latest view of the cluster, to keep.
+    /// Returns the latest view of the cluster, for longer use.
     pub(crate) fn load(&self) -> Arc<Cluster> {
         self.snapshot.load_full()
     }
 
-    /// Makes the nodes that the user named the only ones that are known, and keeps them for
+    /// Sets the user's nodes as the only known ones, and keeps them for
     /// [`rebootstrap`](Self::rebootstrap).
     pub(crate) fn bootstrap(&self, nodes: Vec<Node>) {
         self.change(|metadata, state| {
@@ -107,13 +107,15 @@ impl Metadata {
         });
     }
 
-    /// The names of the bootstrap nodes were not resolved in time: every waiter fails with this error, now and later.
+    /// Notes that the names of the bootstrap nodes were not resolved in time. Every waiting call
+    /// fails with this error, now and later.
     pub(crate) fn fail_bootstrap(&self, error: Error) {
         self.change(|_, state| state.bootstrap_error = Some(error.into_fatal()));
         self.updated.notify_all();
     }
 
-    /// Returns the error of [`fail_bootstrap`](Self::fail_bootstrap). Costs the lock only while no node is known.
+    /// Returns the error of [`fail_bootstrap`](Self::fail_bootstrap). Takes the lock only while no
+    /// node is known.
     pub(crate) fn bootstrap_error(&self) -> Option<Error> {
         if !self.snapshot.load().nodes().is_empty() {
             return None;
@@ -121,14 +123,14 @@ impl Metadata {
         self.state.lock().bootstrap_error.clone()
     }
 
-    /// Forgets the nodes and starts again from those that the user named. KIP-899.
+    /// Forgets the nodes and starts again from the user's nodes. KIP-899.
     ///
-    /// The topics stay as they were known last, without leaders, until a cluster responds: a send to a topic in use goes on
-    /// into the buffer, which is there for that. Java forgets them, and its sends block. The epochs are forgotten: the
-    /// cluster may be another one, or restored from a backup, with lower ones.
+    /// Until a cluster responds, the topics stay as they were, without leaders. Sends to known
+    /// topics continue into the buffer. Java forgets the topics, and its sends block. The epochs
+    /// are forgotten: the cluster may be another one, or restored from a backup with lower epochs.
     ///
-    /// Returns the number of those nodes. Returns `None`, and does nothing, if no broker has responded since the last time:
-    /// there is nothing to forget.
+    /// Returns the number of the user's nodes. Returns `None` and does nothing if no broker has
+    /// responded since the last call, because then there is nothing to forget.
     pub(crate) fn rebootstrap(&self) -> Option<usize> {
         self.change(|metadata, state| {
             let last = metadata.snapshot.load_full();
@@ -147,12 +149,13 @@ impl Metadata {
         })
     }
 
-    /// Keeps `topic` for `metadata.max.idle.ms` from now. A topic that is new asks for an update at once. Returns whether it
-    /// is new.
+    /// Keeps `topic` for `metadata.max.idle.ms` from now. Requests an update immediately if the
+    /// topic is new. Returns whether it is new.
     pub(crate) fn add(&self, topic: &str, now: Instant) -> bool {
         let millis = self.millis(now);
-        // Every send that begins a batch comes here, so a known topic must not cost the lock. If an update drops the topic as
-        // idle at this very moment, the touch is lost; the sender then finds the topic missing and adds it again.
+        // Every send that begins a batch calls this, so a known topic must not take the lock. If an
+        // update drops the topic as idle at this moment, the new time is lost. The sender then
+        // finds no topic and adds it again.
         if self.topics.load().touch(topic, millis) {
             return false;
         }
@@ -170,13 +173,15 @@ impl Metadata {
         })
     }
 
-    /// Returns whether [`add`](Self::add) was called for `topic` and it was not forgotten since.
+    /// Returns whether [`add`](Self::add) was called for `topic` and it has not been forgotten
+    /// since.
     #[cfg(test)]
     pub(crate) fn contains_topic(&self, topic: &str) -> bool {
         self.topics.load().shared_name(topic).is_some()
     }
 
-    /// Asks for an update of everything. Returns the version that [`await_update`](Self::await_update) must exceed.
+    /// Requests an update of everything. Returns the version that
+    /// [`await_update`](Self::await_update) must exceed.
     pub(crate) fn request_update(&self) -> u64 {
         self.change(|_, state| {
             state.refresh.request_full();
@@ -184,8 +189,9 @@ impl Metadata {
         })
     }
 
-    /// Requests an update that covers `topic`: of the new topics alone if it is new, else of everything. The backoffs
-    /// hold; only [`add`](Self::add) of a topic that is not there yet passes over one. Java passes over it in each call.
+    /// Requests an update that includes `topic`: only of the new topics if it is new, otherwise of
+    /// everything. The backoffs apply. Only [`add`](Self::add) of a topic that is not in the table
+    /// ignores one. Java ignores it in each call.
     pub(crate) fn request_update_for_topic(&self, topic: &str) -> u64 {
         self.change(|_, state| {
             if state.is_new_topic(topic) {
@@ -197,15 +203,15 @@ impl Metadata {
         })
     }
 
-    /// Returns the version that [`await_update`](Self::await_update) must exceed while a topic of `topics` is in no response
-    /// yet, or `None` if responses cover all of them.
+    /// Returns the version that [`await_update`](Self::await_update) must exceed while no response
+    /// has included one of `topics`, or `None` if responses have included all of them.
     pub(crate) fn version_before_response(&self, topics: &[&str]) -> Option<u64> {
         let state = self.state.lock();
         let is_new = topics.iter().any(|topic| state.is_new_topic(topic));
         is_new.then_some(state.update_version)
     }
 
-    /// Grows with each update.
+    /// Returns the version, which increases with each update.
     pub(crate) fn update_version(&self) -> u64 {
         self.state.lock().update_version
     }
@@ -214,11 +220,12 @@ impl Metadata {
     ///
     /// # Errors
     ///
-    /// `Timeout` after `max_wait`; `Closed`; or the fatal error that the I/O thread has met, told to one waiter.
+    /// `Timeout` after `max_wait`; `Closed`; or the I/O thread's fatal error, which one waiting
+    /// caller receives.
     ///
     /// # Blocking
     ///
-    /// Up to `max_wait`, which is what remains of `max.block.ms`.
+    /// At most `max_wait`, which is the rest of `max.block.ms`.
     pub(crate) fn await_update(
         &self,
         version: u64,
@@ -249,13 +256,14 @@ impl Metadata {
         }
     }
 
-    /// What the last update said against `topic`, if anything. Takes the lock: for topics that have no partitions.
+    /// Returns the error of `topic` in the last update, if any. Takes the lock, so it is for topics
+    /// without partitions.
     pub(crate) fn topic_error(&self, topic: &str) -> Option<Error> {
         self.state.lock().errors.topic_error(topic)
     }
 
-    /// Throws the fatal error, or what the last update said against `topic` if that is final, and clears both for all
-    /// topics. Java: `maybeThrowExceptionForTopic`.
+    /// Returns the fatal error, or the error of `topic` in the last update if it is final. Clears
+    /// both for all topics. Java: `maybeThrowExceptionForTopic`.
     pub(crate) fn maybe_throw_exception_for_topic(&self, topic: &str) -> Result<(), Error> {
         let mut state = self.state.lock();
         let thrown = state.errors.take_pending(topic);
@@ -265,32 +273,32 @@ impl Metadata {
         }
     }
 
-    /// Tells one waiter that no update will come, and why.
+    /// Tells one waiting caller that no update will come, and why.
     pub(crate) fn fatal_error(&self, error: Error) {
         self.change(|_, state| state.fatal_error = Some(error));
         self.updated.notify_all();
     }
 
-    /// A connection to `node` failed, or could not be made.
+    /// Notes that a connection to `node` failed or could not be made.
     pub(crate) fn connection_failed(&self, node: &Node, kind: ErrorKind, cause: &str) {
         let mut state = self.state.lock();
         let version = state.update_version;
         state.connection_failures.add(node, kind, cause, version);
     }
 
-    /// Another broker than `node` answers at its address (KIP-1242).
+    /// Notes that another broker than `node` responds at its address (KIP-1242).
     pub(crate) fn connection_misrouted(&self, node: &Node, cause: &str) {
         let mut state = self.state.lock();
         state.connection_failures.add_misrouted(node, cause);
     }
 
-    /// `node` has answered a request: what was wrong with it is over.
+    /// Notes that `node` responded to a request, which clears its failures.
     pub(crate) fn connection_succeeded(&self, node: &Node) {
         self.state.lock().connection_failures.remove(node);
     }
 
-    /// Why no update came since the last one: the last failure of each address, and the brokers whose addresses are
-    /// unusable.
+    /// Returns why there was no update since the last one: the last failure of each address, and
+    /// the brokers with unusable addresses.
     pub(crate) fn connection_failure(&self) -> Option<Error> {
         let state = self.state.lock();
         let failure = state.connection_failures.since(state.update_version);
@@ -303,24 +311,24 @@ impl Metadata {
         }
     }
 
-    /// Returns the brokers of the last response that cannot be connected to, if there are any: a
-    /// leader may be among them.
+    /// Returns the brokers in the last response to which no connection is possible, if any. One of
+    /// them may be a leader.
     pub(crate) fn unusable_nodes(&self) -> Option<Error> {
         let state = self.state.lock();
         state.unusable_nodes.as_deref().map(unusable_nodes)
     }
 
-    /// Why `node` cannot be reached, if it was tried and has not answered since.
+    /// Returns why `node` is unreachable, if an attempt failed and it has not responded since.
     pub(crate) fn connection_failure_of(&self, node: &Node) -> Option<Error> {
         self.state.lock().connection_failures.of(node)
     }
 
-    /// Returns when the last full update came.
+    /// Returns the time of the last full update.
     pub(crate) fn last_successful_update(&self) -> Option<Instant> {
         self.state.lock().refresh.last_full_refresh()
     }
 
-    /// Wakes the waiters; no update is taken any more.
+    /// Wakes the waiting callers. No update is accepted any more.
     pub(crate) fn close(&self) {
         self.change(|_, state| state.closed = true);
         self.updated.notify_all();
@@ -331,28 +339,29 @@ impl Metadata {
         self.state.lock().closed
     }
 
-    /// Returns how long until an update is due; zero if one is due now. Lock-free: the I/O thread
-    /// asks for each node.
+    /// Returns how long until an update is due, or zero if one is due now. Lock-free, because the
+    /// I/O thread calls it for each node.
     pub(crate) fn time_to_next_update(&self, now: Instant) -> Duration {
         let due = Duration::from_nanos(self.next_update_nanos.load(Ordering::Acquire));
         due.saturating_sub(now.saturating_duration_since(self.start))
     }
 
-    /// Returns whether a requested update has not come yet.
+    /// Returns whether a requested update is still missing.
     #[cfg(test)]
     pub(crate) fn is_update_requested(&self) -> bool {
         self.state.lock().refresh.is_requested()
     }
 
-    /// What to ask the cluster now.
+    /// Returns the request to send now.
     pub(crate) fn new_request(&self, now: Instant) -> (MetadataRequest, MetadataRequestVersion) {
         self.change(|metadata, state| state.new_request(&metadata.topics.load(), now))
     }
 
-    /// Applies a response to a request of [`new_request`](Self::new_request), and wakes the waiters.
+    /// Applies a response to a request from [`new_request`](Self::new_request), and wakes the
+    /// waiting callers.
     ///
-    /// Leader epochs are trusted from version 9 of the response on. Returns whether the response was taken; one without a
-    /// usable broker is not, and nor is any after [`close`](Self::close).
+    /// Leader epochs are trusted from response version 9 on. Returns whether the response was
+    /// accepted. One without a usable broker is not, and none is after [`close`](Self::close).
     pub(crate) fn update(
         &self,
         request: MetadataRequestVersion,
@@ -391,7 +400,8 @@ impl Metadata {
         taken
     }
 
-    /// As [`update`](Self::update), with a response that is encoded as this version and decoded again.
+    /// Does the same as [`update`](Self::update), with a response that is encoded in this version
+    /// and decoded again.
     #[cfg(test)]
     pub(crate) fn update_with(
         &self,
@@ -403,8 +413,8 @@ impl Metadata {
         response.with_view(api_version, |view| self.update(request, view, now))
     }
 
-    /// Removes the topics that were not used for too long, and returns them. It looks at the topics only if one may be
-    /// idle, so that the cost of an update does not grow with the topics that it is not about.
+    /// Removes the topics that were unused for too long, and returns them. Looks at the topics only
+    /// if one may be idle, so that the cost of an update does not grow with unrelated topics.
     fn remove_idle_topics(&self, state: &mut MetadataState, millis: u64) -> Vec<Arc<str>> {
         if millis < state.next_idle_check_millis {
             return Vec::new();
@@ -418,13 +428,14 @@ impl Metadata {
         idle.topics
     }
 
-    /// An update was due and did not come: the next one waits for a backoff that grows.
+    /// Notes that a due update failed. The next one waits for a growing backoff.
     pub(crate) fn failed_update(&self, now: Instant) {
         self.change(|_, state| state.refresh.failed(now));
     }
 
-    /// Takes over leaders that a Produce response told (KIP-951), given as partition, leader id and leader epoch.
-    /// `nodes` are where the response says that the leaders live. Returns the partitions whose leader changed.
+    /// Applies the leaders in a Produce response (KIP-951), given as partition, leader id and
+    /// leader epoch. `nodes` are the leaders' addresses in the response. Returns the partitions
+    /// whose leader changed.
     pub(crate) fn update_partition_leadership(
         &self,
         leaders: &[(TopicPartition, i32, i32)],
@@ -442,10 +453,11 @@ impl Metadata {
         })
     }
 
-    /// A broker refused records because it does not lead the partition, or does not know it.
+    /// Notes that a broker refused records because it does not lead the partition, or does not know
+    /// it.
     ///
-    /// If the topic has no id, because the brokers are older than 2.8, it may have been created anew: its epochs start again
-    /// then, and each response would be taken for a stale one, for ever. So the epoch is forgotten.
+    /// A topic without an id, from brokers older than 2.8, may have been created again. Its epochs
+    /// then start again, and each response would look stale forever. So the epoch is forgotten.
     pub(crate) fn leader_refused(&self, topic_partition: &TopicPartition) {
         let (topic, partition) = (topic_partition.topic(), topic_partition.partition());
         let snapshot = self.snapshot.load();
@@ -457,7 +469,7 @@ impl Metadata {
         }
     }
 
-    /// Changes the state, and publishes when the next update is due then.
+    /// Changes the state, and publishes when the next update is due.
     fn change<R>(&self, change: impl FnOnce(&Self, &mut MetadataState) -> R) -> R {
         let mut state = self.state.lock();
         let result = change(self, &mut state);

@@ -1,9 +1,11 @@
-//! Decides when metadata is asked for, of whom, and when to start again from the bootstrap nodes.
+//! Decides when to request metadata and from which node, and when to start again from the bootstrap
+//! nodes.
 //!
 //! Java: `NetworkClient.DefaultMetadataUpdater`, `MetadataRecoveryStrategy`; KIP-899, KIP-1102.
 //!
-//! Differs from Java: not part of the client. It is told what the client sees, and returns what the client is to do. Every
-//! failure counts as a failed update, so that a broker which asks for a rebootstrap each time is held to the backoff.
+//! Differs from Java: it is not part of the client. It receives what the client sees, and returns
+//! what the client should do. Every failure counts as a failed update, so a broker that always asks
+//! for a rebootstrap is subject to the backoff.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +22,7 @@ choice! {
     MetadataRecoveryStrategy {
         /// Start again from the addresses in `bootstrap.servers`.
         Rebootstrap = "rebootstrap",
-        /// Go on trying the brokers known last.
+        /// Continue to try the brokers that were known last.
         None = "none",
     }
 }
@@ -34,13 +36,13 @@ pub(crate) struct MetadataUpdaterConfig {
     pub(crate) rebootstrap_trigger: Duration,
 }
 
-/// What the client sees of the connections when an update is due.
+/// The state of the connections when an update is due.
 #[derive(Clone, Debug)]
 pub(crate) struct LeastLoadedNode {
     pub(crate) node: Option<LoadedNode>,
-    /// Some connection is ready, even if its queue is full.
+    /// Whether some connection is ready, even if it cannot take another request.
     pub(crate) has_ready_connection: bool,
-    /// Some connection is being made.
+    /// Whether some connection is being made.
     pub(crate) is_any_connecting: bool,
 }
 
@@ -51,15 +53,15 @@ pub(crate) struct LoadedNode {
     pub(crate) can_connect: bool,
 }
 
-/// What the client is to do about metadata now.
+/// The client's next step for the metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum MetadataStep {
-    /// Nothing, for this long. `Duration::MAX`: until the network reports something.
+    /// Nothing, for this long. `Duration::MAX`: until a network event.
     Wait(Duration),
-    /// Connect to this node, and ask again after the time.
+    /// Connect to this node, and call again after the time.
     Connect(Node, Duration),
     Send(Node, MetadataRequest, MetadataRequestVersion),
-    /// No known node is of use: forget them and ask again.
+    /// No known node is usable: forget them and start again.
     Rebootstrap,
 }
 
@@ -69,23 +71,24 @@ pub(crate) struct MetadataUpdater {
     metadata: Arc<Metadata>,
     config: MetadataUpdaterConfig,
     is_in_progress: bool,
-    /// Since when updates were tried without success. KIP-1102.
+    /// Since when updates have failed. KIP-1102.
     attempts_since: Option<Instant>,
-    /// A broker has asked for it. KIP-1102.
+    /// Whether a broker has asked for a rebootstrap. KIP-1102.
     is_rebootstrap_required: bool,
-    /// The nodes whose connection was lost since the last update, or made after such a loss: another cluster may answer there.
+    /// The nodes whose connection was lost since the last update, or made after such a loss.
+    /// Another cluster may respond there.
     unconfirmed: Vec<Unconfirmed>,
-    /// By text: while a topic has no leader, every update says so.
+    /// By text: while a topic has no leader, every update reports it.
     log_limiter: LogLimiter<String>,
 }
 
-/// A node of which it is not known to which cluster it belongs.
+/// A node whose cluster is not known.
 #[derive(Debug)]
 struct Unconfirmed {
     node: NodeId,
-    /// The version of the metadata when it came to be.
+    /// The version of the metadata when the node became unconfirmed.
     version: u64,
-    /// A metadata request went to the node since.
+    /// Whether a metadata request was sent to the node since.
     is_asked: bool,
 }
 
@@ -106,12 +109,12 @@ impl MetadataUpdater {
         &self.metadata
     }
 
-    /// Returns whether an update should be asked for now. Constant time.
+    /// Returns whether to request an update now. Constant time.
     pub(crate) fn is_update_due(&self, now: Instant) -> bool {
         !self.is_in_progress && self.metadata.time_to_next_update(now).is_zero()
     }
 
-    /// Returns the next step. `least_loaded` is asked only if an update is due.
+    /// Returns the next step. Calls `least_loaded` only if an update is due.
     pub(crate) fn maybe_update(
         &mut self,
         now: Instant,
@@ -152,17 +155,19 @@ impl MetadataUpdater {
             return MetadataStep::Send(node, request, version);
         }
         if is_any_connecting {
-            // One connection is enough to ask; let it come about before another is begun.
+            // One connection is enough. Wait for it before another one is begun.
             return MetadataStep::Wait(self.config.reconnect_backoff);
         }
         if can_connect {
             return MetadataStep::Connect(node, self.config.reconnect_backoff);
         }
-        // Connected, and asked for its versions: the network will report the answer.
+        // Connected, and the request for its versions is in flight. The network will report the
+        // response.
         MetadataStep::Wait(Duration::MAX)
     }
 
-    /// The connection to a node was lost. Until the next update it is not known which cluster answers there.
+    /// Notes that the connection to a node was lost. Until the next update it is unknown which
+    /// cluster responds there.
     pub(crate) fn connection_lost(&mut self, node: NodeId) {
         self.unconfirmed.retain(|other| other.node != node);
         self.unconfirmed.push(Unconfirmed {
@@ -172,8 +177,8 @@ impl MetadataUpdater {
         });
     }
 
-    /// A connection to a node was made. If another one was lost, a cluster may have been replaced by another one, and this
-    /// may be the first that leads there.
+    /// Notes that a connection to a node was made. If another one was lost before, another cluster
+    /// may have replaced the known one, and this may be the first connection to it.
     pub(crate) fn connection_made(&mut self, node: NodeId) {
         let mut unconfirmed = self.unconfirmed.iter();
         let is_listed = unconfirmed.any(|other| other.node == node);
@@ -183,8 +188,8 @@ impl MetadataUpdater {
         }
     }
 
-    /// Returns whether an update has come since the connection to the node was lost, if it ever
-    /// was. That the client starts again from the bootstrap nodes is none: no broker has answered.
+    /// Returns whether there was an update since the connection to the node was lost, if it ever
+    /// was. A rebootstrap does not count, because no broker has responded.
     pub(crate) fn is_confirmed(&self, node: NodeId) -> bool {
         let mut unconfirmed = self.unconfirmed.iter();
         unconfirmed
@@ -195,11 +200,13 @@ impl MetadataUpdater {
             })
     }
 
-    /// Returns a node that `can_send` accepts and that has to confirm its cluster itself, with the request to send to it.
+    /// Returns a node that `can_send` accepts and that must confirm its cluster itself, with the
+    /// request to send to it.
     ///
-    /// The update that a lost connection requests may have gone to another node, which does not answer, or may wait for a
-    /// backoff. The node that was lost is connected to again meanwhile, and its records do not wait for the other node. Each
-    /// connection is asked once, so the backoff between connections holds here.
+    /// The update that a lost connection requests may have gone to another node that does not
+    /// respond, or may wait for a backoff. Meanwhile the lost node is connected again, and its
+    /// records should not wait for the other node. Each connection gets one such request, so the
+    /// reconnect backoff limits them.
     pub(crate) fn next_to_confirm(
         &mut self,
         can_send: impl Fn(NodeId) -> bool,
@@ -223,16 +230,16 @@ impl MetadataUpdater {
         }
     }
 
-    /// A connection was lost or could not be made: the metadata may be out of date.
+    /// Notes that a connection was lost or could not be made, so the metadata may be out of date.
     pub(crate) fn handle_server_disconnect(&self, now: Instant) {
         if self.is_update_due(now) {
-            // Otherwise the update that is due would be tried again at once.
+            // Otherwise the due update would be tried again immediately.
             self.metadata.failed_update(now);
         }
         self.metadata.request_update();
     }
 
-    /// The metadata request has no response, and will have none.
+    /// Notes that the metadata request will have no response.
     pub(crate) fn handle_failed_request(&mut self, fatal: Option<Error>, now: Instant) {
         if let Some(error) = fatal {
             self.metadata.fatal_error(error);
@@ -270,7 +277,8 @@ impl MetadataUpdater {
         self.metadata.failed_update(now);
     }
 
-    /// Another broker than `node` answers at its address, so that the client must start again from the bootstrap nodes.
+    /// Notes that another broker than `node` responds at its address, so the client must start
+    /// again from the bootstrap nodes.
     pub(crate) fn misrouted(&mut self, node: NodeId, cause: &str, now: Instant) {
         if let Some(node) = self.metadata.snapshot().node(node) {
             self.metadata.connection_misrouted(node, cause);
@@ -280,12 +288,12 @@ impl MetadataUpdater {
         self.require_rebootstrap();
     }
 
-    /// A broker requires the client to start again from the bootstrap nodes.
+    /// Notes that a broker requires a rebootstrap.
     pub(crate) fn require_rebootstrap(&mut self) {
         self.is_rebootstrap_required = true;
     }
 
-    /// Returns whether updates have failed for too long, or a broker has asked to start again.
+    /// Returns whether updates have failed for too long, or a broker has asked for a rebootstrap.
     pub(crate) fn needs_rebootstrap(&self, now: Instant) -> bool {
         let is_overdue = self.attempts_since.is_some_and(|since| {
             now.saturating_duration_since(since) >= self.rebootstrap_trigger()
@@ -293,7 +301,8 @@ impl MetadataUpdater {
         self.can_rebootstrap() && (is_overdue || self.is_rebootstrap_required)
     }
 
-    /// When [`needs_rebootstrap`](Self::needs_rebootstrap) will hold if no update succeeds before.
+    /// Returns when [`needs_rebootstrap`](Self::needs_rebootstrap) becomes true if no update
+    /// succeeds before.
     pub(crate) fn rebootstrap_due(&self) -> Option<Instant> {
         let since = self.attempts_since.filter(|_| self.can_rebootstrap())?;
         since.checked_add(self.rebootstrap_trigger())
@@ -303,7 +312,7 @@ impl MetadataUpdater {
     pub(crate) fn rebootstrap(&mut self, now: Instant) {
         if let Some(nodes) = self.metadata.rebootstrap() {
             let text = format!("rebootstrapping with {}", Count(nodes, "node"));
-            // Each loss of a connection leads here if there is only one broker.
+            // With only one broker, each loss of a connection leads here.
             match self.log_limiter.admit(&text, now) {
                 Some(_) => log::info!("{text}"),
                 None => log::debug!("{text}"),
@@ -313,13 +322,14 @@ impl MetadataUpdater {
         self.is_rebootstrap_required = false;
     }
 
-    /// As configured, but long enough for a connection to be made: with 0, which is allowed, each one would be given up at once.
+    /// Returns the configured time, but at least long enough to make a connection. With 0, which is
+    /// allowed, each one would fail immediately.
     fn rebootstrap_trigger(&self) -> Duration {
         const LEAST: Duration = Duration::from_millis(100);
         self.config.rebootstrap_trigger.max(LEAST)
     }
 
-    /// Returns whether `metadata.recovery.strategy` lets the client start again from the bootstrap nodes.
+    /// Returns whether `metadata.recovery.strategy` allows a rebootstrap.
     pub(crate) fn can_rebootstrap(&self) -> bool {
         self.config.recovery_strategy == MetadataRecoveryStrategy::Rebootstrap
     }

@@ -1,7 +1,7 @@
 //! A client without a network, for tests of the sender. Java: `MockClient`.
 //!
-//! Responses are prepared before the request is sent, or given after. A matcher that refuses its request panics, with
-//! the request in the message.
+//! A test prepares responses before the request is sent, or gives them afterwards. A matcher that
+//! refuses its request panics, and the message contains the request.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -19,10 +19,10 @@ use crate::protocol::{ApiKey, RequestBody, ResponseBody};
 use crate::sync::Arc;
 use crate::utils::{MockTime, Time};
 
-/// The version that metadata responses given to a mock are read as.
+/// The version in which the mock reads metadata responses.
 const METADATA_VERSION: i16 = 13;
 
-/// A request that was sent and has no end so far.
+/// A request that was sent and is not finished.
 #[derive(Debug)]
 pub(crate) struct SentRequest {
     pub(crate) correlation_id: CorrelationId,
@@ -74,7 +74,7 @@ pub(crate) struct MockClient {
     versions: BTreeMap<NodeId, NodeApiVersions>,
     default_versions: Option<NodeApiVersions>,
     features: BTreeMap<String, i16>,
-    /// What a lost connection says of the requests on it.
+    /// Whether a lost connection reports its requests as written.
     is_written: bool,
     requests: VecDeque<SentRequest>,
     responses: Vec<ClientResponse>,
@@ -93,7 +93,7 @@ impl fmt::Debug for MockClient {
     }
 }
 
-/// Set up by a test, before the call that is tested.
+/// Set-up by a test, before the tested call.
 impl MockClient {
     pub(crate) fn new(time: MockTime, metadata: Arc<Metadata>) -> Self {
         Self {
@@ -113,12 +113,12 @@ impl MockClient {
         }
     }
 
-    /// The next request gets this response.
+    /// Prepares this response for the next request.
     pub(crate) fn prepare_response(&mut self, body: impl Into<ResponseBody>) {
         self.prepare(None, PreparedOutcome::Respond(Some(body.into())));
     }
 
-    /// The next request must match, and gets this response.
+    /// Prepares this response for the next request, which must match.
     pub(crate) fn prepare_response_matching(
         &mut self,
         matcher: impl FnMut(&RequestBody) -> bool + Send + 'static,
@@ -128,7 +128,7 @@ impl MockClient {
         self.prepare(Some(Box::new(matcher)), outcome);
     }
 
-    /// The next request must match, and finds no version that the node speaks.
+    /// Prepares an unsupported version for the next request, which must match.
     pub(crate) fn prepare_unsupported_version(
         &mut self,
         matcher: impl FnMut(&RequestBody) -> bool + Send + 'static,
@@ -141,12 +141,12 @@ impl MockClient {
         self.prepared.push_back(Prepared { matcher, outcome });
     }
 
-    /// The next poll in which a metadata update is due applies this response.
+    /// Prepares a response for the next poll in which a metadata update is due.
     pub(crate) fn prepare_metadata_update(&mut self, response: MetadataResponse) {
         self.metadata_updates.push_back(response);
     }
 
-    /// Applies a metadata response at once, as the answer to a request for everything.
+    /// Applies a metadata response immediately, as if everything had been requested.
     pub(crate) fn update_metadata(&self, response: &MetadataResponse) {
         let now = self.time.now();
         let (_, version) = self.metadata.new_request(now);
@@ -169,27 +169,28 @@ impl MockClient {
         assert!(taken, "the metadata response has no usable broker");
     }
 
-    /// Limits what every node speaks, but for those of [`set_node_api_versions`](Self::set_node_api_versions).
+    /// Limits the versions of every node, except those of
+    /// [`set_node_api_versions`](Self::set_node_api_versions).
     pub(crate) fn set_api_versions(&mut self, versions: &[(ApiKey, i16, i16)]) {
         self.default_versions = Some(node_api_versions(versions));
     }
 
-    /// Limits what a node speaks to these APIs and versions.
+    /// Limits a node to these APIs and versions.
     pub(crate) fn set_node_api_versions(&mut self, node: NodeId, versions: &[(ApiKey, i16, i16)]) {
         self.versions.insert(node, node_api_versions(versions));
     }
 
-    /// The level of a feature that the cluster has finalized from now on.
+    /// Sets the cluster's finalized level of a feature.
     pub(crate) fn set_finalized_feature(&mut self, name: &str, level: i16) {
         self.features.insert(name.to_owned(), level);
     }
 
-    /// What a lost connection says of its requests from now on: whether a byte of them may have been written.
+    /// Sets whether lost connections report their requests as possibly written.
     pub(crate) fn set_written(&mut self, is_written: bool) {
         self.is_written = is_written;
     }
 
-    /// Disconnects the node, and keeps it from being connected to for a while.
+    /// Disconnects the node, and prevents a reconnect for a while.
     pub(crate) fn backoff(&mut self, node: NodeId, duration: Duration) {
         let until = self.time.now() + duration;
         let connection = self.connection(node);
@@ -197,21 +198,21 @@ impl MockClient {
         connection.backing_off_until = Some(until);
     }
 
-    /// The node takes this long to connect.
+    /// Makes the node take this long to connect.
     pub(crate) fn delay_ready(&mut self, node: NodeId, duration: Duration) {
         let until = self.time.now() + duration;
         self.connection(node).ready_delayed_until = Some(until);
     }
 }
 
-/// Answers to requests that were sent.
+/// Responses to requests that were sent.
 impl MockClient {
-    /// Returns the requests without an end, oldest first.
+    /// Returns the unfinished requests, oldest first.
     pub(crate) fn requests(&self) -> &VecDeque<SentRequest> {
         &self.requests
     }
 
-    /// Returns the oldest request without an end, which must be a Produce request.
+    /// Returns the oldest unfinished request, which must be a Produce request.
     pub(crate) fn produce_request(&self) -> &ProduceRequest {
         let sent = self.requests.front().expect("no request was sent");
         match &sent.request.body {
@@ -220,12 +221,12 @@ impl MockClient {
         }
     }
 
-    /// Answers the oldest request.
+    /// Responds to the oldest request.
     pub(crate) fn respond(&mut self, body: impl Into<ResponseBody>) {
         self.respond_at(0, Ok(Some(body.into())));
     }
 
-    /// Answers a request out of turn.
+    /// Responds to a request out of order.
     pub(crate) fn respond_to(
         &mut self,
         correlation_id: CorrelationId,
@@ -235,7 +236,7 @@ impl MockClient {
         self.respond_at(index, Ok(Some(body.into())));
     }
 
-    /// Answers the oldest request of a node.
+    /// Responds to the oldest request of a node.
     pub(crate) fn respond_from(&mut self, node: NodeId, body: impl Into<ResponseBody>) {
         let mut requests = self.requests.iter();
         let index = requests.position(|sent| sent.request.destination == node);
@@ -243,24 +244,24 @@ impl MockClient {
         self.respond_at(index, Ok(Some(body.into())));
     }
 
-    /// Ends a request without a response, and leaves the connection as it is.
+    /// Ends a request without a response, and keeps the connection.
     pub(crate) fn fail(&mut self, correlation_id: CorrelationId, failure: RequestFailure) {
         let index = self.index_of(correlation_id);
         self.respond_at(index, Err(failure));
     }
 
-    /// Ends an `acks=0` request: it was written.
+    /// Completes an `acks=0` request as written.
     pub(crate) fn complete_send(&mut self, correlation_id: CorrelationId) {
         let index = self.index_of(correlation_id);
         self.respond_at(index, Ok(None));
     }
 
-    /// Loses the connection of a node; its requests fail at the next poll, oldest first.
+    /// Loses the connection of a node. Its requests fail at the next poll, oldest first.
     pub(crate) fn lose(&mut self, node: NodeId) {
         self.disconnect_now(node, false);
     }
 
-    /// Returns the time-outs that poll was called with, oldest first.
+    /// Returns the timeouts of the polls, oldest first.
     pub(crate) fn polled_timeouts(&self) -> &[Duration] {
         &self.polled_timeouts
     }

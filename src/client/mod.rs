@@ -1,4 +1,5 @@
-//! Connections to brokers as the sender sees them: requests in flight, versions, time-outs, cluster metadata.
+//! Connections to brokers, from the sender's side: requests in flight, versions, timeouts, cluster
+//! metadata.
 
 mod api_versions;
 mod bootstrap;

@@ -1,10 +1,10 @@
-//! Sends requests to nodes over a [`Selectable`] and sorts out what comes back. Java: `NetworkClient`.
+//! Sends requests to nodes over a [`Selectable`] and handles the responses. Java: `NetworkClient`.
 //!
-//! Threads: owned by the I/O thread. Other threads reach it through the selector's waker alone.
+//! Threads: owned by the I/O thread. Other threads use only the selector's waker.
 //!
-//! Differs from Java: waits end at the time when the next request or connection attempt is to be given up, and not at
-//! the next multiple of `request.timeout.ms`; names are resolved on another thread; the metadata updater is a type of its
-//! own; a frame that fits no request ends the connection.
+//! Differs from Java: a wait ends when the next request or connection attempt times out, and not at
+//! the next multiple of `request.timeout.ms`. Names are resolved on another thread. The metadata
+//! updater is a separate type. A frame that matches no request ends the connection.
 
 mod api_versions_check;
 mod connections;
@@ -41,7 +41,7 @@ use crate::protocol::ApiKey;
 use crate::sync::Arc;
 use crate::utils::{ExponentialBackoff, Time, log};
 
-/// The configuration keys that the client reads, and what it is to be used for.
+/// The client's settings, and how it is used.
 #[derive(Clone, Debug)]
 pub(crate) struct NetworkClientConfig {
     /// `client.id`, sent with each request.
@@ -58,7 +58,7 @@ pub(crate) struct NetworkClientConfig {
     pub(crate) connection_setup_timeout_max: Duration,
     /// `request.timeout.ms`, for the client's own requests.
     pub(crate) request_timeout: Duration,
-    /// The largest response, in bytes, of a broker that has told its versions.
+    /// The largest response, in bytes, from a broker that has sent its versions.
     pub(crate) receive_max_bytes: usize,
     /// `metadata.recovery.strategy`
     pub(crate) metadata_recovery_strategy: MetadataRecoveryStrategy,
@@ -66,9 +66,9 @@ pub(crate) struct NetworkClientConfig {
     pub(crate) metadata_recovery_rebootstrap_trigger: Duration,
     /// `metadata.cluster.check.enable`
     pub(crate) metadata_cluster_check: bool,
-    /// The bootstrap servers, if their names are to be resolved in the background.
+    /// The bootstrap servers, if their names are resolved in the background.
     pub(crate) bootstrap: Option<BootstrapConfig>,
-    /// A node that does not speak all of these is of no use.
+    /// A node must support all of these.
     pub(crate) required_apis: Vec<ApiKey>,
 }
 
@@ -81,29 +81,29 @@ pub(crate) struct NetworkClient<S> {
     versions: ApiVersions,
     updater: MetadataUpdater,
     resolver: Box<dyn HostResolver>,
-    /// From the first poll until the bootstrap servers are resolved, or their time is over.
+    /// Set from the first poll until the bootstrap servers are resolved, or their time runs out.
     bootstrap: Option<BootstrapResolution>,
     /// The view whose nodes were last compared with the connections.
     compared: Arc<Cluster>,
-    /// Nodes whose connections are replaced when their last request has a response.
+    /// Nodes whose connections are replaced after the response to their last request.
     draining: Vec<NodeId>,
-    /// Nodes that will be connected to when their names are resolved.
+    /// Nodes to connect to once their names are resolved.
     resolving: Vec<Node>,
-    /// New connections whose versions are not asked for yet, with the version to ask in.
+    /// New connections that must be asked for their versions, with the version of the request.
     to_ask_for_versions: Vec<(NodeId, i16)>,
-    /// Ends of requests that the next poll returns before it does anything else.
+    /// Results of requests that the next poll returns first.
     aborted_sends: Vec<ClientResponse>,
     outages: Outages,
-    /// There if metrics may be pushed.
+    /// Set if metrics may be pushed.
     telemetry: Option<TelemetrySender>,
     metrics: ClientMetrics,
     next_correlation_id: i32,
-    /// How many responses had a throttle time that no quota explains.
+    /// The number of responses with a throttle time that no quota explains.
     implausible_throttle_times: u64,
 }
 
 impl<S: Selectable> NetworkClient<S> {
-    /// A client without connections. `resolver` is to wake `selector` with each answer.
+    /// Creates a client without connections. `resolver` must wake `selector` after each result.
     pub(crate) fn new(
         config: NetworkClientConfig,
         selector: S,
@@ -151,14 +151,14 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    /// Shows other threads the states of the connections, if one may have changed.
+    /// Publishes the states of the connections for other threads, if one may have changed.
     fn publish_states(&mut self) {
         if let Some(states) = self.connections.states.take_changed() {
             self.metrics.status().set_nodes(states);
         }
     }
 
-    /// A node for a log line or an error: its address too, where that is known.
+    /// Describes a node for a log line or an error, with its address if that is known.
     fn describe(&self, id: NodeId) -> String {
         match self.updater.metadata().snapshot().node(id) {
             Some(node) => format!("node {node}"),
@@ -166,7 +166,7 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    /// Takes the next step towards an update of the metadata. Returns how long until another may be due.
+    /// Takes the next step of a metadata update. Returns how long until another may be due.
     fn maybe_update_metadata(&mut self, now: Instant) -> Duration {
         loop {
             let metadata = Arc::clone(self.updater.metadata());
@@ -182,13 +182,14 @@ impl<S: Selectable> NetworkClient<S> {
                     self.send_metadata_request(node.id(), request, version, now);
                     return self.config.request_timeout;
                 }
-                // Comes once: the metadata is that of the bootstrap nodes then.
+                // Happens once, because the metadata then have the bootstrap nodes.
                 MetadataStep::Rebootstrap => self.rebootstrap(now),
             }
         }
     }
 
-    /// Takes the next step towards the first nodes, if they are not known yet. Its time begins with the first poll.
+    /// Takes the next step towards the first nodes, if they are not known yet. Its time begins with
+    /// the first poll.
     fn maybe_bootstrap(&mut self, now: Instant) {
         if let Some(config) = self.config.bootstrap.take() {
             self.bootstrap = Some(BootstrapResolution::new(config, now));
@@ -207,7 +208,8 @@ impl<S: Selectable> NetworkClient<S> {
         self.bootstrap = None;
     }
 
-    /// Requests metadata from each node that has to tell its cluster before it is sent anything else.
+    /// Requests metadata from each node that must confirm its cluster before it may receive
+    /// anything else.
     fn confirm_clusters(&mut self, now: Instant) {
         loop {
             let connections = &self.connections;
@@ -219,7 +221,7 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    /// Begins to connect: to the next address that is known, or with resolving the name.
+    /// Begins to connect: to the next known address, or by resolving the name.
     fn initiate_connect(&mut self, node: &Node, now: Instant) {
         let states = &mut self.connections.states;
         states.connecting(node, now);
@@ -235,7 +237,7 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    /// Goes on with the nodes whose names were resolved.
+    /// Continues with the nodes whose names were resolved.
     fn handle_resolved_hosts(&mut self, now: Instant) {
         while let Some(resolved) = self.resolver.poll_resolved(now) {
             if let Some(bootstrap) = &mut self.bootstrap {
@@ -273,7 +275,8 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    /// An attempt to connect failed before there was a connection that the selector could report as lost.
+    /// Handles an attempt to connect that failed before the selector had a connection to report as
+    /// lost.
     fn handle_failed_connect(&mut self, node: &Node, reason: &str, now: Instant) {
         self.connections.states.disconnected(node.id(), now);
         let metadata = self.updater.metadata();

@@ -1,4 +1,5 @@
-//! The versions that one broker speaks, and which of them can be used with it. Java: `NodeApiVersions`; KIP-35.
+//! The versions that a broker supports, and the usable ones among them. Java: `NodeApiVersions`;
+//! KIP-35.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -6,15 +7,15 @@ use std::ops::RangeInclusive;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::ApiVersion;
 
-/// What a broker told in its ApiVersions response, as far as the producer asks.
+/// The part of a broker's ApiVersions response that matters to the producer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeApiVersions {
-    /// At most one entry for each API that this library knows; ranges that make no sense are left out.
+    /// At most one entry for each API that this library knows. Invalid ranges are skipped.
     supported: Vec<(ApiKey, RangeInclusive<i16>)>,
     unknown_count: usize,
 }
 
-/// Both sides know the API, or should, and share no version of it.
+/// Both sides should know the API, but share no version of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NoUsableVersion {
     key: ApiKey,
@@ -43,19 +44,19 @@ impl NodeApiVersions {
         }
     }
 
-    /// Returns the versions that the broker speaks.
+    /// Returns the versions that the broker supports.
     pub(crate) fn supported_versions(&self, key: ApiKey) -> Option<&RangeInclusive<i16>> {
         let mut all = self.supported.iter();
         all.find(|(known, _)| *known == key)
             .map(|(_, versions)| versions)
     }
 
-    /// Returns the highest version that both sides speak.
+    /// Returns the highest version that both sides support.
     pub(crate) fn latest_usable_version(&self, key: ApiKey) -> Result<i16, NoUsableVersion> {
         self.latest_usable_version_in(key, key.versions())
     }
 
-    /// Returns the highest version in `wanted` that the broker speaks.
+    /// Returns the highest version in `wanted` that the broker supports.
     pub(crate) fn latest_usable_version_in(
         &self,
         key: ApiKey,
@@ -185,7 +186,7 @@ mod tests {
         );
     }
 
-    // Ranges of a hostile broker.
+    // A hostile broker sends these ranges.
     #[test]
     fn ranges_that_make_no_sense_count_as_none() {
         for (min, max) in [(5, 4), (i16::MIN, -1), (i16::MAX, i16::MIN), (-3, -3)] {

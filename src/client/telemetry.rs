@@ -1,14 +1,15 @@
 //! Pushes metrics to the brokers that subscribe to them (KIP-714). Java: `common.telemetry`.
 //!
-//! [`ClientTelemetrySender`] decides what to ask of a broker and when, [`KafkaMetricsCollector`] reads the metrics, and
-//! `otlp` writes them in the format of OpenTelemetry. None of them does I/O: `NetworkClient` chooses the node and sends.
+//! [`ClientTelemetrySender`] decides what to request of a broker and when,
+//! [`KafkaMetricsCollector`] reads the metrics, and `otlp` writes them in OpenTelemetry's format.
+//! None of them does I/O: `NetworkClient` chooses the node and sends.
 //!
-//! Threads: owned by the I/O thread. Callers that ask for the client instance id wait on a [`Latch`].
-//! A send is not involved.
+//! Threads: owned by the I/O thread. Callers that request the client instance id wait for a
+//! [`Latch`]. A send is not involved.
 //!
-//! Differs from Java, where [`java_map`](crate::manual::java_map#telemetry) lists why: the codecs and metric names come from
-//! another table, one resource carries all metrics, a payload respects the broker's limit, and no error of a broker makes
-//! the client ask in a loop.
+//! Differs from Java; [`java_map`](crate::manual::java_map#telemetry) lists the reasons. The codecs
+//! and metric names come from another table, one resource carries all metrics, a payload respects
+//! the broker's limit, and no error makes the client send requests in a loop.
 
 mod client_telemetry_sender;
 mod client_telemetry_state;
@@ -29,11 +30,12 @@ use crate::sync::{Arc, AtomicBool, Latch, Ordering};
 /// See [`AssignedId`].
 pub(crate) type ClientInstanceId = Arc<AssignedId>;
 
-/// The id that a broker assigns to this producer. It is set once, to `None` if the producer is closed before.
+/// The id that a broker assigns to this producer. It is set once; to `None` if the producer is
+/// closed before.
 #[derive(Debug, Default)]
 pub(crate) struct AssignedId {
     id: Latch<Option<Uuid>>,
-    /// Whether a caller asked for it, so that a connection may be made for it.
+    /// Whether a caller requested it, so that a connection may be made for it.
     is_wanted: AtomicBool,
 }
 
@@ -48,7 +50,8 @@ impl AssignedId {
         self.id.open(id).is_first
     }
 
-    /// Has the I/O thread connect to a node for the id, if no connection is there. The caller wakes it afterwards.
+    /// Makes the I/O thread connect to a node for the id, if there is no connection. The caller
+    /// wakes it afterwards.
     pub(crate) fn want(&self) {
         self.is_wanted.store(true, Ordering::Release);
     }

@@ -94,7 +94,7 @@ serializers! {
 
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// Groups of 8, 4, 4, 4 and 12 hexadecimal digits.
+/// Formats an id as groups of 8, 4, 4, 4 and 12 hexadecimal digits.
 fn hyphenated(id: &Uuid) -> [u8; 36] {
     let mut text = [b'-'; 36];
     let digits = id
@@ -120,7 +120,7 @@ fn hyphenated(id: &Uuid) -> [u8; 36] {
 pub struct ListSerializer<S>(S);
 
 impl<S> ListSerializer<S> {
-    /// Makes a serializer of lists of the type that `inner` takes.
+    /// Creates a serializer of lists of the type that `inner` takes.
     pub fn new(inner: S) -> Self {
         Self(inner)
     }
@@ -163,7 +163,7 @@ impl<S: Serializer + 'static> Serializer for ListSerializer<S> {
     }
 }
 
-/// The first byte of a list tells its form.
+/// The first byte of a list, which identifies its form.
 const CONSTANT_SIZE: u8 = 0;
 const VARIABLE_SIZE: u8 = 1;
 
@@ -200,7 +200,7 @@ mod tests {
         )
     }
 
-    // The expected bytes are what the serializers of Kafka 4.3.1 made.
+    // The expected bytes come from the serializers of Kafka 4.3.1.
 
     #[test]
     fn numbers() {

@@ -1,4 +1,5 @@
-//! The closure form of transactions, for every producer: real, mock, or a trait object. Java has no such form.
+//! The closure form of transactions, for every producer: real, mock, or a trait object. Java has no
+//! counterpart.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -14,7 +15,8 @@ use crate::error::{Error, Result};
 
 /// An open transaction, inside the closure of [`KafkaProducer::transaction`](crate::KafkaProducer::transaction).
 ///
-/// Threads may share it. Records that are sent through the producer meanwhile are part of it too.
+/// Threads may share it. Records that other threads send with the producer meanwhile are part of it
+/// too.
 pub struct Transaction<'p, K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]> {
     producer: &'p dyn Producer<K, V>,
 }
@@ -36,16 +38,16 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> dyn Producer<K, V> + '_ {
     ///
     /// # Errors
     ///
-    /// As [`KafkaProducer::transaction`](crate::KafkaProducer::transaction).
+    /// Those of [`KafkaProducer::transaction`](crate::KafkaProducer::transaction).
     ///
     /// # Blocking
     ///
-    /// As [`KafkaProducer::transaction`](crate::KafkaProducer::transaction).
+    /// As long as [`KafkaProducer::transaction`](crate::KafkaProducer::transaction).
     pub fn transaction<T, E: From<Error>>(
         &self,
         body: impl FnOnce(&Transaction<'_, K, V>) -> Result<T, E>,
     ) -> Result<T, E> {
-        // The I/O thread could neither commit it nor abort it.
+        // The I/O thread could neither commit nor abort it.
         self.check_may_block("transaction")?;
         self.begin_transaction()?;
         let guard = AbortOnDrop(self);
@@ -60,9 +62,9 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> dyn Producer<K, V> + '_ {
     }
 }
 
-/// Aborts after a refused commit, and returns the error to report. That is the abort's own if it
-/// ends the producer. A partition's leader refuses a fenced producer like one that may go on, and
-/// only the coordinator tells them apart.
+/// Aborts after a refused commit, and returns the error to report: the abort's own if that ends the
+/// producer, and otherwise the commit's. A partition's leader returns the same error whether or not
+/// the producer is fenced; only the coordinator knows.
 fn abort_after<K, V>(producer: &(dyn Producer<K, V> + '_), refusal: Error) -> Error
 where
     K: RecordData + ?Sized,
@@ -70,7 +72,7 @@ where
 {
     match producer.abort_transaction() {
         Ok(()) => refusal,
-        // The coordinator's own response says more than the refusal.
+        // The coordinator's own error says more than the refusal.
         Err(error) if error.is_fatal() && error.source().is_some() => error,
         Err(error) if error.is_fatal() => error.caused_by(refusal),
         Err(error) => {
@@ -85,11 +87,11 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> Transaction<'_, K, V> {
     ///
     /// # Errors
     ///
-    /// As [`KafkaProducer::send`](crate::KafkaProducer::send).
+    /// Those of [`KafkaProducer::send`](crate::KafkaProducer::send).
     ///
     /// # Blocking
     ///
-    /// As [`KafkaProducer::send`](crate::KafkaProducer::send).
+    /// As long as [`KafkaProducer::send`](crate::KafkaProducer::send).
     pub fn send(&self, record: ProducerRecord<'_, K, V>) -> Result<()> {
         self.producer.send_without_future(record)
     }
@@ -99,11 +101,11 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> Transaction<'_, K, V> {
     ///
     /// # Errors
     ///
-    /// As [`KafkaProducer::send`](crate::KafkaProducer::send).
+    /// Those of [`KafkaProducer::send`](crate::KafkaProducer::send).
     ///
     /// # Blocking
     ///
-    /// As [`KafkaProducer::send`](crate::KafkaProducer::send).
+    /// As long as [`KafkaProducer::send`](crate::KafkaProducer::send).
     pub fn send_with_future(&self, record: ProducerRecord<'_, K, V>) -> Result<RecordFuture> {
         self.producer.send(record)
     }
@@ -113,11 +115,11 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> Transaction<'_, K, V> {
     ///
     /// # Errors
     ///
-    /// As [`KafkaProducer::send_with_callback`](crate::KafkaProducer::send_with_callback).
+    /// Those of [`KafkaProducer::send_with_callback`](crate::KafkaProducer::send_with_callback).
     ///
     /// # Blocking
     ///
-    /// As [`KafkaProducer::send`](crate::KafkaProducer::send).
+    /// As long as [`KafkaProducer::send`](crate::KafkaProducer::send).
     pub fn send_with_callback(
         &self,
         record: ProducerRecord<'_, K, V>,
@@ -126,11 +128,12 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> Transaction<'_, K, V> {
         self.producer.send_with_callback(record, callback)
     }
 
-    /// Makes the offsets of a consumer group part of the transaction.
+    /// Adds the offsets of a consumer group to the transaction.
     ///
     /// # Errors
     ///
-    /// As [`KafkaProducer::send_offsets_to_transaction`](crate::KafkaProducer::send_offsets_to_transaction).
+    /// Those of
+    /// [`KafkaProducer::send_offsets_to_transaction`](crate::KafkaProducer::send_offsets_to_transaction).
     ///
     /// # Blocking
     ///
@@ -150,7 +153,7 @@ impl<K: RecordData + ?Sized, V: RecordData + ?Sized> fmt::Debug for Transaction<
     }
 }
 
-/// Aborts the transaction when dropped, also by a panic, unless it is forgotten.
+/// Aborts the transaction when it is dropped, even by a panic, unless it is forgotten.
 struct AbortOnDrop<'p, K: RecordData + ?Sized, V: RecordData + ?Sized>(
     &'p (dyn Producer<K, V> + 'p),
 );

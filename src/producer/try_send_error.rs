@@ -9,12 +9,12 @@ use crate::error::{Error, ErrorKind};
 pub struct TrySendError<'a, K: RecordData + ?Sized = [u8], V: RecordData + ?Sized = [u8]> {
     /// The unchanged record.
     pub record: ProducerRecord<'a, K, V>,
-    /// The reason: `WouldBlock` if the same call may succeed a little later.
+    /// The reason. `WouldBlock` means that the same call may succeed a little later.
     pub error: Error,
 }
 
 impl<K: RecordData + ?Sized, V: RecordData + ?Sized> TrySendError<'_, K, V> {
-    /// Returns whether the same call may succeed a little later.
+    /// Returns `true` if the same call may succeed a little later.
     pub fn is_would_block(&self) -> bool {
         self.error.kind() == ErrorKind::WouldBlock
     }

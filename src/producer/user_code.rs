@@ -1,6 +1,7 @@
-//! Calls code that the user brought, so that nothing it does gets out of hand: a panic becomes an error.
+//! Calls the user's code, and turns a panic into an error.
 //!
-//! Needs `panic = "unwind"`, the default; a program built with `panic = "abort"` ends with the first panic, as it asked to.
+//! Needs `panic = "unwind"`, the default. A program built with `panic = "abort"` ends with the
+//! first panic, as requested.
 
 use std::any::Any;
 use std::error::Error as StdError;
@@ -9,11 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Runs `call`. Whatever it left half done when it panicked is not looked at again by the library.
+/// Runs `call`. After a panic, the library does not use the state that `call` may have left.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Panic`], with what the panic said, where it panicked. `what` names the code in the text.
+/// [`ErrorKind::Panic`], with the message and the place of the panic. `what` names the code in the
+/// text.
 pub(crate) fn contain<T>(what: &str, call: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
         let message = format!("{what} panicked: {}", panic_message(payload.as_ref()));
@@ -33,15 +35,15 @@ fn panic_message(payload: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// A payload may be of any type, one that panics when it is dropped included; then what it panicked with is leaked,
-/// because that could go on for ever.
+/// Drops the payload of a panic. Its drop may panic too; the payload of that panic is leaked,
+/// because this could otherwise go on forever.
 fn drop_contained(payload: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
         std::mem::forget(another);
     }
 }
 
-/// An error of the kind `kind` about what the user's code said.
+/// Returns an error of the kind `kind` for an error of the user's code.
 pub(crate) fn user_error(
     kind: ErrorKind,
     message: impl Into<String>,
@@ -50,7 +52,7 @@ pub(crate) fn user_error(
     Error::new(kind, message).caused_by(UserError(cause))
 }
 
-/// What the user's code gave as its error, which as a box is not an error itself.
+/// An error of the user's code. The box itself does not implement `Error`.
 struct UserError(Box<dyn StdError + Send + Sync>);
 
 impl fmt::Display for UserError {

@@ -1,4 +1,4 @@
-//! Which texts are addresses, and what they say.
+//! Valid and invalid addresses, and their parts.
 
 use super::*;
 
@@ -82,7 +82,7 @@ fn a_host_is_refused_for_a_reason() {
         ("[::1]", "::1"),
         ("[fe80::1%eth0]", "fe80::1%eth0"),
         ("kafka-1.example", "kafka-1.example"),
-        // Which names resolve is for the resolver to say.
+        // The resolver decides which names exist.
         ("bücher.example", "bücher.example"),
     ] {
         assert_eq!(parse_host(text), Ok(host));

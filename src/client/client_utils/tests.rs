@@ -1,11 +1,11 @@
-//! Which bootstrap addresses are taken, and what they resolve to.
+//! The accepted bootstrap addresses, and the resulting nodes.
 
 use std::io;
 use std::net::SocketAddr;
 
 use super::*;
 
-/// Knows `one` and `two`, with as many addresses, and the canonical names of those.
+/// Knows `one` and `two`, which have one and two addresses, and their canonical names.
 #[derive(Debug)]
 struct FakeLookup;
 
@@ -134,7 +134,7 @@ fn a_scheme_is_the_security_protocol() {
                  set security.protocol={protocol}, or write host:port"
             )
         );
-        // The check compares: what is refused here is right where the connections speak it.
+        // What is refused here is valid if the connections use that protocol.
         let urls = [url];
         let lookup = ClientDnsLookup::UseAllDnsIps;
         let nodes = parse_and_validate_addresses_with(&urls, protocol, lookup, &FakeLookup);

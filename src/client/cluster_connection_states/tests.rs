@@ -168,7 +168,8 @@ fn reconnect_backoff_grows_up_to_its_maximum_and_ready_resets_it() {
         time.advance_ms(1);
         assert!(states.can_connect(NODE, time.now()));
     }
-    // A connection that does not become ready changes nothing: an old broker is not asked again and again.
+    // A connection that does not become ready does not reset the backoff, so an old broker is not
+    // asked again and again.
     states.connecting(&node(NODE, HOST), time.now());
     states.checking_api_versions(NODE);
     states.disconnected(NODE, time.now());
@@ -200,7 +201,7 @@ fn throttled() {
     assert_eq!(states.throttle_delay(NODE, time.now()), ms(500));
     assert_eq!(states.poll_delay(NODE, time.now()), ms(500));
 
-    // It is not moved to an earlier time.
+    // An earlier time changes nothing.
     states.throttle(NODE, time.now() + ms(100));
     assert_eq!(states.throttle_delay(NODE, time.now()), ms(500));
 
@@ -209,7 +210,7 @@ fn throttled() {
     assert_eq!(states.throttle_delay(NODE, time.now()), ms(0));
     assert_eq!(states.poll_delay(NODE, time.now()), Duration::MAX);
 
-    // Throttling says nothing about a node without a connection.
+    // Throttling a node without a connection has no effect.
     states.throttle(NODE, time.now() + ms(1_000_000));
     states.disconnected(NODE, time.now());
     assert!(states.poll_delay(NODE, time.now()) < ms(20_000));
@@ -229,7 +230,7 @@ fn a_single_address_is_used_again_and_again() {
     }
 }
 
-// Java: ClusterConnectionStatesTest.testMultipleIPs. Names and addresses that change.
+// Java: ClusterConnectionStatesTest.testMultipleIPs.
 #[test]
 fn addresses_are_tried_in_turn_and_resolved_anew_after_the_last() {
     let (mut states, time) = states();
@@ -256,21 +257,21 @@ fn skip_last_attempted_ip() {
     states.checking_api_versions(NODE);
     states.ready(NODE);
 
-    // An established connection was lost: resolved anew, and not to the same address.
+    // An established connection was lost. The name is resolved again, and another address is used.
     states.disconnected(NODE, time.now());
     states.connecting(&node(NODE, HOST), time.now());
     assert!(states.needs_resolution(NODE));
     states.resolved(NODE, &[ip(1), ip(2)]);
     assert_eq!(states.current_address(NODE), Some(ip(2)));
 
-    // The other one comes first by itself.
+    // The other address now comes first on its own.
     states.ready(NODE);
     states.disconnected(NODE, time.now());
     states.connecting(&node(NODE, HOST), time.now());
     states.resolved(NODE, &[ip(3), ip(2)]);
     assert_eq!(states.current_address(NODE), Some(ip(3)));
 
-    // There is no other.
+    // There is no other address.
     states.ready(NODE);
     states.disconnected(NODE, time.now());
     states.connecting(&node(NODE, HOST), time.now());
@@ -319,8 +320,8 @@ fn addresses_of_the_other_family_are_tried_last() {
     assert_eq!(next(&all), ip(2), "they were resolved anew");
 }
 
-/// The name of a broker that was lost is resolved anew. What belongs to the other family may not work here at all, and is
-/// no reason to leave the address that did.
+/// After a lost connection the name is resolved again. Addresses of the other family may not work
+/// here at all, so the client keeps the address that worked.
 #[test]
 fn an_address_that_worked_is_not_left_for_the_other_family() {
     let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, PORT));
@@ -362,7 +363,7 @@ fn connection_setup_timeout_grows_and_a_connection_resets_it() {
     }
     states.checking_api_versions(NODE);
     assert_about(timeout(&states), SETUP_MS, SETUP_MAX_MS);
-    // What happens to an established connection is no matter of setting one up.
+    // The loss of an established connection does not affect the setup timeout.
     states.disconnected(NODE, time.now());
     assert_about(timeout(&states), SETUP_MS, SETUP_MAX_MS);
 }
@@ -403,7 +404,7 @@ fn an_address_keeps_its_scope_and_gets_the_port_of_the_node() {
     let connected: SocketAddr = "[fe80::1%4]:9092".parse().unwrap();
     assert_eq!(states.current_address(NODE), Some(connected));
 
-    // The next attempt goes to the port that the node has then.
+    // The next attempt uses the node's current port.
     states.disconnected(NODE, time.now());
     let moved = Node::new(NODE, HOST, 9093, None);
     states.connecting(&moved, time.now());

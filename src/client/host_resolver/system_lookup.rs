@@ -6,7 +6,7 @@ use std::net::{SocketAddr, SocketAddrV6, ToSocketAddrs};
 use super::HostLookup;
 use crate::client::broker_address::{literal_address, parse_ipv6};
 
-/// Asks the operating system.
+/// Calls the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SystemHostLookup;
 
@@ -15,7 +15,8 @@ impl HostLookup for SystemHostLookup {
         if let Some(address) = literal_address(host) {
             return Ok(vec![address]);
         }
-        // glibc knows the names of interfaces for link-local addresses alone, and musl for none.
+        // glibc resolves the names of interfaces only for link-local addresses, and musl never
+        // does.
         if let Some((address, Some(scope))) = parse_ipv6(host) {
             if let Some(index) = interface_index(scope) {
                 return Ok(vec![SocketAddrV6::new(address, 0, 0, index).into()]);
@@ -29,8 +30,8 @@ impl HostLookup for SystemHostLookup {
         Ok((host, 0).to_socket_addrs()?.collect())
     }
 
-    /// Differs from Java: the standard library cannot ask for the name of an address, so this is the address as text,
-    /// which is what Java gets too where the name service has no reverse entry.
+    /// Differs from Java: the standard library cannot look up the name of an address, so this
+    /// returns the address as text. Java also gets that if the name service has no reverse entry.
     fn canonical_host_name(&self, address: SocketAddr) -> String {
         match address {
             SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
@@ -51,8 +52,8 @@ fn interface_index(_name: &str) -> Option<u32> {
     None
 }
 
-/// Finds an interface in the text of `/proc/net/if_inet6`: address, index in hexadecimal digits, length of the prefix,
-/// scope, flags and name.
+/// Finds an interface in the text of `/proc/net/if_inet6`. A line has the address, index in
+/// hexadecimal digits, length of the prefix, scope, flags and name.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn index_in(table: &str, name: &str) -> Option<u32> {
     table.lines().find_map(|line| {
@@ -104,7 +105,7 @@ mod tests {
         }
     }
 
-    /// The interfaces of this machine, as the kernel numbers them.
+    /// The interfaces of this machine with the kernel's numbers.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_scope_becomes_the_number_of_its_interface() {

@@ -1,4 +1,4 @@
-//! Hosts resolved by threads, which must end and must wake who waits.
+//! Hosts resolved on other threads, which must end and must wake the waiting thread.
 
 use std::sync::mpsc;
 
@@ -8,7 +8,8 @@ use crate::utils::{MockTime, Time};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Knows some hosts, and notes what it was asked. Look-ups of hosts that begin with `slow` end when the test says so.
+/// Knows some hosts, and records its calls. Look-ups of hosts that begin with `slow` end when the
+/// test says so.
 #[derive(Debug)]
 struct FakeLookup {
     asked: Mutex<Vec<String>>,
@@ -70,7 +71,7 @@ impl Fixture {
         self.resolver.poll_resolved(self.time.now())
     }
 
-    /// The next answer, once a thread has it.
+    /// Waits for the next result.
     fn answer(&mut self) -> ResolvedHost {
         self.wakes.recv().unwrap();
         self.poll().unwrap()
@@ -121,7 +122,7 @@ fn a_host_is_asked_for_once_at_a_time() {
 fn the_thread_starts_with_the_first_name_and_ends_with_the_resolver() {
     let f = Fixture::new();
     drop(f.resolver);
-    // The waker went with the thread that was never started.
+    // The waker was dropped with the thread that was never started.
     assert!(f.wakes.recv().is_err());
 
     let mut f = Fixture::new();
@@ -151,7 +152,7 @@ fn a_look_up_that_hangs_holds_up_another_name_for_the_setup_timeout_at_most() {
     assert_eq!(&*f.answer().host, "good");
     assert_eq!(f.resolver.next_poll(), None);
 
-    // The name that hung is answered in the end.
+    // The hanging name gets a result in the end.
     f.release.send(()).unwrap();
     assert_eq!(&*f.answer().host, "slow");
 }
@@ -173,7 +174,7 @@ fn a_queue_that_moves_needs_no_further_thread() {
     f.time.advance(PATIENCE);
     f.resolve("good");
     f.answer();
-    // The second thread is idle: it takes the next name up, and that one has its time too.
+    // The second thread is idle and takes the next name, which has its full time too.
     f.time.advance(PATIENCE);
     f.resolve("slow-2");
     f.resolve("good");

@@ -1,19 +1,20 @@
-//! Why brokers could not be reached, so that a call that waits for one in vain can say it. Java: no counterpart; there
-//! the reason is in the log alone.
+//! The reasons why brokers are unreachable, for the errors of calls that wait in vain. Java: no
+//! counterpart; only the log has the reason.
 
 use crate::common::{Node, NodeId};
 use crate::error::{Error, ErrorKind};
 
-/// What an error tells at most. With more addresses than that, what is wrong with the last ones is enough.
+/// The number of addresses that an error lists. With more, the last ones suffice.
 const MAX_ADDRESSES: usize = 8;
 
-/// What is wrong with the brokers, as far as their connections tell.
+/// The failures of the brokers' connections.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionFailures {
-    /// The last failure of each address that has not answered since, the newest last.
+    /// The last failure of each address that has not responded since, the newest last.
     failures: Vec<ConnectionFailure>,
-    /// The nodes at whose address another broker answered (KIP-1242), the newest last. That broker may work well, so that
-    /// only a response of the node itself ends this, and no update of the metadata does.
+    /// The nodes at whose address another broker responded (KIP-1242), the newest last. That broker
+    /// may work well, so an update of the metadata does not clear this; only a response of the node
+    /// itself does.
     misrouted: Vec<(NodeId, String)>,
 }
 
@@ -23,7 +24,7 @@ struct ConnectionFailure {
     address: String,
     kind: ErrorKind,
     cause: String,
-    /// The version of the metadata at that time.
+    /// The version of the metadata at the time of the failure.
     update_version: u64,
 }
 
@@ -41,7 +42,7 @@ impl ConnectionFailures {
         });
     }
 
-    /// Notes that another broker than `node` answers at its address.
+    /// Notes that another broker than `node` responds at its address.
     pub(super) fn add_misrouted(&mut self, node: &Node, cause: &str) {
         self.misrouted.retain(|(id, _)| *id != node.id());
         if self.misrouted.len() == MAX_ADDRESSES {
@@ -51,14 +52,14 @@ impl ConnectionFailures {
         self.misrouted.push((node.id(), text));
     }
 
-    /// The node has answered a request.
+    /// Notes that the node responded to a request.
     pub(super) fn remove(&mut self, node: &Node) {
         let address = node_address(node);
         self.failures.retain(|failure| failure.address != address);
         self.misrouted.retain(|(id, _)| *id != node.id());
     }
 
-    /// What was wrong with this node when it was last tried.
+    /// Returns the last failure of this node.
     pub(super) fn of(&self, node: &Node) -> Option<Error> {
         if let Some((_, text)) = self.misrouted.iter().find(|(id, _)| *id == node.id()) {
             return Some(Error::new(ErrorKind::Network, text));
@@ -70,8 +71,8 @@ impl ConnectionFailures {
             .map(|failure| Error::new(failure.kind, failure.to_string()))
     }
 
-    /// What went wrong since the metadata had this version, and which nodes are misrouted. Its kind is that of all of it, or
-    /// else `Network`.
+    /// Returns the failures since the metadata had this version, and the misrouted nodes. If all
+    /// have the same kind, the error has it too; otherwise it is `Network`.
     pub(super) fn since(&self, update_version: u64) -> Option<Error> {
         let failures = self.failures.iter();
         let failures = failures
@@ -95,7 +96,8 @@ impl std::fmt::Display for ConnectionFailure {
     }
 }
 
-/// Returns the address as `host:port`, fit for a log line: a broker may have sent the host.
+/// Returns the address as `host:port`, escaped for a log line because a broker may have sent the
+/// host.
 pub(crate) fn node_address(node: &Node) -> String {
     let host = super::printable(node.host());
     match node.host().contains(':') {

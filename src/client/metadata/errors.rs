@@ -1,4 +1,4 @@
-//! What updates said against topics. Java: `Metadata.invalidTopics`, `unauthorizedTopics`.
+//! The errors of topics in updates. Java: `Metadata.invalidTopics`, `unauthorizedTopics`.
 
 use hashbrown::HashMap;
 
@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::protocol::ErrorCode;
 use crate::sync::Arc;
 
-/// The error of each topic that has one, and whether it is still to be thrown.
+/// The error of each topic that has one, and whether a call must still return it.
 #[derive(Debug, Default)]
 pub(super) struct TopicErrors {
     topics: HashMap<Arc<str>, TopicError>,
@@ -16,7 +16,8 @@ pub(super) struct TopicErrors {
 #[derive(Clone, Copy, Debug)]
 struct TopicError {
     code: ErrorCode,
-    /// Final errors are thrown once; [`TopicErrors::topic_error`] knows them until the next update all the same.
+    /// A call returns a final error once. [`TopicErrors::topic_error`] still has it until the next
+    /// update.
     is_pending: bool,
 }
 
@@ -25,7 +26,7 @@ impl TopicErrors {
         self.topics.clear();
     }
 
-    /// Notes what a response says of a topic: an error, or that it is well.
+    /// Notes the state of a topic in a response: an error, or success.
     pub(super) fn set(&mut self, topic: &Arc<str>, code: ErrorCode) {
         if code.is_none() {
             self.topics.remove(topic);
@@ -49,8 +50,8 @@ impl TopicErrors {
             .map(|error| error_of(topic, error.code))
     }
 
-    /// Returns the final error of `topic` that was not thrown yet. Those of other topics count as
-    /// thrown too, as in Java.
+    /// Returns the final error of `topic`, unless a call has returned it already. As in Java, this
+    /// also clears those of other topics.
     pub(super) fn take_pending(&mut self, topic: &str) -> Option<Error> {
         let pending = self.topics.get(topic).filter(|error| error.is_pending);
         let thrown = pending.map(|error| error_of(topic, error.code));

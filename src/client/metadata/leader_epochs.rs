@@ -1,5 +1,5 @@
-//! The highest leader epoch seen of each partition, so that a broker that lags behind cannot bring an old leader back.
-//! Java: `Metadata.lastSeenLeaderEpochs`; KIP-320, KIP-516.
+//! The highest known leader epoch of each partition, so that a broker that lags behind cannot bring
+//! back an old leader. Java: `Metadata.lastSeenLeaderEpochs`; KIP-320, KIP-516.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use crate::sync::Arc;
 
-/// Partitions that vanished are remembered up to this multiple of those that exist.
+/// Vanished partitions are remembered up to this multiple of the existing ones.
 const KEPT_PER_PARTITION: usize = 2;
 const KEPT_AT_LEAST: usize = 32;
 
@@ -22,20 +22,21 @@ pub(super) struct LeaderEpochs {
 /// The epochs of the partitions of one topic.
 #[derive(Debug, Default)]
 pub(super) struct TopicEpochs {
-    /// By partition number, or [`NO_EPOCH`]. As long as the longest response about the topic.
+    /// The epochs by partition number, or [`NO_EPOCH`]. As long as the longest response about the
+    /// topic.
     by_number: Vec<i32>,
-    /// Those of partitions with larger numbers, which few topics have.
+    /// The epochs of partitions with larger numbers, which few topics have.
     others: BTreeMap<i32, i32>,
 }
 
-/// What to do with what a response says of a partition.
+/// What to do with a partition in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Take it; it is new.
+    /// Accept it: it is new.
     News,
-    /// Take it; the epoch is the one that is known.
+    /// Accept it: the epoch is the known one.
     Same,
-    /// Keep what is known: it is newer.
+    /// Keep the known data, which is newer.
     Stale,
 }
 
@@ -86,9 +87,10 @@ impl TopicEpochs {
         }
     }
 
-    /// Judges the epoch of a response and remembers it unless it is stale. `is_new_topic_id`: the response has an id for
-    /// the topic that was not known, so the topic was created anew and its epochs start again. `is_cached`: the partition
-    /// is known, so it can be kept as it is. If it is not, an old leader is better than none; Java leaves it out.
+    /// Judges the epoch in a response, and remembers it unless it is stale. `is_new_topic_id`: the
+    /// topic's id in the response was unknown, so the topic was created again and its epochs start
+    /// again. `is_cached`: the partition is known, so its data can be kept. If it is not known, an
+    /// old leader is better than none; Java omits it.
     pub(super) fn judge(
         &mut self,
         partition: i32,
@@ -110,7 +112,7 @@ impl TopicEpochs {
         }
     }
 
-    /// Neither number is negative.
+    /// Sets an epoch. Neither number is negative.
     pub(super) fn set(&mut self, partition: i32, epoch: i32) {
         let index = usize::try_from(partition).unwrap_or(usize::MAX);
         match self.by_number.get_mut(index) {
@@ -128,8 +130,8 @@ impl TopicEpochs {
         }
     }
 
-    /// Drops partitions that a topic no longer has once they outnumber the others: a broker that invents new numbers in
-    /// each response must not make this grow.
+    /// Drops the epochs of partitions that the topic no longer has, once they outnumber the others.
+    /// Otherwise a broker that sends new numbers in each response could make this grow.
     pub(super) fn limit(&mut self, present: usize, is_present: impl Fn(i32) -> bool) {
         let known = self.by_number.iter().filter(|epoch| **epoch != NO_EPOCH);
         if known.count() + self.others.len() <= (KEPT_PER_PARTITION * present).max(KEPT_AT_LEAST) {

@@ -1,4 +1,4 @@
-//! Broker addresses that came from the wire.
+//! Broker addresses from the wire.
 
 use std::time::Instant;
 
@@ -7,11 +7,12 @@ use crate::common::{Cluster, Node, NodeId};
 use crate::protocol::messages::MetadataView;
 use crate::utils::{Count, LogLimiter, printable};
 
-/// Makes a node of what a broker said of another.
+/// Creates a node from a broker's response.
 ///
 /// # Errors
 ///
-/// Names what is wrong: a negative id (those are bootstrap addresses), a host that no resolver takes, or a bad port.
+/// The id is negative (as those of bootstrap addresses are), or the host or the port is invalid.
+/// The text says which.
 pub(crate) fn node_from_wire(
     id: i32,
     host: &str,
@@ -35,7 +36,7 @@ pub(crate) fn node_from_wire(
     }
 }
 
-/// Returns the brokers of a response that can be connected to, by id, and what is wrong with the others. Those that
+/// Returns the usable brokers of a response, by id, and the problems of the others. Nodes that
 /// `current` has are shared with it.
 pub(super) fn nodes_of(
     response: &MetadataView<'_>,

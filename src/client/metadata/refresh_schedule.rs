@@ -1,26 +1,28 @@
 //! When the next metadata update is due. Java: the refresh half of `Metadata`; KIP-580.
 //!
-//! Differs from Java: the jitter of a wait is drawn once, when the wait begins. Java draws anew at each question, so that
-//! asking often makes the shortest wait the likeliest.
+//! Differs from Java: the jitter of a wait is drawn once, when the wait begins. Java draws it in
+//! each call, so frequent calls make a short wait likely.
 
 use std::time::{Duration, Instant};
 
 use super::MetadataConfig;
 use crate::utils::ExponentialBackoff;
 
-/// Longer than any process runs; keeps sums of instants in range.
+/// Longer than any process runs. Keeps sums of instants in range.
 const FAR_FUTURE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// Asked-for updates, age, and two backoffs: one grows with failed updates, the other with updates that changed nothing.
+/// Requested updates, the age, and two backoffs: one grows with failed updates, the other with
+/// updates without changes.
 #[derive(Debug)]
 pub(super) struct RefreshSchedule {
     backoff: ExponentialBackoff,
     max_age: Duration,
     needs_full: bool,
     needs_partial: bool,
-    /// The last update, successful or failed. `None` before the first, and after a topic was added.
+    /// The time of the last update, successful or not. `None` before the first, and after a topic
+    /// was added.
     last_refresh: Option<Instant>,
-    /// When everything that is known was last refreshed.
+    /// The time of the last refresh of everything.
     last_full_refresh: Option<Instant>,
     failed_attempts: u32,
     equivalent_responses: u32,
@@ -49,19 +51,20 @@ impl RefreshSchedule {
         self.needs_full || self.needs_partial
     }
 
-    /// Asks for an update of everything. The backoffs hold.
+    /// Requests an update of everything. The backoffs apply.
     pub(super) fn request_full(&mut self) {
         self.needs_full = true;
     }
 
-    /// Requests an update of the new topics. The backoffs hold.
+    /// Requests an update of the new topics. The backoffs apply.
     pub(super) fn request_partial(&mut self) {
         self.needs_partial = true;
     }
 
-    /// Requests an update of a topic that was just added. It does not wait for the backoff after a successful update,
-    /// because no earlier response was about the topic. The backoff after a failed update holds: a cluster that sent
-    /// nothing usable for one topic will not do so for another, and a program may add topics in a loop.
+    /// Requests an update of a topic that was just added. It ignores the backoff after a successful
+    /// update, because no earlier response included the topic. The backoff after a failed update
+    /// applies: a cluster without a usable response for one topic will not have one for another,
+    /// and a program may add topics in a loop.
     pub(super) fn request_partial_for_added_topic(&mut self) {
         self.request_partial();
         if self.failed_attempts == 0 {
@@ -74,20 +77,21 @@ impl RefreshSchedule {
         self.last_full_refresh
     }
 
-    /// `None` is "now".
+    /// Returns when the next update is due; `None` means now.
     pub(super) fn next_update_at(&self) -> Option<Instant> {
         let expires = self.last_full_refresh.map(|last| last + self.max_age);
         let after_attempts = self.after_last_refresh(self.wait_after_attempts);
         let after_equivalent = self.after_last_refresh(self.wait_after_equivalent);
         if self.is_requested() {
-            // Updates that change nothing say nothing about one that is due by age.
+            // Updates without changes do not affect one that is due by age.
             after_attempts.max(after_equivalent.min(expires))
         } else {
             after_attempts.max(expires)
         }
     }
 
-    /// An update is about to be asked for. Returns whether the new topics alone will do.
+    /// Notes that an update is about to be requested. Returns whether it need only include the new
+    /// topics.
     pub(super) fn begin(&mut self, now: Instant) -> bool {
         let is_fresh = self
             .last_full_refresh
@@ -98,7 +102,7 @@ impl RefreshSchedule {
         is_fresh && !self.needs_full
     }
 
-    /// A response was taken. `needs_partial`: topics were added after its request.
+    /// Notes an accepted response. `needs_partial`: topics were added after its request.
     pub(super) fn succeeded(&mut self, is_partial: bool, needs_partial: bool, now: Instant) {
         self.needs_partial = needs_partial;
         self.last_refresh = Some(now);
@@ -107,7 +111,7 @@ impl RefreshSchedule {
             self.last_full_refresh = Some(now);
         }
         self.set_failed_attempts(0);
-        // Taken back by whatever in the response turns out to be new.
+        // Reset if something in the response turns out to be new.
         self.equivalent_responses = self.equivalent_responses.saturating_add(1);
         self.wait_after_equivalent = self.backoff.backoff(self.equivalent_responses - 1);
     }
@@ -118,7 +122,7 @@ impl RefreshSchedule {
         self.reset_equivalent_responses();
     }
 
-    /// Something changed: the next update that is asked for may follow soon.
+    /// Notes a change: the next requested update may follow soon.
     pub(super) fn reset_equivalent_responses(&mut self) {
         self.equivalent_responses = 0;
         self.wait_after_equivalent = Duration::ZERO;

@@ -1,4 +1,4 @@
-//! What the metadata lock guards. Java: the fields of `Metadata` and `ProducerMetadata`.
+//! The data under the metadata lock. Java: the fields of `Metadata` and `ProducerMetadata`.
 
 use std::time::Instant;
 
@@ -19,27 +19,29 @@ use crate::utils::LogLimiter;
 #[derive(Debug)]
 pub(super) struct MetadataState {
     pub(super) refresh: RefreshSchedule,
-    /// Counts updates; what waiters wait for.
+    /// Counts updates. Waiting callers wait for it.
     pub(super) update_version: u64,
-    /// Counts changes of what to ask for, so that a response does not pass for an answer to a later question.
+    /// Counts changes of what to request, so that a response does not count for a later request.
     request_version: u64,
-    /// Topics that no response was asked about so far, with the request version that asks about each first.
+    /// Topics that no response has included yet, with the version of the first request that
+    /// includes each.
     new_topics: HashMap<Arc<str>, u64>,
     pub(super) epochs: LeaderEpochs,
     pub(super) errors: TopicErrors,
     pub(super) fatal_error: Option<Error>,
-    /// The bootstrap servers were never resolved. Unlike the fatal error, this is for every caller, and for good.
+    /// Set if the bootstrap servers were never resolved. Unlike the fatal error, every caller
+    /// receives it, now and later.
     pub(super) bootstrap_error: Option<Error>,
     pub(super) connection_failures: ConnectionFailures,
-    /// What is wrong with the addresses of brokers that the last response listed and that cannot be connected to.
+    /// Describes the brokers in the last response to which no connection is possible.
     pub(super) unusable_nodes: Option<String>,
-    /// What every update may say again.
+    /// The warnings that every update may repeat.
     pub(super) warnings: LogLimiter<String>,
     pub(super) closed: bool,
-    /// The cluster that was logged last, which may be the same before and after a rebootstrap.
+    /// The id of the cluster that was logged last. A rebootstrap may return to the same one.
     pub(super) cluster_id: Option<String>,
     pub(super) bootstrap_nodes: Vec<Node>,
-    /// No topic is idle before this time.
+    /// No topic becomes idle before this time.
     pub(super) next_idle_check_millis: u64,
 }
 
@@ -93,7 +95,7 @@ impl MetadataState {
         });
         let request = MetadataRequest {
             topics: Some(topics.collect()),
-            // Whether an unknown topic is created is the broker's choice (auto.create.topics.enable).
+            // The broker decides whether to create an unknown topic (auto.create.topics.enable).
             allow_auto_topic_creation: true,
             ..MetadataRequest::default()
         };
@@ -104,19 +106,20 @@ impl MetadataState {
         (request, version)
     }
 
-    /// A response to a request of this version came.
+    /// Notes a response to a request of this version.
     pub(super) fn succeeded(&mut self, request_version: u64, is_partial: bool, now: Instant) {
         let has_newer_topics = request_version < self.request_version;
         self.refresh.succeeded(is_partial, has_newer_topics, now);
         self.update_version += 1;
-        // The cluster can be reached after all: what it said earlier is no reason to fail a later wait.
+        // The cluster is reachable after all. An earlier error must not fail a later wait.
         self.fatal_error = None;
     }
 
-    /// Forgets the new topics that a request of this version was about.
+    /// Forgets the new topics that a request of this version included.
     ///
-    /// A topic that was asked for and is not in the answer is not new any more either, unlike in Java: asking for it again is
-    /// then held to the backoff, and a broker that leaves it out each time is not asked as fast as it answers.
+    /// Unlike in Java, a requested topic that the response omits is no longer new either.
+    /// Requesting it again is then subject to the backoff, and a broker that always omits it is not
+    /// asked in a fast loop.
     pub(super) fn new_topics_answered(&mut self, request_version: u64) {
         self.new_topics
             .retain(|_, asked_by| *asked_by > request_version);

@@ -68,13 +68,13 @@ impl Fixture {
         (names.collect(), version)
     }
 
-    /// Answers the request that would be sent now.
+    /// Responds to the request that is due now.
     fn update(&self, response: &MetadataResponse) {
         let (_, version) = self.request();
         self.answer(version, response);
     }
 
-    /// As `update`, as if everything had been asked for.
+    /// Updates as if everything had been requested.
     fn update_all(&self, response: &MetadataResponse) {
         let (_, version) = self.request();
         let is_partial = false;
@@ -145,7 +145,7 @@ fn error_topic(name: &str, error_code: ErrorCode) -> MetadataTopic {
     }
 }
 
-/// Brokers 0 to 2, and these topics.
+/// Returns a response with brokers 0 to 2 and these topics.
 fn response(topics: Vec<MetadataTopic>) -> MetadataResponse {
     MetadataResponse {
         brokers: (0..3).map(broker).collect(),
@@ -156,7 +156,8 @@ fn response(topics: Vec<MetadataTopic>) -> MetadataResponse {
     }
 }
 
-/// Brokers 0 to 2, and topics with one partition each, led by broker 0 in epoch 1.
+/// Returns a response with brokers 0 to 2, and topics with one partition each, led by broker 0 in
+/// epoch 1.
 fn response_with(topics: &[&str]) -> MetadataResponse {
     let topics = topics
         .iter()

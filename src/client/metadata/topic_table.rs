@@ -1,16 +1,17 @@
-//! The topics that the producer sends to, and when each was last used. Java: `ProducerMetadata.topics`.
+//! The producer's topics, and when each was last used. Java: `ProducerMetadata.topics`.
 //!
-//! Threads: callers look topics up and touch them without a lock; a table with other topics replaces this one whole.
+//! Threads: callers look topics up and update their times without a lock. A table with other topics
+//! replaces this one.
 
 use std::time::Duration;
 
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::utils::CopyOnWriteMap;
 
-/// Topic names with the time of their last use, in milliseconds since the metadata was made.
+/// Topic names with the time of their last use, in milliseconds since the metadata was created.
 #[derive(Debug)]
 pub(super) struct TopicTable {
-    /// The uses are shared by successive tables, so that a touch of an old table counts in the next one.
+    /// Successive tables share the times, so that a use of an old table counts in the next one.
     topics: CopyOnWriteMap<Arc<AtomicU64>>,
     idle_millis: u64,
 }
@@ -23,12 +24,12 @@ impl TopicTable {
         }
     }
 
-    /// Returns the table's own copy of the name of a topic that is here.
+    /// Returns the table's own copy of a topic's name.
     pub(super) fn shared_name(&self, topic: &str) -> Option<&Arc<str>> {
         self.topics.get_key(topic)
     }
 
-    /// Returns the topics in order, so that a run with the same seed sends the same bytes.
+    /// Returns the topics in order, so that runs with the same seed send the same bytes.
     pub(super) fn sorted(&self) -> Vec<Arc<str>> {
         let mut names: Vec<_> = self
             .topics
@@ -39,13 +40,13 @@ impl TopicTable {
         names
     }
 
-    /// Notes a use at `now_millis`. Returns whether the topic is here.
+    /// Notes a use at `now_millis`. Returns whether the table has the topic.
     pub(super) fn touch(&self, topic: &str, now_millis: u64) -> bool {
         let Some(last_used) = self.topics.get(topic) else {
             return false;
         };
-        // The load keeps the cache line shared: it is written once a millisecond, not once a send. Relaxed, because
-        // nothing else is published by it.
+        // Loading first keeps the cache line shared: it is written once a millisecond instead of
+        // once a send. Relaxed is enough, because this publishes nothing else.
         if last_used.load(Ordering::Relaxed) < now_millis {
             last_used.fetch_max(now_millis, Ordering::Relaxed);
         }
@@ -58,9 +59,9 @@ impl TopicTable {
         Self { topics, ..*self }
     }
 
-    /// Finds the topics that were not used for too long, unless nothing is known of them yet.
+    /// Finds the topics that were unused for too long, except those without metadata.
     ///
-    /// It looks at every topic, so the result says before when there is no other.
+    /// This looks at every topic. The result says until when the next call can be skipped.
     pub(super) fn idle(&self, now_millis: u64, is_new: impl Fn(&str) -> bool) -> IdleTopics {
         // A topic that is added later expires later than this.
         let mut next_check_millis = now_millis.saturating_add(self.idle_millis);
@@ -80,7 +81,7 @@ impl TopicTable {
         }
     }
 
-    /// The table without these topics.
+    /// Returns the table without these topics.
     pub(super) fn without(&self, names: &[Arc<str>]) -> Self {
         let mut topics = self.topics.clone();
         for name in names {
@@ -90,7 +91,7 @@ impl TopicTable {
     }
 }
 
-/// What [`TopicTable::idle`] found.
+/// The result of [`TopicTable::idle`].
 #[derive(Debug)]
 pub(super) struct IdleTopics {
     pub(super) topics: Vec<Arc<str>>,

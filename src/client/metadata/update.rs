@@ -1,9 +1,11 @@
-//! Merges a metadata response, or leaders that a Produce response told, into the view of the cluster.
+//! Merges a metadata response, or leaders in a Produce response, into the view of the cluster.
 //!
-//! Java: `Metadata.handleMetadataResponse`, `updateLatestMetadata`, `updatePartitionLeadership`, `MetadataSnapshot.mergeWith`.
+//! Java: `Metadata.handleMetadataResponse`, `updateLatestMetadata`, `updatePartitionLeadership`,
+//! `MetadataSnapshot.mergeWith`.
 //!
-//! Nothing in a response is trusted: topics that were not asked for, partitions with impossible or repeated numbers and
-//! brokers without an address are left out, and what is kept is in proportion to the bytes that carried it.
+//! A response is not trusted. Topics that were not requested, partitions with invalid or repeated
+//! numbers and brokers without an address are skipped. The kept data is proportional to the bytes
+//! of the response.
 
 use std::time::Instant;
 
@@ -22,16 +24,16 @@ use crate::protocol::{ErrorCode, I32s};
 use crate::sync::Arc;
 use crate::utils::{Count, log};
 
-/// Brokers before 2.4 may tell the epoch of another broker's view. KAFKA-9184.
+/// Brokers before 2.4 may send the epoch of another broker's view. KAFKA-9184.
 pub(super) const FIRST_VERSION_WITH_RELIABLE_EPOCHS: i16 = 9;
 
 /// Returns whether one of `listed` partitions may have this number. They are numbered from 0, and
-/// the accumulator makes a queue for each up to the largest. Some may be missing: brokers before
+/// the accumulator creates a queue for each up to the largest. Some may be missing: brokers before
 /// KRaft do not list partitions that never had a leader.
 fn is_possible(number: i32, listed: usize) -> bool {
-    /// However few are listed.
+    /// The allowed number of missing partitions, however few are listed.
     const MISSING_AT_MOST: usize = 1024;
-    /// For each that is listed.
+    /// The allowed number of missing partitions for each listed one.
     const MISSING_FOR_EACH: usize = 16;
     let limit = listed
         .saturating_mul(MISSING_FOR_EACH)
@@ -39,22 +41,22 @@ fn is_possible(number: i32, listed: usize) -> bool {
     usize::try_from(number).is_ok_and(|number| number < limit)
 }
 
-/// A response on its way into the view.
+/// A response that is being merged into the view.
 #[derive(Debug)]
 pub(super) struct Update<'a> {
     pub(super) request: MetadataRequestVersion,
     pub(super) response: &'a MetadataView<'a>,
-    /// The response's brokers that can be connected to, by id.
+    /// The usable brokers of the response, by id.
     pub(super) nodes: Vec<Node>,
     pub(super) now: Instant,
-    /// The topics that the producer still sends to.
+    /// The current topics of the producer.
     pub(super) topics: &'a TopicTable,
-    /// The topics that it no longer sends to, and did before.
+    /// The topics that the producer no longer uses.
     pub(super) expired: &'a [Arc<str>],
 }
 
 impl Update<'_> {
-    /// Takes over the response. Returns the view that takes the place of `current`.
+    /// Applies the response. Returns the view that replaces `current`.
     pub(super) fn apply(&self, current: &Cluster, state: &mut MetadataState) -> Cluster {
         let MetadataRequestVersion {
             request_version,
@@ -98,8 +100,8 @@ impl Update<'_> {
             } else {
                 next = next.without_topic(name);
                 if topic.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
-                    // If the topic is created again, its epochs start again. Brokers before 2.8 have no topic ids that
-                    // would tell.
+                    // If the topic is created again, its epochs start again. Brokers before 2.8
+                    // have no topic ids that would show this.
                     state.epochs.forget_topic(name);
                 }
                 if topic.error_code.refreshes_metadata() {
@@ -110,10 +112,12 @@ impl Update<'_> {
         next.build()
     }
 
-    /// What a response about a few topics leaves as it was, with the leaders at their latest addresses.
+    /// Keeps what a response about a few topics does not contain, with the latest addresses of the
+    /// leaders.
     ///
-    /// A leader that this broker does not list may be down, or the broker may not have heard of it yet. The partition
-    /// keeps the leader's id, so that a later list brings the leader back. An update of everything tells which it is.
+    /// A leader that this broker does not list may be down, or unknown to the broker. The partition
+    /// keeps the leader's id, so that a later list restores the leader. An update of everything
+    /// decides.
     fn keep_known_topics(&self, current: &Cluster, state: &mut MetadataState) -> ClusterBuilder {
         let mut next = current.to_builder();
         for topic in self.expired {
@@ -126,7 +130,7 @@ impl Update<'_> {
         next
     }
 
-    /// Returns the topic, which is the one that is known if nothing in it has changed.
+    /// Returns the topic. Returns the known one if nothing in it has changed.
     fn topic_info(
         &self,
         name: &Arc<str>,
@@ -188,18 +192,18 @@ impl Update<'_> {
     }
 }
 
-/// A topic of a response on its way into the view.
+/// A topic of a response that is being merged into the view.
 struct TopicMerge<'a> {
-    /// The topic as it was.
+    /// The known topic.
     known: Option<&'a TopicInfo>,
     nodes: &'a [Node],
     has_reliable_epochs: bool,
     epochs: &'a mut TopicEpochs,
     has_news: bool,
     has_lost_leader: bool,
-    /// The number of partitions with an impossible number.
+    /// The number of partitions with an invalid number.
     impossible: usize,
-    /// The first error of a partition that calls for another update.
+    /// The first error of a partition that requires another update.
     refresh_reason: Option<ErrorCode>,
 }
 
@@ -250,7 +254,7 @@ impl TopicMerge<'_> {
             let mut info = cached.clone();
             info.resolve_leader(self.nodes);
             self.has_lost_leader |= has_lost_leader(&info);
-            // Its replicas are copied, so that the list of the old view is freed.
+            // Copies its replicas, so that the list of the old view can be freed.
             infos.push(info, &cached.replica_ids().map(|ids| ids.iter().copied()));
             return;
         }
@@ -270,8 +274,8 @@ fn replicas_of(partition: &PartitionView<'_>) -> Replicas<impl Iterator<Item = N
     replicas.map(|ids: I32s<'_>| ids.iter().map(NodeId))
 }
 
-/// Returns the view with the leaders of a Produce response, and the partitions that it tells
-/// something new about; `None` if there are none. KIP-951.
+/// Returns the view with the leaders of a Produce response, and the partitions that changed.
+/// Returns `None` if nothing changed. KIP-951.
 pub(super) fn with_new_leaders(
     current: &Cluster,
     epochs: &mut LeaderEpochs,
@@ -280,7 +284,7 @@ pub(super) fn with_new_leaders(
 ) -> Option<(Cluster, Vec<TopicPartition>)> {
     let nodes = merged_nodes(current.nodes(), leader_nodes);
     let mut changed = Vec::new();
-    // The topics with a new leader, each cloned once.
+    // The topics with a new leader, cloned once each.
     let mut topics: HashMap<Arc<str>, TopicInfo> = HashMap::new();
     for (topic_partition, leader_id, epoch) in leaders {
         let name = topic_partition.shared_topic();
@@ -325,17 +329,18 @@ pub(super) fn with_new_leaders(
     Some((next.nodes(nodes).build(), changed))
 }
 
-/// `known` with `told` put in, by id; the address of `told` wins.
+/// Merges `told` into `known`, by id. The address in `told` wins.
 fn merged_nodes(known: &[Node], told: &[Node]) -> Vec<Node> {
     let told = told.iter().filter(|node| node.id().0 >= 0);
     let mut nodes: Vec<_> = told.chain(known).cloned().collect();
-    // Stable, so that of two nodes with one id the first stays.
+    // The sort is stable, so the first of two nodes with the same id stays.
     nodes.sort_by_key(Node::id);
     nodes.dedup_by_key(|node| node.id());
     nodes
 }
 
-/// Describes the topics and partitions with errors, for a log line; `None` if all is well.
+/// Describes the topics and partitions with errors for a log line, or returns `None` if there are
+/// no errors.
 pub(crate) fn describe_errors(response: &MetadataView<'_>) -> Option<String> {
     const SHOWN: usize = 5;
     let mut shown = Vec::new();

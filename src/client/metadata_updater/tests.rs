@@ -1,4 +1,4 @@
-//! When and of whom metadata is asked. Java: parts of `NetworkClientTest`.
+//! When metadata is requested, and from which node. Java: parts of `NetworkClientTest`.
 
 use super::*;
 use crate::client::metadata::MetadataConfig;
@@ -127,7 +127,7 @@ fn connects_unless_a_connection_is_being_made_already() {
         ..node(false, true)
     };
     assert_eq!(f.step(connecting), MetadataStep::Wait(ms(RECONNECT_MS)));
-    // Its queue is full.
+    // It cannot take another request.
     assert_eq!(
         f.step(node(false, false)),
         MetadataStep::Wait(Duration::MAX)
@@ -146,7 +146,7 @@ fn a_lost_connection_counts_as_a_failed_update_if_one_was_due() {
     let version = f.send();
     f.answer(version, &good());
 
-    // None was due: no failure, but the metadata may be out of date.
+    // No update was due, so nothing failed, but the metadata may be out of date.
     f.time.advance_ms(1000);
     f.updater.handle_server_disconnect(f.time.now());
     assert!(f.updater.is_update_due(f.time.now()));
@@ -272,7 +272,7 @@ fn rebootstraps_when_a_broker_asks_for_it_but_not_hot() {
     }
 }
 
-/// A program that calls `try_send` in a loop requests the update of a new topic, over and over.
+/// A program calls `try_send` in a loop, which requests the update of a new topic over and over.
 #[test]
 fn a_new_topic_is_requested_with_backoff_after_updates_that_failed() {
     let answers = [

@@ -1,5 +1,6 @@
-//! The first exchange on a connection: what does the node speak, and is it enough? Java:
-//! `NetworkClient.handleInitiateApiVersionRequests`, `handleApiVersionsResponse`; KIP-35, KIP-511, KIP-1242.
+//! The first exchange on a connection: the versions that the node supports, and whether they
+//! suffice. Java: `NetworkClient.handleInitiateApiVersionRequests`, `handleApiVersionsResponse`;
+//! KIP-35, KIP-511, KIP-1242.
 
 use std::time::Instant;
 
@@ -17,8 +18,9 @@ use crate::protocol::{ApiKey, ErrorCode};
 use crate::utils::log;
 
 impl<S: Selectable> NetworkClient<S> {
-    /// Asks the new connections that can be written to. The state changes with the request and not before it: a node
-    /// whose channel never gets so far stays under the time-out for new connections.
+    /// Sends the request on new connections that can be written to. The state changes with the
+    /// request and not before: if a node's channel never gets this far, the connection setup
+    /// timeout applies.
     pub(super) fn initiate_api_versions_requests(
         &mut self,
         responses: &mut Vec<ClientResponse>,
@@ -83,11 +85,11 @@ impl<S: Selectable> NetworkClient<S> {
         self.connections.states.ready(node);
     }
 
-    /// Another broker than the one that is meant answers at the address. The metadata that gave the address is of no use, so
-    /// the client starts again from the bootstrap nodes.
+    /// Handles another broker than the intended one at the address. The metadata with this address
+    /// is useless, so the client starts again from the bootstrap nodes.
     ///
-    /// Differs from Java, which logs this at INFO alone: it is a warning, once a minute, and the source of the error of a
-    /// caller that waits for the node in vain.
+    /// Differs from Java, which only logs this at INFO. Here it is a warning, once a minute, and
+    /// the cause of the error of a caller that waits for the node in vain.
     fn give_up_misrouted_connection(
         &mut self,
         node: NodeId,
@@ -105,8 +107,9 @@ impl<S: Selectable> NetworkClient<S> {
         self.end_connection(node, &Ending::network(cause), responses, now);
     }
 
-    /// The node lacks what a producer cannot do without. It may be upgraded, so it is tried again after the backoff,
-    /// which grows because the connection never becomes ready; meanwhile a waiting caller is told.
+    /// Handles a node that lacks required APIs. It may be upgraded, so it is tried again after the
+    /// backoff, which grows because the connection never becomes ready. Meanwhile a waiting caller
+    /// receives the error.
     fn give_up_old_node(
         &mut self,
         node: NodeId,
@@ -122,9 +125,9 @@ impl<S: Selectable> NetworkClient<S> {
     }
 }
 
-/// Returns the version to ask in after one was refused. Brokers from 2.4 on tell their highest;
-/// with others, and with a broker that names the refused version again, it is 0. `None`: asking
-/// again is of no use.
+/// Returns the version for another request after one was refused. Brokers from 2.4 on return their
+/// highest one. For others, and for a broker that returns the refused version again, it is 0.
+/// `None`: another request is useless.
 fn fallback_version(refused: i16, response: &ApiVersionsResponse) -> Option<i16> {
     if refused == 0 || response.error_code != ErrorCode::UNSUPPORTED_VERSION {
         return None;

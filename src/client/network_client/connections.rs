@@ -1,4 +1,5 @@
-//! The connections, their states and what is in flight on them: what must agree before a request can be sent.
+//! The connections, their states and their requests in flight, all of which decide whether a
+//! request can be sent.
 
 use std::time::Instant;
 
@@ -37,15 +38,15 @@ impl<S: Selectable> Connections<S> {
             && self.in_flight.can_send_more(node)
     }
 
-    /// Returns whether a byte of the newest request was handed to the socket. To be asked before
-    /// the connection is closed.
+    /// Returns whether a byte of the newest request was passed to the socket. Call this before the
+    /// connection is closed.
     pub(super) fn has_written_newest(&self, node: NodeId) -> bool {
         self.selector.bytes_written(node) > 0
     }
 
-    /// Returns the node to send to if any will do: one that is ready and has the fewest requests in
-    /// flight; else one that is getting ready; else the one that was left alone for longest. Nodes
-    /// in their backoff are of no use.
+    /// Returns a node for a request that any node can handle: a ready one with the fewest requests
+    /// in flight, or else one that is getting ready, or else the one whose last attempt is the
+    /// oldest. Nodes in their backoff are excluded.
     pub(super) fn least_loaded_node(&self, nodes: &[Node], now: Instant) -> LeastLoadedNode {
         let mut found_ready: Option<(usize, &Node)> = None;
         let mut found_preparing = None;
@@ -61,7 +62,7 @@ impl<S: Selectable> Connections<S> {
         for node in after.iter().chain(before) {
             let id = node.id();
             is_any_connecting |= self.states.is_connecting(id);
-            // Throttled or full is ready too: the node is there.
+            // A throttled or full node is ready too: it is there.
             has_ready_connection |=
                 self.states.is_connected(id) && self.selector.is_channel_ready(id);
             if self.can_send_request(id, now) {

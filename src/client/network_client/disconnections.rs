@@ -1,4 +1,4 @@
-//! The end of a connection, for whatever reason, and of the requests on it. Java: `NetworkClient.handleDisconnections`,
+//! The end of a connection and of its requests. Java: `NetworkClient.handleDisconnections`,
 //! `processDisconnection`, `cancelInFlightRequests`.
 
 use std::time::Instant;
@@ -12,10 +12,10 @@ use crate::error::{Error, ErrorKind};
 use crate::network::{Disconnect, EarlyEnd, Selectable};
 use crate::utils::log;
 
-/// So many handshakes in turn that a node does not answer are no accident.
+/// After this many consecutive handshakes without a response, the cause is permanent.
 const UNANSWERED_HANDSHAKES: u32 = 5;
 
-/// Why a connection ends.
+/// The reason why a connection ends.
 pub(super) struct Ending {
     kind: ErrorKind,
     cause: String,
@@ -30,7 +30,7 @@ impl Ending {
         Self::new(ErrorKind::Timeout, cause)
     }
 
-    /// The node does not keep to the protocol.
+    /// Creates the reason for a node that violates the protocol.
     pub(super) fn protocol(cause: impl Into<String>) -> Self {
         Self::new(ErrorKind::Protocol, cause)
     }
@@ -67,7 +67,8 @@ impl<S: Selectable> NetworkClient<S> {
                 let name = self.describe(node);
                 log::info!("{name} disconnected: {why}");
             } else if self.is_at_rest(node, &why) {
-                // Brokers close idle connections too. If it was more, the next attempt to connect tells.
+                // Brokers close idle connections too. If there is another cause, the next attempt
+                // to connect shows it.
                 let name = self.describe(node);
                 log::info!("{name} disconnected: {why}");
                 self.remember_failure(node, &ending);
@@ -83,10 +84,11 @@ impl<S: Selectable> NetworkClient<S> {
         any
     }
 
-    /// Returns whether more attempts are unlikely to repair what went wrong.
+    /// Returns whether further attempts are unlikely to succeed.
     ///
-    /// A listener without TLS closes the connection when a handshake begins. So does a load balancer that has no broker
-    /// just now, so that the first attempts say nothing, and none does once a broker has answered.
+    /// A listener without TLS closes the connection when a handshake begins. A load balancer does
+    /// the same while it has no broker. So the first attempts prove nothing, and neither does any
+    /// once a broker has responded.
     fn is_for_a_person(&mut self, node: NodeId, why: &Disconnect) -> bool {
         let is_unanswered = matches!(why, Disconnect::HandshakeUnanswered { .. });
         let states = &mut self.connections.states;
@@ -96,8 +98,9 @@ impl<S: Selectable> NetworkClient<S> {
             || unanswered >= UNANSWERED_HANDSHAKES && is_first_answer_due
     }
 
-    /// Tells a waiting caller at once: only a person can mend this, so a wait for the next attempt is of no use. The node is
-    /// tried again after the backoff, because credentials may change while the producer runs.
+    /// Reports the failure to a waiting caller immediately: only a person can fix the cause, so
+    /// waiting for the next attempt is useless. The node is tried again after the backoff, because
+    /// credentials may change while the producer runs.
     fn handle_authentication_failure(&mut self, node: NodeId, why: &Disconnect, now: Instant) {
         self.connections.states.authentication_failed(node, now);
         let text = format!("{}: {why}", self.describe(node));
@@ -105,7 +108,8 @@ impl<S: Selectable> NetworkClient<S> {
         self.updater.metadata().fatal_error(error);
     }
 
-    /// Why the selector lost a connection, with what is likely behind it where the node hung up before it answered.
+    /// Returns why the selector lost a connection, with the likely cause if the node closed it
+    /// before a response.
     fn explain(&self, node: NodeId, why: &Disconnect) -> Ending {
         match why {
             Disconnect::InvalidReceive(_) => return Ending::protocol(why.to_string()),
@@ -116,7 +120,8 @@ impl<S: Selectable> NetworkClient<S> {
         }
         let states = &self.connections.states;
         let hung_up = matches!(why, Disconnect::PeerClosed | Disconnect::Failed { .. });
-        // Brokers of one cluster expect the same of a client, so none expects SASL once one has answered.
+        // All brokers of a cluster expect the same of a client. So once one has responded, none
+        // expects SASL.
         let is_first_answer_due = self.updater.metadata().snapshot().is_bootstrap();
         let (when, end) = if hung_up && states.is_preparing(node) {
             ("before it told its versions", EarlyEnd::BeforeVersions)
@@ -132,7 +137,7 @@ impl<S: Selectable> NetworkClient<S> {
         })
     }
 
-    /// Returns whether the peer closed a connection that worked and had nothing to do.
+    /// Returns whether the peer closed an idle connection that had worked.
     fn is_at_rest(&self, node: NodeId, why: &Disconnect) -> bool {
         let states = &self.connections.states;
         matches!(why, Disconnect::PeerClosed | Disconnect::Failed { .. })
@@ -142,7 +147,7 @@ impl<S: Selectable> NetworkClient<S> {
             && self.connections.in_flight.node_count(node) == 0
     }
 
-    /// For callers that wait for the node in vain.
+    /// Keeps the failure for callers that wait for the node in vain.
     fn remember_failure(&self, node: NodeId, ending: &Ending) {
         let metadata = self.updater.metadata();
         if let Some(node) = metadata.snapshot().node(node) {
@@ -150,7 +155,7 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    /// For the log too.
+    /// Keeps the failure, and logs it.
     fn note_failure(&mut self, node: NodeId, ending: &Ending, now: Instant) {
         self.remember_failure(node, ending);
         if let Some(node) = self.updater.metadata().snapshot().node(node) {
@@ -158,7 +163,7 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    /// Ends a connection from this side, because of something that the node did or did not do.
+    /// Closes a connection from this side.
     pub(super) fn close_connection(
         &mut self,
         node: NodeId,
@@ -183,7 +188,8 @@ impl<S: Selectable> NetworkClient<S> {
         self.connections.selector.close(node);
     }
 
-    /// To be called before the selector closes the connection, since only then it is known what was written.
+    /// Handles the end of a connection. Called before the selector closes it, because only then it
+    /// is known what was written.
     fn process_disconnection(
         &mut self,
         node: NodeId,
@@ -228,7 +234,7 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    /// Drops what is known of a connection, but for its state.
+    /// Drops the data of a connection, except its state.
     pub(super) fn forget_connection(&mut self, node: NodeId) {
         self.versions.remove(node);
         self.to_ask_for_versions.retain(|(id, _)| *id != node);

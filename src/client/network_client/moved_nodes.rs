@@ -1,9 +1,11 @@
-//! Connections to addresses that are no longer those of their nodes. Java: no counterpart; there a connection stays as long
-//! as it works.
+//! Replaces connections to addresses that are no longer those of their nodes. Java: no counterpart;
+//! there a connection stays as long as it works.
 //!
-//! A broker that gets another host may leave its old process behind, which still answers: with NOT_LEADER_OR_FOLLOWER, or,
-//! cut off from the cluster, with acknowledgements that do not count. So a connection follows the metadata: it takes no
-//! more requests when its node has another host or port, and is replaced when those in flight have their responses.
+//! A broker that moves to another host may leave its old process behind. That process still
+//! responds: with NOT_LEADER_OR_FOLLOWER or, if it is cut off from the cluster, with
+//! acknowledgements that do not count. So connections follow the metadata. If a node has another
+//! host or port, its connection takes no more requests, and is replaced once those in flight have
+//! responses.
 
 use std::time::Instant;
 
@@ -17,7 +19,7 @@ use crate::sync::Arc;
 use crate::utils::log;
 
 impl<S: Selectable> NetworkClient<S> {
-    /// Constant time while the metadata are unchanged and no connection is draining.
+    /// Takes constant time while the metadata are unchanged and no connection is draining.
     pub(super) fn replace_connections_of_moved_nodes(
         &mut self,
         responses: &mut Vec<ClientResponse>,
@@ -25,7 +27,7 @@ impl<S: Selectable> NetworkClient<S> {
     ) {
         self.compare_with_metadata(responses, now);
         for node in std::mem::take(&mut self.draining) {
-            // Otherwise it was lost meanwhile.
+            // Otherwise the connection was lost meanwhile.
             if self.connections.states.is_draining(node) {
                 self.replace_or_drain(node, responses, now);
             }
@@ -43,7 +45,7 @@ impl<S: Selectable> NetworkClient<S> {
             let before = before.node(node.id());
             before.is_none_or(|before| !before.has_address_of(node))
         };
-        // The coordinator's address comes with another response, and may be newer than an unchanged one here.
+        // A coordinator's address comes from another response, and may be newer than the metadata.
         let nodes = self.compared.nodes().iter();
         let moved: Vec<(Node, Node)> = nodes
             .filter_map(|node| Some((states.moved_from(node)?, node.clone())))
@@ -57,8 +59,9 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    /// Requests metadata if a coordinator has another address there. The connection stays that of the metadata, and a
-    /// coordinator that moved would be asked at its old address until they are due by age.
+    /// Requests metadata if a coordinator has another address there. The connection follows the
+    /// metadata, so a moved coordinator would otherwise be asked at its old address until the
+    /// metadata are due by age.
     pub(super) fn compare_with_coordinators(&self, response: &FindCoordinatorResponse) {
         let metadata = self.updater.metadata();
         let snapshot = metadata.snapshot();
@@ -75,14 +78,15 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    /// Ends a connection that nothing waits for; stops to send on any other.
+    /// Closes a connection without requests in flight. Stops sending on any other.
     fn replace_or_drain(
         &mut self,
         node: NodeId,
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
-        // What is in flight on a connection that is being prepared is the client's own question for versions.
+        // The request in flight on a connection that is being prepared is the client's own request
+        // for versions.
         let is_preparing = self.connections.states.is_preparing(node);
         if !is_preparing && self.connections.in_flight.node_count(node) > 0 {
             self.connections.states.drain(node);
@@ -93,7 +97,7 @@ impl<S: Selectable> NetworkClient<S> {
         self.cancel_in_flight_requests(node, &ending, responses, now);
         self.connections.selector.close(node);
         self.forget_connection(node);
-        // No failure that the next attempt has to wait after.
+        // This is not a failure, so the next attempt need not wait.
         self.connections.states.remove(node);
     }
 }

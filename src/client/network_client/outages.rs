@@ -1,4 +1,5 @@
-//! Which nodes are failing, and what the log says of it: a warning when it begins and once a minute, one line when it ends.
+//! The failing nodes and their log lines: a warning at the beginning and once a minute, and one
+//! line at the end.
 //!
 //! Differs from Java: Java logs two warnings for each attempt to connect.
 
@@ -13,11 +14,11 @@ use crate::error::ErrorKind;
 use crate::utils::log::{self, Level};
 use crate::utils::{Count, LOG_INTERVAL};
 
-/// A node without attempts for this long is forgotten: it has left the cluster.
+/// A node without attempts for this long has left the cluster and is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// The nodes that failed and have not answered a request since, by address, because a node has another id as a bootstrap
-/// server.
+/// The nodes that failed and have not responded since, by address, because a node has another id as
+/// a bootstrap server.
 #[derive(Debug, Default)]
 pub(super) struct Outages(HashMap<String, Outage>);
 
@@ -31,7 +32,7 @@ struct Outage {
 }
 
 impl Outages {
-    /// Notes that the node failed, and logs it unless the log has it from the last minute.
+    /// Notes that the node failed. Logs it, unless the last minute's log already has it.
     pub(super) fn failed(&mut self, node: &Node, kind: ErrorKind, cause: &str, now: Instant) {
         let is_recent =
             |outage: &Outage| now.saturating_duration_since(outage.last_failure) < FORGOTTEN_AFTER;
@@ -74,7 +75,7 @@ impl Outages {
         }
     }
 
-    /// Notes that the node answered a request.
+    /// Notes that the node responded to a request.
     pub(super) fn recovered(&mut self, node: &Node, now: Instant) {
         let address = node_address(node);
         if let Some(outage) = self.0.remove(&address) {
@@ -86,7 +87,7 @@ impl Outages {
 }
 
 impl Outage {
-    /// Returns whether a failure of this kind is to be logged now, and notes that it was.
+    /// Returns whether to log a failure of this kind now, and notes that it was logged.
     fn is_due(&mut self, kind: ErrorKind, now: Instant) -> bool {
         let is_recent = |logged: Instant| now.saturating_duration_since(logged) < LOG_INTERVAL;
         match self.logged.iter_mut().find(|(known, _)| *known == kind) {
@@ -103,7 +104,7 @@ impl Outage {
     }
 }
 
-/// A node as it is in a log line.
+/// A node in a log line.
 struct Described<'a>(&'a Node);
 
 impl fmt::Display for Described<'_> {

@@ -1,5 +1,5 @@
-//! What the selector reports as written and as received. Java: `NetworkClient.handleCompletedSends`,
-//! `handleCompletedReceives`, `maybeThrottle`; KIP-219.
+//! Handles what the selector reports as written and as received. Java:
+//! `NetworkClient.handleCompletedSends`, `handleCompletedReceives`, `maybeThrottle`; KIP-219.
 
 use std::time::{Duration, Instant};
 
@@ -14,15 +14,16 @@ use crate::protocol::messages::MetadataView;
 use crate::protocol::{ApiKey, ResponseBody, decode_metadata_response, decode_response};
 use crate::utils::log;
 
-/// The longest time for which a response keeps the client from a node.
+/// The longest time for which a response can keep the client from a node.
 ///
-/// The field has room for 24 days, and one damaged bit in it would silence the node until its records expire. Brokers
-/// measure a quota over 11 s by default (`quota.window.num`, `quota.window.size.seconds`), so a plausible time is of that
-/// order. Cutting one breaks no quota, because the broker keeps it by muting the connection. Half of the default of
+/// The field can hold 24 days, and a single damaged bit could silence the node until its records
+/// expire. By default brokers measure a quota over 11 s (`quota.window.num`,
+/// `quota.window.size.seconds`), so plausible times are of that order. A shorter wait breaks no
+/// quota, because the broker enforces it by muting the connection. Half of the default of
 /// `delivery.timeout.ms` leaves the records time for another attempt.
 const MAX_THROTTLE: Duration = Duration::from_secs(60);
 
-/// A response that was understood.
+/// A valid response.
 enum Decoded<'a> {
     /// For the client itself. It stays in its frame, because it may be large.
     Metadata(MetadataRequestVersion, MetadataView<'a>),
@@ -62,9 +63,9 @@ impl<S: Selectable> NetworkClient<S> {
         !completed_receives.is_empty()
     }
 
-    /// Finds the request that a frame answers. Responses come in the order of the requests, so it is the oldest one; if
-    /// the frame says otherwise nothing on this connection can be relied on any more. A broker that answers twice, or
-    /// answers what was not asked, so completes nothing.
+    /// Finds the request for a frame. Responses arrive in the order of the requests, so it is the
+    /// oldest one. If the frame says otherwise, the connection is unreliable and ends. A broker
+    /// that responds twice, or without a request, thus completes nothing.
     fn handle_receive(
         &mut self,
         receive: &NetworkReceive,
@@ -73,7 +74,7 @@ impl<S: Selectable> NetworkClient<S> {
     ) {
         let node = receive.source;
         if !self.connections.states.has_connection(node) {
-            // An earlier frame of the same poll was the last that counted.
+            // An earlier frame of the same poll ended the connection.
             return;
         }
         let oldest = self.connections.in_flight.oldest(node);
@@ -203,7 +204,8 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    /// Leaves a node alone for as long as it asks, and gives what is in flight to it as much more time.
+    /// Sends a node nothing for its throttle time, and extends the timeouts of its requests in
+    /// flight by that time.
     fn maybe_throttle(&mut self, request: &InFlightRequest, throttle_time_ms: i32, now: Instant) {
         if request.api_version < first_version_that_throttles(request.api_key) {
             return;
@@ -250,7 +252,8 @@ impl<S: Selectable> NetworkClient<S> {
     }
 }
 
-/// From this version on the broker answers at once and expects the client to wait; before it, the broker has waited.
+/// Returns the version from which the broker responds immediately and expects the client to wait.
+/// In earlier versions the broker waits.
 const fn first_version_that_throttles(key: ApiKey) -> i16 {
     match key {
         ApiKey::Produce | ApiKey::Metadata => 6,
@@ -261,7 +264,7 @@ const fn first_version_that_throttles(key: ApiKey) -> i16 {
         | ApiKey::EndTxn
         | ApiKey::TxnOffsetCommit => 1,
         ApiKey::GetTelemetrySubscriptions | ApiKey::PushTelemetry => 0,
-        // These carry no throttle time.
+        // These have no throttle time.
         ApiKey::SaslHandshake | ApiKey::SaslAuthenticate => i16::MAX,
     }
 }

@@ -16,18 +16,18 @@ use crate::protocol::messages::{ApiVersionsRequest, MetadataRequest, ProduceRequ
 use crate::protocol::{ApiKey, RequestBody, RequestHeader, encode_request};
 use crate::utils::log;
 
-/// SASL requests have correlation ids of their own, at the top of the range. Java: `SaslClientAuthenticator`.
+/// SASL requests use the top of the range. Java: `SaslClientAuthenticator`.
 const FIRST_RESERVED_CORRELATION_ID: i32 = i32::MAX - 7;
 /// Brokers accept letters, digits, '-' and '.' here.
 const SOFTWARE_NAME: &str = "kafka-producer";
-/// The first version of Produce that names topics by id alone, and the last that names them by name.
+/// The first version of Produce that identifies topics by id.
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
 
-/// Why a request was not sent.
+/// The reason why a request was not sent.
 pub(super) enum SendFailure {
-    /// The connection does not take it.
+    /// The connection cannot take it.
     NotReady,
-    /// It cannot be written in a version that the node speaks.
+    /// No version that the node supports can carry it.
     UnsupportedVersion(String),
 }
 
@@ -86,7 +86,7 @@ impl<S: Selectable> NetworkClient<S> {
         self.updater.handle_failed_request(fatal, now);
     }
 
-    /// Sends metrics, or the question which are wanted, to a node that takes requests.
+    /// Sends metrics, or a request for the subscription, to a node that takes requests.
     pub(super) fn send_telemetry_request(
         &mut self,
         node: NodeId,
@@ -124,8 +124,9 @@ impl<S: Selectable> NetworkClient<S> {
         self.do_send(&request, version, Requester::ApiVersions, now)
     }
 
-    /// Returns the cluster that a connection to the node is meant for, if the broker is to check it (KIP-1242). A bootstrap
-    /// server has no node id, and no cluster is known before the first metadata, nor after a rebootstrap until the next.
+    /// Returns the cluster for which a connection to the node is intended, if the broker should
+    /// check it (KIP-1242). A bootstrap server has no node id. Before the first metadata, and after
+    /// a rebootstrap until the next one, no cluster is known.
     fn cluster_to_check(&self, node: NodeId) -> Option<String> {
         let is_checked = self.config.metadata_cluster_check && self.updater.can_rebootstrap();
         if !is_checked || node.0 < 0 {
@@ -146,7 +147,7 @@ impl<S: Selectable> NetworkClient<S> {
         now: Instant,
     ) -> Result<CorrelationId, SendFailure> {
         let key = request.body.api_key();
-        // A node is ready only after it has told its versions.
+        // A node is ready only after it has sent its versions.
         let versions = self.versions.get(request.destination);
         let versions = versions.ok_or(SendFailure::NotReady)?;
         let version = versions
@@ -205,14 +206,14 @@ impl<S: Selectable> NetworkClient<S> {
         correlation_id
     }
 
-    /// Lets a test come to the end of the range.
+    /// Sets the id, so that a test can reach the end of the range.
     #[cfg(test)]
     pub(super) fn set_next_correlation_id(&mut self, id: i32) {
         self.next_correlation_id = id;
     }
 }
 
-/// The versions that can carry this request. Java: `AbstractRequest.Builder`.
+/// Returns the versions that can carry this request. Java: `AbstractRequest.Builder`.
 fn usable_versions(request: &ClientRequest) -> RangeInclusive<i16> {
     let (first, last) = (*request.versions.start(), *request.versions.end());
     match &request.body {
@@ -233,7 +234,7 @@ fn topic_names_of(request: &ProduceRequest) -> (bool, bool) {
     (lacks_id, lacks_name)
 }
 
-/// Returns the version in which a new connection is asked for versions.
+/// Returns the version of the first request on a new connection.
 pub(super) fn latest_api_versions_version() -> i16 {
     *ApiKey::ApiVersions.versions().end()
 }

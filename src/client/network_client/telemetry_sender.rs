@@ -1,8 +1,9 @@
-//! Sends telemetry to one node as long as that works. Java: `NetworkClient.TelemetrySender`; KIP-714.
+//! Sends telemetry to one node as long as that works. Java: `NetworkClient.TelemetrySender`;
+//! KIP-714.
 //!
-//! Differs from Java: a producer whose brokers want no metrics makes no connection for telemetry, unless a caller waits for
-//! the client instance id. The versions of a node are
-//! looked up before a request is made for it.
+//! Differs from Java: if the brokers request no metrics, the client makes no connection for
+//! telemetry, unless a caller waits for the client instance id. A node's versions are checked
+//! before a request is created for it.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,10 @@ use crate::network::Selectable;
 use crate::protocol::{ApiKey, ResponseBody};
 use crate::utils::log;
 
-/// How long to wait for a node of use. Events of the network end the wait too.
+/// How long to wait for a usable node. Network events end the wait too.
 const NODE_WAIT: Duration = Duration::from_secs(1);
 
-/// What to send, and the node that it goes to.
+/// The telemetry, and its destination.
 #[derive(Debug)]
 pub(super) struct TelemetrySender {
     sender: ClientTelemetrySender,
@@ -31,7 +32,7 @@ impl TelemetrySender {
 }
 
 impl<S: Selectable> NetworkClient<S> {
-    /// Has the client push metrics where brokers want them.
+    /// Makes the client push metrics if brokers request them.
     pub(crate) fn with_telemetry(self, sender: Option<ClientTelemetrySender>) -> Self {
         let telemetry = sender.map(|sender| TelemetrySender {
             sender,
@@ -40,7 +41,7 @@ impl<S: Selectable> NetworkClient<S> {
         Self { telemetry, ..self }
     }
 
-    /// Sends the telemetry request that is due, if there is one. Returns how long until another may be due.
+    /// Sends the telemetry request that is due, if any. Returns how long until another may be due.
     pub(super) fn maybe_send_telemetry(&mut self, now: Instant) -> Duration {
         let Some(telemetry) = &self.telemetry else {
             return Duration::MAX;
@@ -59,7 +60,7 @@ impl<S: Selectable> NetworkClient<S> {
         let Some(telemetry) = &mut self.telemetry else {
             return Duration::MAX;
         };
-        // Another node may take it.
+        // Another node may support it.
         telemetry.sticky = None;
         let may_connect = telemetry.sender.may_connect();
         if may_connect && !is_any_connecting && self.connections.states.can_connect(id, now) {
@@ -69,11 +70,11 @@ impl<S: Selectable> NetworkClient<S> {
         self.wait_for_telemetry_node()
     }
 
-    /// Returns the node to send to, and whether any connection is being made.
+    /// Returns the destination, and whether any connection is being made.
     fn telemetry_node(&self, now: Instant) -> Option<(Node, bool)> {
         let snapshot = self.updater.metadata().snapshot();
         let sticky = self.telemetry.as_ref()?.sticky.as_ref();
-        // One that the cluster no longer has, or has elsewhere, is given up.
+        // Drops a node that the cluster no longer has, or has at another address.
         let sticky = sticky.filter(|node| snapshot.node(node.id()) == Some(node));
         if let Some(node) = sticky {
             return Some((node.clone(), false));
@@ -107,8 +108,8 @@ impl<S: Selectable> NetworkClient<S> {
         Duration::MAX
     }
 
-    /// A close does not wait for a node if there is no connection. Without a subscription, a connection that is made for
-    /// something else is early enough.
+    /// Returns how long to wait for a node. A close without a connection does not wait. Without a
+    /// subscription, a connection that is made for another purpose is early enough.
     fn wait_for_telemetry_node(&mut self) -> Duration {
         let has_connection = self.has_connection_for_telemetry();
         let Some(telemetry) = &mut self.telemetry else {
@@ -116,7 +117,7 @@ impl<S: Selectable> NetworkClient<S> {
         };
         if telemetry.sender.is_terminating() && !has_connection {
             telemetry.sender.terminate();
-            // The close has nothing left to wait for.
+            // The close need not wait any more.
             return Duration::ZERO;
         }
         match telemetry.sender.next_api() {

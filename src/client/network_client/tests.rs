@@ -48,7 +48,7 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Names that a test resolves when it likes.
+/// Names that a test resolves when it chooses to.
 #[derive(Clone, Debug, Default)]
 struct FakeResolver {
     asked: Arc<Mutex<Vec<String>>>,
@@ -132,7 +132,7 @@ impl<S: Selectable> NetworkClient<S> {
     }
 }
 
-/// Metadata that know nothing, and do not age.
+/// Returns metadata without contents, which do not age.
 fn metadata(time: &MockTime) -> Arc<Metadata> {
     let config = MetadataConfig {
         refresh_backoff: ms(50),
@@ -144,7 +144,7 @@ fn metadata(time: &MockTime) -> Arc<Metadata> {
 }
 
 impl Fixture {
-    /// Knows nodes 0 to 2, and has no update of the metadata to make.
+    /// Creates a client that knows nodes 0 to 2 and needs no metadata update.
     fn new() -> Self {
         let mut f = Self::bootstrapped(config());
         f.update_metadata();
@@ -152,7 +152,7 @@ impl Fixture {
         f
     }
 
-    /// Knows the bootstrap node -1.
+    /// Creates a client that knows the bootstrap node -1.
     fn bootstrapped(config: NetworkClientConfig) -> Self {
         let time = MockTime::new();
         let selector = MockSelector::new(time.clone());
@@ -205,7 +205,7 @@ impl Fixture {
         self.client.poll(Duration::ZERO, self.time.now())
     }
 
-    /// Begins to connect, and comes as far as the request for versions, which is written.
+    /// Connects as far as the request for versions, which is written.
     fn connect(&mut self, id: i32) -> RequestHeader {
         let node = self.node(id);
         assert!(!self.client.ready(&node, self.now()));
@@ -220,7 +220,7 @@ impl Fixture {
         header
     }
 
-    /// Connects to a node of the newest kind.
+    /// Connects to a node of the newest version.
     fn make_ready(&mut self, id: i32) {
         self.make_ready_with(id, &all_versions());
     }
@@ -232,14 +232,14 @@ impl Fixture {
         assert!(self.client.is_ready(NodeId(id), self.now()));
     }
 
-    /// The only request that was written since this was last asked.
+    /// Returns the only request that was written since the last call.
     fn sent(&self) -> (RequestHeader, RequestBody) {
         let sent = self.selector.take_sent();
         assert_eq!(sent.len(), 1, "{sent:?}");
         decode_request(&sent[0].message().to_vec()).unwrap()
     }
 
-    /// The next poll receives this response.
+    /// Gives this response to the next poll.
     fn answer(&self, node: NodeId, header: &RequestHeader, body: impl Into<ResponseBody>) {
         let key = ApiKey::from_id(header.api_key).unwrap();
         let id = header.correlation_id;
@@ -257,7 +257,7 @@ impl Fixture {
         self.client.send(request, self.now()).unwrap()
     }
 
-    /// Sends a request and sees it written.
+    /// Sends a request and completes its write.
     fn send_and_write(&mut self, node: NodeId) -> RequestHeader {
         self.send(node);
         assert!(self.poll().is_empty());
@@ -327,7 +327,8 @@ fn produce_response(throttle_time_ms: i32) -> ProduceResponse {
     }
 }
 
-/// The failure of each response: whether it timed out, and whether it may have been written.
+/// Returns the failure of each response: whether it timed out, and whether it may have been
+/// written.
 fn failures(responses: &[ClientResponse]) -> Vec<(i32, bool, bool)> {
     let failure = |response: &ClientResponse| match &response.outcome {
         Err(RequestFailure::Disconnected {

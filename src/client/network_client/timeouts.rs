@@ -1,8 +1,9 @@
-//! What is given up because it takes too long: connecting, requests, and the brokers that are known. Java:
-//! `NetworkClient.handleTimedOutConnections`, `handleTimedOutRequests`, `handleRebootstrap`; KIP-601, KIP-1102.
+//! Timeouts of connecting, of requests, and of the known brokers. Java:
+//! `NetworkClient.handleTimedOutConnections`, `handleTimedOutRequests`, `handleRebootstrap`;
+//! KIP-601, KIP-1102.
 //!
-//! Differs from Java: something is given up when its time is over, not after that, because the wait ends just then. And
-//! what has arrived by then is read first, even if the wait came back late.
+//! Differs from Java: a timeout takes effect when its time has come and not later, because the wait
+//! ends then. Whatever has arrived by then is read first, even if the wait returns late.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::network::Selectable;
 use crate::utils::log;
 
 impl<S: Selectable> NetworkClient<S> {
-    /// Returns how long the selector may wait, so that nothing is given up late.
+    /// Returns how long the selector may wait, so that no timeout is late.
     pub(super) fn poll_timeout(&mut self, timeout: Duration, now: Instant) -> Duration {
         let timeout = timeout.min(self.config.request_timeout);
         match self.next_deadline(now) {
@@ -23,7 +24,7 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    /// Returns when the next request, connection attempt or set of brokers is given up.
+    /// Returns when the next request, connection attempt or set of brokers times out.
     fn next_deadline(&mut self, now: Instant) -> Option<Instant> {
         let deadlines = [
             self.connections.in_flight.next_timeout(now),
@@ -35,11 +36,12 @@ impl<S: Selectable> NetworkClient<S> {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Reads everything that has arrived if something is about to be given up.
+    /// Reads everything that has arrived, if something is about to time out.
     ///
-    /// The wait may have come back late: the process was stopped, the machine was suspended, or a signal ended the wait
-    /// without a look at the sockets. What is due at `now` is given up only after a look that began later and found
-    /// nothing. Each other look completes a request, a connection or the end of one, so there are not many.
+    /// The wait may return late: the process was stopped, the machine was suspended, or a signal
+    /// ended the wait without a look at the sockets. Whatever is due at `now` times out only after
+    /// a later look that found nothing. Each other look completes a request, a connection or the
+    /// end of one, so there are few of them.
     pub(super) fn read_before_timeouts(
         &mut self,
         responses: &mut Vec<ClientResponse>,
@@ -106,14 +108,14 @@ impl<S: Selectable> NetworkClient<S> {
             return;
         }
         for node in self.connections.states.nodes_with_connections() {
-            // The node is not to blame, and what is known against it stays known.
+            // The node did not cause this, and its known failures remain.
             let ending = Ending::network("the client rebootstraps");
             self.end_connection(node, &ending, responses, now);
         }
         self.rebootstrap(now);
     }
 
-    /// Starts again from the bootstrap nodes. Connections to nodes of no use are closed.
+    /// Starts again from the bootstrap nodes. Closes connections to unusable nodes.
     pub(super) fn rebootstrap(&mut self, now: Instant) {
         self.versions.forget_features_of_lost_nodes();
         self.updater.rebootstrap(now);

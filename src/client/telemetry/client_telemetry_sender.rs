@@ -1,6 +1,7 @@
-//! Decides which telemetry request is due. Java: `ClientTelemetryReporter.DefaultClientTelemetrySender`.
+//! Decides which telemetry request is due. Java:
+//! `ClientTelemetryReporter.DefaultClientTelemetrySender`.
 //!
-//! Threads: owned by the I/O thread, which also ends it. So the state needs no lock.
+//! Threads: owned by the I/O thread, which also ends it, so the state needs no lock.
 
 use std::time::{Duration, Instant};
 
@@ -21,23 +22,23 @@ use crate::utils::{later, log};
 /// How long the close of a producer without other work waits for the last push. Its own timeout may end it earlier.
 const TERMINATING_PUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How much larger a payload may be before it is compressed than afterwards, at first.
+/// The initial guess of how much larger a payload may be before its compression.
 const EXPECTED_COMPRESSION: usize = 8;
 
-/// Why a telemetry request has no response.
+/// The reason why a telemetry request has no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TelemetryFailure {
-    /// The node has no telemetry. Nothing was sent.
+    /// The node does not support telemetry. Nothing was sent.
     UnsupportedVersion,
     /// The connection did not take the request.
     NotSent,
     /// The connection ended.
     Disconnected,
-    /// The response could not be understood.
+    /// The response is malformed.
     InvalidResponse,
 }
 
-/// What an error of a broker leads to. Java: `ClientTelemetryUtils.maybeFetchErrorIntervalMs`.
+/// The reaction to a broker's error. Java: `ClientTelemetryUtils.maybeFetchErrorIntervalMs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Remedy {
     SubscribeNow,
@@ -54,7 +55,7 @@ impl Remedy {
             ErrorCode::TELEMETRY_TOO_LARGE | ErrorCode::THROTTLING_QUOTA_EXCEEDED => {
                 Self::SubscribeAfterInterval
             }
-            // Java gives up.
+            // Java stops here.
             code if code.is_retriable() => Self::SubscribeAfterInterval,
             _ => Self::GiveUp,
         }
@@ -72,12 +73,14 @@ struct Push {
 #[derive(Debug)]
 pub(crate) struct ClientTelemetrySender {
     state: ClientTelemetryState,
-    /// Nothing is requested before this time, except for the terminating push; `None` before the first response.
+    /// The earliest time of the next request, except for the terminating push. `None` before the
+    /// first response.
     next_request: Option<Instant>,
     subscription: Option<ClientTelemetrySubscription>,
     client_instance_id: ClientInstanceId,
     collector: KafkaMetricsCollector,
-    /// Codecs that are not compiled in, that failed, or that a broker refused although it had offered them.
+    /// Codecs that are not compiled in, that failed, or that a broker refused although it had
+    /// offered them.
     refused_compression_types: Vec<CompressionType>,
     in_flight: Option<Push>,
     /// When the close stops waiting for the last push.
@@ -85,7 +88,7 @@ pub(crate) struct ClientTelemetrySender {
 }
 
 impl ClientTelemetrySender {
-    /// Asks for a subscription as soon as there is a connection.
+    /// Creates a sender that requests a subscription once there is a connection.
     pub(crate) fn new(collector: KafkaMetricsCollector) -> Self {
         Self {
             state: ClientTelemetryState::SubscriptionNeeded,
@@ -99,13 +102,13 @@ impl ClientTelemetrySender {
         }
     }
 
-    /// What callers wait on for the id.
+    /// Returns the id, for callers to wait for.
     pub(crate) fn client_instance_id(&self) -> ClientInstanceId {
         Arc::clone(&self.client_instance_id)
     }
 
-    /// Returns how long until a request may be due: zero if one is, `Duration::MAX` while only a
-    /// response or nothing can change it.
+    /// Returns how long until a request may be due: zero if one is, or `Duration::MAX` if only a
+    /// response can change that.
     pub(crate) fn time_to_next_update(&self, now: Instant) -> Duration {
         use ClientTelemetryState::*;
         match self.state {
@@ -128,7 +131,8 @@ impl ClientTelemetrySender {
         }
     }
 
-    /// Returns whether a connection may be made for the next request: a broker wants metrics, or a caller waits for the id.
+    /// Returns whether a connection may be made for the next request: a broker requested metrics,
+    /// or a caller waits for the id.
     pub(crate) fn may_connect(&self) -> bool {
         match self.state {
             ClientTelemetryState::PushNeeded => true,
@@ -139,12 +143,12 @@ impl ClientTelemetrySender {
         }
     }
 
-    /// Returns whether the request in progress, if there is one, is the last.
+    /// Returns whether the request in progress is the last one.
     pub(crate) fn is_terminating(&self) -> bool {
         self.state.is_terminating()
     }
 
-    /// The request that is due. It counts as in progress from now on.
+    /// Returns the request that is due. It counts as in progress from now on.
     pub(crate) fn create_request(&mut self) -> Option<RequestBody> {
         use ClientTelemetryState::*;
         match self.state {
@@ -178,7 +182,7 @@ impl ClientTelemetrySender {
         }
     }
 
-    /// `None` without a subscription, which no state leads to.
+    /// Returns a push. Returns `None` without a subscription, which no state allows.
     fn create_push_request(&mut self, is_terminating: bool) -> Option<PushTelemetryRequest> {
         let subscription = self.subscription.clone()?;
         let (push, metrics) = self.payload(&subscription);
@@ -193,8 +197,8 @@ impl ClientTelemetrySender {
         Some(request)
     }
 
-    /// Collects the metrics, and compresses them with the first codec that both sides have. What does not fit into the
-    /// broker's limit is left out.
+    /// Collects the metrics, and compresses them with the first codec that both sides support.
+    /// Omits what exceeds the broker's limit.
     fn payload(&mut self, subscription: &ClientTelemetrySubscription) -> (Push, Vec<u8>) {
         let max_bytes = subscription.max_bytes;
         let mut limit = max_bytes.saturating_mul(EXPECTED_COMPRESSION);
@@ -210,7 +214,8 @@ impl ClientTelemetrySender {
             let uncompressed = bytes.len();
             let (compression_type, metrics) = match preferred {
                 CompressionType::None => (preferred, bytes),
-                // Nothing to compress, and a codec may write nothing then, which cannot be decompressed.
+                // There is nothing to compress, and a codec may then write nothing, which cannot be
+                // decompressed.
                 _ if bytes.is_empty() => (CompressionType::None, bytes),
                 _ => match compress(preferred, &bytes) {
                     Ok(compressed) => (preferred, compressed),
@@ -249,7 +254,8 @@ impl ClientTelemetrySender {
         }
         if !response.error_code.is_none() {
             let remedy = match Remedy::of(response.error_code) {
-                // The client has just asked. Java asks again, as fast as the broker responds.
+                // The client has just sent the request. Java sends it again as fast as the broker
+                // responds.
                 Remedy::SubscribeNow => Remedy::SubscribeAfterInterval,
                 remedy => remedy,
             };
@@ -277,13 +283,13 @@ impl ClientTelemetrySender {
         if wants_nothing {
             return self.subscribe_after(interval, now);
         }
-        // Between 50 % and 150 %, so that clients that began together do not push together.
+        // Between 50 % and 150 %, so that clients that started together do not push together.
         let first = interval.mul_f64(0.5 + fastrand::f64());
         self.next_request = Some(later(now, first));
         self.set_state(ClientTelemetryState::PushNeeded);
     }
 
-    /// Takes the response to a push, the last one if it `was_terminating`.
+    /// Handles the response to a push. `was_terminating` means that it was the last one.
     pub(crate) fn handle_push(
         &mut self,
         response: &PushTelemetryResponse,
@@ -317,7 +323,7 @@ impl ClientTelemetrySender {
         }
         match failure {
             TelemetryFailure::UnsupportedVersion => {}
-            // The next attempt finds out what the connection has become.
+            // The next attempt will see the state of the connection.
             TelemetryFailure::NotSent => return self.subscribe_after(self.interval(), now),
             TelemetryFailure::Disconnected => {
                 // The broker may have counted it.
@@ -328,12 +334,12 @@ impl ClientTelemetrySender {
                 return self.terminate();
             }
         }
-        // Another broker may have telemetry, and this one after an upgrade.
+        // Another broker may support telemetry, and this one may after an upgrade.
         self.subscribe_after(DEFAULT_PUSH_INTERVAL, now);
     }
 
-    /// Returns whether the end of a request changes anything. It ends telemetry if the request was the last push, and comes too
-    /// late if the client has begun to close since.
+    /// Returns whether the end of a request still matters. It ends telemetry if the request was the
+    /// last push, and is too late if the client has begun to close since.
     fn takes_response(&mut self, was_terminating: bool) -> bool {
         if was_terminating {
             self.terminate();
@@ -341,7 +347,7 @@ impl ClientTelemetrySender {
         !self.state.is_terminating()
     }
 
-    /// Has the next request be the last push, if a broker wants metrics. Java: `initiateClose`.
+    /// Makes the next request the last push, if a broker requested metrics. Java: `initiateClose`.
     pub(crate) fn initiate_close(&mut self, now: Instant) {
         if self.state.is_terminating() {
             return;
@@ -351,14 +357,14 @@ impl ClientTelemetrySender {
         if is_idle || subscription.is_none_or(|wanted| wanted.requested_metrics.is_none()) {
             return self.terminate();
         }
-        // Its response comes too late to count.
+        // Its response would come too late.
         self.note_pushed();
         self.close_deadline = Some(later(now, TERMINATING_PUSH_TIMEOUT));
         self.set_state(ClientTelemetryState::TerminatingPushNeeded);
     }
 
-    /// Returns how long the close is to wait for the last push; `None` if there is nothing to wait
-    /// for.
+    /// Returns how long the close should wait for the last push, or `None` if there is nothing to
+    /// wait for.
     pub(crate) fn close_wait(&mut self, now: Instant) -> Option<Duration> {
         if self.state == ClientTelemetryState::Terminated {
             return None;
@@ -371,7 +377,7 @@ impl ClientTelemetrySender {
         Some(wait)
     }
 
-    /// Ends telemetry, but for the id.
+    /// Ends telemetry, except for the id.
     pub(crate) fn terminate(&mut self) {
         self.in_flight = None;
         if self.state != ClientTelemetryState::Terminated {
@@ -385,7 +391,7 @@ impl ClientTelemetrySender {
         self.client_instance_id.set(None);
     }
 
-    /// The sums in flight count as pushed.
+    /// Counts the sums in flight as pushed.
     fn note_pushed(&mut self) {
         if let Some(push) = self.in_flight.take() {
             self.collector.pushed(push.collected);
@@ -423,8 +429,8 @@ impl ClientTelemetrySender {
         self.client_instance_id.get()?
     }
 
-    /// The only place that changes the state. A transition that is not valid would be a mistake here, and ends telemetry, not
-    /// the producer.
+    /// Sets the state. No other function does. An invalid transition would be a bug here; it ends
+    /// telemetry, and not the producer.
     fn set_state(&mut self, next: ClientTelemetryState) {
         if !self.state.may_become(next) {
             log::warn!(

@@ -1,19 +1,20 @@
-//! Where the telemetry of a client stands. Java: `ClientTelemetryState`.
+//! The state of a client's telemetry. Java: `ClientTelemetryState`.
 
-/// Where the telemetry of a client stands.
+/// The state of a client's telemetry.
 ///
-/// Differs from Java: telemetry that a broker refused for good is `Terminated`. Java has a flag for this beside the state.
+/// Differs from Java: after a permanent refusal by a broker, the state is `Terminated`. Java has a
+/// separate flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientTelemetryState {
-    /// The client must ask which metrics are wanted, when its interval has passed.
+    /// The client must request the subscription, once its interval has passed.
     SubscriptionNeeded,
     /// GetTelemetrySubscriptions is in flight.
     SubscriptionInProgress,
-    /// The client must push, when its interval has passed.
+    /// The client must push, once its interval has passed.
     PushNeeded,
     /// PushTelemetry is in flight.
     PushInProgress,
-    /// The client closes, and pushes for the last time as soon as it can.
+    /// The client is closing, and pushes one last time as soon as it can.
     TerminatingPushNeeded,
     /// The last PushTelemetry is in flight.
     TerminatingPushInProgress,
@@ -45,7 +46,7 @@ impl ClientTelemetryState {
         }
     }
 
-    /// Returns whether the client closes or telemetry has ended.
+    /// Returns whether the client is closing or telemetry has ended.
     pub(super) fn is_terminating(self) -> bool {
         matches!(
             self,

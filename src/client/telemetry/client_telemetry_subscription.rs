@@ -1,5 +1,5 @@
-//! What a broker wants of a client's metrics. Java: `ClientTelemetryReporter.ClientTelemetrySubscription`,
-//! `ClientTelemetryUtils`.
+//! The metrics that a broker requests from a client. Java:
+//! `ClientTelemetryReporter.ClientTelemetrySubscription`, `ClientTelemetryUtils`.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::protocol::messages::GetTelemetrySubscriptionsResponse;
 use crate::record::CompressionType;
 use crate::utils::log;
 
-/// The interval if the broker's is of no use. Java: `DEFAULT_PUSH_INTERVAL_MS`.
+/// The interval if the broker's is invalid. Java: `DEFAULT_PUSH_INTERVAL_MS`.
 pub(super) const DEFAULT_PUSH_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// The shortest interval that Kafka's brokers let an operator set (`ClientMetricsConfigs`). Without a bound a broker could
-/// have the client push without a pause.
+/// The shortest interval that Kafka's brokers let an operator set (`ClientMetricsConfigs`). Without
+/// a limit a broker could make the client push without a pause.
 const MIN_PUSH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// `telemetry.max.bytes` of Kafka's brokers.
@@ -25,7 +25,8 @@ pub(super) struct ClientTelemetrySubscription {
     pub(super) client_instance_id: Uuid,
     pub(super) subscription_id: i32,
     pub(super) push_interval: Duration,
-    /// The codecs that this library knows by name, compiled in or not. The broker's favourite is first.
+    /// The codecs that this library knows by name, even if not compiled in. The broker's favourite
+    /// is first.
     pub(super) accepted_compression_types: Vec<CompressionType>,
     /// The largest payload.
     pub(super) max_bytes: usize,
@@ -34,8 +35,8 @@ pub(super) struct ClientTelemetrySubscription {
 }
 
 impl ClientTelemetrySubscription {
-    /// Reads a response without an error; values out of range become defaults. `None` if the client has no id and the
-    /// response has none either. An id once assigned is kept for life.
+    /// Reads a response without an error. Values out of range become defaults. Returns `None` if
+    /// neither the client nor the response has an id. An id never changes once it is assigned.
     pub(super) fn new(
         response: GetTelemetrySubscriptionsResponse,
         assigned: Option<Uuid>,
@@ -70,7 +71,7 @@ impl ClientTelemetrySubscription {
     }
 }
 
-/// Java: `validateIntervalMs`.
+/// Returns the interval, or a default if it is invalid. Java: `validateIntervalMs`.
 fn push_interval(millis: i32) -> Duration {
     match u64::try_from(millis) {
         Ok(millis) if millis > 0 => Duration::from_millis(millis).max(MIN_PUSH_INTERVAL),

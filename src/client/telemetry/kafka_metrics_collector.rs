@@ -1,4 +1,5 @@
-//! Reads the metrics for a push, and knows what the last one said. Java: `KafkaMetricsCollector`, `ClientTelemetryProvider`.
+//! Reads the metrics for a push, and remembers those of the last one. Java:
+//! `KafkaMetricsCollector`, `ClientTelemetryProvider`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,9 +18,9 @@ use crate::utils::Time;
 pub(super) struct Collected {
     /// OpenTelemetry's `MetricsData`.
     pub(super) bytes: Vec<u8>,
-    /// The metrics in it.
+    /// The number of metrics in it.
     pub(super) count: usize,
-    /// The metrics that a smaller payload would have room for.
+    /// The number of requested metrics.
     pub(super) wanted: usize,
     /// Milliseconds since 1970.
     time_ms: i64,
@@ -48,7 +49,7 @@ pub(crate) struct KafkaMetricsCollector {
 }
 
 impl KafkaMetricsCollector {
-    /// Reads these metrics. The labels are those that the configuration has.
+    /// Creates a collector of these metrics. The labels come from the configuration.
     pub(crate) fn new(
         metrics: Arc<Metrics>,
         time: Arc<dyn Time>,
@@ -144,7 +145,7 @@ impl KafkaMetricsCollector {
         }
     }
 
-    /// The broker has taken what was collected, or may have.
+    /// Notes that the broker has received the collected metrics, or may have.
     pub(super) fn pushed(&mut self, collected: Collected) {
         let time_ms = collected.time_ms;
         self.time_ms = time_ms;
@@ -158,7 +159,7 @@ impl KafkaMetricsCollector {
         self.pushed.retain(|id, _| sets.contains(&id.set));
     }
 
-    /// Forgets what was pushed, so that the next push has every sum whole. Java: `metricsReset`.
+    /// Forgets what was pushed, so that the next push has the whole sums. Java: `metricsReset`.
     pub(super) fn reset(&mut self) {
         self.pushed.clear();
     }

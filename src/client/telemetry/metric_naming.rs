@@ -1,14 +1,15 @@
-//! What telemetry calls a metric. Java: `TelemetryMetricNamingConvention`, `ClientTelemetryProvider.DOMAIN`.
+//! The names of metrics in telemetry. Java: `TelemetryMetricNamingConvention`,
+//! `ClientTelemetryProvider.DOMAIN`.
 
 use std::borrow::Cow;
 
 use crate::metrics::MetricName;
 
 const DOMAIN: &str = "org.apache.kafka";
-/// The domain of metrics that Java's producer does not have. KIP-714 keeps Kafka's domain for the metrics that every client
-/// shares.
+/// The domain of metrics that Java's producer does not have. KIP-714 reserves Kafka's domain for
+/// the metrics that all clients share.
 const OWN_DOMAIN: &str = "kafka_producer";
-/// The broker knows it from the request.
+/// The broker knows this from the request.
 const EXCLUDED_TAG: &str = "client-id";
 
 /// Returns the telemetry name: the domain, the group without `-metrics`, and the name, with dots for hyphens.

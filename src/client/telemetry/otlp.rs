@@ -1,18 +1,20 @@
-//! Writes metrics as OpenTelemetry's `MetricsData`, in Protocol Buffers. Java: `SinglePointMetric`, and generated classes.
+//! Writes metrics as OpenTelemetry's `MetricsData`, in Protocol Buffers. Java: `SinglePointMetric`,
+//! and generated classes.
 //!
-//! Only the messages and fields that the payload has; the numbers are those of `opentelemetry/proto/metrics/v1/metrics.proto`
-//! and its imports, version 1. A unit test has the message types of the OpenTelemetry project read the bytes.
+//! Only the messages and fields in the payload; the numbers are those of
+//! `opentelemetry/proto/metrics/v1/metrics.proto` and its imports, version 1. A unit test reads the
+//! bytes with the message types of the OpenTelemetry project.
 
 use std::borrow::Cow;
 
 /// A text label.
 pub(super) type Attribute<'a> = (Cow<'a, str>, &'a str);
 
-/// What kind of number a metric is.
+/// The kind of a metric's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Gauge,
-    /// A sum that only grows, counted since a time in milliseconds since 1970.
+    /// A sum that can only grow, counted since a time in milliseconds since 1970.
     Sum {
         since_ms: i64,
         is_delta: bool,
@@ -34,12 +36,14 @@ pub(super) struct Point<'a> {
 const DELTA: u64 = 1;
 const CUMULATIVE: u64 = 2;
 
-/// The most that the messages around the metrics and the resource take: three tags and lengths.
+/// The size of the messages around the metrics and the resource: three tags and lengths.
 const OVERHEAD: usize = 3 * (1 + 10);
 
-/// Writes as many of the points as fit into `limit` bytes, first ones first. Returns the bytes and how many there are.
+/// Writes as many of the points as fit into `limit` bytes, in order. Returns the bytes and the
+/// number of points.
 ///
-/// The points are in one scope of one resource, and neighbours of one name in one metric.
+/// The points are in one scope of one resource. Adjacent points with the same name are in one
+/// metric.
 pub(super) fn metrics_data(
     resource: &[Attribute<'_>],
     points: &[Point<'_>],
@@ -73,7 +77,7 @@ pub(super) fn metrics_data(
 }
 
 impl Kind {
-    /// Points of one sort can be in one metric.
+    /// Returns a key: points with the same one can be in the same metric.
     fn sort(self) -> Option<bool> {
         match self {
             Self::Gauge => None,
@@ -82,7 +86,7 @@ impl Kind {
     }
 }
 
-/// `Metric`: the points have one name and one sort.
+/// Writes a `Metric` whose points have the same name and sort.
 fn metric(points: &[Point<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let Some(first) = points.first() else {
@@ -135,7 +139,7 @@ fn key_value(out: &mut Vec<u8>, field: u32, (key, value): &Attribute<'_>) {
     message(out, field, &bytes);
 }
 
-/// A field that is a message or a text: its tag, its length, its bytes.
+/// Writes a field that is a message or a text: its tag, its length, its bytes.
 fn message(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     tag(out, field, 2);
     varint(out, bytes.len() as u64);
@@ -158,7 +162,7 @@ fn varint_field(out: &mut Vec<u8>, field: u32, value: u64) {
     varint(out, value);
 }
 
-/// Field numbers are below 16 here, so that a tag is one byte.
+/// Writes a tag. Field numbers are below 16 here, so it is one byte.
 fn tag(out: &mut Vec<u8>, field: u32, wire_type: u32) {
     varint(out, u64::from(field << 3 | wire_type));
 }

@@ -1,19 +1,22 @@
-//! Which metrics a broker wants. Java: `ClientTelemetryUtils.getSelectorFromRequestedMetrics`.
+//! The metrics that a broker requests. Java:
+//! `ClientTelemetryUtils.getSelectorFromRequestedMetrics`.
 
 /// The metrics that a subscription requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RequestedMetrics {
     None,
     All,
-    /// Those whose names have one of these prefixes. Sorted, and none is a prefix of another.
+    /// Metrics whose names have one of these prefixes. Sorted, and none is a prefix of another.
     Prefixes(Box<[String]>),
 }
 
 impl RequestedMetrics {
-    /// Reads the list of a response: no entry requests nothing, a single `*` everything.
+    /// Parses the list of a response: no entry requests nothing, and a single `*` requests
+    /// everything.
     ///
-    /// A prefix behind a shorter one of its own is redundant. Without those, the only prefix that a name may have is the last
-    /// one that is not greater. So a long list costs a binary search for each metric, not a comparison with each prefix.
+    /// If one prefix is a prefix of another, the longer one is redundant. Without redundant ones,
+    /// only the last prefix that is not greater than a name can match it. So a long list costs a
+    /// binary search for each metric instead of a comparison with each prefix.
     pub(super) fn new(mut requested: Vec<String>) -> Self {
         match &requested[..] {
             [] => return Self::None,
@@ -28,7 +31,7 @@ impl RequestedMetrics {
         }
     }
 
-    /// Returns whether the metric with this name is wanted.
+    /// Returns whether the metric with this name is requested.
     pub(super) fn contains(&self, name: &str) -> bool {
         match self {
             Self::None => false,
@@ -73,7 +76,7 @@ mod tests {
         ] {
             assert_eq!(two.contains(name), is_wanted, "{name}");
         }
-        // Beside others it is a prefix like any.
+        // Next to other entries it is a prefix like any other.
         assert!(!of(&["*", "a"]).contains("b"));
     }
 

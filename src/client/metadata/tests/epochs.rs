@@ -34,12 +34,12 @@ fn epochs_of_old_responses_are_not_trusted() {
     let old = response(vec![topic("t", vec![partition(0, 1, 3)])]);
     f.metadata.update_with(version, &old, 8, f.time.now());
     assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(1), None));
-    // The epoch was forgotten, so any is news.
+    // The epoch was forgotten, so any epoch is new.
     f.update_all(&response(vec![topic("t", vec![partition(0, 2, 4)])]));
     assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(2), Some(4)));
 }
 
-// Java: MetadataTest.testEpochUpdateOnChangedTopicIds; KIP-516: a topic that is created anew.
+// Java: MetadataTest.testEpochUpdateOnChangedTopicIds; KIP-516: a topic that is created again.
 #[test]
 fn a_new_topic_id_resets_the_epoch() {
     let id = |byte| Uuid::from_bytes([byte; 16]);
@@ -71,7 +71,7 @@ fn a_new_topic_id_resets_the_epoch() {
     );
     assert_eq!(f.metadata.load().topic("t").unwrap().id(), id(2));
 
-    // Java: testEpochUpdateAfterTopicDeletion: the id was lost in between.
+    // Java: testEpochUpdateAfterTopicDeletion. The id was missing in between.
     f.update_all(&with_id(id(2), 2, 7));
     f.update_all(&response(vec![error_topic(
         "t",
@@ -81,13 +81,13 @@ fn a_new_topic_id_resets_the_epoch() {
     f.update_all(&with_id(id(3), 0, 0));
     assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(0), Some(0)));
 
-    // Java: testTopicIdDowngrade...: a broker without ids is judged by the epoch.
+    // Java: testTopicIdDowngrade... The epoch decides for a broker without ids.
     f.update_all(&with_id(Uuid::ZERO, 1, 3));
     assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(1), Some(3)));
     assert!(f.metadata.load().topic("t").unwrap().id().is_zero());
 }
 
-// The topic has fewer partitions after it was created anew.
+// The topic has fewer partitions after it was created again.
 #[test]
 fn the_number_of_partitions_may_shrink() {
     let f = Fixture::new();
@@ -137,7 +137,7 @@ fn an_old_epoch_is_refused_whatever_the_order_of_the_partitions() {
     };
     f.update_all(&with_epoch(&numbers, 0, 7));
     f.update_all(&with_epoch(&numbers, 1, 6));
-    // More are listed, so that the number of one is an index now.
+    // A longer list, so that this number is an index now.
     let more: Vec<_> = (0..50).rev().chain([1_000]).collect();
     f.update_all(&with_epoch(&more, 2, 6));
     for number in numbers {
@@ -155,7 +155,7 @@ fn an_old_epoch_is_refused_whatever_the_order_of_the_partitions() {
     assert_eq!(new.count(), more.len());
 }
 
-// Brokers before 2.8 have no topic ids. Java keeps the old leaders for ever.
+// Brokers before 2.8 have no topic ids. Java keeps the old leaders forever.
 #[test]
 fn a_topic_without_an_id_that_was_deleted_starts_with_new_epochs() {
     let f = Fixture::new();

@@ -2,7 +2,7 @@
 
 use super::*;
 
-// Java: MetadataTest.testMetadataTopicErrors, testInvalidTopicError, testTopicAuthorizationError. Topics with errors leave the others alone.
+// Java: MetadataTest.testMetadataTopicErrors, testInvalidTopicError, testTopicAuthorizationError.
 #[test]
 fn errors_of_a_topic_are_its_own() {
     let f = Fixture::new();

@@ -20,7 +20,7 @@ fn odd_partition_numbers_are_harmless() {
     let cluster = f.metadata.load();
     let info = cluster.topic("t").unwrap();
     let numbers: Vec<_> = info.partitions().iter().map(|p| p.partition()).collect();
-    // A queue is made for each number up to the largest.
+    // There is a queue for each number up to the largest.
     assert_eq!(numbers, [0, 7]);
     assert_eq!(f.leader("t", -1), None);
 }
@@ -55,7 +55,7 @@ fn brokers_that_cannot_be_connected_to_are_ignored() {
     assert_eq!(hosts, ["host0", "host1", "host2"]);
     assert_eq!(f.leader("t", 0), None);
 
-    // Not one good broker is no metadata at all.
+    // Metadata without a usable broker are refused.
     let (_, version) = f.request();
     answer.brokers = bad.to_vec();
     let now = f.time.now();

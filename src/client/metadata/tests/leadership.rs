@@ -1,4 +1,4 @@
-//! Leaders told by Produce responses.
+//! Leaders in Produce responses.
 //!
 //! Java: MetadataTest.testUpdatePartitionLeadership, testUpdatePartially, testLeaderMetadataInconsistentWithBrokerMetadata;
 //! KIP-951.
@@ -36,7 +36,7 @@ fn newer_leaders_are_taken_over() {
     assert_eq!(f.metadata.update_version(), version, "it is no update");
     assert_eq!(f.metadata.load().cluster_id(), Some("cluster"));
 
-    // What an update says is held against the new epoch.
+    // An update is compared with the new epoch.
     f.update_all(&response(vec![topic("t", vec![partition(0, 2, 10)])]));
     assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(1), Some(11)));
 }
@@ -85,7 +85,8 @@ fn of_two_answers_about_one_partition_the_newer_counts() {
     assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(2), Some(13)));
 }
 
-/// A search of the hints before each hint takes 800 million comparisons, half a minute in a test. The bound is generous.
+/// Searching the hints for each hint would take 800 million comparisons, half a minute in a test.
+/// The bound is generous.
 #[test]
 fn forty_thousand_leaders_are_taken_over_in_one_pass() {
     const PARTITIONS: i32 = 40_000;

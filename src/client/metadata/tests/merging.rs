@@ -1,8 +1,8 @@
-//! What an update leaves as it was.
+//! The data that an update keeps.
 
 use super::*;
 
-/// A topic of three partitions, whose replicas differ from their leaders.
+/// Returns a topic of three partitions, whose replicas differ from their leaders.
 fn with_replicas(replicas: [[i32; 2]; 3], leader_epoch: i32) -> MetadataTopic {
     let told = |(index, replicas): (i32, [i32; 2])| MetadataPartition {
         replica_nodes: replicas.to_vec(),
@@ -62,14 +62,14 @@ fn replicas_follow_the_responses() {
         f.update_all(&response(vec![with_replicas(replicas, epoch)]));
         assert_replicas(&f, replicas);
     }
-    // A stale partition keeps them, beside one that has news.
+    // A stale partition keeps its replicas, even next to one with news.
     let mut mixed = with_replicas([[2, 0], [2, 0], [2, 0]], 2);
     mixed.partitions[1].leader_epoch = 9;
     f.update_all(&response(vec![mixed]));
     assert_replicas(&f, [[1, 0], [2, 0], [0, 2]]);
 }
 
-// The first of two partitions with the same number counts.
+// Of two partitions with the same number, the first one counts.
 #[test]
 fn partitions_come_in_any_order_and_twice() {
     let f = Fixture::new();
@@ -86,7 +86,7 @@ fn partitions_come_in_any_order_and_twice() {
     assert_replicas(&f, [[0, 1], [1, 2], [2, 0]]);
 }
 
-// Java: MetadataTest.testMetadataMerge, testMetadataMergeOnIdDowngrade, the part of a producer.
+// Java: MetadataTest.testMetadataMerge, testMetadataMergeOnIdDowngrade, the parts about a producer.
 #[test]
 fn a_partial_response_replaces_nodes_and_its_own_topics() {
     let f = Fixture::new();
@@ -113,7 +113,8 @@ fn a_partial_response_replaces_nodes_and_its_own_topics() {
     assert_eq!(cluster.controller().map(Node::id), Some(NodeId(0)));
 }
 
-// Java: MetadataTest.testNodeIfOffline, testNodeIfOnlineWhenNotInReplicaSet: a leader that is not there is none.
+// Java: MetadataTest.testNodeIfOffline, testNodeIfOnlineWhenNotInReplicaSet. A missing leader
+// counts as none.
 #[test]
 fn a_leader_that_is_unknown_or_gone_is_none() {
     let f = Fixture::new();

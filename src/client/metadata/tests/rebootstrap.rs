@@ -49,7 +49,8 @@ fn topics_stay_without_leaders_until_a_cluster_responds() {
     assert!(f.metadata.load().topic("gone").is_none());
 }
 
-/// The cluster was restored from a backup: the ids of its topics are the same, and the epochs are lower.
+/// The cluster was restored from a backup: the ids of its topics are the same, and the epochs are
+/// lower.
 #[test]
 fn the_epochs_start_again_after_a_rebootstrap() {
     let topic_id = Uuid::from_bytes([1; 16]);

@@ -21,7 +21,7 @@ fn time_to_next_update() {
     f.update_all(&response_with(&[]));
     assert_eq!(f.due_ms(), MAX_AGE_MS);
 
-    // An update that is asked for waits for the backoff alone.
+    // A requested update waits only for the backoff.
     f.metadata.request_update();
     assert_eq!(f.due_ms(), BACKOFF_MS);
     f.time.advance_ms(BACKOFF_MS - 1);
@@ -128,7 +128,7 @@ fn responses_that_change_nothing_are_asked_for_less_and_less_often() {
         assert!(due > last);
         last = due;
     }
-    // A new epoch is news.
+    // A new epoch is a change.
     f.time.advance_ms(last);
     f.update_all(&response(vec![topic("t", vec![partition(0, 1, 2)])]));
     f.metadata.request_update();

@@ -25,7 +25,7 @@ fn topic_expiry() {
         f.add(&["two"]);
     }
 
-    // A topic of which nothing is known yet is somebody's hope.
+    // A topic without metadata stays, because a caller may wait for it.
     f.add(&["three"]);
     f.time.advance_ms(IDLE_MS);
     f.update(&response_with(&["three"]));
@@ -48,7 +48,8 @@ fn metadata_partial_update() {
     let (names, version) = f.request();
     assert_eq!(names, ["three", "two"]);
     f.answer(version, &response_with(&["two"]));
-    // Java keeps "three" as new and asks at the pace of the answers. See `MetadataState::apply`.
+    // Java keeps "three" as new and sends requests as fast as responses arrive. See
+    // `MetadataState::apply`.
     f.metadata.request_update_for_topic("three");
     assert_eq!(f.due_ms(), BACKOFF_MS);
     assert_eq!(f.request().0, ["one", "three", "two"]);

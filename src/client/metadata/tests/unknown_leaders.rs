@@ -1,10 +1,10 @@
-//! Leaders whose nodes are not listed, for a while.
+//! Leaders whose nodes are temporarily not listed.
 //!
 //! Java: MetadataTest.testLeaderMetadataInconsistentWithBrokerMetadata; `MetadataSnapshot` keeps the id of a leader too.
 
 use super::*;
 
-/// A response from a broker that lists only these brokers.
+/// Returns a response of a broker that lists only these brokers.
 fn listing(brokers: &[i32], topics: Vec<MetadataTopic>) -> MetadataResponse {
     MetadataResponse {
         brokers: brokers.iter().copied().map(broker).collect(),
@@ -12,7 +12,7 @@ fn listing(brokers: &[i32], topics: Vec<MetadataTopic>) -> MetadataResponse {
     }
 }
 
-/// A topic with a partition on each of the brokers 0 and 1.
+/// Returns a topic with one partition on each of the brokers 0 and 1.
 fn fixture() -> Fixture {
     let f = Fixture::new();
     f.add(&["t"]);
@@ -25,7 +25,7 @@ fn two_partitions(epoch: i32) -> MetadataTopic {
     topic("t", vec![partition(0, 0, epoch), partition(1, 1, epoch)])
 }
 
-/// A partial response from a broker that lists only these brokers.
+/// Applies a partial response of a broker that lists only these brokers.
 fn add_topic(f: &Fixture, name: &str, brokers: &[i32]) {
     f.add(&[name]);
     let (_, version) = f.request();
@@ -61,7 +61,7 @@ fn a_partial_response_that_lists_a_node_again_brings_its_leaders_back() {
 #[test]
 fn a_full_response_that_takes_a_leader_away_requests_one_more_update() {
     for epoch in [5, 4] {
-        // The second time the partitions are stale, and stay as they were.
+        // The second time the partitions are stale, and do not change.
         let f = fixture();
         f.update_all(&listing(&[0, 2], vec![two_partitions(epoch)]));
         assert_eq!(f.leader("t", 1), None);

@@ -57,7 +57,7 @@ fn a_wait_has_an_end() {
     let reason = error.timeout().unwrap();
     assert_eq!(reason.config, Some("max.block.ms"));
 
-    // An update that has come already needs no wait.
+    // An update that has already happened needs no wait.
     f.metadata
         .await_update(version - 1, ms(0), &f.time)
         .unwrap();

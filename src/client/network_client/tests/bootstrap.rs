@@ -8,7 +8,7 @@ use crate::error::Error;
 const TIMEOUT_MS: u64 = 5_000;
 const BACKOFF_MS: u64 = 100;
 
-/// A client that resolves these servers in the background.
+/// Returns a client that resolves these servers in the background.
 fn fixture(servers: &[&str], change: impl FnOnce(&mut NetworkClientConfig)) -> Fixture {
     let servers: Vec<_> = servers.iter().map(|url| (*url).to_owned()).collect();
     let mut config = config();
@@ -24,7 +24,7 @@ fn fixture(servers: &[&str], change: impl FnOnce(&mut NetworkClientConfig)) -> F
     f
 }
 
-/// The addresses of the nodes that the metadata begin with.
+/// Returns the addresses of the first nodes in the metadata.
 fn nodes(f: &Fixture) -> Vec<String> {
     let cluster = f.metadata.load();
     let nodes = cluster.nodes().iter();
@@ -53,7 +53,7 @@ fn the_servers_are_resolved_in_the_background() {
     assert!(f.poll().is_empty());
     assert_eq!(nodes(&f), ["-1 second:9093"]);
     assert!(f.metadata.bootstrap_error().is_none());
-    // It is done for good.
+    // It is never resolved again.
     f.time.advance_ms(2 * TIMEOUT_MS);
     assert!(f.poll().is_empty());
     assert!(f.metadata.bootstrap_error().is_none());
@@ -122,7 +122,7 @@ fn after_the_deadline_every_wait_fails_for_good() {
         );
         assert!(text.contains("first: no such host"), "{text}");
     }
-    // The name service may be back: it is not asked any more.
+    // The name service may be back, but is not asked any more.
     f.resolver.take_asked();
     f.time.advance_ms(BACKOFF_MS);
     assert!(f.poll().is_empty());
@@ -130,7 +130,7 @@ fn after_the_deadline_every_wait_fails_for_good() {
     assert_eq!(wait_fails(&f).kind(), ErrorKind::BootstrapResolution);
 }
 
-/// Java's loop fails in every round then.
+/// Java's loop fails in every round in this case.
 #[test]
 fn the_rebootstrap_timer_does_nothing_before_the_servers_are_resolved() {
     let mut f = fixture(&["first:9092"], |config| {

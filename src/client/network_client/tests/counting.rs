@@ -1,5 +1,6 @@
-//! What the client counts. Java: `NetworkClientTest.testThrottlingNotEnabledForConnectionToOlderBroker` and others, for
-//! their metrics.
+//! The client's metrics. Java:
+//! `NetworkClientTest.testThrottlingNotEnabledForConnectionToOlderBroker` and others, for their
+//! metrics.
 
 use super::*;
 

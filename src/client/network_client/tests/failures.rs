@@ -1,4 +1,4 @@
-//! What those who wait for metadata are told of connections that failed.
+//! What callers that wait for metadata learn of failed connections.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use crate::network::Disconnect;
 const BOOT: NodeId = NodeId(-1);
 const ADDRESS: &str = "10.9.9.9:9092";
 
-/// Comes as far as the request for versions to the bootstrap node.
+/// Connects as far as the request for versions to the bootstrap node.
 fn asked_for_versions() -> (Fixture, RequestHeader) {
     let mut f = Fixture::bootstrapped(config());
     f.poll();
@@ -93,8 +93,8 @@ fn a_node_that_hangs_up_after_it_told_its_versions() {
     assert!(text.ends_with(says), "{text}");
 }
 
-// A broker that closes the connection after a Produce request, such as one that is stopped, has nothing to do with SASL: the
-// cluster has answered before.
+// A broker that closes the connection after a Produce request, for example because it is stopped,
+// does not lack SASL: the cluster has responded before.
 #[test]
 fn a_node_that_hangs_up_after_a_request_in_a_known_cluster_gets_no_sasl_hint() {
     let mut f = Fixture::new();
@@ -180,7 +180,7 @@ fn to_start_again_is_no_failure() {
     assert!(!text.contains("rebootstrap"), "{text}");
 }
 
-/// Another cluster may answer at the address of a node that was lost. Only the metadata tell.
+/// Another cluster may respond at the address of a lost node. Only the metadata show that.
 #[test]
 fn nothing_is_sent_to_a_lost_node_before_new_metadata() {
     let mut f = Fixture::new();
@@ -191,13 +191,14 @@ fn nothing_is_sent_to_a_lost_node_before_new_metadata() {
     let header = f.connect(0);
     f.answer(NODE, &header, all_versions());
     f.poll();
-    // A request for metadata is under way, so that none is due, but its response has not come.
+    // A metadata request is in flight, so none is due, but its response is missing.
     assert!(!f.client.is_ready(NODE, f.now()));
     f.update_metadata();
     assert!(f.client.is_ready(NODE, f.now()));
 }
 
-// Otherwise the records of a node that is back wait up to request.timeout.ms for one that is not.
+// Otherwise the records of a node that is back could wait up to request.timeout.ms for another
+// node.
 #[test]
 fn a_node_that_is_back_does_not_wait_for_another_that_is_asked_for_metadata() {
     let mut f = Fixture::new();
@@ -222,7 +223,7 @@ fn a_node_that_is_back_does_not_wait_for_another_that_is_asked_for_metadata() {
     assert!(f.selector.take_sent().is_empty(), "it is asked once");
 }
 
-// The first connection that leads to the other cluster may be one to a node that was not connected to before.
+// The first connection to the other cluster may be one to a node without an earlier connection.
 #[test]
 fn nothing_is_sent_to_a_node_that_is_connected_to_after_a_loss_before_new_metadata() {
     let mut f = Fixture::new();
@@ -267,7 +268,8 @@ fn a_rebootstrap_is_no_new_metadata() {
     assert!(!f.client.is_ready(NODE, f.now()));
 }
 
-/// A listener without TLS hangs up at each handshake, and so does a load balancer for a moment.
+/// A listener without TLS closes the connection at each handshake. A load balancer does so for a
+/// moment.
 #[test]
 fn handshakes_without_an_answer_are_told_when_there_are_five_in_turn() {
     let unanswered = || Disconnect::HandshakeUnanswered {

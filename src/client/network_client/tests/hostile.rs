@@ -1,4 +1,4 @@
-//! Brokers that do not keep to the protocol. Whatever they send completes no request twice, nor the wrong one.
+//! Brokers that violate the protocol. No response completes a request twice, or the wrong one.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn a_wrong_correlation_id() {
     f.make_ready(0);
     let first = f.send_and_write(NODE);
     let second = f.send_and_write(NODE);
-    // Out of order is wrong too: brokers answer in the order of the requests.
+    // Responses out of order are wrong too: brokers respond in the order of the requests.
     f.selector
         .receive(NODE, payload(&second, second.correlation_id));
     let expected = [

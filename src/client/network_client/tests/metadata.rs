@@ -111,7 +111,7 @@ fn metadata_that_cannot_be_understood_is_a_failed_update() {
     f.metadata_request();
 }
 
-// No busy loop and no hot retry: nothing can be reached.
+// Unreachable nodes cause no busy loop.
 #[test]
 fn a_cluster_that_is_down_is_asked_for_with_backoff() {
     let mut f = Fixture::bootstrapped(NetworkClientConfig {
@@ -123,7 +123,7 @@ fn a_cluster_that_is_down_is_asked_for_with_backoff() {
     let end = f.now() + Duration::from_secs(60);
     let mut polls = 0;
     while f.now() < end {
-        // The mock's wait moves the clock on.
+        // The mock's wait advances the clock.
         f.client.poll(Duration::MAX, f.now());
         polls += 1;
     }
@@ -138,7 +138,7 @@ fn a_cluster_that_is_down_is_asked_for_with_backoff() {
     );
 }
 
-// Java: NetworkClientTest.testRebootstrap. KIP-899: no node that is known can be reached.
+// Java: NetworkClientTest.testRebootstrap. KIP-899: no known node is reachable.
 #[test]
 fn rebootstrap_when_no_node_is_available() {
     let mut f = Fixture::new();
@@ -167,7 +167,7 @@ fn rebootstrap_after_a_time_without_metadata() {
     f.make_ready(0);
     f.metadata.request_update();
     f.time.advance_ms(50);
-    // Node 0 answers with an empty response each time.
+    // Node 0 sends an empty response each time.
     for _ in 0..2 {
         let (node, header, _) = f.metadata_request();
         f.answer(node, &header, MetadataResponse::default());
@@ -226,7 +226,7 @@ fn versions_with_feature(epoch: i64, level: i16) -> ApiVersionsResponse {
     }
 }
 
-// The cluster is restored from a backup behind the same address, with a lower epoch of its features.
+// The cluster is restored from a backup at the same address, with a lower epoch of its features.
 #[test]
 fn a_rebootstrap_forgets_the_finalized_features() {
     let mut f = Fixture::new();
@@ -284,7 +284,7 @@ fn another_cluster_id_replaces_the_finalized_features() {
     assert_eq!(f.client.finalized_feature_level("transaction.version"), 1);
 }
 
-// Contradictory metadata at a high rate.
+// Contradictory metadata arrive at a high rate.
 #[test]
 fn flapping_metadata_is_asked_for_with_backoff() {
     let mut f = Fixture::new();

@@ -1,4 +1,4 @@
-//! Connections that reach another broker than the one that is meant (KIP-1242).
+//! Connections that reach another broker than the intended one (KIP-1242).
 
 use super::*;
 use crate::protocol::ErrorCode;
@@ -6,7 +6,7 @@ use crate::protocol::messages::ApiVersionsRequest;
 
 const CLUSTER: &str = "cluster-1";
 
-/// Knows nodes 0 to 2 of `CLUSTER`.
+/// Returns a client that knows nodes 0 to 2 of `CLUSTER`.
 fn fixture(change: impl FnOnce(&mut NetworkClientConfig)) -> Fixture {
     let mut config = config();
     change(&mut config);
@@ -29,7 +29,7 @@ fn update(f: &Fixture) {
     assert!(f.metadata.update_with(version, &response, 13, f.now()));
 }
 
-/// Connects to the node, and returns what its first request says.
+/// Connects to the node, and returns its first request.
 fn connect(f: &mut Fixture, node: &Node) -> (RequestHeader, ApiVersionsRequest) {
     assert!(!f.client.ready(node, f.now()));
     assert!(f.poll().is_empty());
@@ -51,14 +51,15 @@ fn refused(error_code: ErrorCode) -> ApiVersionsResponse {
     }
 }
 
-// Java: NetworkClientTest (4.4): ApiVersions carries the ids only if all of it is known and wanted.
+// Java: NetworkClientTest (4.4). ApiVersions contains the ids only if all of them are known and the
+// check is on.
 #[test]
 fn a_connection_says_which_broker_it_is_meant_for() {
     let mut f = fixture(|_| {});
     let node = f.node(1);
     let (header, body) = connect(&mut f, &node);
     assert_eq!(meant(&body), (Some(CLUSTER), 1));
-    // An older broker is asked again, in a version without the ids.
+    // An older broker gets another request, in a version without the ids.
     let older = ApiVersionsResponse {
         error_code: ErrorCode::UNSUPPORTED_VERSION,
         ..versions(&[(ApiKey::ApiVersions, 0, 4)])
@@ -120,7 +121,7 @@ fn a_misrouted_connection_makes_the_client_rebootstrap() {
             .contains("not node 1 of cluster cluster-1"),
         "{error}"
     );
-    // The node is left alone for its backoff, which is what paces a permanent misroute.
+    // The node is in its backoff, which limits the attempts if the address is permanently wrong.
     assert!(f.client.connection_delay(NodeId(1), f.now()) > ms(0));
 }
 

@@ -5,7 +5,7 @@ use crate::protocol::messages::{Coordinator, FindCoordinatorRequest, FindCoordin
 
 const NEW_HOST: &str = "10.9.0.0";
 
-/// Node 0 has another address from now on.
+/// Gives node 0 another address in the metadata.
 fn move_node(f: &Fixture, host: &str, port: i32) {
     let mut response = metadata_response();
     response.brokers[0].host = host.to_owned();
@@ -26,7 +26,7 @@ fn connects(f: &Fixture) -> Vec<String> {
         .collect()
 }
 
-/// Asks for the node as the sender does, with what the metadata say.
+/// Checks the node as the sender does, with the address in the metadata.
 fn ready(f: &mut Fixture) -> bool {
     let node = f.node(0);
     f.client.ready(&node, f.time.now())
@@ -73,7 +73,7 @@ fn requests_in_flight_have_their_responses_before_a_connection_is_replaced() {
     assert!(responses[0].outcome.is_ok());
     assert!(!ready(&mut f));
     assert_eq!(connects(&f), ["10.9.0.0:9092"]);
-    // The new one is used as any other.
+    // The new connection works as usual.
     assert!(f.poll().is_empty());
     let header = f.sent_api_versions_request();
     f.answer(NODE, &header, all_versions());
@@ -92,7 +92,7 @@ fn a_connection_that_is_being_made_is_replaced_at_once() {
     assert!(!ready(&mut f));
     assert_eq!(connects(&f), ["10.9.0.0:9092"]);
 
-    // So is one that waits for the versions of the old node.
+    // A connection that waits for the versions of the old node is replaced too.
     let mut f = Fixture::new();
     f.connect(0);
     connects(&f);
@@ -102,7 +102,7 @@ fn a_connection_that_is_being_made_is_replaced_at_once() {
     assert!(!ready(&mut f));
     assert_eq!(connects(&f), ["10.9.0.0:9092"]);
 
-    // And one that waits for the old name.
+    // So is one that waits for the old name to be resolved.
     let mut f = Fixture::new();
     move_node(&f, "old.example", 9092);
     assert!(!ready(&mut f));
@@ -145,7 +145,7 @@ fn a_connection_to_an_address_of_the_coordinator_is_left_alone() {
     f.poll();
     assert_eq!(connects(&f), ["10.9.0.0:9092"]);
     assert!(f.client.connections.states.has_connection(NODE));
-    // It was away, and is back elsewhere.
+    // It was down, and is back at another address.
     let mut response = metadata_response();
     response.brokers.remove(0);
     let (_, version) = f.metadata.new_request(f.now());
@@ -201,7 +201,7 @@ fn other_connections_are_left_alone() {
     move_node(&f, NEW_HOST, 9092);
     f.poll();
     assert!(f.client.is_ready(NodeId(1), f.now()));
-    // A node that the metadata leave out keeps its connection until they say otherwise.
+    // A node that is missing from the metadata keeps its connection.
     let mut response = metadata_response();
     response.brokers.remove(1);
     let (_, version) = f.metadata.new_request(f.now());

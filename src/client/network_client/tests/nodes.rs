@@ -1,4 +1,4 @@
-//! Which node, and when.
+//! The choice of a node, and of the time.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn least_loaded(f: &mut Fixture) -> Option<i32> {
         .map(|node| node.id().0)
 }
 
-/// Makes the connections of nodes fail, so that they are in their backoff.
+/// Makes the connections of these nodes fail, so that they are in their backoff.
 fn fail(f: &mut Fixture, ids: &[i32]) {
     for id in ids {
         let refused = std::io::ErrorKind::ConnectionRefused;
@@ -60,7 +60,8 @@ fn least_loaded_node_considers_throttled_connections() {
     assert!(least_loaded(&mut f).is_some());
 }
 
-// Java: NetworkClientTest.testLeastLoadedNodeProvideDisconnectedNodesPrioritizedByLastConnectionTimestamp. Starvation.
+// Java:
+// NetworkClientTest.testLeastLoadedNodeProvideDisconnectedNodesPrioritizedByLastConnectionTimestamp.
 #[test]
 fn least_loaded_node_provides_disconnected_nodes_by_last_attempt() {
     let mut f = Fixture::new();
@@ -116,7 +117,7 @@ fn connection_delays() {
     assert_eq!(f.selector.take_connects().len(), 1);
 }
 
-// Java: NetworkClientTest.testConnectionDelayWithExponentialBackoff. Hot retries.
+// Java: NetworkClientTest.testConnectionDelayWithExponentialBackoff.
 #[test]
 fn a_dead_node_is_tried_less_and_less_often() {
     let mut f = Fixture::bootstrapped(NetworkClientConfig {

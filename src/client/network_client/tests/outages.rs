@@ -1,4 +1,4 @@
-//! What the log says while a node is down. Lines are those of this thread.
+//! The log while a node is down. The lines are those of this thread.
 
 use super::*;
 use crate::network::Disconnect;
@@ -12,11 +12,11 @@ fn refused() -> Disconnect {
     }
 }
 
-/// Tries to connect again and again for as long, each time after the backoff.
+/// Tries to connect again and again for this long, each time after the backoff.
 fn fail_for(f: &mut Fixture, seconds: u64) {
     let end = f.now() + Duration::from_secs(seconds);
     while f.now() < end {
-        // Another node answers, so the metadata stay.
+        // Another node responds, so the metadata stay valid.
         f.update_metadata();
         let node = f.node(0);
         f.client.ready(&node, f.now());

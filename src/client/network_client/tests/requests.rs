@@ -143,7 +143,7 @@ fn disconnect_with_multiple_in_flights() {
     assert!(f.poll().is_empty(), "each ends once");
 }
 
-// The difference between "may be in the log" and "is not".
+// This distinguishes "may be in the log" from "is not".
 #[test]
 fn what_was_not_handed_to_the_socket_was_not_written() {
     for (bytes, was_written) in [(0, false), (1, true)] {

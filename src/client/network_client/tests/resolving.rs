@@ -68,7 +68,7 @@ fn a_name_that_is_not_resolved_in_time() {
     f.time.advance_ms(SETUP_MS);
     f.poll();
     assert!(f.client.connection_failed(NODE));
-    // The answer comes too late for that attempt.
+    // The result comes too late for that attempt.
     f.update_metadata();
     f.resolver.answer("broker.example", Ok(&["10.1.1.1"]));
     f.poll();
@@ -120,7 +120,7 @@ fn reconnect_after_address_change() {
         .answer("broker.example", Ok(&["10.1.1.1", "10.1.1.2"]));
     f.make_ready(0);
 
-    // The connection is lost, and the name has other addresses now. The old one would come first.
+    // The connection is lost, and the name now has other addresses. The old one would come first.
     f.selector.server_disconnect(NODE);
     f.poll();
     f.time.advance_ms(RECONNECT_MS);
@@ -158,7 +158,7 @@ fn a_literal_needs_no_resolver() {
         let node = Node::new(NodeId(id), host, 1, None);
         f.client.ready(&node, f.now());
         assert_eq!(connects(&f), [expected]);
-        // Again after a failure, without end.
+        // It happens again after each failure.
         f.selector.server_disconnect(NodeId(id));
         f.poll();
         f.update_metadata();

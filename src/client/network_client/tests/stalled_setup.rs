@@ -1,5 +1,6 @@
-//! Peers that stall while a connection is set up, in the TLS handshake and at each step of the SASL exchange: the deadline of
-//! the setup counts for all of it (KIP-601). Real sockets, and the clock of the test.
+//! Peers that stall during the setup of a connection: in the TLS handshake and at each step of the
+//! SASL exchange. The setup timeout covers all of it (KIP-601). Uses real sockets and the test's
+//! clock.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -52,7 +53,7 @@ impl Stalled {
             ClientMetrics::new(&metrics, &metadata),
         );
         client.ready(&node, time.now());
-        // The system makes the connection without the listener's help.
+        // The operating system makes the connection without the listener.
         let (peer, _) = listener.accept().unwrap();
         peer.set_nonblocking(true).unwrap();
         Self {
@@ -63,7 +64,7 @@ impl Stalled {
         }
     }
 
-    /// Runs the client until the peer has something to read, and reads that.
+    /// Runs the client until the peer has something to read, and returns it.
     fn received(&mut self) -> Vec<u8> {
         let mut buffer = vec![0; 1 << 16];
         for _ in 0..10_000 {
@@ -140,7 +141,7 @@ fn a_peer_that_never_answers_the_tls_handshake_is_given_up() {
 fn a_peer_that_stops_within_its_tls_answer_is_given_up() {
     let mut stalled = Stalled::new(ssl(), sasl());
     stalled.received();
-    // The header of a record of 100 bytes, and one byte of it.
+    // The header of a record of 100 bytes, and one byte of the record.
     stalled.peer.write_all(&[22, 3, 3, 0, 100, 2]).unwrap();
     stalled.assert_ends_at_the_deadline();
 }

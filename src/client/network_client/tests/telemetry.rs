@@ -42,7 +42,7 @@ fn without_telemetry() -> ApiVersionsResponse {
 }
 
 impl Fixture {
-    /// Connects to a node, which gets the first question.
+    /// Connects to a node, which receives the first request.
     fn ask(&mut self) -> RequestHeader {
         self.make_ready(0);
         assert!(self.poll().is_empty());
@@ -129,7 +129,7 @@ fn a_wait_for_the_id_connects_to_a_node() {
     assert!(!has_no_connection(&f));
 }
 
-/// Java loses telemetry for good when a broker lacks it; see the manual.
+/// Java loses telemetry for good if a broker lacks it; see the manual.
 #[test]
 fn another_broker_is_asked_when_the_first_has_no_telemetry() {
     let mut f = fixture();
@@ -168,8 +168,8 @@ fn an_unreadable_response_ends_telemetry_and_not_the_producer() {
     assert_eq!(f.telemetry_wait(), Duration::MAX);
 }
 
-/// A connection with `max.in.flight.requests.per.connection` requests takes none of telemetry, and a request of telemetry does
-/// not count as one of them.
+/// A connection with `max.in.flight.requests.per.connection` requests takes no telemetry, and a
+/// telemetry request does not count as one of them.
 #[test]
 fn telemetry_takes_no_place_of_a_produce_request() {
     let mut f = fixture();
@@ -193,7 +193,7 @@ fn telemetry_takes_no_place_of_a_produce_request() {
     assert_eq!(f.client.in_flight_request_count(), MAX_IN_FLIGHT + 1);
 }
 
-// Kafka 4.4: the node is dropped when the metadata have it elsewhere.
+// Kafka 4.4: the node is dropped if the metadata have it at another address.
 #[test]
 fn a_node_that_moved_is_not_kept() {
     let mut f = fixture();
@@ -203,7 +203,7 @@ fn a_node_that_moved_is_not_kept() {
     response.brokers.remove(0);
     assert!(f.metadata.update_with(version, &response, 13, f.now()));
     f.time.advance_ms(1500);
-    // A push is wanted, so that a connection is made for it.
+    // A push is requested, so a connection is made for it.
     assert!(f.poll().is_empty());
     assert!(f.poll().is_empty());
     let nodes = [OTHER, NodeId(2)];
@@ -240,7 +240,7 @@ fn a_close_without_a_connection_waits_for_nothing() {
     assert!(f.poll().is_empty());
     assert_eq!(f.client.telemetry_close_wait(now), None);
 
-    // Nor without a subscription.
+    // Without a subscription there is none either.
     let mut f = fixture();
     f.ask();
     let now = f.now();

@@ -6,7 +6,7 @@ use crate::protocol::tests::default_request;
 
 const MAX_THROTTLE: Duration = Duration::from_secs(60);
 
-/// The default of a produce request is `acks=0`, which nobody answers.
+/// By default, a produce request has `acks=0`, which has no response.
 fn request_of(key: ApiKey) -> RequestBody {
     match key {
         ApiKey::Produce => produce_request(Uuid::ZERO).into(),
@@ -44,7 +44,7 @@ fn response_of(key: ApiKey, throttle_time_ms: i32) -> ResponseBody {
     }
 }
 
-/// Sends a request of the API, and has it answered with this throttle time.
+/// Sends a request of the API, and responds with this throttle time.
 fn exchange(f: &mut Fixture, key: ApiKey, throttle_time_ms: i32) {
     let request = ClientRequest::new(NODE, request_of(key), ms(REQUEST_TIMEOUT_MS));
     f.client.send(request, f.now()).unwrap();
@@ -54,7 +54,7 @@ fn exchange(f: &mut Fixture, key: ApiKey, throttle_time_ms: i32) {
     assert_eq!(f.poll().len(), 1, "{key}");
 }
 
-/// One damaged bit in a response of any kind does not silence a node.
+/// A damaged bit in a response of any kind does not silence a node.
 #[test]
 fn an_implausible_throttle_time_is_cut_and_counted_in_every_response() {
     let is_sasl = |key: &ApiKey| matches!(key, ApiKey::SaslHandshake | ApiKey::SaslAuthenticate);
@@ -81,7 +81,7 @@ fn an_implausible_throttle_time_is_cut_and_counted_in_every_response() {
     }
 }
 
-/// A request in flight times out no later than the cut time allows.
+/// A request in flight times out no later than the reduced time allows.
 #[test]
 fn an_implausible_throttle_time_extends_no_request_beyond_the_cut() {
     let mut f = Fixture::new();

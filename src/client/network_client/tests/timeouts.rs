@@ -1,4 +1,4 @@
-//! What takes too long.
+//! Requests and connections that take too long.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn request_timeout() {
     f.time.advance_ms(REQUEST_TIMEOUT_MS - 201);
     assert!(f.poll().is_empty());
     f.time.advance_ms(1);
-    // One is late, and the connection is closed under all of them.
+    // One is late, and the connection is closed with all of its requests.
     let expected = [
         (first, true, true),
         (second.0, true, true),
@@ -45,8 +45,8 @@ fn request_timeout_excludes_throttle_time() {
     assert_eq!(failures(&f.poll()), [(second.correlation_id, true, true)]);
 }
 
-/// The process was stopped for longer than `request.timeout.ms`. The first response is there when it goes on, and the
-/// second request had no response in time.
+/// The process was stopped for longer than `request.timeout.ms`. When it continues, the first
+/// response is there, and the second request has timed out.
 #[test]
 fn responses_that_have_arrived_are_read_before_requests_time_out() {
     let mut f = Fixture::new();
@@ -101,7 +101,7 @@ fn connection_setup_timeout() {
     assert!(f.metadata.is_update_requested());
 }
 
-// The wait itself ends in time, whatever the caller asked for.
+// The wait itself ends in time, whatever the caller's timeout is.
 #[test]
 fn poll_waits_no_longer_than_until_something_is_given_up() {
     let mut f = Fixture::new();
@@ -115,7 +115,7 @@ fn poll_waits_no_longer_than_until_something_is_given_up() {
         ms(REQUEST_TIMEOUT_MS - 300)
     );
     assert_eq!(f.client.poll_timeout(ms(3), now), ms(3));
-    // The mock's wait lasts as long as it is told, and then the request is given up.
+    // The mock's wait takes its full time, and then the request times out.
     let responses = f.client.poll(far, now);
     assert_eq!(
         f.selector.last_poll_timeout(),

@@ -77,7 +77,8 @@ fn unsupported_api_versions_request_without_version_provided_by_the_broker() {
     assert!(f.client.is_ready(NODE, f.now()));
 }
 
-// A broker that names the refused version again, or nonsense, is asked in version 0 and then given up.
+// A broker that returns the refused version again, or an invalid one, gets a request in version 0
+// and is then dropped.
 #[test]
 fn falling_back_comes_to_an_end() {
     for highest in [LATEST, i16::MAX, -1, i16::MIN] {
@@ -141,7 +142,8 @@ fn a_connection_lost_before_its_versions_were_asked_for() {
     assert!(f.client.connection_failed(NODE));
 }
 
-// Java: NetworkClientTest.testDefaultRequestTimeout..., for the versions. Half-open connections: a frozen broker that accepts connections.
+// Java: NetworkClientTest.testDefaultRequestTimeout..., for the versions. The broker is frozen but
+// accepts connections.
 #[test]
 fn a_broker_that_does_not_tell_its_versions_is_given_up() {
     let mut f = Fixture::new();

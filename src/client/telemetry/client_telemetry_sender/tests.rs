@@ -195,7 +195,7 @@ fn each_error_of_a_push_has_its_remedy() {
             INTERVAL,
             SubscriptionNeeded,
         ),
-        // Java gives up.
+        // Java stops here.
         (ErrorCode::REQUEST_TIMED_OUT, INTERVAL, SubscriptionNeeded),
         (ErrorCode::INVALID_REQUEST, Duration::MAX, Terminated),
         (ErrorCode::INVALID_RECORD, Duration::MAX, Terminated),
@@ -348,7 +348,7 @@ fn a_close_pushes_once_more_and_only_with_a_subscription() {
             (TerminatingPushNeeded, Duration::ZERO)
         );
         assert!(f.push().terminating);
-        // The response to the push before is not the last one.
+        // The response to the earlier push is not the last one.
         f.answer_push(ErrorCode::NONE);
         f.answer_push(ErrorCode::UNKNOWN_SUBSCRIPTION_ID);
         f.fail(TelemetryFailure::Disconnected);
@@ -400,14 +400,15 @@ fn a_sum_that_a_broker_refused_is_in_the_next_delta() {
     let first = f.push().metrics;
     f.answer_push(ErrorCode::THROTTLING_QUOTA_EXCEEDED);
     f.subscribe(delta.clone());
-    // The same sums, since the same time.
+    // The same sums, counted since the same time.
     assert_eq!(f.push().metrics, first);
     f.answer_push(ErrorCode::NONE);
     assert_ne!(f.push().metrics, first, "nothing was added since");
 }
 
 proptest! {
-    /// Whatever brokers and networks do, no request follows another without a wait for long, and none is lost.
+    /// Whatever brokers and networks do, requests never follow each other in a loop, and none is
+    /// lost.
     #[test]
     fn telemetry_asks_in_no_loop(
         answers in prop::collection::vec((0..12_usize, any::<i32>(), any::<bool>()), 1..60),

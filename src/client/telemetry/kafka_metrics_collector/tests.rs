@@ -30,7 +30,7 @@ metric_table! {
     }
 }
 
-/// Name, topic, value, and for a sum: since when, and whether it is a delta.
+/// The name, topic and value, and for a sum the start time and whether it is a delta.
 type Read = (String, String, f64, Option<(u64, bool)>);
 
 struct Fixture {
@@ -178,7 +178,7 @@ fn a_metric_that_comes_later_counts_since_it_was_added() {
     assert_eq!(sends(&f.push(false), "t"), Some((5.0, (added, false))));
     assert_eq!(sends(&f.push(false), "t"), Some((5.0, (added, false))));
 
-    // Java: testMetricRemoval. It comes back with a smaller sum, which is no negative delta.
+    // Java: testMetricRemoval. It comes back with a smaller sum, which is not a negative delta.
     f.metrics.remove(&sensors);
     f.time.advance_ms(1000);
     let again = f.now_ms();
@@ -277,7 +277,7 @@ fn a_limit_leaves_out_the_topics_first_and_their_sums_wait() {
     let rest = f.push(true);
     let start = f.start_ms;
     assert_eq!(sends(&rest, "topic-99"), Some((5.0, (start, true))));
-    // The sum of the producer was pushed before.
+    // The producer's sum was pushed before.
     assert_eq!(rest[2].2, 0.0);
 }
 

@@ -1,4 +1,4 @@
-//! What is written, as the message types of the OpenTelemetry project read it.
+//! Reads the written bytes with the message types of the OpenTelemetry project.
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -104,7 +104,7 @@ fn no_points_are_no_bytes() {
 }
 
 proptest! {
-    /// Any texts and numbers are read back, and a limit is kept to.
+    /// Any texts and numbers are read back, and a limit is respected.
     #[test]
     fn whatever_fits_is_read_back(
         points in prop::collection::vec(
