@@ -1,4 +1,5 @@
-//! The APIs that the producer speaks, and the versions of each. Java: `ApiKeys`, and the `validVersions` of the schemas.
+//! The supported APIs, and the versions of each. Java: `ApiKeys`, and the `validVersions` of the
+//! schemas.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -8,15 +9,15 @@ use std::ops::RangeInclusive;
 pub(crate) enum ApiKey {
     /// Writes record batches to partitions.
     Produce,
-    /// Asks for brokers, topics and leaders.
+    /// Requests brokers, topics and leaders.
     Metadata,
-    /// Asks which broker coordinates a group or a transactional id.
+    /// Requests the coordinator of a group or a transactional id.
     FindCoordinator,
     /// Chooses the mechanism of an authentication by SASL.
     SaslHandshake,
-    /// Asks which APIs and versions a broker speaks.
+    /// Requests the APIs and versions that a broker supports.
     ApiVersions,
-    /// Asks for a producer id and epoch.
+    /// Requests a producer id and epoch.
     InitProducerId,
     /// Adds partitions to a transaction.
     AddPartitionsToTxn,
@@ -28,7 +29,7 @@ pub(crate) enum ApiKey {
     TxnOffsetCommit,
     /// Carries the messages of a SASL mechanism.
     SaslAuthenticate,
-    /// Asks which metrics to push (KIP-714).
+    /// Requests the subscription: the metrics to push (KIP-714).
     GetTelemetrySubscriptions,
     /// Pushes metrics.
     PushTelemetry,
@@ -71,12 +72,12 @@ impl ApiKey {
         }
     }
 
-    /// Returns the API with this number, if it is one that the producer speaks.
+    /// Returns the API with this number, if the producer uses it.
     pub(crate) fn from_id(id: i16) -> Option<Self> {
         Self::ALL.into_iter().find(|key| key.id() == id)
     }
 
-    /// Kafka's name.
+    /// Returns Kafka's name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Produce => "Produce",
@@ -95,8 +96,8 @@ impl ApiKey {
         }
     }
 
-    /// Returns the versions that this library can encode and decode: what brokers from 2.1 to 4.x
-    /// may choose. AddPartitionsToTxn has newer ones, which are between brokers.
+    /// Returns the versions that this library can encode and decode: those that brokers from 2.1 to
+    /// 4.x may choose. The newer versions of AddPartitionsToTxn are only used between brokers.
     pub(crate) const fn versions(self) -> RangeInclusive<i16> {
         match self {
             Self::Produce => 3..=13,
@@ -112,8 +113,9 @@ impl ApiKey {
         }
     }
 
-    /// Returns whether this version has compact lengths and tagged fields (KIP-482). Holds for
-    /// versions newer than [`versions`](Self::versions) too: no API goes back.
+    /// Returns whether this version has compact lengths and tagged fields (KIP-482). Also works for
+    /// versions newer than [`versions`](Self::versions), because later versions of a flexible API
+    /// stay flexible.
     pub(crate) const fn is_flexible(self, version: i16) -> bool {
         let first_flexible = match self {
             Self::Produce | Self::Metadata => 9,
@@ -125,22 +127,23 @@ impl ApiKey {
             | Self::TxnOffsetCommit => 3,
             Self::InitProducerId | Self::SaslAuthenticate => 2,
             Self::GetTelemetrySubscriptions | Self::PushTelemetry => 0,
-            // No version has them.
+            // No version is flexible.
             Self::SaslHandshake => i16::MAX,
         };
         version >= first_flexible
     }
 
     /// Returns the version of the request header: 2, with tagged fields, for flexible versions, and
-    /// else 1.
+    /// otherwise 1.
     pub(crate) const fn request_header_version(self, version: i16) -> i16 {
         if self.is_flexible(version) { 2 } else { 1 }
     }
 
     /// Returns the version of the response header: 1, with tagged fields, for flexible versions,
-    /// and else 0.
+    /// and otherwise 0.
     ///
-    /// ApiVersions always has 0 (KIP-511): its response must be readable before the client knows what the broker speaks.
+    /// ApiVersions always has 0 (KIP-511), because the client must read its response before it
+    /// knows the broker's versions.
     pub(crate) const fn response_header_version(self, version: i16) -> i16 {
         match self {
             Self::ApiVersions => 0,

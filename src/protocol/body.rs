@@ -100,7 +100,7 @@ bodies! {
 }
 
 impl ResponseBody {
-    /// Returns how long the broker asks the client to stay quiet (KIP-219).
+    /// Returns how long the broker asks the client to send nothing (KIP-219).
     pub(crate) const fn throttle_time_ms(&self) -> i32 {
         match self {
             Self::Produce(response) => response.throttle_time_ms,
@@ -119,7 +119,7 @@ impl ResponseBody {
     }
 }
 
-/// A request as it goes out, without the four bytes of its size.
+/// Encodes a request, without the four bytes of its size.
 pub(crate) fn encode_request(
     header: &RequestHeader,
     body: &RequestBody,
@@ -137,8 +137,8 @@ pub(crate) fn encode_request(
     w.finish()
 }
 
-/// Reads a request, all of it. Fails for an API or a version that this library does not speak; a broker that wants to
-/// answer those reads the [`RequestHeader`] alone.
+/// Decodes a whole request. Fails for an API or a version that this library does not support. A
+/// broker that responds to those decodes only the [`RequestHeader`].
 pub(crate) fn decode_request(payload: &[u8]) -> Result<(RequestHeader, RequestBody), DecodeError> {
     let mut r = Reader::new(payload);
     let header = RequestHeader::decode(&mut r)?;
@@ -148,7 +148,7 @@ pub(crate) fn decode_request(payload: &[u8]) -> Result<(RequestHeader, RequestBo
     Ok((header, body))
 }
 
-/// A response as it goes out, without the four bytes of its size.
+/// Encodes a response, without the four bytes of its size.
 pub(crate) fn encode_response(
     key: ApiKey,
     version: i16,
@@ -167,10 +167,10 @@ pub(crate) fn encode_response(
     Ok(w.finish()?.to_vec())
 }
 
-/// Reads the response to a request of this API and version, all of it: Java leaves what follows the end alone, but bytes
-/// that are left are the one sign of an answer that was misread, and such an answer must not pass for an acknowledgement.
-/// The exception is an empty section of tagged fields after that of the response, with which librdkafka's mock broker ends
-/// its Metadata.
+/// Decodes the whole response to a request of this API and version. Java ignores bytes after the
+/// end. Here they are an error, because they are the only sign of a misread response, which must
+/// not count as an acknowledgement. The exception is an empty section of tagged fields after that
+/// of the response: librdkafka's mock broker ends its Metadata with it.
 pub(crate) fn decode_response(
     key: ApiKey,
     version: i16,
@@ -181,7 +181,7 @@ pub(crate) fn decode_response(
     })
 }
 
-/// As [`decode_response`], for a Metadata response that stays in `payload`.
+/// Does the same as [`decode_response`], for a Metadata response that stays in `payload`.
 pub(crate) fn decode_metadata_response(
     version: i16,
     payload: &[u8],

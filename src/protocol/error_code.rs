@@ -1,11 +1,11 @@
 //! The error codes of the protocol. Java: `Errors`.
 //!
-//! One table makes the constants, their names, and the two questions that the producer asks of every code. Which codes
-//! prove that nothing was appended is a list of its own.
+//! One table defines the constants, their names, and the two properties that the producer needs of
+//! every code. The codes that prove that nothing was appended are in a separate list.
 
 use std::fmt;
 
-/// An error code that a broker sent. Codes that this library does not know keep their number.
+/// A broker's error code. Unknown codes keep their number.
 ///
 /// `Display` and `Debug` print Kafka's name and the number, as in `NOT_LEADER_OR_FOLLOWER (6)`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -182,7 +182,7 @@ error_codes! {
 }
 
 impl ErrorCode {
-    /// The code with this number, known or not.
+    /// Returns the code with this number, even if it is unknown.
     pub const fn from_i16(code: i16) -> Self {
         Self(code)
     }
@@ -192,31 +192,31 @@ impl ErrorCode {
         self.0
     }
 
-    /// Kafka's name, or `None` for a number that this library does not know.
+    /// Returns Kafka's name, or `None` if this library does not know the number.
     pub fn name(self) -> Option<&'static str> {
         self.entry().map(|entry| entry.name)
     }
 
-    /// Returns whether the same request may succeed later. Unknown codes are not retriable, as in
-    /// Java.
+    /// Returns `true` if the same request may succeed later. As in Java, unknown codes are not
+    /// retriable.
     pub fn is_retriable(self) -> bool {
         self.entry().is_some_and(|entry| entry.retriable)
     }
 
-    /// Returns whether the code means that the client's metadata is out of date. Java:
+    /// Returns `true` if the code means that the client's metadata is out of date. Java:
     /// `InvalidMetadataException`.
     pub fn refreshes_metadata(self) -> bool {
         self.entry().is_some_and(|entry| entry.refreshes_metadata)
     }
 
-    /// Returns whether a broker answers a Produce request with this code before it appends
-    /// anything.
+    /// Returns whether a broker returns this code for a Produce request before it appends anything.
     ///
-    /// The list is complete on purpose: a code that no broker sends here was damaged on the way or comes from a broker
-    /// that this library does not know, and proves nothing. NOT_LEADER_OR_FOLLOWER is not in the list, because a leader
-    /// that loses its place while it waits for its followers sends it after the append (KAFKA-13574), and
-    /// KAFKA_STORAGE_ERROR is not, because the disk may fail after the bytes have reached it. Java (broker):
-    /// `KafkaApis.handleProduceRequest`, `ReplicaManager.appendRecords`, `UnifiedLog.append`.
+    /// The list is closed. A code that no broker sends here was damaged on the way, or comes from
+    /// an unknown kind of broker, and proves nothing. NOT_LEADER_OR_FOLLOWER is not in the list,
+    /// because a leader that is replaced while it waits for its followers sends it after the append
+    /// (KAFKA-13574). KAFKA_STORAGE_ERROR is not, because the disk may fail after it has the bytes.
+    /// Java (broker): `KafkaApis.handleProduceRequest`, `ReplicaManager.appendRecords`,
+    /// `UnifiedLog.append`.
     pub(crate) const fn is_refusal_before_append(self) -> bool {
         matches!(
             self,
@@ -251,7 +251,7 @@ impl ErrorCode {
         )
     }
 
-    /// Returns whether this is `NONE`.
+    /// Returns `true` if this is `NONE`.
     pub const fn is_none(self) -> bool {
         self.0 == 0
     }

@@ -1,10 +1,11 @@
-//! Which limit, right or setting an error code is about, for the texts of errors. Java: the messages of the exceptions, which
-//! name none.
+//! The limit, right or setting behind an error code, for the texts of errors. Java: the messages of
+//! the exceptions do not name any.
 
 use super::ErrorCode;
 
 impl ErrorCode {
-    /// Returns what to change so that the request is not refused again; `None` if nothing in particular is known to help.
+    /// Returns what to change so that the request succeeds, or `None` if no particular remedy is
+    /// known.
     pub(crate) fn remedy(self) -> Option<&'static str> {
         Some(match self {
             Self::MESSAGE_TOO_LARGE => {

@@ -1,18 +1,20 @@
-//! A finished message whose records are still where the accumulator put them. Java: `SendBuilder`, `MultiRecordsSend`.
+//! A finished message whose records are still in the accumulator's memory. Java: `SendBuilder`,
+//! `MultiRecordsSend`.
 
 use std::fmt;
 
 use crate::sync::Arc;
 
-/// Bytes of records in one or more slices, shared with the owner of their memory. This layer does not look inside.
+/// Bytes of records in one or more slices, shared with the owner of their memory. This layer does
+/// not interpret them.
 pub(crate) trait RecordBytes: Send + Sync + fmt::Debug {
     /// Returns the number of bytes.
     fn len(&self) -> usize;
 
-    /// One of the slices, counted from 0; `None` behind the last.
+    /// Returns one of the slices, counted from 0, or `None` after the last.
     fn slice(&self, index: usize) -> Option<&[u8]>;
 
-    /// Returns whether there is one slice only.
+    /// Returns whether there is only one slice.
     fn is_contiguous(&self) -> bool {
         self.slice(1).is_none()
     }
@@ -28,7 +30,8 @@ impl RecordBytes for Vec<u8> {
     }
 }
 
-/// The records of one partition in a produce request. Cloning shares the bytes; they are equal if their bytes are.
+/// The records of one partition in a produce request. Clones share the bytes. Two sets are equal if
+/// their bytes are.
 #[derive(Clone)]
 pub(crate) struct RecordSet(pub(crate) Arc<dyn RecordBytes>);
 
@@ -37,12 +40,12 @@ impl RecordSet {
         self.0.len()
     }
 
-    /// The slices whose concatenation are the bytes.
+    /// Returns the slices, whose concatenation is the set's bytes.
     pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
         (0..).map_while(|index| self.0.slice(index))
     }
 
-    /// The bytes of a set that was decoded, which is always in one slice.
+    /// Returns the bytes of a decoded set, which is always in one slice.
     #[cfg_attr(
         not(feature = "testing"),
         allow(dead_code, reason = "only a broker decodes record sets")
@@ -79,20 +82,21 @@ impl fmt::Debug for RecordSet {
     }
 }
 
-/// A message ready to be sent: own bytes, with [`RecordSet`]s spliced in without copying them.
+/// A message that is ready to be sent: its own bytes, with [`RecordSet`]s between them that are not
+/// copied.
 ///
-/// Slices keep their index, so that the writer of the message can remember where it stands as an index and an offset and go
-/// on from there. A slice between two slices of the same record set is empty.
+/// Slices keep their index. So the writer of the message can store its position as an index and an
+/// offset, and continue from there. A slice between two slices of the same record set is empty.
 #[derive(Clone, Debug)]
 pub(crate) struct MessageBytes {
     bytes: Vec<u8>,
-    /// Where in `bytes` each slice of a record set belongs. Positions ascend from above zero, because the length of a record
-    /// set precedes it.
+    /// The position in `bytes` of each slice of a record set. Positions are above zero and ascend,
+    /// because the length of a record set precedes it.
     splices: Vec<Splice>,
     len: usize,
 }
 
-/// A slice of a record set, and its position among a message's own bytes.
+/// A slice of a record set, and its position in the message's own bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Splice {
     pub(super) position: usize,
@@ -110,7 +114,7 @@ impl Splice {
 }
 
 impl MessageBytes {
-    /// `len` counts the own bytes and those of the splices.
+    /// Creates a message. `len` counts its own bytes and those of the splices.
     pub(super) fn new(bytes: Vec<u8>, splices: Vec<Splice>, len: usize) -> Self {
         Self {
             bytes,
@@ -124,12 +128,12 @@ impl MessageBytes {
         self.len
     }
 
-    /// The slices whose concatenation is the message.
+    /// Returns the slices, whose concatenation is the message.
     pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
         self.slices_from(0)
     }
 
-    /// Returns the slices from this index on; skipping takes no time.
+    /// Returns the slices from this index on. Skipping takes no time.
     pub(crate) fn slices_from(&self, index: usize) -> impl Iterator<Item = &[u8]> {
         (index..self.slice_count()).filter_map(|index| self.slice(index))
     }
@@ -148,7 +152,7 @@ impl MessageBytes {
         self.splices.len() * 2 + usize::from(self.bytes.len() > tail)
     }
 
-    /// One slice: own bytes at even indices, records at odd ones.
+    /// Returns one slice: own bytes for even indexes, records for odd ones.
     pub(crate) fn slice(&self, index: usize) -> Option<&[u8]> {
         if index >= self.slice_count() {
             return None;

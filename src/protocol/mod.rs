@@ -1,7 +1,7 @@
-//! Kafka's wire protocol: primitives, headers, and one file per API under `messages`.
+//! Kafka's wire protocol: primitives, headers, and one file per API in `messages`.
 //!
-//! Pure: bytes in, values out, and back. Nothing that came from the wire panics, indexes, or reserves more memory than
-//! the bytes present justify.
+//! It converts bytes to values and back, without I/O. No data from the wire can cause a panic, an
+//! index out of bounds, or a reservation of more memory than the present bytes justify.
 
 #![cfg_attr(
     not(feature = "testing"),
@@ -38,16 +38,16 @@ pub(crate) use request_header::RequestHeader;
 pub(crate) use response_header::ResponseHeader;
 pub(crate) use writable::{EncodeError, Writer};
 
-/// The longest string, in bytes of UTF-8, in the compact form too.
+/// The longest string in bytes of UTF-8, even in the compact form.
 const MAX_STRING_LENGTH: usize = i16::MAX as usize;
 
-/// A request or a response. `version` is one of [`ApiKey::versions`]; the caller has checked that.
+/// A request or a response. `version` is one of [`ApiKey::versions`], which the caller has checked.
 pub(crate) trait Message: Sized {
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError>;
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError>;
 }
 
-/// A request, its API, and what answers it.
+/// A request with its API and its response.
 pub(crate) trait ApiRequest: Message {
     const KEY: ApiKey;
     type Response: Message;

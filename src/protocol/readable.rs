@@ -1,9 +1,10 @@
 //! Reads the primitive types of the protocol from untrusted bytes. Java: `Readable`,
 //! `ByteBufferAccessor`.
 //!
-//! Every read is checked. Memory is reserved for what the bytes present can hold, never for what a length claims.
-//! Where a method takes `flexible`, it reads the compact form of KIP-482 (an unsigned varint, length + 1, 0 for null)
-//! if it is set, and else the classic one (a big-endian length, -1 for null).
+//! Every read is checked. Memory is reserved for what the present bytes can hold, never for a
+//! claimed length. Methods with `flexible` read the compact form of KIP-482 if it is set (an
+//! unsigned varint, length + 1, 0 for null), and otherwise the classic one (a big-endian length, -1
+//! for null).
 
 use std::fmt;
 
@@ -12,7 +13,8 @@ use byteorder::{BigEndian, ByteOrder};
 use crate::common::Uuid;
 use crate::protocol::{ErrorCode, MAX_STRING_LENGTH};
 
-/// The longest array of a message, and the most tagged fields of a structure: the limits of Kafka 4.4's own decoders.
+/// The longest array of a message, and the largest number of tagged fields of a structure: the
+/// limits of Kafka 4.4's own decoders.
 const MAX_ARRAY_LENGTH: usize = 1_000_000;
 const MAX_TAGGED_FIELDS: u32 = 10_000;
 
@@ -142,8 +144,9 @@ impl<'a> I32s<'a> {
     }
 }
 
-// What is read for each partition of an answer is marked to be inlined: whether the compiler does so otherwise depends on
-// which functions happen to share a codegen unit, and makes a quarter of the time.
+// Reads that happen for each partition of a response are marked to be inlined. Otherwise the
+// compiler's choice depends on which functions share a codegen unit, and makes a difference of a
+// quarter of the time.
 impl<'a> Reader<'a> {
     /// Reads from the start of `payload`.
     pub(crate) const fn new(payload: &'a [u8]) -> Self {
@@ -153,12 +156,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What is left.
+    /// Returns the unread bytes.
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// Takes what is left, unread.
+    /// Skips the unread bytes.
     pub(crate) fn skip_rest(&mut self) {
         self.offset += self.rest.len();
         self.rest = &[];
@@ -209,7 +212,7 @@ impl<'a> Reader<'a> {
         Ok(Uuid::from_bytes(bits.to_be_bytes()))
     }
 
-    /// Seven bits to a byte, least significant first, in at most five bytes.
+    /// Reads seven bits per byte, least significant first, in at most five bytes.
     #[inline]
     pub(crate) fn unsigned_varint(&mut self) -> Result<u32, DecodeError> {
         let offset = self.offset;
@@ -273,7 +276,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An array whose elements take at least `min_size` bytes each.
+    /// Reads an array whose elements take at least `min_size` bytes each.
     pub(crate) fn array<T>(
         &mut self,
         flexible: bool,
@@ -285,7 +288,7 @@ impl<'a> Reader<'a> {
             .ok_or(DecodeError::UnexpectedNull { offset })
     }
 
-    /// As [`array`](Self::array), or null.
+    /// Reads an array like [`array`](Self::array), or null.
     pub(crate) fn nullable_array<T>(
         &mut self,
         flexible: bool,
@@ -302,7 +305,8 @@ impl<'a> Reader<'a> {
         Ok(Some(elements))
     }
 
-    /// Reads the length of an array whose elements take at least `min_size` bytes each, and which the caller reads itself.
+    /// Reads the length of an array whose elements take at least `min_size` bytes each. The caller
+    /// reads the elements.
     pub(crate) fn array_length(
         &mut self,
         flexible: bool,
@@ -345,10 +349,10 @@ impl<'a> Reader<'a> {
         self.take(count * size_of::<i32>()).map(I32s)
     }
 
-    /// Reads the tagged fields that end a flexible structure; reads nothing if it is not flexible.
+    /// Reads the tagged fields that end a flexible structure. Reads nothing if it is not flexible.
     ///
-    /// `field` gets each tag with a reader over its value, and says whether it knows the tag. A value that it knows must
-    /// have been read to its end; others are skipped.
+    /// `field` gets each tag with a reader of its value, and returns whether it knows the tag. It
+    /// must read a known value to its end; other values are skipped.
     pub(crate) fn tagged_fields(
         &mut self,
         flexible: bool,
@@ -389,7 +393,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Skips the tagged fields of a structure that has none which this library knows.
+    /// Skips the tagged fields of a structure without known ones.
     #[inline]
     pub(crate) fn skip_tagged_fields(&mut self, flexible: bool) -> Result<(), DecodeError> {
         self.tagged_fields(flexible, |_, _| Ok(false))
@@ -405,7 +409,7 @@ impl<'a> Reader<'a> {
         Ok(byte)
     }
 
-    /// Returns the length of bytes or of an array.
+    /// Reads the length of bytes or of an array.
     #[inline]
     fn length(&mut self, flexible: bool) -> Result<Option<usize>, DecodeError> {
         if flexible {
@@ -442,7 +446,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `None` for -1, which is null. Java takes every negative length for null; no broker sends one.
+/// Converts a length; -1 means null. Java accepts every negative length as null, but no broker
+/// sends another one.
 fn classic_length(length: i32, offset: usize) -> Result<Option<usize>, DecodeError> {
     match length {
         -1 => Ok(None),
@@ -452,8 +457,9 @@ fn classic_length(length: i32, offset: usize) -> Result<Option<usize>, DecodeErr
     }
 }
 
-/// A decoded element is larger than its bytes. What is reserved before any of them proved to be there stays below the
-/// bytes present; the vector grows past it only with elements that were read.
+/// Returns the initial capacity of a vector. A decoded element is larger than its bytes. The first
+/// reservation is smaller than the present bytes, and the vector grows beyond it only with elements
+/// that were read.
 fn initial_capacity<T>(count: usize, remaining: usize) -> usize {
     count.min(remaining / size_of::<T>().max(1))
 }

@@ -1,4 +1,4 @@
-//! What precedes the body of a request. Java: `RequestHeader`, schema `RequestHeader.json` versions 1 and 2.
+//! The header of a request. Java: `RequestHeader`, schema `RequestHeader.json` versions 1 and 2.
 //!
 //! | field | type |
 //! |---|---|
@@ -14,7 +14,7 @@ use crate::sync::Arc;
 /// The header of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestHeader {
-    /// A number, because a broker may be asked for an API that this library does not know.
+    /// A number, because a broker may receive a request of an API that this library does not know.
     pub(crate) api_key: i16,
     pub(crate) api_version: i16,
     pub(crate) correlation_id: i32,
@@ -31,8 +31,8 @@ impl RequestHeader {
         Ok(())
     }
 
-    /// Reads a header of any API. Tagged fields are read for the APIs in [`ApiKey`] alone: whether others have any cannot
-    /// be known, and their body cannot be read either.
+    /// Decodes a header of any API. Reads tagged fields only for the APIs in [`ApiKey`]: it is
+    /// unknown whether others have any, and their body cannot be decoded either.
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let header = Self {
             api_key: r.i16()?,

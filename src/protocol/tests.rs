@@ -1,4 +1,4 @@
-//! The primitives there and back, and whole frames.
+//! Round trips of the primitives and of whole frames.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,8 @@ use super::*;
 use crate::common::Uuid;
 use crate::sync::Arc;
 
-/// Writes, checks that every proper prefix is refused, and hands all of it to `read`, which must read to the end.
+/// Writes, asserts that every proper prefix is refused, and passes all bytes to `read`, which must
+/// read to the end.
 fn round_trip<T>(
     write: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
     read: impl Fn(&mut Reader<'_>) -> Result<T, DecodeError>,

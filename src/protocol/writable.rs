@@ -1,7 +1,8 @@
 //! Writes the primitive types of the protocol. Java: `Writable`, `SendBuilder`.
 //!
-//! A value that the wire cannot carry is an error and is never cut short. Where a method takes `flexible`, it writes the
-//! compact form of KIP-482 if it is set, and else the classic one; see [`Reader`](super::Reader).
+//! A value that the wire cannot carry is an error, and is never shortened. Methods with `flexible`
+//! write the compact form of KIP-482 if it is set, and otherwise the classic one; see
+//! [`Reader`](super::Reader).
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use crate::common::Uuid;
 use crate::protocol::message_bytes::Splice;
 use crate::protocol::{ErrorCode, MAX_STRING_LENGTH, MessageBytes, RecordSet};
 
-/// Why a message cannot be written.
+/// The reason why a message cannot be encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EncodeError {
     StringTooLong { length: usize },
@@ -55,11 +56,11 @@ impl fmt::Display for EncodeError {
 
 impl std::error::Error for EncodeError {}
 
-/// A message under construction: bytes, and [`RecordSet`]s that belong between them but are not copied.
+/// A message under construction: bytes, and [`RecordSet`]s between them that are not copied.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     bytes: Vec<u8>,
-    /// Where in `bytes` the slices of record sets belong, in order.
+    /// The positions in `bytes` of the slices of record sets, in order.
     splices: Vec<Splice>,
     spliced_bytes: usize,
 }
@@ -69,13 +70,13 @@ impl Writer {
         Self::default()
     }
 
-    /// Makes room for this many more bytes and record sets, if the caller knows beforehand.
+    /// Reserves memory for this many more bytes and record sets.
     pub(crate) fn reserve(&mut self, bytes: usize, record_sets: usize) {
         self.bytes.reserve(bytes);
         self.splices.reserve(record_sets);
     }
 
-    /// Returns the number of bytes so far, record sets included.
+    /// Returns the number of bytes so far, including record sets.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() + self.spliced_bytes
     }
@@ -161,7 +162,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Bytes of records, which stay where they are.
+    /// Adds bytes of records without copying them.
     pub(crate) fn nullable_records(
         &mut self,
         records: Option<&RecordSet>,
@@ -234,7 +235,8 @@ impl Writer {
         })
     }
 
-    /// Ends a flexible structure with the fields that `fields` adds; writes nothing if it is not flexible.
+    /// Ends a flexible structure with the fields that `fields` adds. Writes nothing if it is not
+    /// flexible.
     pub(crate) fn tagged_fields(
         &mut self,
         flexible: bool,
@@ -250,14 +252,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends a flexible structure that has no tagged fields.
+    /// Ends a flexible structure without tagged fields.
     pub(crate) fn no_tagged_fields(&mut self, flexible: bool) {
         if flexible {
             self.unsigned_varint(0);
         }
     }
 
-    /// The length of bytes or of an array, not negative.
+    /// Writes the length of bytes or of an array, which must not be negative.
     fn length(&mut self, length: i32, flexible: bool) {
         if flexible {
             self.unsigned_varint(length.unsigned_abs() + 1);
@@ -283,7 +285,7 @@ pub(crate) struct TaggedFields {
 }
 
 impl TaggedFields {
-    /// Adds a field. Tags must ascend. Its value holds no records.
+    /// Adds a field. Tags must ascend. The value must not contain records.
     pub(crate) fn field(
         &mut self,
         tag: u32,

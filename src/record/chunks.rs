@@ -1,12 +1,13 @@
-//! The memory of a batch, in one chunk or in several. Each is filled to its end before the next one begins.
+//! The memory of a batch, in one or more chunks. Each is filled before the next one begins.
 //!
-//! With `buffer.memory.allocation.strategy=full` there is one chunk. With `incremental` a batch starts in a small one and gets
-//! more as it grows. The chunks go to the socket as they are: the bytes are never copied into one piece.
+//! With `buffer.memory.allocation.strategy=full` there is one chunk. With `incremental` a batch
+//! starts with a small one and gets more as it grows. The socket gets the chunks as they are: the
+//! bytes are never copied into one piece.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-/// Memory, and how much of its start was written.
+/// Memory, and how many bytes at its start are written.
 #[derive(Debug, Default)]
 struct Chunk {
     memory: Vec<u8>,
@@ -23,22 +24,22 @@ impl Chunk {
     }
 }
 
-/// The chunks of a batch other than the one that is being written, which the writer has at hand. Most batches have none, and
-/// then it is a word.
+/// The chunks of a batch, except the current one, which the writer holds. Most batches have no
+/// other, and then this is one word.
 #[derive(Debug, Default)]
 pub(super) struct Chunks(Option<Box<ChunkList>>);
 
 #[derive(Debug, Default)]
 struct ChunkList {
     filled: Vec<Chunk>,
-    /// The bytes in `filled`.
+    /// The number of bytes in `filled`.
     filled_len: usize,
-    /// Chunks to write next, in this order.
+    /// The next chunks to write, in this order.
     spare: VecDeque<Vec<u8>>,
 }
 
 impl Chunks {
-    /// Adds a chunk to be written after those before it. Its initial contents are unspecified.
+    /// Adds a chunk after the others. Its initial contents are unspecified.
     pub(super) fn add(&mut self, memory: Vec<u8>) {
         let list = self.0.get_or_insert_default();
         list.spare.push_back(memory);
@@ -48,7 +49,7 @@ impl Chunks {
         self.0.as_ref().is_some_and(|list| !list.spare.is_empty())
     }
 
-    /// Returns the bytes in the chunks that are filled.
+    /// Returns the number of bytes in the filled chunks.
     pub(super) fn filled_len(&self) -> usize {
         self.0.as_ref().map_or(0, |list| list.filled_len)
     }
@@ -57,8 +58,8 @@ impl Chunks {
         self.0.as_ref().map_or(&[], |list| &list.filled)
     }
 
-    /// Puts away `memory`, of which `len` bytes were written, and puts the next chunk in its place. Without a next chunk,
-    /// nothing changes.
+    /// Stores `memory`, of which `len` bytes are written, and replaces it by the next chunk. Does
+    /// nothing if there is no next chunk.
     pub(super) fn advance(&mut self, memory: &mut Vec<u8>, len: usize) {
         let Some(list) = &mut self.0 else { return };
         if let Some(next) = list.spare.pop_front() {
@@ -68,7 +69,7 @@ impl Chunks {
         }
     }
 
-    /// Ends the writing. `len` bytes of the last chunk, `memory`, were written.
+    /// Ends the writing. `len` bytes of the last chunk, `memory`, are written.
     pub(super) fn finish(self, memory: Vec<u8>, len: usize) -> WrittenBytes {
         WrittenBytes {
             chunks: self,
@@ -77,7 +78,7 @@ impl Chunks {
     }
 }
 
-/// What was written into the memory of a batch.
+/// The bytes that were written into the memory of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct WrittenBytes {
     chunks: Chunks,
@@ -90,7 +91,7 @@ impl WrittenBytes {
         self.chunks.filled_len() + self.last.len
     }
 
-    /// One of the slices whose concatenation was written. A slice may be empty.
+    /// Returns one of the slices, whose concatenation is the written bytes. A slice may be empty.
     #[inline]
     pub(crate) fn slice(&self, index: usize) -> Option<&[u8]> {
         let filled = self.chunks.filled();
@@ -105,14 +106,14 @@ impl WrittenBytes {
         filled.chain([&self.last]).map(Chunk::written)
     }
 
-    /// Returns the first slice, which has the header of a batch.
+    /// Returns the first slice, which contains the header of a batch.
     pub(super) fn first_mut(&mut self) -> &mut [u8] {
         let list = self.chunks.0.as_mut();
         let first = list.and_then(|list| list.filled.first_mut());
         first.unwrap_or(&mut self.last).written_mut()
     }
 
-    /// Returns the bytes in one piece, copied if they are in several.
+    /// Returns the bytes in one piece. Copies them if they are in several.
     pub(crate) fn contiguous(&self) -> Cow<'_, [u8]> {
         if self.chunks.filled().is_empty() {
             Cow::Borrowed(self.last.written())
@@ -121,20 +122,20 @@ impl WrittenBytes {
         }
     }
 
-    /// A copy of the bytes.
+    /// Copies the bytes.
     #[cfg(any(test, feature = "classic"))]
     pub(crate) fn to_vec(&self) -> Vec<u8> {
         self.contiguous().into_owned()
     }
 
-    /// Every chunk, the unused ones too, in no particular order.
+    /// Returns every chunk, including unused ones, in no particular order.
     #[cfg(any(test, feature = "_internals"))]
     pub(crate) fn into_memory(self) -> impl Iterator<Item = Vec<u8>> {
         let (first, others) = self.into_buffers();
         std::iter::once(first).chain(others)
     }
 
-    /// Every chunk, as one of them and the others. Allocates nothing if there is only one.
+    /// Returns every chunk, as one of them and the others. Allocates nothing if there is only one.
     #[inline]
     pub(crate) fn into_buffers(self) -> (Vec<u8>, Vec<Vec<u8>>) {
         let others = self.chunks.0.map_or_else(Vec::new, |list| {

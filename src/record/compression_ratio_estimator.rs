@@ -1,9 +1,12 @@
-//! Guesses how well the next batch of a topic compresses, from the batches before it. Java: `CompressionRatioEstimator`.
+//! Estimates how well the next batch of a topic compresses, from its earlier batches. Java:
+//! `CompressionRatioEstimator`.
 //!
-//! Threads: every appending thread reads it once a batch, and the thread that closes or splits a
-//! batch updates it. Locks: the map, shared, then the ratios of one topic.
+//! Threads: every appending thread reads it once per batch. The thread that closes or splits a
+//! batch updates it.
+//! Locks: the map, shared, then the ratios of one topic.
 //!
-//! Differs from Java: an instance belongs to a producer instead of all producers of the process sharing one.
+//! Differs from Java: each producer has its own instance, while Java's producers in a process share
+//! one.
 
 use hashbrown::HashMap;
 
@@ -14,24 +17,24 @@ use crate::sync::{Arc, Mutex, RwLock};
 type Ratios = [f32; CompressionType::ALL.len()];
 
 const INITIAL_RATIO: f32 = 1.0;
-/// A batch that came out larger than thought is learned from at once: a low estimate overfills batches.
+/// The estimate follows a worse ratio immediately, because a low estimate overfills batches.
 const WORSENING_STEP: f32 = 0.05;
-/// A batch that came out smaller is learned from slowly.
+/// The estimate follows a better ratio slowly.
 const IMPROVING_STEP: f32 = 0.005;
 
-/// Compression ratios by topic and codec. Topics stay for good, as the partitions of the accumulator do.
+/// Compression ratios by topic and codec. Topics are never removed.
 #[derive(Debug, Default)]
 pub(crate) struct CompressionRatioEstimator {
     topics: RwLock<HashMap<Arc<str>, Mutex<Ratios>>>,
 }
 
 impl CompressionRatioEstimator {
-    /// Knows nothing yet: every ratio is 1.
+    /// Creates an estimator whose ratios are all 1.
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// Returns the ratio to expect. Always 1 without compression.
+    /// Returns the expected ratio. Always 1 without compression.
     #[inline]
     pub(crate) fn estimation(&self, topic: &str, kind: CompressionType) -> f32 {
         if kind == CompressionType::None {
@@ -43,7 +46,8 @@ impl CompressionRatioEstimator {
         }
     }
 
-    /// Learns from a closed batch: a worse ratio counts at once, a better one step by step. Returns the new estimate.
+    /// Updates the estimate after a closed batch: immediately for a worse ratio, and in steps for a
+    /// better one. Returns the new estimate.
     #[inline]
     pub(crate) fn update_estimation(
         &self,
@@ -62,7 +66,7 @@ impl CompressionRatioEstimator {
         })
     }
 
-    /// Replaces an estimate; a split sets the larger of 1 and the too large batch's ratio.
+    /// Replaces an estimate. A split sets the larger of 1 and the too large batch's ratio.
     pub(crate) fn set_estimation(&self, topic: &str, kind: CompressionType, ratio: f32) {
         self.update(topic, kind, |_| ratio);
     }
@@ -83,12 +87,13 @@ impl CompressionRatioEstimator {
             *ratio = change(*ratio);
             *ratio
         };
-        // Its own statement: the shared lock must be gone before the exclusive one is asked for.
+        // A separate statement, so that the shared lock is released before the exclusive one is
+        // taken.
         let updated = self.topics.read().get(topic).map(apply);
         if let Some(ratio) = updated {
             return ratio;
         }
-        // Another thread may have added the topic since; its ratios must stay.
+        // Another thread may have added the topic meanwhile, and its ratios must stay.
         let mut topics = self.topics.write();
         let ratios = topics
             .entry(Arc::from(topic))

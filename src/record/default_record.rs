@@ -1,4 +1,4 @@
-//! One record inside a batch: its size, its bytes, and reading it back. Java: `DefaultRecord`.
+//! One record inside a batch: its size, encoding and decoding. Java: `DefaultRecord`.
 //!
 //! ```text
 //! length          varint     of all that follows
@@ -20,46 +20,47 @@ use super::varint::{
 };
 use crate::common::{Header, Headers};
 
-/// The size of the header of a batch, which a record needs around it.
+/// The size of a batch's header.
 pub(crate) const RECORD_BATCH_OVERHEAD: usize = 61;
 
-/// The most that a record takes besides key, value and headers: length 5, attributes 1, timestamp 10, offset 5.
+/// The largest size of a record without key, value and headers: length 5, attributes 1, timestamp
+/// 10, offset 5.
 const MAX_RECORD_OVERHEAD: usize = 21;
 
-/// The fewest bytes that a record takes: each of its seven numbers takes one.
+/// The smallest size of a record: each of its seven numbers takes one byte.
 const MIN_RECORD_SIZE: usize = 7;
 
-/// The fewest bytes that a header takes: two lengths.
+/// The smallest size of a header: two lengths.
 const MIN_HEADER_SIZE: usize = 2;
 
-/// A record to append: what the caller gave, measured.
+/// A record to append, with its sizes.
 ///
-/// Measuring needs no batch, so a caller can do it before it takes the lock under which it appends.
+/// Measuring needs no batch, so a caller can do it before it takes the lock for the append.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DefaultRecord<'a> {
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     headers: &'a Headers,
-    /// As written: -1 for null.
+    /// The encoded length; -1 for null.
     key_length: i32,
     value_length: i32,
     header_count: i32,
-    /// Bytes of key, value and headers with their lengths.
+    /// The bytes of key, value and headers with their lengths.
     fields_size: usize,
 }
 
-/// A record at its place in a batch: where the deltas are known, so is the exact size.
+/// A record at its position in a batch, which determines the deltas and thus the exact size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlacedRecord {
     timestamp_delta: i64,
     offset_delta: i32,
     body_size: i32,
-    /// The whole record, with its length in front.
+    /// The size of the whole record, including its length in front.
     pub(crate) size: usize,
 }
 
-/// A record at its place in a batch if it is like most: small numbers and no headers. What stands in front of the key and
-/// the value is ready to be written a word at a time.
+/// A record at its position in a batch, if it has small numbers and no headers, as most do. The
+/// numbers before the key and the value can then be written a word at a time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SmallRecord {
     length: VarintWord,
@@ -91,7 +92,7 @@ impl<'a> DefaultRecord<'a> {
             measure_headers(headers)?
         };
         let size = size_of_nullable(key_length) + size_of_nullable(value_length) + headers_size;
-        // So that neither the record's length nor its batch's can overflow later.
+        // Then neither the record's length nor its batch's can overflow later.
         let fields_size = match usize::try_from(size) {
             Ok(size) if size <= MAX_FIELDS_SIZE => size,
             _ => return Err(RecordError::TooLong("record")),
@@ -121,25 +122,26 @@ impl<'a> DefaultRecord<'a> {
         self.headers
     }
 
-    /// Returns the length of the key as it is written: -1 for null.
+    /// Returns the encoded length of the key; -1 for null.
     #[inline]
     pub(crate) fn key_length(&self) -> i32 {
         self.key_length
     }
 
-    /// Returns the length of the value as it is written: -1 for null.
+    /// Returns the encoded length of the value; -1 for null.
     #[inline]
     pub(crate) fn value_length(&self) -> i32 {
         self.value_length
     }
 
-    /// Upper bound of the size of a batch with this record alone. Java: `AbstractRecords.estimateSizeInBytesUpperBound`.
+    /// Returns an upper bound for the size of a batch with only this record. Java:
+    /// `AbstractRecords.estimateSizeInBytesUpperBound`.
     #[inline]
     pub(crate) fn batch_size_upper_bound(&self) -> usize {
         RECORD_BATCH_OVERHEAD + MAX_RECORD_OVERHEAD + self.fields_size
     }
 
-    /// The exact size of this record at a place in a batch.
+    /// Returns the exact size of this record at a position in a batch.
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,
@@ -179,7 +181,7 @@ impl<'a> DefaultRecord<'a> {
 }
 
 impl DefaultRecord<'_> {
-    /// Returns the words of the record at a place in a batch, if they are words.
+    /// Returns the words of the record at a position in a batch, if its numbers are small.
     #[inline(always)]
     pub(crate) fn place_small(
         &self,
@@ -205,7 +207,7 @@ impl DefaultRecord<'_> {
         })
     }
 
-    /// Writes the record into its size and a word more.
+    /// Writes the record into its size and one more word.
     #[inline(always)]
     pub(crate) fn write_small(&self, place: &SmallRecord, room: &mut [u8]) {
         let mut end = put_word(place.length, room, 0);
@@ -222,7 +224,7 @@ impl DefaultRecord<'_> {
     }
 }
 
-/// Writes a whole word, and says where its numbers end.
+/// Writes a whole word. Returns where its numbers end.
 #[inline(always)]
 fn put_word(word: VarintWord, room: &mut [u8], at: usize) -> usize {
     put_bytes(&word.to_bytes(), room, at);
@@ -238,10 +240,10 @@ fn put_bytes(bytes: &[u8], room: &mut [u8], at: usize) -> usize {
     end
 }
 
-/// Above this, a batch of one record would not fit a length of 32 bits.
+/// Above this size, the length of a batch with one record would not fit into 32 bits.
 const MAX_FIELDS_SIZE: usize = i32::MAX as usize - RECORD_BATCH_OVERHEAD - MAX_RECORD_OVERHEAD;
 
-/// The length as it is written: -1 for null.
+/// Returns the encoded length; -1 for null.
 #[inline]
 fn length_of(field: Option<&[u8]>, name: &'static str) -> Result<i32, RecordError> {
     match field {
@@ -250,13 +252,14 @@ fn length_of(field: Option<&[u8]>, name: &'static str) -> Result<i32, RecordErro
     }
 }
 
-/// Returns the size of a field with its length, -1 standing for null.
+/// Returns the size of a field with its length; -1 means null.
 #[inline]
 fn size_of_nullable(length: i32) -> u64 {
     size_of_varint(length) as u64 + u64::from(length.max(0).unsigned_abs())
 }
 
-/// Bytes of the headers with their count in front. Kept off the hot path: most records have none.
+/// Returns the size of the headers, including their count. Outlined from the hot path, because most
+/// records have none.
 #[cold]
 fn measure_headers(headers: &Headers) -> Result<(i32, u64), RecordError> {
     let count = i32::try_from(headers.len()).map_err(|_| RecordError::TooLong("header list"))?;
@@ -296,7 +299,7 @@ fn write_headers<S: RecordSink>(sink: &mut S, headers: &Headers) -> Result<(), C
     Ok(())
 }
 
-/// A record that was read from a batch.
+/// A record that was decoded from a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DecodedRecord {
     pub(crate) offset_delta: i32,
@@ -307,13 +310,13 @@ pub(crate) struct DecodedRecord {
     pub(crate) headers: Headers,
 }
 
-/// Reads the `count` records that `input` must consist of.
+/// Decodes `count` records, which must be all of `input`.
 pub(crate) fn read_records(
     mut input: &[u8],
     count: usize,
     base_timestamp: i64,
 ) -> Result<Vec<DecodedRecord>, RecordError> {
-    // The count is the sender's claim; the bytes are what is really there.
+    // The sender claims the count; the present bytes limit it.
     let mut records = Vec::with_capacity(count.min(input.len() / MIN_RECORD_SIZE));
     for _ in 0..count {
         if input.is_empty() {
@@ -333,7 +336,7 @@ pub(crate) fn read_records(
 }
 
 impl DecodedRecord {
-    /// Takes a record off the front of `input`.
+    /// Decodes a record at the front of `input`.
     fn read(input: &mut &[u8], base_timestamp: i64) -> Result<Self, RecordError> {
         let length = read_varint(input)?;
         let mut body = take(input, length).ok_or(RecordError::InvalidRecord(
@@ -341,7 +344,7 @@ impl DecodedRecord {
         ))?;
         let body = &mut body;
 
-        // The attributes of a record have no meaning yet.
+        // A record's attributes have no meaning yet.
         take(body, 1).ok_or(RecordError::InvalidRecord("it ends before its attributes"))?;
         let timestamp_delta = read_varlong(body)?;
         let record = Self {
@@ -383,7 +386,7 @@ fn read_headers(input: &mut &[u8]) -> Result<Headers, RecordError> {
         .collect()
 }
 
-/// Takes a field off the front of `input`; like Java, any negative length reads as null.
+/// Takes a field from the front of `input`. As in Java, any negative length means null.
 fn read_nullable<'a>(
     input: &mut &'a [u8],
     too_long: &'static str,
@@ -398,7 +401,8 @@ fn read_nullable<'a>(
     }
 }
 
-/// Takes bytes off the front of `input`; `None` where the length is negative or more than there are.
+/// Takes bytes from the front of `input`. Returns `None` if the length is negative or larger than
+/// `input`.
 fn take<'a>(input: &mut &'a [u8], length: i32) -> Option<&'a [u8]> {
     let (head, tail) = input.split_at_checked(usize::try_from(length).ok()?)?;
     *input = tail;

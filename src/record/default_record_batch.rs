@@ -1,4 +1,4 @@
-//! The 61-byte header of a batch, and batches as they are read. Java: `DefaultRecordBatch`.
+//! The 61-byte header of a batch, and the reading of batches. Java: `DefaultRecordBatch`.
 //!
 //! ```text
 //! offset  field                   type  as a producer writes it
@@ -18,7 +18,8 @@
 //!     61  records                       compressed as one stream where there is a codec
 //! ```
 //!
-//! What the broker fills in lies in front of the checksummed span, so that it need not compute the checksum again.
+//! The fields that the broker fills in are before the checksummed range, so it need not compute the
+//! checksum again.
 
 use std::cmp::Ordering;
 
@@ -29,7 +30,7 @@ use super::compression::{CompressionType, decompress};
 use super::default_record::{DecodedRecord, RECORD_BATCH_OVERHEAD, read_records};
 use super::record_error::RecordError;
 
-/// What the batch length does not count: base offset and the length itself.
+/// The bytes before the range of the batch length: base offset and the length itself.
 const LOG_OVERHEAD: usize = 12;
 
 const LENGTH: usize = 8;
@@ -52,7 +53,7 @@ const CONTROL_FLAG: i16 = 0x20;
 
 type Header = [u8; RECORD_BATCH_OVERHEAD];
 
-/// The writer of a batch: the part of the header that idempotence and transactions own.
+/// The part of the header that belongs to idempotence and transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProducerState {
     pub(crate) producer_id: i64,
@@ -103,7 +104,7 @@ impl ProducerState {
     }
 }
 
-/// What the builder knows of a batch when it writes the header.
+/// The builder's facts about a batch for the header.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BatchSummary {
     pub(crate) compression: CompressionType,
@@ -151,12 +152,13 @@ pub(crate) fn write_header(
     write_crc(batch)
 }
 
-/// Gives a finished batch another producer state: header and checksum change, the bytes of the records do not.
+/// Changes the producer state of a finished batch: the header and the checksum change, and the
+/// records do not.
 ///
 /// Java: `MemoryRecordsBuilder.reopenAndRewriteProducerState`, for batches that outlive an epoch bump (KIP-360).
 ///
 /// # Errors
-/// The state is not valid, or `batch` is not one whole batch; then nothing was changed.
+/// The state is not valid, or `batch` is not one whole batch. Nothing is changed then.
 pub(crate) fn rewrite_producer_state(
     batch: &mut WrittenBytes,
     state: ProducerState,
@@ -182,7 +184,7 @@ fn header_mut(batch: &mut [u8]) -> Result<&mut Header, RecordError> {
     })
 }
 
-/// Returns the size of the batch that this is the header of, if it is one.
+/// Returns the batch's size according to this header, if it is valid.
 fn size_of_batch(header: &Header) -> Result<usize, RecordError> {
     let magic = i8::from_be_bytes([header[MAGIC]]);
     if magic != CURRENT_MAGIC {
@@ -203,7 +205,7 @@ fn write_crc(batch: &mut WrittenBytes) -> Result<(), RecordError> {
     Ok(())
 }
 
-/// Returns the checksum of a batch in slices, the first of which has the whole header.
+/// Returns the checksum of a batch in slices. The first slice must contain the whole header.
 fn compute_crc<'a>(batch: impl IntoIterator<Item = &'a [u8]>) -> u32 {
     let mut slices = batch.into_iter();
     let first = slices.next().and_then(|slice| slice.get(ATTRIBUTES..));
@@ -211,7 +213,7 @@ fn compute_crc<'a>(batch: impl IntoIterator<Item = &'a [u8]>) -> u32 {
     slices.fold(crc, crc32c::crc32c_append)
 }
 
-/// Returns the sequence `by` records later: sequences wrap from `i32::MAX` to 0.
+/// Returns the sequence `by` records later. Sequences wrap from `i32::MAX` to 0.
 pub(crate) fn increment_sequence(sequence: i32, by: i32) -> i32 {
     wrap_sequence(i64::from(sequence) + i64::from(by))
 }
@@ -224,7 +226,7 @@ fn wrap_sequence(sequence: i64) -> i32 {
     sequence.rem_euclid(i64::from(i32::MAX) + 1) as i32
 }
 
-/// A batch somewhere in memory. Its length and magic are checked; nothing else is, before it is asked for.
+/// A batch somewhere in memory. Its length and magic are validated, and the rest only on request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordBatch<'a> {
     header: &'a Header,
@@ -232,10 +234,11 @@ pub(crate) struct RecordBatch<'a> {
 }
 
 impl<'a> RecordBatch<'a> {
-    /// Takes a batch off the front of `input`, and returns what follows it.
+    /// Takes a batch from the front of `input`. Returns it with the rest.
     ///
     /// # Errors
-    /// Fewer bytes than the batch says, a length below that of the header, or another format than 2.
+    /// There are fewer bytes than the batch claims, the length is less than that of the header, or
+    /// the format is not 2.
     pub(crate) fn parse(input: &'a [u8]) -> Result<(Self, &'a [u8]), RecordError> {
         let truncated = |needed| RecordError::Truncated {
             needed,
@@ -251,17 +254,17 @@ impl<'a> RecordBatch<'a> {
         Ok((Self { header, bytes }, rest))
     }
 
-    /// Returns the whole batch, header included.
+    /// Returns the whole batch, including the header.
     pub(crate) fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Offset of the first record; 0 before a broker took the batch.
+    /// Returns the offset of the first record; 0 before a broker appends the batch.
     pub(crate) fn base_offset(&self) -> i64 {
         BigEndian::read_i64(&self.header[..LENGTH])
     }
 
-    /// Bytes behind the length field.
+    /// Returns the number of bytes after the length field.
     #[cfg(test)]
     pub(crate) fn length(&self) -> i32 {
         BigEndian::read_i32(&self.header[LENGTH..LEADER_EPOCH])
@@ -272,12 +275,12 @@ impl<'a> RecordBatch<'a> {
         BigEndian::read_i32(&self.header[LEADER_EPOCH..MAGIC])
     }
 
-    /// Returns the checksum that the batch carries.
+    /// Returns the checksum in the batch.
     pub(crate) fn crc(&self) -> u32 {
         BigEndian::read_u32(&self.header[CRC..ATTRIBUTES])
     }
 
-    /// Returns whether the batch carries the checksum of its bytes.
+    /// Returns whether the checksum in the batch is correct.
     pub(crate) fn is_crc_valid(&self) -> bool {
         self.crc() == compute_crc([self.bytes])
     }
@@ -287,7 +290,7 @@ impl<'a> RecordBatch<'a> {
     }
 
     /// # Errors
-    /// The attributes name no known codec.
+    /// The attributes contain an unknown codec.
     pub(crate) fn compression_type(&self) -> Result<CompressionType, RecordError> {
         let id = self.attributes() & COMPRESSION_MASK;
         CompressionType::from_id(id).ok_or(RecordError::UnknownCompression(id))
@@ -325,7 +328,7 @@ impl<'a> RecordBatch<'a> {
         BigEndian::read_i32(&self.header[BASE_SEQUENCE..RECORD_COUNT])
     }
 
-    /// Sequence of the last record, or -1 without one.
+    /// Returns the sequence of the last record, or -1 if it has none.
     pub(crate) fn last_sequence(&self) -> i32 {
         match self.base_sequence() {
             -1 => -1,
@@ -337,10 +340,10 @@ impl<'a> RecordBatch<'a> {
         BigEndian::read_i32(&self.header[RECORD_COUNT..])
     }
 
-    /// Reads the records. Whether the checksum is right is a question of its own: [`is_crc_valid`](Self::is_crc_valid).
+    /// Decodes the records. Does not check the checksum: see [`is_crc_valid`](Self::is_crc_valid).
     ///
     /// # Errors
-    /// The records do not follow the format, are more or fewer than the header says, or take more than
+    /// The records are malformed, their number differs from the header's, or they take more than
     /// `max_uncompressed` bytes.
     pub(crate) fn records(
         &self,

@@ -1,14 +1,15 @@
-//! Builds a batch in the memory that later goes to the socket. Java: `MemoryRecordsBuilder`.
+//! Builds a batch in the memory that the socket later reads. Java: `MemoryRecordsBuilder`.
 //!
 //! ```text
 //! new --append*--> open --close_for_record_appends--> closed for appends --close--> ClosedBatch
 //!                    \______________________close_____________________________________/
 //! ```
 //!
-//! Without compression a record is written once, into its place. With compression it is encoded into a stage in front of
-//! the codec. The header's 61 bytes are reserved at the start and written last, because only then are they known.
+//! Without compression a record is written once, in its final place. With compression it is encoded
+//! into a stage in front of the codec. The header's 61 bytes are reserved at the start and written
+//! last, because their contents are known only then.
 //!
-//! Threads: one at a time; the owner of the batch sees to that.
+//! Threads: one at a time, which the owner of the batch ensures.
 
 use super::chunks::WrittenBytes;
 use super::compression::{CompressedStream, Compression, CompressionError, CompressionType};
@@ -17,10 +18,11 @@ use super::default_record_batch::{BatchSummary, ProducerState, write_header};
 use super::plain_records::PlainRecords;
 use super::record_error::RecordError;
 
-/// Estimates of compressed sizes are raised by this much, because a batch that overruns its memory is dear.
+/// Estimates of compressed sizes are raised by this factor, because a batch that exceeds its memory
+/// is expensive.
 const COMPRESSION_RATE_ESTIMATION_FACTOR: f32 = 1.05;
 
-/// The timestamp that stands for none.
+/// The timestamp of a record without one.
 const NO_TIMESTAMP: i64 = -1;
 
 /// A batch that is being filled.
@@ -30,58 +32,60 @@ pub(crate) struct MemoryRecordsBuilder {
     compression: CompressionType,
     /// The size at which the batch is full, by `estimated_size_in_bytes`.
     write_limit: usize,
-    /// The memory that the batch has, if that is less than `write_limit`.
+    /// The memory of the batch, if that is less than `write_limit`.
     memory: usize,
-    /// The lesser of both: the size to which records are appended now.
+    /// The smaller of both: the current limit for appends.
     append_limit: usize,
-    /// Compressed by uncompressed size, as expected.
+    /// The expected ratio of compressed to uncompressed size.
     estimated_ratio: f32,
     record_count: i32,
     uncompressed_bytes: usize,
-    /// The header and the records as they are, or as they are expected to be when they are compressed.
+    /// The size of the header and the records, or their expected size after compression.
     estimated_bytes_written: usize,
     base_timestamp: i64,
     max_timestamp: i64,
 }
 
-/// Where the records go. In each case the buffer begins with the space for the header.
+/// The destination of the records. The buffer always begins with the space for the header.
 #[derive(Debug)]
 enum Records {
     Plain(PlainRecords),
     Compressed(Box<CompressedStream>),
-    /// Appends are over.
+    /// Appends have ended.
     Closed(WrittenBytes),
-    /// The codec failed, so that the batch can never be closed.
+    /// The codec failed, so the batch can never be closed.
     Failed(CompressionError),
 }
 
-/// A finished batch: its bytes change no more, except by [`rewrite_producer_state`](super::rewrite_producer_state).
+/// A finished batch. Only [`rewrite_producer_state`](super::rewrite_producer_state) can still
+/// change its bytes.
 #[derive(Debug)]
 pub(crate) struct ClosedBatch {
     pub(crate) bytes: WrittenBytes,
-    /// Bytes of the records as they were before compression, without the header.
+    /// The size of the records before compression, without the header.
     pub(crate) uncompressed_bytes: usize,
-    /// Bytes of the records by `uncompressed_bytes`; 1 without compression.
+    /// The compressed size of the records divided by `uncompressed_bytes`; 1 without compression.
     pub(crate) compression_ratio: f32,
 }
 
 /// Memory that a batch needs to grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MissingMemory {
-    /// For the next record.
+    /// The missing memory for the next record.
     pub(crate) least: usize,
-    /// Up to the batch's write limit.
+    /// The missing memory up to the batch's write limit.
     pub(crate) most: usize,
-    /// What the batch has.
+    /// The memory that the batch has.
     pub(crate) held: usize,
 }
 
 impl MemoryRecordsBuilder {
-    /// Begins a batch in a buffer whose capacity the caller has reserved; its initial contents are
+    /// Begins a batch in a buffer whose capacity the caller has reserved. Its initial contents are
     /// unspecified. Its capacity is at least `write_limit`, or [`limit_memory`](Self::limit_memory)
     /// follows.
     ///
-    /// `write_limit` is at least 61. `estimated_ratio` is what the estimator expects of this topic and codec.
+    /// `write_limit` is at least 61. `estimated_ratio` comes from the estimator for this topic and
+    /// codec.
     pub(crate) fn new(
         mut buffer: Vec<u8>,
         compression: &Compression,
@@ -114,11 +118,12 @@ impl MemoryRecordsBuilder {
         }
     }
 
-    /// Appends a record if there is room, and says how many bytes it takes before compression; `None` says that there is no
-    /// room, or that the batch is closed for appends.
+    /// Appends a record if there is room. Returns its size before compression, or `None` if there
+    /// is no room or the batch is closed for appends.
     ///
     /// # Errors
-    /// The timestamp is negative and not -1, or the codec failed. Only the last one changes the batch.
+    /// The timestamp is negative and not -1, or the codec failed. Only a failed codec changes the
+    /// batch.
     #[inline(always)]
     pub(crate) fn try_append(
         &mut self,
@@ -164,7 +169,8 @@ impl MemoryRecordsBuilder {
         Ok(Some(place.size))
     }
 
-    /// The next record is counted uncompressed, which leaves room for a guess that was too low.
+    /// Returns whether a record fits. Counts it uncompressed, which leaves a margin for a low
+    /// estimate.
     #[inline]
     fn has_room_for_bytes(&self, size: usize) -> bool {
         if self.record_count == 0 {
@@ -174,7 +180,8 @@ impl MemoryRecordsBuilder {
         estimated < self.append_limit && size <= self.append_limit - estimated
     }
 
-    /// Sets the memory that the batch has, if it does not reach for the write limit yet. No record is appended beyond it.
+    /// Sets the batch's memory, if that is less than the write limit. No record is appended beyond
+    /// it.
     pub(crate) fn limit_memory(&mut self, memory: usize) {
         self.memory = memory;
         self.append_limit = self.write_limit.min(memory);
@@ -186,12 +193,12 @@ impl MemoryRecordsBuilder {
         match &mut self.records {
             Records::Plain(plain) => plain.add_chunk(chunk),
             Records::Compressed(stream) => stream.add_chunk(chunk),
-            // Its bytes are in memory already.
+            // Its bytes are already in memory.
             Records::Closed(_) | Records::Failed(_) => {}
         }
     }
 
-    /// Returns the memory that the record lacks, if that is all that keeps it out of the batch.
+    /// Returns the memory that the record lacks, if it lacks nothing else to join the batch.
     pub(crate) fn missing_memory(
         &self,
         timestamp: i64,
@@ -219,18 +226,18 @@ impl MemoryRecordsBuilder {
         Ok(())
     }
 
-    /// Returns the exact size of a record if it comes next.
+    /// Returns the exact size of the record as the next one.
     fn place(&self, timestamp: i64, record: &DefaultRecord<'_>) -> PlacedRecord {
         record.place(self.timestamp_delta(timestamp), self.record_count)
     }
 
-    /// From the first record, which says what the others are counted from.
+    /// Returns the difference to the first record's timestamp.
     #[inline]
     fn timestamp_delta(&self, timestamp: i64) -> i64 {
         if self.record_count == 0 {
             0
         } else {
-            // From -1 to i64::MAX it wraps, as in Java; reading wraps back.
+            // Wraps between -1 and i64::MAX, as in Java. Decoding reverses that.
             timestamp.wrapping_sub(self.base_timestamp)
         }
     }
@@ -244,7 +251,7 @@ impl MemoryRecordsBuilder {
             Records::Plain(plain) => record.write(place, plain)?,
             Records::Compressed(stream) => {
                 if let Err(error) = record.write(place, stream.as_mut()) {
-                    // Half a record may be in the stream.
+                    // The stream may contain a part of a record.
                     self.records = Records::Failed(error.clone());
                     return Err(error.into());
                 }
@@ -278,22 +285,23 @@ impl MemoryRecordsBuilder {
         self.estimated_bytes_written = RECORD_BATCH_OVERHEAD + records;
     }
 
-    /// Returns whether the batch takes no more records: closed for appends, or grown to its limit.
+    /// Returns whether the batch takes no more records: it is closed for appends, or has reached
+    /// its limit.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        // A batch always takes a first record, however small the limit.
+        // A batch always takes a first record, however small the limit is.
         self.is_closed_for_appends()
             || (self.record_count > 0 && self.write_limit <= self.estimated_bytes_written)
     }
 
-    /// Returns whether nothing was appended.
+    /// Returns whether the batch has no records.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.record_count == 0
     }
 
-    /// Returns the batch's size: exact once it is closed for appends or where nothing is
-    /// compressed, an estimate before.
+    /// Returns the batch's size. It is exact without compression and once appends have ended, and
+    /// otherwise an estimate.
     #[inline]
     pub(crate) fn estimated_size_in_bytes(&self) -> usize {
         match &self.records {
@@ -309,7 +317,7 @@ impl MemoryRecordsBuilder {
         self.max_timestamp
     }
 
-    /// Asks for the memory that another record of `size` bytes is going to take.
+    /// Prefetches the memory for another record of `size` bytes.
     #[inline]
     pub(crate) fn prefetch(&self, size: usize) {
         if let Records::Plain(plain) = &self.records {
@@ -317,20 +325,20 @@ impl MemoryRecordsBuilder {
         }
     }
 
-    /// Asks for the first of what was written.
+    /// Prefetches the first written bytes.
     pub(crate) fn prefetch_written(&self) {
         if let Records::Plain(plain) = &self.records {
             plain.prefetch_written();
         }
     }
 
-    /// Ends appends, and with them the codec's work, so that [`close`](Self::close) has only the header left to do.
-    /// Doing it twice is allowed.
+    /// Ends appends and the codec's stream, so that [`close`](Self::close) only needs to write the
+    /// header. A second call does nothing.
     ///
     /// # Errors
     /// The codec failed, now or earlier.
     pub(crate) fn close_for_record_appends(&mut self) -> Result<(), CompressionError> {
-        // The placeholder is never visible: each arm puts the right state in its place.
+        // The placeholder is never visible: each arm replaces it.
         let records =
             std::mem::replace(&mut self.records, Records::Closed(WrittenBytes::default()));
         let closed = match records {
@@ -357,10 +365,11 @@ impl MemoryRecordsBuilder {
         !matches!(self.records, Records::Plain(_) | Records::Compressed(_))
     }
 
-    /// Writes the header, and gives the finished batch away.
+    /// Writes the header, and returns the finished batch.
     ///
     /// # Errors
-    /// Nothing was appended, the producer state is not valid, the batch is beyond the format, or the codec failed.
+    /// The batch has no records, the producer state is not valid, the batch exceeds the format, or
+    /// the codec failed.
     pub(crate) fn close(mut self, state: ProducerState) -> Result<ClosedBatch, RecordError> {
         if self.is_empty() {
             return Err(RecordError::Empty);

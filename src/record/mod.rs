@@ -1,7 +1,7 @@
 //! Record batches (magic 2): building, freezing, reading back, compression. Java: `org.apache.kafka.common.record`.
 //!
-//! A batch is built by a [`MemoryRecordsBuilder`] straight into the memory that goes to the socket. Message formats 0
-//! and 1 are absent: no broker that this library speaks to asks for them.
+//! A [`MemoryRecordsBuilder`] builds a batch directly in the memory that goes to the socket.
+//! Message formats 0 and 1 are not supported, because no supported broker needs them.
 
 #![cfg_attr(
     not(feature = "testing"),

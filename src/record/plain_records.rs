@@ -1,12 +1,12 @@
-//! The memory of a batch whose records are not compressed.
+//! The memory of a batch without compression.
 //!
-//! A record goes where the chunk that is written has room for it and a word more. One that meets the end of the chunk is
-//! written field by field, on into the next chunk.
+//! A record is written in one step if the current chunk has room for it and one more word.
+//! Otherwise it is written field by field, and continues in the next chunk.
 //!
-//! The vector is longer than what was written: what lies behind is memory with some value, which a record is written over a
-//! word at a time, without asking for room again before each number and field. A vector that comes from an earlier batch
-//! keeps the length that it had, however little of it is written; a new one gets longer in steps, so that memory is touched
-//! only when it is needed.
+//! The vector is longer than the written part. The rest is initialized memory, over which a record
+//! is written a word at a time, without checking for room before each number and field. A vector
+//! from an earlier batch keeps its length, however little of it is written. A new one grows in
+//! steps, so that memory is touched only when it is needed.
 
 use super::chunks::{Chunks, WrittenBytes};
 use super::compression::CompressionError;
@@ -16,22 +16,23 @@ use crate::utils::prefetch;
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct PlainRecords {
-    /// The chunk that is written now.
+    /// The current chunk.
     bytes: Vec<u8>,
-    /// The bytes of it that were written.
+    /// The number of its written bytes.
     used: usize,
     chunks: Chunks,
 }
 
-/// A word that ends with the last byte of a number may begin in front of it, so that this many bytes too many are written.
+/// A word that ends with the last byte of a number may begin before it, so up to this many extra
+/// bytes are written.
 const SLACK: usize = size_of::<u64>();
 
-/// The most memory that is given a value at a time, beyond what is asked for.
+/// The most memory that is initialized at a time, beyond the requested size.
 const PAGE: usize = 4096;
 
 impl PlainRecords {
-    /// Memory whose first `reserved` bytes another component writes at the end. The initial
-    /// contents of `bytes` are unspecified.
+    /// Creates a vector whose first `reserved` bytes another component writes at the end. The
+    /// initial contents of `bytes` are unspecified.
     pub(crate) fn new(mut bytes: Vec<u8>, reserved: usize) -> Self {
         if bytes.len() < reserved {
             bytes.resize(reserved, 0);
@@ -43,12 +44,12 @@ impl PlainRecords {
         }
     }
 
-    /// Adds a chunk, which is written when those before it are full. Its initial contents are unspecified.
+    /// Adds a chunk after the others. Its initial contents are unspecified.
     pub(crate) fn add_chunk(&mut self, memory: Vec<u8>) {
         self.chunks.add(memory);
     }
 
-    /// Room for `size` bytes and a word more; `None` where the chunk ends before.
+    /// Returns room for `size` bytes and one more word, or `None` if the chunk ends before.
     #[inline(always)]
     pub(crate) fn room(&mut self, size: usize) -> Option<&mut [u8]> {
         let end = self.used + size + SLACK;
@@ -64,13 +65,13 @@ impl PlainRecords {
         self.used += size;
     }
 
-    /// Asks for the memory that `size` further bytes are going to take.
+    /// Prefetches the memory for `size` more bytes.
     #[inline]
     pub(crate) fn prefetch(&self, size: usize) {
         prefetch(&self.bytes, self.used, size + SLACK);
     }
 
-    /// Asks for the first of what was written.
+    /// Prefetches the first written bytes.
     pub(crate) fn prefetch_written(&self) {
         prefetch(&self.bytes, 0, self.used);
     }
@@ -82,12 +83,12 @@ impl PlainRecords {
         self.bytes.resize(len, 0);
     }
 
-    /// What was written.
+    /// Returns the written bytes.
     pub(crate) fn into_bytes(self) -> WrittenBytes {
         self.chunks.finish(self.bytes, self.used)
     }
 
-    /// Writes into the chunk, which grows if it must.
+    /// Writes into the chunk. Grows it if necessary.
     fn write(&mut self, bytes: &[u8]) {
         let end = self.used + bytes.len();
         match self.bytes.get_mut(self.used..end) {
@@ -159,7 +160,7 @@ mod tests {
         assert_eq!(written.into_memory().next().unwrap().len(), 100);
     }
 
-    /// Used memory keeps the length that it had, and new memory has none.
+    /// Used memory keeps its length, and new memory has none.
     #[test]
     fn what_meets_the_end_of_a_chunk_goes_on_in_the_next() {
         for next in [vec![7; 16], Vec::with_capacity(16)] {

@@ -1,34 +1,34 @@
-//! Why a record cannot be appended, or a batch not be closed or read. Java: `InvalidRecordException` and the
-//! `IllegalArgumentException`s of the record classes.
+//! Errors of appending records, and of closing or reading batches. Java: `InvalidRecordException`
+//! and the `IllegalArgumentException`s of the record classes.
 
 use std::fmt;
 
 use super::compression::CompressionError;
 
-/// What is wrong with a record or a batch.
+/// A problem with a record or a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RecordError {
-    /// A timestamp that is neither a time since 1970 nor -1, which stands for none.
+    /// A timestamp is neither a time since 1970 nor -1, which means none.
     InvalidTimestamp(i64),
-    /// A length of the record, or of the batch around it, does not fit the format's 32 bits.
+    /// A length of the record, or of a batch with it, does not fit into the format's 32 bits.
     TooLong(&'static str),
     /// The batch takes no more records.
     Closed,
-    /// A batch without records has no form.
+    /// A batch must have records.
     Empty,
-    /// Producer id, epoch and sequence do not go together.
+    /// Producer id, epoch and sequence contradict each other.
     InvalidProducerState(&'static str),
-    /// The codec failed, or is not there.
+    /// The codec failed, or is not compiled in.
     Compression(CompressionError),
-    /// Fewer bytes than the batch says that it has.
+    /// There are fewer bytes than the batch claims.
     Truncated { needed: usize, available: usize },
-    /// The batch says that it is shorter than its own header, or negative.
+    /// The claimed length of the batch is less than its header, or negative.
     InvalidLength(i32),
     /// A message format other than 2.
     UnsupportedMagic(i8),
-    /// The attributes name a codec that does not exist.
+    /// The attributes contain an unknown codec.
     UnknownCompression(i16),
-    /// The records do not follow the format.
+    /// The records are malformed.
     InvalidRecord(&'static str),
     /// The batch has fewer or more records than its header says.
     InvalidCount(&'static str),

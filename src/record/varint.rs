@@ -1,14 +1,15 @@
 //! Zig-zag variable-length integers of the record format. Java: `ByteUtils`.
 //!
-//! Small numbers of either sign take one byte: the sign moves to the lowest bit, and the rest is cut into groups of
-//! seven bits, lowest first, with the top bit of a byte set where another follows.
+//! Small numbers of either sign take one byte. The sign moves to the lowest bit. The rest is split
+//! into groups of seven bits, lowest first, and the top bit of a byte says that another one
+//! follows.
 
 use super::compression::{CompressionError, RecordSink};
 use super::record_error::RecordError;
 
-/// The most bytes that a 32-bit number takes.
+/// The largest size of a 32-bit number.
 pub(crate) const MAX_VARINT_SIZE: usize = 5;
-/// The most bytes that a 64-bit number takes.
+/// The largest size of a 64-bit number.
 pub(crate) const MAX_VARLONG_SIZE: usize = 10;
 
 #[inline]
@@ -25,12 +26,14 @@ pub(crate) fn size_of_varint(value: i32) -> usize {
 /// Returns how many bytes [`write_varlong`] writes.
 #[inline]
 pub(crate) fn size_of_varlong(value: i64) -> usize {
-    // 1 + highest_bit / 7 for every highest bit of 64, without the division. Zero takes a byte too, hence the `| 1`.
+    // 1 + highest_bit / 7 for every highest bit of 64, without the division. Zero takes one byte
+    // too, hence the `| 1`.
     let highest_bit = (zig_zag(value) | 1).ilog2();
     ((highest_bit * 9 + 73) / 64) as usize
 }
 
-/// Writes a 32-bit number. Zig-zag of the number widened to 64 bits has the same groups, so there is one encoder.
+/// Writes a 32-bit number. Its zig-zag code has the same groups as that of the number widened to 64
+/// bits, so one encoder suffices.
 #[inline]
 pub(crate) fn write_varint<S: RecordSink>(
     sink: &mut S,
@@ -53,7 +56,7 @@ pub(crate) fn write_varlong<S: RecordSink>(
     sink.put_byte((rest & 0x7f) as u8)
 }
 
-/// Small numbers in a row as they are written: `len` bytes, the first of them lowest.
+/// Consecutive small numbers in encoded form: `len` bytes, the first one lowest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct VarintWord {
     bytes: u64,
@@ -61,7 +64,8 @@ pub(crate) struct VarintWord {
 }
 
 impl VarintWord {
-    /// A number that takes at most three bytes; `None` for one below -1,048,576 or above 1,048,575.
+    /// Encodes a number in at most three bytes. Returns `None` below -1,048,576 and above
+    /// 1,048,575.
     #[inline(always)]
     pub(crate) fn small(value: i64) -> Option<Self> {
         let number = zig_zag(value);
@@ -78,7 +82,7 @@ impl VarintWord {
         Some(Self { bytes, len })
     }
 
-    /// These numbers and then those. Eight bytes must have room for them.
+    /// Returns these numbers followed by those. They must fit into eight bytes.
     #[inline(always)]
     pub(crate) fn and(self, next: Self) -> Self {
         Self {
@@ -92,23 +96,23 @@ impl VarintWord {
         self.len
     }
 
-    /// All eight bytes, of which those behind the first `len` are not part of the numbers.
+    /// Returns all eight bytes. Those after the first `len` do not belong to the numbers.
     #[inline(always)]
     pub(crate) fn to_bytes(self) -> [u8; size_of::<u64>()] {
         self.bytes.to_le_bytes()
     }
 }
 
-/// Takes a 32-bit number off the front of `input`.
+/// Takes a 32-bit number from the front of `input`.
 pub(crate) fn read_varint(input: &mut &[u8]) -> Result<i32, RecordError> {
     let raw = read_unsigned(input, MAX_VARINT_SIZE)?;
-    // As in Java, bits of the fifth byte that do not fit are dropped.
+    // As in Java, excess bits of the fifth byte are dropped.
     let raw = (raw & u64::from(u32::MAX)) as i64;
     let value = (raw >> 1) ^ -(raw & 1);
     i32::try_from(value).map_err(|_| RecordError::InvalidRecord("a varint is out of range"))
 }
 
-/// Takes a 64-bit number off the front of `input`.
+/// Takes a 64-bit number from the front of `input`.
 pub(crate) fn read_varlong(input: &mut &[u8]) -> Result<i64, RecordError> {
     let raw = read_unsigned(input, MAX_VARLONG_SIZE)?;
     Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))

@@ -1,12 +1,12 @@
-//! Values that are one of a few names, as enums that print and read those names.
+//! Enums whose values have names, which they print and parse.
 
 use std::fmt;
 
-/// A text is none of the names that a type has.
+/// A text that is none of a type's names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseChoiceError {
     name: String,
-    /// The type, and the names that it has.
+    /// The type, and its names.
     choice: &'static str,
     names: &'static [&'static str],
 }
@@ -48,7 +48,7 @@ macro_rules! choice {
                 }
             }
 
-            /// Returns the value of this name.
+            /// Returns the value with this name.
             pub(crate) fn from_name(name: &str) -> Option<Self> {
                 [$(Self::$variant),+]
                     .into_iter()
@@ -56,7 +56,7 @@ macro_rules! choice {
             }
         }
 
-        /// Reads the name that [`as_str`](Self::as_str) returns.
+        /// Parses the name that [`as_str`](Self::as_str) returns.
         impl std::str::FromStr for $name {
             type Err = $crate::utils::ParseChoiceError;
 

@@ -1,9 +1,9 @@
-//! A map by text of which each version is cheap to derive from the one before. Java: `CopyOnWriteMap`.
+//! A map with text keys, whose next version is cheap to derive. Java: `CopyOnWriteMap`.
 //!
-//! Differs from Java: a change copies one shard and the list of shards, not every entry. Java's map, and a plain clone, make
-//! adding `n` entries one by one quadratic.
+//! Differs from Java: a change copies one shard and the list of shards, and not every entry. With
+//! Java's map, or with a plain clone, adding `n` entries one by one takes quadratic time.
 //!
-//! Threads: a map does not change once it is shared; a thread that changes one has it to itself.
+//! Threads: a map does not change once it is shared. A thread that changes one owns it.
 
 use std::hash::BuildHasher;
 
@@ -11,8 +11,8 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::sync::Arc;
 
-/// The entries for each shard up to which the number of shards stays. A change copies about as many entries, and one
-/// pointer for each shard.
+/// The average number of entries per shard above which the number of shards grows. A change copies
+/// about this many entries, and one pointer for each shard.
 const ENTRIES_PER_SHARD: usize = 64;
 
 type Shard<V> = HashTable<(Arc<str>, V)>;
@@ -63,7 +63,8 @@ impl<V> CopyOnWriteMap<V> {
         self.iter().map(|(_, value)| value)
     }
 
-    /// A table looks at the lowest and the highest bits of a hash; those between choose the shard.
+    /// Returns the shard of a hash. The shard's own table uses the lowest and the highest bits, so
+    /// this uses bits between them.
     #[inline]
     fn shard_of(&self, hash: u64) -> usize {
         usize::try_from((hash >> 32) & 0xff_ffff).unwrap_or(0) & (self.shards.len() - 1)
@@ -98,7 +99,7 @@ impl<V: Clone> CopyOnWriteMap<V> {
         let Some(shard) = self.shards.get_mut(index) else {
             return;
         };
-        // Looked up first: a shard is not copied for nothing.
+        // Checked first, so that a shard is not copied without a change.
         if shard.find(hash, is_key).is_some() {
             if let Ok(entry) = Arc::make_mut(shard).find_entry(hash, is_key) {
                 entry.remove();
@@ -107,7 +108,7 @@ impl<V: Clone> CopyOnWriteMap<V> {
         }
     }
 
-    /// Changes the values that need it. Shards without one are not copied.
+    /// Changes the values that need it. Shards without such a value are not copied.
     pub(crate) fn change_values(
         &mut self,
         needs_change: impl Fn(&V) -> bool,
@@ -207,7 +208,7 @@ mod tests {
         assert_eq!(copied.count(), 1);
     }
 
-    /// A map that copies all entries for each change copies 50 million.
+    /// A map that copies all entries for each change would copy 50 million.
     #[test]
     fn many_entries_added_one_by_one_are_copied_a_few_times_each() {
         const ENTRIES: usize = 10_000;

@@ -1,8 +1,8 @@
-//! Counted things in a text: "1 record", "2 records".
+//! Counted nouns in a text: "1 record", "2 records".
 
 use std::fmt;
 
-/// Prints a count and what is counted, in the plural unless it is 1. The noun takes an `s`.
+/// Prints a count and its noun. Unless the count is 1, the noun gets an `s`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Count<N>(pub(crate) N, pub(crate) &'static str);
 

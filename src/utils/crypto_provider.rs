@@ -1,14 +1,14 @@
-//! The cryptography behind TLS: which of the providers of rustls is used. Java: `ssl.provider`, `security.providers`.
+//! The cryptography for TLS: the provider of rustls. Java: `ssl.provider`, `security.providers`.
 
 use rustls::crypto::CryptoProvider;
 
 use crate::sync::Arc;
 
-/// Returns the provider that the program installed for the process, or else graviola.
+/// Returns the provider that the program installed for the process, or graviola.
 ///
 /// # Errors
 ///
-/// There is none, or none that runs on this processor: what to do about it.
+/// There is no provider, or none that supports this processor. The text says what to do.
 pub(crate) fn crypto_provider() -> Result<Arc<CryptoProvider>, &'static str> {
     if let Some(installed) = CryptoProvider::get_default() {
         return Ok(Arc::clone(installed));
@@ -18,7 +18,7 @@ pub(crate) fn crypto_provider() -> Result<Arc<CryptoProvider>, &'static str> {
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 fn compiled_in() -> Result<CryptoProvider, &'static str> {
-    // It panics when it is used on a processor without these.
+    // graviola panics on a processor without these.
     #[cfg(target_arch = "x86_64")]
     let runs = is_x86_feature_detected!("adx")
         && is_x86_feature_detected!("aes")

@@ -7,13 +7,13 @@ use super::millis;
 const EXP_BASE: u32 = 2;
 const JITTER: f64 = 0.2;
 
-/// Doubles from an initial wait up to a maximum, each wait moved by up to 20 % either way so that clients which failed
-/// together do not come back together. With `initial >= max` the wait is `max`, always the same.
+/// Doubles from an initial wait up to a maximum. Each wait has a jitter of up to 20 %, so that
+/// clients that failed together do not retry together. With `initial >= max` every wait is `max`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ExponentialBackoff {
     initial_ms: f64,
     max_ms: f64,
-    /// The attempt from which on the wait would be above the maximum; 0 makes it constant.
+    /// The number of attempts after which the wait would exceed the maximum; 0 makes it constant.
     max_exponent: f64,
 }
 
@@ -33,8 +33,8 @@ impl ExponentialBackoff {
         }
     }
 
-    /// Returns the wait after `attempts` earlier waits. The jitter is drawn anew at each call and
-    /// cut off at the maximum.
+    /// Returns the wait after `attempts` earlier waits. Draws the jitter anew in each call, and
+    /// limits the wait to the maximum.
     pub(crate) fn backoff(&self, attempts: u32) -> Duration {
         if self.max_exponent == 0.0 {
             return Duration::from_secs_f64(self.initial_ms / 1000.0);

@@ -5,22 +5,22 @@ use std::thread;
 
 use super::log::{self, LogContext};
 
-/// Starts the library's threads, so that each has a name and none can be lost without a line in the log.
+/// Starts the library's threads, each with a name. If one ends by a panic, the log has a line.
 #[derive(Debug)]
 pub(crate) struct KafkaThread;
 
 impl KafkaThread {
-    /// Runs `body` on a new thread. It has the log context of the thread that starts it. A panic in
-    /// `body` is logged; a thread that joins this one sees it end.
+    /// Runs `body` on a new thread, with the log context of the thread that starts it. A panic in
+    /// `body` is logged, and the thread ends normally.
     ///
     /// # Errors
     ///
-    /// When the operating system refuses another thread.
+    /// The operating system refuses another thread.
     pub(crate) fn spawn(
         name: String,
         body: impl FnOnce() + Send + 'static,
     ) -> io::Result<thread::JoinHandle<()>> {
-        // The name holds the user's client.id, and std panics at a zero byte in it.
+        // The name contains the user's client.id, and std panics if it contains a zero byte.
         let name = name.replace('\0', "?");
         let context = LogContext::current();
         thread::Builder::new().name(name.clone()).spawn(move || {

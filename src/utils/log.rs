@@ -1,11 +1,11 @@
-//! The library's log macros: every line begins with the producer that it is about. Java: `LogContext`.
+//! The library's log macros. Every line begins with its producer. Java: `LogContext`.
 //!
-//! A file that logs imports this module as `log`, and so cannot write a line without the prefix by mistake; `tests/tidy.rs`
+//! A file that logs imports this module as `log`, so that no line lacks the prefix. `tests/tidy.rs`
 //! enforces the import.
 //!
-//! Differs from Java: a thread carries the context, not each object. The I/O thread works for one producer all its life, and
-//! [`KafkaThread`](super::KafkaThread) hands the context on to the threads that it starts. A caller's thread enters the
-//! context on the cold paths that can log.
+//! Differs from Java: threads carry the context, and not objects. The I/O thread works for one
+//! producer, and [`KafkaThread`](super::KafkaThread) passes the context on to the threads that it
+//! starts. A caller's thread enters the context on the cold paths that can log.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -17,7 +17,7 @@ thread_local! {
     static CURRENT: RefCell<Option<LogContext>> = const { RefCell::new(None) };
 }
 
-/// The beginning of each log line of one producer: `[Producer clientId=..., transactionalId=...] `.
+/// The prefix of a producer's log lines: `[Producer clientId=..., transactionalId=...] `.
 #[derive(Clone, Debug)]
 pub(crate) struct LogContext(Arc<str>);
 
@@ -44,7 +44,7 @@ impl LogContext {
     }
 }
 
-/// Restores the context before it when dropped: a callback of one producer may call another.
+/// Restores the previous context when dropped. A callback of one producer may call another one.
 #[derive(Debug)]
 pub(crate) struct EnteredLogContext {
     previous: Option<LogContext>,
@@ -57,12 +57,13 @@ impl Drop for EnteredLogContext {
     }
 }
 
-/// Returns the prefix of this thread's lines; empty without a producer, as in a `MockProducer`.
+/// Returns the prefix of this thread's lines. It is empty without a producer, as in a
+/// `MockProducer`.
 pub(crate) fn prefix() -> Prefix {
     Prefix(LogContext::current())
 }
 
-/// Returns whether the lines of a dependency at level trace are written, by the name of its target.
+/// Returns whether the log shows the trace lines of a dependency, given the name of its target.
 #[cfg(feature = "oauth-oidc")]
 pub(crate) fn is_traced(target: &str) -> bool {
     ::log::log_enabled!(target: target, ::log::Level::Trace)
@@ -132,7 +133,7 @@ impl Drop for TestLines {
     }
 }
 
-/// Hands a line to the test that captures this thread's lines.
+/// Passes a line to the test that captures this thread's lines.
 #[cfg(test)]
 pub(crate) fn note_for_test(level: Level, line: fmt::Arguments<'_>) {
     TESTED.with_borrow_mut(|lines| {

@@ -1,4 +1,4 @@
-//! Holds back log lines that say the same again and again.
+//! Suppresses repeated log lines.
 
 use std::hash::Hash;
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use hashbrown::HashMap;
 
 use super::log;
 
-/// A line with the same key is logged once in this time.
+/// The time in which a line with the same key is logged once.
 pub(crate) const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Admits one log line per key and minute, and a bounded number of keys.
+/// Admits one log line per key and minute, and a limited number of keys.
 #[derive(Debug)]
 pub(crate) struct LogLimiter<K> {
     lines: HashMap<K, Line>,
-    /// The keys that are admitted within one interval.
+    /// The number of keys per interval.
     max_keys: usize,
 }
 
@@ -30,7 +30,7 @@ impl<K: Clone + Eq + Hash> LogLimiter<K> {
         Self { lines, max_keys }
     }
 
-    /// Returns how many lines of this key were suppressed before, if this one is to be logged.
+    /// Returns how many lines of this key were suppressed before, or `None` to suppress this one.
     pub(crate) fn admit(&mut self, key: &K, now: Instant) -> Option<u64> {
         let is_recent = |line: &Line| now.saturating_duration_since(line.logged) < LOG_INTERVAL;
         match self.lines.get_mut(key) {
@@ -64,7 +64,7 @@ impl<K: Clone + Eq + Hash> LogLimiter<K> {
 }
 
 impl LogLimiter<String> {
-    /// Logs a warning that may recur at once, once a minute by its text.
+    /// Logs a warning that may recur quickly: once a minute for each text.
     pub(crate) fn warn(&mut self, text: String, now: Instant) {
         match self.admit(&text, now) {
             Some(0) => log::warn!("{text}"),

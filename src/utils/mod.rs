@@ -1,4 +1,4 @@
-//! Small parts that know nothing of Kafka's protocol: time, backoff, hashing, threads.
+//! Helpers that know nothing of Kafka's protocol: time, backoff, hashing, threads.
 
 mod choice;
 mod copy_on_write_map;

@@ -6,9 +6,9 @@ const SEED: u32 = 0x9747_b28c;
 const M: u32 = 0x5bd1_e995;
 const R: u32 = 24;
 
-/// 32-bit murmur2 with Kafka's seed, as a signed number like Java's.
+/// Returns the 32-bit murmur2 hash with Kafka's seed, as a signed number like Java's.
 pub(crate) fn murmur2(data: &[u8]) -> i32 {
-    // Java takes the length as an int; a longer key cannot be in a record.
+    // Java has an int for the length. A longer key does not fit into a record.
     let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
     let mut h = SEED ^ length;
 
@@ -32,7 +32,8 @@ pub(crate) fn murmur2(data: &[u8]) -> i32 {
     i32::from_ne_bytes(h.to_ne_bytes())
 }
 
-/// Clears the sign bit: what Kafka does with a hash before it takes the remainder. Java: `Utils.toPositive`.
+/// Clears the sign bit, as Kafka does before it takes the remainder of a hash. Java:
+/// `Utils.toPositive`.
 pub(crate) fn to_positive(number: i32) -> i32 {
     number & 0x7fff_ffff
 }

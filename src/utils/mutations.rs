@@ -1,4 +1,4 @@
-//! Changed inputs for parsers: what a damaged file or a hostile broker may hold.
+//! Mutated inputs for parsers, such as a damaged file or data from a hostile broker.
 //!
 //! Every run makes the same changes, in about a second. `KAFKA_PRODUCER_FUZZ_SECONDS` makes others for as long. The page
 //! `testing` of the manual says how to fuzz with it.
@@ -10,7 +10,7 @@ use fastrand::Rng;
 
 use super::{SystemTime, Time};
 
-/// Bytes that end texts and lengths, or are their extremes.
+/// Bytes that end texts and lengths, or are extreme values.
 const ODD: [u8; 12] = [
     0, 1, 2, 0x1f, 0x30, 0x7f, 0x80, 0x81, 0x84, 0xa0, 0xfe, 0xff,
 ];
@@ -47,7 +47,7 @@ pub(crate) fn mutated(seeds: &[impl AsRef<[u8]>], count: u64, mut parse: impl Fn
         let other = rng.choice(seeds).unwrap().as_ref();
         let bytes = change(&mut rng, seed, other);
         if seconds.is_some() {
-            // What a panic leaves behind to be tried again.
+            // Remains after a panic, for another attempt.
             std::fs::write(crash_file(), &bytes).unwrap();
         }
         parse(&bytes);
@@ -84,7 +84,7 @@ fn change(rng: &mut Rng, seed: &[u8], other: &[u8]) -> Vec<u8> {
                 let again = bytes[at..at + len].to_vec();
                 drop(bytes.splice(at..at, again));
             }
-            // The beginning of one with the end of another.
+            // The beginning of one seed with the end of another.
             _ => {
                 let cut = at.min(other.len());
                 drop(bytes.splice(at.., other[cut..].iter().copied()));

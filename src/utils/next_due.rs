@@ -1,26 +1,27 @@
-//! When the first of many deadlines is due, without a look at all of them each time.
+//! When the first of many deadlines is due, without looking at all of them each time.
 
 use std::time::Instant;
 
-/// A time before which nothing in a collection is due; `None` if nothing is.
+/// A time before which nothing in a collection is due; `None` if nothing ever is.
 ///
-/// It may be too early, because removing a deadline does not change it. It is exact once it is due: only then
-/// [`get`](Self::get) looks at the collection.
+/// It may be too early, because removing a deadline does not change it. It is exact once it is due:
+/// only then [`get`](Self::get) looks at the collection.
 #[derive(Debug, Default)]
 pub(crate) struct NextDue(Option<Instant>);
 
 impl NextDue {
-    /// Takes note of another deadline of the collection.
+    /// Notes another deadline of the collection.
     pub(crate) fn note(&mut self, deadline: Option<Instant>) {
         self.0 = [self.0, deadline].into_iter().flatten().min();
     }
 
-    /// The collection is empty.
+    /// Notes that the collection is empty.
     pub(crate) fn clear(&mut self) {
         self.0 = None;
     }
 
-    /// Returns the time. `find` looks for the first deadline in the collection, and is called only if the time is due.
+    /// Returns the time. Calls `find` for the first deadline in the collection only if the time is
+    /// due.
     pub(crate) fn get(
         &mut self,
         now: Instant,

@@ -1,11 +1,12 @@
-//! Text that a peer sent, in a form that is fit for a log line or an error.
+//! Formats a peer's text for a log line or an error.
 
 use std::fmt;
 
-/// What is printed of a text that a peer sent.
+/// The most characters to print of a peer's text.
 const MAX_PRINTED_CHARS: usize = 255;
 
-/// Text from the wire as it may stand in a log or an error: control characters escaped, and not too long.
+/// Formats text from the wire for a log or an error: escapes control characters, and limits the
+/// length.
 pub(crate) fn printable(text: &str) -> impl fmt::Display + '_ {
     Printable(text)
 }

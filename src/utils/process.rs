@@ -1,22 +1,23 @@
-//! Notices that the program has forked: the child has the memory of its parent, and no thread of it but the one that forked.
+//! Detects that the program has forked. The child has the memory of its parent, but only the thread
+//! that forked.
 //!
-//! Asking the operating system for the process id is a system call, which glibc has not cached since 2.25. It takes about as
-//! long as a whole send, so a send compares with the id that was asked for last. The wall clock is read once a millisecond by
-//! each thread that sends, and asks then.
+//! Reading the process id is a system call, which glibc has not cached since 2.25. It takes about
+//! as long as a whole send, so a send compares with the id that was read last. Each sending thread
+//! reads the wall clock once a millisecond, and reads the id then.
 
 use std::process;
 
 use crate::sync::{AtomicU32, Ordering};
 
-/// The id that the operating system named last.
+/// The id that was read last.
 static RECENT: AtomicU32 = AtomicU32::new(0);
 
-/// A process, by the id that it has while it runs.
+/// A process, identified by its id while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process(u32);
 
 impl Process {
-    /// The process that runs this.
+    /// Returns the current process.
     pub(crate) fn current() -> Self {
         let id = process::id();
         if RECENT.load(Ordering::Relaxed) != id {
@@ -25,7 +26,7 @@ impl Process {
         Self(id)
     }
 
-    /// Returns whether this is the process that runs this, as far as the last question to the operating system tells.
+    /// Returns whether this is the current process, according to the id that was read last.
     #[inline(always)]
     pub(crate) fn is_recent(self) -> bool {
         RECENT.load(Ordering::Relaxed) == self.0

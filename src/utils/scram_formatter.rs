@@ -1,8 +1,8 @@
 //! The formulas of SCRAM (RFC 5802, RFC 7677), which both sides of the exchange compute. Java: `ScramMechanism`,
 //! `ScramFormatter`.
 //!
-//! Differs from Java: values that depend on the password are overwritten when they are dropped, and are compared in
-//! constant time.
+//! Differs from Java: values that depend on the password are overwritten when dropped, and are
+//! compared in constant time.
 
 use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 pub(crate) enum ScramMechanism {
     /// RFC 7677.
     Sha256,
-    /// The same with SHA-512.
+    /// RFC 7677's scheme with SHA-512.
     Sha512,
 }
 
@@ -39,7 +39,8 @@ impl ScramMechanism {
             .find(|mechanism| mechanism.as_str() == name)
     }
 
-    /// `SaltedPassword`: PBKDF2, by far the most expensive part. As in Java the password is its UTF-8, without SASLprep.
+    /// Computes `SaltedPassword` with PBKDF2, by far the most expensive part. As in Java, the
+    /// password is its UTF-8, without SASLprep.
     pub(crate) fn salted_password(
         self,
         password: &str,
@@ -61,17 +62,17 @@ impl ScramMechanism {
         }
     }
 
-    /// `ClientKey`.
+    /// Computes `ClientKey`.
     pub(crate) fn client_key(self, salted_password: &[u8]) -> SecretBytes {
         self.hmac(salted_password, b"Client Key")
     }
 
-    /// `ServerKey`.
+    /// Computes `ServerKey`.
     pub(crate) fn server_key(self, salted_password: &[u8]) -> SecretBytes {
         self.hmac(salted_password, b"Server Key")
     }
 
-    /// `StoredKey`.
+    /// Computes `StoredKey`.
     pub(crate) fn stored_key(self, client_key: &[u8]) -> SecretBytes {
         Zeroizing::new(match self {
             Self::Sha256 => Sha256::digest(client_key).to_vec(),
@@ -79,14 +80,15 @@ impl ScramMechanism {
         })
     }
 
-    /// `ClientProof`: the client key, hidden by a signature that only a holder of the stored key can compute.
+    /// Computes `ClientProof`: the client key, combined with a signature that only a holder of the
+    /// stored key can compute.
     pub(crate) fn client_proof(self, client_key: &[u8], auth_message: &[u8]) -> SecretBytes {
         let mut proof = self.hmac(&self.stored_key(client_key), auth_message);
         xor(&mut proof, client_key);
         proof
     }
 
-    /// `ServerSignature`, by which the server proves that it knows the password too.
+    /// Computes `ServerSignature`, with which the server proves that it knows the password too.
     pub(crate) fn server_signature(self, server_key: &[u8], auth_message: &[u8]) -> SecretBytes {
         self.hmac(server_key, auth_message)
     }
@@ -124,12 +126,12 @@ fn xor(bytes: &mut [u8], other: &[u8]) {
     }
 }
 
-/// Compares in a time that depends on the lengths alone.
+/// Compares in a time that depends only on the lengths.
 pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
-/// A user name as SCRAM writes it. Java: `ScramFormatter.saslName`.
+/// Escapes a user name for SCRAM. Java: `ScramFormatter.saslName`.
 pub(crate) fn sasl_name(name: &str) -> String {
     name.replace('=', "=3D").replace(',', "=2C")
 }
@@ -170,7 +172,8 @@ mod tests {
         assert!(!mechanism.is_proof(b"short", &stored_key, AUTH_MESSAGE.as_bytes()));
     }
 
-    /// PBKDF2-HMAC-SHA512 of password "password", salt "salt", 4096 iterations: the published vector.
+    /// PBKDF2-HMAC-SHA512 of password "password", salt "salt", 4096 iterations: a published test
+    /// vector.
     #[test]
     fn a_published_vector_of_pbkdf2_with_sha_512_is_computed() {
         let salted = ScramMechanism::Sha512.salted_password("password", b"salt", 4096);

@@ -1,10 +1,10 @@
-//! A text that must not be seen. Java: `Password`.
+//! A text that must not be shown. Java: `Password`.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A password or a token: overwritten when it is dropped, and `[hidden]` wherever it is printed.
+/// A password or a token. It is overwritten when dropped, and printed as `[hidden]`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Secret(Zeroizing<String>);
 
@@ -13,7 +13,7 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// Returns the text itself. It must go into no error, log line or panic.
+    /// Returns the text itself. It must not get into an error, a log line or a panic.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }

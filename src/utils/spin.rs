@@ -1,10 +1,10 @@
-//! Waiting awake for what comes sooner than a sleeper would be up.
+//! Waits without sleeping for events that come sooner than a sleeping thread could wake up.
 //!
-//! A sleeping thread is woken by another thread's system call, and runs some microseconds after it,
-//! or tens of them where the processor went to sleep too. The thread waits awake for a response
-//! that is nearer than that: the thread looks, lets others have the processor, and looks again.
-//! Where nothing came that soon the time is lost, so it is short, and spent seldom where it was
-//! spent in vain. Without it, the median of `blocking-defaults` is 1.29 times as long.
+//! A sleeping thread needs another thread's system call to wake up, and runs some microseconds
+//! later, or tens of them if the processor is asleep too. For a response that is nearer than that,
+//! the thread polls, yields the processor, and polls again. If nothing comes that soon, the time is
+//! wasted. So polling is short, and becomes rare while it finds nothing. Without it, the median of
+//! the benchmark `blocking-defaults` is 1.29 times as long.
 
 use std::thread;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use std::time::Duration;
 use super::{SystemTime, Time};
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
 
-/// The longest that anybody waits awake: about as long as it may take to fall asleep and to be woken.
+/// The longest time to poll: about the time to fall asleep and to wake up.
 const SPIN: Duration = Duration::from_micros(50);
 
-/// After a number of waits in vain this many are slept through, between two that are not.
+/// The largest number of waits to skip between two polls, if polling finds nothing.
 const MOST_SKIPPED: u32 = 63;
 
-/// Returns how long to wait awake at the beginning of a wait that may take `wait`, or for ever.
+/// Returns how long to poll at the beginning of a wait that may take `wait`, or forever.
 pub(crate) fn spin_limit(wait: Option<Duration>) -> Duration {
     wait.map_or(SPIN, |wait| wait.min(SPIN))
 }
 
-/// Looks until there is something, or `limit` has passed. Says whether there is.
+/// Polls until `is_done` returns true or `limit` has passed. Returns whether it is done.
 pub(crate) fn spin_until(limit: Duration, mut is_done: impl FnMut() -> bool) -> bool {
     let start = SystemTime.now();
     loop {
@@ -37,24 +37,25 @@ pub(crate) fn spin_until(limit: Duration, mut is_done: impl FnMut() -> bool) -> 
     }
 }
 
-/// Decides which thread waits awake, among threads that wait for the same kind of thing: one at a
-/// time, and hardly ever where it was in vain lately.
+/// Decides which of the threads that wait for the same kind of event polls: one at a time, and
+/// rarely while polling finds nothing.
 #[derive(Debug, Default)]
 pub(crate) struct AdaptiveSpin {
-    /// A thread has the turn. Only that thread touches the other fields.
+    /// Whether a thread has the turn. Only that thread uses the other fields.
     is_taken: AtomicBool,
-    /// How many more waits are to be slept through.
+    /// How many more waits to skip.
     to_skip: AtomicU32,
-    /// How many were slept through after the last turn that was in vain; 0 after one that was not.
+    /// How many waits were skipped after the last turn that found nothing; 0 after one that found
+    /// something.
     skipped: AtomicU32,
 }
 
-/// The turn to wait awake.
+/// The turn to poll.
 #[derive(Debug)]
 pub(crate) struct SpinTurn<'a>(&'a AdaptiveSpin);
 
 impl AdaptiveSpin {
-    /// Nothing where it is better to sleep.
+    /// Takes the turn. Returns `None` if it is better to sleep.
     pub(crate) fn take_turn(&self) -> Option<SpinTurn<'_>> {
         if self.is_taken.load(Ordering::Relaxed) || self.is_taken.swap(true, Ordering::Acquire) {
             return None;
@@ -70,7 +71,7 @@ impl AdaptiveSpin {
 }
 
 impl SpinTurn<'_> {
-    /// As [`spin_until`], and remembers whether it was in vain.
+    /// Polls as [`spin_until`] does, and remembers whether that found something.
     pub(crate) fn spin_until(self, limit: Duration, is_done: impl FnMut() -> bool) -> bool {
         let is_done = spin_until(limit, is_done);
         let to_skip = if is_done {

@@ -1,19 +1,19 @@
 //! The clocks, as a value that is passed in. Java: `Time`, `SystemTime`, `MockTime`.
 //!
-//! Every time-out is measured on the monotonic clock; the wall clock is read for record timestamps alone, so that a
-//! stepped clock moves no deadline.
+//! Every timeout uses the monotonic clock. Only record timestamps use the wall clock, so that
+//! changing it moves no deadline.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::wall_clock;
 
-/// Where the library reads the time.
+/// The source of the time.
 pub(crate) trait Time: Send + Sync + fmt::Debug {
-    /// Returns the monotonic clock.
+    /// Returns the time of the monotonic clock.
     fn now(&self) -> Instant;
 
-    /// Returns the wall clock: milliseconds since 1970, as record timestamps are counted.
+    /// Returns the time of the wall clock in milliseconds since 1970, as in record timestamps.
     fn unix_millis(&self) -> i64;
 
     /// Blocks the thread for this long.
@@ -70,9 +70,9 @@ mod mock {
     use super::{SystemTime, Time};
     use crate::sync::{Arc, Mutex};
 
-    /// A clock that stands still until a test moves it. Clones share the clock.
+    /// A clock that a test advances. Clones share the clock.
     ///
-    /// Wall time and monotonic time are unrelated on purpose: code that mixes them fails.
+    /// Wall time and monotonic time are deliberately unrelated, so that code that mixes them fails.
     #[derive(Clone, Debug)]
     pub(crate) struct MockTime {
         start: Instant,
@@ -87,7 +87,7 @@ mod mock {
             }
         }
 
-        /// Moves both clocks forward. Java: `MockTime.sleep`.
+        /// Advances both clocks. Java: `MockTime.sleep`.
         pub(crate) fn advance(&self, by: Duration) {
             *self.elapsed.lock() += by;
         }

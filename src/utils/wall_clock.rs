@@ -1,11 +1,12 @@
-//! The time of day to the millisecond, for one read of the processor's counter.
+//! The wall clock in milliseconds, for the cost of reading the processor's counter.
 //!
-//! Every send reads it for its record's timestamp, at best millions of times a second. The system's clock takes two to three
-//! times as long to read as the counter. So a thread reads the clock once, works out at which count the millisecond ends,
-//! and knows the time until then. That is as exact as the clock itself, but for a clock that is set anew, which shows up to
-//! a millisecond late. With the system's clock, a send takes 1.07 times the instructions.
+//! Every send reads it for its record's timestamp, up to millions of times a second. Reading the
+//! system's clock takes two to three times as long as reading the counter. So a thread reads the
+//! clock once, computes at which count the millisecond ends, and knows the time until then. This is
+//! as exact as the clock itself, except that a change of the clock shows up to a millisecond late.
+//! With the system's clock, a send takes 1.07 times the instructions.
 //!
-//! The same read asks for the process id, by which a send notices that the program has forked.
+//! The same read checks the process id, with which a send detects a fork.
 
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::Process;
 use crate::sync::OnceLock;
 
-/// Milliseconds since 1970.
+/// Returns the time in milliseconds since 1970.
 #[inline]
 pub(crate) fn unix_millis() -> i64 {
     static CLOCK: OnceLock<WallClock> = OnceLock::new();
@@ -37,12 +38,12 @@ thread_local! {
     };
 }
 
-/// What the clock said.
+/// A reading of the clock.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
-    /// Where the counter stood just before.
+    /// The counter just before the reading.
     count: u64,
-    /// How many counts more the millisecond lasts.
+    /// The number of counts until the millisecond ends.
     lasts: u64,
     millis: i64,
 }
@@ -50,7 +51,7 @@ struct Reading {
 #[derive(Debug)]
 struct WallClock {
     counter: quanta::Clock,
-    /// How long [`MANY`] counts take.
+    /// The duration of [`MANY`] counts.
     nanos_of_many: u64,
 }
 
@@ -76,7 +77,8 @@ impl WallClock {
     fn read(&self) -> i64 {
         // Sends compare with the process that was seen last.
         Process::current();
-        // Before the clock: if the thread is interrupted between the two, the millisecond seems to end too early.
+        // Read before the clock. If the thread is interrupted between the two, the millisecond
+        // seems to end too early, which is harmless.
         let count = self.counter.raw();
         let Ok(since_epoch) = SystemTime::now().duration_since(UNIX_EPOCH) else {
             return 0;
@@ -106,7 +108,7 @@ mod tests {
         i64::try_from(since_epoch.as_millis()).unwrap()
     }
 
-    /// Over many milliseconds, and their ends. The system may set its clock by a little meanwhile.
+    /// Covers many milliseconds and their ends. The system may adjust its clock slightly meanwhile.
     #[test]
     fn says_what_the_clock_says() {
         let work = || {
@@ -131,7 +133,7 @@ mod tests {
         });
     }
 
-    /// If every reading were one of the clock, this module would have no reason to be.
+    /// If every call read the clock, this module would be useless.
     #[test]
     fn a_reading_lasts_until_its_millisecond_ends() {
         unix_millis();

@@ -9,7 +9,7 @@ use crate::protocol::{
 };
 use crate::sync::Arc;
 
-/// A group whose offsets join the open transaction.
+/// A group whose offsets are added to the open transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AddOffsetsToTxnRequest {
     pub(crate) transactional_id: Arc<str>,
@@ -58,7 +58,7 @@ impl Message for AddOffsetsToTxnRequest {
     }
 }
 
-/// Whether the group joined.
+/// The result of adding the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AddOffsetsToTxnResponse {
     pub(crate) throttle_time_ms: i32,

@@ -1,15 +1,16 @@
 //! AddPartitionsToTxn (24): tells the transaction coordinator which partitions are about to be written. Java:
 //! `AddPartitionsToTxnRequestData`, `AddPartitionsToTxnResponseData`.
 //!
-//! Schemas: `AddPartitionsToTxnRequest.json`, `AddPartitionsToTxnResponse.json`, versions 0-3: from version 4 on it is
-//! between brokers, with several transactions in a request. KIP-98, KIP-219 (1: throttling by the client), KIP-588
-//! (2: PRODUCER_FENCED).
+//! Schemas: `AddPartitionsToTxnRequest.json`, `AddPartitionsToTxnResponse.json`, versions 0-3.
+//! Versions from 4 on are only used between brokers, and have several transactions in a request.
+//! KIP-98, KIP-219 (1: throttling by the client), KIP-588 (2: PRODUCER_FENCED).
 
 use super::txn_results::{self, TxnPartitionResult};
 use crate::protocol::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, Writer};
 use crate::sync::Arc;
 
-/// Partitions that join the open transaction. In Kafka's schema these fields begin with `v3AndBelow`.
+/// Partitions to add to the open transaction. In Kafka's schema these fields begin with
+/// `v3AndBelow`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AddPartitionsToTxnRequest {
     pub(crate) transactional_id: Arc<str>,
@@ -77,7 +78,7 @@ impl Message for AddPartitionsToTxnRequest {
     }
 }
 
-/// What became of each partition.
+/// The result for each partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AddPartitionsToTxnResponse {
     pub(crate) throttle_time_ms: i32,

@@ -1,23 +1,24 @@
-//! ApiVersions (18): which APIs and versions a broker speaks. Java: `ApiVersionsRequestData`, `ApiVersionsResponseData`.
+//! ApiVersions (18): the APIs and versions that a broker supports. Java: `ApiVersionsRequestData`,
+//! `ApiVersionsResponseData`.
 //!
-//! Schemas: `ApiVersionsRequest.json`, `ApiVersionsResponse.json`, versions 0-5. KIP-35, KIP-511 (client software),
-//! KIP-584 (features), KIP-866 (ZooKeeper migration), KIP-1242 (5: the broker that the client means). Version 4 may list
-//! features whose minimum is 0.
+//! Schemas: `ApiVersionsRequest.json`, `ApiVersionsResponse.json`, versions 0-5. KIP-35, KIP-511
+//! (client software), KIP-584 (features), KIP-866 (ZooKeeper migration), KIP-1242 (5: the intended
+//! broker). Version 4 may list features whose minimum is 0.
 
 use crate::protocol::{
     ApiKey, ApiRequest, DecodeError, EncodeError, ErrorCode, Message, Reader, Writer,
 };
 
-/// Asks a broker what it speaks. Versions 0-2 have no fields.
+/// Requests a broker's APIs. Versions 0-2 have no fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiVersionsRequest {
     /// Version 3+, ignorable.
     pub(crate) client_software_name: String,
     /// Version 3+, ignorable.
     pub(crate) client_software_version: String,
-    /// Version 5+, ignorable. The cluster that the client means to reach; set together with `node_id`, or not at all.
+    /// Version 5+, ignorable. The intended cluster; set together with `node_id`, or not at all.
     pub(crate) cluster_id: Option<String>,
-    /// Version 5+, ignorable. The node that the client means to reach; -1 if unset.
+    /// Version 5+, ignorable. The intended node; -1 if unset.
     pub(crate) node_id: i32,
 }
 
@@ -68,7 +69,7 @@ impl Message for ApiVersionsRequest {
     }
 }
 
-/// What a broker speaks.
+/// The APIs that a broker supports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiVersionsResponse {
     pub(crate) error_code: ErrorCode,
@@ -77,7 +78,7 @@ pub(crate) struct ApiVersionsResponse {
     pub(crate) throttle_time_ms: i32,
     /// Version 3+ (tag 0), ignorable.
     pub(crate) supported_features: Vec<SupportedFeature>,
-    /// Version 3+ (tag 1), ignorable; -1 is unknown.
+    /// Version 3+ (tag 1), ignorable; -1 if unknown.
     pub(crate) finalized_features_epoch: i64,
     /// Version 3+ (tag 2), ignorable.
     pub(crate) finalized_features: Vec<FinalizedFeature>,
@@ -85,7 +86,7 @@ pub(crate) struct ApiVersionsResponse {
     pub(crate) zk_migration_ready: bool,
 }
 
-/// The versions of one API that a broker speaks.
+/// The versions of one API that a broker supports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ApiVersion {
     pub(crate) api_key: i16,
@@ -101,7 +102,7 @@ pub(crate) struct SupportedFeature {
     pub(crate) max_version: i16,
 }
 
-/// The versions of a feature that the cluster has settled on.
+/// The cluster's finalized versions of a feature.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FinalizedFeature {
     pub(crate) name: String,
@@ -160,13 +161,14 @@ impl Message for ApiVersionsResponse {
         })
     }
 
-    /// A broker that does not speak the version of the request answers UNSUPPORTED_VERSION in version 0, whose bytes are
-    /// never a body of another version: it lacks the throttle time, and its count reads as a null compact array. Java
-    /// takes any body in that form; this takes that error alone.
+    /// Decodes a response. A broker that does not support the version of the request responds with
+    /// UNSUPPORTED_VERSION in version 0. Its bytes are never a body of another version: the
+    /// throttle time is missing, and the count would be a null compact array. Java accepts any body
+    /// in that form; this accepts only that error.
     ///
-    /// librdkafka's mock broker answers in a form of its own, with a count that is one too small. Java reads the start of
-    /// it, and a throttle time of 20 minutes from the middle of a version range. Where bytes are left, nothing but the
-    /// error is known.
+    /// librdkafka's mock broker responds in a form of its own, whose count is one too small. Java
+    /// reads the beginning of it, and takes a throttle time of 20 minutes from the middle of a
+    /// version range. If bytes are left over, this keeps only the error.
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let start = r.clone();
         let decoded = Self::decode_version(r, version);

@@ -14,7 +14,7 @@ pub(crate) struct EndTxnRequest {
     pub(crate) transactional_id: Arc<str>,
     pub(crate) producer_id: i64,
     pub(crate) producer_epoch: i16,
-    /// Commit if set, and else abort.
+    /// Commits if set, and otherwise aborts.
     pub(crate) committed: bool,
 }
 
@@ -58,7 +58,7 @@ impl Message for EndTxnRequest {
     }
 }
 
-/// Whether the transaction ended, and how to go on.
+/// The result, and how to continue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EndTxnResponse {
     pub(crate) throttle_time_ms: i32,

@@ -1,4 +1,4 @@
-//! Which field a version carries, drops or refuses, and what the largest messages cost.
+//! The fields that a version carries, drops or refuses, and the cost of the largest messages.
 
 use super::golden_tests::Body;
 use crate::common::Uuid;

@@ -1,24 +1,25 @@
-//! FindCoordinator (10): which broker looks after a group or a transactional id. Java: `FindCoordinatorRequestData`,
-//! `FindCoordinatorResponseData`.
+//! FindCoordinator (10): the coordinator of a group or a transactional id. Java:
+//! `FindCoordinatorRequestData`, `FindCoordinatorResponseData`.
 //!
 //! Schemas: `FindCoordinatorRequest.json`, `FindCoordinatorResponse.json`, versions 1-6. KIP-98 (1: transactional ids),
 //! KIP-219 (2: throttling by the client), KIP-699 (4: several keys at once), KIP-890 (5: TRANSACTION_ABORTABLE), KIP-932
 //! (6: share groups).
 //!
-//! Up to version 3 there is one key and one coordinator, from version 4 on a list of each. Here it is always the list;
-//! the older versions carry one element of it.
+//! Up to version 3 there is one key and one coordinator, and from version 4 on a list of each. This
+//! type always has lists; the older versions can only carry lists of one element.
 
 use crate::protocol::{
     ApiKey, ApiRequest, DecodeError, EncodeError, ErrorCode, Message, Reader, Writer,
 };
 use crate::sync::Arc;
 
-/// Asks for coordinators.
+/// Requests coordinators.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FindCoordinatorRequest {
-    /// What the keys are: [`GROUP`](Self::GROUP) or [`TRANSACTION`](Self::TRANSACTION).
+    /// The kind of the keys: [`GROUP`](Self::GROUP) or [`TRANSACTION`](Self::TRANSACTION).
     pub(crate) key_type: i8,
-    /// Group ids or transactional ids; exactly one up to version 3, where Kafka's name on the wire is `key`.
+    /// Group ids or transactional ids. Exactly one up to version 3, where Kafka's name on the wire
+    /// is `key`.
     pub(crate) coordinator_keys: Vec<Arc<str>>,
 }
 
@@ -71,7 +72,7 @@ impl Message for FindCoordinatorRequest {
     }
 }
 
-/// The coordinators that were asked for.
+/// The requested coordinators.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FindCoordinatorResponse {
     pub(crate) throttle_time_ms: i32,
@@ -79,7 +80,7 @@ pub(crate) struct FindCoordinatorResponse {
     pub(crate) coordinators: Vec<Coordinator>,
 }
 
-/// The broker that looks after a key, or why none does.
+/// The coordinator of a key, or the reason why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Coordinator {
     /// Version 4+, ignorable; empty before it.
@@ -136,7 +137,7 @@ impl Message for FindCoordinatorResponse {
 }
 
 impl Coordinator {
-    /// Versions 1-3: spread over the response, error first, without the key.
+    /// Encodes versions 1-3: the fields are spread over the response, error first, without the key.
     fn encode_alone(&self, w: &mut Writer, flexible: bool) -> Result<(), EncodeError> {
         w.error_code(self.error_code);
         w.nullable_string(self.error_message.as_deref(), flexible)?;
@@ -182,7 +183,7 @@ impl Coordinator {
     }
 }
 
-/// Returns the one element that a version without lists can carry.
+/// Returns the single element for a version without lists.
 const fn only<'a, T>(
     elements: &'a [T],
     field: &'static str,

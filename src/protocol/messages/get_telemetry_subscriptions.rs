@@ -1,5 +1,5 @@
-//! GetTelemetrySubscriptions (71): asks which metrics the client should push to the broker, and how often. Java:
-//! `GetTelemetrySubscriptionsRequestData`, `GetTelemetrySubscriptionsResponseData`.
+//! GetTelemetrySubscriptions (71): requests the metrics to push to the broker, and the interval.
+//! Java: `GetTelemetrySubscriptionsRequestData`, `GetTelemetrySubscriptionsResponseData`.
 //!
 //! Schemas: `GetTelemetrySubscriptionsRequest.json`, `GetTelemetrySubscriptionsResponse.json`, version 0. KIP-714.
 
@@ -8,10 +8,10 @@ use crate::protocol::{
     ApiKey, ApiRequest, DecodeError, EncodeError, ErrorCode, Message, Reader, Writer,
 };
 
-/// A client that asks for its subscription.
+/// Requests the client's subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct GetTelemetrySubscriptionsRequest {
-    /// Zero if the broker is to assign an id.
+    /// Zero to request an id from the broker.
     pub(crate) client_instance_id: Uuid,
 }
 

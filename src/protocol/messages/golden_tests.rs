@@ -1,4 +1,5 @@
-//! Every message at every version against the bytes of Kafka's own encoder (`tests/data/wire-messages.tsv`).
+//! Compares every message in every version with the bytes of Kafka's own encoder
+//! (`tests/data/wire-messages.tsv`).
 
 use serde_json::{Map, Value};
 
@@ -170,8 +171,8 @@ fn every_message_agrees_with_the_released_client() {
     }
 }
 
-/// The members of a JSON object. Each is taken once, and none may be left: a field of the table that this library does
-/// not know fails the test. A member that is absent has the schema's default.
+/// The members of a JSON object. Each must be taken once, so that a field of the table that this
+/// library does not know fails the test. A missing member has the schema's default.
 struct Fields(Map<String, Value>);
 
 impl Fields {
@@ -258,7 +259,7 @@ impl Fields {
     }
 }
 
-/// Makes a value with the fields of a JSON object, all of them.
+/// Creates a value from all the fields of a JSON object.
 macro_rules! read_all {
     ($fields:ident, $value:expr) => {{
         let mut $fields = $fields;
@@ -540,7 +541,7 @@ fn from_hex(text: &str) -> Vec<u8> {
         .collect()
 }
 
-/// Both alphabets, padded or not.
+/// Decodes both alphabets, padded or not.
 fn from_base64(text: &str) -> Vec<u8> {
     let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
     for byte in text.bytes().filter(|&byte| byte != b'=') {

@@ -1,4 +1,5 @@
-//! Bytes that no broker means to send: every decoder answers with a message or an error, and stays small.
+//! Bytes that no broker intends to send. Every decoder returns a message or an error, and uses
+//! little memory.
 
 use proptest::prelude::*;
 
@@ -9,7 +10,7 @@ use crate::protocol::{
     decode_response,
 };
 
-/// What decodes must encode, and decode to the same again.
+/// Asserts that a decoded message can be encoded and decoded to the same message.
 fn check(key: ApiKey, is_request: bool, version: i16, bytes: &[u8]) {
     let Ok(body) = Body::decode(key, is_request, version, bytes) else {
         return;
@@ -61,7 +62,7 @@ fn any_changed_byte_decodes_or_fails() {
     }
 }
 
-/// Whatever is a length somewhere becomes a huge one. A reservation of that size would not survive.
+/// Makes every length huge in turn. A reservation of that size would fail the test.
 #[test]
 fn hostile_lengths_anywhere_decode_or_fail() {
     const LENGTHS: [&[u8]; 5] = [
@@ -114,7 +115,7 @@ fn a_count_beyond_the_bytes_present_is_refused() {
     );
 }
 
-/// A million and one elements, all of them present, and ten thousand and one tagged fields.
+/// A million and one present elements, and ten thousand and one tagged fields.
 #[test]
 fn a_count_beyond_kafkas_own_limits_is_refused() {
     let mut array = vec![0xc2, 0x84, 0x3d];
@@ -199,7 +200,7 @@ fn tagged_fields_out_of_order_or_twice_are_refused() {
 
 #[test]
 fn lying_sizes_of_tagged_fields_are_refused() {
-    // Larger than what is there, in a known and in an unknown field.
+    // Larger than the rest, in a known and in an unknown field.
     assert!(produce_v10(&[1, 0, 50, 1]).is_err());
     assert!(produce_v10(&[1, 6, 50, 1]).is_err());
     assert!(produce_v10(&[1, 6, 0xff, 0xff, 0xff, 0xff, 0x0f, 1]).is_err());
@@ -239,8 +240,9 @@ fn an_unsupported_api_versions_request_is_answered_in_version_0() {
     }
 }
 
-/// What librdkafka 2.12's mock broker answers to version 3 and later: a compact array whose count is one too small, so
-/// that what is read as the throttle time is the API key and the lowest version.
+/// The response of librdkafka 2.12's mock broker to version 3 and later: the count of a compact
+/// array is one too small, so that the API key and the lowest version would be read as the throttle
+/// time.
 #[test]
 fn a_refusal_with_bytes_left_over_says_nothing_else() {
     let mut payload = [0, 0, 0, 7, 0, 35, 1, 0, 18, 0, 0, 0, 2, 0, 0, 0, 0];
@@ -252,7 +254,7 @@ fn a_refusal_with_bytes_left_over_says_nothing_else() {
         };
         assert_eq!(body, refusal.into());
     }
-    // It is the error that makes the difference.
+    // Without the error the result differs.
     payload[5] = 0;
     let accepted = decode_response(ApiKey::ApiVersions, 4, &payload);
     assert!(matches!(
@@ -276,7 +278,7 @@ fn the_fallback_to_version_0_is_for_unsupported_version_alone() {
     }
 }
 
-/// Takes the bytes for every message there is, with and without headers.
+/// Decodes the bytes as every message, with and without headers.
 fn check_all(bytes: &[u8]) {
     let _ = decode_request(bytes);
     for key in ApiKey::ALL {
@@ -294,7 +296,7 @@ proptest! {
         check_all(&bytes);
     }
 
-    /// Small values are what lengths and counts are made of, so these get further.
+    /// Lengths and counts are small values, so these bytes get further.
     #[test]
     fn random_small_bytes_decode_or_fail(bytes in prop::collection::vec(0_u8..6, 0..300)) {
         check_all(&bytes);

@@ -1,18 +1,18 @@
 //! InitProducerId (22): a producer id and epoch. Java: `InitProducerIdRequestData`, `InitProducerIdResponseData`.
 //!
-//! Schemas: `InitProducerIdRequest.json`, `InitProducerIdResponse.json`, versions 0-5. KIP-98, KIP-360 (version 3: the
-//! producer says which epoch it wants bumped), KIP-588 (version 4: PRODUCER_FENCED), KIP-890 (version 5:
-//! TRANSACTION_ABORTABLE).
+//! Schemas: `InitProducerIdRequest.json`, `InitProducerIdResponse.json`, versions 0-5. KIP-98,
+//! KIP-360 (version 3: the epoch that the producer wants bumped), KIP-588 (version 4:
+//! PRODUCER_FENCED), KIP-890 (version 5: TRANSACTION_ABORTABLE).
 
 use crate::protocol::{
     ApiKey, ApiRequest, DecodeError, EncodeError, ErrorCode, Message, Reader, Writer,
 };
 use crate::sync::Arc;
 
-/// Asks for a producer id, or for the next epoch of one.
+/// Requests a producer id, or the next epoch of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InitProducerIdRequest {
-    /// Null for a producer that is only idempotent.
+    /// Null for a producer with idempotence and without transactions.
     pub(crate) transactional_id: Option<Arc<str>>,
     pub(crate) transaction_timeout_ms: i32,
     /// Version 3+; -1 if there is none yet.
@@ -73,7 +73,7 @@ impl Message for InitProducerIdRequest {
     }
 }
 
-/// The id and epoch to produce with.
+/// The producer's id and epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InitProducerIdResponse {
     pub(crate) throttle_time_ms: i32,

@@ -13,10 +13,10 @@ use crate::protocol::{
 };
 use crate::sync::Arc;
 
-/// Asks for topics, and for the brokers of the cluster.
+/// Requests topics, and the brokers of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MetadataRequest {
-    /// `None` is every topic, an empty list is none.
+    /// `None` means every topic, and an empty list means none.
     pub(crate) topics: Option<Vec<MetadataRequestTopic>>,
     pub(crate) allow_auto_topic_creation: bool,
     /// Versions 8-10.
@@ -25,7 +25,7 @@ pub(crate) struct MetadataRequest {
     pub(crate) include_topic_authorized_operations: bool,
 }
 
-/// A topic to ask for.
+/// A requested topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MetadataRequestTopic {
     /// Version 10+, ignorable.
@@ -103,7 +103,7 @@ impl Message for MetadataRequest {
     }
 }
 
-/// The cluster as one broker sees it.
+/// The cluster as one broker knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MetadataResponse {
     pub(crate) throttle_time_ms: i32,
@@ -126,11 +126,11 @@ pub(crate) struct MetadataBroker {
     pub(crate) rack: Option<String>,
 }
 
-/// A topic, or why it cannot be described.
+/// A topic, or the reason why it cannot be described.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MetadataTopic {
     pub(crate) error_code: ErrorCode,
-    /// Nullable from version 12: asked for by an id that the broker does not know.
+    /// Nullable from version 12, for a request by an id that the broker does not know.
     pub(crate) name: Option<Arc<str>>,
     /// Version 10+, ignorable.
     pub(crate) topic_id: Uuid,
@@ -282,7 +282,7 @@ fn encode_name(
 
 #[cfg(test)]
 impl MetadataResponse {
-    /// Lets `read` see the response as it comes from the wire.
+    /// Passes the encoded and decoded response to `read`.
     pub(crate) fn with_view<R>(
         &self,
         version: i16,

@@ -1,12 +1,13 @@
-//! A Metadata response that stays in the bytes that carried it. Java: no counterpart, `MetadataResponseData` is a copy.
+//! A Metadata response that stays in its encoded bytes. Java: no counterpart,
+//! `MetadataResponseData` is a copy.
 //!
-//! Decoding checks the whole response and copies nothing: a client that applies it to what it knows needs no memory for a
-//! second copy. The iterators decode their elements again, which cannot fail then.
+//! Decoding validates the whole response and copies nothing, so applying it needs no memory for a
+//! second copy. The iterators decode their elements again, which can no longer fail.
 
 use crate::common::Uuid;
 use crate::protocol::{ApiKey, DecodeError, ErrorCode, I32s, Reader};
 
-/// The value of an authorized-operations field that was not asked for.
+/// The value of an authorized-operations field that was not requested.
 pub(super) const NO_OPERATIONS: i32 = i32::MIN;
 
 /// See [`MetadataResponse`](super::MetadataResponse).
@@ -79,7 +80,7 @@ impl<'a> MetadataView<'a> {
         Ok(view)
     }
 
-    /// Returns the version that the response was decoded as.
+    /// Returns the version in which the response was decoded.
     pub(crate) fn version(&self) -> i16 {
         self.version
     }
@@ -160,7 +161,7 @@ impl<'a> PartitionView<'a> {
     }
 }
 
-/// An array of structures that were all decoded once.
+/// An array of structures that were all validated before.
 #[derive(Clone, Debug)]
 struct Elements<'a> {
     first: Reader<'a>,

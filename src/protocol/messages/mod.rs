@@ -1,12 +1,14 @@
-//! One file per API: its request and its response, each both encoded and decoded, because a test broker needs the half
-//! that a producer does not.
+//! One file per API. Its request and its response can both be encoded and decoded, because a test
+//! broker needs the half that a producer does not.
 //!
-//! Java: the classes that are generated from `clients/src/main/resources/common/message/*.json`. Fields have the names
-//! of those schemas. A field that a version does not have decodes to the schema's default. When a version cannot carry
-//! a field that is set, encoding drops it where the schema calls it ignorable and fails where it does not.
+//! Java: the classes that are generated from `clients/src/main/resources/common/message/*.json`.
+//! Fields have the names in those schemas. A field that a version does not have decodes to the
+//! schema's default. If a version cannot carry a field that is set, encoding drops it if the schema
+//! calls it ignorable, and fails otherwise.
 //!
-//! In every `decode`, the order of the fields in the literal is their order on the wire: Rust evaluates them as written.
-//! The number given to `Reader::array` is the least that an element takes in any version.
+//! In every `decode`, the order of the fields in the literal is their order on the wire, because
+//! Rust evaluates them as written. The number passed to `Reader::array` is the smallest size of an
+//! element in any version.
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;

@@ -1,9 +1,10 @@
 //! Produce (0): record batches for partitions. Java: `ProduceRequestData`, `ProduceResponseData`.
 //!
-//! Schemas: `ProduceRequest.json`, `ProduceResponse.json`, versions 3-13. KIP-98 (3: transactional id), KIP-112
-//! (4: KAFKA_STORAGE_ERROR), KIP-219 (6: throttling by the client), KIP-110 (7: zstd), KIP-467 (8: errors of single
-//! records), KIP-951 (10: leader hints), KIP-890 (11: TRANSACTION_ABORTABLE, 12: partitions join the transaction by
-//! being written), KIP-516 (13: topic ids instead of names).
+//! Schemas: `ProduceRequest.json`, `ProduceResponse.json`, versions 3-13. KIP-98 (3: transactional
+//! id), KIP-112 (4: KAFKA_STORAGE_ERROR), KIP-219 (6: throttling by the client), KIP-110 (7: zstd),
+//! KIP-467 (8: errors of single records), KIP-951 (10: leader hints), KIP-890 (11:
+//! TRANSACTION_ABORTABLE, 12: a write adds the partition to the transaction), KIP-516 (13: topic
+//! ids instead of names).
 
 use crate::common::Uuid;
 use crate::protocol::{
@@ -15,14 +16,15 @@ use crate::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProduceRequest {
     pub(crate) transactional_id: Option<Arc<str>>,
-    /// 0: no answer at all, 1: the leader alone, -1: every replica in sync.
+    /// 0: no response. 1: only the leader acknowledges. -1: every in-sync replica has the batch.
     pub(crate) acks: i16,
     pub(crate) timeout_ms: i32,
     /// Kafka's name on the wire is `topicData`.
     pub(crate) topics: Vec<ProduceTopic>,
 }
 
-/// The batches of one topic. The name goes out in versions up to 12, the id from 13 on, and each is ignorable elsewhere.
+/// The batches of one topic. Versions up to 12 carry the name, and later ones the id. Each is
+/// ignorable in the other versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProduceTopic {
     pub(crate) name: Arc<str>,
@@ -97,8 +99,8 @@ impl Message for ProduceRequest {
 }
 
 impl ProduceRequest {
-    /// Makes room once for what surrounds the records, so that a request of many partitions grows no buffer as it is
-    /// written.
+    /// Reserves the memory for everything around the records, so that a request of many partitions
+    /// does not grow its buffer repeatedly.
     fn reserve(&self, w: &mut Writer) {
         const REQUEST: usize = 16;
         const TOPIC: usize = 22;
@@ -113,17 +115,18 @@ impl ProduceRequest {
     }
 }
 
-/// What became of the batches.
+/// The results of the batches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProduceResponse {
     /// Kafka's name on the wire is `responses`.
     pub(crate) topics: Vec<TopicProduceResponse>,
     pub(crate) throttle_time_ms: i32,
-    /// Version 10+ (tag 0), ignorable: the addresses of the leaders that `current_leader` names.
+    /// Version 10+ (tag 0), ignorable: the addresses of the leaders in `current_leader`.
     pub(crate) node_endpoints: Vec<NodeEndpoint>,
 }
 
-/// What became of the batches of one topic. Up to version 12 by name, from 13 on by id with an empty name.
+/// The results of one topic's batches. Identified by name up to version 12, and later by id with an
+/// empty name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TopicProduceResponse {
     pub(crate) name: Arc<str>,
@@ -132,17 +135,17 @@ pub(crate) struct TopicProduceResponse {
     pub(crate) partitions: Vec<PartitionProduceResponse>,
 }
 
-/// What became of the batch of one partition.
+/// The result of one partition's batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PartitionProduceResponse {
     pub(crate) index: i32,
     pub(crate) error_code: ErrorCode,
     pub(crate) base_offset: i64,
-    /// -1 if the topic keeps the timestamps of the producer.
+    /// -1 if the topic keeps the producer's timestamps.
     pub(crate) log_append_time_ms: i64,
     /// Version 5+, ignorable; -1 if unknown.
     pub(crate) log_start_offset: i64,
-    /// Version 8+, ignorable: the records for which the broker refused the whole batch.
+    /// Version 8+, ignorable: the records because of which the broker refused the whole batch.
     pub(crate) record_errors: Vec<BatchIndexAndErrorMessage>,
     /// Version 8+, ignorable.
     pub(crate) error_message: Option<String>,
@@ -150,21 +153,22 @@ pub(crate) struct PartitionProduceResponse {
     pub(crate) current_leader: LeaderIdAndEpoch,
 }
 
-/// A record that made a broker refuse its batch, by its place in the batch (KIP-467).
+/// A record because of which a broker refused its batch, by its index in the batch (KIP-467).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BatchIndexAndErrorMessage {
     pub(crate) batch_index: i32,
     pub(crate) batch_index_error_message: Option<String>,
 }
 
-/// The leader that the broker knows of, if it refused as not being it; else -1 and -1.
+/// The leader that the broker knows, if it refused because it is not the leader; otherwise -1 and
+/// -1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LeaderIdAndEpoch {
     pub(crate) leader_id: i32,
     pub(crate) leader_epoch: i32,
 }
 
-/// The address of a broker that `current_leader` names.
+/// The address of a broker in `current_leader`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NodeEndpoint {
     pub(crate) node_id: i32,

@@ -13,7 +13,7 @@ use crate::protocol::{
 pub(crate) struct PushTelemetryRequest {
     pub(crate) client_instance_id: Uuid,
     pub(crate) subscription_id: i32,
-    /// The client closes, and pushes nothing after this.
+    /// Whether the client is closing and pushes nothing after this.
     pub(crate) terminating: bool,
     /// The id of the codec of `metrics`.
     pub(crate) compression_type: i8,
@@ -52,7 +52,7 @@ impl Message for PushTelemetryRequest {
     }
 }
 
-/// Whether the broker took the metrics.
+/// The broker's response to a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PushTelemetryResponse {
     pub(crate) throttle_time_ms: i32,

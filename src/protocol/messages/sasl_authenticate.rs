@@ -10,7 +10,7 @@ use crate::protocol::{
     ApiKey, ApiRequest, DecodeError, EncodeError, ErrorCode, Message, Reader, Writer,
 };
 
-/// Carries a message of the client. It may hold a password, so that it does not print.
+/// A message of the client. It may contain a password, so it is never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct SaslAuthenticateRequest {
     pub(crate) auth_bytes: Vec<u8>,
@@ -43,13 +43,13 @@ impl Message for SaslAuthenticateRequest {
     }
 }
 
-/// Carries a message of the broker, or its refusal.
+/// A message of the broker, or its refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SaslAuthenticateResponse {
     pub(crate) error_code: ErrorCode,
     pub(crate) error_message: Option<String>,
     pub(crate) auth_bytes: Vec<u8>,
-    /// Version 1+, ignorable. 0 if the session does not end.
+    /// Version 1+, ignorable. 0 if the session has no end.
     pub(crate) session_lifetime_ms: i64,
 }
 

@@ -1,14 +1,14 @@
-//! SaslHandshake (17): which SASL mechanism a connection uses. Java: `SaslHandshakeRequestData`,
+//! SaslHandshake (17): the SASL mechanism of a connection. Java: `SaslHandshakeRequestData`,
 //! `SaslHandshakeResponseData`.
 //!
-//! Schemas: `SaslHandshakeRequest.json`, `SaslHandshakeResponse.json`, versions 0-1. KIP-43, KIP-152 (version 1: the tokens
-//! that follow are SaslAuthenticate requests).
+//! Schemas: `SaslHandshakeRequest.json`, `SaslHandshakeResponse.json`, versions 0-1. KIP-43,
+//! KIP-152 (version 1: the following tokens are SaslAuthenticate requests).
 
 use crate::protocol::{
     ApiKey, ApiRequest, DecodeError, EncodeError, ErrorCode, Message, Reader, Writer,
 };
 
-/// Asks for a mechanism.
+/// Requests a mechanism.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SaslHandshakeRequest {
     pub(crate) mechanism: String,
@@ -30,7 +30,7 @@ impl Message for SaslHandshakeRequest {
     }
 }
 
-/// Whether the broker has the mechanism, and which it has.
+/// Whether the broker supports the mechanism, and the ones that it supports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SaslHandshakeResponse {
     pub(crate) error_code: ErrorCode,

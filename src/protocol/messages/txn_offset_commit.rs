@@ -1,17 +1,17 @@
 //! TxnOffsetCommit (28): writes offsets of a consumer group, which take effect when the transaction commits. Java:
 //! `TxnOffsetCommitRequestData`, `TxnOffsetCommitResponseData`.
 //!
-//! Schemas: `TxnOffsetCommitRequest.json`, `TxnOffsetCommitResponse.json`, versions 0-6. KIP-98, KIP-219 (1: throttling
-//! by the client), KIP-320 (2: leader epochs), KIP-447 (3: the consumer's place in its group), KIP-890
-//! (4: TRANSACTION_ABORTABLE, 5: the group joins the transaction by being written), KIP-1319 (6: topic ids in place of
-//! names).
+//! Schemas: `TxnOffsetCommitRequest.json`, `TxnOffsetCommitResponse.json`, versions 0-6. KIP-98,
+//! KIP-219 (1: throttling by the client), KIP-320 (2: leader epochs), KIP-447 (3: the consumer's
+//! membership in its group), KIP-890 (4: TRANSACTION_ABORTABLE, 5: a write adds the group to the
+//! transaction), KIP-1319 (6: topic ids instead of names).
 
 use super::txn_results::{self, TxnPartitionResult};
 use crate::common::Uuid;
 use crate::protocol::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, Writer};
 use crate::sync::Arc;
 
-/// The first version that tells topics by their ids (KIP-1319).
+/// The first version that identifies topics by id (KIP-1319).
 const FIRST_VERSION_WITH_IDS: i16 = 6;
 
 /// Offsets to commit with the open transaction.
@@ -21,7 +21,8 @@ pub(crate) struct TxnOffsetCommitRequest {
     pub(crate) group_id: Arc<str>,
     pub(crate) producer_id: i64,
     pub(crate) producer_epoch: i16,
-    /// Version 3+; -1 if unknown. A consumer of the newer group protocol (KIP-848) has its member epoch here.
+    /// Version 3+; -1 if unknown. For a consumer of the newer group protocol (KIP-848), this is its
+    /// member epoch.
     pub(crate) generation_id_or_member_epoch: i32,
     /// Version 3+; empty if unknown.
     pub(crate) member_id: Arc<str>,
@@ -129,12 +130,12 @@ impl Message for TxnOffsetCommitRequest {
 }
 
 impl TxnOffsetCommitRequest {
-    /// Returns whether the id of every topic is known, which version 6 needs.
+    /// Returns whether the id of every topic is known, as version 6 requires.
     pub(crate) fn has_topic_ids(&self) -> bool {
         self.topics.iter().all(|topic| !topic.topic_id.is_zero())
     }
 
-    /// The first field that is set and that needs version 3.
+    /// Returns the first field that is set and requires version 3.
     fn member_field(&self) -> Option<&'static str> {
         if self.generation_id_or_member_epoch != -1 {
             Some("generation_id_or_member_epoch")
@@ -149,7 +150,8 @@ impl TxnOffsetCommitRequest {
 }
 
 impl TxnOffsetCommitTopic {
-    /// A broker finds a topic by its id since version 6, and by its name before.
+    /// Checks that every topic has what the version carries: the id since version 6, and the name
+    /// before.
     fn check(&self, version: i16) -> Result<(), EncodeError> {
         let (field, is_missing) = if version >= FIRST_VERSION_WITH_IDS {
             ("topic_id", self.topic_id.is_zero())
@@ -189,7 +191,7 @@ impl TxnOffsetCommitPartition {
     }
 }
 
-/// What became of each offset.
+/// The result for each offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TxnOffsetCommitResponse {
     pub(crate) throttle_time_ms: i32,
@@ -240,7 +242,7 @@ impl Message for TxnOffsetCommitResponse {
     }
 }
 
-/// Writes what identifies a topic: its id since version 6, and its name before.
+/// Writes the identity of a topic: its id since version 6, and its name before.
 fn encode_topic(
     w: &mut Writer,
     name: &str,

@@ -1,5 +1,5 @@
-//! What became of each partition, in the responses to AddPartitionsToTxn and TxnOffsetCommit, which tell it in the same
-//! way. Java: `AddPartitionsToTxnPartitionResult`, `TxnOffsetCommitResponsePartition`.
+//! The results of partitions in the responses to AddPartitionsToTxn and TxnOffsetCommit, which have
+//! the same form. Java: `AddPartitionsToTxnPartitionResult`, `TxnOffsetCommitResponsePartition`.
 
 use crate::protocol::{DecodeError, EncodeError, ErrorCode, Reader, Writer};
 

@@ -1,13 +1,15 @@
-//! gzip: one ordinary member, deflated by a state that is reset and used again. Java: `GzipCompression`.
+//! gzip: one ordinary member. The state of the deflater is reset and reused. Java:
+//! `GzipCompression`.
 //!
-//! Header and trailer are written here because the encoder types of `flate2` cannot be reused for another stream.
+//! This writes the header and trailer itself, because the encoder types of `flate2` cannot be
+//! reused for another stream.
 
 use flate2::bufread::MultiGzDecoder;
 use flate2::{Compress, Crc, FlushCompress, Status};
 
 use super::{Codec, CompressionError, CompressionType, Output, read_bounded};
 
-/// Magic, deflate, no flags, no time, no hint, unknown system: as the JDK writes it.
+/// Magic, deflate, no flags, no time, no hint, unknown system, as in the JDK.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
 pub(super) struct GzipCodec {
@@ -18,7 +20,7 @@ pub(super) struct GzipCodec {
 }
 
 impl GzipCodec {
-    /// `level` is -1 for the default, or 1 to 9.
+    /// Creates a codec. `level` is -1 for the default, or 1 to 9.
     pub(super) fn new(level: i32) -> Self {
         let level = u32::try_from(level)
             .map_or_else(|_| flate2::Compression::default(), flate2::Compression::new);
@@ -29,7 +31,8 @@ impl GzipCodec {
         }
     }
 
-    /// Runs the deflater until it has taken all input, and until the end of the stream if it is to `Finish`.
+    /// Runs the deflater until it has taken all input. With `Finish`, runs it until the end of the
+    /// stream.
     fn deflate(
         &mut self,
         mut input: &[u8],
@@ -84,7 +87,7 @@ impl Codec for GzipCodec {
     }
 }
 
-/// Reads one member or several, as the JDK does.
+/// Reads one or more members, as the JDK does.
 pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, CompressionError> {
     read_bounded(CompressionType::Gzip, MultiGzDecoder::new(input), limit)
 }

@@ -1,6 +1,6 @@
 //! lz4 frames: version 1, independent blocks of 64 KiB, no checksums (KIP-57). Java: `Lz4Compression`.
 //!
-//! Independent blocks are part of the promise: Java's reader refuses linked ones.
+//! The blocks must be independent, because Java's reader refuses linked ones.
 
 use std::io::{self, Write};
 
@@ -16,11 +16,11 @@ const INDEPENDENT_BLOCKS: u8 = 0b0010_0000;
 const BLOCK_CHECKSUM: u8 = 0b0001_0000;
 const CONTENT_SIZE: u8 = 0b0000_1000;
 const CONTENT_CHECKSUM: u8 = 0b0000_0100;
-/// Top bit of a block's size: the block is stored as it is.
+/// The top bit of a block's size: the block is not compressed.
 const STORED: u32 = 0x8000_0000;
 
 pub(super) struct Lz4Codec {
-    /// Its writer is the batch's buffer while a call runs, and empty between calls.
+    /// Its writer is the batch's buffer during a call, and empty between calls.
     encoder: FrameEncoder<Output>,
 }
 
@@ -68,14 +68,14 @@ impl Codec for Lz4Codec {
     }
 }
 
-/// Reads one frame, which must be all that there is.
+/// Reads one frame without anything after it.
 pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, CompressionError> {
     check_frame(input).map_err(|reason| CompressionError::codec(CompressionType::Lz4, reason))?;
     read_bounded(CompressionType::Lz4, FrameDecoder::new(input), limit)
 }
 
-/// Walks over the frame's parts: the decoder takes a frame that stops between two blocks for a complete one, and reads
-/// on behind the end.
+/// Checks the frame's parts. The decoder would take a frame that stops between two blocks for a
+/// complete one, and would ignore bytes after the end.
 fn check_frame(input: &[u8]) -> Result<(), &'static str> {
     const ENDS_EARLY: &str = "the frame ends early";
     let mut rest = input;

@@ -1,9 +1,10 @@
 //! The codecs of `compression.type`. Java: `CompressionType`, `Compression`.
 //!
-//! Each codec is a file behind its cargo feature; the names always exist, so that a configuration which asks for a codec
-//! that was not compiled in gets an error that says so.
+//! Each codec is a file behind its cargo feature. The names always exist, so that a configuration
+//! with a missing codec gets a clear error.
 //!
-//! Threads: the state of a codec belongs to one batch at a time. Locks: the free list of states, held only to push or pop.
+//! Threads: the state of a codec belongs to one batch at a time.
+//! Locks: the list of free states, held only to push or pop.
 
 #[cfg(feature = "gzip")]
 mod gzip;
@@ -29,7 +30,7 @@ use crate::sync::{Arc, Mutex};
 use crate::utils::choice;
 
 choice! {
-    /// The codec that batches are compressed with (`compression.type`).
+    /// The codec for batches (`compression.type`).
     CompressionType {
         /// No compression.
         None = "none",
@@ -48,7 +49,7 @@ impl CompressionType {
     /// Every codec, by id.
     pub(crate) const ALL: [Self; 5] = [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
 
-    /// Returns the number in bits 0 to 2 of the attributes.
+    /// Returns the codec's number in bits 0 to 2 of the attributes.
     pub(crate) fn id(self) -> i16 {
         match self {
             Self::None => 0,
@@ -64,8 +65,8 @@ impl CompressionType {
         Self::ALL.into_iter().find(|kind| kind.id() == id)
     }
 
-    /// Returns the level that stands for "the codec's own default", and the levels that Java
-    /// accepts besides.
+    /// Returns the level that means the codec's own default, and the other levels that Java
+    /// accepts.
     fn levels(self) -> Option<(i32, RangeInclusive<i32>)> {
         match self {
             Self::None | Self::Snappy => None,
@@ -76,7 +77,7 @@ impl CompressionType {
     }
 }
 
-/// Why a codec cannot be had, or what it said of the bytes.
+/// Why a codec is not available, or why it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CompressionError {
     MissingFeature(CompressionType),
@@ -151,7 +152,7 @@ impl fmt::Display for CompressionError {
 impl std::error::Error for CompressionError {}
 
 impl CompressionError {
-    /// What a codec library reported.
+    /// The error of a codec library.
     #[cfg(any(
         feature = "gzip",
         feature = "snappy",
@@ -166,7 +167,7 @@ impl CompressionError {
     }
 }
 
-/// A codec with its level, and the codec states that wait for their next batch. Clones share the states.
+/// A codec with its level, and idle codec states for later batches. Clones share the states.
 #[derive(Clone)]
 pub(crate) struct Compression {
     pub(crate) kind: CompressionType,
@@ -174,12 +175,12 @@ pub(crate) struct Compression {
     free: Arc<Mutex<Vec<Box<dyn Codec>>>>,
 }
 
-/// How many idle codec states are kept. A state is large (deflate 300 KB, zstd megabytes), and no more are in use at a
-/// time than there are batches being compressed.
+/// The number of idle codec states to keep. A state is large (deflate 300 KB, zstd megabytes), and
+/// no more are in use than batches are being compressed.
 const MAX_FREE: usize = 4;
 
 impl Compression {
-    /// No compression.
+    /// Returns no compression.
     pub(crate) fn none() -> Self {
         Self {
             kind: CompressionType::None,
@@ -188,10 +189,11 @@ impl Compression {
         }
     }
 
-    /// A codec; `None` is its default level.
+    /// Returns a codec; `None` is its default level.
     ///
     /// # Errors
-    /// The codec is not compiled in, the level is out of Java's range, or the codec cannot honour it.
+    /// The codec is not compiled in, the level is out of Java's range, or the codec does not
+    /// support it.
     pub(crate) fn new(kind: CompressionType, level: Option<i32>) -> Result<Self, CompressionError> {
         if let Some(level) = level {
             check_level(kind, level)?;
@@ -202,20 +204,21 @@ impl Compression {
             free: Arc::default(),
         };
         if kind != CompressionType::None {
-            // Also finds out now, and not in the middle of a batch, whether the library accepts the level.
+            // Also checks now, and not in the middle of a batch, that the library accepts the
+            // level.
             compression.put_back(new_codec(kind, compression.level())?);
         }
         Ok(compression)
     }
 
-    /// Returns the level in use, the default included. 0 where the codec has none.
+    /// Returns the current level, or 0 if the codec has none.
     fn level(&self) -> i32 {
         let default = self.kind.levels().map_or(0, |(default, _)| default);
         self.level.unwrap_or(default)
     }
 
     fn take(&self) -> Result<Box<dyn Codec>, CompressionError> {
-        // Its own statement, so that the lock is not held while a state is made.
+        // A separate statement, so that the lock is not held while a state is created.
         let free = self.free.lock().pop();
         match free {
             Some(codec) => Ok(codec),
@@ -261,12 +264,13 @@ fn check_level(kind: CompressionType, level: i32) -> Result<(), CompressionError
     Ok(())
 }
 
-/// The state of a compressor: one stream at a time, any number one after the other.
+/// The state of a compressor. It can compress any number of streams, one after the other.
 trait Codec: Send {
-    /// Compresses `input`, which is not empty; its output goes to the end of `out`, now or later.
+    /// Compresses `input`, which is not empty. Appends its output to `out`, now or later.
     fn write(&mut self, input: &[u8], out: &mut Output) -> Result<(), CompressionError>;
 
-    /// Compresses the last of the input, which may be empty, ends the stream, and is ready for another.
+    /// Compresses the rest of the input, which may be empty, and ends the stream. The state is then
+    /// ready for another one.
     fn finish(&mut self, input: &[u8], out: &mut Output) -> Result<(), CompressionError>;
 }
 
@@ -288,13 +292,15 @@ fn new_codec(kind: CompressionType, level: i32) -> Result<Box<dyn Codec>, Compre
     }
 }
 
-/// What is encoded before a codec sees it: one block of snappy's stream, and enough that a call pays off for the rest.
+/// The size of the stage in front of a codec: one block of snappy's stream, and enough for other
+/// codecs to make a call worthwhile.
 const STAGE_SIZE: usize = 32 * 1024;
 
-/// The records of a batch on their way through a codec into the batch's buffer.
+/// The records of a batch, which pass through a codec into the batch's buffer.
 ///
-/// A codec state is taken only when there is a stage full to compress, or at the end: batches that stay small borrow
-/// one for the moment of their closing, so that ten thousand open partitions do not hold ten thousand of them.
+/// A codec state is taken only when a full stage must be compressed, or at the end. Small batches
+/// thus use one only while they are closed, so that ten thousand open partitions do not hold ten
+/// thousand states.
 pub(crate) struct CompressedStream {
     compression: Compression,
     codec: Option<Box<dyn Codec>>,
@@ -303,7 +309,7 @@ pub(crate) struct CompressedStream {
 }
 
 impl CompressedStream {
-    /// Compresses to the end of `out`.
+    /// Creates a stream that appends to `out`.
     pub(crate) fn new(compression: &Compression, out: Vec<u8>) -> Self {
         Self {
             compression: compression.clone(),
@@ -313,12 +319,12 @@ impl CompressedStream {
         }
     }
 
-    /// Adds a chunk for the output, which is written when those before it are full.
+    /// Adds a chunk for the output after the others.
     pub(crate) fn add_chunk(&mut self, memory: Vec<u8>) {
         self.out.add_chunk(memory);
     }
 
-    /// Ends the stream and gives the output back. A stream that nothing was put into stays empty.
+    /// Ends the stream and returns the output. A stream without input stays empty.
     pub(crate) fn finish(mut self) -> Result<WrittenBytes, CompressionError> {
         if self.codec.is_none() && self.staged.is_empty() {
             return Ok(self.out.finish());
@@ -336,7 +342,7 @@ impl CompressedStream {
         }
     }
 
-    /// Compresses what is staged once that is a whole stage, and of `bytes` whole stages without a copy.
+    /// Compresses the stage once it is full, and whole stages of `bytes` without copying them.
     #[cold]
     fn put_over_stage(&mut self, bytes: &[u8]) -> Result<(), CompressionError> {
         let mut codec = self.take_codec()?;
@@ -389,10 +395,10 @@ impl fmt::Debug for CompressedStream {
     }
 }
 
-/// Compresses bytes that are no batch, with the codec's default level.
+/// Compresses bytes outside of a batch, with the codec's default level.
 ///
 /// # Errors
-/// The codec is not compiled in, or fails.
+/// The codec is not compiled in, or it fails.
 pub(crate) fn compress(kind: CompressionType, input: &[u8]) -> Result<Vec<u8>, CompressionError> {
     let compression = Compression::new(kind, None)?;
     let mut stream = CompressedStream::new(&compression, Vec::new());
@@ -403,7 +409,7 @@ pub(crate) fn compress(kind: CompressionType, input: &[u8]) -> Result<Vec<u8>, C
 /// Decompresses a whole records section.
 ///
 /// # Errors
-/// The bytes are not what the codec writes, something follows them, or they hold more than `limit`.
+/// The codec did not write these bytes, other bytes follow, or the output exceeds `limit`.
 #[cfg_attr(
     not(any(
         feature = "gzip",
@@ -431,7 +437,7 @@ pub(crate) fn decompress(
     }
 }
 
-/// Reads a decompressor to its end, and fails as soon as it passes the limit.
+/// Reads a decompressor to its end. Fails as soon as the output exceeds the limit.
 #[cfg(any(feature = "gzip", feature = "lz4", feature = "zstd"))]
 fn read_bounded(
     kind: CompressionType,

@@ -1,17 +1,17 @@
-//! Where a codec's output goes: the chunks of a batch, one after the other.
+//! The output of a codec: the chunks of a batch, one after the other.
 
 use crate::record::chunks::{Chunks, WrittenBytes};
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    /// What is written now; its capacity is the chunk.
+    /// The current chunk. Its capacity is the chunk's size.
     current: Vec<u8>,
     chunks: Chunks,
 }
 
 impl Output {
-    /// Writes to the end of `current`.
+    /// Creates an output that appends to `current`.
     pub(super) fn new(current: Vec<u8>) -> Self {
         Self {
             current,
@@ -19,18 +19,19 @@ impl Output {
         }
     }
 
-    /// Adds a chunk, which is written when those before it are full.
+    /// Adds a chunk after the others.
     pub(super) fn add_chunk(&mut self, mut memory: Vec<u8>) {
         memory.clear();
         self.chunks.add(memory);
     }
 
-    /// Returns the bytes so far.
+    /// Returns the number of bytes so far.
     pub(super) fn len(&self) -> usize {
         self.chunks.filled_len() + self.current.len()
     }
 
-    /// A vector with room for a byte or more. The codec appends to it, and need not fill it.
+    /// Returns a vector with room for at least one byte. The codec appends to it, and need not fill
+    /// it.
     #[cfg(any(feature = "gzip", feature = "zstd"))]
     pub(super) fn with_room(&mut self) -> &mut Vec<u8> {
         self.make_room(1);
@@ -51,10 +52,10 @@ impl Output {
         }
     }
 
-    /// Goes on to the next chunk if this one is full.
+    /// Moves to the next chunk if this one is full.
     ///
-    /// The last chunk grows for `wanted` bytes, and by a tenth at least, as in Java. What outgrows its estimate does so by
-    /// little, and the pool does not account for it.
+    /// The last chunk grows for `wanted` bytes, and by at least a tenth, as in Java. A batch
+    /// exceeds its estimate only slightly, and the pool does not account for that.
     #[cfg(any(
         feature = "gzip",
         feature = "snappy",

@@ -1,8 +1,8 @@
-//! What the bytes of a record are written to.
+//! The destination of a record's bytes.
 
 use super::CompressionError;
 
-/// Where the bytes of a record go: the batch itself, or a compressor in front of it.
+/// The destination of a record's bytes: the batch itself, or a compressor in front of it.
 pub(crate) trait RecordSink {
     fn put(&mut self, bytes: &[u8]) -> Result<(), CompressionError>;
     fn put_byte(&mut self, byte: u8) -> Result<(), CompressionError>;

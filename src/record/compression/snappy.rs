@@ -13,12 +13,13 @@ const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 const HEADER: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
 const BLOCK_SIZE: usize = 32 * 1024;
 
-/// No element of a snappy block yields more than 64 bytes, and none is shorter than two.
+/// An element of a snappy block yields at most 64 bytes, and takes at least two.
 const MAX_RATIO: usize = 32;
 
 pub(super) struct SnappyCodec {
     encoder: snap::raw::Encoder,
-    /// Where a block is compressed to: it needs room for the worst case, which the batch's buffer need not have.
+    /// The buffer for a compressed block. It needs room for the worst case, which the batch's
+    /// buffer may not have.
     block: Vec<u8>,
     started: bool,
 }
@@ -59,7 +60,8 @@ impl Codec for SnappyCodec {
     }
 }
 
-/// Reads xerial's framing, and a single raw block where its magic is missing, as Java's library does.
+/// Reads xerial's framing. Without its magic bytes, reads a single raw block, as Java's library
+/// does.
 pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, CompressionError> {
     let mut out = Vec::new();
     if !input.starts_with(&MAGIC) {
@@ -85,7 +87,7 @@ pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, Compress
     Ok(out)
 }
 
-/// Appends one raw block, whose claimed size is believed only as far as snappy can reach.
+/// Appends one raw block. Limits its claimed size to what snappy can produce from its input.
 fn read_block(block: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), CompressionError> {
     let codec_error = |error| CompressionError::codec(CompressionType::Snappy, error);
     let length = snap::raw::decompress_len(block).map_err(codec_error)?;

@@ -11,14 +11,14 @@ fn codecs() -> impl Iterator<Item = CompressionType> {
         .filter(|&kind| kind != CompressionType::None && Compression::new(kind, None).is_ok())
 }
 
-/// Bytes that compress, but not to nothing.
+/// Returns bytes that are moderately compressible.
 fn sample(length: usize) -> Vec<u8> {
     (0..length)
         .map(|index| b"the quick brown fox"[(index * index / 97) % 19])
         .collect()
 }
 
-/// A stream that is put in pieces of this size.
+/// Compresses the input in pieces of this size.
 fn compress(compression: &Compression, input: &[u8], piece: usize) -> Vec<u8> {
     let mut stream = CompressedStream::new(compression, Vec::new());
     for bytes in input.chunks(piece) {
@@ -194,7 +194,7 @@ fn small_streams_hold_no_state() {
 fn a_buffer_that_is_too_small_grows_by_little() {
     for kind in codecs() {
         let compression = Compression::new(kind, None).unwrap();
-        // Noise, which no codec makes smaller.
+        // Incompressible noise.
         let mut random = fastrand::Rng::with_seed(1);
         let input: Vec<u8> = (0..100_000).map(|_| random.u8(..)).collect();
         let mut stream = CompressedStream::new(&compression, Vec::with_capacity(90_000));
@@ -207,7 +207,7 @@ fn a_buffer_that_is_too_small_grows_by_little() {
     }
 }
 
-/// The chunks are filled to their ends, and only the last one grows.
+/// The chunks are filled completely, and only the last one grows.
 #[test]
 fn output_in_chunks_is_the_same_as_in_one_piece() {
     for kind in codecs() {
@@ -218,7 +218,7 @@ fn output_in_chunks_is_the_same_as_in_one_piece() {
             let mut stream = CompressedStream::new(&compression, Vec::with_capacity(100));
             for (number, bytes) in input.chunks(999).enumerate() {
                 if number < 6 {
-                    // A recycled chunk has its old contents.
+                    // A reused chunk has its old contents.
                     stream.add_chunk(vec![7; 100 << number]);
                 }
                 stream.put(bytes).unwrap();
@@ -258,7 +258,8 @@ fn a_stream_that_ends_early_is_an_error() {
         let bytes = compress(&compression, &input, 100);
         for end in 0..bytes.len() {
             let result = decompress(kind, &bytes[..end], LIMIT);
-            // Snappy's stream has no end mark: without a block it is complete, and the records then are missing.
+            // Snappy's stream has no end mark. Without a block it is complete, and then the records
+            // are missing.
             let is_bare_header = kind == CompressionType::Snappy && end == 16;
             if is_bare_header {
                 assert_eq!(result, Ok(Vec::new()));

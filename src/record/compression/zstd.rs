@@ -1,4 +1,4 @@
-//! zstd, by the reference library. Java: `ZstdCompression`.
+//! zstd, with the reference library. Java: `ZstdCompression`.
 
 use zstd::stream::read::Decoder;
 use zstd::zstd_safe::{
@@ -25,7 +25,7 @@ impl ZstdCodec {
         Ok(Self { context })
     }
 
-    /// Runs until all input is taken, and until the frame is complete if it is to end.
+    /// Runs until all input is taken. At the end, runs until the frame is complete.
     fn run(
         &mut self,
         input: &[u8],
@@ -58,7 +58,8 @@ impl Codec for ZstdCodec {
     }
 
     fn finish(&mut self, input: &[u8], out: &mut Output) -> Result<(), CompressionError> {
-        // The end of a frame also ends the session: the context is ready for another frame with the same level.
+        // The end of a frame also ends the session: the context is ready for another frame with the
+        // same level.
         self.run(input, ZSTD_EndDirective::ZSTD_e_end, out)
     }
 }
@@ -67,7 +68,8 @@ fn library_error(code: usize) -> CompressionError {
     CompressionError::codec(CompressionType::Zstd, get_error_name(code))
 }
 
-/// Reads one frame or several. The library refuses windows over 128 MiB, and touches no more of one than it fills.
+/// Reads one or more frames. The library refuses windows over 128 MiB, and only uses the memory
+/// that it fills.
 pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, CompressionError> {
     let decoder = Decoder::with_buffer(input)
         .map_err(|error| CompressionError::codec(CompressionType::Zstd, error))?;

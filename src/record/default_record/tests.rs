@@ -4,7 +4,7 @@ use super::*;
 
 static NO_HEADERS: Headers = Headers::new();
 
-/// A record of these parts behind its right length.
+/// Returns a record of these parts with the correct length in front.
 fn with_length(parts: &[&[u8]]) -> Vec<u8> {
     let body = parts.concat();
     let mut bytes = Vec::new();
@@ -162,7 +162,8 @@ fn the_bound_is_that_of_java() {
     assert_eq!(record.batch_size_upper_bound(), 61 + 21 + 2 + 2 + 1);
 }
 
-/// Where both ways can be taken they lead to the same bytes, and nothing is written behind the word that is too much.
+/// Both paths lead to the same bytes where both are possible. Nothing after the extra word is
+/// written.
 #[test]
 fn a_small_record_is_written_as_any_other() {
     let fields = [

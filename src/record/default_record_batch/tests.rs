@@ -5,7 +5,7 @@ use crate::common::Headers;
 use crate::record::chunks::Chunks;
 use crate::record::{Compression, MemoryRecordsBuilder};
 
-/// What the tests may decompress to.
+/// The limit of decompressed bytes.
 const LIMIT: usize = 1 << 20;
 
 fn from_hex(hex: &str) -> Vec<u8> {
@@ -139,7 +139,7 @@ fn reads_what_java_wrote_and_what_we_wrote() {
 
 #[test]
 fn one_record_without_producer_state() {
-    // spec: java-producer 3.3, from an encoder that is independent of Kafka's.
+    // The expected bytes come from an encoder that is independent of Kafka's.
     let record = DecodedRecord {
         offset_delta: 0,
         timestamp: 1000,
@@ -153,7 +153,7 @@ fn one_record_without_producer_state() {
     assert_eq!(batch, from_hex(expected));
 }
 
-/// The second vector of java-producer 3.3: nulls, empty values, headers, a negative delta.
+/// A second vector of the same encoder: nulls, empty values, headers, a negative delta.
 fn three_records() -> (ProducerState, Vec<DecodedRecord>) {
     let state = ProducerState {
         producer_id: 4096,
@@ -199,7 +199,8 @@ fn crc_is_castagnoli() {
 
 #[test]
 fn invalid_crc() {
-    // Java: DefaultRecordBatchTest.testInvalidCrc, for every bit that the checksum covers, and its own.
+    // Java: DefaultRecordBatchTest.testInvalidCrc. Flips every bit that the checksum covers, and
+    // those of the checksum.
     let (state, records) = three_records();
     let good = build(CompressionType::None, state, &records);
     assert!(parse_one(&good).is_crc_valid());
@@ -245,7 +246,8 @@ fn rewriting_the_producer_state_keeps_the_records() {
         ] {
             let mut batch = original.clone();
             rewrite(&mut batch, new_state).unwrap();
-            // As if it had been built so, but not compressed again.
+            // The result equals a batch that was built with this state, without compressing it
+            // again.
             assert_eq!(
                 batch[RECORD_BATCH_OVERHEAD..],
                 original[RECORD_BATCH_OVERHEAD..]
@@ -259,7 +261,7 @@ fn rewriting_the_producer_state_keeps_the_records() {
     }
 }
 
-/// Rewrites a batch in one chunk and in two, which must come to the same.
+/// Rewrites a batch in one chunk and in two. Both must give the same bytes.
 fn rewrite(batch: &mut [u8], state: ProducerState) -> Result<(), RecordError> {
     let mut whole = WrittenBytes::from(batch.to_vec());
     let mut split = in_chunks(batch);
@@ -270,7 +272,7 @@ fn rewrite(batch: &mut [u8], state: ProducerState) -> Result<(), RecordError> {
     result
 }
 
-/// The bytes in a chunk with the header and two records or less, and one with the rest.
+/// Splits the bytes into a chunk with the header and at most two records, and one with the rest.
 fn in_chunks(bytes: &[u8]) -> WrittenBytes {
     let (first, second) = bytes.split_at(bytes.len().min(RECORD_BATCH_OVERHEAD + 20));
     let mut chunks = Chunks::default();
@@ -504,7 +506,7 @@ mod properties {
             let _ = read_records(&bytes, bytes.len(), 0);
         }
 
-        /// Random bytes get no further than the first check; these are damaged behind it.
+        /// Random bytes fail the first check. These are damaged after it.
         #[test]
         fn damaged_batches_never_panic(
             edits in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),

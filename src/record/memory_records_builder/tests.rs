@@ -10,9 +10,9 @@ static NO_HEADERS: Headers = Headers::new();
 const VALUE: Option<&[u8]> = Some(b"abc");
 const RECORD_SIZE: usize = 10;
 
-/// What Java's builder has and the producer does not need.
+/// Methods of Java's builder that the producer does not need.
 impl MemoryRecordsBuilder {
-    /// Appends a record whether there is room for it or not.
+    /// Appends a record even if there is no room for it.
     pub(crate) fn append(
         &mut self,
         timestamp: i64,
@@ -294,7 +294,7 @@ fn has_room_for_method() {
     let mut builder = plain(limit);
     assert!(try_append(&mut builder, 0, None, VALUE, &NO_HEADERS).unwrap());
     assert_eq!(builder.uncompressed_bytes, RECORD_SIZE);
-    // To the byte: the second fills the batch, and one byte more would not fit.
+    // Exact to the byte: the second record fills the batch, and one more byte would not fit.
     assert!(builder.has_room_for(0, None, VALUE, &NO_HEADERS));
     assert!(!builder.has_room_for(0, None, Some(b"abcd"), &NO_HEADERS));
     assert!(!builder.has_room_for(100, None, VALUE, &NO_HEADERS));
@@ -336,13 +336,14 @@ fn room_follows_the_estimated_ratio() {
         while try_append(&mut builder, 0, None, VALUE, &NO_HEADERS).unwrap() {}
         builder.uncompressed_bytes
     };
-    // 64 records of 10 bytes, then of 11, whose offset takes two. The estimate is raised by 1.05 and the next record
-    // counts in full, so the last append is the last at which records * ratio * 1.05 + 11 is within 1000.
+    // 64 records of 10 bytes, and then of 11, whose offset takes two bytes. The estimate is raised
+    // by 1.05 and the next record counts in full. So the last append is the last one with records *
+    // ratio * 1.05 + 11 within 1000.
     assert_eq!(filled(1.0), 937 + 11);
     assert_eq!(filled(0.5), 1883 + 11);
 }
 
-/// Some records take the short way and some the long one.
+/// Some records take the fast path and some do not.
 fn headers_at(timestamp: i64) -> Headers {
     let mut headers = Headers::new();
     if timestamp % 3 == 0 {
@@ -351,7 +352,8 @@ fn headers_at(timestamp: i64) -> Headers {
     headers
 }
 
-/// Fills a batch that has memory for one record and gets what it lacks, in chunks that double what it has.
+/// Fills a batch that has memory for one record, and adds what it lacks in chunks that double its
+/// memory.
 fn fill_by_chunks(compression: &Compression, limit: usize, value: &[u8]) -> ClosedBatch {
     let first = vec![7; 150 + value.len()];
     let first_len = first.len();

@@ -18,7 +18,7 @@ pub(super) fn find_coordinator_request(f: Fields) -> FindCoordinatorRequest {
     )
 }
 
-/// Up to version 3 the fields of the one coordinator are those of the response.
+/// Up to version 3 the response itself has the fields of its single coordinator.
 pub(super) fn find_coordinator_response(f: Fields) -> FindCoordinatorResponse {
     let coordinator = |f: &mut Fields| Coordinator {
         key: Arc::from(f.text("key")),
