@@ -67,7 +67,7 @@ pub(crate) fn parse_and_validate_addresses_with(
             Ok(hosts) => addresses.extend(hosts.into_iter().map(|host| (host, port))),
             Err(reason) => {
                 log::warn!(
-                    "{CONFIG}: '{host}:{port}' is left out, {host} cannot be resolved: {reason}"
+                    "{CONFIG}: ignoring '{host}:{port}', because {host} cannot be resolved: {reason}"
                 );
                 last_failure = Some(format!("{host}: {reason}"));
             }

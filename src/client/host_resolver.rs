@@ -119,7 +119,7 @@ impl ThreadedHostResolver {
     fn hand_over(&mut self, host: &Arc<str>, now: Instant) -> Result<(), String> {
         if self.threads == 0 {
             self.start_thread(now)
-                .map_err(|error| format!("no thread to resolve names on: {error}"))?;
+                .map_err(|error| format!("cannot start a thread to resolve names: {error}"))?;
         } else if self.pending.len() < self.threads {
             // An idle thread takes it.
             self.last_progress = Some(now);
@@ -143,12 +143,12 @@ impl ThreadedHostResolver {
         }
         log::warn!(
             "{} look-ups of host names take longer than {} ms (socket.connection.setup.timeout.ms), \
-             and another thread resolves the names that wait",
+             so another thread resolves the waiting names",
             self.threads,
             self.patience.as_millis()
         );
         if let Err(error) = self.start_thread(now) {
-            log::warn!("no further thread to resolve names on: {error}");
+            log::warn!("cannot start another thread to resolve names: {error}");
         }
     }
 }

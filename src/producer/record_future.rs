@@ -311,7 +311,7 @@ fn may_be_written(error: Error) -> Error {
 
 fn wait_ended(timeout: Duration) -> Error {
     Error::timed_out(
-        format!("the record was not delivered within the {} ms that the caller waits; it is still under way", timeout.as_millis()),
+        format!("the record was not delivered within {} ms (the timeout of the call); it is still being sent", timeout.as_millis()),
         TimeoutReason { waiting_for: "the delivery of a record", waited: timeout, config: None },
     )
     .with_kind(ErrorKind::Pending)

@@ -195,7 +195,7 @@ fn a_broker_that_hangs_up_under_tls_is_not_told_to_expect_tls() {
         .unwrap();
     let texts = chain(&refusal(&producer)).join("; ");
     let says =
-        "before it told its versions: it may refuse this client's certificate (ssl.keystore.*)";
+        "before it sent its API versions: it may refuse this client's certificate (ssl.keystore.*)";
     assert!(texts.contains(says), "{texts}");
 }
 

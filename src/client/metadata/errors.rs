@@ -70,7 +70,7 @@ fn error_of(topic: &str, code: ErrorCode) -> Error {
         ),
         ErrorCode::TOPIC_AUTHORIZATION_FAILED => format!("not authorized for topic '{topic}'"),
         ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => format!(
-            "the cluster returned {code} for topic '{topic}': it does not exist, and is created on demand only where \
+            "the cluster returned {code} for topic '{topic}': it does not exist, and is created on demand only if \
              the brokers allow it (auto.create.topics.enable)"
         ),
         _ => format!("the cluster returned {code} for topic '{topic}'"),

@@ -60,7 +60,7 @@ impl<S: Selectable> NetworkClient<S> {
                 Some(version) => self.ask_for_versions(node, version),
                 None => {
                     let cause = format!(
-                        "it answered {} when asked for its versions (v{})",
+                        "it returned {} for its API versions (v{})",
                         response.error_code, request.api_version
                     );
                     self.close_connection(node, &Ending::protocol(cause), responses, now);
@@ -68,7 +68,7 @@ impl<S: Selectable> NetworkClient<S> {
             };
         }
         let versions = NodeApiVersions::new(&response.api_keys);
-        log::debug!("node {node} speaks {versions}");
+        log::debug!("node {node} supports {versions}");
         let missing = self.config.required_apis.iter();
         let missing: Vec<_> = missing
             .filter_map(|key| versions.latest_usable_version(*key).err())

@@ -124,9 +124,9 @@ impl<S: Selectable> NetworkClient<S> {
         // expects SASL.
         let is_first_answer_due = self.updater.metadata().snapshot().is_bootstrap();
         let (when, end) = if hung_up && states.is_preparing(node) {
-            ("before it told its versions", EarlyEnd::BeforeVersions)
+            ("before it sent its API versions", EarlyEnd::BeforeVersions)
         } else if hung_up && states.has_not_answered(node) && is_first_answer_due {
-            let when = "after it told its versions and answered nothing else";
+            let when = "after it sent its API versions and no other response";
             (when, EarlyEnd::AfterVersions)
         } else {
             return Ending::network(why.to_string());

@@ -73,7 +73,7 @@ impl<S: Selectable> NetworkClient<S> {
     ) {
         let request = self.own_request(node, request.into());
         let requester = Requester::MetadataUpdater(version);
-        log::debug!("asking {} for metadata", self.describe(node));
+        log::debug!("requesting metadata from {}", self.describe(node));
         let fatal = match self.send_in_usable_version(&request, requester, now) {
             Ok(_) => return,
             Err(SendFailure::NotReady) => None,

@@ -98,7 +98,7 @@ impl<S: Selectable> NetworkClient<S> {
     ) {
         let in_flight = &mut self.connections.in_flight;
         for node in in_flight.nodes_with_timed_out_requests(now) {
-            let ending = Ending::timed_out("a request was not answered within request.timeout.ms");
+            let ending = Ending::timed_out("a request had no response within request.timeout.ms");
             self.close_connection(node, &ending, responses, now);
         }
     }

@@ -263,7 +263,7 @@ impl ClientTelemetrySender {
         }
         let assigned = self.assigned_id();
         let Some(subscription) = ClientTelemetrySubscription::new(response, assigned) else {
-            log::debug!("a telemetry subscription has no client instance id, and is ignored");
+            log::debug!("ignored a telemetry subscription without a client instance id");
             return self.subscribe_after(self.interval(), now);
         };
         let before = self.subscription.as_ref();
@@ -330,7 +330,7 @@ impl ClientTelemetrySender {
                 self.note_pushed();
             }
             TelemetryFailure::InvalidResponse => {
-                log::warn!("a broker's telemetry response is unreadable: no metrics are pushed");
+                log::warn!("a broker's telemetry response is malformed; metrics are no longer pushed");
                 return self.terminate();
             }
         }
@@ -404,7 +404,7 @@ impl ClientTelemetrySender {
             Remedy::SubscribeNow => self.subscribe_after(Duration::ZERO, now),
             Remedy::SubscribeAfterInterval => self.subscribe_after(self.interval(), now),
             Remedy::GiveUp => {
-                log::warn!("a broker refused telemetry with {code}: no metrics are pushed");
+                log::warn!("a broker refused telemetry with {code}; metrics are no longer pushed");
                 self.terminate();
             }
         }

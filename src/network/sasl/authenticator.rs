@@ -166,7 +166,7 @@ impl SaslClientAuthenticator {
     fn handle_versions(&mut self, response: &ApiVersionsResponse) -> Result<(), Disconnect> {
         if !response.error_code.is_none() {
             let text = format!(
-                "the broker answered {} when asked for its versions",
+                "the broker returned {} for its API versions",
                 response.error_code
             );
             return Err(Disconnect::InvalidReceive(text));

@@ -205,7 +205,7 @@ impl Shared {
         match &provided {
             Ok(_) => log::debug!("the OAUTHBEARER token was refreshed"),
             Err(reason) => log::warn!(
-                "the OAUTHBEARER token could not be refreshed, which is tried again in 10 s: {reason}"
+                "the OAUTHBEARER token could not be refreshed; the next attempt is in 10 s: {reason}"
             ),
         }
         let mut state = self.state.lock();

@@ -162,7 +162,7 @@ fn received(alert: AlertDescription) -> String {
              broker's log"
         ),
         AlertDescription::ProtocolVersion => format!(
-            "the broker speaks none of the versions of TLS that this client does (alert {name}): see ssl.enabled.protocols"
+            "the broker supports none of this client's TLS versions (alert {name}): see ssl.enabled.protocols"
         ),
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => format!(
             "the broker and this client have no cipher suite in common, or the broker demands a client certificate (alert \
@@ -179,7 +179,7 @@ fn incompatible(why: &PeerIncompatible) -> String {
     match why {
         PeerIncompatible::ServerDoesNotSupportTls12Or13
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
-            "the broker speaks none of the versions of TLS that this client does: see ssl.enabled.protocols".to_owned()
+            "the broker supports none of this client's TLS versions: see ssl.enabled.protocols".to_owned()
         }
         why => format!("the broker and this client do not agree on TLS: {why:?}"),
     }

@@ -150,7 +150,7 @@ impl SslFactory {
             }
             Err(failure) => {
                 if self.failure.as_ref() != Some(&failure) {
-                    log::warn!("the TLS certificates that were read last stay in use: {failure}");
+                    log::warn!("the last valid TLS certificates stay in use: {failure}");
                 }
                 self.failure = Some(failure);
             }

@@ -257,7 +257,7 @@ fn a_server_that_hangs_up_at_once() {
     let cause = why_unreachable(&peer.servers());
     assert!(
         cause.ends_with(
-            " before it told its versions: it may expect TLS (security.protocol), or be no Kafka broker"
+            " before it sent its API versions: it may expect TLS (security.protocol), or be no Kafka broker"
         ),
         "{cause}"
     );
@@ -270,7 +270,7 @@ fn a_server_that_hangs_up_when_it_is_spoken_to() {
         let _ = stream.shutdown(Shutdown::Both);
     });
     let cause = why_unreachable(&peer.servers());
-    let expected = "the peer closed the connection before it told its versions: \
+    let expected = "the peer closed the connection before it sent its API versions: \
                     it may expect TLS (security.protocol), or be no Kafka broker";
     assert_eq!(cause, format!("{}: {expected}", peer.address));
 }
@@ -284,7 +284,7 @@ fn a_server_that_says_nothing() {
         .build()
         .unwrap();
     let cause = cause(&unreachable(&producer));
-    let expected = "a request was not answered within request.timeout.ms";
+    let expected = "a request had no response within request.timeout.ms";
     assert_eq!(cause, format!("{}: {expected}", peer.address));
 }
 
@@ -295,7 +295,7 @@ fn a_broker_that_hangs_up_after_it_told_its_versions() {
     let hang_up = Action::skip().disconnect();
     broker.on(Api::Metadata).always().then(hang_up);
     let cause = why_unreachable(&broker.bootstrap_servers());
-    let expected = "the peer closed the connection after it told its versions and answered nothing else: \
+    let expected = "the peer closed the connection after it sent its API versions and no other response: \
                     it may expect SASL (security.protocol)";
     assert_eq!(cause, format!("{}: {expected}", broker.bootstrap_servers()));
     assert!(broker.request_count(Api::Metadata) > 0);

@@ -289,7 +289,7 @@ fn a_broker_that_never_acknowledges() {
         "{text}"
     );
     let expected = format!(
-        "a produce request timed out: node {} (id: 1): a request was not answered within request.timeout.ms",
+        "a produce request timed out: node {} (id: 1): a request had no response within request.timeout.ms",
         broker.bootstrap_servers()
     );
     assert_eq!(cause(&error), expected);

@@ -40,7 +40,7 @@ fn metadata_timeout_with_missing_topic() {
     assert_eq!(
         cause(&error),
         "the cluster returned UNKNOWN_TOPIC_OR_PARTITION (3) for topic 'missing': it does not exist, and is \
-         created on demand only where the brokers allow it (auto.create.topics.enable)"
+         created on demand only if the brokers allow it (auto.create.topics.enable)"
     );
 }
 

@@ -77,7 +77,7 @@ fn a_node_that_hangs_up_before_it_told_its_versions() {
     f.selector.server_disconnect(BOOT);
     f.poll();
     let (_, text) = failure(&f);
-    let says = "before it told its versions: it may expect BeforeVersions";
+    let says = "before it sent its API versions: it may expect BeforeVersions";
     assert!(text.ends_with(says), "{text}");
 }
 

@@ -110,7 +110,7 @@ impl CredentialsChain<'_> {
                 // The file may belong to another user. A container or a machine with a role needs
                 // no file.
                 Err(error) if !is_named && self.variable(variable).is_none() => {
-                    log::debug!("{} is left out: {error}", path.display());
+                    log::debug!("skipped {}: {error}", path.display());
                 }
                 Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
             }

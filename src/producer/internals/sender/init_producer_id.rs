@@ -73,7 +73,7 @@ impl<C: KafkaClient> Sender<C> {
                 producer.handle_init_producer_id_response(response.error_code, id, now)
             }
             Err(RequestFailure::UnsupportedVersion { message, node }) => {
-                let text = format!("node {node} cannot give out producer ids: {message}");
+                let text = format!("node {node} cannot assign producer ids: {message}");
                 let error = Error::new(ErrorKind::UnsupportedVersion, text);
                 producer.transition_to_fatal_error(error);
                 InitOutcome::Fatal

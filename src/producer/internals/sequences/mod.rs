@@ -396,7 +396,7 @@ impl Sequences {
         let result = change(entry);
         if !awaited && entry.awaits_resolution() {
             log::debug!(
-                "{topic_partition} gives out no sequences until the open ones are resolved"
+                "{topic_partition} assigns no sequences until its unsettled batches are resolved"
             );
             self.unresolved.push(topic_partition.clone());
         }

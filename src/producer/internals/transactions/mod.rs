@@ -211,7 +211,7 @@ impl Transactions {
     /// Sets the state. No other function does.
     fn set_state(&mut self, state: TxnState) {
         log::debug!(
-            "the producer is {}, it was {}",
+            "the producer is now {}; before, it was {}",
             state.name(),
             self.state.name()
         );

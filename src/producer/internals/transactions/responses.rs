@@ -153,7 +153,7 @@ impl Transactions {
             self.queue.push(bump);
             self.transition_or_fail(TxnState::Initializing);
         } else if bump == Bump::Required {
-            let text = "a request of the last transaction may still be under way, and these brokers (before Kafka 2.5) \
+            let text = "a request of the last transaction may still arrive, and these brokers (before Kafka 2.5) \
                         cannot keep it out of the next one: close this producer and open another";
             request.result.complete();
             self.transition_to_fatal_error(Error::new(ErrorKind::Transaction, text));
