@@ -200,7 +200,7 @@ macro_rules! with_producer_keys {
             "ssl.keystore.type" SSL_KEYSTORE_TYPE: String, "JKS", [any], Medium, ssl_keystore_type(&str);
 
             /// The file with this client's private key and certificate chain, for brokers that
-            /// demand client certificates. It is read again for each new connection.
+            /// require client certificates. It is read again for each new connection.
             "ssl.keystore.location" SSL_KEYSTORE_LOCATION: String, null, [any], High, ssl_keystore_location(&str);
 
             /// This client's private key as PEM text (PKCS#8, PKCS#1 or SEC 1), instead of a file.

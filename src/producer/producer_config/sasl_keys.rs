@@ -51,42 +51,42 @@ sasl_keys! {
     LOGIN_READ_TIMEOUT_MS = "sasl.login.read.timeout.ms": Int, DefaultValue::Null, Rule::Any, "", Low,
         " How long, in milliseconds, a response of the token endpoint may take. Unset: 30 seconds.";
     LOGIN_REFRESH_BUFFER_SECONDS = "sasl.login.refresh.buffer.seconds": Short, DefaultValue::Text("300"), Rule::Between(0, 3600), "[0,...,3600]", Low,
-        " How long, in seconds, before its end an OAUTHBEARER token is refreshed at the latest. Not kept if it and \
+        " The latest time for a refresh, in seconds before an OAUTHBEARER token expires. Not kept if it and \
          `sasl.login.refresh.min.period.seconds` together exceed the rest of the token's life.";
     LOGIN_REFRESH_MIN_PERIOD_SECONDS = "sasl.login.refresh.min.period.seconds": Short, DefaultValue::Text("60"), Rule::Between(0, 900), "[0,...,900]", Low,
-        " How long, in seconds, an OAUTHBEARER token is kept at least before it is refreshed. Not kept if it and \
+        " The shortest time, in seconds, between two refreshes of an OAUTHBEARER token. Not kept if it and \
          `sasl.login.refresh.buffer.seconds` together exceed the rest of the token's life.";
     LOGIN_REFRESH_WINDOW_FACTOR = "sasl.login.refresh.window.factor": Double, DefaultValue::Text("0.8"), Rule::Hundredths(50, 100), "[0.5,...,1.0]", Low,
-        " The part of its life after which an OAUTHBEARER token is refreshed.";
+        " The fraction of an OAUTHBEARER token's life after which it is refreshed.";
     LOGIN_REFRESH_WINDOW_JITTER = "sasl.login.refresh.window.jitter": Double, DefaultValue::Text("0.05"), Rule::Hundredths(0, 25), "[0.0,...,0.25]", Low,
-        " The part of its life that is added at random, at most, to `sasl.login.refresh.window.factor`.";
+        " The largest random fraction to add to `sasl.login.refresh.window.factor`.";
     LOGIN_RETRY_BACKOFF_MAX_MS = "sasl.login.retry.backoff.max.ms": Long, DefaultValue::Text("10000"), Rule::Any, "", Low,
-        " How long, in milliseconds, a failed request to the token endpoint is repeated.";
+        " How long, in milliseconds, a failed request to the token endpoint is retried.";
     LOGIN_RETRY_BACKOFF_MS = "sasl.login.retry.backoff.ms": Long, DefaultValue::Text("100"), Rule::Any, "", Low,
-        " The pause, in milliseconds, before a failed request to the token endpoint is repeated. It doubles each time.";
+        " The pause, in milliseconds, before a failed request to the token endpoint is retried. It doubles each time.";
     MECHANISM = "sasl.mechanism": String, DefaultValue::Text("GSSAPI"), Rule::Any, "", Medium,
         " The SASL mechanism: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER`, Amazon's `AWS_MSK_IAM`, or `GSSAPI` for \
          Kerberos, which needs the Cargo feature `gssapi`.";
     OAUTHBEARER_ALLOW_UNVERIFIED_AUDIENCE = "sasl.oauthbearer.allow.unverified.audience": Boolean, DefaultValue::Text("false"), Rule::Any, "", Medium,
-        " Brokers use this alone. Accepted, and without effect here.";
+        " Only brokers use this. Accepted, without effect.";
     OAUTHBEARER_ALLOW_UNVERIFIED_ISSUER = "sasl.oauthbearer.allow.unverified.issuer": Boolean, DefaultValue::Text("false"), Rule::Any, "", Medium,
-        " Brokers use this alone. Accepted, and without effect here.";
+        " Only brokers use this. Accepted, without effect.";
     OAUTHBEARER_ASSERTION_ALGORITHM = "sasl.oauthbearer.assertion.algorithm": String, DefaultValue::Text("RS256"), Rule::OneOfIgnoringCase(&["ES256", "RS256"]), "(case insensitive) [ES256, RS256]", Medium,
         " How assertions are signed.";
     OAUTHBEARER_ASSERTION_CLAIM_AUD = "sasl.oauthbearer.assertion.claim.aud": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " The claim `aud` of an assertion: for whom it is.";
+        " The claim `aud` of an assertion: its audience.";
     OAUTHBEARER_ASSERTION_CLAIM_EXP_SECONDS = "sasl.oauthbearer.assertion.claim.exp.seconds": Int, DefaultValue::Text("300"), Rule::Between(0, 86400), "[0,...,86400]", Low,
         " How long, in seconds, an assertion is valid.";
     OAUTHBEARER_ASSERTION_CLAIM_ISS = "sasl.oauthbearer.assertion.claim.iss": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " The claim `iss` of an assertion: who issued it. If set, an assertion takes the place of the client secret.";
+        " The claim `iss` of an assertion: its issuer. If set, an assertion takes the place of the client secret.";
     OAUTHBEARER_ASSERTION_CLAIM_JTI_INCLUDE = "sasl.oauthbearer.assertion.claim.jti.include": Boolean, DefaultValue::Text("false"), Rule::Any, "", Medium,
         " Whether an assertion has a random claim `jti`.";
     OAUTHBEARER_ASSERTION_CLAIM_NBF_SECONDS = "sasl.oauthbearer.assertion.claim.nbf.seconds": Int, DefaultValue::Text("60"), Rule::Between(0, 3600), "[0,...,3600]", Low,
-        " How long, in seconds, before it is made an assertion is valid.";
+        " How long, in seconds, an assertion is valid before the time when it is created.";
     OAUTHBEARER_ASSERTION_CLAIM_SUB = "sasl.oauthbearer.assertion.claim.sub": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " The claim `sub` of an assertion: whom it is about.";
+        " The claim `sub` of an assertion: its subject.";
     OAUTHBEARER_ASSERTION_FILE = "sasl.oauthbearer.assertion.file": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " A file with an assertion that is made elsewhere. It is read for each request, and takes the place of the \
+        " A file with an assertion that another program creates. It is read for each request, and takes the place of the \
          client secret.";
     OAUTHBEARER_ASSERTION_PRIVATE_KEY_FILE = "sasl.oauthbearer.assertion.private.key.file": String, DefaultValue::Null, Rule::Any, "", Medium,
         " The key that signs assertions: PEM, or PKCS#8 in base 64.";
@@ -100,21 +100,21 @@ sasl_keys! {
     OAUTHBEARER_CLIENT_CREDENTIALS_CLIENT_SECRET = "sasl.oauthbearer.client.credentials.client.secret": Password, DefaultValue::Null, Rule::Any, "", Medium,
         " The client secret for the token endpoint. It replaces the option `clientSecret` of `sasl.jaas.config`. Never printed.";
     OAUTHBEARER_CLOCK_SKEW_SECONDS = "sasl.oauthbearer.clock.skew.seconds": Int, DefaultValue::Text("30"), Rule::Any, "", Low,
-        " Brokers use this alone. Accepted, and without effect here.";
+        " Only brokers use this. Accepted, without effect.";
     OAUTHBEARER_EXPECTED_AUDIENCE = "sasl.oauthbearer.expected.audience": List, DefaultValue::Text(""), Rule::Any, "", High,
-        " Brokers use this alone. Accepted, and without effect here.";
+        " Only brokers use this. Accepted, without effect.";
     OAUTHBEARER_EXPECTED_ISSUER = "sasl.oauthbearer.expected.issuer": String, DefaultValue::Null, Rule::Any, "", High,
-        " Brokers use this alone. Accepted, and without effect here.";
+        " Only brokers use this. Accepted, without effect.";
     OAUTHBEARER_HEADER_URLENCODE = "sasl.oauthbearer.header.urlencode": Boolean, DefaultValue::Text("false"), Rule::Any, "", Low,
-        " Whether the client id and secret are URL-encoded in the header, as RFC 6749 demands.";
+        " Whether the client id and secret are URL-encoded in the header, as RFC 6749 requires.";
     OAUTHBEARER_JWKS_ENDPOINT_REFRESH_MS = "sasl.oauthbearer.jwks.endpoint.refresh.ms": Long, DefaultValue::Text("3600000"), Rule::Any, "", Low,
-        " Brokers use this alone. Accepted, and without effect here.";
+        " Only brokers use this. Accepted, without effect.";
     OAUTHBEARER_JWKS_ENDPOINT_RETRY_BACKOFF_MAX_MS = "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms": Long, DefaultValue::Text("10000"), Rule::Any, "", Low,
-        " Brokers use this alone. Accepted, and without effect here.";
+        " Only brokers use this. Accepted, without effect.";
     OAUTHBEARER_JWKS_ENDPOINT_RETRY_BACKOFF_MS = "sasl.oauthbearer.jwks.endpoint.retry.backoff.ms": Long, DefaultValue::Text("100"), Rule::Any, "", Low,
-        " Brokers use this alone. Accepted, and without effect here.";
+        " Only brokers use this. Accepted, without effect.";
     OAUTHBEARER_JWKS_ENDPOINT_URL = "sasl.oauthbearer.jwks.endpoint.url": String, DefaultValue::Null, Rule::Any, "", Medium,
-        " Brokers use this alone. Accepted, and without effect here.";
+        " Only brokers use this. Accepted, without effect.";
     OAUTHBEARER_JWT_RETRIEVER_CLASS = "sasl.oauthbearer.jwt.retriever.class": Class, DefaultValue::Text("org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever"), Rule::Any, "", Medium,
         " How tokens are requested: Java's `DefaultJwtRetriever`, `FileJwtRetriever`, `ClientCredentialsJwtRetriever` or \
          `JwtBearerJwtRetriever`.";
