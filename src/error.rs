@@ -429,7 +429,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_one_word_wide_and_crosses_threads() {
+    fn an_error_is_one_word_wide_send_and_sync() {
         fn assert_send_sync<T: Send + Sync + 'static>() {}
         assert_send_sync::<Error>();
         assert_eq!(size_of::<Error>(), size_of::<usize>());

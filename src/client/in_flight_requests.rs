@@ -246,7 +246,7 @@ mod tests {
 
     // Java: InFlightRequestsTest.testCompleteNext.
     #[test]
-    fn complete_next() {
+    fn complete_next_takes_the_oldest_request() {
         let mut in_flight = with_requests(0..2);
         assert_eq!((in_flight.count(), in_flight.node_count(NODE)), (2, 2));
         let next = |in_flight: &mut InFlightRequests| {
@@ -261,7 +261,7 @@ mod tests {
 
     // Java: InFlightRequestsTest.testCompleteLastSent, testCompleteLastSentThrowsIfNoInFlights.
     #[test]
-    fn complete_last_sent() {
+    fn complete_send_takes_only_a_request_without_a_response() {
         let mut in_flight = with_requests(0..1);
         let mut without_response = request(1, NODE, &MockTime::new(), 50);
         without_response.expect_response = false;
@@ -278,7 +278,7 @@ mod tests {
 
     // Java: InFlightRequestsTest.testClearAll.
     #[test]
-    fn clear_all() {
+    fn clear_all_takes_every_request_of_a_node() {
         let mut in_flight = with_requests(0..3);
         let cleared = in_flight.clear_all(NODE);
         let ids: Vec<_> = cleared.iter().map(|r| r.correlation_id.0).collect();
@@ -289,7 +289,7 @@ mod tests {
 
     // Java: InFlightRequestsTest.testTimedOutNodes.
     #[test]
-    fn timed_out_nodes() {
+    fn nodes_with_an_expired_request_time_out() {
         let time = MockTime::new();
         let (a, b) = (NodeId(1), NodeId(2));
         let mut in_flight = InFlightRequests::new(MAX, Arc::default());

@@ -123,7 +123,7 @@ mod tests {
 
     // Java: NodeApiVersionsTest.testUnsupportedVersionsToString, testVersionsToString, testUnknownApiVersionsToString.
     #[test]
-    fn versions_to_string() {
+    fn versions_are_printed_with_the_usable_one() {
         assert_eq!(NodeApiVersions::new(&[]).to_string(), "(0 others)");
         let node = NodeApiVersions::new(&[
             versions(0, 0, 8),
@@ -139,7 +139,7 @@ mod tests {
 
     // Java: NodeApiVersionsTest.testLatestUsableVersion, testLatestUsableVersionOutOfRange...
     #[test]
-    fn latest_usable_version() {
+    fn the_latest_version_of_both_sides_is_used() {
         assert_eq!(
             node(ApiKey::Produce, 0, 5).latest_usable_version(ApiKey::Produce),
             Ok(5)

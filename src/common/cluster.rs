@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_partitions_by_number_even_with_gaps_and_duplicates() {
+    fn partitions_are_found_by_number_despite_gaps_and_duplicates() {
         let node = Node::new(NodeId(1), "a", 9092, None);
         let partitions = vec![
             partition(4, Some(&node)),

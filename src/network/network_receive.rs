@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn byte_by_byte() {
+    fn frames_that_arrive_byte_by_byte_are_read() {
         let stream = [frame(b"first"), frame(b""), frame(b"third")].concat();
         let mut reader = FrameReader::new(LIMIT);
         let mut frames = Vec::new();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn negative_sizes() {
+    fn negative_and_huge_sizes_are_refused() {
         assert!(error_of(&(-1i32).to_be_bytes()).contains("size of -1,"));
         assert!(error_of(&i32::MIN.to_be_bytes()).contains("size of -2147483648,"));
         assert!(error_of(&i32::MAX.to_be_bytes()).contains("size of 2147483647,"));

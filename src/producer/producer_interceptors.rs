@@ -212,7 +212,7 @@ mod tests {
 
     // Java: ProducerInterceptorsTest.testOnSendChain.
     #[test]
-    fn on_send_chain() {
+    fn on_send_skips_an_interceptor_that_fails() {
         let (empty, _) = chain(&[]);
         assert!(empty.is_empty());
         assert_eq!(value_after(&empty), ("value".into(), None, 0));
@@ -232,7 +232,7 @@ mod tests {
 
     // Java: ProducerInterceptorsTest.testOnAcknowledgementChain.
     #[test]
-    fn on_acknowledgement_chain() {
+    fn on_acknowledgement_reaches_every_interceptor() {
         let (members, log) = chain(&[("One", None), ("Bad", Some("error")), ("Two", None)]);
         let metadata = RecordMetadata::new(TopicPartition::new("t", 1), Some(5), None, -1, -1);
         members.on_acknowledgement(&metadata, None, &Headers::new());
@@ -250,7 +250,7 @@ mod tests {
 
     // Java: ProducerInterceptorsTest.testOnAcknowledgementWithErrorChain.
     #[test]
-    fn on_acknowledgement_with_error_chain() {
+    fn on_send_error_tells_interceptors_the_partition() {
         let (members, log) = chain(&[("One", None)]);
         let error = Error::new(ErrorKind::RecordTooLarge, "too large");
         members.on_send_error("t", None, &error, &Headers::new());

@@ -275,7 +275,7 @@ mod tests {
 
     // Java: ProducerRecordTest.testInvalidRecords.
     #[test]
-    fn invalid_records() {
+    fn validate_refuses_invalid_records() {
         let refused = |record: ProducerRecord<'_>| {
             let error = record.validate().unwrap_err();
             (error.kind(), error.to_string())
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn prints_null_and_data() {
+    fn debug_prints_null_and_data() {
         let record: ProducerRecord<'_, str, str> = ProducerRecord::tombstone("t").key("k");
         let printed = format!("{record:?}");
         assert!(printed.contains("key: \"k\", value: null"), "{printed}");

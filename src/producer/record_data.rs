@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_null() {
+    fn none_is_serialized_as_null() {
         assert!(bytes(None::<&str>).is_null());
         assert!(bytes(None::<Vec<u8>>).is_null());
         assert!(text(None::<String>).is_null());

@@ -203,7 +203,7 @@ mod tests {
     // The expected bytes come from the serializers of Kafka 4.3.1.
 
     #[test]
-    fn numbers() {
+    fn numbers_have_the_bytes_of_java() {
         assert_eq!(hex(BooleanSerializer, &true), "01");
         assert_eq!(hex(BooleanSerializer, &false), "00");
         assert_eq!(hex(ShortSerializer, &-2), "fffe");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn text_bytes_and_nothing() {
+    fn text_bytes_and_nothing_are_serialized_as_java_does() {
         assert_eq!(
             hex(StringSerializer, "gr\u{fc}\u{df} \u{1f600}"),
             "6772c3bcc39f20f09f9880"
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn uuid_is_text() {
+    fn a_uuid_is_serialized_as_text() {
         let id = Uuid::from_bytes(0x0123456789abcdeffedcba9876543210u128.to_be_bytes());
         let serialized = UuidSerializer
             .serialize("t", &mut Headers::new(), &id)
@@ -243,7 +243,7 @@ mod tests {
 
     // Java: ListSerializerTest and ListDeserializerTest work on these forms.
     #[test]
-    fn lists() {
+    fn lists_have_the_bytes_of_java() {
         let integers = ListSerializer::new(IntegerSerializer);
         assert_eq!(
             hex(integers, &[1, -2]),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn null_elements_of_a_list() {
+    fn null_elements_of_a_list_are_kept() {
         struct EmptyIsNull;
         impl Serializer for EmptyIsNull {
             type Input = str;

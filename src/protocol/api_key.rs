@@ -165,7 +165,7 @@ mod tests {
 
     // Java: ApiKeysTest.
     #[test]
-    fn agrees_with_the_released_client() {
+    fn api_versions_match_the_java_client() {
         let table = include_str!("../../tests/data/api-versions.tsv");
         let mut found = 0;
         for line in table.lines() {

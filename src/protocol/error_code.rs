@@ -285,7 +285,7 @@ mod tests {
 
     // Java: ErrorsTest.
     #[test]
-    fn agrees_with_the_released_client() {
+    fn error_codes_match_the_java_client() {
         let table = include_str!("../../tests/data/errors.tsv");
         assert_eq!(table.lines().count(), TABLE.len());
         for line in table.lines() {

@@ -62,7 +62,7 @@ mod tests {
 
     // Java: RequestHeaderTest.testRequestHeaderV1.
     #[test]
-    fn request_header_v1() {
+    fn a_header_of_version_1_has_java_bytes() {
         let header = RequestHeader {
             api_key: 3,
             api_version: 4,
@@ -79,7 +79,7 @@ mod tests {
 
     // Java: RequestHeaderTest.testRequestHeaderV2.
     #[test]
-    fn request_header_v2() {
+    fn a_header_of_version_2_has_java_bytes() {
         let header = RequestHeader {
             api_key: 18,
             api_version: 3,

@@ -133,7 +133,7 @@ fn unsigned_varints_have_the_bytes_of_the_protocol() {
 
 // Java: ByteUtilsTest.testInvalidVarint.
 #[test]
-fn invalid_varint() {
+fn a_varint_of_more_than_32_bits_is_refused() {
     for bytes in [
         &[0xff, 0xff, 0xff, 0xff, 0x10][..],
         &[0x80, 0x80, 0x80, 0x80, 0x80, 0x01],

@@ -120,7 +120,7 @@ mod tests {
     const ZSTD: CompressionType = CompressionType::Zstd;
 
     #[test]
-    fn update_estimation() {
+    fn an_estimate_worsens_at_once_and_improves_in_steps() {
         // Java: CompressionRatioEstimatorTest.testUpdateEstimation.
         for (current, observed, expected) in [
             (0.8, 0.84, 0.85),

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn varint_vectors_of_java() {
+    fn varints_have_the_bytes_of_java() {
         // Java: ByteUtilsTest.testVarintSerde.
         for (value, bytes) in [
             (0, &[0x00][..]),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn varlong_vectors_of_java() {
+    fn varlongs_have_the_bytes_of_java() {
         // Java: ByteUtilsTest.testVarlongSerde.
         for (value, bytes) in [
             (0, &[0x00][..]),
@@ -202,14 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn invalid_varint() {
+    fn a_varint_that_is_too_long_is_refused() {
         // Java: ByteUtilsTest.testInvalidVarint.
         let mut bytes = &[0xff, 0xff, 0xff, 0xff, 0xff, 0x01][..];
         assert!(read_varint(&mut bytes).is_err());
     }
 
     #[test]
-    fn invalid_varlong() {
+    fn a_varlong_that_is_too_long_is_refused() {
         // Java: ByteUtilsTest.testInvalidVarlong.
         let mut bytes = &[0xff; 11][..];
         assert!(read_varlong(&mut bytes).is_err());

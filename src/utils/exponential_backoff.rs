@@ -56,7 +56,7 @@ mod tests {
 
     // Java: ExponentialBackoffTest.testExponentialBackoff.
     #[test]
-    fn doubles_with_jitter_up_to_the_maximum() {
+    fn a_backoff_doubles_with_jitter_up_to_the_maximum() {
         let backoff = ExponentialBackoff::new(ms(100), ms(2000));
         for attempts in 0..=100 {
             let center = (100.0 * f64::from(2u32.pow(attempts.min(10)))).min(2000.0);

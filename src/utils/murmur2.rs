@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn vectors_of_java() {
+    fn hashes_match_javas() {
         // Java: UtilsTest.testMurmur2.
         for (key, hash) in [
             ("21", -973932308),

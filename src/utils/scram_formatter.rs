@@ -187,7 +187,7 @@ mod tests {
 
     // Java: ScramFormatterTest.saslName.
     #[test]
-    fn names_are_escaped() {
+    fn sasl_name_escapes_commas_and_equals_signs() {
         for (name, escaped) in [
             ("user1", "user1"),
             ("123", "123"),

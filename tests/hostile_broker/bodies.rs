@@ -12,7 +12,7 @@ fn body(bytes: impl Into<Vec<u8>>) -> Action {
 }
 
 #[test]
-fn nonsense() {
+fn bodies_of_nonsense_are_survived() {
     panics::watch();
     for api in APIS {
         survives(api, 2, "nothing", &body([]));
@@ -26,7 +26,7 @@ fn nonsense() {
 
 /// Counts of as much as four billion, wherever the first one is read.
 #[test]
-fn absurd_counts() {
+fn absurd_counts_are_survived() {
     panics::watch();
     for api in [Api::ApiVersions, Api::Metadata, Api::Produce] {
         for lead in 0..12 {
@@ -89,7 +89,7 @@ fn an_answer_that_names_a_partition_twice() {
 }
 
 #[test]
-fn an_answer_about_others() {
+fn a_response_about_other_partitions_is_survived() {
     for (name, answer) in [
         ("no topic", produce_v3(&[])),
         ("no partition", produce_v3(&[("orders", &[])])),
@@ -108,7 +108,7 @@ fn an_answer_about_others() {
 }
 
 #[test]
-fn an_answer_with_impossible_offsets() {
+fn a_response_with_impossible_offsets_acknowledges_the_records() {
     for offset in [-1, -2, i64::MIN, i64::MAX, i64::MAX - 1] {
         let answer = produce_v3(&[("orders", &[(0, 0, offset)])]);
         let acked = produce_is_answered(&format!("offset {offset}"), answer);
@@ -129,7 +129,7 @@ fn codes_that_nobody_knows() {
 
 /// Addresses that are impossible, or lead to where nobody is. The bootstrap address still works.
 #[test]
-fn brokers_at_impossible_addresses() {
+fn brokers_at_impossible_addresses_are_survived() {
     panics::watch();
     for host in [
         "",

@@ -42,7 +42,7 @@ fn sizes_that_are_larger_than_what_comes() {
 }
 
 #[test]
-fn frames_too_small_for_a_correlation_id() {
+fn frames_too_small_for_a_correlation_id_are_survived() {
     panics::watch();
     for api in APIS {
         for size in 0..4 {
@@ -64,7 +64,7 @@ fn frames_that_end_too_early() {
 }
 
 #[test]
-fn answers_to_something_else() {
+fn responses_to_other_requests_are_survived() {
     panics::watch();
     for api in APIS {
         let wrong = Action::apply().wrong_correlation_id();
@@ -76,7 +76,7 @@ fn answers_to_something_else() {
 }
 
 #[test]
-fn other_protocols() {
+fn other_protocols_are_survived() {
     panics::watch();
     for api in APIS {
         let http = b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec();
@@ -88,7 +88,7 @@ fn other_protocols() {
 }
 
 #[test]
-fn connections_that_end() {
+fn connections_that_end_are_survived() {
     panics::watch();
     for api in APIS {
         survives(api, 5, "applied, lost", &Action::apply().disconnect());

@@ -443,7 +443,7 @@ mod msk_iam {
     }
 
     #[test]
-    fn a_closure_provides_the_credentials() {
+    fn a_closure_provides_aws_credentials() {
         let broker = broker();
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&calls);

@@ -25,7 +25,7 @@ fn cluster_with(topic: NewTopic<'_>) -> Lease {
 }
 
 #[test]
-fn one_record_with_default_settings() {
+fn one_record_is_delivered_with_default_settings() {
     let _turn = kafka_or_skip!();
     let cluster = KafkaCluster::start(1);
     cluster.admin().create_topic("orders", 1);

@@ -172,7 +172,7 @@ fn a_scope_is_kept() {
 }
 
 #[test]
-fn names_of_the_lookups() {
+fn every_lookup_has_its_name() {
     for lookup in [
         ClientDnsLookup::UseAllDnsIps,
         ClientDnsLookup::ResolveCanonicalBootstrapServersOnly,
@@ -183,7 +183,7 @@ fn names_of_the_lookups() {
 }
 
 #[test]
-fn the_system_looks_up_literals() {
+fn a_literal_address_resolves_to_itself() {
     let nodes = parse_and_validate_addresses(
         &["127.0.0.1:9092".to_owned()],
         SecurityProtocol::Plaintext,

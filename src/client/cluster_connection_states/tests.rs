@@ -101,7 +101,7 @@ fn every_change_of_a_state_is_shown_once() {
 
 // Java: ClusterConnectionStatesTest.testClusterConnectionStateChanges.
 #[test]
-fn cluster_connection_state_changes() {
+fn a_connection_goes_through_its_states() {
     let (mut states, time) = states();
     assert!(states.can_connect(NODE, time.now()));
     assert_eq!(states.connection_delay(NODE, time.now()), ms(0));
@@ -140,7 +140,7 @@ fn cluster_connection_state_changes() {
 
 // Java: ClusterConnectionStatesTest.testMultipleNodeConnectionStates.
 #[test]
-fn multiple_node_connection_states() {
+fn states_of_several_nodes_are_independent() {
     let (mut states, time) = states();
     states.connecting(&node(NODE, HOST), time.now());
     time.advance_ms(1000);
@@ -191,7 +191,7 @@ fn reconnect_backoff_grows_up_to_its_maximum_and_ready_resets_it() {
 
 // Java: ClusterConnectionStatesTest.testThrottled.
 #[test]
-fn throttled() {
+fn a_throttled_node_is_ready_after_its_delay() {
     let (mut states, time) = states();
     states.connecting(&node(NODE, HOST), time.now());
     time.advance_ms(1000);
@@ -249,7 +249,7 @@ fn addresses_are_tried_in_turn_and_resolved_anew_after_the_last() {
 
 // Java: ClusterConnectionStatesTest.testSkipLastAttemptedIp.
 #[test]
-fn skip_last_attempted_ip() {
+fn a_new_resolution_skips_the_last_address() {
     let (mut states, time) = states();
     states.connecting(&node(NODE, HOST), time.now());
     states.resolved(NODE, &[ip(1), ip(2)]);
@@ -338,7 +338,7 @@ fn an_address_that_worked_is_not_left_for_the_other_family() {
 
 // Java: ClusterConnectionStatesTest.testIsPreparingConnection.
 #[test]
-fn is_preparing_connection() {
+fn a_connection_is_prepared_until_it_is_ready() {
     let (mut states, time) = states();
     assert!(!states.is_preparing(NODE));
     states.connecting(&node(NODE, HOST), time.now());
@@ -370,7 +370,7 @@ fn connection_setup_timeout_grows_and_a_connection_resets_it() {
 
 // Java: ClusterConnectionStatesTest.testTimedOutConnections.
 #[test]
-fn timed_out_connections() {
+fn connections_time_out_after_their_setup_timeout() {
     let (mut states, time) = states();
     states.connecting(&node(NODE, HOST), time.now());
     time.advance_ms(SETUP_MS * 3 / 10);

@@ -90,7 +90,7 @@ fn answers_are_there_when_the_wake_up_comes() {
 }
 
 #[test]
-fn failures_are_answers() {
+fn a_failed_lookup_returns_its_reason() {
     let mut f = Fixture::new();
     for (host, reason) in [
         ("bad", "unknown host"),

@@ -304,7 +304,7 @@ fn a_new_topic_is_requested_with_backoff_after_updates_that_failed() {
 }
 
 #[test]
-fn names_of_the_strategies() {
+fn every_strategy_has_its_name() {
     let from = MetadataRecoveryStrategy::from_name;
     assert_eq!(
         from("rebootstrap"),

@@ -61,7 +61,7 @@ mod tests {
 
     // Java: ClientTelemetryUtilsTest.testGetSelectorFromRequestedMetrics.
     #[test]
-    fn no_prefix_requests_nothing_and_a_star_or_an_empty_prefix_everything() {
+    fn prefixes_choose_the_requested_metrics() {
         assert!(of(&[]).is_none());
         assert_eq!(of(&["*"]), RequestedMetrics::All);
         assert_eq!(of(&[""]), RequestedMetrics::All);

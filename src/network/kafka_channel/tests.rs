@@ -164,7 +164,7 @@ fn a_failed_authentication_says_more_than_a_failed_write() {
 
 // Java: SelectorTest.testSendWithoutConnecting
 #[test]
-fn send_without_connecting() {
+fn a_channel_that_is_not_ready_takes_no_send() {
     let mut channel = connecting();
     assert!(!channel.is_ready());
     assert!(channel.set_send(small_send()).is_err());
@@ -172,7 +172,7 @@ fn send_without_connecting() {
 
 // Java: SelectorTest.testCantSendWithInProgress
 #[test]
-fn cant_send_with_in_progress() {
+fn a_second_send_is_refused_until_the_first_is_taken() {
     let mut channel = connected();
     channel.set_send(small_send()).unwrap();
     assert!(channel.set_send(small_send()).is_err());

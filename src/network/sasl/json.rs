@@ -227,7 +227,7 @@ mod tests {
     use crate::utils::mutations::mutated;
 
     #[test]
-    fn claims_are_read() {
+    fn parse_reads_every_kind_of_value() {
         let json = Json::parse(
             " {\"exp\":1.5e9, \"sub\" : \"a\\u00e4\\ud83d\\ude00\\n\",\"scope\":[\"x\",\"y\"],\"o\":{},\"l\":[],\
              \"t\":true,\"f\":false,\"n\":null} ",

@@ -191,7 +191,7 @@ fn echo_server(connections: usize) -> (SocketAddr, JoinHandle<()>) {
 
 // Java: SelectorTest.testCantSendWithInProgress
 #[test]
-fn cant_send_with_in_progress() {
+fn a_second_send_is_refused_while_one_is_in_progress() {
     let mut harness = Harness::new();
     let _peer = harness.pair(NODE);
     harness.send(NODE, b"first");
@@ -205,7 +205,7 @@ fn cant_send_with_in_progress() {
 
 // Java: SelectorTest.testSendWithoutConnecting
 #[test]
-fn send_without_connecting() {
+fn a_send_without_a_ready_connection_is_refused() {
     let mut harness = Harness::new();
     let send = NetworkSend::new(NODE, MessageBytes::from(b"x".to_vec()));
     let send = harness.selector.send(send).unwrap_err();
@@ -218,7 +218,7 @@ fn send_without_connecting() {
 
 // Java: SelectorTest.testExistingConnectionId
 #[test]
-fn existing_connection_id() {
+fn a_second_connection_with_the_same_id_is_refused() {
     let mut harness = Harness::new();
     let mut peer = harness.pair(NODE);
     let listener = listener();
@@ -235,7 +235,7 @@ fn existing_connection_id() {
 
 // Java: SelectorTest.testNormalOperation
 #[test]
-fn normal_operation() {
+fn many_requests_on_many_connections_get_their_responses() {
     const NODES: i32 = 5;
     const REQUESTS: usize = 500;
     let (address, server) = echo_server(5);
@@ -276,7 +276,7 @@ fn normal_operation() {
 
 // Java: SelectorTest.testSendLargeRequest, testLargeMessageSequence
 #[test]
-fn large_message_sequence() {
+fn large_messages_arrive_whole() {
     let (address, server) = echo_server(1);
     let mut harness = Harness::new();
     harness.establish(NODE, address);
@@ -302,7 +302,7 @@ fn large_message_sequence() {
 
 // Java: SelectorTest.testEmptyRequest
 #[test]
-fn empty_request() {
+fn an_empty_request_gets_its_response() {
     let (address, server) = echo_server(1);
     let mut harness = Harness::new();
     harness.establish(NODE, address);

@@ -33,7 +33,7 @@ fn observed() -> (impl FnOnce(Result<RecordMetadata>) + Send + 'static, Seen) {
 
 // Java: MockProducerTest.testAutoCompleteMock.
 #[test]
-fn auto_complete_mock() {
+fn a_mock_with_auto_complete_completes_at_once() {
     let producer = MockProducer::new(true);
     let (callback, seen) = observed();
     let metadata = producer.send(record_1().timestamp(7)).unwrap();
@@ -59,7 +59,7 @@ fn auto_complete_mock() {
 
 // Java: MockProducerTest.testPartitioner.
 #[test]
-fn partitioner() {
+fn a_mock_asks_its_partitioner() {
     let producer = MockProducer::new(true)
         .with_topic("topic", 2)
         .with_partitioner(RoundRobinPartitioner::new());
@@ -127,7 +127,7 @@ fn records_that_no_producer_sends_fail_in_the_future() {
 
 // Java: MockProducerTest.testManualCompletion.
 #[test]
-fn manual_completion() {
+fn a_mock_completes_sends_when_told() {
     let producer = MockProducer::new(false);
     let (callback, seen) = observed();
     let first = producer.send(record_1()).unwrap();
@@ -219,7 +219,7 @@ fn flushed_when_nothing_is_open() {
 // Java: MockProducerTest.shouldThrowSendException and its like: sendException, flushException, partitionsForException,
 // closeException.
 #[test]
-fn injected_errors() {
+fn each_method_returns_its_injected_error() {
     let producer = MockProducer::new(true).with_topic("topic", 1);
     let injected = || Some(Error::from(ErrorKind::Authorization));
     producer.set_send_error(injected());

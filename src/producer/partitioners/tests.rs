@@ -34,7 +34,7 @@ fn choices(
 
 // Java: RoundRobinPartitionerTest.testRoundRobinWithUnavailablePartitions.
 #[test]
-fn round_robin_with_unavailable_partitions() {
+fn round_robin_avoids_unavailable_partitions() {
     let cluster = cluster(&[("test", &[true, false, true]), ("dead", &[false, false])]);
     let partitioner = RoundRobinPartitioner::new();
     assert_eq!(
@@ -127,7 +127,7 @@ fn sticky_partitioners_stay_until_a_new_batch() {
 
 // Java: StickyPartitionCacheTest.testStickyPartitionCache.
 #[test]
-fn sticky_partition_cache() {
+fn the_cache_changes_its_partition_after_a_batch() {
     let cluster = cluster(&[("a", &[true; 3]), ("b", &[true])]);
     let (a, b) = (cluster.topic("a").unwrap(), cluster.topic("b").unwrap());
     let cache = StickyPartitionCache::default();
@@ -147,7 +147,7 @@ fn sticky_partition_cache() {
 
 // Java: StickyPartitionCacheTest.unavailablePartitionsTest.
 #[test]
-fn sticky_partition_cache_with_unavailable_partitions() {
+fn the_cache_avoids_unavailable_partitions() {
     let cluster = cluster(&[
         ("a", &[false, true, true]),
         ("b", &[false, true]),

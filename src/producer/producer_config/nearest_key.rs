@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances() {
+    fn edit_distance_counts_changes() {
         for (a, b, distance) in [
             ("", "", 0),
             ("", "abc", 3),

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn separators() {
+    fn each_separator_ends_a_key() {
         for line in [
             "key=value",
             "key:value",
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn continued_lines() {
+    fn a_backslash_continues_a_line() {
         assert_eq!(
             one("bootstrap.servers=a:1,\\\r\n    b:2,\\\n\tc:3"),
             ("bootstrap.servers".into(), "a:1,b:2,c:3".into())
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes() {
+    fn escapes_are_decoded() {
         assert_eq!(one("a\\ b\\=c\\:=d"), ("a b=c:".into(), "d".into()));
         assert_eq!(one(r"a=\t\n\r\f\q\\"), ("a".into(), "\t\n\r\x0cq\\".into()));
         assert_eq!(
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_escapes() {
+    fn malformed_escapes_are_refused() {
         for line in [
             r"a=\u12",
             r"a=\uzzzz",

@@ -216,7 +216,7 @@ fn a_refused_value_is_named_with_its_key_and_the_reason() {
 }
 
 #[test]
-fn defaults_are_javas() {
+fn defaults_match_javas() {
     let config = resolved(&[]);
     assert_eq!(config.linger, Duration::from_millis(5));
     assert_eq!(

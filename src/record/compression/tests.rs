@@ -28,7 +28,7 @@ fn compress(compression: &Compression, input: &[u8], piece: usize) -> Vec<u8> {
 }
 
 #[test]
-fn ids_and_names() {
+fn ids_and_names_match_javas() {
     for (id, name) in ["none", "gzip", "snappy", "lz4", "zstd"]
         .into_iter()
         .enumerate()
@@ -150,7 +150,7 @@ fn a_used_state_compresses_like_a_new_one() {
 }
 
 #[test]
-fn an_abandoned_stream_spoils_no_other() {
+fn an_abandoned_stream_does_not_damage_the_next_one() {
     for kind in codecs() {
         let compression = Compression::new(kind, None).unwrap();
         let mut abandoned = CompressedStream::new(&compression, Vec::new());
@@ -349,7 +349,7 @@ mod lz4_frames {
     }
 
     #[test]
-    fn descriptor_is_javas() {
+    fn an_lz4_frame_has_the_descriptor_of_java() {
         // Java: Lz4CompressionTest.testHeaderDescriptor.
         let bytes = frame(b"abc");
         assert_eq!(bytes[..4], 0x184d_2204_u32.to_le_bytes());
@@ -369,7 +369,7 @@ mod lz4_frames {
     }
 
     #[test]
-    fn not_supported() {
+    fn a_damaged_lz4_frame_is_refused() {
         // Java: Lz4CompressionTest.testNotSupportedMagic, testBadFrameChecksum, testBadBlockSize, testPrematureEnd.
         let good = frame(&sample(1000));
         let with = |at: usize, byte: u8| {

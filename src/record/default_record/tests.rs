@@ -88,21 +88,21 @@ fn timestamps_wrap_in_both_directions() {
 }
 
 #[test]
-fn invalid_key_size() {
+fn a_key_longer_than_its_record_is_refused() {
     // Java: DefaultRecordTest.testInvalidKeySize, testInvalidKeySizePartial.
     let bytes = with_length(&[START, &varint(1000), b"key"]);
     assert!(read_error(&bytes).contains("key length"));
 }
 
 #[test]
-fn invalid_value_size() {
+fn a_value_longer_than_its_record_is_refused() {
     // Java: DefaultRecordTest.testInvalidValueSize, testInvalidValueSizePartial.
     let bytes = with_length(&[START, NULL, &varint(i32::MAX), b"value"]);
     assert!(read_error(&bytes).contains("value length"));
 }
 
 #[test]
-fn invalid_num_headers() {
+fn an_impossible_count_of_headers_is_refused() {
     // Java: DefaultRecordTest.testInvalidNumHeaders, testInvalidNumHeadersPartial.
     let bytes = with_length(&[START, NULL, NULL, &varint(-1)]);
     assert!(read_error(&bytes).contains("header count is negative"));
@@ -111,7 +111,7 @@ fn invalid_num_headers() {
 }
 
 #[test]
-fn invalid_header_key() {
+fn an_invalid_header_key_is_refused() {
     // Java: DefaultRecordTest.testInvalidHeaderKey, testNullHeaderKey.
     let bytes = with_length(&[START, NULL, NULL, &varint(1), &varint(5), b"k"]);
     assert!(read_error(&bytes).contains("header key's length"));
@@ -122,14 +122,14 @@ fn invalid_header_key() {
 }
 
 #[test]
-fn invalid_header_value() {
+fn a_header_value_longer_than_its_record_is_refused() {
     // Java: DefaultRecordTest.testInvalidHeaderValue.
     let bytes = with_length(&[START, NULL, NULL, &varint(1), &varint(1), b"k", &varint(9)]);
     assert!(read_error(&bytes).contains("header value's length"));
 }
 
 #[test]
-fn underflow_reading_timestamp_and_offset() {
+fn a_record_that_ends_early_is_refused() {
     // Java: DefaultRecordTest.testUnderflowReadingTimestamp, testUnderflowReadingVarlong.
     assert!(read_error(&with_length(&[&[]])).contains("attributes"));
     assert!(read_error(&with_length(&[&[0]])).contains("inside a number"));
@@ -138,14 +138,14 @@ fn underflow_reading_timestamp_and_offset() {
 }
 
 #[test]
-fn invalid_varlong() {
+fn a_varlong_that_does_not_end_is_refused() {
     // Java: DefaultRecordTest.testInvalidVarlong.
     let bytes = with_length(&[&[0], &[0xff; 11]]);
     assert!(read_error(&bytes).contains("too long"));
 }
 
 #[test]
-fn invalid_length() {
+fn a_wrong_length_of_a_record_is_refused() {
     let record = with_length(&[START, NULL, NULL, NONE]);
     assert!(DecodedRecord::read(&mut &record[..], 0).is_ok());
 

@@ -108,7 +108,7 @@ fn without_compression_bytes_are_those_of_java() {
 }
 
 #[test]
-fn reads_what_java_wrote_and_what_we_wrote() {
+fn batches_of_java_and_of_this_crate_are_read() {
     let codecs = codecs();
     let mut rows = 0;
     for golden in golden_batches() {
@@ -138,7 +138,7 @@ fn reads_what_java_wrote_and_what_we_wrote() {
 }
 
 #[test]
-fn one_record_without_producer_state() {
+fn one_record_without_producer_state_has_the_expected_bytes() {
     // The expected bytes come from an encoder that is independent of Kafka's.
     let record = DecodedRecord {
         offset_delta: 0,
@@ -181,7 +181,7 @@ fn three_records() -> (ProducerState, Vec<DecodedRecord>) {
 }
 
 #[test]
-fn records_with_nulls_headers_and_negative_deltas() {
+fn records_with_nulls_headers_and_negative_deltas_have_the_expected_bytes() {
     let (state, records) = three_records();
     let expected = "000000000000000000000051ffffffff02331aae1800100000000200000174876e8000000001748\
                     76e8007000000000000100000030000000a000000031c000000046b31047631020268027812000902\
@@ -193,12 +193,12 @@ fn records_with_nulls_headers_and_negative_deltas() {
 }
 
 #[test]
-fn crc_is_castagnoli() {
+fn the_checksum_is_crc32c() {
     assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
 }
 
 #[test]
-fn invalid_crc() {
+fn a_flipped_bit_makes_the_checksum_invalid() {
     // Java: DefaultRecordBatchTest.testInvalidCrc. Flips every bit that the checksum covers, and
     // those of the checksum.
     let (state, records) = three_records();
@@ -300,7 +300,7 @@ fn a_refused_rewrite_changes_nothing() {
 }
 
 #[test]
-fn sizes_are_checked() {
+fn parse_refuses_wrong_sizes() {
     // Java: DefaultRecordBatchTest.testSizeInBytes, testInvalidRecordSize.
     let (state, records) = three_records();
     let good = build(CompressionType::None, state, &records);

@@ -77,7 +77,7 @@ fn records_of(batch: &ClosedBatch) -> Vec<DecodedRecord> {
 }
 
 #[test]
-fn write_empty_record_set() {
+fn an_empty_batch_cannot_be_closed() {
     // Java: MemoryRecordsBuilderTest.testWriteEmptyRecordSet.
     for compression in codecs() {
         let mut builder = MemoryRecordsBuilder::new(Vec::new(), &compression, 1024, 1.0);
@@ -189,7 +189,7 @@ fn negative_timestamps_are_refused_and_change_nothing() {
 }
 
 #[test]
-fn estimated_size_in_bytes() {
+fn the_estimated_size_grows_and_is_exact_after_close() {
     // Java: MemoryRecordsBuilderTest.testEstimatedSizeInBytes.
     for compression in codecs() {
         let mut builder = MemoryRecordsBuilder::new(Vec::new(), &compression, 4096, 1.0);
@@ -229,7 +229,7 @@ fn without_compression_the_estimate_is_the_size() {
 }
 
 #[test]
-fn compression_rate() {
+fn close_returns_the_compression_ratio() {
     // Java: MemoryRecordsBuilderTest.testCompressionRate.
     for compression in codecs() {
         let mut builder = MemoryRecordsBuilder::new(Vec::new(), &compression, 1 << 20, 1.0);
@@ -249,7 +249,7 @@ fn compression_rate() {
 }
 
 #[test]
-fn small_write_limit() {
+fn a_batch_takes_a_first_record_of_any_size() {
     // Java: MemoryRecordsBuilderTest.testSmallWriteLimit: a batch takes a first record of any size.
     for compression in codecs() {
         let mut builder =
@@ -274,7 +274,7 @@ fn small_write_limit() {
 }
 
 #[test]
-fn write_past_limit() {
+fn a_batch_past_its_limit_is_full_and_takes_more() {
     // Java: MemoryRecordsBuilderTest.writePastLimit.
     let mut builder = plain(64);
     for timestamp in 0..3 {
@@ -288,7 +288,7 @@ fn write_past_limit() {
 }
 
 #[test]
-fn has_room_for_method() {
+fn has_room_for_is_exact_to_the_byte() {
     // Java: MemoryRecordsBuilderTest.testHasRoomForMethod.
     let limit = RECORD_BATCH_OVERHEAD + 2 * RECORD_SIZE;
     let mut builder = plain(limit);
@@ -305,7 +305,7 @@ fn has_room_for_method() {
 }
 
 #[test]
-fn has_room_for_method_with_headers() {
+fn has_room_for_counts_headers() {
     // Java: MemoryRecordsBuilderTest.testHasRoomForMethodWithHeaders.
     let mut builder = plain(RECORD_BATCH_OVERHEAD + 2 * RECORD_SIZE + 1);
     builder.append(0, None, VALUE, &NO_HEADERS).unwrap();
@@ -484,7 +484,7 @@ fn a_failed_codec_fails_the_batch_for_good() {
 }
 
 #[test]
-fn builders_cross_threads() {
+fn builders_are_send_and_compression_is_sync() {
     fn assert_send<T: Send>() {}
     assert_send::<MemoryRecordsBuilder>();
     fn assert_sync<T: Sync>() {}

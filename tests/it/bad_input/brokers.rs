@@ -59,7 +59,7 @@ fn why_unreachable(servers: &str) -> String {
 }
 
 #[test]
-fn a_refused_connection() {
+fn a_refused_connection_is_named_as_the_cause() {
     let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
     broker.stop_node(NODE).unwrap();
     let servers = broker.bootstrap_servers();
@@ -193,7 +193,7 @@ fn an_advertised_address_that_is_none() {
 }
 
 #[test]
-fn an_http_server() {
+fn an_http_server_is_named_as_the_cause() {
     let peer = Peer::that_answers(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
     let expected = "the peer sent a frame size of 1213486160, which is not between 0 and 65536: \
                     an HTTP server responded, not a Kafka broker";
@@ -204,7 +204,7 @@ fn an_http_server() {
 }
 
 #[test]
-fn an_ssh_server() {
+fn an_ssh_server_is_named_as_the_cause() {
     let peer = Peer::that_answers(b"SSH-2.0-OpenSSH_9.6\r\n");
     let cause = why_unreachable(&peer.servers());
     let expected = "an SSH server responded, not a Kafka broker";
@@ -213,7 +213,7 @@ fn an_ssh_server() {
 
 /// What TLS servers answer to plain text: a fatal alert, in whichever version they like.
 #[test]
-fn a_tls_listener() {
+fn a_tls_listener_is_named_as_the_cause() {
     for alert in [
         &[0x15, 3, 1, 0, 2, 2, 70],
         &[0x15, 3, 3, 0, 2, 2, 40],
@@ -228,7 +228,7 @@ fn a_tls_listener() {
 }
 
 #[test]
-fn a_server_of_some_other_kind() {
+fn a_server_that_is_no_broker_is_named_as_the_cause() {
     let peer = Peer::that_answers(b"220 mail.example ESMTP ready\r\n");
     let cause = why_unreachable(&peer.servers());
     assert!(
@@ -356,7 +356,7 @@ fn too_old(broker: &FakeBroker, missing: &str) {
 }
 
 #[test]
-fn a_broker_of_kafka_0_10() {
+fn a_broker_of_kafka_0_10_is_refused() {
     let broker = FakeBroker::builder()
         .topic("orders", 1)
         .versions(Api::Produce, 0..=2)
@@ -374,7 +374,7 @@ fn a_broker_of_kafka_0_10() {
 }
 
 #[test]
-fn a_broker_without_producer_ids() {
+fn a_broker_without_producer_ids_serves_only_without_idempotence() {
     let broker = FakeBroker::builder()
         .topic("orders", 1)
         .without_api(Api::InitProducerId)
@@ -394,7 +394,7 @@ fn a_broker_without_producer_ids() {
 }
 
 #[test]
-fn a_broker_from_the_future() {
+fn a_broker_with_only_newer_versions_is_refused() {
     let broker = FakeBroker::builder()
         .topic("orders", 1)
         .versions(Api::Produce, 90..=99)

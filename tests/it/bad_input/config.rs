@@ -49,7 +49,7 @@ fn a_value_that_is_not_of_the_type_of_its_key() {
 }
 
 #[test]
-fn a_value_out_of_range() {
+fn a_value_out_of_range_is_refused() {
     for (key, value, reason) in [
         ("batch.size", "-1", "must be at least 0"),
         ("buffer.memory", "-1", "must be at least 0"),
@@ -90,7 +90,7 @@ fn a_value_out_of_range() {
 
 /// Typed setters do not fail; what they were given is found when the producer is built.
 #[test]
-fn a_typed_value_out_of_range() {
+fn a_typed_value_out_of_range_is_refused_by_build() {
     let error = KafkaProducer::builder()
         .bootstrap_servers("127.0.0.1:9092")
         .max_in_flight_requests_per_connection(0)
@@ -377,7 +377,7 @@ fn the_same_serializer_in_the_file_and_in_the_code_is_accepted() {
 }
 
 #[test]
-fn a_file_with_a_mistake() {
+fn a_mistake_in_a_file_is_named_with_its_line() {
     let error = ProducerConfig::from_properties("acks=all\nlinger.ms=soon\n").unwrap_err();
     assert_eq!(
         chain(&error),
@@ -404,7 +404,7 @@ fn a_client_id_that_is_too_long() {
 
 /// The I/O thread is named after the client, and no operating system takes this name.
 #[test]
-fn a_client_id_with_a_zero_byte() {
+fn a_client_id_with_a_zero_byte_works() {
     let config = [
         ("bootstrap.servers", "127.0.0.1:9092"),
         ("client.id", "a\0b"),

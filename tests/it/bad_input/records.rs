@@ -24,7 +24,7 @@ fn too_large(producer: &KafkaProducer, size: usize) -> Error {
 
 // Java: KafkaProducerTest... RecordTooLargeException; ApiExceptions are in the future and go to the callback.
 #[test]
-fn a_record_over_max_request_size() {
+fn a_record_over_max_request_size_is_refused() {
     let broker = broker();
     let producer = impatient(&broker.bootstrap_servers())
         .max_request_size(1000)
@@ -57,7 +57,7 @@ fn a_record_over_max_request_size() {
 }
 
 #[test]
-fn a_record_over_buffer_memory() {
+fn a_record_over_buffer_memory_is_refused() {
     let broker = broker();
     let producer = impatient(&broker.bootstrap_servers())
         .buffer_memory(20_000)
@@ -110,7 +110,7 @@ fn nothing_in_a_record_is_legal() {
 
 // Java: ProducerRecordTest.testInvalidRecords.
 #[test]
-fn a_negative_timestamp() {
+fn a_negative_timestamp_is_refused() {
     let broker = broker();
     let producer = producer_for(&broker);
     for timestamp in [-1, i64::MIN] {
@@ -156,7 +156,7 @@ fn a_timestamp_from_the_future_is_refused_by_the_broker() {
 
 /// A compacted topic needs keys; the broker blames the record, and those beside it are told that they are well.
 #[test]
-fn a_record_without_a_key_for_a_compacted_topic() {
+fn a_record_without_a_key_is_refused_by_a_compacted_topic() {
     let broker = FakeBroker::builder()
         .topic_with("orders", TopicConfig::new(1).compacted())
         .start()
@@ -175,7 +175,7 @@ fn a_record_without_a_key_for_a_compacted_topic() {
 
 /// A broker that does not answer Produce requests, and a buffer for little more than a batch.
 #[test]
-fn a_full_buffer() {
+fn a_full_buffer_times_out() {
     let broker = broker();
     let hold = broker.new_hold();
     let producer = impatient(&broker.bootstrap_servers())
@@ -263,7 +263,7 @@ fn a_batch_that_the_broker_refuses() {
 }
 
 #[test]
-fn a_broker_that_never_acknowledges() {
+fn a_record_that_is_never_acknowledged_times_out() {
     let broker = broker();
     let hold = broker.new_hold();
     let producer = impatient(&broker.bootstrap_servers())

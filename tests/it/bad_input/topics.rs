@@ -28,7 +28,7 @@ fn refused(topic: &str) -> Error {
 
 // Java: KafkaProducerTest.testMetadataTimeoutWithMissingTopic.
 #[test]
-fn metadata_timeout_with_missing_topic() {
+fn a_missing_topic_times_out() {
     let error = refused("missing");
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(error.timeout().unwrap().config, Some("max.block.ms"));
@@ -65,7 +65,7 @@ fn a_missing_topic_that_is_created_while_a_send_waits() {
 
 // Java: KafkaProducerTest.testSendToInvalidTopic.
 #[test]
-fn send_to_invalid_topic() {
+fn an_invalid_topic_is_refused() {
     for topic in ["topic abc", "a/b", "..", "orders\n"] {
         let error = refused(topic);
         assert_eq!(error.kind(), ErrorKind::InvalidTopic, "{topic}");
@@ -82,7 +82,7 @@ fn send_to_invalid_topic() {
 }
 
 #[test]
-fn a_topic_without_a_name() {
+fn a_topic_without_a_name_is_refused() {
     let error = refused("");
     assert_eq!(error.kind(), ErrorKind::InvalidTopic);
     assert_eq!(chain(&error), ["the topic is empty: a topic needs a name"]);
@@ -109,7 +109,7 @@ fn a_topic_with_a_name_that_is_too_long() {
 
 // Java: KafkaProducerTest.testPartitionsForWithNullTopic, and TopicAuthorizationException of a send.
 #[test]
-fn a_forbidden_topic() {
+fn a_forbidden_topic_is_refused() {
     let broker = FakeBroker::builder()
         .topic("orders", 1)
         .topic("secret", 1)
@@ -141,7 +141,7 @@ fn a_forbidden_topic() {
 
 // Java: KafkaProducerTest.testMetadataTimeoutWithPartitionOutOfRange.
 #[test]
-fn metadata_timeout_with_partition_out_of_range() {
+fn a_partition_out_of_range_times_out() {
     let broker = broker();
     let producer = producer_for(&broker);
     for partition in [3, i32::MAX] {
@@ -180,7 +180,7 @@ fn a_partition_that_appears_while_a_send_waits() {
 
 // Java: ProducerRecordTest.testInvalidRecords.
 #[test]
-fn a_negative_partition() {
+fn a_negative_partition_is_refused() {
     let broker = broker();
     let producer = producer_for(&broker);
     for partition in [-1, i32::MIN] {

@@ -4,7 +4,7 @@ use super::*;
 
 // Java: MetadataTest.testEpochUpdateAfterTopicDeletion, testStaleMetadata, testRejectOldMetadata.
 #[test]
-fn reject_old_metadata() {
+fn metadata_of_an_older_epoch_is_ignored() {
     let f = Fixture::new();
     f.add(&["t"]);
     f.update_all(&response(vec![topic("t", vec![partition(0, 0, 10)])]));

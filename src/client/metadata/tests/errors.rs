@@ -80,7 +80,7 @@ fn names_from_the_wire_are_printed_without_control_characters() {
 }
 
 #[test]
-fn descriptions_are_short() {
+fn a_description_of_many_errors_is_short() {
     let topics = (0..1000)
         .map(|index| error_topic(&format!("t{index}"), ErrorCode::INVALID_TOPIC_EXCEPTION));
     let text = described(&response(topics.collect())).unwrap();

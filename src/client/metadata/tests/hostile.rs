@@ -95,7 +95,7 @@ fn an_ipv6_address_may_have_brackets_and_a_scope() {
 }
 
 #[test]
-fn many_partitions_and_brokers() {
+fn many_partitions_and_brokers_are_kept() {
     let f = Fixture::new();
     f.add(&["t"]);
     let partitions = (0..100_000).map(|index| partition(index, index % 1000, 1));
@@ -107,7 +107,7 @@ fn many_partitions_and_brokers() {
 }
 
 #[test]
-fn topics_without_a_name_and_twice_the_same() {
+fn a_nameless_topic_is_ignored_and_the_last_of_two_is_kept() {
     let f = Fixture::new();
     f.add(&["t"]);
     let nameless = MetadataTopic {

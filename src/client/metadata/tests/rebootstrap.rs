@@ -4,7 +4,7 @@ use super::*;
 
 // KIP-899.
 #[test]
-fn starts_again_from_the_nodes_that_the_user_named() {
+fn rebootstrap_returns_to_the_bootstrap_nodes() {
     let f = Fixture::new();
     f.metadata
         .bootstrap(vec![Node::new(NodeId(-1), "boot", 1, None)]);

@@ -15,7 +15,7 @@ fn an_update_is_due_at_once_after_the_bootstrap() {
 
 // Java: MetadataTest.testTimeToNextUpdate.
 #[test]
-fn time_to_next_update() {
+fn an_update_is_due_after_the_max_age_or_the_backoff() {
     let f = Fixture::new();
     assert_eq!(f.due_ms(), 0);
     f.update_all(&response_with(&[]));
@@ -39,7 +39,7 @@ fn time_to_next_update() {
 
 // Java: MetadataTest.testTimeToNextUpdateRetryBackoff.
 #[test]
-fn time_to_next_update_retry_backoff() {
+fn an_update_after_a_failure_waits_for_the_backoff() {
     let f = Fixture::new();
     f.metadata.failed_update(f.time.now());
     assert_eq!(f.due_ms(), BACKOFF_MS);
@@ -152,7 +152,7 @@ fn an_update_that_is_due_by_age_does_not_wait_for_the_backoff_of_equivalent_resp
 
 // Java: MetadataTest.testFailedUpdate.
 #[test]
-fn failed_update() {
+fn a_failed_update_backs_off_and_stays_requested() {
     let f = Fixture::new();
     f.update_all(&response_with(&[]));
     f.time.advance_ms(BACKOFF_MS);

@@ -4,7 +4,7 @@ use super::*;
 
 // Java: ProducerMetadataTest.testTopicExpiry.
 #[test]
-fn topic_expiry() {
+fn a_topic_expires_after_metadata_max_idle() {
     let f = Fixture::new();
     f.add(&["one"]);
     f.update(&response_with(&["one"]));
@@ -34,7 +34,7 @@ fn topic_expiry() {
 
 // Java: ProducerMetadataTest.testMetadataPartialUpdate.
 #[test]
-fn metadata_partial_update() {
+fn new_topics_are_requested_alone() {
     let f = Fixture::new();
     f.update_all(&response_with(&[]));
     f.add(&["one"]);
@@ -63,7 +63,7 @@ fn metadata_partial_update() {
 
 // Java: ProducerMetadataTest.testRequestUpdateForTopic.
 #[test]
-fn request_update_for_topic() {
+fn only_a_new_topic_is_requested_alone() {
     let f = Fixture::new();
     f.update_all(&response_with(&[]));
     f.add(&["one", "two"]);

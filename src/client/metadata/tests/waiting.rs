@@ -97,7 +97,7 @@ fn an_update_makes_an_old_fatal_error_void() {
 
 // Java: MetadataTest.testConcurrentUpdateAndFetchForSnapshotAndCluster.
 #[test]
-fn snapshots_are_whole() {
+fn a_snapshot_never_mixes_two_updates() {
     let f = Fixture::new();
     f.add(&["t"]);
     let shape = |count: i32| {

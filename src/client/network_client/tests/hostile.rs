@@ -16,7 +16,7 @@ fn assert_closed(f: &mut Fixture) {
 }
 
 #[test]
-fn a_wrong_correlation_id() {
+fn a_wrong_correlation_id_closes_the_connection() {
     let mut f = Fixture::new();
     f.make_ready(0);
     let first = f.send_and_write(NODE);
@@ -55,7 +55,7 @@ fn a_response_that_comes_twice() {
 }
 
 #[test]
-fn a_response_to_nothing() {
+fn a_response_to_no_request_closes_the_connection() {
     let mut f = Fixture::new();
     f.make_ready(0);
     f.selector.receive(NODE, vec![0; 64]);
@@ -91,7 +91,7 @@ fn a_response_to_a_request_that_is_not_written_yet() {
 }
 
 #[test]
-fn a_frame_without_a_correlation_id() {
+fn a_frame_without_a_correlation_id_closes_the_connection() {
     for length in 0..4 {
         let mut f = Fixture::new();
         f.make_ready(0);

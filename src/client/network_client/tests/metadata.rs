@@ -60,7 +60,7 @@ fn no_node_is_ready_while_an_update_is_due() {
 
 // Java: NetworkClientTest.testDisconnectDuringUserMetadataRequest, testServerDisconnectAfterInternalMetadata...
 #[test]
-fn disconnect_during_internal_metadata_request() {
+fn a_metadata_request_goes_to_another_node_after_a_disconnect() {
     let mut f = Fixture::new();
     f.make_ready(0);
     f.make_ready(1);

@@ -42,7 +42,7 @@ fn least_loaded_node_prefers_idle_then_few_requests() {
 
 // Java: NetworkClientTest.testLeastLoadedNodeConsidersThrottledConnections.
 #[test]
-fn least_loaded_node_considers_throttled_connections() {
+fn the_least_loaded_node_is_never_a_throttled_one() {
     let mut f = Fixture::new();
     f.make_ready(0);
     let header = f.send_and_write(NODE);
@@ -90,7 +90,7 @@ fn least_loaded_node_waits_for_a_connection_that_is_being_made() {
 }
 
 #[test]
-fn least_loaded_node_of_no_nodes() {
+fn least_loaded_node_returns_none_without_nodes() {
     let mut f = Fixture::new();
     f.metadata.bootstrap(Vec::new());
     assert_eq!(least_loaded(&mut f), None);
@@ -98,7 +98,7 @@ fn least_loaded_node_of_no_nodes() {
 
 // Java: NetworkClientTest.testConnectionDelay*, testConnectionDelayDisconnected*.
 #[test]
-fn connection_delays() {
+fn connection_delay_follows_the_state_of_the_connection() {
     let mut f = Fixture::new();
     assert_eq!(f.client.connection_delay(NODE, f.now()), ms(0));
     f.make_ready(0);

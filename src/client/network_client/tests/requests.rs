@@ -5,7 +5,7 @@ use crate::network::Disconnect;
 
 // Java: NetworkClientTest.testSendToUnreadyNode.
 #[test]
-fn send_to_unready_node() {
+fn a_send_to_a_node_that_is_not_ready_is_refused() {
     let mut f = Fixture::new();
     let request = f.request(NODE);
     let refused = f.client.send(request, f.now()).unwrap_err();
@@ -15,7 +15,7 @@ fn send_to_unready_node() {
 
 // Java: NetworkClientTest.testSimpleRequestResponse.
 #[test]
-fn simple_request_response() {
+fn a_request_gets_its_response() {
     let mut f = Fixture::new();
     f.make_ready(0);
     let id = f.send(NODE);
@@ -127,7 +127,7 @@ fn a_node_takes_a_request_when_the_last_is_written_and_there_is_room() {
 
 // Java: NetworkClientTest.testDisconnectWithMultipleInFlights, testServerDisconnect...
 #[test]
-fn disconnect_with_multiple_in_flights() {
+fn a_disconnect_fails_every_request_in_flight() {
     let mut f = Fixture::new();
     f.make_ready(0);
     let first = f.send_and_write(NODE).correlation_id;
@@ -167,7 +167,7 @@ fn what_was_not_handed_to_the_socket_was_not_written() {
 }
 
 #[test]
-fn close_ends_everything() {
+fn close_ends_every_request_and_connection() {
     let mut f = Fixture::new();
     f.make_ready(0);
     f.make_ready(1);
@@ -196,7 +196,7 @@ fn correlation_ids_skip_those_of_sasl() {
 
 // Java: NetworkClientTest.testConnectionThrottling, testThrottlingNotEnabledForConnectionToOlderBroker.
 #[test]
-fn throttling() {
+fn a_throttled_connection_is_not_ready() {
     for (max_version, is_throttled) in [(12, true), (6, true), (5, false)] {
         let mut f = Fixture::new();
         f.make_ready_with(

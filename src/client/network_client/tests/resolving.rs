@@ -43,7 +43,7 @@ fn an_answer_that_is_there_is_used_at_once() {
 
 // Java: NetworkClientTest.testDnsResolutionFailure.
 #[test]
-fn dns_resolution_failure() {
+fn a_name_that_does_not_resolve_fails_the_connection() {
     let (mut f, node) = named();
     f.client.ready(&node, f.now());
     f.resolver.answer("broker.example", Err("no such host"));
@@ -90,7 +90,7 @@ fn several_nodes_may_wait_for_one_name() {
 
 // Java: NetworkClientTest.testFailedConnectionToFirstAddress.
 #[test]
-fn failed_connection_to_first_address() {
+fn a_connection_that_failed_goes_to_the_next_address() {
     let (mut f, node) = named();
     f.resolver
         .answer("broker.example", Ok(&["10.1.1.1", "10.1.1.2"]));
@@ -110,7 +110,7 @@ fn failed_connection_to_first_address() {
 
 // Java: NetworkClientTest.testFailedConnectionToFirstAddressAfterReconnect, testReconnectAfterAddressChange.
 #[test]
-fn reconnect_after_address_change() {
+fn a_reconnect_resolves_the_name_again() {
     let mut f = Fixture::bootstrapped(config());
     let mut response = metadata_response();
     response.brokers[0].host = "broker.example".to_owned();

@@ -4,7 +4,7 @@ use super::*;
 
 // Java: NetworkClientTest.testRequestTimeout, testDefaultRequestTimeout, testTimedOutNodes...
 #[test]
-fn request_timeout() {
+fn a_request_timeout_closes_the_connection() {
     let mut f = Fixture::new();
     f.make_ready(0);
     let first = f.send_and_write(NODE).correlation_id;
@@ -32,7 +32,7 @@ fn request_timeout() {
 
 // Java: NetworkClientTest.testRequestTimeoutExcludesThrottleTime...
 #[test]
-fn request_timeout_excludes_throttle_time() {
+fn a_request_timeout_excludes_the_throttle_time() {
     let mut f = Fixture::new();
     f.make_ready(0);
     let first = f.send_and_write(NODE);
@@ -85,7 +85,7 @@ fn a_connection_that_was_made_during_a_late_wait_is_kept() {
 
 // Java: NetworkClientTest.testConnectionSetupTimeout; testApiVersions... "not stuck if channel never ready".
 #[test]
-fn connection_setup_timeout() {
+fn a_connection_setup_timeout_closes_the_connection() {
     let mut f = Fixture::new();
     f.selector.hold_connects(true);
     let node = f.node(0);

@@ -16,7 +16,7 @@ fn refusal(api_keys: &[(ApiKey, i16, i16)]) -> ApiVersionsResponse {
 
 // Java: NetworkClientTest.testApiVersionsRequest.
 #[test]
-fn api_versions_request() {
+fn a_node_is_ready_after_its_api_versions() {
     let mut f = Fixture::new();
     let node = f.node(0);
     f.client.ready(&node, f.now());
@@ -49,7 +49,7 @@ fn api_versions_request() {
 
 // Java: NetworkClientTest.testUnsupportedApiVersionsRequestWithVersionProvidedByTheBroker.
 #[test]
-fn unsupported_api_versions_request_with_version_provided_by_the_broker() {
+fn a_refused_api_versions_request_is_sent_again_in_the_version_of_the_broker() {
     let mut f = Fixture::new();
     let header = f.connect(0);
     assert_eq!(header.api_version, LATEST);
@@ -65,7 +65,7 @@ fn unsupported_api_versions_request_with_version_provided_by_the_broker() {
 
 // Java: NetworkClientTest.testUnsupportedApiVersionsRequestWithoutVersionProvidedByTheBroker.
 #[test]
-fn unsupported_api_versions_request_without_version_provided_by_the_broker() {
+fn a_refused_api_versions_request_is_sent_again_in_version_0() {
     let mut f = Fixture::new();
     let header = f.connect(0);
     f.answer(NODE, &header, refusal(&[]));
@@ -97,7 +97,7 @@ fn falling_back_comes_to_an_end() {
 
 // Java: NetworkClientTest.testInvalidApiVersionsRequest.
 #[test]
-fn invalid_api_versions_request() {
+fn an_invalid_api_versions_request_closes_the_connection() {
     let mut f = Fixture::new();
     let header = f.connect(0);
     let response = ApiVersionsResponse {
@@ -113,7 +113,7 @@ fn invalid_api_versions_request() {
 
 // Java: NetworkClientTest.testServerDisconnectAfterInternalApiVersionRequest.
 #[test]
-fn server_disconnect_after_internal_api_version_request() {
+fn a_disconnect_before_the_api_versions_fails_the_connection() {
     let mut f = Fixture::new();
     for _ in 0..3 {
         f.connect(0);

@@ -15,7 +15,7 @@ fn reset(stream: TcpStream) {
 
 // Java: SelectorTest.testServerDisconnect
 #[test]
-fn server_disconnect() {
+fn a_disconnect_by_the_server_frees_the_id() {
     let mut harness = Harness::new();
     let peer = harness.pair(NODE);
     drop(peer);
@@ -32,7 +32,7 @@ fn server_disconnect() {
 
 // Java: SelectorTest.testConnectionRefused
 #[test]
-fn connection_refused() {
+fn a_refused_connection_is_reported_with_its_cause() {
     let address = address_of(&listener());
     let mut harness = Harness::new();
     harness.connect(NODE, address);
@@ -164,7 +164,7 @@ fn a_peer_that_stops_sending_is_gone() {
 
 // Java: SelectorTest.testConnectDisconnectDuringInSinglePoll
 #[test]
-fn connect_disconnect_during_in_single_poll() {
+fn a_connect_and_disconnect_in_one_poll_reports_the_disconnect() {
     let mut harness = Harness::new();
     let listener = listener();
     harness.connect(NODE, address_of(&listener));
@@ -207,7 +207,7 @@ fn what_is_no_broker_is_named() {
 
 // Java: SelectorTest.testCloseAllChannels
 #[test]
-fn close_all_channels() {
+fn close_all_closes_every_channel() {
     let mut harness = Harness::new();
     let mut peers: Vec<_> = (0..5).map(|id| harness.pair(NodeId(id))).collect();
     harness.send(NODE, b"unreported");
@@ -245,7 +245,7 @@ fn close_discards_what_was_not_taken() {
 
 /// No queue entry or event of a closed connection may reach the next one with its id.
 #[test]
-fn a_successor_inherits_nothing() {
+fn a_new_connection_inherits_nothing_from_the_old_one() {
     let mut harness = Harness::new();
     let _first = harness.pair(NODE);
     harness.send(NODE, b"reported by nobody");

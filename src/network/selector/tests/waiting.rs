@@ -6,7 +6,7 @@ use super::*;
 
 // Java: SelectorTest.testCloseOldestConnection
 #[test]
-fn close_oldest_connection() {
+fn the_connection_that_was_idle_for_longest_closes_first() {
     let mut harness = Harness::new();
     let mut peers: Vec<_> = (0..3)
         .map(|id| {

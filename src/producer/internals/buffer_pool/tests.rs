@@ -26,7 +26,7 @@ fn await_queued(pool: &BufferPool, count: usize) {
 
 // Java: BufferPoolTest.testSimple
 #[test]
-fn simple() {
+fn a_freed_buffer_is_used_again() {
     let pool = pool(64 * 1024, 1024);
     let mut buffer = allocate(&pool, 1024);
     assert_eq!((buffer.bytes.len(), buffer.bytes.capacity()), (0, 1024));
@@ -103,7 +103,7 @@ fn cannot_allocate_more_memory_than_there_is() {
 
 // Java: BufferPoolTest.testDelayedAllocation
 #[test]
-fn delayed_allocation() {
+fn an_allocation_waits_for_memory() {
     let pool = pool(5 * 1024, 1024);
     let held = allocate(&pool, 1024);
     let waiting = {
@@ -310,7 +310,7 @@ fn try_allocate_never_waits() {
 
 // Java: BufferPoolTest.testStressfulSituation
 #[test]
-fn stressful_situation() {
+fn all_memory_is_back_after_many_threads_allocated() {
     const THREADS: usize = 10;
     const ALLOCATIONS: usize = 2_000;
     let total = 1024 * THREADS / 2;
@@ -445,7 +445,7 @@ fn no_extension_overtakes_a_thread_that_waits() {
 }
 
 #[test]
-fn a_closed_pool_extends_nothing() {
+fn a_closed_pool_extends_no_buffer() {
     let pool = pool(10 * 1024, 1024);
     let mut buffer = allocate(&pool, 1024);
     pool.close();

@@ -38,7 +38,7 @@ fn loads(queues: &[u32]) -> Vec<PartitionLoad> {
 
 // Java: BuiltInPartitionerTest.testStickyPartitioning
 #[test]
-fn sticky_partitioning() {
+fn the_partition_switches_after_the_sticky_batch_size() {
     let (cluster, topic) = cluster(&[Some(0), Some(0), Some(0)], &["a"]);
     let partitioner = BuiltInPartitioner::new(100, None);
     let first = partitioner.peek_current_partition(&topic, &cluster);

@@ -317,7 +317,7 @@ mod tests {
 
     // Java: SenderTest.testCanRetryWithoutIdempotence.
     #[test]
-    fn can_retry_without_idempotence() {
+    fn retriable_errors_are_retried_without_idempotence() {
         assert_eq!(
             decide(ErrorCode::TOPIC_AUTHORIZATION_FAILED, PLAIN),
             Decision::Fail

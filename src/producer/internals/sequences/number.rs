@@ -82,7 +82,7 @@ mod tests {
 
     // Java: TransactionManagerTest.testSequenceNumberOverflow, DefaultRecordBatchTest.testIncrementSequence.
     #[test]
-    fn sequence_number_overflow() {
+    fn a_sequence_wraps_to_zero() {
         assert_eq!(increment(i32::MAX, 1), 0);
         assert_eq!(increment(i32::MAX, 100), 99);
         assert_eq!(increment(i32::MAX - 10, 10), i32::MAX);

@@ -176,7 +176,7 @@ fn entry<T>(
 
 // Java: TransactionManagerTest.testDefaultSequenceNumber.
 #[test]
-fn default_sequence_number() {
+fn sequences_begin_at_zero() {
     let (producer, tp) = (ready_producer(), partition(0));
     assert_eq!(send(&producer, &tp, 3), sequence(id(13, 0), 0, 3));
     assert_eq!(entry(&producer, &tp, PartitionEntry::next_sequence), 3);
@@ -275,7 +275,7 @@ fn an_invalid_producer_id_from_the_broker_is_fatal() {
 }
 
 #[test]
-fn one_batch_in_flight_until_the_first_ack_then_five() {
+fn one_batch_is_in_flight_until_the_first_ack_then_five() {
     let (producer, tp) = (ready_producer(), partition(0));
     let first = send(&producer, &tp, 1);
     assert!(producer.should_stop_drain(&tp, None));

@@ -226,7 +226,7 @@ mod tests {
 
     // Java: TransactionManagerTest.testHasOngoingTransactionSuccessfulAbort and its neighbours.
     #[test]
-    fn has_ongoing_transaction() {
+    fn open_ending_and_abortable_states_have_a_transaction() {
         let error = || Error::new(ErrorKind::Transaction, "refused");
         let ending = |end| {
             let is_requested = false;

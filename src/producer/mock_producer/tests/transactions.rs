@@ -58,7 +58,7 @@ fn calls_out_of_turn_are_refused() {
 
 // Java: MockProducerTest.shouldPublishMessagesOnlyAfterCommitIfTransactionsAreEnabled, shouldCommitEmptyTransaction.
 #[test]
-fn should_publish_messages_only_after_commit() {
+fn records_are_in_the_history_only_after_commit() {
     let producer = in_transaction(true);
     assert!(producer.transaction_in_flight());
     drop(producer.send(record_1()).unwrap());
@@ -77,7 +77,7 @@ fn should_publish_messages_only_after_commit() {
 
 // Java: MockProducerTest.shouldFlushOnCommitForNonAutoCompleteIfTransactionsAreEnabled.
 #[test]
-fn should_flush_on_commit() {
+fn commit_completes_unfinished_sends() {
     let producer = in_transaction(false);
     let sent = producer.send(record_1()).unwrap();
     assert!(!sent.is_done());
@@ -163,7 +163,7 @@ fn a_fenced_mock_refuses_everything_but_flush_once_it_knows() {
 
 // Java: MockProducerTest.shouldThrow...WhenClosed and the injected errors of each method.
 #[test]
-fn injected_errors_and_a_closed_mock() {
+fn each_transactional_method_returns_its_injected_error() {
     let producer = transactional(true);
     let error = |kind| Some(Error::from(kind));
     producer.set_init_transactions_error(error(ErrorKind::Timeout));

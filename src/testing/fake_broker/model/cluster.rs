@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_bad_topics() {
+    fn create_topic_refuses_bad_topics() {
         let mut cluster = cluster(1, 1);
         cluster.create_topic("t", TopicConfig::new(2)).unwrap();
         let mut create =

@@ -63,7 +63,7 @@ mod tests {
     use crate::utils::{SystemTime, Time};
 
     #[test]
-    fn wakes_a_waiter_when_its_condition_became_true() {
+    fn announce_wakes_a_waiter_whose_condition_is_true() {
         let activity = Arc::new(Activity::default());
         let flag = Arc::new(AtomicBool::new(false));
         let setter = {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn gives_up_at_the_deadline() {
+    fn wait_until_returns_false_at_the_deadline() {
         let deadline = SystemTime.now() + Duration::from_millis(1);
         assert!(!Activity::default().wait_until(Some(deadline), || false));
     }

@@ -79,7 +79,7 @@ fn can_accept_only_to_close() {
 }
 
 #[test]
-fn disconnects_one_node() {
+fn disconnect_closes_the_connections_of_one_node() {
     let broker = FakeBroker::builder()
         .nodes(2)
         .topic("t", 2)
@@ -95,7 +95,7 @@ fn disconnects_one_node() {
 }
 
 #[test]
-fn counts_connections() {
+fn a_broker_counts_its_connections() {
     let broker = FakeBroker::builder().start().unwrap();
     let clients: Vec<_> = (0..10).map(|_| Client::connect(&broker, 1)).collect();
     assert!(broker.await_connections(10, TIMEOUT));

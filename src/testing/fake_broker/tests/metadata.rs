@@ -172,7 +172,7 @@ fn internal_topics_are_marked() {
 }
 
 #[test]
-fn asks_for_all_topics_or_none() {
+fn metadata_lists_all_topics_or_none() {
     let broker = FakeBroker::builder()
         .topic("a", 1)
         .topic("b", 1)
@@ -277,7 +277,7 @@ fn another_address_can_be_advertised() {
 }
 
 #[test]
-fn scripted_errors_hit_a_topic_or_a_partition() {
+fn a_scripted_error_fails_a_topic_or_a_partition() {
     use crate::testing::{Action, Api};
     let broker = FakeBroker::builder()
         .topic("a", 2)

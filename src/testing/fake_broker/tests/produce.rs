@@ -20,7 +20,7 @@ fn patched(mut batch: Vec<u8>, offset: usize, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn every_version_appends() {
+fn every_version_of_produce_appends() {
     let (broker, mut client) = one_node();
     for version in ApiKey::Produce.versions() {
         let mut request = request("t", 0, plain(&["a", "b"]));
@@ -130,7 +130,7 @@ fn assert_refused(cases: &[(&str, Vec<u8>)], expected: ErrorCode) {
 }
 
 #[test]
-fn refuses_damaged_batches() {
+fn produce_refuses_damaged_batches() {
     let whole = plain(&["a", "b"]);
     let mut flipped = whole.clone();
     *flipped.last_mut().unwrap() ^= 1;
@@ -207,7 +207,7 @@ fn blamed(client: &mut Client, topic: &str, batch: Vec<u8>) -> (ErrorCode, Vec<i
 
 // Java (broker): LogValidatorTest.testInvalidCreateTimeNonCompressedV2 and its neighbors.
 #[test]
-fn refuses_timestamps_outside_of_the_topics_range() {
+fn produce_refuses_timestamps_outside_of_the_topics_range() {
     const HOUR_MS: i64 = 3_600_000;
     let ranged = TopicConfig::new(1)
         .message_timestamp_before_max_ms(2 * HOUR_MS)
@@ -309,7 +309,7 @@ fn internal_topics_take_no_records() {
 }
 
 #[test]
-fn refuses_batches_of_transactions_without_a_transactional_id() {
+fn produce_refuses_transactional_batches_without_a_transactional_id() {
     let state = ProducerState {
         producer_id: 7,
         producer_epoch: 0,
@@ -354,7 +354,7 @@ fn refuses_null_records_and_unknown_partitions() {
 }
 
 #[test]
-fn refuses_unknown_topic_ids() {
+fn produce_refuses_unknown_topic_ids() {
     let (broker, mut client) = one_node();
     let mut by_id = request("", 0, plain(&["a"]));
     by_id.topics[0].topic_id = broker.topic_id("t").unwrap();

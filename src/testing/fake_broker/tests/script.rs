@@ -133,7 +133,7 @@ fn a_rule_can_be_for_one_node_or_topic() {
 }
 
 #[test]
-fn drops_the_connection_before_handling() {
+fn skip_and_disconnect_appends_nothing() {
     let (broker, mut client) = three_nodes();
     broker.on(Api::Produce).then(Action::skip().disconnect());
     send(&mut client, "a");
@@ -157,7 +157,7 @@ fn applies_and_drops_the_reply() {
 }
 
 #[test]
-fn never_replies() {
+fn never_reply_sends_no_response() {
     let (broker, mut client) = three_nodes();
     broker.on(Api::Produce).then(Action::skip());
     broker.on(Api::Produce).then(Action::apply().never_reply());
@@ -173,7 +173,7 @@ fn never_replies() {
 }
 
 #[test]
-fn replies_twice() {
+fn reply_twice_sends_the_response_twice() {
     let (broker, mut client) = three_nodes();
     broker.on(Api::Produce).then(Action::apply().reply_twice());
     let first = send(&mut client, "a");
@@ -184,7 +184,7 @@ fn replies_twice() {
 }
 
 #[test]
-fn replies_under_a_wrong_correlation_id() {
+fn wrong_correlation_id_changes_the_correlation_id() {
     let (broker, mut client) = three_nodes();
     broker
         .on(Api::Produce)
@@ -194,7 +194,7 @@ fn replies_under_a_wrong_correlation_id() {
 }
 
 #[test]
-fn replies_with_raw_bytes() {
+fn reply_with_bytes_sends_raw_bytes() {
     let (broker, mut client) = three_nodes();
     broker
         .on(Api::Produce)
@@ -211,7 +211,7 @@ fn replies_with_raw_bytes() {
 }
 
 #[test]
-fn cuts_a_reply_at_any_byte() {
+fn cut_reply_ends_a_response_at_any_byte() {
     let (broker, mut client) = three_nodes();
     send(&mut client, "a");
     let length = client.receive_raw().unwrap().len() + 4;
@@ -227,7 +227,7 @@ fn cuts_a_reply_at_any_byte() {
 }
 
 #[test]
-fn leaves_a_partition_out() {
+fn omit_partition_removes_a_partition_from_the_response() {
     let (broker, mut client) = three_nodes();
     broker
         .on(Api::Produce)
@@ -239,7 +239,7 @@ fn leaves_a_partition_out() {
 }
 
 #[test]
-fn throttles() {
+fn throttle_sets_the_throttle_time() {
     let (broker, mut client) = three_nodes();
     broker
         .on(Api::Produce)

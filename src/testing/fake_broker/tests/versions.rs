@@ -149,7 +149,7 @@ fn anybody() -> InitProducerIdRequest {
 }
 
 #[test]
-fn refuses_bad_transactional_ids_and_halves_of_a_producer_id() {
+fn init_producer_id_refuses_bad_transactional_ids_and_half_a_producer_id() {
     let broker = FakeBroker::builder().start().unwrap();
     let mut client = Client::connect(&broker, 1);
     let mut code = |change: fn(&mut InitProducerIdRequest)| {

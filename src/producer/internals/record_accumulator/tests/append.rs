@@ -4,7 +4,7 @@ use super::*;
 
 // Java: testFull
 #[test]
-fn full() {
+fn a_full_batch_makes_its_node_ready() {
     let fixture = Fixture::new(AccumulatorConfig {
         linger: Duration::MAX,
         ..config()
@@ -38,7 +38,7 @@ fn full() {
 
 // Java: testAppendLargeCompressed, testAppendLargeNonCompressed
 #[test]
-fn append_large() {
+fn a_record_larger_than_a_batch_gets_its_own() {
     let mut kinds = vec![CompressionType::None];
     if cfg!(feature = "gzip") {
         kinds.push(CompressionType::Gzip);

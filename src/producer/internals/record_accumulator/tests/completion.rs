@@ -4,7 +4,7 @@ use super::*;
 
 // Java: testFlush
 #[test]
-fn flush() {
+fn a_flush_makes_every_batch_ready() {
     let fixture = Fixture::new(AccumulatorConfig {
         linger: Duration::MAX,
         ..config()
@@ -59,7 +59,7 @@ fn flush_waits_for_the_parts_of_a_split_batch() {
 
 // Java: testAbortIncompleteBatches
 #[test]
-fn abort_incomplete_batches() {
+fn aborted_batches_fail_and_free_their_memory() {
     let fixture = Fixture::new(AccumulatorConfig {
         linger: Duration::MAX,
         ..config()
@@ -94,7 +94,7 @@ fn abort_incomplete_batches() {
 
 // Java: testExpiredBatches, testExpiredBatchesSize, testExpiredBatchesRetry, testMutedPartitions
 #[test]
-fn expired_batches() {
+fn expired_batches_leave_the_queues() {
     let fixture = Fixture::new(AccumulatorConfig {
         linger: Duration::ZERO,
         ..config()

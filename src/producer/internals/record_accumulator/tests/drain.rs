@@ -4,7 +4,7 @@ use super::*;
 
 // Java: testPartialDrain
 #[test]
-fn partial_drain() {
+fn a_drain_stops_at_the_size_of_a_request() {
     let fixture = Fixture::new(config());
     fixture.fill_batch(0);
     fixture.fill_batch(1);
@@ -79,7 +79,7 @@ fn drain_goes_around_the_partitions() {
 
 // Java: testStressfulSituation
 #[test]
-fn stressful_situation() {
+fn every_record_is_drained_once_under_load() {
     const THREADS: usize = 5;
     const RECORDS: usize = 10_000;
     let fixture = Fixture::new(AccumulatorConfig {

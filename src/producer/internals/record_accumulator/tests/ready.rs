@@ -4,7 +4,7 @@ use super::*;
 
 // Java: testLinger
 #[test]
-fn linger() {
+fn a_batch_is_ready_after_its_linger() {
     let fixture = Fixture::new(config());
     fixture.append(0, VALUE);
     let result = fixture.ready();

@@ -4,7 +4,7 @@ use super::*;
 
 // Java: testRetryBackoff, testExponentialRetryBackoff
 #[test]
-fn retry_backoff() {
+fn a_retried_batch_is_ready_after_its_backoff() {
     let fixture = Fixture::new(AccumulatorConfig {
         linger: Duration::ZERO,
         ..config()

@@ -4,7 +4,7 @@ use super::*;
 
 // Java: testSplitAndReenqueue. A split keeps every record and their order.
 #[test]
-fn split_and_reenqueue() {
+fn a_split_keeps_every_record_in_order() {
     let fixture = Fixture::new(AccumulatorConfig {
         batch_size: 4096,
         ..config()
@@ -138,7 +138,7 @@ fn parts_of(config: AccumulatorConfig, values: &[&[u8]]) -> Vec<u32> {
 
 /// The margin for a record's size would hold a second one.
 #[test]
-fn a_small_record_parts_from_a_large_one() {
+fn a_split_separates_a_small_record_from_a_large_one() {
     let (small, large): (&[u8], &[u8]) = (&[], &[1; 2000]);
     for (values, batch_size) in [([small, large], 4096), ([large, small], 1024)] {
         let config = AccumulatorConfig {

@@ -5,7 +5,7 @@ use crate::sync::Mutex;
 
 // Java: SenderTest.testSimple.
 #[test]
-fn simple() {
+fn a_record_is_sent_and_acknowledged() {
     let mut fixture = Fixture::plain();
     let sent = fixture.send(0);
     assert_eq!(fixture.in_flight(), 1);
@@ -37,7 +37,7 @@ fn a_request_says_what_the_configuration_says() {
 
 // Java: SenderTest.testRetries.
 #[test]
-fn retries() {
+fn a_batch_is_retried_until_its_retries_are_used_up() {
     let mut fixture = Fixture::new(&Setup {
         retries: 1,
         ..Setup::default()
@@ -152,7 +152,7 @@ fn a_batch_that_comes_back_before_a_ready_one_is_not_forgotten() {
 
 // Java: SenderTest.testSendInOrder. Reordering by a retry.
 #[test]
-fn send_in_order() {
+fn a_retry_does_not_reorder_batches() {
     let mut fixture = Fixture::new(&Setup {
         max_in_flight: 1,
         ..Setup::default()
@@ -219,7 +219,7 @@ fn an_expired_batch_keeps_its_partition_muted_until_the_answer() {
 
 // Java: SenderTest.testAppendInExpiryCallback.
 #[test]
-fn append_in_expiry_callback() {
+fn a_callback_of_an_expired_record_may_append() {
     let mut fixture = Fixture::plain();
     fixture.client().backoff(NodeId(0), Duration::from_secs(60));
     let later = Arc::new(Mutex::new(Vec::new()));
@@ -248,7 +248,7 @@ fn append_in_expiry_callback() {
 
 // Java: SenderTest.testNodeNotReady.
 #[test]
-fn node_not_ready() {
+fn a_batch_waits_until_its_node_is_ready() {
     let mut fixture = Fixture::plain();
     fixture
         .client()
@@ -299,7 +299,7 @@ fn a_partition_without_a_leader_asks_for_metadata() {
 
 // Java: SenderTest.testInflightBatchesExpireOnDeliveryTimeout, testExpiredBatchDoesNotRetry. Memory is given back exactly once.
 #[test]
-fn expired_batch_does_not_retry() {
+fn an_expired_batch_is_not_retried() {
     let setup = Setup {
         delivery_timeout: Duration::from_millis(500),
         ..Setup::default()
@@ -419,7 +419,7 @@ fn a_connection_that_is_lost_after_the_delivery_timeout_is_not_the_reason() {
 
 // Java: SenderTest.testResetNextBatchExpiry.
 #[test]
-fn reset_next_batch_expiry() {
+fn the_poll_timeout_ends_at_the_next_expiry() {
     let mut fixture = Fixture::plain();
     fixture.send(0);
     fixture.run();

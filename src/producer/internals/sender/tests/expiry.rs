@@ -24,7 +24,7 @@ fn every_record_expires_while_its_leader_is_away() {
 
 /// The commit learns of the expiry in the same round, and not after the following wait.
 #[test]
-fn a_commit_hears_at_once_that_a_record_expired() {
+fn a_commit_fails_at_once_when_a_record_expires() {
     let mut fixture = with_record();
     fixture.client().backoff(NodeId(0), Duration::from_secs(10));
     let sent = fixture.append(0);

@@ -4,7 +4,7 @@ use super::*;
 
 // Java: SenderTest.testEpochBumpOnOutOfOrderSequenceForNextBatch.
 #[test]
-fn epoch_bump_on_out_of_order_sequence_for_next_batch() {
+fn an_out_of_order_sequence_of_the_next_batch_bumps_the_epoch() {
     let mut fixture = warm();
     let sent = fixture.send(0);
     fixture.answer(OUT_OF_ORDER, -1);
@@ -104,7 +104,7 @@ fn an_epoch_bump_does_not_touch_an_unanswered_batch_of_another_partition() {
 
 // Java: SenderTest.testExpiryOfUnsentBatchesShouldNotCauseUnresolvedSequences.
 #[test]
-fn expiry_of_unsent_batches_should_not_cause_unresolved_sequences() {
+fn an_unsent_batch_that_expires_leaves_no_unresolved_sequence() {
     let mut fixture = warm();
     fixture
         .client()
@@ -150,7 +150,7 @@ fn expiry_of_a_sent_batch_is_resolved_by_the_success_of_a_later_one() {
 
 // Java: SenderTest.testExpiryOfFirstBatchShouldCauseEpochBumpIfFutureBatchesFail. Gaps in the sequences after an expiry.
 #[test]
-fn expiry_of_first_batch_should_cause_epoch_bump_if_future_batches_fail() {
+fn an_expired_first_batch_bumps_the_epoch_if_later_ones_fail() {
     let mut fixture = warm_with(expiring());
     let expired = fixture.send(0);
     fixture.advance(400);

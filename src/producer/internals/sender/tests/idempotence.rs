@@ -4,7 +4,7 @@ use super::*;
 
 // Java: SenderTest.testInitProducerIdRequest.
 #[test]
-fn init_producer_id_request() {
+fn the_first_request_asks_for_a_producer_id() {
     let mut fixture = Fixture::new(&Setup {
         idempotent: true,
         ..Setup::default()
@@ -125,7 +125,7 @@ fn a_broker_without_producer_ids_is_fatal() {
 
 // Java: SenderTest.testSequenceNumberIncrement.
 #[test]
-fn sequence_number_increment() {
+fn sequences_grow_by_the_records_of_a_batch() {
     let mut fixture = warm();
     let sent = [fixture.append(0), fixture.append(0)];
     fixture.run_once();
@@ -137,7 +137,7 @@ fn sequence_number_increment() {
 }
 
 #[test]
-fn one_in_flight_until_the_first_ack_then_five() {
+fn one_batch_is_in_flight_until_the_first_ack_then_five() {
     let mut fixture = Fixture::idempotent();
     fixture.send(0);
     fixture.send(0);
@@ -154,7 +154,7 @@ fn one_in_flight_until_the_first_ack_then_five() {
 
 // Java: SenderTest.testIdempotenceWithMultipleInflightsRetriedInOrder. Reordering by a retry.
 #[test]
-fn idempotence_with_multiple_inflights_retried_in_order() {
+fn several_batches_in_flight_are_retried_in_order() {
     let mut fixture = warm();
     let sent = [fixture.send(0), fixture.send(0), fixture.send(0)];
     assert_eq!(fixture.base_sequences(), [1, 2, 3]);
@@ -211,7 +211,7 @@ fn duplicate_sequence_is_success_without_an_offset() {
 
 // Java: SenderTest.testCorrectHandlingOfOutOfOrderResponses.
 #[test]
-fn correct_handling_of_out_of_order_responses() {
+fn out_of_order_responses_keep_the_order_of_batches() {
     let mut fixture = warm();
     let (first, second) = (fixture.send(0), fixture.send(0));
     fixture.answer_sequence(2, OUT_OF_ORDER, -1);
@@ -228,7 +228,7 @@ fn correct_handling_of_out_of_order_responses() {
 
 // Java: SenderTest.testCorrectHandlingOfOutOfOrderResponsesWhenSecondSucceeds.
 #[test]
-fn correct_handling_of_out_of_order_responses_when_second_succeeds() {
+fn a_batch_behind_a_success_is_retried_as_a_duplicate() {
     let mut fixture = warm();
     let (first, second) = (fixture.send(0), fixture.send(0));
     fixture.answer_sequence(2, ErrorCode::NONE, 2);
@@ -329,7 +329,7 @@ fn unsupported_for_message_format_is_not_fatal() {
 
 // Java: SenderTest.testIdempotentSplitBatchAndSend. A flush waits for all parts of a split batch, and the split keeps every record and its order.
 #[test]
-fn idempotent_split_batch_and_send() {
+fn a_split_batch_is_sent_in_order_without_gaps() {
     let mut fixture = warm();
     let sent: Vec<_> = (0..4_u8)
         .map(|n| fixture.append_value(0, &[n; 500]))

@@ -4,7 +4,7 @@ use super::*;
 
 // Java: TransactionManagerTest.testBasicTransaction.
 #[test]
-fn basic_transaction() {
+fn a_transaction_adds_partitions_and_offsets_and_commits() {
     let mut fixture = in_transaction();
     let sent = fixture.append(0);
     let RequestBody::AddPartitionsToTxn(request) = fixture.request(ApiKey::AddPartitionsToTxn)
@@ -123,7 +123,7 @@ fn partitions_of_the_transaction_are_drained_while_another_one_is_pending() {
 
 // Java: TransactionManagerTest.testEndTxnNotSentIfIncompleteBatches, SenderTest.testTransactionalRequestsSentOnShutdown.
 #[test]
-fn end_txn_not_sent_if_incomplete_batches() {
+fn end_txn_waits_for_incomplete_batches() {
     let mut fixture = with_record();
     let sent = fixture.append(0);
     let result = fixture.manager().begin_commit().unwrap();
@@ -142,7 +142,7 @@ fn end_txn_not_sent_if_incomplete_batches() {
 
 // Java: TransactionManagerTest.testCommitTransactionWithUnsentProduceRequest.
 #[test]
-fn commit_transaction_with_unsent_produce_request() {
+fn a_commit_sends_unsent_records_first() {
     let mut fixture = in_transaction();
     let sent = fixture.append(0);
     let result = fixture.manager().begin_commit().unwrap();
@@ -169,7 +169,7 @@ fn an_empty_transaction_ends_without_a_request() {
 
 // Java: TransactionManagerTest.testCancelUnsentAddPartitionsAndProduceOnAbort, SenderTest.testTransactionAbortedExceptionOnAbortWithoutError.
 #[test]
-fn cancel_unsent_add_partitions_and_produce_on_abort() {
+fn an_abort_cancels_unsent_partitions_and_records() {
     let mut fixture = in_transaction();
     let sent = fixture.append(0);
     fixture.abort(&[]);
@@ -184,7 +184,7 @@ fn cancel_unsent_add_partitions_and_produce_on_abort() {
 
 // Java: TransactionManagerTest.testAbortResendsProduceRequestIfRetried. KAFKA-5251.
 #[test]
-fn abort_resends_produce_request_if_retried() {
+fn an_abort_sends_a_retried_batch_first() {
     let mut fixture = with_record();
     let sent = fixture.append(0);
     fixture.run();
@@ -204,7 +204,7 @@ fn abort_resends_produce_request_if_retried() {
 
 // Java: TransactionManagerTest.testSendingOffsetsToTransaction with group metadata.
 #[test]
-fn send_group_metadata_in_txn_offset_commit() {
+fn txn_offset_commit_has_the_group_metadata() {
     let mut fixture = in_transaction();
     let group = ConsumerGroupMetadata::new(GROUP)
         .generation(5, "member")
@@ -232,7 +232,7 @@ fn send_group_metadata_in_txn_offset_commit() {
 
 // Java: SenderTest.testTransactionalSplitBatchAndSend. The parts belong to the transaction too.
 #[test]
-fn transactional_split_batch_and_send() {
+fn the_parts_of_a_split_batch_are_transactional() {
     let mut fixture = with_record();
     let value = [1; 500];
     let sent = [(); 2].map(|()| fixture.append_value(0, &value));

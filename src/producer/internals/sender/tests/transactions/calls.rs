@@ -58,7 +58,7 @@ fn times_out(result: &TransactionalRequestResult) {
 
 // Java: TransactionManagerTest.testRetryInitTransactionsAfterTimeout.
 #[test]
-fn retry_init_transactions_after_timeout() {
+fn init_transactions_can_be_called_again_after_a_timeout() {
     let mut fixture = transactional(Setup::default());
     let first = fixture.manager().initialize_transactions().unwrap();
     fixture.run();
@@ -85,7 +85,7 @@ fn retry_init_transactions_after_timeout() {
 
 // Java: TransactionManagerTest.testRetryCommitTransactionAfterTimeout, testRetryAbortTransactionAfterCommitTimeout.
 #[test]
-fn retry_commit_transaction_after_timeout() {
+fn commit_transaction_can_be_called_again_after_a_timeout() {
     let mut fixture = with_record();
     let first = fixture.manager().begin_commit().unwrap();
     times_out(&first);
@@ -111,7 +111,7 @@ fn retry_commit_transaction_after_timeout() {
 
 // Java: TransactionManagerTest.testRetryAbortTransactionAfterTimeout, testRetryCommitTransactionAfterAbortTimeout.
 #[test]
-fn retry_abort_transaction_after_timeout() {
+fn abort_transaction_can_be_called_again_after_a_timeout() {
     let mut fixture = with_record();
     let first = fixture.manager().begin_abort().unwrap();
     fixture.run();

@@ -9,7 +9,7 @@ fn close(fixture: &Fixture) {
 
 // Java: SenderTest.testIncompleteTransactionAbortOnShutdown.
 #[test]
-fn incomplete_transaction_abort_on_shutdown() {
+fn close_aborts_an_incomplete_transaction() {
     let mut fixture = with_record();
     close(&fixture);
     assert!(fixture.sender.should_run());
@@ -24,7 +24,7 @@ fn incomplete_transaction_abort_on_shutdown() {
 
 // Java: SenderTest.testTransactionalRequestsSentOnShutdown.
 #[test]
-fn transactional_requests_sent_on_shutdown() {
+fn close_sends_the_end_of_the_transaction() {
     let mut fixture = with_record();
     let result = fixture.manager().begin_commit().unwrap();
     close(&fixture);
@@ -41,7 +41,7 @@ fn transactional_requests_sent_on_shutdown() {
 // Java: SenderTest.testForceShutdownWithIncompleteTransaction,
 // TransactionManagerTest.testFailPendingRequestsOnClose...
 #[test]
-fn force_shutdown_with_incomplete_transaction() {
+fn a_forced_close_fails_the_pending_commit() {
     let mut fixture = with_record();
     let result = fixture.manager().begin_commit().unwrap();
     fixture.request(ApiKey::EndTxn);
@@ -59,7 +59,7 @@ fn force_shutdown_with_incomplete_transaction() {
 
 // Java: SenderTest.testSenderShouldCloseWhenTransactionManagerInErrorState.
 #[test]
-fn sender_should_close_when_transaction_manager_in_error_state() {
+fn the_sender_closes_after_a_fatal_error() {
     let mut fixture = in_transaction();
     fixture.append(0);
     fixture.serve(

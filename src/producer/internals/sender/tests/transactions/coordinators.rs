@@ -4,7 +4,7 @@ use super::*;
 
 // Java: TransactionManagerTest.testDisconnectAndRetry, testLookupCoordinatorOnDisconnectAfterSend.
 #[test]
-fn lookup_coordinator_on_disconnect_after_send() {
+fn a_disconnect_after_a_request_looks_up_the_coordinator_again() {
     let mut fixture = transactional(Setup::default());
     let result = fixture.manager().initialize_transactions().unwrap();
     fixture.run();
@@ -23,7 +23,7 @@ fn lookup_coordinator_on_disconnect_after_send() {
 
 // Java: TransactionManagerTest.testLookupCoordinatorOnDisconnectBeforeSend.
 #[test]
-fn lookup_coordinator_on_disconnect_before_send() {
+fn a_disconnect_before_a_request_looks_up_the_coordinator_again() {
     let mut fixture = transactional(Setup::default());
     fixture.manager().initialize_transactions().unwrap();
     fixture.request(ApiKey::FindCoordinator);
@@ -37,7 +37,7 @@ fn lookup_coordinator_on_disconnect_before_send() {
 
 // Java: TransactionManagerTest.testLookupCoordinatorOnNotCoordinatorError.
 #[test]
-fn lookup_coordinator_on_not_coordinator_error() {
+fn not_coordinator_looks_up_the_coordinator_again() {
     for code in [
         ErrorCode::NOT_COORDINATOR,
         ErrorCode::COORDINATOR_NOT_AVAILABLE,
@@ -114,7 +114,7 @@ fn a_broker_that_cannot_carry_group_metadata_is_fatal() {
 
 // Java: TransactionManagerTest.testFindCoordinatorAllowedInAbortableErrorState.
 #[test]
-fn find_coordinator_allowed_in_abortable_error_state() {
+fn find_coordinator_completes_in_the_abortable_state() {
     let mut fixture = with_record();
     fixture.send_offsets(&[(0, 1)]);
     fixture.serve(ApiKey::AddOffsetsToTxn, offsets_added(NONE));
@@ -130,7 +130,7 @@ fn find_coordinator_allowed_in_abortable_error_state() {
 
 // Repeated look-ups of a coordinator that does nothing must not flood the brokers.
 #[test]
-fn lookups_back_off() {
+fn repeated_lookups_of_a_coordinator_back_off() {
     let mut fixture = transactional(Setup::default());
     fixture.manager().initialize_transactions().unwrap();
     let mut lookups = 0;

@@ -97,7 +97,7 @@ fn fencing_is_fatal_whichever_api_tells_of_it() {
 
 // Java: TransactionManagerTest.testTransactionAbortableException... in all six APIs.
 #[test]
-fn transaction_abortable_in_each_api() {
+fn transaction_abortable_aborts_in_each_api() {
     for key in IN_TRANSACTION {
         let mut fixture = with_record();
         let result = refuse(&mut fixture, key, ErrorCode::TRANSACTION_ABORTABLE);

@@ -74,7 +74,7 @@ fn out_of_order_in_a_transaction_asks_for_nothing_before_the_abort() {
 
 // Java: TransactionManagerTest.testDropCommitOnBatchExpiry, testTransitionToAbortableErrorOnBatchExpiry.
 #[test]
-fn drop_commit_on_batch_expiry() {
+fn a_commit_fails_when_a_batch_expires() {
     let mut fixture = with_record();
     fixture.client().backoff(NodeId(0), Duration::from_secs(10));
     let sent = fixture.append(0);
@@ -103,7 +103,7 @@ fn drop_commit_on_batch_expiry() {
 // Java: TransactionManagerTest.testBumpTransactionalEpochOnTimeout. A record expires in flight: the
 // transaction does not end before its request has.
 #[test]
-fn bump_transactional_epoch_on_timeout() {
+fn an_expired_batch_in_flight_bumps_the_epoch_on_abort() {
     let mut fixture = initialized_with(expiring());
     fixture.begin();
     let sent = fixture.send_added(0);
@@ -146,7 +146,7 @@ fn everything_fails_after_a_fatal_error() {
 
 // Java: TransactionManagerTest.testAbortableErrorWhileAbortInProgress.
 #[test]
-fn abortable_error_while_abort_in_progress() {
+fn a_record_that_fails_during_an_abort_lets_the_abort_complete() {
     let mut fixture = with_record();
     let sent = fixture.append(0);
     fixture.run();
@@ -174,7 +174,7 @@ fn an_abort_that_is_refused_is_made_by_a_bump() {
 
 // Java: TransactionManagerTest.testHealthyPartitionRetriesDuringEpochBump.
 #[test]
-fn healthy_partition_retries_during_epoch_bump() {
+fn a_healthy_partition_retries_while_another_bumps_the_epoch() {
     let mut fixture = with_record();
     fixture.send_added(1);
     fixture.client().respond(ok(1, 0));

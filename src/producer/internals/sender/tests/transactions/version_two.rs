@@ -10,7 +10,7 @@ pub(super) fn version_of(fixture: &Fixture, key: ApiKey) -> i16 {
 
 // Java: TransactionManagerTest.testTransactionV2AddPartitionAndOffsets.
 #[test]
-fn transaction_v2_add_partition_and_offsets() {
+fn a_v2_transaction_adds_partitions_and_offsets_without_requests() {
     let mut fixture = initialized_v2();
     fixture.begin();
     let sent = fixture.send(0);
