@@ -7,7 +7,8 @@
 //! cargo run --release --example callbacks -- --transactional-id demo --transaction-timeout-ms 10000
 //! ```
 //!
-//! With `--transactional-id` each thread sends its records in one transaction, under an id of its own. Without `--bootstrap-server` it starts a test broker in its own process.
+//! With `--transactional-id` each thread sends its records in one transaction, with an id of its
+//! own. Without `--bootstrap-server` the program starts a test broker in its own process.
 
 #![allow(
     clippy::print_stdout,
@@ -34,7 +35,7 @@ use arguments::Arguments;
 const USAGE: &str = "callbacks [--bootstrap-server HOST:PORT] [--topic NAME] [--records COUNT] [--transactional-id ID] \
                      [--enable-idempotence true|false] [--transaction-timeout-ms MILLIS]";
 
-/// Each of the two threads has every second number of 32 bits for its keys.
+/// Each of the two threads uses every second `i32` as a key.
 const MAX_RECORDS: usize = 1 << 30;
 
 fn main() -> ExitCode {
@@ -92,7 +93,7 @@ pub(crate) fn run(words: impl Iterator<Item = String>) -> Result<(), Box<dyn Err
     produce(&options)
 }
 
-/// Runs both threads. Even keys are sent by the one, odd keys by the other.
+/// Runs both threads. One sends the even keys, the other the odd keys.
 fn produce(options: &Options) -> Result<(), Box<dyn Error>> {
     let records = options.records;
     thread::scope(|scope| {
@@ -180,7 +181,7 @@ fn send_with_callbacks(
     Ok(failed.load(Ordering::Relaxed))
 }
 
-/// What a callback remembers of its record.
+/// What a callback needs to know about its record.
 struct DemoCallback {
     start: Instant,
     key: i32,
@@ -214,7 +215,7 @@ impl DemoCallback {
     }
 }
 
-/// Sends each record when the one before has its offset. Returns the number of failures.
+/// Sends each record after the previous one has its offset. Returns the number of failures.
 fn send_and_wait(
     producer: &DemoProducer,
     options: &Options,

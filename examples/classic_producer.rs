@@ -1,4 +1,4 @@
-//! The producer of Kafka 0.8 with a partitioner of the program, in sync and in async mode.
+//! The producer of Kafka 0.8 with the program's own partitioner, in sync and in async mode.
 //!
 //! ```text
 //! cargo run --features classic --example classic_producer
@@ -55,7 +55,7 @@ pub(crate) fn run(words: impl Iterator<Item = String>) -> Result<(), Box<dyn Err
     }
 }
 
-/// Goes around the partitions, whatever the key is.
+/// Chooses the partitions in turn and ignores the key.
 #[derive(Default)]
 struct RoundRobinPartitioner {
     i: i32,
@@ -85,12 +85,12 @@ fn produce(brokers: &str, topic: &str, messages: usize) -> Result<()> {
             StringEncoder::default(),
         )?;
         for number in 0..messages {
-            // A message without a key does not reach the partitioner.
+            // A message without a key is not passed to the partitioner.
             let message = KeyedMessage::new(topic, format!("{mode} message {number}"));
             producer.send(message.key(format!("key {number}")))?;
         }
         producer.close()?;
-        // A batch of async mode that fails is in the log and in these counts alone.
+        // A batch that fails in async mode is reported only in the log and in these counts.
         let stats = producer.stats();
         println!(
             "{mode}: {} messages, {} bytes, {} retries, {} failed batches",

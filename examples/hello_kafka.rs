@@ -1,4 +1,4 @@
-//! Ten messages to the topic `test`, fire and forget. The smallest producer there is.
+//! Sends ten messages to the topic `test` and does not wait for each: the smallest producer.
 //!
 //! ```text
 //! cargo run --example hello_kafka -- localhost:9092
@@ -26,7 +26,8 @@ pub(crate) fn run(servers: &str) -> kafka_producer::Result<()> {
         .bootstrap_servers(servers)
         .build()?;
     for number in 0..MESSAGES {
-        // The future is let go: nothing waits for this record. The close does, and reports those that were not delivered.
+        // The future is dropped, so nothing waits for this record. `close` waits for all of them
+        // and reports those that were not delivered.
         drop(producer.send(ProducerRecord::new(TOPIC, format!("{number} Hello Kafka")))?);
     }
     producer.close(Duration::from_secs(30))

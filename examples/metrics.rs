@@ -50,17 +50,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Answers one request after the other, for as long as the listener is there.
+/// Answers one request after another until the listener fails.
 pub(crate) fn serve(listener: &TcpListener, producer: &KafkaProducer) {
     for stream in listener.incoming() {
-        // A client that hangs up is no reason to stop.
+        // A client that disconnects does not stop the server.
         if let Err(error) = stream.and_then(|stream| answer(stream, producer)) {
             eprintln!("a scrape failed: {error}");
         }
     }
 }
 
-/// Reads a request, as far as its first line, and answers it.
+/// Reads the first line of a request and answers it.
 pub(crate) fn answer(mut stream: TcpStream, producer: &KafkaProducer) -> std::io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;

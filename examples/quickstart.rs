@@ -1,12 +1,13 @@
-//! The main job in one program: one record that is waited for, then many with keys and callbacks.
+//! The common case in one program: one record that it waits for, then many with keys and callbacks.
 //!
 //! ```text
 //! cargo run --release --example quickstart
 //! cargo run --release --example quickstart -- --bootstrap-server localhost:9092 --topic orders
 //! ```
 //!
-//! Without `--bootstrap-server` it starts a test broker of three nodes in its own process, and compares what was
-//! acknowledged with what the broker has. Any failure makes the exit code 1.
+//! Without `--bootstrap-server` it starts a test broker of three nodes in its own process, and
+//! compares the acknowledged records with those in the broker's log. The exit code is 1 after any
+//! failure.
 
 #![allow(
     clippy::print_stdout,
@@ -33,7 +34,7 @@ use progress::{Progress, terminal};
 
 const USAGE: &str = "quickstart [--bootstrap-server HOST:PORT] [--topic NAME] [--records COUNT]";
 
-/// How many different keys the records have.
+/// The number of different keys.
 const KEYS: u64 = 1_000;
 
 fn main() -> ExitCode {
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 pub(crate) struct Options {
-    /// `None` is a test broker.
+    /// `None` starts a test broker.
     pub(crate) bootstrap_servers: Option<String>,
     pub(crate) topic: String,
     pub(crate) records: u64,
@@ -135,7 +136,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the callbacks saw.
+/// What the callbacks reported.
 #[derive(Default)]
 struct Tally {
     /// The number of records and the largest offset, by partition.

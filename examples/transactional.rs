@@ -1,16 +1,17 @@
-//! Copies records in transactions, with how far it has read in the same transaction: what read-committed consumers see of
-//! the copies goes with the offset of the group at every moment.
+//! Copies records in transactions. Each transaction also commits the offset up to which the input
+//! was read, so consumers with `read_committed` always see copies and offset together.
 //!
 //! ```text
 //! cargo run --example transactional
 //! cargo run --example transactional -- --bootstrap-server localhost:9092 --topic copies --records 1000
 //! ```
 //!
-//! The input is a counted list in place of records of the topic `lines`, since this crate has no consumer. So each start
-//! begins at the first line; a consumer begins at its group's offset, and neither leaves out nor repeats a line:
-//! `tests/interop/examples/transactional_copier.rs` does that, with the consumer of the `rdkafka` crate. Both topics must
-//! exist. Without `--bootstrap-server` it starts a test broker in its own process, and compares. Any failure makes the
-//! exit code 1.
+//! The input is a list of numbered lines in place of the records of the topic `lines`, because this
+//! crate has no consumer. So each start begins at the first line. A program with a consumer begins
+//! at its group's offset, and so neither loses nor repeats a line: see
+//! `tests/interop/examples/transactional_copier.rs`, which uses the consumer of the `rdkafka`
+//! crate. Both topics must exist. Without `--bootstrap-server` it starts a test broker in its own
+//! process, and compares the copies with the input. The exit code is 1 after any failure.
 
 #![allow(clippy::print_stdout, reason = "an example prints what it does")]
 
@@ -31,12 +32,12 @@ use progress::{Progress, terminal};
 
 const USAGE: &str = "transactional [--bootstrap-server HOST:PORT] [--topic NAME] [--records COUNT]";
 
-/// What is copied, and who copies it.
+/// The input topic.
 const INPUT: &str = "lines";
 const GROUP: &str = "copiers";
-/// Records of one transaction.
+/// The number of records in one transaction.
 const AT_ONCE: u64 = 100;
-/// Aborts in all before this gives up.
+/// The number of aborts after which the program ends.
 const ABORTS: u32 = 10;
 
 fn main() -> ExitCode {
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 pub(crate) struct Options {
-    /// `None` is a test broker.
+    /// `None` starts a test broker.
     pub(crate) bootstrap_servers: Option<String>,
     pub(crate) topic: String,
     pub(crate) records: u64,
@@ -94,7 +95,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     };
     let producer = KafkaProducer::builder()
         .bootstrap_servers(&servers)
-        // The same at each start: a new copier ends what an old one left open, and fences it off.
+        // The same id at each start: a new copier aborts the transaction that an old one left open,
+        // and fences the old one.
         .transactional_id("copier-of-lines")
         .build()?;
     producer.init_transactions()?;
@@ -106,7 +108,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         let end = options.records.min(next + AT_ONCE);
         match copy(&producer, topic, next..end) {
             Ok(()) => next = end,
-            // Aborted: nobody who reads committed records has seen any of it.
+            // The transaction was aborted: consumers with `read_committed` see none of it.
             Err(error) if error.is_aborted() && aborts < ABORTS => {
                 aborts += 1;
                 println!("once more from {next}: {error}");
@@ -127,7 +129,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One transaction: the copies, and the offset at which the next one begins.
+/// Sends the copies of one transaction, with the offset at which the next one begins.
 fn copy(
     producer: &KafkaProducer,
     topic: &str,
@@ -137,7 +139,7 @@ fn copy(
     producer.transaction(|transaction| {
         for line in lines {
             let record = ProducerRecord::new(topic, format!("line {line}"));
-            // If it is not delivered, the commit is refused.
+            // If a record is not delivered, the commit fails.
             transaction.send(record)?;
         }
         let offsets = HashMap::from([(TopicPartition::new(INPUT, 0), next.into())]);

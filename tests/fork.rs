@@ -1,7 +1,8 @@
-//! A child of `fork` has the producer's memory and not its I/O thread: every call there fails at once, dropping the producer
-//! does nothing, and the parent goes on as if nothing had happened.
+//! A child of `fork` has the producer's memory but not its I/O thread. Every call in the child
+//! fails at once, dropping the producer does nothing, and the parent continues as before.
 //!
-//! A program of its own: a fork copies the whole process, with the locks that threads of other tests hold.
+//! A program of its own, because a fork copies the whole process, including locks that threads of
+//! other tests hold.
 
 #![cfg(unix)]
 #![allow(
@@ -27,14 +28,14 @@ use kafka_producer_fork::{Child, in_child};
 use producing::*;
 
 const ORDERS: (&str, i32) = ("orders", 0);
-/// Longer than any test, so that nothing is sent because it lingered.
+/// Longer than any test, so that no batch is sent because of its linger time.
 const FOR_EVER: Duration = Duration::from_secs(50);
 
 fn broker() -> FakeBroker {
     FakeBroker::builder().topic("orders", 2).start().unwrap()
 }
 
-/// What the child says of a call: nothing if it failed as it must.
+/// Returns an empty text if the call failed with `Forked`, and what it returned instead otherwise.
 fn unless_forked<T: Debug>(call: &str, result: Result<T>) -> String {
     match result {
         Err(error) if is_forked(&error) => String::new(),
@@ -46,14 +47,15 @@ fn is_forked(error: &Error) -> bool {
     error.kind() == ErrorKind::Forked && error.is_fatal() && !error.is_retriable()
 }
 
-/// Runs the calls in a child. All of them must fail as forked, and none may wait.
+/// Runs the calls in a child. Each of them must fail as forked, without waiting.
 #[track_caller]
 fn assert_forked(calls: impl FnOnce() -> String) {
     let child = in_child(LONG, calls).unwrap();
     assert_eq!(child, Child::Returned(String::new()));
 }
 
-/// Sends until a send fails: one within a millisecond of the parent's last may still join a batch.
+/// Sends until a send fails. A record that is sent within a millisecond of the parent's last one
+/// may still join a batch.
 fn send_until_refused(producer: &KafkaProducer, partition: Option<i32>) -> Error {
     loop {
         let mut record = ProducerRecord::new("orders", "from the child");
@@ -65,7 +67,8 @@ fn send_until_refused(producer: &KafkaProducer, partition: Option<i32>) -> Error
     }
 }
 
-/// A producer with a record that is done, one that is in flight and held, and one in a batch that lingers.
+/// A producer with one delivered record, one in flight that the broker holds, and one in a batch
+/// that lingers.
 struct Parent {
     broker: FakeBroker,
     producer: KafkaProducer,
@@ -97,7 +100,7 @@ fn parent() -> Parent {
 }
 
 impl Parent {
-    /// Everything that was sent before the fork arrives, once, and so does what is sent after it.
+    /// Checks that everything sent before and after the fork arrives exactly once.
     fn assert_unharmed(self) {
         self.hold.release();
         assert_eq!(self.held.get().unwrap().offset(), 1);
@@ -149,7 +152,7 @@ fn sends_fail_in_a_child() {
         let producer = &parent.producer;
         let to = |topic| ProducerRecord::new(topic, "from the child");
         let mut said = unless_forked("send to a new topic", producer.send(to("new")));
-        // Partition 0 has no open batch and partition 1 has one, which a record could join.
+        // Partition 0 has no open batch. Partition 1 has one that a record could join.
         said += &unless_forked("send", producer.send(to("orders").partition(0)));
         for partition in [Some(1), Some(0), None] {
             let error = send_until_refused(producer, partition);

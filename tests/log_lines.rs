@@ -1,6 +1,6 @@
-//! What the log says: every line names its producer, and none has a secret.
+//! The log lines: each names its producer, and none contains a secret.
 //!
-//! A program of its own: the logger belongs to the whole process.
+//! A program of its own, because the logger belongs to the whole process.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,7 +32,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 const TOPIC: &str = "orders";
 const SOON: Duration = Duration::from_secs(20);
 
-/// A line of this library's producers; the test broker's are left out.
+/// A line of a producer. Lines of the test broker are left out.
 #[derive(Clone, Debug)]
 struct Line {
     level: Level,
@@ -73,7 +73,7 @@ fn capture() {
     });
 }
 
-/// The lines so far that begin with this.
+/// Returns the lines so far that begin with `prefix`.
 fn lines_of(prefix: &str) -> Vec<Line> {
     let all = lines();
     let of_producer = all.iter().filter(|line| line.text.starts_with(prefix));
@@ -90,7 +90,7 @@ fn producer(broker: &FakeBroker, client_id: &str) -> KafkaProducerBuilder {
         .max_block(SOON)
 }
 
-/// Refuses everything.
+/// An interceptor that fails every record.
 struct Refuser;
 
 impl ProducerInterceptor for Refuser {
@@ -99,8 +99,8 @@ impl ProducerInterceptor for Refuser {
     }
 }
 
-/// Callers, the I/O thread and the resolver's thread log; so do the configuration, callbacks, interceptors and
-/// transactions.
+/// Callers, the I/O thread and the resolver's thread write log lines. So do the configuration,
+/// callbacks, interceptors and transactions.
 #[test]
 fn every_line_names_the_client_and_its_transactions() {
     capture();

@@ -1,7 +1,7 @@
-//! Threads, descriptors, memory and processor time: all come back when a producer ends, however it ends, and none are
-//! spent on waiting.
+//! Threads, descriptors, memory and processor time: a producer returns all of them when it ends,
+//! however it ends, and a waiting producer uses no processor time.
 //!
-//! A program of its own: it reads what Linux tells of the whole process in /proc.
+//! A program of its own, because it reads what Linux shows about the whole process in /proc.
 
 #![cfg(target_os = "linux")]
 #![allow(
@@ -23,13 +23,13 @@ use kafka_producer::{BufferMemoryAllocationStrategy, ErrorKind, KafkaProducer, P
 const NODE: NodeId = NodeId(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a producer is watched that has nothing to do.
+/// How long an idle producer is observed.
 const WATCHED: Duration = Duration::from_secs(1);
 
-/// These tests look at the whole process, so that one runs at a time.
+/// Makes tests run one at a time, because each looks at the whole process.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
-    // A test that failed has left nothing behind that the next one counts.
+    // A failed test leaves nothing behind that the next one would count.
     let alone = ALONE.lock().unwrap_or_else(|failed| failed.into_inner());
     eventually("threads of earlier tests", || Task::all().is_empty());
     alone
@@ -39,7 +39,7 @@ fn alone() -> MutexGuard<'static, ()> {
 struct Task(String);
 
 impl Task {
-    /// The threads whose names begin as those of all producers.
+    /// Returns the threads whose names begin with the prefix of producers.
     fn all() -> Vec<Self> {
         let tasks = fs::read_dir("/proc/self/task").unwrap();
         let paths = tasks.flatten().map(|task| task.path());
@@ -49,18 +49,18 @@ impl Task {
             .collect()
     }
 
-    /// The one I/O thread that there is. It takes its name a moment after it was started.
+    /// Returns the only I/O thread. A thread gets its name a moment after it starts.
     fn io_thread() -> Self {
         eventually("there is one I/O thread", || Self::all().len() == 1);
         Self::all().remove(0)
     }
 
-    /// The time that it was on a processor.
+    /// Returns how long the thread has run on a processor.
     fn cpu_time(&self) -> Duration {
         cpu_time(&self.0)
     }
 
-    /// How often it has gone to sleep by itself.
+    /// Returns how often the thread has gone to sleep voluntarily.
     fn sleeps(&self) -> u64 {
         number_of(&format!("{}/status", self.0), "voluntary_ctxt_switches:")
     }
@@ -78,7 +78,7 @@ fn cpu_time(task: &str) -> Duration {
     Duration::from_nanos(on_cpu.parse().unwrap())
 }
 
-/// The number behind `label` in a file of /proc.
+/// Returns the number after `label` in a file of /proc.
 fn number_of(file: &str, label: &str) -> u64 {
     let text = fs::read_to_string(file).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(label));
@@ -94,7 +94,7 @@ fn resident_bytes() -> u64 {
     number_of("/proc/self/status", "VmRSS:") * 1024
 }
 
-/// Waits for what happens on other threads in no time, though not at once.
+/// Waits for something that another thread does soon.
 fn eventually(what: &str, is_true: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_true() {
@@ -103,7 +103,7 @@ fn eventually(what: &str, is_true: impl Fn() -> bool) {
     }
 }
 
-/// What there is while no producer is.
+/// The threads and descriptors before any producer was built.
 struct Baseline<'a> {
     broker: &'a FakeBroker,
     descriptors: usize,
@@ -144,34 +144,35 @@ fn send(producer: &KafkaProducer) {
     sent.get_timeout(PATIENCE).unwrap();
 }
 
-/// Waits for nothing but the time, and gives how long that was.
+/// Sleeps, and returns how long that took.
 fn watch(broker: &FakeBroker) -> Duration {
     let start = Instant::now();
     broker.wait_for(WATCHED, |_| false);
     start.elapsed()
 }
 
-/// `used` is less than a tenth of `elapsed`. A busy loop takes all of it; what is awake now and then takes some thousandths, or
-/// a few hundredths in a debug build on a machine that others have most of.
+/// Checks that `used` is less than a tenth of `elapsed`. A busy loop uses all of it. A thread that
+/// wakes up now and then uses some thousandths, or a few hundredths in a debug build on a busy
+/// machine.
 fn assert_idle(used: Duration, elapsed: Duration) {
     assert!(used * 10 < elapsed, "{used:?} of {elapsed:?}");
 }
 
-// I: threads and descriptors are back at the baseline.
+// Threads and descriptors are back at the baseline.
 #[test]
 fn producers_that_are_used_and_closed_leave_nothing() {
     let _alone = alone();
     let broker = broker();
     let baseline = Baseline::of(&broker);
     for _ in 0..20 {
-        // A name, so that there is a thread that resolves it.
+        // A host name, so that there is a thread that resolves it.
         let servers = format!("localhost:{}", broker.port(NODE).unwrap());
         let builder = KafkaProducer::builder().bootstrap_servers(&servers);
         let producer = builder.build().unwrap();
         send(&producer);
         producer.close(PATIENCE).unwrap();
     }
-    // The last one was closed and is dropped, as were all before.
+    // All of them were closed and dropped.
     baseline.assert_restored();
 }
 
@@ -261,7 +262,7 @@ fn a_broker_that_vanishes_takes_nothing_with_it() {
     baseline.assert_restored();
 }
 
-// I: buffer memory comes back, whether records are delivered, fail or expire.
+// Buffer memory comes back, whether records are delivered, fail or expire.
 #[test]
 fn buffer_memory_comes_back() {
     let _alone = alone();
@@ -300,8 +301,8 @@ fn buffer_memory_comes_back() {
     producer.close(PATIENCE).unwrap();
 }
 
-/// A full buffer before a broker that has stalled: senders wait without a processor, memory is what `buffer.memory` says
-/// and a little, and each sender has its error in the end.
+/// With a full buffer and a stalled broker, waiting senders use no processor time, memory stays
+/// near `buffer.memory`, and each sender gets its error in the end.
 #[test]
 fn senders_that_wait_for_a_stalled_broker_cost_nothing() {
     const SENDERS: usize = 16;
@@ -352,7 +353,7 @@ fn senders_that_wait_for_a_stalled_broker_cost_nothing() {
     });
     let elapsed = start.elapsed();
     assert_idle(used + (io_thread.cpu_time() - io_before), elapsed);
-    // What the broker's threads hold of the requests is part of it.
+    // This includes what the broker's threads hold of the requests.
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < BUFFER as u64 + SLACK, "{} KB", grown / 1024);
 
@@ -363,7 +364,7 @@ fn senders_that_wait_for_a_stalled_broker_cost_nothing() {
     producer.close(PATIENCE).unwrap();
 }
 
-/// Nothing to do: after a first moment the I/O thread sleeps until something is due.
+/// With nothing to do, the I/O thread soon sleeps until something is due.
 #[test]
 fn an_idle_producer_sleeps() {
     let _alone = alone();
@@ -380,8 +381,8 @@ fn an_idle_producer_sleeps() {
     producer.close(PATIENCE).unwrap();
 }
 
-/// Watches the I/O thread of a producer that tries in vain to get somewhere, with the default backoffs: 50 ms that grow
-/// to 1 s for connections, 100 ms that grow for everything else.
+/// Checks the I/O thread of a producer that cannot connect, with the default backoffs: 50 ms
+/// growing to 1 s for connections, 100 ms growing to 1 s for everything else.
 fn assert_tries_calmly(broker: &FakeBroker) {
     let io_thread = Task::io_thread();
     let (cpu, sleeps) = (io_thread.cpu_time(), io_thread.sleeps());
@@ -409,7 +410,7 @@ fn brokers_that_cannot_be_reached_are_tried_calmly() {
     }
 }
 
-// With a record in the buffer there is always something that could be done.
+// With a record in the buffer the I/O thread could always retry something.
 #[test]
 fn a_record_whose_broker_vanished_waits_calmly() {
     let _alone = alone();
@@ -441,7 +442,7 @@ fn a_record_without_a_leader_waits_calmly() {
     producer.close(PATIENCE).unwrap();
 }
 
-/// A topic that there is not, and a broker that asks for patience, are asked about with backoff too.
+/// Requests about a missing topic, and to a broker that throttles, use backoff too.
 #[test]
 fn a_topic_that_does_not_exist_is_asked_for_calmly() {
     let _alone = alone();
@@ -469,7 +470,8 @@ fn a_topic_that_does_not_exist_is_asked_for_calmly() {
     producer.close(PATIENCE).unwrap();
 }
 
-/// KIP-1332: what is resident is in proportion to what is buffered, and not to the partitions times `batch.size`.
+/// KIP-1332: resident memory is proportional to the buffered bytes, not to the number of partitions
+/// times `batch.size`.
 #[test]
 fn ten_thousand_partitions_with_a_record_each_take_little_memory() {
     const PARTITIONS: i32 = 10_000;

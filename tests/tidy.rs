@@ -1,7 +1,8 @@
-//! The shape of this repository, enforced: layers, owners of dependencies, lock types, file sizes, headers, and what may
-//! stand at the top. Each rule is tested against text that breaks it.
+//! Enforces the structure of this repository: layers, owners of dependencies, lock types, file
+//! sizes, file headers, and the names at the top level. Each rule has a test with text that breaks
+//! it.
 //!
-//! A program of its own: it reads the tree and needs nothing of the library.
+//! A program of its own, because it reads the tree and needs nothing of the library.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +28,8 @@ use std::path::Path as FilePath;
 use circles::{Allowed, arrows, circles, wrong_arrows};
 use source::{Path, Source, is_test_path, paths};
 
-/// Each layer, and the layers that it may name besides itself. What only tests compile may name any.
+/// Each layer, and the layers that it may name besides itself. Code that only tests compile may
+/// name any.
 const LAYERS: &[(&str, &[&str])] = &[
     ("sync", &[]),
     ("utils", &["sync"]),
@@ -39,7 +41,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         "network",
         &["sync", "utils", "common", "protocol", "record", "metrics"],
     ),
-    // The public error speaks of partitions and of the brokers' codes; layers to the left of `client` have small enums of
+    // The public error has partitions and error codes in its API. Layers to the left of `client`
+    // have small enums of their own.
     // their own.
     ("error", &["sync", "utils", "common", "protocol"]),
     (
@@ -55,14 +58,14 @@ const LAYERS: &[(&str, &[&str])] = &[
             "client",
         ],
     ),
-    // The producer of Kafka 0.8 has a way to the brokers of its own.
+    // The producer of Kafka 0.8 has its own connections to the brokers.
     (
         "classic",
         &[
             "sync", "utils", "common", "protocol", "record", "metrics", "network",
         ],
     ),
-    // What the benches see of the rest.
+    // What the benches need from the rest.
     (
         "_internals",
         &[
@@ -70,7 +73,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "client", "producer",
         ],
     ),
-    // The test broker is the other side of the wire: it knows the formats, and nothing of the producer.
+    // The test broker is the other side of the protocol: it knows the formats but not the producer.
     (
         "testing",
         &["sync", "utils", "common", "protocol", "record", "error"],
@@ -78,7 +81,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("manual", &[]),
 ];
 
-/// Where each dependency may be named; an empty prefix is everywhere. A prefix ends at a module's name.
+/// Where each dependency may be named. An empty prefix means everywhere. A prefix ends at a
+/// module's name.
 const OWNERS: &[(&str, &[&str])] = &[
     ("mio", &["src/network"]),
     ("socket2", &["src/network", "src/testing"]),
@@ -188,17 +192,17 @@ const OWNERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Types that connect to somebody, and who may name them.
+/// Types that open connections, and who may name them.
 const SOCKETS: [&str; 4] = ["TcpStream", "TcpListener", "UdpSocket", "*"];
 const SOCKET_OWNERS: [&str; 2] = ["network", "testing"];
 
-/// Of a file of tests, or with its tests.
+/// The limit for a file with its tests, and for a file of tests.
 const MAX_LINES: usize = 700;
 const MAX_PRODUCTION_LINES: usize = 600;
-/// Files that may have more lines of production code. Empty is how it should be.
+/// Files that may have more lines of production code. This list should stay empty.
 const LONG_FILES: &[&str] = &[];
 
-/// What the modules of a folder may name of each other; `super` is the folder's own module.
+/// Which modules of a folder may name which others. `super` is the folder's own module.
 const FOLDERS: &[Allowed] = &[
     (
         "testing/fake_broker",
@@ -233,7 +237,7 @@ const FOLDERS: &[Allowed] = &[
     ),
 ];
 
-/// Where there are no sockets, threads or clock, and what stands for them.
+/// Modules without sockets, threads or clock, and the types that they use instead.
 const PURE: &[&str] = &[
     "src/testing/fake_broker/model",
     "src/testing/fake_broker/api",
@@ -261,12 +265,12 @@ const TOP_LEVEL: &[&str] = &[
     "examples",
 ];
 
-/// Words that say nothing about what is in a module.
+/// Names that say nothing about the content of a module.
 const EMPTY_NAMES: &[&str] = &[
     "misc", "helper", "helpers", "util", "util2", "utils2", "stuff", "extra",
 ];
 
-/// Spelt in halves, so that this file may be searched too.
+/// Written in two halves, so that this file passes its own search.
 const MARKERS: &[&str] = &[
     concat!("TO", "DO"),
     concat!("FIX", "ME"),
@@ -336,7 +340,7 @@ fn is_in(path: &str, owner: &str) -> bool {
     rest.is_some_and(|rest| owner.is_empty() || rest.starts_with(['.', '/']))
 }
 
-/// Locks and atomics have one home, so that a model checker can take their place.
+/// Locks and atomics are imported from one module, so that a model checker can replace them.
 fn locks(source: &Source) -> Vec<String> {
     if source.layer() == Some("sync") {
         return Vec::new();
@@ -358,7 +362,8 @@ fn locks(source: &Source) -> Vec<String> {
         .collect()
 }
 
-/// A log line names its producer, so it is written through the library's own macros. The test broker is no producer.
+/// A log line names its producer, so it must use the library's own macros. The test broker is not a
+/// producer.
 fn log_lines(source: &Source) -> Vec<String> {
     if source.layer() == Some("testing") || source.path == "src/utils/log.rs" {
         return Vec::new();
@@ -437,7 +442,7 @@ fn sizes(source: &Source) -> Vec<String> {
     found
 }
 
-/// Every line but those of items that only tests compile. A line of such an item has code, and no production code.
+/// Counts every line except those of items that only tests compile.
 fn production_lines(source: &Source) -> usize {
     if source.is_test() {
         return 0;
@@ -468,7 +473,7 @@ fn markers(source: &Source) -> Vec<String> {
     found
 }
 
-/// Only the strings of tests may hold other characters, as test data.
+/// Only strings in tests may hold other characters, as test data.
 fn ascii(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     let is_test_file = source.is_test() || is_test_path(&source.path);
@@ -510,7 +515,8 @@ fn names(source: &Source) -> Vec<String> {
         .collect()
 }
 
-/// Lints are met or answered one by one. What only some builds do not use may say so, under `cfg_attr`.
+/// A lint is allowed for one item at a time. Code that only some builds do not use may say so with
+/// `cfg_attr`.
 fn blanket_allows(source: &Source) -> Vec<String> {
     const BLANKETS: [&str; 3] = ["dead_code", "unused", "warnings"];
     let mut found = Vec::new();
@@ -532,7 +538,7 @@ fn top_level<'a>(entries: impl IntoIterator<Item = &'a str>) -> Vec<String> {
         .collect()
 }
 
-/// Dependencies of the library that nobody owns, and owners of what is no dependency.
+/// Returns the dependencies of the library without an owner, and the owners without a dependency.
 fn unowned(manifest: &str) -> Vec<String> {
     let dependencies: BTreeSet<String> = keys(manifest, is_of_the_library)
         .map(|name| name.replace('-', "_"))
@@ -544,13 +550,14 @@ fn unowned(manifest: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether a table of Cargo.toml has dependencies of the library, on every target or on some.
+/// Returns whether a table of Cargo.toml lists dependencies of the library, for every target or for
+/// some.
 fn is_of_the_library(header: &str) -> bool {
     header == "[dependencies]"
         || (header.starts_with("[target.") && header.ends_with(".dependencies]"))
 }
 
-/// The keys of the tables of Cargo.toml whose headers are wanted.
+/// Returns the keys of the tables of Cargo.toml whose header is wanted.
 fn keys(manifest: &str, is_wanted: fn(&str) -> bool) -> impl Iterator<Item = &str> {
     let mut is_inside = false;
     let lines = manifest.lines().filter(move |line| {
@@ -570,7 +577,7 @@ fn root() -> &'static FilePath {
     FilePath::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every file with this ending under a folder.
+/// Returns every file with this ending in a folder.
 fn files(folder: &str, ending: &str) -> Vec<String> {
     let mut found = Vec::new();
     let Ok(entries) = fs::read_dir(root().join(folder)) else {
@@ -599,7 +606,8 @@ fn sources(folder: &str) -> Vec<Source> {
     sources
 }
 
-/// A file is for tests where the module that declares it says so, or is for tests itself.
+/// Marks a file as test code if the module that declares it says so, or if that module is test code
+/// itself.
 fn mark_tests(sources: &mut [Source]) {
     loop {
         let modules: Vec<String> = sources.iter().flat_map(Source::test_modules).collect();
@@ -689,7 +697,7 @@ fn the_top_of_the_repository_is_bare() {
     let names: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    // Build output, which is not part of the repository.
+    // Build output is not part of the repository.
     let names = names
         .iter()
         .map(String::as_str)

@@ -1,4 +1,5 @@
-//! The words of a command line: options with a value, as `--name value` or `--name=value`, and options without.
+//! Parses a command line: options with a value, as `--name value` or `--name=value`, and options
+//! without one.
 
 #![allow(dead_code, reason = "no example uses all of it")]
 
@@ -10,7 +11,7 @@ pub(crate) struct Arguments<I: Iterator<Item = String>> {
     words: Peekable<I>,
     /// The option that was read last.
     name: String,
-    /// What follows `=` in its word.
+    /// The text after `=` in the same word.
     attached: Option<String>,
 }
 
@@ -23,7 +24,8 @@ impl<I: Iterator<Item = String>> Arguments<I> {
         }
     }
 
-    /// Reads the name of the next option; `None` at the end. Fails if the last one took no value and has one.
+    /// Returns the name of the next option, or `None` at the end. Fails if the last option has a
+    /// value and takes none.
     pub(crate) fn next_name(&mut self) -> Result<Option<String>, String> {
         if self.attached.is_some() {
             return Err(format!("{} takes no value", self.name));
@@ -41,33 +43,33 @@ impl<I: Iterator<Item = String>> Arguments<I> {
         Ok(Some(self.name.clone()))
     }
 
-    /// Reads the value of the option.
+    /// Returns the value of the option.
     pub(crate) fn value(&mut self) -> Result<String, String> {
         self.optional_value()
             .ok_or_else(|| format!("{} needs a value", self.name))
     }
 
-    /// Reads the value of an option that may have none.
+    /// Returns the value of an option whose value may be omitted.
     pub(crate) fn optional_value(&mut self) -> Option<String> {
         let attached = self.attached.take();
         attached.or_else(|| self.words.next_if(|word| !is_name(word)))
     }
 
-    /// Reads the values of an option that takes several.
+    /// Returns the values of an option that takes several.
     pub(crate) fn values(&mut self) -> Result<Vec<String>, String> {
         let first = self.value()?;
         let more = std::iter::from_fn(|| self.words.next_if(|word| !is_name(word)));
         Ok(std::iter::once(first).chain(more).collect())
     }
 
-    /// Reads the value of the option as a number, or as anything else that has a form.
+    /// Parses the value of the option.
     pub(crate) fn parsed<T: FromStr<Err: Display>>(&mut self) -> Result<T, String> {
         let text = self.value()?;
         text.parse()
             .map_err(|error| format!("{} {text}: {error}", self.name))
     }
 
-    /// What to say of an option that the program does not have.
+    /// Returns the error text for an option that the program does not have.
     pub(crate) fn unknown(&self) -> String {
         format!("{} is no option", self.name)
     }
@@ -85,7 +87,7 @@ pub(crate) fn property(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Refuses two options of which each replaces the other.
+/// Fails if both options are given; each replaces the other.
 pub(crate) fn not_both(
     (name, is_given): (&str, bool),
     (other, is_other_given): (&str, bool),
@@ -96,7 +98,7 @@ pub(crate) fn not_both(
     }
 }
 
-/// Says that Kafka will remove an option.
+/// Warns that Kafka will remove an option.
 pub(crate) fn deprecated(name: &str, instead: &str) {
     eprintln!("Warning: {name} is deprecated. Use {instead} instead.");
 }

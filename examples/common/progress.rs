@@ -1,4 +1,4 @@
-//! A line that says how far a long job is, for a person who watches. A file or a pipe gets none.
+//! A line that shows the progress of a long job on a terminal. A file or a pipe gets none.
 
 #![allow(
     clippy::disallowed_methods,
@@ -8,20 +8,20 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// Between two lines.
+/// The time between two updates of the line.
 const INTERVAL: Duration = Duration::from_millis(250);
 
 pub(crate) struct Progress<W: Write = io::Stderr> {
-    /// `None` where nobody watches.
+    /// `None` if the output is not a terminal.
     output: Option<W>,
     what: &'static str,
     total: Option<u64>,
     shown: Option<Instant>,
-    /// How many characters are to be erased.
+    /// The number of characters to erase.
     width: usize,
 }
 
-/// The standard error, if a person watches it.
+/// Returns the standard error if it is a terminal.
 pub(crate) fn terminal() -> Option<io::Stderr> {
     Some(io::stderr()).filter(IsTerminal::is_terminal)
 }
@@ -37,7 +37,7 @@ impl<W: Write> Progress<W> {
         }
     }
 
-    /// Replaces the line, a few times a second at most.
+    /// Replaces the line, at most a few times a second.
     pub(crate) fn report(&mut self, done: u64) {
         let Some(output) = &mut self.output else {
             return;
@@ -56,13 +56,13 @@ impl<W: Write> Progress<W> {
             None => format!("{done} {what}"),
         };
         let width = self.width.max(line.len());
-        // A terminal that is gone is no reason to stop.
+        // A closed terminal does not stop the job.
         _ = write!(output, "\r{line:width$}").and_then(|()| output.flush());
         self.width = line.len();
     }
 }
 
-/// Erases the line: what follows is the result.
+/// Erases the line, so that the result takes its place.
 impl<W: Write> Drop for Progress<W> {
     fn drop(&mut self) {
         let width = self.width;

@@ -1,9 +1,10 @@
-//! Makes a record of a line. Java: `LineMessageReader` of Kafka's tools, with its properties.
+//! Converts a line to a record. Java: `LineMessageReader` of Kafka's tools, with its properties.
 //!
-//! `headers <headers.delimiter> key <key.separator> value`, where `parse.headers` and `parse.key` say what is there.
+//! `headers <headers.delimiter> key <key.separator> value`. `parse.headers` and `parse.key` say
+//! which parts a line has.
 //!
-//! Differs from Java: keys and values are bytes, which need not be UTF-8; `headers.separator` is text and not a pattern;
-//! and no separator may be empty.
+//! Differs from Java: keys and values are bytes and need not be UTF-8; `headers.separator` is text
+//! and not a pattern; no separator may be empty.
 
 use kafka_producer::ProducerRecord;
 use kafka_producer::common::{Header, Headers};
@@ -51,7 +52,8 @@ impl LineReader {
         Ok(reader)
     }
 
-    /// The parts of a line can be told apart only by marks that differ. The key's may be that of the headers.
+    /// Fails if two separators are equal, because the parts of a line could not be told apart. The
+    /// key's separator may equal that of the headers.
     fn check_separators(&self) -> Result<(), String> {
         let marks = [
             ("headers.delimiter", Some(&self.headers_delimiter)),
@@ -74,7 +76,7 @@ impl LineReader {
         Ok(())
     }
 
-    /// The record that a line says, without the line's end.
+    /// Returns the record of a line without its line end.
     pub(crate) fn record<'a>(
         &mut self,
         topic: &'a str,
@@ -100,7 +102,8 @@ impl LineReader {
         Ok(record)
     }
 
-    /// What stands before the mark, if it is to be there, and the rest.
+    /// Splits off the part before the separator, if the line has that part. Returns it and the
+    /// rest.
     fn part<'a>(
         &self,
         is_expected: bool,
@@ -167,7 +170,7 @@ impl LineReader {
     }
 }
 
-/// What stands before and after the first `mark`, which is not empty.
+/// Returns what is before and after the first `mark`. `mark` is not empty.
 fn split_once<'a>(text: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let at = text.windows(mark.len()).position(|window| window == mark)?;
     Some((text.get(..at)?, text.get(at + mark.len()..)?))

@@ -5,9 +5,9 @@
 //!     --reader-property parse.key=true --reader-property key.separator=:
 //! ```
 //!
-//! Takes every option of Kafka 4.4's tool. Differs from it: a record that was not delivered makes the exit code 1, and
-//! `--line-reader` takes the default reader alone. Where the input is a file or a pipe, and the standard error is a
-//! terminal, it shows how many lines it has sent.
+//! Takes every option of the tool of Kafka 4.4. Differs from it: the exit code is 1 if a record was
+//! not delivered, and `--line-reader` accepts only the default reader. If the input is a file or a
+//! pipe and the standard error is a terminal, the program shows how many lines it has sent.
 
 #![allow(
     clippy::print_stdout,
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sends each line, and gives the number of records that were not delivered.
+/// Sends each line. Returns the number of records that were not delivered.
 pub(crate) fn run(
     options: Options,
     input: &mut dyn BufRead,
@@ -77,7 +77,7 @@ pub(crate) fn run(
     let producer = KafkaProducer::new(options.config)?;
     let failed = Arc::new(AtomicU64::new(0));
     let mut line = Vec::new();
-    // A person who types has a prompt.
+    // Interactive input has a prompt instead of the progress line.
     let output = terminal().filter(|_| prompt.is_empty());
     let mut progress = Progress::to(output, "lines", None);
     for number in 0.. {
@@ -96,12 +96,12 @@ pub(crate) fn run(
         }
     }
     drop(progress);
-    // Every record gets its time; what fails is counted by its callback.
+    // Waits for every record. Callbacks count the failures.
     producer.close(Duration::MAX)?;
     Ok(failed.load(Ordering::Relaxed))
 }
 
-/// Sends without waiting; a failure is printed and counted when it is known.
+/// Sends without waiting. A callback prints and counts a failure.
 fn send(
     producer: &KafkaProducer,
     record: ProducerRecord<'_>,

@@ -1,4 +1,4 @@
-//! The options of `kafka-console-producer`, and the configuration that they come to.
+//! The options of `kafka-console-producer`, and the configuration that they result in.
 
 use std::error::Error;
 
@@ -22,8 +22,8 @@ pub(crate) struct Options {
     pub(crate) reader_properties: Vec<(String, String)>,
 }
 
-/// Options that stand for one configuration key: option, key, value where neither the option nor the key is given, and
-/// help. Of two for one key, the later one wins.
+/// Options that set one configuration key: option, key, default value, and help. If two options set
+/// the same key, the later one wins.
 const SETTINGS: &[(&str, &str, &str, &str)] = &[
     (
         "--timeout",
@@ -88,7 +88,7 @@ const SETTINGS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
-/// What each option is for; the settings above are listed with it.
+/// The help of every other option.
 const OTHERS: &[(&str, &str)] = &[
     (
         "--bootstrap-server HOST:PORT,...",
@@ -148,7 +148,7 @@ pub(crate) fn usage() -> String {
     text
 }
 
-/// The reader that Kafka's tool has by default, under its present name and its old one.
+/// The default reader of Kafka's tool, under its current name and its old one.
 const LINE_READERS: [&str; 2] = [
     "org.apache.kafka.tools.LineMessageReader",
     "kafka.tools.ConsoleProducer$LineMessageReader",
@@ -205,7 +205,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command, Stri
         .map(|options| Command::Produce(Box::new(options)))
 }
 
-/// A reader is a class of Java, which this program cannot load.
+/// Fails for any other reader: it is a Java class, which this program cannot load.
 fn check_line_reader(class: &str) -> Result<(), String> {
     match LINE_READERS.contains(&class) {
         true => Ok(()),
@@ -216,12 +216,12 @@ fn check_line_reader(class: &str) -> Result<(), String> {
     }
 }
 
-/// Splits `key=value`. As in Kafka's tool, a key alone has an empty value.
+/// Splits `key=value`. As in Kafka's tool, a key without `=` has an empty value.
 fn pair(text: &str) -> (String, String) {
     property(text).unwrap_or_else(|_| (text.to_owned(), String::new()))
 }
 
-/// An error and what caused it.
+/// Returns the text of an error and its causes.
 fn text(error: &dyn Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {cause}"),
@@ -230,7 +230,7 @@ fn text(error: &dyn Error) -> String {
 }
 
 impl Given {
-    /// Of an option and its deprecated name, one can be given.
+    /// Fails if an option and its deprecated name are both given.
     fn check_pairs(&self) -> Result<(), String> {
         for ((new, is_new), (old, is_old)) in [
             (
@@ -258,7 +258,7 @@ impl Given {
         Ok(())
     }
 
-    /// The properties of the file, and then those of the command line, which win.
+    /// Returns the properties of the file and then those of the command line, which win.
     fn reader_properties(&self) -> Result<Vec<(String, String)>, String> {
         let mut properties = match &self.reader_config {
             Some(path) => reader_config::read(path)?,
@@ -285,7 +285,7 @@ impl Given {
         })
     }
 
-    /// The file, then the properties, then the options that were given, then what this program has as defaults.
+    /// Applies the file, then the properties, then the options, then this program's defaults.
     fn config(&self) -> kafka_producer::Result<ProducerConfig> {
         let file = self.command_config.as_ref();
         let mut config = match file.or(self.producer_config.as_ref()) {

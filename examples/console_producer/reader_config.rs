@@ -26,8 +26,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
     Ok(properties)
 }
 
-/// A key ends at the first `=`, `:` or blank that is not escaped; one `=` or `:` and blanks around it are no part of the
-/// value.
+/// Splits a line into key and value. The key ends at the first `=`, `:` or blank that is not
+/// escaped. One `=` or `:` and the blanks around it belong to neither.
 fn entry(line: &str) -> Result<(String, String), String> {
     let mut is_escaped = false;
     let end = line.find(|c: char| {

@@ -1,11 +1,11 @@
-//! The keys of the records: decimal numbers, as of Kafka's tool.
+//! The keys of the records: decimal numbers, as in Kafka's tool.
 
 use super::payload::Random;
 
-/// One key after the other.
+/// Produces one key after another.
 pub(crate) enum Keys {
     None,
-    /// The numbers below this, again and again.
+    /// The numbers below this one, in turn.
     Range {
         range: u32,
         next: u32,
@@ -35,7 +35,7 @@ impl Keys {
             ("range", Some(range)) => Ok(Self::Range { range, next: 0 }),
             ("random", Some(range)) => Ok(Self::Random {
                 range,
-                // Not the numbers that the values are made from.
+                // A different sequence than that of the values.
                 random: Random::new(!seed),
             }),
             _ => Err(format!(

@@ -6,9 +6,10 @@
 //!     --record-size 100 --throughput 100000 --command-property batch.size=65536 linger.ms=10
 //! ```
 //!
-//! Takes every option of Kafka 4.4's tool. Without brokers in the options it starts a test broker in its own process, which
-//! keeps every record in memory. Any failed record makes the exit code 1. `--random-seed` repeats the values and keys of
-//! this program, which are not those of Java's random numbers.
+//! Takes every option of the tool of Kafka 4.4. Without brokers in the options it starts a test
+//! broker in its own process, which keeps every record in memory. The exit code is 1 if a record
+//! failed. The same `--random-seed` gives the same values and keys in each run, but not those of
+//! Java's tool.
 
 #![allow(
     clippy::print_stdout,
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sends the records, and gives each line to `print`. Gives the number of failures.
+/// Sends the records and passes each line to `print`. Returns the number of failures.
 pub(crate) fn run(
     mut options: Options,
     print: impl Fn(&str) + Send + Sync + 'static,
@@ -119,7 +120,7 @@ pub(crate) fn run(
         }
     }
     transaction.commit()?;
-    // The metrics are there until the close, and those of the flushed records with them.
+    // After `close` there are no metrics. `flush` makes sure that they include every record.
     producer.flush()?;
     let (stats, print) = &*shared;
     lock(stats).print_totals(Instant::now(), print);
@@ -131,7 +132,7 @@ pub(crate) fn run(
     Ok(failed)
 }
 
-/// The transaction that is open, if the records are sent in transactions.
+/// The open transaction, if the records are sent in transactions.
 struct Transaction<'a> {
     producer: &'a KafkaProducer,
     duration: Option<Duration>,
@@ -172,7 +173,7 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// Java: `ToolsUtils.printMetrics`: `group:name:{tags} : value`, one a line.
+/// Prints `group:name:{tags} : value`, one metric per line. Java: `ToolsUtils.printMetrics`.
 fn print_metrics(metrics: &MetricsSnapshot, print: &impl Fn(&str)) {
     let name = |metric: &Metric| {
         let name = metric.name();

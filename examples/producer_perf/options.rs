@@ -1,4 +1,4 @@
-//! The options of `kafka-producer-perf-test`, and the configuration that they come to.
+//! The options of `kafka-producer-perf-test`, and the configuration that they result in.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -51,16 +51,17 @@ pub(crate) struct Options {
     pub(crate) payload: Payload,
     pub(crate) keys: Keys,
     pub(crate) random_seed: u64,
-    /// How old a transaction becomes; `None` sends without transactions.
+    /// How long a transaction stays open. `None` sends without transactions.
     pub(crate) transaction_duration: Option<Duration>,
     pub(crate) prints_metrics: bool,
     pub(crate) config: ProducerConfig,
-    /// Records a second; `None` is as many as possible.
+    /// Records per second. `None` is without a limit.
     throughput: Option<f64>,
 }
 
 impl Options {
-    /// How long to wait, because `sent` records should have taken longer than `elapsed`.
+    /// Returns how long to wait if `sent` records took less time than they should have, given
+    /// `elapsed`.
     pub(crate) fn ahead(&self, sent: u64, elapsed: Duration) -> Option<Duration> {
         throughput::ahead(sent, self.throughput?, elapsed)
     }
@@ -69,7 +70,7 @@ impl Options {
 /// The largest value of `--record-size`, as in Java's tool.
 const MAX_RECORD_SIZE: usize = i32::MAX as usize;
 
-/// The options as they were typed.
+/// The options as given on the command line.
 #[derive(Default)]
 struct Typed {
     bootstrap_server: Option<String>,
@@ -173,7 +174,7 @@ impl Typed {
         })
     }
 
-    /// Of an option and its deprecated name, one can be given.
+    /// Fails if an option and its deprecated name are both given.
     fn check_pairs(&self) -> Result<(), String> {
         for (new, is_new, old, is_old) in [
             (
@@ -214,7 +215,7 @@ impl Typed {
         }
     }
 
-    /// The file, over which the properties win, over which the options of their own do.
+    /// Applies the file, then the properties, then the options.
     fn config(&self) -> Result<ProducerConfig, Box<dyn Error>> {
         let file = self.command_config.as_ref();
         let mut config = match file.or(self.producer_config.as_ref()) {
@@ -234,7 +235,7 @@ impl Typed {
         if let Some(id) = &self.transactional_id {
             config.set("transactional.id", id)?;
         }
-        // A duration alone asks for transactions too.
+        // `--transaction-duration-ms` alone turns transactions on too.
         if self.transaction_duration_ms.is_some() && !config.is_set("transactional.id") {
             let id = format!("performance-producer-{:032x}", fastrand::u128(..));
             config.set("transactional.id", &id)?;

@@ -4,17 +4,18 @@ use std::error::Error;
 use std::fs;
 use std::path::{self, PathBuf};
 
-/// Where values come from.
+/// The source of the values.
 pub(crate) enum Payload {
-    /// Capital letters at random, this many.
+    /// This many random capital letters.
     Random(usize),
-    /// A part of the file at random.
+    /// A random line of the file.
     File { path: PathBuf, delimiter: String },
     /// The record's number.
     Monotonic,
 }
 
-/// The upper bits of a linear congruential generator: the same numbers for the same seed.
+/// A linear congruential generator, of which the upper bits are used. The same seed gives the same
+/// numbers.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -31,7 +32,7 @@ impl Random {
     }
 }
 
-/// One value after the other.
+/// Produces one value after another.
 pub(crate) struct Payloads {
     source: Source,
     random: Random,
@@ -39,7 +40,7 @@ pub(crate) struct Payloads {
 }
 
 enum Source {
-    /// Values are windows of it.
+    /// The values are windows of these letters.
     Letters(Vec<u8>, usize),
     Lines(Vec<String>),
     Number(String),
@@ -58,7 +59,8 @@ impl Payloads {
         };
         match payload {
             Payload::Random(size) => {
-                // A megabyte more than a value, so that values differ without the cost of choosing each letter.
+                // One megabyte more than a value, so that values differ without choosing each
+                // letter.
                 let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
                 let letters = (0..size + (1 << 20))
                     .filter_map(|_| alphabet.get(payloads.random.below(alphabet.len())).copied());
@@ -72,7 +74,8 @@ impl Payloads {
                 if text.is_empty() {
                     return Err(format!("{} has no payloads", path.display()).into());
                 }
-                // What ends with a delimiter has no payload after it; between two of them is an empty one.
+                // A delimiter at the end of the file starts no payload. Two delimiters in a row
+                // enclose an empty one.
                 let text = text.strip_suffix(&**delimiter).unwrap_or(&text);
                 let lines: Vec<_> = text.split(&**delimiter).map(str::to_owned).collect();
                 print(&format!("Number of records read: {}", lines.len()));

@@ -1,4 +1,4 @@
-//! The lines: one for each interval while records are delivered, and one or two of totals.
+//! The output: one line per interval while records are delivered, and one or two lines of totals.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 /// How many latencies are kept for the percentiles.
 const SAMPLES: u64 = 500_000;
 
-/// What was delivered of all records, and of those after the warm-up. The lines are of the latter when that is over.
+/// Counts all delivered records, and those after the warm-up. After the warm-up the lines show the
+/// latter.
 pub(crate) struct Stats {
     all: Series,
     steady: Option<Series>,
@@ -14,16 +15,16 @@ pub(crate) struct Stats {
     failed: u64,
 }
 
-/// A record on its way.
+/// A record that was sent and has no result yet.
 #[derive(Clone, Copy)]
 pub(crate) struct Sent {
     pub(crate) at: Instant,
     pub(crate) bytes: usize,
-    /// It was sent after the warm-up.
+    /// Whether it was sent after the warm-up.
     pub(crate) is_steady: bool,
 }
 
-/// What was delivered since a moment, and since the last line.
+/// What was delivered since `start`, and since the last line.
 struct Series {
     totals: Totals,
     window: Window,
@@ -70,12 +71,12 @@ impl Stats {
         }
     }
 
-    /// The warm-up is over, and this many records are sent after it.
+    /// Ends the warm-up. `records` are sent after it.
     pub(crate) fn begin_steady_state(&mut self, now: Instant, records: u64) {
         self.steady = Some(Series::new(now, records));
     }
 
-    /// A record has its result.
+    /// Counts the result of a record.
     pub(crate) fn record(
         &mut self,
         sent: &Sent,
@@ -123,7 +124,7 @@ impl Series {
         }
     }
 
-    /// Gives the line that is due, if one is.
+    /// Returns the next line if it is due.
     fn add(&mut self, sent: &Sent, now: Instant, reporting_interval: Duration) -> Option<String> {
         let latency = now - sent.at;
         self.totals.add(sent.bytes, latency);

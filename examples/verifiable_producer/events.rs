@@ -1,11 +1,12 @@
-//! The lines: JSON objects with the names and the order of those of Kafka's `VerifiableProducer`.
+//! The output: JSON objects with the same fields in the same order as those of Kafka's
+//! `VerifiableProducer`.
 
 use std::fmt::{Display, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kafka_producer::{Error, ErrorKind, RecordMetadata};
 
-/// An object in the making.
+/// An object under construction.
 pub(crate) struct Event(String);
 
 impl Event {
@@ -16,7 +17,7 @@ impl Event {
         ))
     }
 
-    /// Adds a number, or anything else that JSON takes as it is.
+    /// Adds a number, or another value that JSON writes without quotes.
     pub(crate) fn number(mut self, name: &str, number: impl Display) -> Self {
         // Writing to a String cannot fail.
         _ = write!(self.0, ",\"{name}\":{number}");
@@ -36,7 +37,7 @@ impl Event {
     }
 }
 
-/// The line of a message that was delivered, or that failed.
+/// Returns the line of a message that was delivered or that failed.
 pub(crate) fn outcome(
     topic: &str,
     key: Option<&str>,
@@ -80,7 +81,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// The class of Java's exception.
+/// Returns the class name of Java's exception.
 pub(crate) fn exception(error: &Error) -> String {
     let class = match error.kind() {
         ErrorKind::Config => "org.apache.kafka.common.config.ConfigException",
@@ -102,7 +103,7 @@ pub(crate) fn exception(error: &Error) -> String {
     class.to_owned()
 }
 
-/// The exception of an error code: its words in camel case, but for those of another name.
+/// Returns the exception of an error code: its words in camel case, with a few exceptions.
 pub(crate) fn of_code(code: &str) -> String {
     let other = match code {
         "UNKNOWN_SERVER_ERROR" => "UnknownServer",

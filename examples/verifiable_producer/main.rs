@@ -1,13 +1,15 @@
-//! Sends the numbers from 0 on and prints what becomes of each, one JSON object a line: Kafka's `VerifiableProducer`, for
-//! the programs that start it and read its lines, such as Kafka's system tests.
+//! Sends the numbers from 0 on and prints the result of each, one JSON object per line. It replaces
+//! Kafka's `VerifiableProducer` in programs that start it and read its lines, such as Kafka's
+//! system tests.
 //!
 //! ```text
 //! cargo run --release --example verifiable_producer -- --bootstrap-server localhost:9092 --topic test --max-messages 10
 //! ```
 //!
-//! Takes every option of Kafka 4.4's tool. SIGTERM and SIGINT end it as the last message does: the producer is closed, and
-//! the last two lines are `shutdown_complete` and `tool_data`. As in Kafka's tool, messages that failed do not change the
-//! exit code, and the producer retries nothing unless `--command-config` says so.
+//! Takes every option of the tool of Kafka 4.4. SIGTERM and SIGINT have the same effect as the last
+//! message: the producer is closed, and the last two lines are `shutdown_complete` and `tool_data`.
+//! As in Kafka's tool, messages that failed do not change the exit code, and the producer retries
+//! nothing unless `--command-config` says so.
 
 #![allow(
     clippy::print_stdout,
@@ -37,9 +39,9 @@ use signal_hook::flag;
 use events::Event;
 use options::{Command, Options};
 
-/// How long a signal waits at most until it is seen.
+/// The longest time until a signal is seen.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// How long the sender has after a signal to end by itself.
+/// How long the sending thread may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Prints a line.
@@ -95,7 +97,8 @@ pub(crate) fn run(
             let _done = done;
             sender.send_all()
         });
-        // The sender sees a signal too, unless it waits for metadata or memory: the close ends such a wait.
+        // The sending thread sees a signal too, unless it waits for metadata or memory. Then the
+        // close ends its wait.
         while is_done.recv_timeout(LOOK_AGAIN) == Err(RecvTimeoutError::Timeout)
             && !is_stopped.load(Ordering::Acquire)
         {}
@@ -117,7 +120,7 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// What the sending thread needs.
+/// The state of the sending thread.
 struct Sender<'a> {
     producer: &'a KafkaProducer,
     options: &'a Options,
@@ -139,7 +142,7 @@ impl Sender<'_> {
                 return number;
             }
             self.send(keys.next(), self.options.value(number), create_time);
-            // As in Kafka's tool, the age of the program is added each time.
+            // As in Kafka's tool, the elapsed time is added for each message.
             if let Some(time) = &mut create_time {
                 *time += events::unix_millis() - started;
             }
@@ -176,7 +179,7 @@ impl Sender<'_> {
         }
     }
 
-    /// Waits until another message is due.
+    /// Waits until the next message is due.
     fn pause(&self, sent: u64) {
         if self.options.throughput < 0 {
             return;

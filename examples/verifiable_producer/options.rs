@@ -1,4 +1,4 @@
-//! The options of `kafka-verifiable-producer`, and the configuration that they come to.
+//! The options of `kafka-verifiable-producer`, and the configuration that they result in.
 
 use std::error::Error;
 
@@ -30,9 +30,9 @@ pub(crate) enum Command {
 
 pub(crate) struct Options {
     pub(crate) topic: String,
-    /// Less than 0: without an end.
+    /// Less than 0 means without a limit.
     pub(crate) max_messages: i32,
-    /// Less than 0: as many as possible.
+    /// Less than 0 means without a limit.
     pub(crate) throughput: i32,
     pub(crate) message_create_time: Option<i64>,
     pub(crate) config: ProducerConfig,
@@ -56,7 +56,7 @@ impl Options {
     }
 }
 
-/// The keys of the messages, one after the other.
+/// Produces the keys of the messages in turn.
 pub(crate) struct Keys {
     repeating: Option<i32>,
     next: i32,
@@ -74,7 +74,7 @@ impl Keys {
     }
 }
 
-/// Without a word it asks for help, as Kafka's tool does.
+/// Without arguments it asks for help, as Kafka's tool does.
 pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command, Box<dyn Error>> {
     let mut arguments = Arguments::new(words);
     let (mut topic, mut servers, mut acks) = (None, None, -1);

@@ -1,5 +1,5 @@
-//! Frames that are well, around bodies that are not: nonsense, absurd counts, and topics, partitions and codes that were not
-//! asked about or that nobody knows.
+//! Valid frames with invalid bodies: nonsense, absurd counts, and topics, partitions and codes that
+//! nobody asked for or that do not exist.
 
 use kafka_producer::ErrorCode;
 use kafka_producer::common::NodeId;
@@ -24,7 +24,7 @@ fn bodies_of_nonsense_are_survived() {
     }
 }
 
-/// Counts of as much as four billion, wherever the first one is read.
+/// Counts of up to four billion, at each place where the first count could be read.
 #[test]
 fn absurd_counts_are_survived() {
     panics::watch();
@@ -61,7 +61,8 @@ fn produce_v3(topics: &[(&str, &[Answer])]) -> Vec<u8> {
     bytes
 }
 
-/// What the client makes of a Produce response of version 3, which it gets in place of the first answer.
+/// Sends a record and answers it with this Produce response of version 3. Returns the acknowledged
+/// values.
 fn produce_is_answered(name: &str, bytes: Vec<u8>) -> Vec<String> {
     panics::watch();
     let broker = FakeBroker::builder()
@@ -101,7 +102,7 @@ fn a_response_about_other_partitions_is_survived() {
         ),
         ("a topic without a name", produce_v3(&[("", &[(0, 0, 0)])])),
     ] {
-        // It is sent again, and found to be there.
+        // The batch is sent again, and the broker reports a duplicate.
         let acked = produce_is_answered(name, answer);
         assert_eq!(acked.len(), super::RECORDS, "{name}");
     }
@@ -127,7 +128,7 @@ fn codes_that_nobody_knows() {
     }
 }
 
-/// Addresses that are impossible, or lead to where nobody is. The bootstrap address still works.
+/// Addresses that do not exist or that nobody listens on. The bootstrap address still works.
 #[test]
 fn brokers_at_impossible_addresses_are_survived() {
     panics::watch();

@@ -1,10 +1,11 @@
-//! Frames that are none: sizes that cannot be, frames that end too early, answers to nothing, and bytes of other protocols.
+//! Invalid frames: impossible sizes, frames that end early, responses without a request, and bytes
+//! of other protocols.
 
 use kafka_producer::testing::Action;
 
 use super::{APIS, panics, survives};
 
-/// A frame of this size, as far as its first bytes tell.
+/// Returns a frame whose size field says `size`.
 fn sized(size: i32, payload: &[u8]) -> Vec<u8> {
     [&size.to_be_bytes()[..], payload].concat()
 }
@@ -24,7 +25,8 @@ fn sizes_that_cannot_be() {
     }
 }
 
-/// Before a connection has told its versions nobody may send more than 64 KiB; after that, it takes time to arrive.
+/// Before the API versions of a connection are known, a response of more than 64 KiB is refused.
+/// Later a larger one is only waited for.
 #[test]
 fn sizes_that_are_larger_than_what_comes() {
     panics::watch();

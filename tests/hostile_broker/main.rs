@@ -1,7 +1,9 @@
-//! Brokers that send what no broker means to send. Whatever it is, no thread of the library panics, no call hangs, each
-//! record completes once, what was acknowledged is in the log once, and the producer works when the broker does again.
+//! Brokers that send what a broker never should. In each case no thread of the library panics, no
+//! call hangs, each record completes once, each acknowledged record is in the log once, and the
+//! producer works again when the broker does.
 //!
-//! A program of its own: its panic hook sees the panics of every thread of the library, and other tests cause some.
+//! A program of its own, because its panic hook sees the panics of every thread, and other tests
+//! panic on purpose.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +30,7 @@ use std::time::{Duration, Instant};
 use kafka_producer::testing::{Action, Api, FakeBroker};
 use kafka_producer::{Error, KafkaProducer, KafkaProducerBuilder, ProducerRecord};
 
-/// Long enough for a machine that is busy; nothing waits for so long when all is well.
+/// Long enough for a busy machine. No test waits this long unless it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const APIS: [Api; 4] = [
@@ -40,7 +42,7 @@ const APIS: [Api; 4] = [
 
 const RECORDS: usize = 4;
 
-/// A producer that gives up soon and tries again at once.
+/// A producer with short timeouts and backoffs.
 fn quick(servers: &str) -> KafkaProducerBuilder {
     let ms = Duration::from_millis;
     KafkaProducer::builder()
@@ -55,7 +57,8 @@ fn quick(servers: &str) -> KafkaProducerBuilder {
         .retry_backoff_max(ms(10))
 }
 
-/// Sends records while the broker is hostile, and waits for all of them. Gives the values that were acknowledged.
+/// Sends records while the broker is hostile, and waits for all of them. Returns the values that
+/// were acknowledged.
 fn send_all(producer: &KafkaProducer, name: &str) -> Vec<String> {
     let calls: Arc<[AtomicUsize]> = (0..RECORDS).map(|_| AtomicUsize::new(0)).collect();
     let (tell, told) = mpsc::channel();
@@ -68,14 +71,14 @@ fn send_all(producer: &KafkaProducer, name: &str) -> Vec<String> {
             tell.send((number, result.is_ok())).unwrap();
         });
         if sent.is_err() {
-            // The call's own error is the record's one completion.
+            // The error of the call is this record's one completion.
             calls[number].fetch_add(1, Ordering::SeqCst);
         }
     }
     drop(tell);
     let deadline = Instant::now() + PATIENCE;
     let mut acked = Vec::new();
-    // Ends when the last callback was called or dropped.
+    // Ends when each callback was called or dropped.
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match told.recv_timeout(left) {
@@ -95,7 +98,7 @@ fn send_all(producer: &KafkaProducer, name: &str) -> Vec<String> {
     acked
 }
 
-/// The records of the log by value; none is there twice.
+/// Checks that each acknowledged value is in the log, and that no value is there twice.
 fn assert_in_log_once(broker: &FakeBroker, acked: &[String]) {
     let mut counts: HashMap<Vec<u8>, usize> = HashMap::new();
     for record in broker.records("orders", 0) {
@@ -111,7 +114,7 @@ fn assert_in_log_once(broker: &FakeBroker, acked: &[String]) {
     assert!(counts.values().all(|count| *count == 1), "no duplicates");
 }
 
-/// Sends until a record comes through, as long as there is hope. The error of the last one otherwise.
+/// Sends until a record is delivered. Returns the last error after `patience`.
 fn recovers(producer: &KafkaProducer, patience: Duration) -> Result<(), Error> {
     let deadline = Instant::now() + patience;
     loop {
@@ -127,7 +130,8 @@ fn recovers(producer: &KafkaProducer, patience: Duration) -> Result<(), Error> {
     }
 }
 
-/// The broker does `action` with the first `times` requests of a kind, and is well again after that.
+/// The broker does `action` with the first `times` requests of a kind, and works normally after
+/// that.
 fn survives(api: Api, times: usize, name: &str, action: &Action) {
     let name = format!("{api:?} {name}");
     let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();

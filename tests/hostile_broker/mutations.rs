@@ -1,4 +1,4 @@
-//! Answers that a broker did send, and that something on the way has chopped or changed.
+//! Valid responses that were truncated or changed on the way.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use kafka_producer::testing::{Api, FakeBroker, FakeBrokerBuilder};
 use super::proxy::{Change, Proxy};
 use super::{PATIENCE, RECORDS, assert_in_log_once, panics, quick, recovers, send_all};
 
-/// A broker that is reached through a proxy alone.
+/// A broker that clients reach only through a proxy.
 fn behind_proxy(builder: FakeBrokerBuilder, change: Box<Change>) -> (FakeBroker, Proxy) {
     let broker = builder.topic("orders", 1).start().unwrap();
     let address: SocketAddr = broker.bootstrap_servers().parse().unwrap();
@@ -42,7 +42,7 @@ fn one_byte_at_a_time() {
     panics::assert_none("byte by byte");
 }
 
-/// Values that lengths, counts, ids and codes do not have.
+/// Values that no length, count, id or code has.
 const ODD: [u32; 8] = [
     0,
     1,
@@ -54,10 +54,11 @@ const ODD: [u32; 8] = [
     0x00ff_ffff,
 ];
 
-/// Changes a frame somewhere. The size is made right again, most of the time, so that the rest is looked at.
+/// Changes a frame at a random place. The size is usually corrected, so that the rest of the frame
+/// is parsed.
 fn mutate(rng: &mut Rng, mut frame: Vec<u8>) -> Vec<u8> {
     for _ in 0..rng.usize(1..4) {
-        // Behind the size and the correlation id, which have tests of their own, if there is anything.
+        // After the size and the correlation id, which have tests of their own, if there is more.
         let at = rng.usize(8.min(frame.len())..=frame.len());
         match rng.u8(..6) {
             0 if at < frame.len() => frame[at] ^= 1 << rng.u8(..8),
@@ -84,10 +85,11 @@ fn mutate(rng: &mut Rng, mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-/// What the answers of a run look like.
+/// The encoding of the responses in a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Encoding {
-    /// Counts of four bytes, and no answer that silences the client: brokers of these versions wait themselves.
+    /// Counts of four bytes. No response of these versions throttles the client, because brokers of
+    /// these versions wait themselves.
     Classic,
     /// Counts of any length, and tagged fields.
     Flexible,
@@ -107,10 +109,11 @@ impl Encoding {
     }
 }
 
-/// One producer, whose answers are changed until its records are through.
+/// Runs one producer whose responses are changed until its records are delivered.
 ///
-/// After that it must work, unless it was told in perfect form that it is to have no producer id, which is final. In the
-/// flexible versions it may also be told to be quiet for minutes; then another producer must work.
+/// After that the producer must work. There are two exceptions. A valid response may have told it
+/// that it gets no producer id, which is final. In the flexible versions a response may have
+/// throttled it for minutes; then another producer must work.
 fn run(encoding: Encoding, seed: u64) {
     let name = format!("{encoding:?}, seed {seed}");
     let is_hostile = Arc::new(AtomicBool::new(true));
@@ -143,7 +146,7 @@ fn run(encoding: Encoding, seed: u64) {
         assert!(is_accepted, "{name}: {error:?}");
         recovers(&producer(), PATIENCE).unwrap_or_else(|error| panic!("{name}: {error:?}"));
     }
-    // Whatever it was told, it ends when it is to.
+    // Whatever it was told, `close` returns in time.
     let _ = told_lies.close(Duration::from_millis(250));
     panics::assert_none(&name);
 }

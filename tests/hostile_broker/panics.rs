@@ -1,4 +1,5 @@
-//! Sees the panics of threads that nobody joins: those of the library and of the test broker, by their names.
+//! Detects panics in threads that nobody joins, those of the library and of the test broker, by
+//! thread name.
 
 use std::sync::{Mutex, Once};
 use std::thread;
@@ -6,7 +7,7 @@ use std::thread;
 static HOOK: Once = Once::new();
 static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// To be called before the first thread of the library starts.
+/// Installs the hook. Call it before the first thread of the library starts.
 pub(crate) fn watch() {
     HOOK.call_once(|| {
         let default = std::panic::take_hook();
@@ -21,7 +22,7 @@ pub(crate) fn watch() {
     });
 }
 
-/// No thread of the library panicked so far.
+/// Checks that no thread of the library has panicked so far.
 pub(crate) fn assert_none(name: &str) {
     let seen = SEEN.lock().unwrap();
     assert!(seen.is_empty(), "{name}: {seen:?}");

@@ -1,12 +1,12 @@
-//! Holds the lines that a fault causes to a budget: a handful, however many records it affects.
+//! Limits the number of log lines of a fault: a handful, however many records it affects.
 
 use super::*;
 
-/// The records of a scenario. A line for each would be over every budget.
+/// The number of records in a scenario. One line per record would exceed every budget.
 const RECORDS: usize = 60;
 
-/// A fault, and the most lines at INFO and above that it may cause. The first and last lines of a producer count too: its id,
-/// the cluster, its close.
+/// A fault, and the most lines at INFO and above that it may cause. The first and last lines of a
+/// producer count too: its producer id, the cluster, its close.
 struct Scenario {
     name: &'static str,
     budget: usize,

@@ -1,4 +1,5 @@
-//! What the producer of Kafka 0.8 loses is in its counts and in its log, and both add up.
+//! Every message that the producer of Kafka 0.8 loses is in its counts and in its log, and the two
+//! agree.
 
 use kafka_producer::classic::{
     DefaultEncoder, KeyedMessage, Partitioner, Producer, ProducerConfig,
@@ -10,7 +11,7 @@ use super::{capture, lines_of};
 
 const MESSAGES: usize = 4000;
 
-/// Takes the partition from the key.
+/// Chooses the partition with the number in the key.
 struct ByNumber;
 
 impl Partitioner<String> for ByNumber {
@@ -38,7 +39,7 @@ fn the_messages_that_are_lost_are_counted_in_the_log() {
         Producer::with_classes(config.unwrap(), ByNumber, DefaultEncoder, DefaultEncoder).unwrap();
     let mut dropped = 0;
     for number in 0..MESSAGES {
-        // A partition without a leader fails its messages, and none of them is stored.
+        // Messages for a partition without a leader fail, and none of them is stored.
         if number == MESSAGES / 4 {
             broker.remove_leader("t", 1).unwrap();
         }

@@ -1,4 +1,5 @@
-//! No secret of a session over SASL_SSL is shown, whether the session succeeds or fails.
+//! No secret of a SASL_SSL connection appears in any text, whether the connection succeeds or
+//! fails.
 
 use std::time::SystemTime;
 
@@ -32,7 +33,7 @@ fn secured_broker() -> FakeBroker {
         .unwrap()
 }
 
-/// With a certificate and a key, and without credentials.
+/// A producer with a certificate and a key, and without credentials.
 fn secured(broker: &FakeBroker) -> KafkaProducerBuilder {
     producer(broker, "secrets")
         .security_protocol(SecurityProtocol::SaslSsl)
@@ -59,7 +60,7 @@ fn with_jaas(builder: KafkaProducerBuilder, password: &str) -> KafkaProducerBuil
     builder.set("sasl.jaas.config", &jaas).unwrap()
 }
 
-/// Sessions, and whether the broker lets each in.
+/// Configurations, and whether the broker accepts each.
 fn sessions(broker: &FakeBroker) -> Vec<(KafkaProducerBuilder, bool)> {
     let secured = || secured(broker);
     let provided = secured()
@@ -81,7 +82,7 @@ fn sessions(broker: &FakeBroker) -> Vec<(KafkaProducerBuilder, bool)> {
     ]
 }
 
-/// Settings that cannot be used, with a secret in each kind of key that may hold one.
+/// Settings that are refused, with a secret in each kind of key that may hold one.
 fn refused_settings() -> Vec<Vec<(&'static str, String)>> {
     let own = |settings: &[(&'static str, &str)]| -> Vec<(&'static str, String)> {
         let owned = settings

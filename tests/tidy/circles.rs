@@ -1,14 +1,15 @@
-//! Which modules name which, and that none of them go round in a circle.
+//! Finds which modules name which others, and groups of modules that name each other.
 //!
-//! At every folder the modules side by side are compared, each with everything below it: `a/x.rs` that names `b/y.rs` is an
-//! arrow from `a` to `b`. A module and what is below it may name each other, for they are one thing in several files. What a
-//! module brings in by `use` counts for the module that it comes from.
+//! In each folder, the modules side by side are compared, each with everything below it: if
+//! `a/x.rs` names `b/y.rs`, there is an arrow from `a` to `b`. A module and the modules below it
+//! may name each other, because they are one unit in several files. A name that a module imports
+//! with `use` counts for the module that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::{Path, Source, paths};
 
-/// A module by its path below the crate, and the file that it is in.
+/// The modules by path, with their files.
 struct Tree<'a> {
     files: BTreeMap<Vec<String>, File<'a>>,
 }
@@ -16,26 +17,26 @@ struct Tree<'a> {
 struct File<'a> {
     source: &'a Source,
     paths: Vec<Path>,
-    /// By the name that an import brings in, the path that it comes by.
+    /// The path of each import, by the name that it brings in.
     imports: BTreeMap<String, Vec<String>>,
 }
 
-/// That a file names something of another module.
+/// One module names something of another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Arrow {
-    /// The module below which both are.
+    /// The module that contains both.
     folder: String,
     from: String,
     /// [`UP`] for an item of the folder's own module.
-    to: String,
+    /// The place in the source.
     /// Where it is, for the reader.
     place: String,
 }
 
 const UP: &str = "super";
 
-/// Every arrow between modules that stand side by side, and those up to their folder. Only what is compiled without tests
-/// counts.
+/// Returns every arrow between modules side by side, and from a module to its folder. Only code
+/// that is compiled without tests counts.
 pub(crate) fn arrows(sources: &[Source]) -> BTreeSet<Arrow> {
     let tree = Tree::new(sources);
     let mut arrows = BTreeSet::new();
@@ -61,7 +62,8 @@ pub(crate) fn arrows(sources: &[Source]) -> BTreeSet<Arrow> {
     arrows
 }
 
-/// The groups of modules that name each other, as `folder: a, b`, with an arrow for each pair.
+/// Returns the groups of modules that name each other, as `folder: a, b`, with an arrow for each
+/// pair.
 pub(crate) fn circles(arrows: &BTreeSet<Arrow>) -> Vec<String> {
     let mut by_folder: BTreeMap<&str, Vec<&Arrow>> = BTreeMap::new();
     for arrow in arrows.iter().filter(|arrow| arrow.to != UP) {
@@ -81,13 +83,13 @@ pub(crate) fn circles(arrows: &BTreeSet<Arrow>) -> Vec<String> {
     found
 }
 
-/// What a folder's modules may name: each, and the modules beside it that it may. One that is not here may name any.
+/// Which modules of a folder may name which others. A module that is not listed may name any.
 pub(crate) type Allowed = (
     &'static str,
     &'static [(&'static str, &'static [&'static str])],
 );
 
-/// The arrows of this folder that go where they may not.
+/// Returns the arrows of this folder that are not allowed.
 pub(crate) fn wrong_arrows(arrows: &BTreeSet<Arrow>, (folder, table): Allowed) -> Vec<String> {
     let inside = arrows.iter().filter(|arrow| arrow.folder == folder);
     let is_wrong = |arrow: &&Arrow| {
@@ -100,7 +102,7 @@ pub(crate) fn wrong_arrows(arrows: &BTreeSet<Arrow>, (folder, table): Allowed) -
         .collect()
 }
 
-/// The sets of two modules or more from each of which the others can be reached.
+/// Returns the groups of two modules or more in which each can be reached from each other one.
 fn groups<'a>(arrows: &[&'a Arrow]) -> Vec<BTreeSet<&'a str>> {
     let mut next: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for arrow in arrows {
@@ -146,7 +148,8 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The module whose item a path names, or `None` for what is outside of the crate.
+    /// Returns the module that defines the item of a path, or `None` for an item outside of the
+    /// crate.
     fn target(&self, module: &[String], path: &Path) -> Option<Vec<String>> {
         self.resolve(module, &path.segments, 0)
     }
@@ -170,7 +173,7 @@ impl<'a> Tree<'a> {
                 at = child;
                 continue;
             }
-            // A name that the module itself took from elsewhere.
+            // A name that the module itself imported.
             let is_own = is_local && index == 0;
             let origin = match is_own {
                 true => None,
@@ -185,9 +188,10 @@ impl<'a> Tree<'a> {
         Some(at)
     }
 
-    /// Where a module took a name from that is not defined in it.
+    /// Returns the module that a name was imported from, if it is not defined here.
     fn origin(&self, module: &[String], name: &str, depth: usize) -> Option<Vec<String>> {
-        // A name goes through few modules; the bound is for two that take it from each other.
+        // A name passes through few modules. The limit ends the search if two modules import it
+        // from each other.
         if depth > 8 {
             return None;
         }

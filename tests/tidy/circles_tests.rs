@@ -1,9 +1,9 @@
-//! The search for circles, shown to find them at the right depth and nothing else.
+//! The search for circles finds them at the right depth, and nothing else.
 
 use super::circles::{Allowed, arrows, circles, wrong_arrows};
 use super::source::Source;
 
-/// The circles of a crate of these files.
+/// Returns the circles of a crate that has these files.
 fn found(files: &[(&str, &str)]) -> Vec<String> {
     let sources: Vec<Source> = files
         .iter()

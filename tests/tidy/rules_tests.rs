@@ -1,4 +1,4 @@
-//! The rules, shown to find what they are for and nothing else.
+//! Each rule finds what breaks it, and nothing else.
 
 use super::*;
 
@@ -132,7 +132,7 @@ fn a_model_is_pure() {
         "fn f() { std::thread::yield_now(); }",
     );
     passes(impurities, model, "use crate::utils::murmur2;");
-    // The time is told to it.
+    // The time is an argument.
     passes(impurities, model, "use std::time::{Duration, Instant};");
     passes(
         impurities,

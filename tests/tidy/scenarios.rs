@@ -5,7 +5,7 @@ use std::fs;
 
 use super::{files, root};
 
-/// The names of all functions of these sources.
+/// Returns the names of all functions in these sources.
 fn functions(texts: &[String]) -> BTreeSet<&str> {
     let after_fn = texts.iter().flat_map(|text| text.split("fn ").skip(1));
     after_fn
@@ -16,7 +16,7 @@ fn functions(texts: &[String]) -> BTreeSet<&str> {
         .collect()
 }
 
-/// The names in the second cell of each row: | Java's scenarios | `our_test` |
+/// Returns the names in the second cell of each row: | Java's scenarios | `our_test` |
 fn named(page: &str) -> Vec<&str> {
     let rows = page.lines().filter(|line| line.starts_with("| "));
     rows.filter_map(|row| row.split('|').nth(2))

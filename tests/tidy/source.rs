@@ -1,17 +1,17 @@
-//! Rust text, taken apart as far as the rules of `tidy.rs` need it: code, comments and strings, the code that only tests
-//! compile, and the paths that code names.
+//! Parses Rust text as far as the rules of `tidy.rs` need: code, comments and strings, the code
+//! that only tests compile, and the paths in code.
 
-/// One file, in views that have as many lines as the file itself.
+/// One file, in several versions with the same number of lines.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// From the top of the repository, with `/`.
+    /// Relative to the top of the repository, with `/`.
     pub(crate) path: String,
     pub(crate) text: String,
-    /// Comments and the contents of literals are blank.
+    /// The text with comments and the contents of literals blanked.
     pub(crate) code: String,
-    /// All but comments is blank.
+    /// The text with all but comments blanked.
     pub(crate) comments: String,
-    /// `code`, with what only tests compile blank too.
+    /// `code` with the parts that only tests compile blanked too.
     pub(crate) production: String,
 }
 
@@ -32,7 +32,8 @@ impl Source {
         }
     }
 
-    /// The layer of a file under `src`: the name of its top module. `lib.rs` is in none.
+    /// Returns the layer of a file under `src`: the name of its top module. `lib.rs` is in no
+    /// layer.
     pub(crate) fn layer(&self) -> Option<&str> {
         let inside = self.path.strip_prefix("src/")?;
         let top = inside.split('/').next()?;
@@ -40,7 +41,7 @@ impl Source {
         (name != "lib").then_some(name)
     }
 
-    /// The module that a file under `src` is, by its path below the crate.
+    /// Returns the path of the module in a file under `src`.
     pub(crate) fn module(&self) -> Option<Vec<String>> {
         let inside = self.path.strip_prefix("src/")?;
         let inside = inside.strip_suffix(".rs").unwrap_or(inside);
@@ -50,12 +51,12 @@ impl Source {
         Some(parts.map(str::to_owned).collect())
     }
 
-    /// How many modules the file is below the crate's root.
+    /// Returns the number of modules between the file and the crate's root.
     pub(crate) fn depth(&self) -> usize {
         self.module().map_or(0, |module| module.len())
     }
 
-    /// The files that `mod name;` under `#[cfg(test)]` may stand for.
+    /// Returns the files that `mod name;` under `#[cfg(test)]` may refer to.
     pub(crate) fn test_modules(&self) -> Vec<String> {
         let base = self.path.strip_suffix(".rs").unwrap_or(&self.path);
         let base = base.strip_suffix("/mod").unwrap_or(base);
@@ -68,7 +69,7 @@ impl Source {
             .collect()
     }
 
-    /// Says that all of the file is for tests.
+    /// Marks all of the file as test code.
     pub(crate) fn mark_as_test(&mut self) {
         self.production = blank(&self.code);
     }
@@ -78,17 +79,17 @@ impl Source {
     }
 }
 
-/// Files beside the code that hold nothing but tests, by name.
+/// Returns whether a file holds nothing but tests, by its name.
 pub(crate) fn is_test_path(path: &str) -> bool {
     !path.starts_with("src/") || path.ends_with("/tests.rs") || path.contains("/tests/")
 }
 
-/// A path as code names it, such as `crate::sync::Arc`; groups of `use` are taken apart.
+/// A path in code, such as `crate::sync::Arc`. Groups of `use` are expanded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Path {
     pub(crate) line: usize,
     pub(crate) segments: Vec<String>,
-    /// Stands in a `use`.
+    /// The path is in a `use`.
     pub(crate) is_import: bool,
 }
 
@@ -102,7 +103,7 @@ impl Path {
     }
 }
 
-/// Every path of at least two segments in code, and the single names that `use` brings in.
+/// Returns every path of at least two segments, and the single names that `use` imports.
 pub(crate) fn paths(code: &str) -> Vec<Path> {
     let tokens = tokens(code);
     let mut paths = Vec::new();
@@ -125,7 +126,7 @@ pub(crate) fn paths(code: &str) -> Vec<Path> {
     paths
 }
 
-/// Reads one path or `use` tree that begins at `at`, and says where it ends.
+/// Reads one path or `use` tree that begins at `at`. Returns where it ends.
 fn path(tokens: &[Token], mut at: usize, prefix: &[String], paths: &mut Vec<Path>) -> usize {
     let line = tokens[at].line;
     let mut segments = prefix.to_vec();
@@ -213,7 +214,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The names of modules that have files of their own.
+/// Returns the names of modules that have files of their own.
 fn modules(code: &str) -> Vec<String> {
     let tokens = tokens(code);
     let declarations = tokens
@@ -222,7 +223,7 @@ fn modules(code: &str) -> Vec<String> {
     declarations.map(|w| w[1].text.clone()).collect()
 }
 
-/// Blanks each item, field or statement that stands under `#[cfg(test)]`.
+/// Blanks each item, field or statement under `#[cfg(test)]`.
 fn without_tests(code: &str) -> String {
     const ATTRIBUTE: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
     let tokens = tokens(code);
@@ -246,7 +247,8 @@ fn without_tests(code: &str) -> String {
     kept
 }
 
-/// The token after an item: after its `;` or its closing brace; after a comma where it is a field or an argument.
+/// Returns the token after an item: after its `;` or its closing brace, or after the comma if it is
+/// a field or an argument.
 fn item_end(tokens: &[Token], start: usize) -> usize {
     const ITEMS: [&str; 11] = [
         "fn",
@@ -266,7 +268,7 @@ fn item_end(tokens: &[Token], start: usize) -> usize {
     for (at, token) in tokens.iter().enumerate().skip(start) {
         match token.text.as_str() {
             "(" | "[" | "{" => depth += 1,
-            // The end of what the field or statement stands in.
+            // The end of the block that contains the field or statement.
             ")" | "]" | "}" if depth == 0 => return at,
             ")" | "]" => depth -= 1,
             "}" => {
@@ -289,7 +291,7 @@ fn blank(text: &str) -> String {
         .collect()
 }
 
-/// What a character of Rust text belongs to.
+/// The class of a character of Rust text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Code,
@@ -297,7 +299,7 @@ enum Kind {
     Literal,
 }
 
-/// The code and the comments of Rust text, each with the rest blank.
+/// Splits Rust text into code and comments. Each has the other part blanked.
 fn split(text: &str) -> (String, String) {
     let chars: Vec<char> = text.chars().collect();
     let mut code = String::with_capacity(text.len());
@@ -315,7 +317,7 @@ fn split(text: &str) -> (String, String) {
     (code, comments)
 }
 
-/// What stands at `at`, and how long it is.
+/// Returns the kind of the text at `at`, and its length.
 fn piece(chars: &[char], at: usize) -> (Kind, usize) {
     let rest = &chars[at..];
     let follows_word = at > 0 && is_word(chars[at - 1]);

@@ -1,4 +1,4 @@
-//! Runs a closure in a forked child process, and brings back what it returns.
+//! Runs a closure in a forked child process and returns its result.
 
 #![cfg(unix)]
 #![allow(
@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// What became of the child.
+/// The outcome of the child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Child {
     /// The closure returned this.
@@ -23,16 +23,17 @@ pub enum Child {
     Hung,
 }
 
-/// Forks, runs `body` in the child, and waits for it for at most `timeout`. The child ends with the closure: nothing of the
-/// caller's frames is dropped or run there.
+/// Forks, runs `body` in the child, and waits for it for at most `timeout`. The child exits when
+/// the closure returns: it neither drops nor runs anything of the caller's frames.
 ///
 /// # Errors
 ///
 /// When the operating system refuses the pipe or the process.
 pub fn in_child(timeout: Duration, body: impl FnOnce() -> String) -> io::Result<Child> {
     let (mut from_child, to_parent) = pipe()?;
-    // SAFETY: the child calls what is not async-signal-safe, such as the allocator. That is sound where the C library
-    // makes it so for a child of fork (glibc, musl, macOS), and a child that hangs in it is killed below.
+    // SAFETY: the child calls functions that are not async-signal-safe, such as the allocator. The C
+    // libraries glibc, musl and macOS make that sound in a child of fork. A child that hangs anyway
+    // is killed below.
     let child = unsafe { libc::fork() };
     if child < 0 {
         return Err(io::Error::last_os_error());
