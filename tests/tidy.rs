@@ -43,7 +43,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     // The public error has partitions and error codes in its API. Layers to the left of `client`
     // have small enums of their own.
-    // their own.
     ("error", &["sync", "utils", "common", "protocol"]),
     (
         "client",

@@ -1,4 +1,4 @@
-//! What `acks` asks for: nobody's word, the leader's, or that of all replicas in sync.
+//! What `acks` waits for: no acknowledgement, the leader's, or that of all in-sync replicas.
 
 use kafka_producer::common::NodeId;
 use kafka_producer::testing::{Action, Api, FakeBroker, TopicConfig};
@@ -8,7 +8,7 @@ use crate::support::producing::*;
 
 const ORDERS: (&str, i32) = ("orders", 0);
 
-/// Two replicas, and both are to be in sync.
+/// Two replicas, of which both must be in sync.
 fn broker() -> FakeBroker {
     FakeBroker::builder()
         .nodes(2)
@@ -61,7 +61,7 @@ fn all_waits_for_the_replicas_and_leader_does_not() {
     assert_eq!(values(&broker, ORDERS), ["leader", "all"]);
 }
 
-// Java: SenderTest.testAppendInExpiryCallback's neighbour for acks=0, RecordSendTest.
+// Java: SenderTest.testAppendInExpiryCallback (with acks=0), RecordSendTest.
 #[test]
 fn none_is_delivered_when_it_is_sent_and_has_no_offset() {
     let broker = broker();
@@ -75,7 +75,7 @@ fn none_is_delivered_when_it_is_sent_and_has_no_offset() {
         let added = producer.send_with_callback(record, outcomes.callback("sent"));
         added.unwrap();
     }
-    // The broker has not handled one of them.
+    // The broker has not handled any of them.
     for (_, result) in outcomes.wait_for(20) {
         let metadata = result.unwrap();
         assert_eq!((metadata.offset(), metadata.has_offset()), (-1, false));
@@ -87,8 +87,8 @@ fn none_is_delivered_when_it_is_sent_and_has_no_offset() {
     assert!(broker.await_records("orders", 20, LONG));
 }
 
-/// A broker that cannot tell an error otherwise ends the connection; then nobody knows about the record, and the producer goes
-/// on.
+/// With `acks=0` a broker reports an error by closing the connection. The record's result is not
+/// affected, and the producer continues.
 #[test]
 fn none_hears_of_errors_by_the_end_of_the_connection() {
     let broker = broker();
@@ -97,7 +97,7 @@ fn none_hears_of_errors_by_the_end_of_the_connection() {
     broker.on(Api::Produce).then(refused);
     send(&producer, ORDERS, "lost").get_timeout(LONG).unwrap();
     let connections = broker.accepted_connections();
-    // What is written before the end of the connection is seen is lost as well.
+    // Records that are written before the producer sees the end of the connection are lost too.
     let is_through = (0..100).any(|_| {
         send(&producer, ORDERS, "sent").get_timeout(LONG).unwrap();
         broker.await_records("orders", 1, A_MOMENT)
@@ -107,7 +107,7 @@ fn none_hears_of_errors_by_the_end_of_the_connection() {
     assert!(broker.accepted_connections() > connections);
 }
 
-/// Even then, a record that never left is known not to be written.
+/// With `acks=0` too, a record that was never sent is known not to be written.
 #[test]
 fn none_that_was_never_sent_is_not_written() {
     let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();

@@ -1,4 +1,5 @@
-//! Connections go to the addresses that the user and the brokers name: with their scopes, and to where a broker is now.
+//! Connections use the addresses that the user and the brokers give: with their scopes, and always
+//! the current one.
 
 #[cfg(target_os = "linux")]
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6, TcpListener};
@@ -33,7 +34,8 @@ fn deliver(producer: &KafkaProducer) -> kafka_producer::Result<()> {
     producer.send(record)?.get().map(drop)
 }
 
-/// A second process of node 1 takes over, and the metadata say where it is. The old one lives on and does not lead.
+/// A second process takes over node 1, and the metadata has its address. The old process keeps
+/// running but leads nothing.
 #[test]
 fn a_broker_that_moved_is_sent_to_at_its_new_address() {
     let (old, new) = (broker(), broker());
@@ -52,7 +54,7 @@ fn a_broker_that_moved_is_sent_to_at_its_new_address() {
     assert!(old.await_connections(1, SOON), "the bootstrap connection");
 }
 
-/// TLS was asked for: nothing is to leave in the clear.
+/// The configuration asks for TLS, so nothing may be sent in plain text.
 #[test]
 fn a_scheme_that_asks_for_another_protocol_is_refused() {
     let broker = broker();
@@ -73,7 +75,7 @@ fn a_scheme_that_asks_for_another_protocol_is_refused() {
     deliver(&producer.build().unwrap()).unwrap();
 }
 
-/// The addresses of this machine's interfaces that take connections: address, number and name.
+/// Returns the listening addresses of this machine's interfaces: address, number and name.
 #[cfg(target_os = "linux")]
 fn scoped_listeners() -> Vec<(TcpListener, Ipv6Addr, String)> {
     let table = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
@@ -92,8 +94,9 @@ fn scoped_listeners() -> Vec<(TcpListener, Ipv6Addr, String)> {
     found
 }
 
-/// A link-local address means nothing without its scope: a connection without fails with "invalid argument". Machines
-/// without IPv6 have no such address, and most have the loopback's at least.
+/// A link-local address needs its scope: a connection without one fails with "invalid argument".
+/// Machines without IPv6 have no such address. Most others have at least that of the loopback
+/// interface.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_ipv6_scope_goes_from_the_configuration_and_the_metadata_to_the_connection() {

@@ -1,4 +1,5 @@
-//! A record can be awaited without a runtime: the task is woken when the record has its outcome, and never under a lock.
+//! A record can be awaited without a runtime: its task is woken when the record has its result, and
+//! never under a lock.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -16,7 +17,7 @@ use crate::support::executor::*;
 use crate::support::producing::*;
 
 const ORDERS: (&str, i32) = ("orders", 0);
-/// Longer than any test, so that nothing is sent because it lingered.
+/// Longer than any test, so that no batch is sent because of its linger time.
 const FOR_EVER: Duration = Duration::from_secs(50);
 
 fn broker() -> FakeBroker {
@@ -28,7 +29,7 @@ fn probe() -> (Arc<Probe>, Waker) {
     (Arc::clone(&probe), Waker::from(probe))
 }
 
-/// Waits for the end of a future by other means than its waker, and then for the wakes that follow it.
+/// Waits for the end of a future without its waker, and then for the wakes that follow.
 fn await_wakes(probe: &Probe, count: usize) {
     while probe.count() < count {
         thread::yield_now();
@@ -56,7 +57,7 @@ fn many_tasks_await_the_records_of_one_batch_and_each_is_woken_once() {
     let hold = broker.new_hold();
     broker.on(Api::Produce).then(Action::apply().hold(&hold));
     let futures: Vec<_> = (0..RECORDS).map(|_| send(&producer, ORDERS, "v")).collect();
-    // Every task has been polled before this one, which lets the response go.
+    // Every other task was polled before this one, which releases the response.
     let release = async { hold.release() };
     let mut tasks: Vec<std::pin::Pin<Box<dyn Future<Output = i64>>>> = Vec::new();
     for future in futures {
@@ -88,7 +89,7 @@ fn the_waker_of_the_last_poll_is_woken_and_no_other() {
     drop(dropped);
     hold.release();
     await_wakes(&last, 1);
-    // A poll after the end gives the result, and again.
+    // A poll after completion returns the result again.
     for _ in 0..2 {
         let Poll::Ready(result) = poll_for(&mut future, &last_waker) else {
             panic!("woken too early");
@@ -142,8 +143,8 @@ fn a_waker_that_panics_harms_no_other() {
     assert_eq!(block_on(send(&producer, ORDERS, "c")).unwrap().offset(), 2);
 }
 
-/// A waker may hold a task, which may hold the producer, which waits for the I/O thread when it is dropped: under the lock of
-/// the batch that thread would never get there.
+/// A waker may own a task, which may own the producer. Dropping the producer waits for the I/O
+/// thread. If the I/O thread dropped the waker under the batch's lock, it would wait for itself.
 #[test]
 fn a_waker_that_is_replaced_is_dropped_under_no_lock() {
     let broker = broker();
@@ -155,7 +156,7 @@ fn a_waker_that_is_replaced_is_dropped_under_no_lock() {
     let (done, is_done) = mpsc::channel();
     thread::spawn(move || {
         assert!(poll_for(&mut future, &Waker::from(closes)).is_pending());
-        // The last reference to the first one goes here.
+        // This drops the last reference to the first waker.
         drop(poll_for(&mut future, Waker::noop()));
         done.send(block_on(future)).unwrap();
     });
@@ -163,7 +164,7 @@ fn a_waker_that_is_replaced_is_dropped_under_no_lock() {
     assert_eq!(result.unwrap_err().delivery(), Delivery::MaybeWritten);
 }
 
-/// A waker that runs its task on the spot runs it where callbacks run.
+/// A waker that runs its task inline runs it where callbacks run.
 #[test]
 fn a_waker_runs_where_callbacks_run() {
     let broker = broker();

@@ -1,4 +1,5 @@
-//! Calls that wait are bounded by `max.block.ms`, end when the producer is closed, and say which config ended them.
+//! Calls that wait are limited by `max.block.ms`, end when the producer is closed, and name the
+//! config that ended them.
 
 use std::error::Error as _;
 use std::thread;
@@ -24,7 +25,7 @@ fn record(value: &str) -> ProducerRecord<'_> {
     ProducerRecord::new(TOPIC, value)
 }
 
-/// A broker that knows the topic and answers no Metadata.
+/// A broker that knows the topic and answers no Metadata request.
 fn silent_broker() -> FakeBroker {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
     broker.on(Api::Metadata).always().then(Action::skip());
@@ -73,7 +74,8 @@ fn a_partition_out_of_range_is_waited_for_and_named() {
     assert_eq!(error.topic_partition().unwrap().partition(), 2);
 }
 
-/// A topic that the broker denies is waited for, and the error says what the broker said.
+/// A send waits for a topic that the broker says does not exist, and its error has the broker's
+/// reason.
 #[test]
 fn the_cause_of_a_timeout_is_what_the_broker_said() {
     let broker = FakeBroker::builder()
@@ -111,10 +113,10 @@ fn a_full_buffer_is_waited_for_no_longer_than_max_block() {
     producer.send(record(&value)).unwrap().get().unwrap();
 }
 
-/// The time for metadata and the time for memory come out of one budget.
+/// The waits for metadata and for memory share one limit.
 #[test]
 fn max_block_is_for_metadata_and_memory_together() {
-    // The second node answers for the metadata while the first keeps a produce request waiting.
+    // The second node answers Metadata requests while the first one holds a Produce request.
     let broker = FakeBroker::builder()
         .nodes(2)
         .topic(TOPIC, 2)
@@ -144,7 +146,7 @@ fn max_block_is_for_metadata_and_memory_together() {
     let late = ProducerRecord::new("late", &*value);
     let error = producer.send(late).unwrap().get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BufferExhausted);
-    // What was left for the memory, not all of it again.
+    // The wait for memory had what was left, not the full limit again.
     assert!(
         error.timeout().unwrap().waited <= Duration::from_secs(3),
         "{error:?}"
@@ -153,7 +155,8 @@ fn max_block_is_for_metadata_and_memory_together() {
     first.get().unwrap();
 }
 
-// Java: PlaintextProducerSendTest.testNonBlockingProducer: max.block.ms=0 asks, and a later send succeeds.
+// Java: PlaintextProducerSendTest.testNonBlockingProducer: with max.block.ms=0 a send asks for the
+// metadata, and a later send succeeds.
 #[test]
 fn without_any_time_a_send_asks_for_the_metadata_and_fails() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -233,7 +236,7 @@ fn a_send_that_waits_for_memory_ends_when_the_producer_is_closed() {
         let waiting: Vec<_> = (0..4)
             .map(|_| scope.spawn(|| producer.send(record(&value))))
             .collect();
-        // The buffer stays full until the producer is closed, so the senders find it full whenever they come.
+        // The buffer stays full until the producer is closed, so every sender finds it full.
         assert!(
             producer
                 .try_send(record(&value))

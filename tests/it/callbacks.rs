@@ -1,5 +1,5 @@
-//! What user code does inside the producer: calls that would wait for themselves fail at once, panics stay where they are,
-//! and callbacks run in the order of the sends (KAFKA-10790, KAFKA-10335, KAFKA-9279).
+//! User code inside the producer: calls that would wait for themselves fail at once, panics are
+//! contained, and callbacks run in the order of the sends (KAFKA-10790, KAFKA-10335, KAFKA-9279).
 
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, mpsc};
@@ -25,7 +25,7 @@ fn broker() -> FakeBroker {
         .unwrap()
 }
 
-/// Runs `call` in a callback of a record that was delivered, and gives what it gave.
+/// Runs `call` in the callback of a delivered record. Returns its result.
 fn in_callback<T: Send + 'static>(
     producer: &Arc<KafkaProducer>,
     call: impl FnOnce(&KafkaProducer) -> T + Send + 'static,
@@ -35,7 +35,7 @@ fn in_callback<T: Send + 'static>(
     let callback = move |result: Result<RecordMetadata>| {
         result.unwrap();
         let outcome = call(&inner);
-        // The caller has the last handle, and so waits for the end of the producer.
+        // The caller has the last handle, so it waits for the end of the producer.
         drop(inner);
         sender.send(outcome).unwrap();
     };
@@ -62,11 +62,12 @@ fn what_would_wait_for_itself_fails_at_once() {
     });
     let kinds: Vec<_> = blocked.iter().map(Error::kind).collect();
     assert_eq!(kinds, [ErrorKind::WouldDeadlock; 5]);
-    // The record of the futures is on its way, whatever becomes of the waits; the record of the send is not.
+    // The records of the futures are in flight, whether or not the waits fail. The record of the
+    // refused send is not.
     let deliveries: Vec<_> = blocked.iter().map(Error::delivery).collect();
     assert_eq!(deliveries[1..3], [Delivery::MaybeWritten; 2]);
     assert_eq!(deliveries[4], Delivery::NotWritten);
-    // What need not wait is no trouble.
+    // Calls that need not wait succeed.
     let partitions = in_callback(&producer, |producer| producer.partitions_for("orders"));
     assert_eq!(partitions.unwrap().len(), 2);
     producer.flush().unwrap();
@@ -89,7 +90,7 @@ fn a_full_buffer_is_not_waited_for_in_a_callback() {
         let errors = sends.filter_map(|sent| sent.map(drop).err());
         errors.map(|error| error.kind()).collect::<Vec<_>>()
     });
-    // The record whose callback this is may have given its memory back already, or not.
+    // The record of this callback may or may not have returned its memory already.
     assert!((1..=2).contains(&errors.len()), "{errors:?}");
     assert!(errors.iter().all(|kind| *kind == ErrorKind::WouldDeadlock));
     producer.flush().unwrap();
@@ -154,7 +155,7 @@ fn a_callback_may_send() {
     assert_eq!(values(&broker, ORDERS), expected);
 }
 
-// Java: KafkaProducer.send's promise about callbacks of one partition.
+// Java: the guarantee of KafkaProducer.send about the callbacks of one partition.
 #[test]
 fn callbacks_run_in_the_order_of_the_sends() {
     const RECORDS: usize = 3000;
@@ -194,8 +195,9 @@ fn callbacks_run_in_the_order_of_the_sends() {
     }
 }
 
-// Java: SenderTest.testCorrectHandlingOfOutOfOrderResponsesWhenSecondSucceeds. The broker has all three, in order, and says so of
-// two: these need not wait for the one that is asked about again.
+// Java: SenderTest.testCorrectHandlingOfOutOfOrderResponsesWhenSecondSucceeds. The broker has all
+// three batches in order and acknowledges two. Their callbacks do not wait for the one that is
+// retried.
 #[test]
 fn what_is_acknowledged_during_a_retry_is_told_first() {
     let broker = broker();
@@ -254,7 +256,7 @@ fn a_panic_in_a_callback_harms_nobody_else() {
     producer.close(LONG).unwrap();
 }
 
-/// A callback that a send runs itself, because the record was refused on the spot.
+/// The record is refused in `send`, which runs the callback itself.
 #[test]
 fn a_panic_in_a_callback_on_the_senders_own_thread_is_contained() {
     let broker = broker();
@@ -270,7 +272,7 @@ fn a_panic_in_a_callback_on_the_senders_own_thread_is_contained() {
     assert_eq!(offsets(&[send(&producer, ORDERS, "later")]), [0]);
 }
 
-/// Panics, or fails, where the value says so.
+/// Panics or fails if the value says so.
 struct Moody;
 
 fn moody(value: &str) -> std::result::Result<(), Box<dyn StdError + Send + Sync>> {
@@ -308,7 +310,7 @@ fn a_serializer_that_panics_fails_its_record_alone() {
         .value_serializer(Moody)
         .build()
         .unwrap();
-    // Were memory lost to the failures, the buffer would be full soon.
+    // If failures leaked memory, the buffer would soon be full.
     for _ in 0..20 {
         for wrong in ["panic", "fail"] {
             let record = ProducerRecord::new("orders", wrong);
@@ -352,14 +354,14 @@ fn a_partitioner_that_panics_fails_its_record_alone() {
     };
     assert_eq!(failure("panic").kind(), ErrorKind::Panic);
     assert_eq!(failure("fail").kind(), ErrorKind::IllegalArgument);
-    // It panics when it hears of the new batch, too.
+    // It also panics in `on_new_batch`.
     assert_eq!(failure("right").kind(), ErrorKind::Panic);
-    // Who names the partition does not need it.
+    // A record with a partition of its own does not need the partitioner.
     assert_eq!(offsets(&[send(&producer, ORDERS, "right")]), [0]);
     producer.close(LONG).unwrap();
 }
 
-/// Panics in everything it is asked, and counts how often.
+/// Panics in every method, and counts the calls.
 #[derive(Clone, Default)]
 struct Explosive(Arc<Mutex<Vec<&'static str>>>);
 

@@ -1,4 +1,5 @@
-//! The producer of Kafka 0.8 on real sockets: both modes, leaders that move and die, refusals, codecs, and what it loses.
+//! The producer of Kafka 0.8 on real sockets: both modes, leaders that move and fail, refused
+//! messages, codecs, and what it loses.
 
 use kafka_producer::ErrorCode;
 use kafka_producer::classic::{
@@ -13,7 +14,7 @@ use crate::support::producing::{A_MOMENT, LONG, values};
 
 type Message = KeyedMessage<String, String>;
 
-/// A configuration whose client id is the test's own, so that tests share no counts.
+/// A configuration with a client id of its own per test, so that tests share no counts.
 fn config(broker: &FakeBroker, test: &str, settings: &[(&str, &str)]) -> ProducerConfig {
     let brokers = broker.bootstrap_servers();
     let common = [
@@ -68,7 +69,7 @@ fn both_modes_deliver_with_every_number_of_acks() {
                 producer.send(message(number).key(key)).unwrap();
             }
             producer.close().unwrap();
-            // With acks=0 the broker may still read.
+            // With acks=0 the broker may still be reading.
             assert!(broker.await_records("t", 100, LONG), "{mode} {acks}");
             for partition in 0..3 {
                 let records = broker.records("t", partition);
@@ -157,7 +158,7 @@ fn encoders_and_the_partitioner_are_those_that_the_keys_name() {
     ];
     let producer = producer(&broker, "it-classes", &settings);
     producer.send(message("v").key("ab".to_owned())).unwrap();
-    // Arrays.hashCode, where the hash code of the text is 3105.
+    // `Arrays.hashCode` of the text, whose hash code is 3105.
     let home = ((31 + 97) * 31 + 98) % 7;
     assert_ne!(home, 3105 % 7);
     let records = broker.records("t", home);
@@ -198,7 +199,7 @@ fn a_response_that_omits_a_partition_or_makes_no_sense_is_retried() {
         assert_eq!(producer.stats().resends(), 1, "{number}");
         for (partition, value) in [(0, "a"), (1, "b")] {
             let stored = values(&broker, ("t", partition));
-            // Without sequence numbers a retry of what was written writes it again.
+            // Without sequence numbers, a retry writes a message again that was already written.
             let copies = if number == 5 { 1 } else { 2 };
             assert_eq!(stored, vec![value; copies], "{number}");
         }
@@ -245,7 +246,7 @@ fn a_message_that_is_too_large_fails_alone() {
         "it-too-large",
         &[("message.send.max.retries", "0")],
     );
-    // Together they are too large, alone they are not.
+    // Together the messages are too large, each alone is not.
     producer
         .send_all((0..8).map(|_| message("x".repeat(300))))
         .unwrap();
@@ -271,7 +272,8 @@ fn acks_0_loses_what_the_broker_refuses_and_goes_on() {
     let producer = producer(&broker, "it-acks-0", &[("request.required.acks", "0")]);
     producer.send(message("y".repeat(2000))).unwrap();
     assert!(broker.await_requests(Api::Produce, 1, LONG));
-    // The broker ends the connection. How many messages are written to it before that shows is chance.
+    // The broker closes the connection. It is random how many messages are written before the
+    // producer notices.
     let arrives = (0..100).any(|number| {
         producer.send(message(number)).unwrap();
         broker.await_records("t", 1, A_MOMENT)
@@ -326,7 +328,7 @@ fn an_async_producer_gathers_batches() {
     ];
     let producer = producer(&broker, "it-batches", &settings);
     producer.send_all((0..120).map(message)).unwrap();
-    // The rest waits for more, or for the close.
+    // The other messages wait for more, or for the close.
     assert!(broker.await_records("t", 100, LONG));
     producer.close().unwrap();
     let counts: Vec<_> = broker
@@ -348,7 +350,7 @@ fn what_is_lost_while_a_broker_restarts_is_what_the_counts_say() {
     });
 }
 
-/// Sends messages in async mode while one of two brokers goes and comes back, and accounts for each.
+/// Sends messages in async mode while one of two brokers stops and restarts, and accounts for each.
 fn account(count: usize) {
     let builder = FakeBroker::builder().nodes(2).replication_factor(1);
     let broker = builder.topic("t", 4).start().unwrap();
@@ -358,7 +360,7 @@ fn account(count: usize) {
             broker.stop_node(NodeId(2)).unwrap();
         }
         if number == count / 2 {
-            // Something of the outage is to be seen.
+            // The outage had an effect.
             assert!(broker.wait_for(LONG, |_| producer.stats().failed_sends() > 0));
             broker.start_node(NodeId(2)).unwrap();
         }

@@ -1,4 +1,5 @@
-//! Batches are compressed as `compression.type` says, hold what was sent, and grow with what the codec saves.
+//! Batches are compressed as `compression.type` says, contain what was sent, and take more records
+//! if the codec compresses well.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ fn broker() -> FakeBroker {
     FakeBroker::builder().topic(TOPIC, 1).start().unwrap()
 }
 
-/// Text of which a codec saves most.
+/// Text that compresses very well.
 fn repetitive(number: usize) -> String {
     format!(
         "{{\"order\":{number},\"state\":\"{}\"}}",
@@ -49,7 +50,7 @@ fn read_back(codec: &str) -> Vec<StoredBatch> {
         }
         drop(producer.send(record).unwrap());
     }
-    // Larger than the window or the block of any codec's framing, and than a batch.
+    // Larger than a batch, and than the window or block of any codec.
     drop(
         producer
             .send(ProducerRecord::new(TOPIC, &*noise).key(""))
@@ -124,7 +125,7 @@ fn zstd_is_read_back() {
     assert!(total_bytes(&read_back("zstd")) < 85_000);
 }
 
-/// How many bytes 300 records take in one batch.
+/// Returns how many bytes 300 records take in one batch.
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 fn size_at_level(codec: &str, level_key: &str, level: i32) -> usize {
     let broker = broker();
@@ -166,7 +167,7 @@ fn more_effort_of_zstd_makes_smaller_batches() {
     );
 }
 
-/// A level is a promise: one that cannot be kept is an error, whichever codec is chosen.
+/// A level that a codec does not have is an error, whichever codec is chosen.
 #[test]
 fn a_level_that_a_codec_does_not_have_is_an_error() {
     for (key, levels) in [
@@ -183,7 +184,7 @@ fn a_level_that_a_codec_does_not_have_is_an_error() {
     }
 }
 
-/// This library's lz4 has one level. To take another one and ignore it would be silence.
+/// This library's lz4 has one level, so another one is an error instead of being ignored.
 #[cfg(feature = "lz4")]
 #[test]
 fn an_lz4_level_that_cannot_be_honoured_is_an_error() {
@@ -200,7 +201,7 @@ fn an_lz4_level_that_cannot_be_honoured_is_an_error() {
     assert!(error.to_string().contains("lz4"), "{error}");
 }
 
-/// Codecs are Cargo features, and the error for one that is missing names it.
+/// Codecs are Cargo features. The error for a missing one names its feature.
 #[test]
 fn a_codec_that_was_not_compiled_in_is_an_error() {
     for (codec, is_compiled_in) in [
@@ -224,8 +225,8 @@ fn a_codec_that_was_not_compiled_in_is_an_error() {
     }
 }
 
-/// The estimator learns what the codec saves, so that batches of `batch.size` come to hold more records; without it each
-/// would be closed when its records have `batch.size` before compression.
+/// The estimator learns the compression ratio, so that later batches of `batch.size` hold more
+/// records. Without it, a batch would be closed when its uncompressed records reach `batch.size`.
 #[cfg(feature = "gzip")]
 #[test]
 fn batches_hold_more_records_once_the_ratio_is_known() {
@@ -265,7 +266,7 @@ fn batches_hold_more_records_once_the_ratio_is_known() {
     );
 }
 
-/// What `max.request.size` allows is measured before compression, as in Java.
+/// `max.request.size` is compared with the size before compression, as in Java.
 #[cfg(feature = "gzip")]
 #[test]
 fn a_record_is_too_large_by_its_size_before_compression() {

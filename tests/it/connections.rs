@@ -1,4 +1,5 @@
-//! Connections break, are refused, go silent and idle; the producer tries again, not too often, and elsewhere.
+//! Connections break, are refused, stall and idle. The producer retries with backoff, and on other
+//! brokers.
 
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -31,14 +32,14 @@ fn send(producer: &KafkaProducer, partition: i32) -> RecordFuture {
     producer.send(record).unwrap()
 }
 
-/// An address where nobody listens: the port was free a moment ago.
+/// Returns an address where nobody listens: the port was free a moment ago.
 fn dead_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
 
-// KAFKA-1642: nothing can be reached. With a backoff of 100 ms at least 80 ms lie between two attempts, whatever the
-// machine does, so that a second sees about a dozen.
+// KAFKA-1642: no broker can be reached. With a backoff of 100 ms, two attempts are at least 80 ms
+// apart even on a slow machine, so about a dozen fit into a second.
 #[test]
 fn attempts_to_connect_follow_the_reconnect_backoff() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -57,7 +58,7 @@ fn attempts_to_connect_follow_the_reconnect_backoff() {
     send(&producer, 0).get().unwrap();
 }
 
-/// The backoff doubles: ten seconds' worth of attempts fit into a few.
+/// The backoff doubles, so only a few attempts fit into the time.
 #[test]
 fn the_reconnect_backoff_grows() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -69,12 +70,12 @@ fn the_reconnect_backoff_grows() {
         .build()
         .unwrap();
     send(&producer, 0).get().unwrap_err();
-    // 10, 20, 40 ... 640 ms: eight attempts, or two more with all the luck of the jitter.
+    // 10, 20, 40 ... 640 ms: eight attempts, or two more if the jitter is always short.
     let attempts = broker.accepted_connections();
     assert!((2..=20).contains(&attempts), "{attempts} attempts");
 }
 
-/// Nobody listens at all.
+/// Nobody listens at the address.
 #[test]
 fn a_refused_bootstrap_address_is_named_by_a_timeout() {
     let producer = producer_at(&dead_address())
@@ -86,7 +87,7 @@ fn a_refused_bootstrap_address_is_named_by_a_timeout() {
     assert_eq!(error.delivery(), Delivery::NotWritten);
 }
 
-// KAFKA-6863: dead addresses before and behind the live one.
+// KAFKA-6863: unreachable addresses before and after the reachable one.
 #[test]
 fn one_live_bootstrap_address_is_enough() {
     let broker = FakeBroker::builder()
@@ -104,7 +105,8 @@ fn one_live_bootstrap_address_is_enough() {
     }
 }
 
-// KAFKA-13388: a broker that accepts connections and answers nothing; the next one is tried when the request times out.
+// KAFKA-13388: a broker accepts connections but answers nothing. When the request times out, the
+// next one is tried.
 #[test]
 fn a_broker_that_never_answers_api_versions_is_given_up() {
     let broker = FakeBroker::builder()
@@ -125,7 +127,7 @@ fn a_broker_that_never_answers_api_versions_is_given_up() {
             .unwrap();
         send(&producer, 0).get().unwrap();
     }
-    // Its own partition has to wait until it answers.
+    // Its own partition waits until it answers.
     let producer = producer(&broker)
         .request_timeout(Duration::from_millis(150))
         .build()
@@ -147,7 +149,8 @@ fn a_broker_that_never_answers_api_versions_is_given_up() {
     waiting.get().unwrap();
 }
 
-/// The same for a broker whose machine accepts, and whose process is frozen. Other brokers are not held up.
+/// The same for a broker whose process is stopped, while its machine still accepts connections.
+/// Other brokers are not delayed.
 #[test]
 fn a_frozen_bootstrap_broker_is_passed_over() {
     let frozen = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -166,7 +169,7 @@ fn a_frozen_bootstrap_broker_is_passed_over() {
     }
 }
 
-// KIP-899: every broker that the metadata name is gone, and the bootstrap address leads to the new ones.
+// KIP-899: every broker in the metadata is gone, and the bootstrap address leads to new ones.
 #[test]
 fn when_all_known_brokers_are_gone_it_starts_again_from_the_bootstrap_servers() {
     let broker = FakeBroker::builder()
@@ -175,14 +178,16 @@ fn when_all_known_brokers_are_gone_it_starts_again_from_the_bootstrap_servers() 
         .replication_factor(2)
         .start()
         .unwrap();
-    // The metadata name nodes 1 and 2 only, at addresses that will be dead; node 3 is what bootstrap leads to.
+    // The metadata lists only nodes 1 and 2, at addresses that will be unreachable. The bootstrap
+    // address leads to node 3.
     let bootstrap = format!("127.0.0.1:{}", broker.port(NodeId(3)).unwrap());
     for node in [1, 2, 3] {
         let gone = dead_address();
         let port = gone.rsplit(':').next().unwrap().parse().unwrap();
         broker.advertise(NodeId(node), "127.0.0.1", port).unwrap();
     }
-    // It starts again when it finds all of them in their backoff, so that has to be the longer one.
+    // It rebootstraps when it finds all of them in their backoff, so the backoff must outlast the
+    // attempts.
     let producer = producer_at(&bootstrap)
         .retry_backoff_max(Duration::from_millis(5))
         .reconnect_backoff(Duration::from_millis(300))
@@ -206,7 +211,7 @@ fn when_all_known_brokers_are_gone_it_starts_again_from_the_bootstrap_servers() 
     waiting.get().unwrap();
 }
 
-/// `metadata.recovery.strategy=none`: the known brokers are all there is.
+/// `metadata.recovery.strategy=none`: only the known brokers are tried.
 #[test]
 fn without_rebootstrap_only_the_known_brokers_are_tried() {
     let broker = FakeBroker::builder()
@@ -233,7 +238,8 @@ fn without_rebootstrap_only_the_known_brokers_are_tried() {
     assert_eq!(at_bootstrap, 1, "it went there once");
 }
 
-// KIP-1102: brokers that can be reached and are of no use, for metadata.recovery.rebootstrap.trigger.ms.
+// KIP-1102: brokers that accept connections but send no metadata, for
+// `metadata.recovery.rebootstrap.trigger.ms`.
 #[test]
 fn it_starts_again_when_metadata_cannot_be_refreshed_for_too_long() {
     let old = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -246,13 +252,14 @@ fn it_starts_again_when_metadata_cannot_be_refreshed_for_too_long() {
     send(&producer, 0).get().unwrap();
     let accepted = old.accepted_connections();
     old.on(Api::Metadata).always().then(Action::skip());
-    // It closes what it has, and connects to the bootstrap address and the nodes anew, again and again.
+    // It closes its connections, and connects to the bootstrap address and the nodes again and
+    // again.
     assert!(old.wait_for(SOON, |old| old.accepted_connections() >= accepted + 3));
     old.clear_script();
     send(&producer, 0).get().unwrap();
 }
 
-// KIP-1102: brokers may ask for it with REBOOTSTRAP_REQUIRED.
+// KIP-1102: a broker may request it with REBOOTSTRAP_REQUIRED.
 #[test]
 fn it_starts_again_when_a_broker_asks_for_it() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -268,7 +275,7 @@ fn it_starts_again_when_a_broker_asks_for_it() {
     send(&producer, 0).get().unwrap();
 }
 
-// A broker that refuses for a second is asked again with a growing backoff, not as fast as it can answer.
+// A broker that refuses for a second is retried with a growing backoff.
 #[test]
 fn retries_follow_the_retry_backoff() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -291,7 +298,7 @@ fn retries_follow_the_retry_backoff() {
     assert!((2..=10).contains(&attempts), "{attempts} attempts");
 }
 
-/// The same for the requests that have no batch: producer ids and metadata.
+/// The same for requests without a batch: producer ids and metadata.
 #[test]
 fn requests_of_its_own_follow_the_retry_backoff_too() {
     let broker = FakeBroker::builder()
@@ -355,7 +362,7 @@ fn a_node_may_stop_and_start_again() {
     assert_eq!(broker.record_count(TOPIC), 18);
 }
 
-/// `connections.max.idle.ms`; the next record connects again.
+/// After `connections.max.idle.ms` the connection closes. The next record opens it again.
 #[test]
 fn idle_connections_are_closed() {
     let broker = FakeBroker::builder()
@@ -396,8 +403,8 @@ fn a_closed_producer_leaves_no_connections() {
     assert!(broker.await_connections(0, SOON));
 }
 
-// KIP-219: a broker that throttles has answered already; it is the client that waits. The time can only be too long on a
-// slow machine, and is never too short.
+// KIP-219: a throttling broker has already responded, and the client waits. On a slow machine it
+// may wait longer, but never less.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "the time that passes at least")]
 fn a_broker_that_throttles_is_left_alone_for_so_long() {
@@ -407,7 +414,7 @@ fn a_broker_that_throttles_is_left_alone_for_so_long() {
         .topic(TOPIC, 2)
         .start()
         .unwrap();
-    // Shorter than the throttling, which must not count.
+    // Shorter than the throttle time, which must not count towards it.
     let producer = producer(&broker)
         .request_timeout(Duration::from_millis(200))
         .build()
@@ -422,7 +429,7 @@ fn a_broker_that_throttles_is_left_alone_for_so_long() {
         .then(Action::apply().throttle(THROTTLE));
     send(&producer, 0).get().unwrap();
     let throttled: Vec<_> = (0..5).map(|_| send(&producer, 0)).collect();
-    // The other node goes on.
+    // The other node is not affected.
     send(&producer, 1).get().unwrap();
     for sent in throttled {
         sent.get().unwrap();
@@ -431,7 +438,8 @@ fn a_broker_that_throttles_is_left_alone_for_so_long() {
     assert_eq!(broker.record_count(TOPIC), 9);
 }
 
-// KAFKA-13834: one hot partition and 99 cold ones on the same node. A hot batch leaves no room in its request.
+// KAFKA-13834: one hot partition and 99 cold ones on the same node. A batch of the hot one fills a
+// request.
 #[test]
 fn a_hot_partition_starves_no_cold_one() {
     let broker = FakeBroker::builder().topic(TOPIC, 100).start().unwrap();
@@ -451,13 +459,13 @@ fn a_hot_partition_starves_no_cold_one() {
         let record = ProducerRecord::new(TOPIC, &*value).partition(partition);
         producer.send(record).unwrap()
     };
-    // As many requests as may be in flight, so that what follows stands in line.
+    // The maximum of requests in flight, so that what follows is queued.
     let mut hot: Vec<_> = Vec::new();
     for request in 2..=6 {
         hot.push(send_value(0));
         assert!(broker.await_requests(Api::Produce, request, SOON));
     }
-    // Some cold ones stand in line before the hot one, and some behind.
+    // Some cold ones are queued before the hot one, and some after it.
     let mut cold: Vec<_> = (1..50).map(send_value).collect();
     hot.extend((0..4_000).map(|_| send_value(0)));
     cold.extend((50..100).map(send_value));
@@ -466,7 +474,7 @@ fn a_hot_partition_starves_no_cold_one() {
         cold.get().unwrap();
     }
     hot.iter().for_each(|hot| drop(hot.get().unwrap()));
-    // By the journal: the cold records came while the hot partition still had most of its own.
+    // The journal shows the cold records before most of the hot partition's records.
     let requests = broker.requests();
     let is_cold = |request: &Request| {
         let mut partitions = request.partitions.iter();
@@ -485,7 +493,8 @@ fn a_hot_partition_starves_no_cold_one() {
     );
 }
 
-/// Somebody else listens there: what comes back is no Kafka. The producer must neither take it nor spin.
+/// The server at the address does not speak Kafka. The producer must neither accept its answer nor
+/// retry without a pause.
 #[test]
 fn a_server_that_is_no_broker_is_given_up() {
     use std::io::{Read, Write};

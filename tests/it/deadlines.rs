@@ -1,4 +1,5 @@
-//! A caller's own deadline holds over everything that a send or a flush waits for, and the error says what that was.
+//! A caller's deadline covers everything that a send or a flush waits for, and the error says what
+//! it was waiting for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ fn record(value: &str) -> ProducerRecord<'_> {
     ProducerRecord::new("orders", value)
 }
 
-/// The time that a call may take does not count here.
+/// Waits for the topic first, so that a short deadline is not spent on that.
 fn await_topic(producer: &KafkaProducer) {
     while producer.partitions_for("orders").is_err() {}
 }
@@ -93,7 +94,7 @@ fn a_deadline_ends_the_wait_for_memory() {
     );
 }
 
-/// The record may be written: the error says so, and the future tells what became of it.
+/// The record may be written. The error says so, and the future has its result later.
 #[test]
 fn a_deadline_ends_the_wait_for_the_response_and_leaves_the_future() {
     let broker = broker();
@@ -114,7 +115,7 @@ fn a_deadline_ends_the_wait_for_the_response_and_leaves_the_future() {
 #[test]
 fn a_deadline_that_is_not_reached_changes_nothing() {
     let broker = broker();
-    // The shorter of both limits counts.
+    // The shorter limit counts.
     let producer = quick(&broker)
         .linger(FOR_EVER)
         .max_block(millis(50))
@@ -142,7 +143,7 @@ fn a_deadline_that_is_not_reached_changes_nothing() {
     assert_eq!(Error::from(closed).kind(), ErrorKind::Closed);
 }
 
-/// Else the record would be sent, and reported as if it were not.
+/// Otherwise the record would be sent although the call reports that it was not.
 #[test]
 fn a_send_with_a_deadline_inside_a_callback_sends_nothing() {
     let broker = broker();
@@ -181,7 +182,7 @@ fn a_flush_ends_with_its_deadline_and_its_records_do_not_linger() {
             error.to_string().starts_with("1 batch of records"),
             "{error}"
         );
-        // Nobody asks for the record.
+        // Nothing waits for the record.
         assert!(broker.await_requests(Api::Produce, number + 1, LONG));
         hold.release();
         producer.flush_timeout(LONG).unwrap();

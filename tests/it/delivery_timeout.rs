@@ -1,5 +1,5 @@
-//! `delivery.timeout.ms` ends every record, wherever it is; what comes later harms nothing and the memory comes back
-//! (KAFKA-19012, KAFKA-5957).
+//! `delivery.timeout.ms` ends every record in every state. Later responses change nothing, and the
+//! memory is returned (KAFKA-19012, KAFKA-5957).
 
 use std::thread;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn impatient(broker: &FakeBroker) -> KafkaProducerBuilder {
         .max_block(LONG)
 }
 
-/// That the record was given up by the clock, and which one.
+/// Checks that the record expired, and with which delivery.
 fn assert_timed_out(error: &Error, delivery: Delivery) {
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
     let reason = error.timeout().unwrap();
@@ -45,8 +45,8 @@ fn assert_timed_out(error: &Error, delivery: Delivery) {
     assert_eq!(error.delivery(), delivery, "{error:?}");
 }
 
-/// Sends a value until it is delivered: a slow machine, or a connection that has to be given up first, may need more than the
-/// time of one record.
+/// Sends a value until it is delivered. A slow machine, or a connection that has to be closed
+/// first, may need more than one record's timeout.
 fn deliver(producer: &KafkaProducer, (topic, partition): (&str, i32), value: &str) {
     let is_delivered = (0..50).any(|_| {
         let result = send(producer, (topic, partition), value).get_timeout(LONG);
@@ -55,8 +55,8 @@ fn deliver(producer: &KafkaProducer, (topic, partition): (&str, i32), value: &st
     assert!(is_delivered);
 }
 
-/// How many batches the memory has room for. Nothing may be under way. The smaller of two counts, because batches that expire
-/// during the count make room.
+/// Returns the number of batches that fit into the memory. Nothing may be in flight. Takes the
+/// smaller of two counts, because a batch that expires during the count makes room.
 fn room(broker: &FakeBroker, producer: &KafkaProducer) -> usize {
     let count = || {
         let hold = broker.new_hold();
@@ -106,8 +106,8 @@ fn a_batch_without_a_leader_expires_not_written() {
     let producer = impatient(&broker).build().unwrap();
     deliver(&producer, ORDERS, VALUE);
     broker.remove_leader("orders", 0).unwrap();
-    // The first one goes to the former leader, which may have appended it for all that its answer says. Then it is known
-    // that there is none.
+    // The first record goes to the former leader, which may have appended it despite the response.
+    // After that the producer knows that there is no leader.
     for delivery in [Delivery::MaybeWritten, Delivery::NotWritten] {
         let sent = send(&producer, ORDERS, VALUE).get_timeout(LONG);
         assert_timed_out(&sent.unwrap_err(), delivery);
@@ -116,7 +116,7 @@ fn a_batch_without_a_leader_expires_not_written() {
     deliver(&producer, ORDERS, VALUE);
 }
 
-/// The leader is unreachable, the metadata stay as they are, and no caller waits for a single record.
+/// The leader is unreachable, the metadata does not change, and no caller waits for a record.
 #[test]
 fn every_record_expires_while_its_leader_is_unreachable() {
     let broker = FakeBroker::builder().nodes(2).topic("orders", 1);
@@ -143,7 +143,7 @@ fn every_record_expires_while_its_leader_is_unreachable() {
     producer.close(Duration::MAX).unwrap();
 }
 
-/// While it waits for the next attempt, what counts is what became of those before.
+/// The delivery of a batch that expires in its backoff depends on its earlier attempts.
 #[test]
 fn a_batch_that_expires_between_attempts_knows_about_the_earlier_ones() {
     let refused = Failure::new(ErrorCode::NOT_ENOUGH_REPLICAS);
@@ -151,7 +151,7 @@ fn a_batch_that_expires_between_attempts_knows_about_the_earlier_ones() {
     let attempts = [
         (vec![refused.clone()], Delivery::NotWritten),
         (vec![appended.clone()], Delivery::MaybeWritten),
-        // A refusal says nothing about the attempts before it.
+        // A refusal says nothing about earlier attempts.
         (vec![appended, refused], Delivery::MaybeWritten),
     ];
     for (failures, delivery) in attempts {
@@ -159,7 +159,7 @@ fn a_batch_that_expires_between_attempts_knows_about_the_earlier_ones() {
         let producer = quick(&broker)
             .request_timeout(millis(500))
             .delivery_timeout(millis(500))
-            // Long enough for the last wait to outlast the delivery timeout, however the jitter falls.
+            // Long enough that the last backoff outlasts the delivery timeout with any jitter.
             .retry_backoff(millis(if failures.len() == 1 { 5000 } else { 300 }))
             .retry_backoff_max(millis(5000))
             .build()
@@ -205,7 +205,8 @@ fn answer_too_late(answer: Action) {
         .unwrap();
     deliver(&producer, ORDERS, VALUE);
     let hold = broker.new_hold();
-    // The first attempt takes half of the delivery timeout, so that the request timeout of the second one comes much later.
+    // The first attempt takes half of the delivery timeout, so the second one's request timeout
+    // comes much later.
     let first = Action::fail(ErrorCode::NOT_LEADER_OR_FOLLOWER).delay(LATE / 2);
     broker.on(Api::Produce).then(first);
     broker.on(Api::Produce).then(answer.clone().hold(&hold));
@@ -215,13 +216,13 @@ fn answer_too_late(answer: Action) {
     added.unwrap();
     let (_, result) = outcomes.wait_for(1).remove(0);
     if broker.unspent_rules() > 0 {
-        // The machine is so slow that there was no time for the second attempt.
+        // The machine was too slow for a second attempt.
         return;
     }
     assert_timed_out(&result.unwrap_err(), Delivery::MaybeWritten);
     hold.release();
 
-    // It is not sent again, not completed again, and its memory was given back once.
+    // It is neither sent nor completed again, and its memory was returned once.
     deliver(&producer, ORDERS, "later");
     let log = values(&broker, ORDERS);
     let expired = log.iter().filter(|value| *value == "expired").count();
@@ -233,7 +234,7 @@ fn answer_too_late(answer: Action) {
     assert_eq!(outcomes.len(), 1, "{answer:?}");
 }
 
-/// More batches than the memory holds expire in flight, one generation after the other.
+/// More batches than the memory holds expire in flight, in several rounds.
 #[test]
 fn memory_comes_back_from_every_batch_that_expires() {
     let broker = broker();
@@ -247,7 +248,7 @@ fn memory_comes_back_from_every_batch_that_expires() {
     let outcomes = Outcomes::default();
     for n in 0..3 * BATCHES {
         let record = ProducerRecord::new("orders", VALUE);
-        // Blocks where the memory is used up, until something has expired.
+        // Blocks when the memory is used up, until a batch expires.
         let added = producer.send_with_callback(record, outcomes.callback(n.to_string()));
         added.unwrap();
     }
@@ -292,7 +293,7 @@ fn the_memory_of_a_batch_is_not_used_again_while_it_is_being_written() {
     let others = [(); 3].map(|()| send(&producer, ("other", 0), &other));
     stalled.release();
     for future in &others {
-        // They may expire, too; what matters is what is written of them.
+        // They may expire too. The test is about what is written of them.
         let _ = future.get_timeout(LONG);
     }
     deliver(&producer, ORDERS, "last");

@@ -1,4 +1,4 @@
-//! What the pages say of keys and functions is so.
+//! What the documentation says about keys and functions is true.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ fn root() -> &'static Path {
 /// How the documentation of keys begins that are accepted for Java's sake.
 const WITHOUT_EFFECT: &str = "Brokers use this alone";
 
-/// Keys whose values are code have no setter, and are described in the text.
+/// Keys with code as their value have no setter. The text describes them.
 fn settable_keys() -> impl Iterator<Item = &'static ConfigKey> {
     ProducerConfig::keys()
         .filter(|key| key.type_name() != "CLASS" && key.name() != "interceptor.classes")
@@ -35,7 +35,7 @@ fn default_of(key: &ConfigKey) -> String {
     }
 }
 
-/// The documentation in one line.
+/// Returns the documentation in one line.
 fn meaning_of(key: &ConfigKey) -> String {
     let words: Vec<_> = key.documentation().split_whitespace().collect();
     words.join(" ")
@@ -97,7 +97,7 @@ fn the_manual_has_every_key() {
     check_table("src/manual/configuration.md", &long_table());
 }
 
-/// A step of a way: "1. `client/metadata.rs`: `new_request` or `update` does this."
+/// A step in `ways.md`: "1. `client/metadata.rs`: `new_request` or `update` does this."
 struct Step {
     number: usize,
     file: String,

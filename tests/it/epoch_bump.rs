@@ -1,4 +1,4 @@
-//! Gaps in the sequences of a partition are closed by a new epoch, and cost no other partition anything
+//! A new epoch closes gaps in the sequences of a partition and does not affect other partitions
 //! (KAFKA-12152, KAFKA-13843, librdkafka #4953).
 
 use kafka_producer::common::NodeId;
@@ -20,7 +20,8 @@ fn two_nodes() -> FakeBroker {
         .unwrap()
 }
 
-/// A producer with an acknowledged record in both partitions, so that five batches of each may be in flight.
+/// A producer with an acknowledged record in both partitions, so that five batches of each may be
+/// in flight.
 fn warm_producer(broker: &FakeBroker) -> KafkaProducer {
     let producer = record_by_record(broker).build().unwrap();
     for partition in [ORDERS, INNOCENT] {
@@ -31,7 +32,7 @@ fn warm_producer(broker: &FakeBroker) -> KafkaProducer {
     producer
 }
 
-/// Epoch and base sequence of what was sent to a partition, in order.
+/// Returns the epoch and base sequence of each batch that was sent to a partition, in order.
 fn sequences(broker: &FakeBroker, partition: (&str, i32)) -> Vec<(i16, i32)> {
     let attempts = attempts(broker, partition).into_iter();
     attempts
@@ -66,7 +67,8 @@ fn a_batch_that_is_refused_for_good_leaves_a_gap_that_a_new_epoch_closes() {
         expected.remove(1 + refused);
         assert_eq!(values(&broker, ORDERS), expected);
 
-        // What follows the gap goes out again only when all five have their answers, and begins at 0.
+        // The batches after the gap are sent again only after all five have responses, and begin at
+        // 0.
         let expected_sequences = [0, 1, 2, 3, 4, 5].map(|sequence| (0, sequence));
         let sequences = sequences(&broker, ORDERS);
         let (before, after) = sequences.split_at(expected_sequences.len());
@@ -75,16 +77,16 @@ fn a_batch_that_is_refused_for_good_leaves_a_gap_that_a_new_epoch_closes() {
         let renumbered: Vec<_> = behind.map(|(sequence, _)| (1, sequence)).collect();
         assert_eq!(after, renumbered, "refused: {refused}");
 
-        // And so does what comes then.
+        // So are the batches after them.
         send(&producer, ORDERS, "last").get_timeout(LONG).unwrap();
         assert_eq!(attempts(&broker, ORDERS).pop().unwrap().producer_epoch, 1);
-        // It is the same producer to the broker.
+        // The broker still sees the same producer id.
         assert_eq!(broker.request_count(Api::InitProducerId), 1);
     }
 }
 
-/// A batch of another partition is in the log, and nobody has told the producer. Under a new epoch it would be written a
-/// second time.
+/// A batch of another partition is in the log, and its response was lost. With a new epoch it would
+/// be written a second time.
 #[test]
 fn another_partition_keeps_its_epoch_while_it_has_batches_of_unknown_fate() {
     let broker = two_nodes();
@@ -103,7 +105,7 @@ fn another_partition_keeps_its_epoch_while_it_has_batches_of_unknown_fate() {
             .unwrap_err();
         send(&producer, ORDERS, "taken").get_timeout(LONG).unwrap();
     };
-    // The epoch goes up two times, and the innocent partition's answers are lost in between.
+    // The epoch is bumped twice, and meanwhile the other partition's responses are lost.
     refuse();
     let long = "w".repeat(100);
     let waiting = send(&producer, INNOCENT, &long);
@@ -122,9 +124,9 @@ fn another_partition_keeps_its_epoch_while_it_has_batches_of_unknown_fate() {
     );
     let sequences = sequences(&broker, INNOCENT);
     let old_epoch = sequences.iter().take_while(|sequence| sequence.0 == 0);
-    // Once each, and once more each for the answers that were lost.
+    // One attempt each, and one more for each lost response.
     assert_eq!(old_epoch.count(), 1 + 3 + 3, "{sequences:?}");
-    // With nothing unsettled any more it comes along to the newer epochs, each from 0.
+    // With no unresolved batches, the partition takes each newer epoch and begins at 0.
     for pair in sequences[6..].windows(2) {
         let [(epoch, sequence), next] = [pair[0], pair[1]];
         let may_follow = next == (epoch, sequence + 1) || (next.0 > epoch && next.1 == 0);
@@ -143,13 +145,13 @@ fn a_broker_that_has_forgotten_the_producer_gets_a_new_epoch() {
         .start()
         .unwrap();
     let producer = warm_producer(&broker);
-    // Retention has removed all that there was of the producer.
+    // Retention has removed everything of this producer.
     broker.delete_records("orders", 0, 1).unwrap();
     let futures = FIVE.map(|value| send(&producer, ORDERS, value));
     assert_eq!(offsets(&futures), [1, 2, 3, 4, 5]);
     assert_eq!(values(&broker, ORDERS), FIVE);
     let sequences_there = sequences(&broker, ORDERS);
-    // How many were under way when the first was refused is a matter of time.
+    // How many were in flight when the first was refused varies.
     let bumped = sequences_there.iter().position(|(epoch, _)| *epoch == 1);
     let (old, new) = sequences_there.split_at(bumped.unwrap());
     assert_eq!(old[..2], [(0, 0), (0, 1)]);
@@ -186,7 +188,8 @@ fn a_log_that_lost_its_end_gets_a_new_epoch() {
     }
 }
 
-/// Behind a batch without an answer "out of order" is what the broker has to say, and no reason for anything.
+/// After a batch without a response, an out-of-order error is expected and no reason to bump the
+/// epoch.
 #[test]
 fn out_of_order_behind_an_open_batch_is_no_gap() {
     let broker = two_nodes();
@@ -204,8 +207,8 @@ fn out_of_order_behind_an_open_batch_is_no_gap() {
     );
 }
 
-/// Lets a batch expire in flight, and releases the response to it then. Returns `false` if the machine was so slow that the
-/// batch expired before its second attempt.
+/// Lets a batch expire in flight, and releases its response after that. Returns `false` if the
+/// machine was so slow that the batch expired before its second attempt.
 fn expire_in_flight(is_written: bool) -> bool {
     let broker = two_nodes();
     let producer = record_by_record(&broker)
@@ -216,7 +219,8 @@ fn expire_in_flight(is_written: bool) -> bool {
     send(&producer, ORDERS, "first").get_timeout(LONG).unwrap();
     let hold = broker.new_hold();
     let on_first_node = || broker.on(Api::Produce).node(NodeId(1));
-    // The first attempt takes half of the delivery timeout, so that the second one's request timeout comes a second after it.
+    // The first attempt takes half of the delivery timeout, so the second one's request timeout
+    // comes a second after it.
     let late = Action::fail(ErrorCode::NOT_LEADER_OR_FOLLOWER).delay(millis(1000));
     on_first_node().then(late);
     let action = match is_written {
@@ -232,7 +236,7 @@ fn expire_in_flight(is_written: bool) -> bool {
     assert_eq!(error.kind(), ErrorKind::Timeout);
     let connections = broker.accepted_connections();
 
-    // What is sent now waits for the fate of the one before.
+    // A new record waits until the previous batch is resolved.
     let next = send(&producer, ORDERS, "next");
     hold.release();
     next.get_timeout(LONG).unwrap();
@@ -242,7 +246,7 @@ fn expire_in_flight(is_written: bool) -> bool {
     };
     assert_eq!(values(&broker, ORDERS), expected_log);
     assert_eq!(error.delivery(), Delivery::MaybeWritten);
-    // If even the request timed out before the response, the producer never saw it.
+    // If the request timed out before the response, the producer never saw the response.
     if broker.accepted_connections() != connections {
         return false;
     }
@@ -259,8 +263,9 @@ fn a_batch_that_expired_in_flight_is_a_gap_only_if_it_is_not_in_the_log() {
     }
 }
 
-/// librdkafka 1.9: a topic that is missing from the metadata once comes back with its sequences. From 0 again, the
-/// broker would take new records for duplicates and acknowledge what it does not write.
+/// librdkafka 1.9: a topic that was missing from one metadata response keeps its sequences. If they
+/// began at 0 again, the broker would take new records for duplicates, and acknowledge them without
+/// writing them.
 #[test]
 fn a_topic_that_is_unknown_for_a_moment_keeps_its_sequences() {
     let broker = two_nodes();
@@ -318,7 +323,7 @@ fn the_right_to_a_producer_id_may_come_later() {
     assert_eq!(error.kind(), ErrorKind::Authorization);
     assert_eq!(error.delivery(), Delivery::NotWritten);
     broker.clear_script();
-    // What was asked before that may be refused still, and fails the record that waits for it.
+    // A request from before may still be refused and fail the record that waits for it.
     let acked = (0..100).find_map(|_| send(&producer, ORDERS, "b").get_timeout(LONG).ok());
     assert_eq!(acked.map(|acked| acked.offset()), Some(0));
     assert_eq!(values(&broker, ORDERS), ["b"]);

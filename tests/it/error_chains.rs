@@ -1,4 +1,4 @@
-//! What errors say: what came first, what to change, and nothing twice.
+//! Errors name the root cause and what to change, and repeat nothing.
 
 use std::error::Error as StdError;
 use std::net::TcpListener;
@@ -37,7 +37,7 @@ fn record() -> ProducerRecord<'static> {
     ProducerRecord::new(TOPIC, "value").partition(0)
 }
 
-/// The texts of an error and of its causes, none of which repeats what comes after it.
+/// Returns the texts of an error and its causes. Checks that no text repeats the next one.
 #[track_caller]
 fn texts_of(error: &Error) -> Vec<String> {
     let texts = chain(error);

@@ -1,5 +1,6 @@
-//! The text of each public error that is cheap to provoke, with its causes, in a golden list: a changed text is seen in the
-//! diff of `tests/data/error-texts.txt`. `KAFKA_PRODUCER_WRITE_DOCS=1` writes the list anew.
+//! The text of each public error that is cheap to provoke, with its causes, in a golden list: the
+//! diff of `tests/data/error-texts.txt` shows a changed text. `KAFKA_PRODUCER_WRITE_DOCS=1` writes
+//! the list.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +23,7 @@ const LIST: &str = "tests/data/error-texts.txt";
 /// Longer than any test.
 const FOR_EVER: Duration = Duration::from_secs(50);
 
-/// The list as it is found.
+/// The texts so far.
 #[derive(Default)]
 struct Found(String);
 
@@ -40,7 +41,7 @@ impl Found {
         }
     }
 
-    /// Notes an error whose delivery and causes differ from run to run.
+    /// Records an error whose delivery and causes vary.
     fn note_alone(&mut self, what: &str, error: &Error) {
         let text = without_measured_time(error.to_string());
         self.0 += &format!("# {what}\n{:?}: {text}\n", error.kind());
@@ -54,7 +55,7 @@ impl Found {
     }
 }
 
-/// The text of an expired record has the time that passed, which differs each time.
+/// The text of an expired record contains the measured time, which varies.
 fn without_measured_time(text: String) -> String {
     match text.split_once(" ms (delivery.timeout.ms)") {
         Some((before, after)) => {
@@ -73,7 +74,7 @@ fn record<'a>() -> ProducerRecord<'a> {
     ProducerRecord::new("orders", "value").partition(0)
 }
 
-/// The time that a call may take does not count here.
+/// Waits for the topic first, so that a short deadline is not spent on that.
 fn await_topic(producer: &KafkaProducer) {
     while producer.partitions_for("orders").is_err() {}
 }
@@ -227,7 +228,7 @@ fn waits_that_end(found: &mut Found) {
     hold.release();
     first.get_timeout(LONG).unwrap();
 
-    // How far the request is by then, and so the cause, depends on the machine.
+    // How far the request has got by then, and so the cause, depends on the machine.
     let hold = broker.new_hold();
     broker.on(Api::Produce).then(Action::apply().hold(&hold));
     let producer = quick(&broker)
@@ -241,7 +242,7 @@ fn waits_that_end(found: &mut Found) {
     hold.release();
 }
 
-/// Each code as the last word: nothing is retried.
+/// Each code as a final error: nothing is retried.
 fn refusals_of_brokers(found: &mut Found) {
     const CODES: [ErrorCode; 14] = [
         ErrorCode::CORRUPT_MESSAGE,

@@ -1,4 +1,5 @@
-//! What was acknowledged is in the log once, in order, whatever became of the answers (librdkafka #4438, #4736).
+//! An acknowledged record is in the log once, in order, even if responses are lost (librdkafka
+//! #4438, #4736).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,7 +37,7 @@ fn a_retry_after_a_lost_reply_is_the_same_bytes() {
     );
 }
 
-/// A batch is compressed once, and not again for every attempt.
+/// A batch is compressed once, not for every attempt.
 #[cfg(feature = "gzip")]
 #[test]
 fn a_retry_of_a_compressed_batch_is_the_same_bytes() {
@@ -72,15 +73,15 @@ fn a_duplicate_is_a_success_without_an_offset() {
     assert_eq!((metadata.offset(), metadata.has_offset()), (-1, false));
     assert_eq!((metadata.topic(), metadata.partition()), ORDERS);
 
-    // The sequences go on behind it.
+    // The sequences continue after it.
     assert_eq!(offsets(&[send(&producer, ORDERS, "b")]), [1]);
     assert_eq!(values(&broker, ORDERS), ["a", "b"]);
     let last = attempts(&broker, ORDERS).pop().unwrap();
     assert_eq!((last.producer_epoch, last.base_sequence), (0, 1));
 }
 
-/// librdkafka #4438: the broker has the batch under sequences that the producer gives to the next records, which it then
-/// takes for duplicates.
+/// librdkafka #4438: the broker has the batch with sequences that the producer would give to the
+/// next records, and would then take them for duplicates.
 #[test]
 fn records_after_a_batch_of_unknown_fate_are_not_taken_for_it() {
     for first_is_written in [true, false] {
@@ -112,13 +113,14 @@ fn records_after_a_batch_of_unknown_fate_are_not_taken_for_it() {
     }
 }
 
-/// As long as a retry may come, five batches behind it at most are in the broker's memory of duplicates.
+/// While a retry is possible, at most five batches follow it, so the broker still knows the batch
+/// as a duplicate.
 #[test]
 fn a_duplicate_is_known_as_one_however_late_it_comes() {
     let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
     let producer = record_by_record(&broker).build().unwrap();
     send(&producer, ORDERS, "first").get_timeout(LONG).unwrap();
-    // Written, but refused as far as the producer knows, again and again while others wait to overtake it.
+    // The batch is written but refused again and again, while others wait behind it.
     let not_replicated = Failure::new(ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND).after_append();
     let unlucky = Arc::new(AtomicU64::new(0));
     broker.on_request(move |_, request| {
@@ -141,7 +143,7 @@ fn a_duplicate_is_known_as_one_however_late_it_comes() {
     assert_eq!(values(&broker, ORDERS)[1..], long);
 }
 
-/// A small generator of the faults of one run: SplitMix64.
+/// SplitMix64, which generates the faults of one run.
 struct Random(u64);
 
 impl Random {
@@ -163,7 +165,7 @@ const PARTITIONS: i32 = 6;
 const THREADS: u32 = 4;
 const RECORDS: usize = 2000;
 
-/// What a fault that comes with some Produce requests is.
+/// Returns the fault for this Produce request, if it gets one.
 fn fault(broker: &FakeBroker, request: &Request, random: &mut Random) -> Option<Action> {
     const REFUSALS: [ErrorCode; 4] = [
         ErrorCode::NOT_LEADER_OR_FOLLOWER,
@@ -196,7 +198,7 @@ fn fault(broker: &FakeBroker, request: &Request, random: &mut Random) -> Option<
         24..28 => Action::apply().delay(millis(random.below(20))),
         28..31 => {
             let node = NodeId(1 + random.below(NODES as u64) as i32);
-            // A node that is down leads nothing; then the partition stays where it is.
+            // A stopped node leads nothing. Then the partition stays where it is.
             let _ = broker.move_leader("orders", partition, node);
             return None;
         }
@@ -226,7 +228,7 @@ fn send_all(producer: &KafkaProducer, history: &Arc<History>, session: u32) {
     }
 }
 
-/// Stops one node after another, for a few requests each.
+/// Stops one node after another, each for a few requests.
 fn stop_and_start(broker: &FakeBroker, mut random: Random, is_over: &AtomicBool) {
     let pause = |requests| {
         let until = broker.request_count(Api::Produce) + requests;
@@ -288,7 +290,7 @@ fn run(seed: u64) -> Verdict {
         producer.flush().unwrap();
         is_over.store(true, Ordering::SeqCst);
     });
-    // The faults are over: every partition takes records again.
+    // The faults are over, and every partition accepts records again.
     broker.clear_script();
     let last: Vec<_> = (0..PARTITIONS)
         .map(|partition| {
@@ -313,12 +315,12 @@ fn random_faults_lose_and_double_nothing() {
     for seed in 1..=4 {
         let mut verdict = run(seed);
         println!("seed {seed}: {verdict}");
-        // As in Java, what is acknowledged while an earlier batch is tried again is told first.
+        // As in Java, the callback of a batch runs even if an earlier batch is still being retried.
         verdict.callbacks_reordered = Findings::default();
         assert!(verdict.is_clean(), "seed {seed}: {verdict}");
         assert!(verdict.acked > verdict.sent / 2, "seed {seed}: {verdict}");
         refused += verdict.not_written;
     }
-    // Some batches were refused for good, and the partition went on behind the gap.
+    // Some batches failed for good, and the partition continued after the gap.
     assert!(refused > 0);
 }

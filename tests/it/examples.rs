@@ -1,4 +1,4 @@
-//! The examples do what they say, on the test broker.
+//! The examples do what they document, on the test broker.
 
 #[path = "../../examples/callbacks.rs"]
 #[allow(dead_code, reason = "a test calls what main calls")]
@@ -161,7 +161,7 @@ fn callbacks_refuses_more_records_than_there_are_keys() {
     run("1").unwrap();
 }
 
-/// Records belong to the state in which they were sent, and a line to one of the two.
+/// A record belongs to the state in which it was sent, so each line shows one of the two.
 #[test]
 #[allow(
     clippy::disallowed_methods,
@@ -201,7 +201,8 @@ fn producer_perf_prints_a_line_for_each_interval() {
     assert_eq!(*lines, expected);
 }
 
-/// A file that ends with a delimiter has nothing after it, and what is empty between two is a payload.
+/// A delimiter at the end of the file starts no payload. Two delimiters in a row enclose an empty
+/// one.
 #[test]
 fn producer_perf_reads_payloads_from_a_file() {
     let path = std::env::temp_dir().join(format!("producer-perf-{}", std::process::id()));
@@ -411,7 +412,7 @@ fn console_producer_has_the_settings_of_kafkas_tool() {
     assert!(options::usage().contains("--max-block-ms"));
 }
 
-/// Key, value and headers of a line, or what is wrong with it. Null is `-`.
+/// Returns the key, value and headers of a line, or its error. Null is `-`.
 fn read(properties: &[(&str, &str)], line: &str) -> Result<String, String> {
     let properties: Vec<_> = properties
         .iter()

@@ -1,5 +1,5 @@
-//! A failed record comes back with its error, read from the memory of its batch: whatever it failed of, and in every form that
-//! a batch can have then.
+//! The error of a failed record returns the record, which is read from its batch's memory, whatever
+//! the error and the state of the batch.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, mpsc};
@@ -22,7 +22,7 @@ fn broker() -> FakeBroker {
     builder.topic("dead-letters", 3).start().unwrap()
 }
 
-/// With everything that a record can have.
+/// A record with every field set.
 fn record(number: usize) -> ProducerRecord<'static> {
     let record = ProducerRecord::new("orders", format!("value {number}").repeat(20))
         .partition(0)
@@ -38,7 +38,7 @@ fn record(number: usize) -> ProducerRecord<'static> {
     }
 }
 
-/// Sends records, half of them with callbacks, and checks that each comes back with its error.
+/// Sends records, half of them with callbacks, and checks that each error returns its record.
 fn assert_all_come_back(
     producer: &KafkaProducer,
     count: usize,
@@ -118,7 +118,7 @@ fn records_that_a_broker_refuses_come_back_from_every_form_of_batch() {
     }
 }
 
-/// They are in open batches, which were never finished.
+/// The records are in open batches.
 #[test]
 fn records_that_were_never_sent_come_back() {
     let broker = broker();
@@ -143,7 +143,7 @@ fn records_that_expire_in_flight_come_back() {
     assert_all_come_back(&producer, 1, nothing, Delivery::MaybeWritten);
 }
 
-/// The record that the topic cannot take comes back from the part that it is in; the others are delivered.
+/// The part that contains the refused record returns it. The other records are delivered.
 #[test]
 fn records_of_split_batches_come_back() {
     let topic = TopicConfig::new(1).max_message_bytes(500);
@@ -182,7 +182,8 @@ fn records_that_send_refuses_come_back() {
     };
     while producer.partitions_for("orders").is_err() {}
 
-    // Too large: it was serialized. No such partition: it was not. Both give the bytes, once through the serializer.
+    // The first record is too large and was serialized. The second one has no such partition and
+    // was not. Both errors return the bytes, and the serializer runs once.
     let too_large = error(of("orders", &large).key("k").header("h", "v"));
     assert_eq!(too_large.kind(), ErrorKind::RecordTooLarge);
     let record = too_large.record().unwrap();
@@ -195,13 +196,13 @@ fn records_that_send_refuses_come_back() {
     assert_eq!(no_partition.kind(), ErrorKind::Timeout);
     let expected = ProducerRecord::new("orders", "V").partition(9);
     assert_eq!(no_partition.record(), Some(expected));
-    // It never became bytes.
+    // This record was never serialized.
     assert_eq!(error(of("orders", "bad")).record(), None);
     producer.close(LONG).unwrap();
     assert_eq!(error(of("orders", "v")).record(), None);
 }
 
-/// The memory of the pool is free before the callbacks run, and what errors keep beside it has a limit.
+/// The pool's memory is free before the callbacks run. What errors keep in addition is limited.
 #[test]
 fn what_errors_keep_takes_nothing_from_later_sends_and_has_a_limit() {
     const MEMORY: usize = 64 << 10;
@@ -215,7 +216,7 @@ fn what_errors_keep_takes_nothing_from_later_sends_and_has_a_limit() {
             .unwrap(),
     );
     producer.partitions_for("orders").unwrap();
-    // Each takes more than half of the memory.
+    // Each record takes more than half of the memory.
     let value = "v".repeat(40 << 10);
     let (sender, resent) = mpsc::channel();
     let inside = Arc::clone(&producer);
@@ -245,7 +246,8 @@ fn what_errors_keep_takes_nothing_from_later_sends_and_has_a_limit() {
     assert!(next.get_timeout(LONG).unwrap_err().record().is_some());
 }
 
-/// A program that resends what failed, and keeps no copies: each record is in one of the two topics, once.
+/// A program that resends failed records without keeping copies: each record is in exactly one of
+/// the two topics.
 #[test]
 fn every_record_of_an_outage_is_resent_once() {
     const RECORDS: usize = 3000;
@@ -278,7 +280,7 @@ fn every_record_of_an_outage_is_resent_once() {
         producer.send_with_callback(record, callback).unwrap();
     }
     producer.flush().unwrap();
-    // What a callback could not send without waiting.
+    // The records that a callback could not send without waiting.
     let left = std::mem::take(&mut *left.lock().unwrap());
     producer.send_all(left).get().unwrap();
     producer.close(LONG).unwrap();

@@ -1,5 +1,5 @@
-//! `flush` returns when everything sent before has its result, not earlier and not never; `close` and `Drop` end every record
-//! and every wait (KAFKA-19397, KAFKA-9312, KAFKA-4235, KAFKA-6897).
+//! `flush` returns when everything sent before it has a result, neither earlier nor never. `close`
+//! and `Drop` end every record and every wait (KAFKA-19397, KAFKA-9312, KAFKA-4235, KAFKA-6897).
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
@@ -14,14 +14,14 @@ use kafka_producer::{
 use crate::support::producing::*;
 
 const ORDERS: (&str, i32) = ("orders", 0);
-/// Longer than any test, so that nothing is sent because it lingered.
+/// Longer than any test, so that no batch is sent because of its linger time.
 const FOR_EVER: Duration = Duration::from_secs(50);
 
 fn broker() -> FakeBroker {
     FakeBroker::builder().topic("orders", 1).start().unwrap()
 }
 
-/// Runs a flush in a thread, and says how many outcomes there were when it returned.
+/// Runs a flush in a thread, and returns how many results there were when it returned.
 fn flush<'s>(
     scope: &'s thread::Scope<'s, '_>,
     producer: &'s KafkaProducer,
@@ -62,7 +62,7 @@ fn flush_sends_now_and_waits_for_what_was_sent_before() {
         assert_eq!(first.recv_timeout(LONG), Ok(3));
         assert_eq!(second.recv_timeout(LONG), Ok(3));
     });
-    // The flushes are over: this one lingers.
+    // After the flushes, this record lingers again.
     let lingering = send(&producer, ORDERS, "d");
     assert!(!broker.await_requests(Api::Produce, 2, A_MOMENT));
     producer.flush().unwrap();
@@ -92,7 +92,7 @@ fn flush_does_not_wait_for_what_is_sent_meanwhile() {
     meanwhile.release();
 }
 
-/// KAFKA-19397: an answer that names the topic by an id that the producer has replaced since.
+/// KAFKA-19397: a response names the topic by an id that the producer has since replaced.
 #[test]
 fn flush_ends_when_the_topic_gets_another_id_in_flight() {
     let broker = FakeBroker::builder()
@@ -114,7 +114,7 @@ fn flush_ends_when_the_topic_gets_another_id_in_flight() {
     send_with(&producer, &outcomes, "a");
     assert!(broker.await_records("orders", 1, LONG));
     broker.recreate_topic("orders").unwrap();
-    // The second request of two is sent when the answer to the first one has been taken in.
+    // The second of two requests is sent after the response to the first was processed.
     let known = broker.request_count(Api::Metadata);
     assert!(broker.await_requests(Api::Metadata, known + 3, LONG));
     thread::scope(|scope| {
@@ -132,7 +132,8 @@ fn flush_ends_when_the_topic_gets_another_id_in_flight() {
     assert_eq!(offsets(&[send(&producer, ORDERS, "b")]), [0]);
 }
 
-/// The topic is recreated before the broker gets to the request, and the id in it is one that no broker knows.
+/// The topic is recreated before the broker handles the request, so no broker knows the topic id in
+/// it.
 #[test]
 fn flush_ends_when_the_topic_is_recreated_before_the_append() {
     let broker = broker();
@@ -154,7 +155,7 @@ fn flush_ends_when_the_topic_is_recreated_before_the_append() {
     assert_eq!(values(&broker, ORDERS), ["a"]);
 }
 
-/// The broker answers, but not for the partition.
+/// The response lacks the partition.
 #[test]
 fn flush_ends_when_the_answer_leaves_the_partition_out() {
     let broker = broker();
@@ -170,7 +171,7 @@ fn flush_ends_when_the_answer_leaves_the_partition_out() {
     assert_eq!(broker.request_count(Api::Produce), 3);
 }
 
-/// KAFKA-19479: the batch is gone when it is split, and its records are not delivered yet.
+/// KAFKA-19479: the batch has been split, and its records are not delivered yet.
 #[test]
 fn flush_waits_for_the_parts_of_a_split_batch() {
     const RECORDS: usize = 8;
@@ -185,7 +186,8 @@ fn flush_waits_for_the_parts_of_a_split_batch() {
     for value in &sent {
         send_with(&producer, &outcomes, value);
     }
-    // The whole batch and its halves are refused; the first quarter is taken, and not answered yet.
+    // The whole batch and its halves are refused. The first quarter is accepted but has no response
+    // yet.
     let hold = broker.new_hold();
     let attempts = Arc::new(AtomicUsize::new(0));
     let (flag, held) = (Arc::clone(&attempts), Arc::new(hold));
@@ -267,7 +269,7 @@ fn close_fails_what_is_not_delivered_in_time() {
         send(&producer, ORDERS, "first").get_timeout(LONG).unwrap();
         broker.on(Api::Produce).always().then(Action::skip());
         let mut futures = send_one_by_one(&broker, &producer, ORDERS, ["a", "b", "c", "d", "e"]);
-        // Five are in flight, and these wait behind them.
+        // Five batches are in flight, and these wait behind them.
         let long = ["f", "g"].map(|value| value.repeat(1000));
         futures.extend(long.each_ref().map(|value| send(&producer, ORDERS, value)));
 
@@ -287,7 +289,7 @@ fn close_fails_what_is_not_delivered_in_time() {
     }
 }
 
-/// Nothing can be waited for in a callback: what is not delivered yet fails, and the call returns.
+/// A callback cannot wait. What is not delivered yet fails, and the call returns.
 #[test]
 fn close_in_a_callback_returns_at_once() {
     for timeout in [Duration::ZERO, FOR_EVER] {
@@ -311,7 +313,7 @@ fn close_in_a_callback_returns_at_once() {
     }
 }
 
-/// Counts how often it is closed.
+/// Counts how often it was closed.
 struct Counting(Arc<AtomicUsize>);
 
 impl ProducerInterceptor for Counting {
@@ -320,7 +322,7 @@ impl ProducerInterceptor for Counting {
     }
 }
 
-/// A producer that tells how often its plugins were closed.
+/// A producer that counts how often its plugins were closed.
 fn counted(broker: &FakeBroker) -> (KafkaProducer, Arc<AtomicUsize>) {
     let closed = Arc::new(AtomicUsize::new(0));
     let producer = record_by_record(broker)
@@ -388,7 +390,7 @@ fn close_wakes_senders_that_wait_for_memory_or_metadata() {
         .max_block(FOR_EVER)
         .build()
         .unwrap();
-    // Metadata come from the second node, where no reply is held back.
+    // Metadata comes from the second node, whose responses are not held.
     send(&producer, ("other", 1), "connected")
         .get_timeout(LONG)
         .unwrap();
@@ -410,12 +412,12 @@ fn close_wakes_senders_that_wait_for_memory_or_metadata() {
         block_on("orders");
         block_on("orders");
         block_on("unknown");
-        // That the last one waits can be seen from outside, and gives the others the time to.
+        // The test can see when the last one waits. The others have had time to wait by then.
         assert!(broker.wait_for(LONG, |broker| {
             broker.count_requests(|request| request.topics.iter().any(|name| name == "unknown")) > 1
         }));
         let closed = scope.spawn(|| producer.close(LONG));
-        // Nothing will be free before the close is over, so nobody waits for it.
+        // Nothing becomes free before the close ends, so no one waits for it.
         for _ in 0..2 {
             assert_eq!(refused.recv_timeout(LONG / 2), Ok(ErrorKind::Closed));
         }
@@ -457,7 +459,7 @@ fn every_record_that_was_taken_completes_once_when_close_comes_between() {
                 })
                 .collect();
             start.wait();
-            // Now at once, now in the midst of it.
+            // Vary the moment of the close.
             let until = round * 50;
             broker.wait_for(LONG, |_| taken.load(Ordering::SeqCst) >= until);
             match round % 2 {
@@ -478,7 +480,7 @@ fn every_record_that_was_taken_completes_once_when_close_comes_between() {
     }
 }
 
-// librdkafka's wrappers lose them: rust-rdkafka #518.
+// Wrappers of librdkafka lose these records: rust-rdkafka #518.
 #[test]
 fn a_producer_that_is_dropped_delivers_what_it_has() {
     let broker = broker();
@@ -511,7 +513,7 @@ fn a_drop_is_bounded_by_the_request_timeout() {
     assert_eq!(error.delivery(), Delivery::MaybeWritten);
 }
 
-/// The I/O thread cannot wait for itself; it goes on until all is delivered.
+/// The I/O thread cannot wait for itself. It runs until everything is delivered.
 #[test]
 fn the_last_handle_may_go_away_in_a_callback() {
     let broker = broker();

@@ -1,5 +1,5 @@
-//! The delivery of a record, asked for in every way and by many: it is there when it is there, and asking for it sends the
-//! batch without closing it to others.
+//! The result of a record: it can be awaited in several ways and by many. Asking for it sends the
+//! batch at once but leaves the batch open.
 
 use std::sync::Arc;
 use std::thread;
@@ -11,7 +11,7 @@ use kafka_producer::{Delivery, ErrorCode, ErrorKind, ProducerRecord};
 use crate::support::producing::*;
 
 const ORDERS: (&str, i32) = ("orders", 0);
-/// Longer than any test, so that nothing is sent because it lingered.
+/// Longer than any test, so that no batch is sent because of its linger time.
 const FOR_EVER: Duration = Duration::from_secs(50);
 
 fn broker() -> FakeBroker {
@@ -27,11 +27,11 @@ fn looking_is_not_asking() {
     assert!(future.try_get().is_none());
     assert!(!broker.await_requests(Api::Produce, 1, A_MOMENT));
 
-    // Whoever waits does not wait for the linger.
+    // A waiting caller does not wait for the linger time.
     assert_eq!(future.get_timeout(LONG).unwrap().offset(), 0);
     assert!(future.is_done());
     assert_eq!(future.get().unwrap().offset(), 0);
-    // The answer stays.
+    // The result can be read again.
     assert_eq!(future.try_get().unwrap().unwrap().offset(), 0);
     assert_eq!(future.get_timeout(Duration::ZERO).unwrap().offset(), 0);
 }
@@ -93,7 +93,8 @@ fn many_may_wait_for_one_delivery() {
     }
 }
 
-/// The batch that is asked for stays open until it is taken: here, while the one request that may be in flight is.
+/// A batch that somebody waits for stays open until it is drained. Here it waits for the one
+/// request in flight.
 #[test]
 fn a_batch_that_is_asked_for_takes_the_records_of_others() {
     let broker = broker();
@@ -122,7 +123,7 @@ fn a_batch_that_is_asked_for_takes_the_records_of_others() {
     assert_eq!(sizes, [1, 51]);
 }
 
-/// Callers that wait for each of their records form batches behind the requests in flight.
+/// Callers that wait for each of their records share batches behind the requests in flight.
 #[test]
 fn many_blocking_callers_share_batches() {
     const CALLERS: usize = 32;
@@ -151,7 +152,8 @@ fn many_blocking_callers_share_batches() {
     assert!(requests < records / 2, "{requests} for {records} records");
 }
 
-// Java: ProducerBatchTest.testSplitPreservesHeaders has the bytes; FutureRecordMetadata.chain the futures.
+// Java: ProducerBatchTest.testSplitPreservesHeaders for the bytes, FutureRecordMetadata.chain for
+// the futures.
 #[test]
 fn futures_follow_their_records_through_splits() {
     let topic = TopicConfig::new(1).max_message_bytes(400);
@@ -163,7 +165,7 @@ fn futures_follow_their_records_through_splits() {
     let mut futures: Vec<_> = (0..9)
         .map(|number| send(&producer, ORDERS, &number.to_string().repeat(100)))
         .collect();
-    // Larger than the broker takes even when it is alone.
+    // Larger than the broker accepts even if it is alone.
     futures.insert(4, send(&producer, ORDERS, &"x".repeat(500)));
     thread::scope(|scope| {
         for (place, future) in futures.iter().enumerate() {
@@ -183,7 +185,7 @@ fn futures_follow_their_records_through_splits() {
     assert!(futures.iter().all(|future| future.is_done()));
 }
 
-/// A future is worth nothing, and dropping it changes nothing.
+/// Dropping a future changes nothing.
 #[test]
 fn a_future_may_be_dropped() {
     let broker = broker();

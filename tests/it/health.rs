@@ -21,7 +21,7 @@ fn producer(servers: &str) -> KafkaProducerBuilder {
         .max_block(SOON)
 }
 
-/// Waits until the producer's health is such.
+/// Waits until the producer's health matches.
 #[allow(
     clippy::disallowed_methods,
     reason = "the end of a broker takes its own time to be noticed"
@@ -138,7 +138,7 @@ fn a_mock_is_healthy_until_the_test_says_otherwise() {
     mock.begin_transaction().unwrap();
     drop(mock.send(ProducerRecord::new(TOPIC, "value")).unwrap());
     mock.commit_transaction().unwrap_err();
-    // The commit may have failed for the record alone.
+    // The commit may have failed only because of the record.
     drop(mock.abort_transaction());
     let health = producer.health();
     assert_eq!(health.fatal_error.unwrap().kind(), ErrorKind::Fenced);

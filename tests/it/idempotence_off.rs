@@ -1,4 +1,5 @@
-//! Without idempotence a record is written at least once, and every error says honestly what is known.
+//! Without idempotence a record is written at least once, and every error says what is known of the
+//! delivery.
 
 use kafka_producer::testing::{Action, Api, Failure, FakeBroker};
 use kafka_producer::{Acks, Delivery, ErrorCode, ErrorKind, KafkaProducerBuilder};
@@ -17,7 +18,7 @@ fn plain(broker: &FakeBroker) -> KafkaProducerBuilder {
 
 #[test]
 fn nothing_of_idempotence_is_on_the_wire() {
-    // An old or a locked cluster may have no producer ids at all.
+    // An old cluster, or one with restricted access, may assign no producer ids.
     let broker = FakeBroker::builder()
         .topic("orders", 1)
         .without_api(Api::InitProducerId)
@@ -51,7 +52,7 @@ fn what_may_pass_is_tried_again() {
     broker.on(Api::Produce).then(Action::skip().disconnect());
     assert_eq!(offsets(&[send(&producer, ORDERS, "a")]), [0]);
     assert_eq!(attempts(&broker, ORDERS).len(), codes.len() + 2);
-    // The same bytes each time.
+    // Every attempt has the same bytes.
     let attempts = attempts(&broker, ORDERS);
     assert!(attempts.iter().all(|attempt| *attempt == attempts[0]));
 }
@@ -65,8 +66,8 @@ fn a_lost_reply_makes_a_duplicate() {
     assert_eq!(values(&broker, ORDERS), ["a", "a"]);
 }
 
-/// Five in flight without sequences: what is tried again goes behind those that were taken. This is what idempotence, or one
-/// in flight, is for.
+/// With five requests in flight and no sequences, a retried batch goes behind those that were
+/// accepted. Idempotence, or one request in flight, prevents that.
 #[test]
 fn retries_change_the_order_of_records_in_flight() {
     let broker = broker();
@@ -110,7 +111,7 @@ fn what_cannot_pass_fails_at_once() {
         let partition = error.topic_partition().unwrap();
         assert_eq!((partition.topic(), partition.partition()), ORDERS);
     }
-    // None of it ends a producer that has no sequences to lose.
+    // None of these errors is fatal for a producer without sequences.
     assert_eq!(offsets(&[send(&producer, ORDERS, "b")]), [0]);
     assert_eq!(broker.request_count(Api::Produce), failures.len() + 1);
 }
@@ -141,7 +142,7 @@ fn retries_are_counted() {
     }
 }
 
-/// Without retries the first loss of a connection is the end, and what was written is not known.
+/// Without retries the first lost connection fails the record, and its delivery is unknown.
 #[test]
 fn no_retries_is_at_most_once() {
     let broker = broker();
@@ -156,7 +157,7 @@ fn no_retries_is_at_most_once() {
     assert_eq!(broker.request_count(Api::Produce), 2);
 }
 
-/// An answer about sequences that were never sent.
+/// A response about sequences, although none was sent.
 #[test]
 fn a_duplicate_sequence_is_a_success_here_too() {
     let broker = broker();

@@ -1,4 +1,5 @@
-//! The user's own code on a record's way: what it may change is changed, and what it breaks is its own record.
+//! User code that handles a record: its changes take effect, and its failures affect only that
+//! record.
 
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,7 +39,7 @@ fn value_of(broker: &FakeBroker, topic: &str) -> Vec<Option<String>> {
         .collect()
 }
 
-/// Appends its name to each value, and writes down what it sees.
+/// Appends its name to each value, and records its calls.
 struct Appending {
     name: &'static str,
     log: Log,
@@ -127,7 +128,7 @@ fn interceptors_see_what_the_one_before_left_and_then_the_outcome() {
         value_of(&broker, TOPIC),
         [Some("value firstsecond".to_owned())]
     );
-    // The first one panics when it is told, which keeps it from nobody else.
+    // The first interceptor panics when it is called. The others are called anyway.
     assert_eq!(
         take(&log),
         [
@@ -143,7 +144,8 @@ fn interceptors_see_what_the_one_before_left_and_then_the_outcome() {
     assert_eq!(take(&log), ["first: close", "second: close"]);
 }
 
-// Java: ProducerInterceptorsTest.testOnSendChain with a failing member: it is skipped, whatever it did until then.
+// Java: ProducerInterceptorsTest.testOnSendChain with a failing interceptor: it is skipped, but its
+// changes so far stay.
 #[test]
 fn an_interceptor_that_fails_is_passed_over() {
     let broker = broker();
@@ -205,7 +207,7 @@ fn interceptors_hear_of_failures_wherever_they_happen() {
     heard("Closed");
 }
 
-/// Sends records elsewhere.
+/// Sends records to another topic.
 struct Rerouting;
 
 impl ProducerInterceptor for Rerouting {
@@ -239,7 +241,7 @@ fn an_interceptor_may_change_all_of_a_record() {
     );
 }
 
-// Java's own wire forms: big-endian numbers, a uuid and a string as text.
+// Java's formats: big-endian numbers, and text for a UUID and a string.
 #[test]
 fn built_in_serializers_write_javas_bytes() {
     let broker = broker();
@@ -286,7 +288,7 @@ fn built_in_serializers_write_javas_bytes() {
     assert_eq!(stored.value.as_deref(), Some(&1.5_f64.to_be_bytes()[..]));
 }
 
-/// Null is not empty, on the wire and in the metadata, and no serializer is asked for it.
+/// Null is not empty, in the log and in the metadata, and no serializer is called for it.
 #[test]
 fn null_and_empty_differ() {
     let broker = broker();
@@ -317,7 +319,7 @@ fn null_and_empty_differ() {
     );
 }
 
-/// A format of the user's, which marks its records with a header and refuses some of them.
+/// A serializer that marks its records with a header and refuses some of them.
 struct Orders {
     closed: Arc<AtomicUsize>,
 }
@@ -391,7 +393,7 @@ fn a_serializer_of_ones_own_may_add_headers_fail_and_panic() {
     assert_eq!(closed.load(Ordering::SeqCst), 1);
 }
 
-/// A key serializer decides the partition, for it makes the bytes that are hashed.
+/// The key serializer decides the partition, because its bytes are hashed.
 #[test]
 fn keys_are_hashed_as_they_are_serialized() {
     let broker = broker();

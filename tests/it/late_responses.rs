@@ -1,5 +1,5 @@
-//! Answers that nobody expects: twice, to no request, for other partitions, cut off, or no answers at all. Nothing completes
-//! twice, and nothing is waited for in vain (KAFKA-4966).
+//! Unexpected responses: duplicates, without a request, for other partitions, truncated, or none at
+//! all. Nothing completes twice, and nothing waits forever (KAFKA-4966).
 
 use kafka_producer::testing::{Action, Api, FakeBroker};
 use kafka_producer::{Delivery, ErrorKind, KafkaProducer, ProducerRecord};
@@ -12,8 +12,8 @@ fn broker() -> FakeBroker {
     FakeBroker::builder().topic("orders", 2).start().unwrap()
 }
 
-/// Sends records to both partitions in one request, which is answered as `action` says, then one to each more. All must be
-/// delivered, once, whatever it takes.
+/// Sends records to both partitions in one request, which is answered with `action`, and then
+/// another one to each. All of them must be delivered exactly once.
 fn deliver_in_spite_of(broker: &FakeBroker, producer: &KafkaProducer, action: Action) {
     let before = broker.log_end_offset("orders", 0);
     broker.on(Api::Produce).then(action.clone());
@@ -67,7 +67,7 @@ fn answers_that_are_no_answers_cost_a_connection_and_nothing_else() {
     producer.close(LONG).unwrap();
 }
 
-/// What is wrong here is within one answer, and the connection is in step.
+/// The error is within one response, so the connection can still be used.
 #[test]
 fn a_partition_that_is_left_out_is_asked_about_again() {
     let broker = broker();
@@ -82,7 +82,7 @@ fn a_partition_that_is_left_out_is_asked_about_again() {
     deliver_in_spite_of(&broker, &producer, omitted);
 }
 
-/// A second answer to one request is no answer to the next one.
+/// A second response to one request must not count as that to the next one.
 #[test]
 fn a_second_answer_does_not_count_for_the_next_request() {
     let broker = broker();
@@ -91,7 +91,7 @@ fn a_second_answer_does_not_count_for_the_next_request() {
     let hold = broker.new_hold();
     let twice = Action::apply().hold(&hold).reply_twice();
     broker.on(Api::Produce).then(twice);
-    // This one is never written, unless it is sent again.
+    // This record is never written unless it is sent again.
     broker.on(Api::Produce).then(Action::skip());
     let futures = send_one_by_one(&broker, &producer, ORDERS, ["a", "b"]);
     hold.release();
@@ -99,7 +99,7 @@ fn a_second_answer_does_not_count_for_the_next_request() {
     assert_eq!(values(&broker, ORDERS), ["first", "a", "b"]);
 }
 
-/// The answer comes after the producer has given the request up and the connection with it.
+/// The response comes after the request timed out and its connection was closed.
 #[test]
 fn an_answer_after_the_request_timeout_goes_nowhere() {
     let broker = broker();
@@ -123,7 +123,7 @@ fn an_answer_after_the_request_timeout_goes_nowhere() {
     assert_eq!(outcomes.len(), 1);
 }
 
-/// A request whose connection is gone is written in the end: hours later, for all that the producer knows.
+/// The broker writes a request whose connection is closed, much later.
 #[test]
 fn a_write_after_the_delivery_timeout_makes_no_duplicate() {
     let broker = broker();
@@ -145,7 +145,7 @@ fn a_write_after_the_delivery_timeout_makes_no_duplicate() {
     broker.clear_script();
     hold.release();
     assert!(broker.await_records("orders", 2, LONG));
-    // Its sequence is taken, so these have others.
+    // Its sequence is in use, so these records have other sequences.
     for value in ["a", "b"] {
         send(&producer, ORDERS, value).get_timeout(LONG).unwrap();
     }

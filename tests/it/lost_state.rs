@@ -1,5 +1,5 @@
-//! A broker that has lost what it knew of a producer takes any sequence. Nothing is doubled or out of order for that, and
-//! nothing is acknowledged that is not in the log.
+//! A broker that has lost the state of a producer accepts any sequence. Even then nothing is
+//! duplicated or reordered, and everything acknowledged is in the log.
 
 use kafka_producer::testing::{Action, Api, FakeBroker};
 use kafka_producer::{Delivery, ErrorCode};
@@ -12,10 +12,11 @@ fn broker() -> FakeBroker {
     FakeBroker::builder().topic("orders", 1).start().unwrap()
 }
 
-/// The first of two batches is refused; the broker knows nothing of the producer, and appends the second.
+/// The first of two batches is refused. The broker does not know the producer and appends the
+/// second one.
 fn refuse_first_of_two(is_answered: bool) {
     let broker = broker();
-    // The first batch is not sent again before the end of the connection is seen.
+    // The end of the connection is seen before the first batch is sent again.
     let backoff = millis(500);
     let producer = record_by_record(&broker)
         .retry_backoff(backoff)
@@ -40,18 +41,18 @@ fn refuse_first_of_two(is_answered: bool) {
     assert_eq!(error.delivery(), Delivery::NotWritten, "{error}");
     assert_eq!(futures[1].get_timeout(LONG).unwrap().offset(), 1);
     assert_eq!(values(&broker, ORDERS), ["first", "b"]);
-    // The program decides what becomes of it, and the producer goes on.
+    // The program decides what to do with the failed record, and the producer continues.
     send(&producer, ORDERS, "a").get_timeout(LONG).unwrap();
     assert_eq!(values(&broker, ORDERS), ["first", "b", "a"]);
 }
 
-// The log was `[first, b, a]`, and both were acknowledged.
+// Before the fix the log was `[first, b, a]`, and both records were acknowledged.
 #[test]
 fn a_broker_that_forgot_the_producer_reorders_nothing() {
     refuse_first_of_two(true);
 }
 
-// The log was `[first, b, a, b]`, and both were acknowledged.
+// Before the fix the log was `[first, b, a, b]`, and both records were acknowledged.
 #[test]
 fn a_broker_that_forgot_the_producer_doubles_nothing() {
     refuse_first_of_two(false);
@@ -70,7 +71,8 @@ fn a_producer_id_that_no_broker_knows_is_replaced() {
     assert_eq!(broker.request_count(Api::InitProducerId), 2);
 }
 
-/// The other producer has the same id there. Three of six records were acknowledged that are not in the log.
+/// Another producer has the same id on the other cluster. Before the fix, three of six records were
+/// acknowledged that are not in the log.
 #[test]
 fn another_cluster_behind_the_same_address_takes_nothing_for_a_duplicate() {
     let broker = broker();
@@ -93,7 +95,8 @@ fn another_cluster_behind_the_same_address_takes_nothing_for_a_duplicate() {
     assert_eq!(values(&broker, ORDERS), expected);
 }
 
-/// Records are sent all the time, and so meet the moment at which the connection is back and the metadata are not.
+/// Records are sent all the time, so some are sent when the connection is back but the metadata is
+/// not.
 #[test]
 fn no_batch_reaches_another_cluster_with_the_old_producer_id() {
     let broker = broker();

@@ -1,8 +1,9 @@
-//! The producer on the test broker: one module for each promise, whose header says which. One program, because linking the
-//! crate takes longer than most of these tests.
+//! The producer on the test broker. Each module tests one guarantee, which its header names. All
+//! are one program, because linking the crate takes longer than most of these tests.
 //!
-//! The tests share a process, and run at the same time. A test that looks at the process itself or changes it for all
-//! (threads, descriptors, the logger, the panic hook, forks) is a program of its own beside this folder.
+//! The tests share a process and run in parallel. A test that looks at the whole process or changes
+//! it (threads, descriptors, the logger, the panic hook, forks) is a program of its own outside of
+//! this folder.
 
 #![allow(
     clippy::duplicate_mod,

@@ -1,5 +1,5 @@
-//! `buffer.memory` bounds the batches: each byte of it comes back whatever becomes of its batch, and none is used again
-//! while a socket may still read it.
+//! `buffer.memory` limits the batches. All of it is returned whatever the result of a batch, and
+//! none is reused while a socket may still read it.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ fn record(value: &str) -> ProducerRecord<'_> {
     ProducerRecord::new(TOPIC, value).partition(0)
 }
 
-/// A record that only fits when every byte of the buffer is free.
+/// A record that fits only when the whole buffer is free.
 #[track_caller]
 fn assert_whole_buffer_is_free<KS, VS>(producer: &KafkaProducer<KS, VS>)
 where
@@ -45,7 +45,8 @@ where
     sent.get().unwrap();
 }
 
-// Java: SenderTest.testResetNextBatchExpiry and the like, by what is left in the pool.
+// Java: SenderTest.testResetNextBatchExpiry and others, which check the memory that is left in the
+// pool.
 #[test]
 fn memory_comes_back_after_every_outcome() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -87,7 +88,7 @@ fn memory_comes_back_from_batches_that_expire() {
         .build()
         .unwrap();
     producer.send(record("warm")).unwrap().get().unwrap();
-    // One expires before it is sent, the other in flight.
+    // One batch expires before it is sent, the other in flight.
     broker.remove_leader(TOPIC, 1).unwrap();
     broker.on(Api::Produce).always().then(Action::skip());
     let waits = producer
@@ -97,7 +98,8 @@ fn memory_comes_back_from_batches_that_expire() {
     assert!(waits.get().unwrap_err().is_timeout());
     assert!(flies.get().unwrap_err().is_timeout());
     broker.clear_script();
-    // What was in flight is free once the request is over, which its own timeout sees to.
+    // The memory of the batch in flight is free when its request ends, at the latest after the
+    // request timeout.
     let whole = "w".repeat(BUFFER - 200);
     producer.send(record(&whole)).unwrap().get().unwrap();
     assert_whole_buffer_is_free(&producer);
@@ -142,7 +144,7 @@ fn assert_memory_comes_back_from_splits(strategy: BufferMemoryAllocationStrategy
     assert_eq!(broker.record_count("small"), 600);
 }
 
-/// KIP-1332, with every codec. More is sent than fits, so that batches grow while memory is short.
+/// KIP-1332, with every codec. More is sent than fits, so batches grow while memory is short.
 #[test]
 fn batches_in_chunks_arrive_whole() {
     let values: Vec<Vec<u8>> = (0..400_usize)
@@ -174,7 +176,7 @@ fn batches_in_chunks_arrive_whole() {
     }
 }
 
-/// Fails for some values, one way or the other.
+/// Returns an error or panics for some values.
 struct Refusing;
 
 impl Serializer for Refusing {
@@ -243,13 +245,13 @@ fn memory_comes_back_when_the_users_code_fails() {
     assert!(broker.record_count(TOPIC) == 51);
 }
 
-/// Fills the buffer while the broker answers nothing; the rest is up to the caller.
+/// Fills the buffer while the broker answers nothing.
 fn fill(producer: &KafkaProducer) -> Vec<RecordFuture> {
     let value = "v".repeat(8_000);
     std::iter::from_fn(|| producer.try_send(record(&value)).ok()).collect()
 }
 
-// Java: BufferPoolTest.testStressfulSituation, from the outside: parked senders all go on, or all get their error.
+// Java: BufferPoolTest.testStressfulSituation: all parked senders continue, or all get their error.
 #[test]
 fn parked_senders_go_on_when_memory_comes_back() {
     const SENDERS: usize = 256;
@@ -320,7 +322,7 @@ fn parked_senders_get_their_error_when_it_does_not() {
     assert_whole_buffer_is_free(&producer);
 }
 
-/// A waiter takes what comes back piece by piece, and returns the pieces when its time is over.
+/// A waiter collects memory in pieces, and returns the pieces when it times out.
 #[test]
 fn what_a_waiter_gathered_comes_back_when_it_gives_up() {
     let broker = FakeBroker::builder()
@@ -347,10 +349,11 @@ fn what_a_waiter_gathered_comes_back_when_it_gives_up() {
         .then(Action::apply().hold(&hold));
     let held = send(0, 100_000);
     thread::scope(|scope| {
-        // Who asks for the result has the record sent at once.
+        // Waiting for the result sends the record at once.
         let held = scope.spawn(|| held.get().unwrap());
         assert!(broker.await_requests(Api::Produce, 3, SOON));
-        // This one lingers until somebody waits for memory; then it is sent, and what it leaves goes to the waiter.
+        // This batch lingers until someone waits for memory. Then it is sent, and its memory goes
+        // to the waiter.
         let lingers = send(1, 1_000);
         let waiter = send(0, BUFFER - 200);
         assert_eq!(waiter.get().unwrap_err().kind(), ErrorKind::BufferExhausted);
@@ -361,8 +364,8 @@ fn what_a_waiter_gathered_comes_back_when_it_gives_up() {
     assert_whole_buffer_is_free(&producer);
 }
 
-/// First come, first served: one who needs the whole buffer gets it, although others take and return small pieces all the
-/// time.
+/// The pool serves waiters in order. One that needs the whole buffer gets it, although others take
+/// and return small pieces all the time.
 #[test]
 fn a_large_record_is_not_starved_by_small_ones() {
     let broker = FakeBroker::builder().topic(TOPIC, 4).start().unwrap();
@@ -393,23 +396,24 @@ fn a_large_record_is_not_starved_by_small_ones() {
     assert_whole_buffer_is_free(&producer);
 }
 
-/// What a record of the test below says about itself, filled up to a size.
+/// Returns the value of a record in the test below, filled up to `size`.
 fn said(topic: &str, number: usize, size: usize) -> String {
     let mut said = format!("{topic}|{number}|");
     said.push_str(&".".repeat(size - said.len()));
     said
 }
 
-/// More than the sockets' buffers, which may grow to 32 MB, take while nobody reads.
+/// More than the sockets' buffers take while nobody reads. They may grow to 32 MB.
 const SLOW_SIZE: usize = 48 << 20;
 const OTHER_RECORDS: usize = 1_000;
 
-// KAFKA-19012: the batch of a request that is half written expires. If its memory were free then, the next records of
-// another topic would be written into it, and the rest of the request would carry them to the wrong topic.
+// KAFKA-19012: the batch of a half-written request expires. If its memory were free then, records
+// of another topic would be written into it, and the rest of the request would carry them to the
+// wrong topic.
 #[test]
 fn memory_is_not_used_again_while_a_request_is_being_written() {
-    // On a machine that stands still for a second the request may time out before it can be read; then it proves nothing,
-    // and is tried once more with more time.
+    // On a machine that stops for a second the request may time out before it is read. Then the
+    // test proves nothing, and it tries again with more time.
     let was_held = (1..=5).any(expire_a_request_that_is_half_written);
     assert!(
         was_held,
@@ -417,7 +421,7 @@ fn memory_is_not_used_again_while_a_request_is_being_written() {
     );
 }
 
-/// Says whether the memory was held meanwhile, and the late request was read in the end.
+/// Returns whether the memory was held meanwhile and the late request was read in the end.
 fn expire_a_request_that_is_half_written(patience: u32) -> bool {
     let broker = slow_reader();
     let timeout = patience * Duration::from_millis(2_500);
@@ -441,7 +445,7 @@ fn expire_a_request_that_is_half_written(patience: u32) -> bool {
         send(topic, 0, 100).get().unwrap();
     }
 
-    // The slow record is refused twice, so that the third attempt begins late in its life.
+    // The slow record is refused twice, so the third attempt begins late in its delivery timeout.
     let hold_answer = broker.new_hold();
     let too_few = || Action::fail(ErrorCode::NOT_ENOUGH_REPLICAS);
     let late = timeout / 2;
@@ -458,7 +462,7 @@ fn expire_a_request_that_is_half_written(patience: u32) -> bool {
         return false;
     }
 
-    // From here on the broker reads nothing more from that connection.
+    // From here on the broker reads nothing from that connection.
     let hold_plug = broker.new_hold();
     broker
         .on(Api::Produce)
@@ -471,7 +475,7 @@ fn expire_a_request_that_is_half_written(patience: u32) -> bool {
     assert!(error.is_timeout(), "{error:?}");
     assert_eq!(error.delivery(), Delivery::MaybeWritten);
 
-    // Its 48 MB of the 64 MB are not free yet.
+    // The 48 MB of the 64 MB are not free yet.
     let whole = "v".repeat(32 << 20);
     let is_held = producer
         .try_send(ProducerRecord::new("other", &*whole).partition(0))
@@ -492,7 +496,7 @@ fn expire_a_request_that_is_half_written(patience: u32) -> bool {
     has_landed && is_held
 }
 
-/// Two nodes; the first has the slow topic and the plug, which will stop it.
+/// Two nodes. The first one leads "slow" and "plug", whose held request stops its connection.
 fn slow_reader() -> FakeBroker {
     let large = TopicConfig::new(1).max_message_bytes(2 * SLOW_SIZE);
     let broker = FakeBroker::builder()

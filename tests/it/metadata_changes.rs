@@ -1,4 +1,5 @@
-//! Topics and leaders change under the producer; it finds out, and goes on with whatever is still there.
+//! Topics and leaders change while the producer runs. It learns of the change, and continues with
+//! what still exists.
 
 #![allow(clippy::disallowed_methods, reason = "tests may read the clock")]
 
@@ -39,7 +40,8 @@ fn names(request: &Request, topic: &str) -> bool {
         .any(|partition| partition.topic() == topic)
 }
 
-// KIP-951: the refusal says who leads now, and the record goes there at once, without asking for metadata first.
+// KIP-951: the refusal names the new leader, and the record is sent there at once, without a
+// metadata request.
 #[test]
 fn a_leader_that_moves_is_followed_by_the_hint_in_the_refusal() {
     let broker = FakeBroker::builder()
@@ -48,7 +50,8 @@ fn a_leader_that_moves_is_followed_by_the_hint_in_the_refusal() {
         .start()
         .unwrap();
     let producer = producer(&broker)
-        // Longer than a record lives, and short enough for a second request for the first metadata.
+        // Longer than the delivery timeout of a record, and short enough for a second request for
+        // the first metadata.
         .retry_backoff(Duration::from_secs(15))
         .retry_backoff_max(Duration::from_secs(15))
         .request_timeout(Duration::from_secs(10))
@@ -56,7 +59,7 @@ fn a_leader_that_moves_is_followed_by_the_hint_in_the_refusal() {
         .build()
         .unwrap();
     send(&producer, 0).unwrap();
-    // Metadata would help too; it must not be needed.
+    // Metadata would help too, but must not be needed.
     broker.on(Api::Metadata).always().then(Action::skip());
     for (offset, node) in [(1, 2), (2, 3), (3, 1)] {
         broker.move_leader(TOPIC, 0, NodeId(node)).unwrap();
@@ -71,7 +74,7 @@ fn a_leader_that_moves_is_followed_by_the_hint_in_the_refusal() {
     assert_eq!(nodes, [1, 1, 2, 2, 3, 3, 1]);
 }
 
-/// Brokers before Produce v10 give no hint: the metadata are asked for.
+/// Brokers before Produce v10 do not name the new leader, so metadata is requested.
 #[test]
 fn a_leader_that_moves_is_found_by_metadata_where_there_is_no_hint() {
     let broker = FakeBroker::builder()
@@ -88,7 +91,8 @@ fn a_leader_that_moves_is_found_by_metadata_where_there_is_no_hint() {
     assert!(metadata_requests(&broker) > before);
 }
 
-/// Metadata that were on their way while the leader changed name the old one, with an older epoch; they are not believed.
+/// Metadata that was in flight while the leader changed names the old one, with an older epoch. It
+/// is ignored.
 #[test]
 fn metadata_with_an_older_leader_epoch_are_not_believed() {
     let broker = FakeBroker::builder()
@@ -100,13 +104,13 @@ fn metadata_with_an_older_leader_epoch_are_not_believed() {
         .metadata_max_age(Duration::from_millis(30))
         .build()
         .unwrap();
-    // Each node is connected to, so that each is asked for metadata in its turn.
+    // Connect to each node, so that each gets metadata requests in turn.
     for node in [2, 3, 1] {
         broker.move_leader(TOPIC, 0, NodeId(node)).unwrap();
         send(&producer, 0).unwrap();
     }
-    // Node 3 takes its time, and the others answer nothing after that. Node 2 does: a request without a response would hold up
-    // the records on the same connection.
+    // Node 3 delays its response, and node 1 answers nothing after that. Node 2 does answer: a
+    // request without a response would delay the records on the same connection.
     let stale = broker.new_hold();
     broker
         .on(Api::Metadata)
@@ -133,7 +137,7 @@ fn metadata_with_an_older_leader_epoch_are_not_believed() {
     assert_eq!(broker.count_requests(to_old_leader), refused);
 }
 
-/// A partition that a broker denies for a moment: the record is sent again, in its place.
+/// A broker denies a partition for a moment. The record is sent again, in its place.
 #[test]
 fn unknown_topic_or_partition_heals() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -156,14 +160,14 @@ fn unknown_topic_or_partition_heals() {
             ];
             assert_eq!(offsets[0] + 1, offsets[1], "{code}");
         }
-        // The records may be through before the request is, for it has a backoff of its own.
+        // The records may be delivered before the metadata request, which has a backoff of its own.
         let is_asked = broker.await_requests(Api::Metadata, before + 1, SOON);
         assert!(is_asked, "{code} asks for metadata");
     }
     assert_eq!(broker.record_count(TOPIC), 80);
 }
 
-// KAFKA-12257, KAFKA-13488: the new topic's epochs begin at 0 again, below those that are known.
+// KAFKA-12257, KAFKA-13488: the epochs of the new topic begin at 0 again, below the known ones.
 #[test]
 fn a_topic_that_is_deleted_and_created_again_is_the_new_topic() {
     let broker = FakeBroker::builder()
@@ -184,13 +188,13 @@ fn a_topic_that_is_deleted_and_created_again_is_the_new_topic() {
     for offset in 0..3 {
         assert_eq!(send(&producer, 0).unwrap().offset(), offset);
     }
-    // Moves of the new topic's leaders are followed as ever.
+    // Later leader changes of the new topic are followed as usual.
     broker.move_leader(TOPIC, 0, NodeId(2)).unwrap();
     assert_eq!(send(&producer, 0).unwrap().offset(), 3);
     assert_eq!(broker.record_count(TOPIC), 4);
 }
 
-/// The same, while records are under way and for brokers without topic ids.
+/// The same with records in flight, and with brokers without topic ids.
 #[test]
 fn a_topic_may_be_created_again_under_load() {
     for versions in [3..=13, 3..=9] {
@@ -220,7 +224,7 @@ fn a_topic_may_be_created_again_under_load() {
     }
 }
 
-/// A topic that is away for a while: the records wait for it.
+/// A topic disappears and comes back. Its records wait for it.
 #[test]
 fn records_wait_for_a_topic_that_comes_back() {
     let broker = FakeBroker::builder()
@@ -241,7 +245,7 @@ fn records_wait_for_a_topic_that_comes_back() {
     assert_eq!(waiting.get().unwrap().offset(), 0);
 }
 
-/// A topic that stays away costs its records their delivery timeout, and says what is the matter.
+/// Records of a topic that does not come back expire, and their error says why.
 #[test]
 fn records_of_a_topic_that_stays_away_fail() {
     let broker = FakeBroker::builder()
@@ -284,7 +288,7 @@ fn partitions_that_are_added_are_found() {
     assert_eq!(producer.partitions_for(TOPIC).unwrap().len(), 4);
 }
 
-/// Fewer partitions than before: records of those that are gone do not hold up the others.
+/// A new topic has fewer partitions. Records of the missing ones do not delay the others.
 #[test]
 fn partitions_that_are_gone_hold_up_nobody() {
     let broker = FakeBroker::builder().topic(TOPIC, 4).start().unwrap();
@@ -318,7 +322,7 @@ fn partitions_that_are_gone_hold_up_nobody() {
     assert_eq!(broker.record_count(TOPIC), 4);
 }
 
-// KAFKA-8662: a topic in error beside good ones.
+// KAFKA-8662: one topic has an error, others do not.
 #[test]
 fn a_topic_in_error_leaves_the_others_alone() {
     let broker = FakeBroker::builder()
@@ -362,7 +366,7 @@ fn a_topic_in_error_leaves_the_others_alone() {
     }
     assert_eq!(broker.record_count(TOPIC), 20);
     assert_eq!(broker.record_count("second"), 20);
-    // And it heals.
+    // Then the error ends.
     broker.clear_script();
     while let Err(error) = producer
         .send(ProducerRecord::new("forbidden", "value"))
@@ -373,7 +377,7 @@ fn a_topic_in_error_leaves_the_others_alone() {
     }
 }
 
-/// An error of one partition in the metadata leaves the topic's other partitions alone.
+/// The error of one partition in the metadata does not affect the topic's other partitions.
 #[test]
 fn a_partition_without_a_leader_leaves_the_others_alone() {
     let broker = FakeBroker::builder().topic(TOPIC, 3).start().unwrap();
@@ -402,7 +406,7 @@ fn a_negative_partition_is_refused_at_once() {
     assert_eq!(broker.record_count(TOPIC), 0);
 }
 
-/// Who may not write is told by the answer to the record itself, too.
+/// The response to a record can say too that the client may not write.
 #[test]
 fn a_producer_that_may_not_write_is_told_so() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -417,7 +421,7 @@ fn a_producer_that_may_not_write_is_told_so() {
     assert_eq!(send(&producer, 0).unwrap().offset(), 0);
 }
 
-/// Without the right to write idempotently nothing can be sent.
+/// Without the right to write idempotently nothing is sent.
 #[test]
 fn a_producer_that_may_not_be_idempotent_is_told_so() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -450,7 +454,7 @@ fn a_topic_is_created_on_demand() {
     assert_eq!(producer.partitions_for("newer").unwrap().len(), 3);
 }
 
-/// A real broker says at first that the topic is not there, and then that it has no leader yet.
+/// A real broker first says that the topic does not exist, and then that it has no leader.
 #[test]
 fn a_topic_that_is_being_created_is_waited_for() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -469,7 +473,8 @@ fn a_topic_that_is_being_created_is_waited_for() {
     assert_eq!(broker.unspent_rules(), 0);
 }
 
-/// A topic that nothing is sent to leaves the metadata, and comes back when it is needed. Java: metadata.max.idle.ms.
+/// A topic without records leaves the metadata, and returns when it is needed. Java:
+/// metadata.max.idle.ms.
 #[test]
 fn only_topics_in_use_are_asked_for() {
     let broker = FakeBroker::builder()
@@ -490,13 +495,13 @@ fn only_topics_in_use_are_asked_for() {
         .filter(|request| request.api == Api::Metadata)
         .map(|request| (request.is_for_all_topics, request.topics.clone()))
         .collect();
-    // The second topic is asked for alone, although the first one is known.
+    // Only the second topic is requested, because the first one is known.
     assert_eq!(asked.last().unwrap(), &(false, vec!["second".to_owned()]));
     assert!(asked.iter().all(|(all, _)| !all), "{asked:?}");
     assert!(requests.iter().any(|request| names(request, "second")));
 }
 
-/// A node is away just while a new topic is requested, and the response does not list it.
+/// A node is down just while a new topic is requested, so the response does not list it.
 #[test]
 fn a_node_that_was_away_for_a_moment_gets_its_partitions_back() {
     let broker = FakeBroker::builder()
@@ -506,7 +511,7 @@ fn a_node_that_was_away_for_a_moment_gets_its_partitions_back() {
         .topic("other", 1)
         .start()
         .unwrap();
-    // With a connection to node 2, its end would request an update.
+    // Without a connection to node 2, because its end would request an update.
     let bootstrap = format!("127.0.0.1:{}", broker.port(NodeId(1)).unwrap());
     let producer = producer(&broker)
         .bootstrap_servers(&bootstrap)
@@ -530,7 +535,7 @@ fn a_node_that_was_away_for_a_moment_gets_its_partitions_back() {
     assert_eq!(broker.leader(TOPIC, 1), Some(NodeId(2)));
 }
 
-/// Brokers before 2.8 have no topic ids that would tell a topic from the one before it.
+/// Brokers before 2.8 have no topic ids by which a new topic could be told from the old one.
 #[test]
 fn a_topic_without_an_id_that_is_created_anew_is_found() {
     let broker = FakeBroker::builder()

@@ -1,4 +1,4 @@
-//! An address that leads to another broker than the metadata says (KIP-1242).
+//! An address leads to another broker than the metadata says (KIP-1242).
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use kafka_producer::{Delivery, KafkaProducer, KafkaProducerBuilder, ProducerReco
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Node 2 leads the partition, and its address leads to node 1.
+/// Node 2 leads the partition, but its address leads to node 1.
 fn misrouted() -> FakeBroker {
     let broker = FakeBroker::builder()
         .nodes(2)
@@ -43,7 +43,7 @@ fn a_permanent_misroute_is_the_source_of_the_error() {
     assert_eq!(error.delivery(), Delivery::NotWritten);
     let cause = error.source().unwrap().to_string();
     assert!(cause.contains("not node 2 of cluster here"), "{cause}");
-    // The reconnect backoff of the node paces the attempts.
+    // The node's reconnect backoff limits the attempts.
     let attempts = broker.count_requests(|request| request.api == Api::ApiVersions);
     assert!(attempts < 100, "{attempts}");
     assert_eq!(broker.record_count("orders"), 0);

@@ -1,5 +1,5 @@
-//! A mock answers as the real producer does, wherever no broker has to be asked: one table of states and calls drives both, and
-//! every outcome and what the producer can do after it must be the same.
+//! A mock behaves as a real producer does wherever no broker is needed. One table of states and
+//! calls drives both, and every result and every later call must be the same.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -17,9 +17,10 @@ use crate::support::producing::*;
 
 const ID: &str = "payments";
 
-/// A producer of one of the two kinds, as a test sees it.
+/// A producer of one of the two kinds.
 enum Subject {
-    // In this order, for a producer that is dropped with a transaction open asks its broker to abort it.
+    // In this order, because a producer that is dropped with an open transaction asks its broker to
+    // abort it.
     Real {
         producer: Arc<KafkaProducer>,
         broker: FakeBroker,
@@ -32,7 +33,8 @@ impl Subject {
         let broker = FakeBroker::builder()
             .topic("t", 3)
             .topic("in", 1)
-            // A mock has no broker whose first refusal leaves a record's fate open.
+            // A mock has no broker whose first refusal would leave the delivery of a record
+            // unknown.
             .instant_auto_creation(true)
             .start()
             .unwrap();
@@ -45,7 +47,7 @@ impl Subject {
         Self::Real { producer, broker }
     }
 
-    /// Its sends are open until the test looks at them.
+    /// Sends stay open until `deliver`.
     fn mock(id: Option<&str>) -> Self {
         let mock = MockProducer::new(false).with_topic("t", 3);
         Self::Mock(Arc::new(match id {
@@ -115,7 +117,7 @@ fn record(value: &str) -> ProducerRecord<'_> {
     ProducerRecord::new("t", value).partition(0)
 }
 
-/// What an error says to a program.
+/// Returns what a program can see of an error.
 fn told(error: &Error) -> String {
     let mut told = format!("{:?} {:?}", error.kind(), error.delivery());
     if let Some(code) = error.code() {
@@ -146,7 +148,7 @@ fn outcome<T: Debug>(result: Result<T>) -> String {
     }
 }
 
-/// Where a producer is when a call is made.
+/// The state of the producer when a call is made.
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// Without transactions.
@@ -161,7 +163,7 @@ enum State {
     Failed,
     Committed,
     Aborted,
-    /// Another producer has taken over, and this one does not know.
+    /// Another producer has taken over, and this one does not know it yet.
     FencedUnknowing,
     /// It knows.
     Fenced,
@@ -191,7 +193,7 @@ impl State {
         (!matches!(self, Plain | PlainClosed)).then_some(ID)
     }
 
-    /// Brings a new producer here.
+    /// Brings a new producer into this state.
     fn enter(self, subject: &Subject) {
         let producer = subject.producer();
         if matches!(self, PlainClosed) {
@@ -240,10 +242,10 @@ fn group(id: &str) -> ConsumerGroupMetadata {
     ConsumerGroupMetadata::new(id)
 }
 
-/// A call and what comes of it.
+/// A call and its result.
 struct Call {
     name: &'static str,
-    /// The real producer waits for `max.block.ms`, which is short then.
+    /// The real producer waits for `max.block.ms`, which is then short.
     waits: bool,
     make: fn(&Subject) -> String,
 }
@@ -305,7 +307,7 @@ fn partitions_for(subject: &Subject, topic: &str) -> String {
     }))
 }
 
-/// The closure form; `None` fails on purpose.
+/// The closure form. `None` makes the closure fail.
 fn transaction(subject: &Subject, sent: Option<ProducerRecord<'_>>) -> String {
     let ended = subject.producer().transaction(|transaction| match sent {
         Some(record) => transaction.send(record),
@@ -355,7 +357,7 @@ const CALLS: &[Call] = &[
     }),
     call("send_refused", |it| {
         match it.producer().begin_transaction() {
-            // Only where a record can be sent.
+            // Only in states where a record can be sent.
             Ok(()) => told(&it.send_refused()),
             Err(error) => told(&error),
         }
@@ -398,7 +400,7 @@ const CALLS: &[Call] = &[
     call("close", |it| outcome(it.producer().close(LONG))),
 ];
 
-/// What the producer can do after a call.
+/// Returns what the producer can do after a call.
 fn aftermath(subject: &Subject) -> Vec<String> {
     let producer = subject.producer();
     let can = |call: fn(&dyn Producer) -> Result<()>| outcome(until_done(|| call(&*producer)));
@@ -420,7 +422,7 @@ fn run(state: State, call: &Call, subject: &Subject) -> (String, Vec<String>) {
     ((call.make)(subject), aftermath(subject))
 }
 
-/// What differs between the two in this state, with every call.
+/// Returns the differences between the two in this state, for every call.
 fn differences(state: State) -> Vec<String> {
     let mut differences = Vec::new();
     for call in CALLS {
@@ -448,7 +450,7 @@ fn differences(state: State) -> Vec<String> {
 
 #[test]
 fn a_mock_and_a_real_producer_say_the_same_in_every_state() {
-    // The real ones spend their time waiting.
+    // The real producers mostly wait, so the states run in parallel.
     let differences: Vec<String> = std::thread::scope(|scope| {
         let states = STATES.map(|state| scope.spawn(move || differences(state)));
         let all = states.into_iter().map(|state| state.join().unwrap());
@@ -504,8 +506,8 @@ fn run_inside(state: State, make: CallInside, subject: &Subject) -> String {
     let inside = Arc::clone(&producer);
     let callback = move |_| {
         let outcome = make(&*inside);
-        // If this were the last handle, its thread would go on to look for a broker that is gone, and might find that of
-        // another test.
+        // If this were the last handle, its thread would keep looking for a broker that is gone,
+        // and might find that of another test.
         drop(inside);
         told_to.send(outcome).unwrap();
     };
@@ -531,7 +533,7 @@ fn a_mock_and_a_real_producer_say_the_same_inside_a_callback() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// Closes with two sends open, one of which has a callback, and says what each came to.
+/// Closes with two open sends, one of them with a callback. Returns the result of each.
 fn close_with_open_sends(state: State, subject: &Subject) -> Vec<String> {
     state.enter(subject);
     if let Subject::Real { broker, .. } = subject {

@@ -1,5 +1,5 @@
-//! OAUTHBEARER tokens come from a token endpoint: it gets what the configuration says, and nothing else does; its faults are
-//! told without a secret; and no send waits for it.
+//! OAUTHBEARER tokens from a token endpoint: it alone gets what is configured for it, its errors
+//! are reported without a secret, and no send waits for it.
 
 #![allow(clippy::disallowed_methods, reason = "tests may read the clock")]
 
@@ -29,7 +29,7 @@ fn path(name: &str) -> String {
     format!("{}/tests/data/tls/{name}.pem", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A token that ends after this many milliseconds.
+/// Returns a token that expires after this many milliseconds.
 fn jwt(lifetime_ms: u64) -> String {
     let end = SystemTime::now() + Duration::from_millis(lifetime_ms);
     let end = end.duration_since(SystemTime::UNIX_EPOCH).unwrap();
@@ -52,7 +52,7 @@ fn token_response(lifetime_ms: u64) -> Vec<u8> {
     )
 }
 
-/// Reads a request: its lines, the last of which is the body.
+/// Reads a request. Returns its lines, the last of which is the body.
 fn request(stream: &mut impl Read) -> Option<Vec<String>> {
     let mut reader = BufReader::new(stream);
     let mut lines = Vec::new();
@@ -77,7 +77,7 @@ fn request(stream: &mut impl Read) -> Option<Vec<String>> {
     Some(lines)
 }
 
-/// A token endpoint, and the requests that it gets.
+/// A token endpoint, and the requests that it received.
 struct Endpoint {
     peer: Peer,
     scheme: &'static str,
@@ -85,7 +85,7 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    /// In plaintext. The responses are those of `respond`, which gets the number of the request.
+    /// Without TLS. `respond` gets the number of the request and returns the response.
     fn start(respond: impl Fn(usize) -> Vec<u8> + Send + 'static) -> Self {
         let (sender, requests) = channel();
         let count = Mutex::new(0);
@@ -136,7 +136,7 @@ impl Endpoint {
         )
     }
 
-    /// The next request, which is there already.
+    /// Returns the next request, which must have arrived.
     fn request(&self) -> Option<Vec<String>> {
         self.requests.try_recv().ok()
     }
@@ -171,7 +171,7 @@ fn broker() -> FakeBroker {
 
 const MODULE: &str = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required";
 
-/// A client that gets its tokens at `url`, with these keys besides.
+/// A client that gets its tokens from `url`, with these keys in addition.
 fn client(broker: &FakeBroker, url: &str, keys: &[(&str, &str)]) -> KafkaProducerBuilder {
     let builder = KafkaProducer::builder()
         .bootstrap_servers(broker.bootstrap_servers())
@@ -201,7 +201,7 @@ fn delivers(producer: &KafkaProducer) {
     sent.get_timeout(LONG).unwrap();
 }
 
-/// Why the producer cannot be built. The text shows no secret.
+/// Returns why the producer cannot be built. Checks that the text contains no secret.
 fn refusal(builder: KafkaProducerBuilder) -> String {
     let error = builder.build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication);
@@ -299,7 +299,7 @@ fn an_endpoint_that_cannot_prove_who_it_is_gets_no_secret() {
             &[("sasl.jaas.config", &trusted)],
         ));
         assert!(text.contains(reason), "{text}");
-        // It is not retried.
+        // The request is not retried.
         assert!(
             start.elapsed() < Duration::from_secs(8),
             "{:?}",
@@ -393,7 +393,8 @@ fn a_silent_endpoint_is_given_up() {
     assert!(text.contains("timed out"), "{text}");
 }
 
-/// The endpoint holds the second request back, which the first record of the second second does not wait for.
+/// The endpoint delays the second request. The first record of the second session does not wait for
+/// it.
 #[test]
 fn no_send_waits_for_a_token() {
     let broker = broker();
@@ -428,7 +429,7 @@ mod msk_iam {
             .security_protocol(SecurityProtocol::SaslPlaintext)
     }
 
-    /// A broker that lets in whoever signed for it with the key `ID`.
+    /// A broker that accepts clients with the signature of the key `ID`.
     fn broker() -> FakeBroker {
         let is_signed = |token: &str| {
             let url = BASE64_URL_SAFE_NO_PAD.decode(token).unwrap();

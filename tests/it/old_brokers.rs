@@ -1,4 +1,5 @@
-//! Brokers from Kafka 2.1 on are spoken to as they understand it; those that are older are told apart by what they lack.
+//! The producer speaks to brokers from Kafka 2.1 on in their versions. Older ones are refused with
+//! what they lack.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use kafka_producer::{
 
 const TOPIC: &str = "orders";
 
-/// What a release of Kafka speaks.
+/// The versions of a release of Kafka.
 struct Release {
     name: &'static str,
     produce: RangeInclusive<i16>,
@@ -56,7 +57,7 @@ impl Release {
             .versions(Api::InitProducerId, self.init_producer_id.clone())
     }
 
-    /// The newest version that each API has here.
+    /// Returns the newest version of the API in this release.
     fn newest(&self, api: Api) -> i16 {
         let versions = match api {
             Api::Produce => &self.produce,
@@ -115,7 +116,7 @@ fn every_release_is_spoken_to_in_its_newest_versions() {
     }
 }
 
-/// Answers that are lost and leaders that move, as every release tells them.
+/// Lost responses and leader changes, in every release.
 #[test]
 fn every_release_gets_each_record_once() {
     for release in &RELEASES {
@@ -143,7 +144,7 @@ fn every_release_gets_each_record_once() {
     }
 }
 
-/// During a rolling upgrade each node speaks its own versions.
+/// During a rolling upgrade each node has its own versions.
 #[test]
 fn releases_may_be_mixed() {
     let [old, .., new] = &RELEASES;
@@ -175,12 +176,13 @@ fn releases_may_be_mixed() {
             .map(|request| request.version)
     };
     assert_eq!(version_at(1), Some(7));
-    // The newest names topics by id, where the metadata had ids; those of the old node have none.
+    // The newest version names topics by id, if the metadata had ids. The metadata of the old node
+    // has none.
     assert!(version_at(2).is_some_and(|version| version >= *new.produce.end() - 1));
     assert_eq!(broker.protocol_violations(), Vec::<String>::new());
 }
 
-/// A node that is upgraded, or taken back, is asked again what it speaks.
+/// A node that was upgraded or downgraded is asked for its versions again.
 #[test]
 fn a_node_may_change_its_release() {
     let broker = RELEASES[0].builder().start().unwrap();
@@ -230,7 +232,8 @@ fn assert_names(error: &Error, what: &[&str]) {
     }
 }
 
-/// Before Kafka 0.11 there were no record batches as they are now, and before 1.0 no metadata that can be read.
+/// Kafka before 0.11 has no record batches of the current format, and before 1.0 no metadata that
+/// can be read.
 #[test]
 fn a_broker_that_is_too_old_is_told_by_what_it_lacks() {
     let broker = FakeBroker::builder()
@@ -254,7 +257,7 @@ fn a_broker_that_is_too_old_is_told_by_what_it_lacks() {
     );
 }
 
-/// Idempotence needs producer ids; who can do without them is told how.
+/// Idempotence needs producer ids. The error says how to turn it off.
 #[test]
 fn a_broker_without_producer_ids_serves_those_who_need_none() {
     let broker = FakeBroker::builder()
@@ -268,7 +271,7 @@ fn a_broker_without_producer_ids_serves_those_who_need_none() {
     assert_eq!(send(&plain).unwrap(), 0);
 }
 
-/// zstd came with Kafka 2.1, Produce v7. The broker would refuse every batch.
+/// zstd came with Kafka 2.1, Produce v7. An older broker would refuse every batch.
 #[cfg(feature = "zstd")]
 #[test]
 fn a_broker_without_zstd_is_told_so() {

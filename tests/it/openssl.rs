@@ -1,5 +1,6 @@
-//! OpenSSL as the TLS peer: an `openssl s_server` for each connection, with the test broker behind it. Another implementation
-//! verifies the client's certificate, decrypts its requests, encrypts the responses, and is told of the end.
+//! OpenSSL as the TLS peer: one `openssl s_server` per connection, with the test broker behind it.
+//! It verifies the client's certificate, decrypts its requests, encrypts the responses, and gets
+//! the close.
 
 #![allow(
     clippy::disallowed_methods,
@@ -34,7 +35,7 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(path(name)).unwrap()
 }
 
-/// Prints that the test is ignored if there is no OpenSSL, and fails where CI demands all.
+/// Prints that the test is ignored if OpenSSL is missing. Fails where CI requires all tests.
 fn has_openssl() -> bool {
     let version = Command::new("openssl").arg("version").output();
     if version.is_ok_and(|version| version.status.success()) {
@@ -42,7 +43,7 @@ fn has_openssl() -> bool {
     }
     let demands = std::env::var_os("KAFKA_PRODUCER_REQUIRE_KAFKA").is_some_and(|on| on == "1");
     assert!(!demands, "there is no openssl");
-    // Not `eprintln!`: the test framework swallows that in a test that passes.
+    // Not `eprintln!`, because the test framework captures that in a passing test.
     let mut stderr = io::stderr().lock();
     stderr
         .write_all(b"ignored: needs the openssl command\n")
@@ -50,7 +51,7 @@ fn has_openssl() -> bool {
     false
 }
 
-/// A port that speaks OpenSSL's TLS and hands what it decrypts to a broker.
+/// A port that speaks TLS with OpenSSL and passes the decrypted bytes to a broker.
 struct Front {
     address: SocketAddr,
     is_over: Arc<AtomicBool>,
@@ -64,7 +65,8 @@ struct Served {
 }
 
 impl Front {
-    /// In this version of TLS alone. Each client has to have a certificate of tests/data/tls/ca.pem.
+    /// Accepts only this version of TLS. Each client must have a certificate of
+    /// tests/data/tls/ca.pem.
     fn start(broker: SocketAddr, version: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -96,7 +98,7 @@ impl Front {
         }
     }
 
-    /// Waits for the servers, whose clients have to be gone.
+    /// Waits for the servers to end. Their clients must have disconnected.
     fn stop(self) -> Vec<Served> {
         self.is_over.store(true, Ordering::SeqCst);
         drop(TcpStream::connect(self.address));
@@ -104,7 +106,7 @@ impl Front {
     }
 }
 
-/// Runs a server between a client and the broker until the client is gone.
+/// Runs a server between a client and the broker until the client disconnects.
 fn serve(client: &TcpStream, broker: SocketAddr, version: &str, socket: &PathBuf) -> Served {
     let mut server = Command::new("openssl")
         .args(["s_server", "-quiet", "-naccept", "1", version])
@@ -143,7 +145,7 @@ fn serve(client: &TcpStream, broker: SocketAddr, version: &str, socket: &PathBuf
             let _ = broker.shutdown(Shutdown::Both);
         });
         scope.spawn(move || {
-            // Unlike `copy`, without a wait for more: a response is all that the client waits for.
+            // `copy` would wait for more bytes, but the client waits for this response.
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = (&*broker).read(&mut buffer) {
                 let written = plain_input.write_all(&buffer[..count]);
@@ -159,7 +161,7 @@ fn serve(client: &TcpStream, broker: SocketAddr, version: &str, socket: &PathBuf
     Served { status, log }
 }
 
-/// The server makes its socket when it is ready.
+/// Connects to the server's socket, which exists when the server is ready.
 fn connect(socket: &PathBuf, server: &mut Child) -> UnixStream {
     let started = Instant::now();
     loop {
@@ -175,7 +177,7 @@ fn connect(socket: &PathBuf, server: &mut Child) -> UnixStream {
     }
 }
 
-/// A broker that tells its clients to come through the front.
+/// A broker that advertises the address of the front.
 fn behind_openssl(version: &'static str) -> (FakeBroker, Front) {
     let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
     let node = broker.nodes()[0];
@@ -222,7 +224,7 @@ fn records_pass_openssl_in_both_versions_with_a_client_certificate() {
         assert_eq!(arrived, sizes, "{version}");
         assert_eq!(broker.protocol_violations(), [""; 0]);
         for served in front.stop() {
-            // OpenSSL 3 complains of a connection that ends without close_notify.
+            // OpenSSL 3 complains about a connection that ends without close_notify.
             let log = served.log;
             assert!(served.status.success(), "{version}: {log}");
             assert!(!log.to_lowercase().contains("error"), "{version}: {log}");

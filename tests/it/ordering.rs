@@ -1,5 +1,5 @@
-//! Records of a partition keep the order of their sends, whatever happens to the batches in flight (KAFKA-3197,
-//! KAFKA-5494).
+//! Records of a partition keep the order of their sends, whatever happens to batches in flight
+//! (KAFKA-3197, KAFKA-5494).
 
 use kafka_producer::common::NodeId;
 use kafka_producer::testing::{Action, Api, Failure, FakeBroker, Hold};
@@ -10,7 +10,7 @@ use crate::support::producing::*;
 const ORDERS: (&str, i32) = ("orders", 0);
 const FIVE: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-/// The first acknowledgement of a producer id lets five batches be in flight.
+/// Sends a record: after the first acknowledgement of a producer id, five batches may be in flight.
 fn warm_up(producer: &KafkaProducer, to: (&str, i32)) {
     send(producer, to, "first").get_timeout(LONG).unwrap();
 }
@@ -33,7 +33,8 @@ fn any_of_five_batches_in_flight_may_fail() {
             .unwrap();
         let producer = record_by_record(&broker).build().unwrap();
         warm_up(&producer, ORDERS);
-        // Metadata requests go to the second node from here on. On the first one they would count as in flight, too.
+        // Metadata requests go to the second node from here on. On the first one they would count
+        // as in flight.
         warm_up(&producer, ("other", 1));
         for failing in 0..1 << FIVE.len() {
             let base = broker.log_end_offset("orders", 0);
@@ -59,7 +60,7 @@ fn any_of_five_batches_in_flight_may_fail() {
             assert_eq!(broker.unspent_rules(), 0);
         }
         assert_eq!(broker.log_end_offset("orders", 0), 1 + 32 * 5);
-        // Nothing of this is a gap, so no epoch was given up.
+        // None of this is a gap, so the epoch did not change.
         let attempts = attempts(&broker, ORDERS);
         assert!(attempts.iter().all(|batch| batch.producer_epoch == 0));
     }
@@ -93,10 +94,10 @@ fn the_connection_may_be_lost_behind_any_of_five_batches_in_flight() {
     }
 }
 
-/// Three nodes; each partition of either topic is led by the node of its number and one.
+/// Three nodes. Node n + 1 leads partition n of each topic.
 ///
-/// Produce has no leader hints, so a record that was refused by an old leader gets through only when the producer has the
-/// metadata of all partitions anew.
+/// Produce responses have no leader hints. So a record that an old leader refused is delivered only
+/// after the producer has new metadata of all partitions.
 fn three_nodes() -> FakeBroker {
     FakeBroker::builder()
         .nodes(3)
@@ -107,7 +108,7 @@ fn three_nodes() -> FakeBroker {
         .unwrap()
 }
 
-/// Moves the partition from the first node to the second, and sees to it that the producer knows.
+/// Moves the partition from the first node to the second, and waits until the producer knows.
 fn move_to_second_node(broker: &FakeBroker, producer: &KafkaProducer) {
     broker.move_leader("orders", 0, NodeId(2)).unwrap();
     broker.move_leader("orders", 1, NodeId(3)).unwrap();
@@ -116,13 +117,14 @@ fn move_to_second_node(broker: &FakeBroker, producer: &KafkaProducer) {
         .unwrap();
 }
 
-/// Lets the replies of a node go, and sees to it that the producer has handled them: they come before the answer to this.
+/// Releases the responses of a node, and waits until the producer has handled them: they come
+/// before the response to this request.
 fn release(producer: &KafkaProducer, hold: &Hold, other: (&str, i32)) {
     hold.release();
     send(producer, other, "behind").get_timeout(LONG).unwrap();
 }
 
-/// The new leader's log may be another one, so that it takes any sequence.
+/// The log of the new leader may differ, so that it accepts any sequence.
 #[test]
 fn a_new_leader_gets_no_batch_before_the_old_one_has_answered() {
     for old_leader_appends in [true, false] {
@@ -139,7 +141,7 @@ fn a_new_leader_gets_no_batch_before_the_old_one_has_answered() {
         let mut futures = send_one_by_one(&broker, &producer, ORDERS, ["a", "b", "c"]);
         move_to_second_node(&broker, &producer);
         futures.extend(["d", "e"].map(|value| send(&producer, ORDERS, value)));
-        // By the time that the new leader has answered this, it would have the others too.
+        // When the new leader has answered this, it would have received the others too.
         send(&producer, ("other", 1), "marker")
             .get_timeout(LONG)
             .unwrap();
@@ -160,7 +162,7 @@ fn a_new_leader_gets_no_batch_before_the_old_one_has_answered() {
     }
 }
 
-/// The producer that kept order before there was idempotence.
+/// A producer that keeps the order without idempotence.
 fn one_in_flight(broker: &FakeBroker) -> KafkaProducer {
     record_by_record(broker)
         .enable_idempotence(false)
@@ -191,7 +193,7 @@ fn one_in_flight_keeps_order_without_idempotence() {
     let long = FIVE.map(|value| value.repeat(100));
     let futures = long.each_ref().map(|value| send(&producer, ORDERS, value));
     assert!(broker.await_requests(Api::Produce, 2, LONG));
-    // The one in flight keeps all others back.
+    // The one in flight makes all others wait.
     assert!(!broker.await_requests(Api::Produce, 3, A_MOMENT));
     hold.release();
     assert_eq!(offsets(&futures), [1, 2, 3, 4, 5]);
@@ -211,7 +213,7 @@ fn one_in_flight_waits_for_the_old_leader_when_the_partition_moves() {
     let mut futures = send_one_by_one(&broker, &producer, ORDERS, ["a"]);
     move_to_second_node(&broker, &producer);
 
-    // The new leader is free, but "a" may yet have to go there first.
+    // The new leader is free, but "a" may have to be sent there first.
     futures.push(send(&producer, ORDERS, "b"));
     for _ in 0..3 {
         send(&producer, ("other", 1), "free")

@@ -1,4 +1,5 @@
-//! Records go where Kafka's other clients would put them: keys by murmur2, the rest spread over what can take it.
+//! Records go where Kafka's other clients would send them: keys by murmur2, others spread over the
+//! available partitions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -25,7 +26,7 @@ fn with_partitioner(broker: &FakeBroker, class: PartitionerClass) -> KafkaProduc
     KafkaProducer::new(config).unwrap()
 }
 
-/// Each record in a batch of its own, so that the sticky choice is made anew for each.
+/// Each record is in a batch of its own, so the sticky partition changes after each.
 fn unbatched(broker: &FakeBroker) -> KafkaProducerBuilder {
     producer(broker).batch_size(0).linger(Duration::ZERO)
 }
@@ -34,14 +35,14 @@ fn text(record: &StoredRecord) -> String {
     String::from_utf8(record.value.clone().unwrap()).unwrap()
 }
 
-/// How many records each partition of the topic holds.
+/// Returns the number of records in each partition of the topic.
 fn counts(broker: &FakeBroker, topic: &str, partitions: i32) -> Vec<i64> {
     (0..partitions)
         .map(|partition| broker.log_end_offset(topic, partition))
         .collect()
 }
 
-/// The partitions of the topic that hold any record.
+/// Returns the partitions of the topic that have records.
 fn used(broker: &FakeBroker, topic: &str, partitions: i32) -> Vec<i32> {
     (0..partitions)
         .filter(|partition| broker.log_end_offset(topic, *partition) > 0)
@@ -88,7 +89,7 @@ fn keys_go_where_java_sends_them() {
     assert_eq!(stored, expected);
 }
 
-/// A key's partition depends on how many partitions there are, not on how many can be written to.
+/// The partition of a key depends on the number of partitions, not on how many are available.
 #[test]
 fn a_key_stays_with_its_partition_while_that_has_no_leader() {
     let broker = FakeBroker::builder().topic(TOPIC, 4).start().unwrap();
@@ -138,7 +139,8 @@ fn records_without_a_key_avoid_partitions_without_a_leader() {
     assert_eq!(used(&broker, TOPIC, 3), [0, 2]);
 }
 
-/// With healthy brokers nobody gets more than 5 % above or below its share, which is five standard deviations here.
+/// With healthy brokers no partition gets more than 5 % above or below its share, which is five
+/// standard deviations here.
 #[test]
 fn records_without_a_key_are_spread_evenly() {
     let broker = FakeBroker::builder()
@@ -162,7 +164,8 @@ fn records_without_a_key_are_spread_evenly() {
     assert!(is_even, "{counts:?}");
 }
 
-/// Adaptive partitioning favours nobody while no queue builds up. 15 % are nearly six standard deviations here.
+/// Adaptive partitioning prefers no partition while no queue builds up. 15 % are nearly six
+/// standard deviations here.
 #[test]
 fn records_without_a_key_are_spread_evenly_by_adaptive_partitioning() {
     let broker = FakeBroker::builder()
@@ -179,7 +182,7 @@ fn records_without_a_key_are_spread_evenly_by_adaptive_partitioning() {
     assert!(is_even, "{counts:?}");
 }
 
-/// The sticky partition keeps a batch together: it changes when `batch.size` is full, not with each record.
+/// The sticky partition changes when `batch.size` is reached, not with each record.
 #[test]
 fn records_without_a_key_fill_a_batch_before_they_go_elsewhere() {
     let broker = FakeBroker::builder().topic(TOPIC, 8).start().unwrap();
@@ -216,8 +219,9 @@ fn records_without_a_key_fill_a_batch_before_they_go_elsewhere() {
     assert!(batches <= 60, "{batches} batches of about 35 records");
 }
 
-/// Sends `free` and then a record to partition 0 whose delivery is waited for, `times` times. Every time the I/O thread has
-/// had a look at the queues, and a free record that is not delivered by then did not go to partition 0.
+/// Sends `free` and then a record to partition 0 and waits for the latter, `times` times. Each time
+/// the I/O thread looks at the queues, so a free record that is not delivered by then did not go to
+/// partition 0.
 fn send_paced(producer: &KafkaProducer, times: usize) -> Vec<RecordFuture> {
     let send_one = |_| {
         let free = send(producer, "free");
@@ -236,7 +240,8 @@ fn free_records(broker: &FakeBroker, partition: i32) -> usize {
         .count()
 }
 
-/// 300 records without a key, while the leader of partition 1 takes requests and answers none until the end.
+/// Sends 300 records without a key, while the leader of partition 1 accepts requests and answers
+/// none until the end.
 fn spread_with_a_slow_broker(adaptive: bool) -> (usize, usize) {
     let broker = FakeBroker::builder()
         .nodes(2)
@@ -285,7 +290,8 @@ fn a_slow_broker_gets_its_share_without_adaptive_partitioning() {
     );
 }
 
-/// `partitioner.availability.timeout.ms`: a broker that takes nothing for so long gets nothing new until it is back.
+/// `partitioner.availability.timeout.ms`: a broker that accepts nothing for this long gets no new
+/// records until it recovers.
 #[test]
 fn an_unavailable_broker_gets_nothing_new_until_it_is_back() {
     let broker = FakeBroker::builder()
@@ -307,7 +313,7 @@ fn an_unavailable_broker_gets_nothing_new_until_it_is_back() {
     let stuck = producer
         .send(ProducerRecord::new(TOPIC, "stuck").partition(1))
         .unwrap();
-    // By chance alone a partition that is drawn at all, however seldom, is not missed 1,000 times in a row.
+    // By chance alone, a partition that is chosen at all is not missed 1,000 times in a row.
     let mut in_a_row = 0;
     for _ in 0..500 {
         if in_a_row >= 1_000 {
@@ -355,7 +361,7 @@ fn round_robin_goes_through_all_partitions_in_turn() {
     assert_eq!(counts(&broker, TOPIC, 3), [10, 10, 10]);
 }
 
-/// Sends ten records of one key and flushes, and says where they went.
+/// Sends ten records with one key and flushes. Returns their partitions.
 fn partitions_of_a_burst(producer: &KafkaProducer, key: Option<&str>) -> BTreeSet<i32> {
     let sent: Vec<_> = (0..10)
         .map(|_| {
@@ -370,7 +376,7 @@ fn partitions_of_a_burst(producer: &KafkaProducer, key: Option<&str>) -> BTreeSe
         .collect()
 }
 
-// Java: UniformStickyPartitionerTest; the next batch is somewhere else.
+// Java: UniformStickyPartitionerTest. The next batch goes elsewhere.
 #[test]
 fn uniform_sticky_moves_on_with_each_batch_whatever_the_key() {
     let broker = FakeBroker::builder().topic(TOPIC, 3).start().unwrap();
@@ -384,7 +390,7 @@ fn uniform_sticky_moves_on_with_each_batch_whatever_the_key() {
     }
 }
 
-// Java: DefaultPartitionerTest.testKeyPartitionIsStable, and the sticky half of it.
+// Java: DefaultPartitionerTest.testKeyPartitionIsStable, and sticky without a key.
 #[test]
 fn the_legacy_default_hashes_keys_and_is_sticky_without_one() {
     let broker = FakeBroker::builder().topic(TOPIC, 7).start().unwrap();
@@ -407,7 +413,7 @@ fn the_legacy_default_hashes_keys_and_is_sticky_without_one() {
     }
 }
 
-/// Takes the partition that the value says.
+/// Chooses the partition in the record's value.
 struct AsTheValueSays;
 
 impl Partitioner for AsTheValueSays {
@@ -425,7 +431,7 @@ impl Partitioner for AsTheValueSays {
     }
 }
 
-// Java: KafkaProducerTest.testNegativePartitionShouldThrow, and a partition that there is not.
+// Java: KafkaProducerTest.testNegativePartitionShouldThrow, and a partition that does not exist.
 #[test]
 fn a_partitioner_of_ones_own_decides_and_may_fail() {
     let broker = FakeBroker::builder().topic(TOPIC, 3).start().unwrap();
@@ -458,7 +464,8 @@ fn a_partitioner_of_ones_own_decides_and_may_fail() {
     assert_eq!(counts(&broker, TOPIC, 3), [2, 2, 1]);
 }
 
-/// `partitioner.ignore.keys`: keys are spread like records without one; a partition that is named still counts.
+/// `partitioner.ignore.keys`: records with a key are spread as those without one. An explicit
+/// partition still counts.
 #[test]
 fn keys_can_be_ignored() {
     let broker = FakeBroker::builder().topic(TOPIC, 4).start().unwrap();
@@ -479,7 +486,7 @@ fn keys_can_be_ignored() {
     assert_eq!(producer.send(named).unwrap().get().unwrap().partition(), 2);
 }
 
-/// Where 100 records without a key go from this rack, and the partition of one with a key.
+/// Returns the partitions of 100 records without a key from this rack, and that of one with a key.
 fn spread_from_rack(broker: &FakeBroker, rack: &str) -> (Vec<i32>, i32) {
     let producer = unbatched(broker)
         .client_rack(rack)
@@ -506,7 +513,7 @@ fn records_without_a_key_stay_in_the_rack_while_it_leads_anything() {
         .topic(TOPIC, 7)
         .start()
         .unwrap();
-    // Node 2 in rack b leads partitions 1 and 4. The key goes to partition 5 wherever that is.
+    // Node 2 in rack b leads partitions 1 and 4. The key goes to partition 5 in any rack.
     assert_eq!(spread_from_rack(&broker, "b"), (vec![1, 4], 5));
     assert_eq!(spread_from_rack(&broker, "nowhere"), ((0..7).collect(), 5));
     for partition in [1, 4] {

@@ -1,5 +1,6 @@
-//! A producer proves who it is by SASL: each mechanism lets the right client in, no wrong one, and a refusal is told at once, in
-//! words and without a secret. Sessions are renewed under load, and nothing is lost, doubled or reordered.
+//! SASL authentication: each mechanism accepts the right client and no other. A refusal is reported
+//! at once, in words and without a secret. Sessions are renewed under load without losing,
+//! duplicating or reordering records.
 
 #![allow(clippy::disallowed_methods, reason = "tests may read the clock")]
 
@@ -39,7 +40,8 @@ fn delivers(broker: &FakeBroker, producer: &KafkaProducer) {
     assert_eq!(broker.all_records("orders").len(), before + 1);
 }
 
-/// The error of a send, which comes long before `max.block.ms` has passed, and shows no secret.
+/// Returns the error of a send. Checks that it comes long before `max.block.ms` and contains no
+/// secret.
 fn refusal(producer: &KafkaProducer) -> Error {
     let start = Instant::now();
     let sent = producer.send(ProducerRecord::new("orders", "value"));
@@ -130,7 +132,8 @@ fn a_refused_client_is_not_back_at_once_each_time() {
     for _ in 0..3 {
         authentication_failure(&producer);
     }
-    // Two increments of the backoff for each failure, so that the waits are half a second and two seconds at least.
+    // Each failure raises the backoff twice, so the waits are at least half a second and two
+    // seconds.
     let attempts = broker.request_count(Api::SaslAuthenticate);
     assert!(attempts <= 4, "{attempts}");
     assert!(
@@ -198,7 +201,7 @@ fn both_sides_must_want_sasl() {
     );
 }
 
-/// With SASL on, SASL is not what a broker misses.
+/// With SASL configured, the error must not suggest SASL.
 #[test]
 fn a_broker_that_hangs_up_after_sasl_is_not_told_to_expect_sasl() {
     let broker = broker(|broker| broker.sasl_plain("alice", SECRET));
@@ -236,7 +239,7 @@ fn iterations_out_of_range_are_refused() {
             .unwrap();
         let text = authentication_failure(&producer);
         assert!(text.contains(says), "{text}");
-        // One message for each attempt: no proof goes out.
+        // Each attempt sends one message: the client sends no proof.
         let messages = broker.request_count(Api::SaslAuthenticate);
         assert!(messages <= broker.request_count(Api::SaslHandshake));
     }
@@ -296,7 +299,7 @@ fn credentials_can_change_while_the_producer_runs() {
         .unwrap();
     authentication_failure(&producer);
     *password.lock().unwrap() = "new";
-    // A failure of the time before may still be told, once.
+    // A failure from before may still be reported once.
     drop(
         producer
             .send(ProducerRecord::new("orders", "value"))
@@ -403,8 +406,8 @@ fn sessions_are_renewed_under_load_and_every_record_is_there_once_in_order() {
     for (number, record) in records.iter().enumerate() {
         assert_eq!(record.value.as_deref(), Some(number.to_string().as_bytes()));
     }
-    // The connection to the node and the one to the bootstrap server, and not one for each session. A machine that stands
-    // still may miss the end of a session, and loses the connection then.
+    // One connection to the node and one to the bootstrap server, not one per session. A machine
+    // that stops for a while may miss the end of a session and lose the connection.
     let connections = broker.accepted_connections();
     assert!(connections < RENEWALS as u64, "{connections}");
 }

@@ -1,4 +1,5 @@
-//! Many records are sent with one call: each has its result, whatever becomes of the others, and one future has them all.
+//! One call sends many records. Each has its own result, whatever the results of the others, and
+//! one future returns all of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,13 +44,13 @@ fn all_records_are_sent_and_waited_for_together() {
         .map(|number| (number % 3, i64::from(number / 3)))
         .collect();
     assert_eq!(places, expected);
-    // The batches of all partitions left together, and did not linger one after the other.
+    // The batches of all partitions were sent together, and did not linger one after another.
     let awaited = block_on(producer.send_all(records(30))).unwrap();
     assert_eq!(awaited.len(), 30);
     assert!(producer.send_all([]).get().unwrap().is_empty());
 }
 
-/// The fifth fails in `send`, and the others are delivered.
+/// The fifth record fails in `send`, and the others are delivered.
 #[test]
 fn a_record_that_is_not_taken_loses_none_of_the_others() {
     let broker = broker();
@@ -103,7 +104,7 @@ fn what_is_pending_is_no_failure_and_its_time_is_one_for_all() {
     assert_eq!((error.failed(), error.pending()), (0, 1));
     assert_eq!(error.first_error().kind(), ErrorKind::Pending);
 
-    // A failure counts for more, even behind it.
+    // A failure outranks a pending record, even if it comes later.
     broker
         .on(Api::Produce)
         .then(Action::fail(ErrorCode::INVALID_RECORD));
@@ -118,7 +119,7 @@ fn what_is_pending_is_no_failure_and_its_time_is_one_for_all() {
     assert_eq!(apart.len(), 2);
 }
 
-/// Each of the others would wait for `max.block.ms` too.
+/// Each of the other records would wait for `max.block.ms` too.
 #[test]
 fn in_an_outage_one_record_waits_and_the_others_fail_at_once() {
     let broker = broker();
@@ -177,7 +178,7 @@ fn every_producer_sends_all() {
     assert_eq!(boxed.send_all(records(1)).get().unwrap().len(), 1);
 }
 
-/// A wait inside a callback fails, and the records are still sent.
+/// A wait inside a callback fails, but the records are still sent.
 #[test]
 fn records_whose_wait_fails_in_a_callback_are_pending_and_not_failed() {
     let broker = broker();

@@ -1,4 +1,5 @@
-//! A batch that the broker finds too large is taken apart until its parts fit; nothing about the records changes.
+//! A batch that the broker refuses as too large is split until its parts fit. Its records do not
+//! change.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use kafka_producer::{
 
 const SOON: Duration = Duration::from_secs(20);
 const TOPIC: &str = "orders";
-/// What the broker takes in one batch.
+/// The largest batch that the broker accepts.
 const LIMIT: usize = 5_000;
 
 fn broker() -> FakeBroker {
@@ -23,7 +24,7 @@ fn broker() -> FakeBroker {
         .unwrap()
 }
 
-/// Batches hold far more than the broker takes, and go out when they are flushed.
+/// Batches are much larger than the broker accepts, and are sent by a flush.
 fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
         .bootstrap_servers(broker.bootstrap_servers())
@@ -31,10 +32,10 @@ fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
         .linger(Duration::from_secs(60))
 }
 
-/// What each callback said, in the order in which they were called.
+/// The results that callbacks got, in the order of their calls.
 type Calls = Arc<Mutex<Vec<(usize, Result<i64>)>>>;
 
-/// About 400 bytes that no codec makes much of.
+/// About 400 bytes that do not compress well.
 fn value(number: usize) -> String {
     let mut state = number as u64 + 1;
     let noise = (0..24).map(|_| {
@@ -58,7 +59,7 @@ fn record(number: usize, value: &str) -> ProducerRecord<'_> {
     }
 }
 
-/// Sends records `from..to`, and lets the callbacks write down what becomes of them.
+/// Sends these records with callbacks that add their results to `calls`.
 fn send(producer: &KafkaProducer, numbers: std::ops::Range<usize>, calls: &Calls) {
     for number in numbers {
         let calls = Arc::clone(calls);
@@ -87,7 +88,8 @@ fn assert_untouched(stored: &StoredRecord, number: usize) {
     assert_eq!(stored.key, key);
 }
 
-/// Each record is at the offset of its number and its callback said so, once and in order.
+/// Checks that each record has the offset of its number, and that its callback said so, once and in
+/// order.
 fn assert_all_in_order(broker: &FakeBroker, calls: &Calls, count: usize) {
     let stored = broker.records(TOPIC, 0);
     assert_eq!(stored.len(), count);
@@ -132,7 +134,8 @@ fn a_batch_is_halved_until_it_fits() {
     }
 }
 
-/// The record counts of the batches that were too large, each in the order in which it was first tried.
+/// Returns the record counts of the batches that were too large, in the order of their first
+/// attempts.
 fn refused(broker: &FakeBroker) -> Vec<i32> {
     let requests = broker.requests();
     let batches = requests.iter().flat_map(|request| &request.batches);
@@ -140,7 +143,7 @@ fn refused(broker: &FakeBroker) -> Vec<i32> {
     refused.map(|batch| batch.header.record_count).collect()
 }
 
-/// The futures of a batch that is split wait for the parts, and know the offsets there.
+/// The futures of a split batch wait for its parts and return the offsets there.
 #[test]
 fn futures_follow_their_records_into_the_parts() {
     let broker = broker();
@@ -160,8 +163,8 @@ fn futures_follow_their_records_into_the_parts() {
     }
 }
 
-/// Later batches are in flight already when an earlier one is found too large. The broker refuses them, for their turn has
-/// not come, and they follow its parts.
+/// Later batches are in flight when an earlier one is refused as too large. The broker refuses them
+/// as out of order, and they follow its parts.
 #[test]
 fn batches_in_flight_behind_a_split_one_keep_their_place() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -170,7 +173,7 @@ fn batches_in_flight_behind_a_split_one_keep_their_place() {
         .linger(Duration::from_millis(5))
         .build()
         .unwrap();
-    // The first acknowledgement of a producer id is what lets more than one batch be in flight.
+    // After the first acknowledgement of a producer id, more than one batch may be in flight.
     let calls = Calls::default();
     send(&producer, 0..1, &calls);
     producer.flush().unwrap();
@@ -186,7 +189,7 @@ fn batches_in_flight_behind_a_split_one_keep_their_place() {
     assert_all_in_order(&broker, &calls, 60);
 }
 
-/// A record that is alone in its batch fails once, with the broker's word for it.
+/// A batch with only one record fails once, with the broker's message.
 #[test]
 fn a_single_record_that_is_too_large_fails_once() {
     let broker = broker();
@@ -203,7 +206,7 @@ fn a_single_record_that_is_too_large_fails_once() {
     producer.close(SOON).unwrap();
 }
 
-/// The one that is too large is found, and takes nobody with it.
+/// The record that is too large fails alone.
 #[test]
 fn a_record_that_is_too_large_leaves_its_batch_alone() {
     let broker = broker();
@@ -224,14 +227,14 @@ fn a_record_that_is_too_large_leaves_its_batch_alone() {
     assert_all_in_order(&broker, &calls, 30);
 }
 
-/// A part may fail like any other batch; the other parts are delivered.
+/// A part may fail like any other batch. The other parts are delivered.
 #[test]
 fn a_part_may_fail_alone() {
     let broker = broker();
     let producer = producer(&broker).build().unwrap();
     let calls = Calls::default();
     send(&producer, 0..20, &calls);
-    // The batch is too large; of its two halves the first is refused for another reason.
+    // The batch is too large. The first of its halves is refused for another reason.
     broker.on_request(|_, request| {
         let is_first_half = |batch: &SentBatch| {
             batch.header.record_count == 10

@@ -1,4 +1,4 @@
-//! A sticky choice ends with its partition: records without a key never follow a partition that is gone or has no leader.
+//! A sticky partition is abandoned when it disappears or has no leader.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use kafka_producer::{
 };
 
 const SOON: Duration = Duration::from_secs(20);
-/// Longer than a test takes to send what it sends into one batch.
+/// Longer than a test takes to send its records into one batch.
 const LINGER: Duration = Duration::from_secs(3);
 const TOPIC: &str = "orders";
 const SMALL_RECORDS: usize = 60;
 
-/// The built-in choice, and the partitioners that remember one.
+/// The built-in partitioner, and those that keep a sticky partition.
 const STICKY: [Option<PartitionerClass>; 3] = [
     None,
     Some(PartitionerClass::UniformSticky),
@@ -54,7 +54,7 @@ fn send(producer: &KafkaProducer) -> RecordFuture {
     producer.send(ProducerRecord::new(TOPIC, "value")).unwrap()
 }
 
-/// Waits until the producer's own metadata agree.
+/// Waits until the producer's own metadata matches.
 fn await_metadata(
     broker: &FakeBroker,
     producer: &KafkaProducer,
@@ -64,7 +64,7 @@ fn await_metadata(
     assert!(broker.wait_for(SOON, agrees), "the metadata do not change");
 }
 
-/// Deletes the topic and creates it with `partitions`, and waits until the producer knows.
+/// Deletes the topic, creates it with `partitions`, and waits until the producer knows.
 fn recreate(broker: &FakeBroker, producer: &KafkaProducer, partitions: i32) {
     broker.delete_topic(TOPIC).unwrap();
     broker
@@ -74,7 +74,7 @@ fn recreate(broker: &FakeBroker, producer: &KafkaProducer, partitions: i32) {
     await_metadata(broker, producer, |infos| infos.len() == count);
 }
 
-/// Sends a few records, and returns the partitions that they went to.
+/// Sends a few records. Returns their partitions.
 fn partitions_of_small_records(producer: &KafkaProducer) -> BTreeSet<i32> {
     let sent: Vec<_> = (0..SMALL_RECORDS).map(|_| send(producer)).collect();
     producer.flush().unwrap();
@@ -83,7 +83,8 @@ fn partitions_of_small_records(producer: &KafkaProducer) -> BTreeSet<i32> {
         .collect()
 }
 
-/// A producer whose sticky choice for the topic is none of the first `partitions` partitions, and the choice.
+/// Returns a producer whose sticky partition for the topic is not among the first `partitions`, and
+/// that partition.
 fn sticking_beyond(
     broker: &FakeBroker,
     partitions: i32,
@@ -101,7 +102,7 @@ fn sticking_beyond(
 fn a_choice_is_dropped_with_its_partition() {
     for class in STICKY {
         for partitions in [1, 2] {
-            // A producer's request for metadata must not create the topic before the test does.
+            // The producer's metadata request must not create the topic before the test does.
             let broker = FakeBroker::builder()
                 .topic(TOPIC, 16)
                 .auto_create_topics(false)
@@ -118,7 +119,7 @@ fn a_choice_is_dropped_with_its_partition() {
     }
 }
 
-/// Sends a few records, and waits for each. Returns the partitions that they went to.
+/// Sends a few records and waits for each. Returns their partitions.
 fn partitions_of_awaited_records(producer: &KafkaProducer) -> BTreeSet<i32> {
     (0..SMALL_RECORDS)
         .map(|_| send(producer).get().unwrap().partition())
@@ -140,7 +141,8 @@ fn a_choice_without_a_leader_is_left() {
     }
 }
 
-/// Sends a record that lingers, and then others while only partition 3 has a leader. Returns the partition of the first.
+/// Sends a record that lingers, and then others while only partition 3 has a leader. Returns the
+/// partition of the first one.
 fn partition_that_was_left(class: Option<PartitionerClass>) -> i32 {
     let broker = FakeBroker::builder().topic(TOPIC, 4).start().unwrap();
     let producer = producer(&broker, LINGER, class);
@@ -172,11 +174,11 @@ fn a_choice_without_a_leader_is_left_in_the_middle_of_a_batch() {
     }
 }
 
-/// Remembers a partition until a batch begins, as the partitioners of many programs do.
+/// Keeps a partition until a batch begins, as many programs' partitioners do.
 struct Remembering {
     partition: AtomicI32,
     asked: Arc<AtomicUsize>,
-    /// Whether a new batch moves it.
+    /// Whether a new batch changes the partition.
     moves: bool,
 }
 

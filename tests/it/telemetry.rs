@@ -1,5 +1,5 @@
-//! Metrics go to the brokers that subscribe to them (KIP-714), as OpenTelemetry reads them, and nothing goes to others. Nothing
-//! about it delays or fails a record or a close.
+//! Metrics are pushed to the brokers that subscribe to them (KIP-714), in OpenTelemetry's format,
+//! and to no others. Telemetry never delays or fails a record or a close.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use kafka_producer::{
 use crate::support::otlp::{self, Labels, Pushed, name_in_snapshot, resource_labels};
 
 const SOON: Duration = Duration::from_secs(20);
-/// The shortest interval that a producer takes.
+/// The shortest interval that a producer accepts.
 const OFTEN: Duration = Duration::from_millis(100);
 
 fn wanted(prefixes: &[&str]) -> TelemetrySubscription {
@@ -54,8 +54,8 @@ fn numbers(push: &TelemetryPush) -> BTreeMap<(String, Labels), Pushed> {
     otlp::numbers(&push.metrics)
 }
 
-/// Names, labels and values of the last push are those of the producer's own snapshot, and every name with Kafka's prefix is
-/// one of Kafka's.
+/// The last push has the names, labels and values of the producer's own snapshot, and every name
+/// with Kafka's prefix is one of Kafka's.
 #[test]
 fn the_last_push_says_what_the_snapshot_says() {
     let broker = subscribed(&["*"]);
@@ -96,7 +96,7 @@ fn the_last_push_says_what_the_snapshot_says() {
         assert_eq!(is_kafkas, name.starts_with("org.apache.kafka."), "{name}");
         assert!(!labels.contains_key("client_id"));
         assert_eq!(pushed.is_sum, name.ends_with(".total"), "{name}");
-        // What the last push itself changes is left out.
+        // Metrics that the last push itself changes are left out.
         let is_settled = name.contains(".record.") || name.contains(".txn.");
         if !(pushed.is_sum && is_settled) {
             continue;
@@ -122,7 +122,7 @@ fn the_last_push_says_what_the_snapshot_says() {
             .value
     };
     assert_eq!((of_topic("a"), of_topic("b")), (2.0, 1.0));
-    // Every metric of the snapshot that is a number was pushed.
+    // Every numeric metric of the snapshot was pushed.
     let wanted = producer.metrics();
     let wanted = wanted
         .iter()
@@ -197,7 +197,7 @@ fn a_subscription_to_nothing_gives_an_id_and_gets_no_push() {
     let broker = subscribed(&[]);
     let producer = producer(&broker);
     producer.client_instance_id(SOON).unwrap();
-    // Has a connection that the next questions can go to: none is made for them.
+    // Opens a connection for the next telemetry requests: none is opened for them.
     send(&producer, "a");
     assert!(broker.await_requests(Api::GetTelemetrySubscriptions, 3, SOON));
     producer.close(SOON).unwrap();
@@ -258,7 +258,7 @@ fn an_id_cannot_be_waited_for_inside_a_callback() {
     assert_eq!(error.kind(), ErrorKind::WouldDeadlock);
 }
 
-/// The last push takes no longer than the close may take, and less where nothing else is left to do.
+/// The last push takes no longer than the close may take, and less if nothing else is left to do.
 #[allow(clippy::disallowed_methods, reason = "the time that passes at most")]
 #[test]
 fn a_close_waits_little_for_a_broker_that_does_not_answer_the_last_push() {
@@ -278,7 +278,8 @@ fn a_close_waits_little_for_a_broker_that_does_not_answer_the_last_push() {
     }
 }
 
-/// Each record is acknowledged once whatever brokers answer to telemetry, and what Java retries is retried.
+/// Each record is acknowledged once whatever brokers answer to telemetry requests. The errors that
+/// Java retries are retried.
 #[test]
 fn no_answer_to_telemetry_fails_a_record() {
     for code in [

@@ -1,4 +1,4 @@
-//! A producer over TLS: records arrive, and a broker that cannot prove who it is gets no request.
+//! TLS: records arrive, and a broker whose certificate is not trusted gets no request.
 
 #![allow(clippy::disallowed_methods, reason = "tests may read the clock")]
 
@@ -136,7 +136,8 @@ fn a_client_certificate_is_sent_where_the_broker_demands_one() {
     assert_eq!(broker.all_records("orders").len(), 1);
 }
 
-/// It hangs up at each handshake: an ordinary lost connection at first, and no accident when it goes on.
+/// The listener closes the connection at each handshake. At first that counts as a lost connection,
+/// later as a wrong protocol.
 #[test]
 fn a_plaintext_listener_is_named_long_before_max_block_ms() {
     let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
@@ -152,7 +153,7 @@ fn a_plaintext_listener_is_named_long_before_max_block_ms() {
     assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
 }
 
-/// As a load balancer does that has no broker just now.
+/// A load balancer without a healthy broker does this.
 #[test]
 fn a_few_handshakes_without_an_answer_are_retried() {
     let broker = broker("server").start().unwrap();
@@ -183,7 +184,7 @@ fn a_few_handshakes_without_an_answer_are_retried() {
     });
 }
 
-/// With TLS on, TLS is not what a broker misses.
+/// With TLS configured, the error must not suggest TLS.
 #[test]
 fn a_broker_that_hangs_up_under_tls_is_not_told_to_expect_tls() {
     let broker = broker("server").start().unwrap();

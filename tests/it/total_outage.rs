@@ -1,4 +1,5 @@
-//! In an outage of every broker, sends to topics in use go on into the buffer, and are delivered when the cluster is back.
+//! In an outage of every broker, records for known topics are still buffered, and are delivered
+//! when the cluster is back.
 
 #![allow(clippy::disallowed_methods, reason = "tests may read the clock")]
 
@@ -18,7 +19,7 @@ fn broker() -> FakeBroker {
     builder.topic("other", 1).start().unwrap()
 }
 
-/// A producer that rebootstraps soon: when it finds all nodes in their reconnect backoff.
+/// A producer that rebootstraps as soon as all nodes are in their reconnect backoff.
 fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
         .bootstrap_servers(broker.bootstrap_servers())
@@ -30,7 +31,7 @@ fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
         .max_block(Duration::from_millis(500))
 }
 
-/// Waits until the producer's metadata are as they should be.
+/// Waits until the producer's metadata matches.
 fn await_partitions(producer: &KafkaProducer, is_true: impl Fn(&PartitionInfo) -> bool) {
     let deadline = Instant::now() + SOON;
     while !producer.partitions_for(TOPIC).unwrap().iter().all(&is_true) {
@@ -39,7 +40,7 @@ fn await_partitions(producer: &KafkaProducer, is_true: impl Fn(&PartitionInfo) -
     }
 }
 
-/// Stops every node, and waits until the producer has given them up.
+/// Stops every node, and waits until the producer has no connection.
 fn begin_outage(broker: &FakeBroker, producer: &KafkaProducer) {
     for node in broker.nodes() {
         broker.stop_node(node).unwrap();
@@ -75,7 +76,7 @@ fn sends_to_a_topic_in_use_are_buffered_and_delivered_when_the_cluster_is_back()
         sent.push(producer.send(record).unwrap());
     }
     assert!(sent.iter().all(|future| !future.is_done()));
-    // A topic that was never in use is another matter.
+    // A topic that was never used is different.
     let error = producer
         .send(ProducerRecord::new("other", "value"))
         .unwrap();

@@ -1,4 +1,4 @@
-//! `try_send` never waits: what it cannot take now it hands back as it was.
+//! `try_send` never waits: it returns a record that it cannot accept now, unchanged.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use kafka_producer::{
 const SOON: Duration = Duration::from_secs(20);
 const TOPIC: &str = "orders";
 
-/// A producer that would wait for ever where a `send` has to wait.
+/// A producer whose `send` would wait for ever.
 fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
         .bootstrap_servers(broker.bootstrap_servers())
@@ -30,8 +30,8 @@ fn record(value: &str) -> ProducerRecord<'_> {
         .header("header", "is kept")
 }
 
-/// The topic is not known, and the broker does not tell it yet. The record comes back, and a later call takes it, for the
-/// first one asked for the metadata.
+/// The topic is unknown, and the broker does not answer yet. The record is returned. A later call
+/// accepts it, because the first one requested the metadata.
 #[test]
 fn without_metadata_the_record_comes_back_and_the_topic_is_asked_for() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -67,7 +67,7 @@ fn without_metadata_the_record_comes_back_and_the_topic_is_asked_for() {
     assert_eq!(header.value(), Some(&b"is kept"[..]));
 }
 
-/// A partition that there is not would be waited for, as the topic may be growing.
+/// `send` would wait for a partition that does not exist, because the topic may be growing.
 #[test]
 fn a_partition_that_is_not_known_is_not_waited_for() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -121,7 +121,7 @@ fn without_memory_the_record_comes_back() {
     assert_eq!(last.get().unwrap().offset(), sent.len() as i64 + 1);
 }
 
-/// Marks each record that it is asked to serialize.
+/// Adds a header to each record that it serializes.
 struct Marking;
 
 impl Serializer for Marking {
@@ -138,7 +138,7 @@ impl Serializer for Marking {
     }
 }
 
-/// Each call serializes the record, and the one that takes it is the only one whose headers it has.
+/// Each call serializes the record, but only the one that accepts it keeps the added headers.
 #[test]
 fn the_headers_of_a_serializer_do_not_come_back_with_the_record() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -172,7 +172,8 @@ fn the_headers_of_a_serializer_do_not_come_back_with_the_record() {
     assert_eq!(headers, ["format"]);
 }
 
-/// A callback that was not taken is dropped, not called: who has the record back must not hear of it twice.
+/// A callback that was not accepted is dropped without a call: the caller has the record back and
+/// must not get a second result.
 #[test]
 fn the_callback_of_a_record_that_comes_back_is_not_called() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -199,7 +200,7 @@ fn the_callback_of_a_record_that_comes_back_is_not_called() {
     assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
-/// What can never be sent is no matter of waiting, and comes back all the same.
+/// A record that can never be sent is returned too, with its error.
 #[test]
 fn what_is_wrong_with_the_record_or_the_producer_is_said_at_once() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
@@ -222,7 +223,7 @@ fn what_is_wrong_with_the_record_or_the_producer_is_said_at_once() {
     assert_eq!(unsent.record, record("late"));
 }
 
-/// An illegal topic is not asked for again and again: the second call says what the broker said.
+/// An illegal topic is not requested again: the second call returns the broker's error.
 #[test]
 fn an_illegal_topic_is_an_error_once_the_broker_said_so() {
     let broker = FakeBroker::builder().start().unwrap();

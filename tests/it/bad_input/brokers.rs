@@ -1,4 +1,4 @@
-//! Brokers that cannot be reached, are something else, or are too old.
+//! Addresses that cannot be reached, where something else listens, or where a broker is too old.
 
 use std::error::Error as _;
 use std::io::Read;
@@ -16,8 +16,8 @@ const NODE: NodeId = NodeId(1);
 const NOBODY_TOLD: &str =
     "no bootstrap server returned metadata for topic orders within 300 ms (max.block.ms)";
 
-/// Sends records in vain. Gives the error of the first one to learn why nobody answered, which on a busy machine takes
-/// a little: a time-out of the wait for metadata.
+/// Sends records until one fails for the reason that nobody answered, which takes a moment on a
+/// busy machine. Returns that error, a timeout of the wait for metadata.
 fn unreachable(producer: &KafkaProducer) -> Error {
     let deadline = Instant::now() + PATIENCE;
     let error = loop {
@@ -36,7 +36,7 @@ fn unreachable(producer: &KafkaProducer) -> Error {
     assert_eq!(error.delivery(), Delivery::NotWritten);
     assert_eq!(error.topic_partition().unwrap().topic(), "orders");
 
-    // A send that does not wait says the same of what was learnt so far.
+    // A send that does not wait gives the same reason, as far as it is known.
     let record = ProducerRecord::new("orders", "v").key("k");
     let unsent = producer.try_send(record).unwrap_err();
     assert!(unsent.is_would_block());
@@ -48,7 +48,7 @@ fn unreachable(producer: &KafkaProducer) -> Error {
     error
 }
 
-/// Why nobody answered at `servers`.
+/// Returns why nobody answered at `servers`.
 fn why_unreachable(servers: &str) -> String {
     let producer = impatient(servers).build().unwrap();
     let error = unreachable(&producer);
@@ -72,14 +72,14 @@ fn a_refused_connection_is_named_as_the_cause() {
     broker.start_node(NODE).unwrap();
     let producer_that_waits = impatient(&servers).max_block(PATIENCE).build().unwrap();
     assert_works(&producer_that_waits, &broker, "orders");
-    // The first producer finds it too, as soon as its backoff allows.
+    // The first producer finds it too, after its backoff.
     let deadline = Instant::now() + PATIENCE;
     while deliver(&producer, ProducerRecord::new("orders", "v")).is_err() {
         assert!(Instant::now() < deadline);
     }
 }
 
-/// A listener whose queue of new connections is full: Linux drops what comes then, as a firewall does.
+/// A listener whose backlog is full. Linux then drops new connections, as a firewall does.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_address_that_does_not_answer() {
@@ -124,7 +124,7 @@ fn a_name_that_cannot_be_resolved_beside_one_that_can() {
     assert_works(&producer, &broker, "orders");
 }
 
-/// The bootstrap address works, and the one that the broker advertises does not: the usual mistake with containers.
+/// The bootstrap address works, but the advertised one does not: the usual mistake with containers.
 #[test]
 fn an_advertised_name_that_cannot_be_resolved() {
     let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
@@ -151,7 +151,7 @@ fn an_advertised_name_that_cannot_be_resolved() {
     assert!(texts[1].starts_with(expected), "{texts:?}");
 }
 
-/// The leader's address is unusable, and the record expires without an attempt to connect.
+/// The leader's address is unusable, so the record expires without an attempt to connect.
 #[test]
 fn an_advertised_address_that_is_none() {
     for (host, port, reason) in [
@@ -167,13 +167,13 @@ fn an_advertised_address_that_is_none() {
             "advertises the host 'a b': the host has a character that none can have",
         ),
     ] {
-        // One node of one: no metadata at all. Its caller waits for them in vain.
+        // With one node there is no metadata at all, and its caller waits until the timeout.
         let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
         broker.advertise(NODE, host, port).unwrap();
         let expected = format!("node 1 {reason}");
         assert_eq!(why_unreachable(&broker.bootstrap_servers()), expected);
 
-        // The leader alone: the record expires.
+        // Only the leader is affected, so the record expires.
         let nodes = FakeBroker::builder().nodes(2).topic("orders", 1);
         let broker = nodes.start().unwrap();
         let leader = broker.leader("orders", 0).unwrap();
@@ -211,7 +211,7 @@ fn an_ssh_server_is_named_as_the_cause() {
     assert!(cause.ends_with(expected), "{cause}");
 }
 
-/// What TLS servers answer to plain text: a fatal alert, in whichever version they like.
+/// What TLS servers send in response to plain text: a fatal alert, in any version of TLS.
 #[test]
 fn a_tls_listener_is_named_as_the_cause() {
     for alert in [
@@ -246,7 +246,7 @@ fn a_server_that_sends_back_what_it_gets() {
         }
     });
     let cause = why_unreachable(&peer.servers());
-    // The request begins with its API key and version, where a response has its correlation id.
+    // The request has its API key and version where a response has its correlation id.
     let expected = format!("{}: it sent a response with correlation id", peer.address);
     assert!(cause.starts_with(&expected), "{cause}");
 }
@@ -288,7 +288,8 @@ fn a_server_that_says_nothing() {
     assert_eq!(cause, format!("{}: {expected}", peer.address));
 }
 
-/// A broker that wants SASL tells its versions, and hangs up at anything else that is not a handshake.
+/// A broker that requires SASL sends its API versions, and closes the connection at the first
+/// request that is not a handshake.
 #[test]
 fn a_broker_that_hangs_up_after_it_told_its_versions() {
     let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
@@ -334,7 +335,7 @@ fn every_address_is_told_of() {
     }
 }
 
-/// What the broker lacks is in the error of the first send, which does not wait for more.
+/// Checks that the first send fails at once with what the broker lacks.
 fn too_old(broker: &FakeBroker, missing: &str) {
     let producer = producer_for(broker);
     let error = deliver(&producer, ProducerRecord::new("orders", "v")).unwrap_err();
@@ -346,7 +347,8 @@ fn too_old(broker: &FakeBroker, missing: &str) {
     let expected = format!("node {servers} (id: -1) cannot be produced to: {why}");
     assert_eq!(chain(&error), [expected]);
 
-    // Later sends wait in case the broker is being upgraded. They are told by the next attempt, or at the end.
+    // Later sends wait, because the broker may be under upgrade. They learn the reason at the next
+    // attempt, or at their timeout.
     let error = deliver(&producer, ProducerRecord::new("orders", "v")).unwrap_err();
     let texts = chain(&error);
     match error.kind() {
@@ -384,7 +386,7 @@ fn a_broker_without_producer_ids_serves_only_without_idempotence() {
         &broker,
         "InitProducerId versions 0 to 5 are needed, none are supported",
     );
-    // Without idempotence it will do.
+    // Without idempotence the broker is sufficient.
     let producer = impatient(&broker.bootstrap_servers())
         .enable_idempotence(false)
         .max_block(PATIENCE)

@@ -1,4 +1,4 @@
-//! A producer that is closed, or is closed while something is under way.
+//! Calls on a closed producer, and calls that are waiting when the producer is closed.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -61,7 +61,7 @@ fn a_close_that_ends_a_wait_for_metadata() {
         assert_eq!(error.kind(), ErrorKind::Closed);
         assert_eq!(error.delivery(), Delivery::NotWritten);
         let expected = "the producer was closed while the call waited for cluster metadata";
-        // Unless the thread had not begun to wait, which comes to the same.
+        // If the thread had not begun to wait, it has the same result.
         let texts = chain(&error);
         assert!(
             texts == [expected] || texts == ["the producer is closed"],
@@ -98,7 +98,7 @@ fn a_close_that_comes_before_the_deliveries() {
     );
 }
 
-/// What would wait for the thread that it runs on says so instead.
+/// A call that would wait for its own thread fails with an error that says so.
 #[test]
 fn calls_that_would_wait_inside_a_callback() {
     let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();

@@ -1,11 +1,11 @@
-//! Configurations that are wrong: value by value, value against value, and files. Whoever reads the error knows the key,
-//! the value and what would be right.
+//! Invalid configurations: single values, combinations, and files. Each error names the key, the
+//! value and what is accepted.
 
 use kafka_producer::{ErrorKind, KafkaProducer, ProducerConfig};
 
 use super::chain;
 
-/// The error of setting one key, in full.
+/// Returns the complete error of setting one key.
 fn refused(key: &str, value: &str) -> String {
     let error = ProducerConfig::new().set(key, value).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -15,7 +15,7 @@ fn refused(key: &str, value: &str) -> String {
     texts[0].clone()
 }
 
-/// The error of building a producer with these entries, each of which is well by itself.
+/// Returns the error of building a producer with these entries, each of which is valid by itself.
 fn contradictory(entries: &[(&str, &str)]) -> String {
     let mut config = ProducerConfig::from_map(entries.iter().copied()).unwrap();
     if !config.is_set("bootstrap.servers") {
@@ -88,7 +88,7 @@ fn a_value_out_of_range_is_refused() {
     }
 }
 
-/// Typed setters do not fail; what they were given is found when the producer is built.
+/// Typed setters do not fail. `build` reports an invalid value.
 #[test]
 fn a_typed_value_out_of_range_is_refused_by_build() {
     let error = KafkaProducer::builder()
@@ -124,7 +124,8 @@ fn no_broker_is_named() {
     }
 }
 
-/// A script that leaves a variable unset would else connect to the rest, and the lost name would be seen in an outage.
+/// A script with an unset variable would otherwise connect to the other brokers, and the missing
+/// one would only be noticed in an outage.
 #[test]
 fn an_empty_element_of_bootstrap_servers_is_refused() {
     for (servers, number) in [
@@ -186,7 +187,7 @@ fn addresses_that_are_none() {
         let printed = address.replace('\u{1b}', "\\u{1b}");
         let expected = format!("bootstrap.servers: '{printed}' is not a host:port: {reason}");
         assert_eq!(contradictory(&[("bootstrap.servers", address)]), expected);
-        // One that is wrong is enough.
+        // One invalid address is enough.
         let beside = format!("127.0.0.1:9092,{address}");
         assert_eq!(contradictory(&[("bootstrap.servers", &beside)]), expected);
     }
@@ -245,7 +246,7 @@ fn a_level_that_a_codec_cannot_honour() {
     assert!(text.contains("lz4") && text.contains("level"), "{text}");
 }
 
-/// A misspelt key must not leave the connections in the clear, and its value must not be printed.
+/// A misspelt key must not leave the connections unencrypted, and its value must not be printed.
 #[test]
 fn a_security_key_that_is_unknown_is_refused() {
     assert_eq!(
@@ -272,7 +273,7 @@ fn a_file_that_is_not_there() {
     assert!(texts[1].starts_with("No such file"), "{texts:?}");
 }
 
-/// A file of a Java producer is mended in one round.
+/// All mistakes in a file of a Java producer are reported at once.
 #[test]
 fn a_file_with_many_mistakes_names_them_all_with_their_lines() {
     let text = "# of a Java producer\nacks=all\nsecurity.protcol=SASL_SSL\nsasl.jaas.confg=hunter2 \\\n  more\n\
@@ -367,7 +368,7 @@ fn the_same_serializer_in_the_file_and_in_the_code_is_accepted() {
         shown.contains("call .key_serializer(LongSerializer)"),
         "{shown}"
     );
-    // What else is wrong is in the same error.
+    // The same error lists what else is wrong.
     let also = builder("LongSerializer").delivery_timeout(std::time::Duration::ZERO);
     let shown = also.build().unwrap_err().to_string();
     assert!(
@@ -392,7 +393,7 @@ fn a_mistake_in_a_file_is_named_with_its_line() {
     assert!(texts[1].contains("\\u"), "{texts:?}");
 }
 
-/// Such a name fits into no request, so that none could be written.
+/// A client id of this length fits into no request, so none could be written.
 #[test]
 fn a_client_id_that_is_too_long() {
     let id = "x".repeat(40_000);
@@ -402,7 +403,7 @@ fn a_client_id_that_is_too_long() {
     );
 }
 
-/// The I/O thread is named after the client, and no operating system takes this name.
+/// The I/O thread is named after the client, and no operating system accepts this name.
 #[test]
 fn a_client_id_with_a_zero_byte_works() {
     let config = [

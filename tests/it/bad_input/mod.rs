@@ -1,5 +1,5 @@
-//! Bad input of every kind: each has an error of its own kind, whose text and causes say what was wrong, where, and what
-//! bounds it or helps; and nothing else is lost by it.
+//! Bad input of every kind. Each has its own kind of error, whose text and causes say what was
+//! wrong, where, and what limits it or helps. Nothing else is affected.
 
 #![allow(clippy::disallowed_methods, reason = "tests may read the clock")]
 
@@ -17,13 +17,13 @@ use kafka_producer::{Error, KafkaProducer, KafkaProducerBuilder, ProducerRecord,
 
 use crate::support::chain::chain;
 
-/// Long enough for a machine that is busy; nothing waits for so long when all is well.
+/// Long enough for a busy machine. No test waits this long unless it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a send waits that is to fail. In texts: 300 ms.
+/// How long a send that must fail waits. Texts have it as 300 ms.
 const MAX_BLOCK: Duration = Duration::from_millis(300);
 
-/// A producer that waits for a short time only.
+/// A producer that waits only briefly.
 fn impatient(servers: &str) -> KafkaProducerBuilder {
     KafkaProducer::builder()
         .bootstrap_servers(servers)
@@ -38,19 +38,19 @@ fn producer_for(broker: &FakeBroker) -> KafkaProducer {
     impatient(&broker.bootstrap_servers()).build().unwrap()
 }
 
-/// Sends one record and waits for what becomes of it, wherever `send` tells it.
+/// Sends one record and returns its result, from `send` or from the future.
 fn deliver(producer: &KafkaProducer, record: ProducerRecord<'_>) -> Result<RecordMetadata, Error> {
     producer.send(record)?.get_timeout(PATIENCE)
 }
 
-/// The one cause of an error.
+/// Returns the only cause of an error.
 fn cause(error: &Error) -> String {
     let texts = chain(error);
     assert_eq!(texts.len(), 2, "{texts:?}");
     texts[1].clone()
 }
 
-/// The producer works: a record to `topic` comes through.
+/// Checks that the producer works: a record to `topic` is delivered.
 fn assert_works(producer: &KafkaProducer, broker: &FakeBroker, topic: &str) {
     let before = broker.record_count(topic);
     deliver(producer, ProducerRecord::new(topic, "all is well")).unwrap();

@@ -1,4 +1,4 @@
-//! A server on loopback that is no Kafka broker.
+//! A server on loopback that is not a Kafka broker.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-/// Accepts connections, one after the other, and does with each what it was made for. Ends when it is dropped.
+/// Accepts connections one after another and handles each with its closure. Ends when dropped.
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     is_stopping: Arc<AtomicBool>,
@@ -24,12 +24,13 @@ impl Peer {
         let thread = thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 *serving.lock().unwrap() = stream.try_clone().ok();
-                // Looked at after the stream is where the drop finds it, which sets the flag before it looks there.
+                // `drop` sets the flag before it looks for the stream, so check the flag after
+                // storing the stream.
                 if stopping.load(Ordering::SeqCst) {
                     return;
                 }
                 serve(stream);
-                // Ends the connection, as the drop of the last handle would.
+                // Closes the connection, as dropping the last handle would.
                 if let Some(stream) = serving.lock().unwrap().take() {
                     let _ = stream.shutdown(Shutdown::Both);
                 }
@@ -43,18 +44,19 @@ impl Peer {
         }
     }
 
-    /// A server that answers whatever it is sent with `bytes`, and hangs up.
+    /// A server that answers everything with `bytes` and then closes its side.
     pub(crate) fn that_answers(bytes: &'static [u8]) -> Self {
         Self::start(move |mut stream| {
             let _ = stream.read(&mut [0; 1024]);
             let _ = stream.write_all(bytes);
-            // The client hangs up when it has read this; to hang up before would reset the connection under its send.
+            // The client closes the connection after it has read this. Closing first would reset
+            // the connection while the client sends.
             let _ = stream.shutdown(Shutdown::Write);
             let _ = stream.read_to_end(&mut Vec::new());
         })
     }
 
-    /// A server that takes what it is sent and never says a word.
+    /// A server that reads everything and never answers.
     pub(crate) fn that_is_silent() -> Self {
         Self::start(|mut stream| {
             let _ = stream.read_to_end(&mut Vec::new());

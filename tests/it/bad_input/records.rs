@@ -1,4 +1,4 @@
-//! Records that are too large for something, have nothing in them, or times that there are not or that a topic refuses; and a buffer that is full.
+//! Records that are too large, empty, or with an invalid timestamp, and a full buffer.
 
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -154,7 +154,8 @@ fn a_timestamp_from_the_future_is_refused_by_the_broker() {
     assert_eq!(broker.records("any-time", 0)[2].timestamp, i64::MAX);
 }
 
-/// A compacted topic needs keys; the broker blames the record, and those beside it are told that they are well.
+/// A compacted topic needs keys. The broker names the record without one, and the error of the
+/// other records says that they are valid.
 #[test]
 fn a_record_without_a_key_is_refused_by_a_compacted_topic() {
     let broker = FakeBroker::builder()
@@ -173,7 +174,7 @@ fn a_record_without_a_key_is_refused_by_a_compacted_topic() {
     deliver(&producer, ProducerRecord::new("orders", "v").key("k")).unwrap();
 }
 
-/// A broker that does not answer Produce requests, and a buffer for little more than a batch.
+/// A broker that does not answer Produce requests, and a buffer for little more than one batch.
 #[test]
 fn a_full_buffer_times_out() {
     let broker = broker();
@@ -229,7 +230,7 @@ fn a_full_buffer_times_out() {
     producer.close(PATIENCE).unwrap();
 }
 
-/// A record that no buffer will ever have room for is not waited for, whatever is free now.
+/// A record larger than the buffer fails at once, however much is free.
 #[test]
 fn a_record_that_never_fits_does_not_wait() {
     let broker = broker();
@@ -242,7 +243,7 @@ fn a_record_that_never_fits_does_not_wait() {
     too_large(&producer, 20_000);
 }
 
-/// What the broker says to a batch is in the error, with the code and the partition.
+/// The error of a refused batch has the broker's message, the code and the partition.
 #[test]
 fn a_batch_that_the_broker_refuses() {
     let broker = broker();
@@ -268,8 +269,8 @@ fn a_record_that_is_never_acknowledged_times_out() {
     let hold = broker.new_hold();
     let producer = impatient(&broker.bootstrap_servers())
         .linger(Duration::ZERO)
-        // More than half of the delivery timeout: one request times out before the record does, and no second one,
-        // nor the setup of the connection after it.
+        // More than half of the delivery timeout. One request times out before the record does, but
+        // no second one, and no connection setup after it.
         .request_timeout(Duration::from_millis(600))
         .delivery_timeout(Duration::from_secs(1))
         .build()

@@ -13,7 +13,7 @@ fn broker() -> FakeBroker {
     builder.auto_create_topics(false).start().unwrap()
 }
 
-/// A send to `topic` fails; then others still work.
+/// Checks that a send to `topic` fails and that other topics still work. Returns the error.
 fn refused(topic: &str) -> Error {
     let broker = broker();
     let producer = producer_for(&broker);
@@ -88,8 +88,8 @@ fn a_topic_without_a_name_is_refused() {
     assert_eq!(chain(&error), ["the topic is empty: a topic needs a name"]);
 }
 
-/// More than any broker takes, and more than the protocol can say: a request for the metadata of all topics would have
-/// this one in it, and could not be written.
+/// A longer name than any broker accepts and than the protocol can express. It must not enter the
+/// metadata request for all topics, which could not be written.
 #[test]
 fn a_topic_with_a_name_that_is_too_long() {
     for length in [250, 40_000, 3 << 20] {
@@ -195,7 +195,7 @@ fn a_negative_partition_is_refused() {
 
 type Choice = Result<i32, Box<dyn std::error::Error + Send + Sync>>;
 
-/// A partitioner that is not up to it, one way or another.
+/// A partitioner with a bug.
 #[derive(Debug)]
 struct Wrong<F>(F);
 
@@ -205,7 +205,8 @@ impl<F: Fn() -> Choice + Send + Sync> Partitioner for Wrong<F> {
     }
 }
 
-/// The error of a record that goes where `choose` says. Records that name their partition go their way.
+/// Returns the error of a record whose partition `choose` decides. Records with a partition of
+/// their own still work.
 fn partitioned_by(choose: impl Fn() -> Choice + Send + Sync + 'static) -> Error {
     let broker = broker();
     let producer: KafkaProducer = impatient(&broker.bootstrap_servers())

@@ -1,4 +1,4 @@
-//! The tools of Kafka among the examples: their options, transactions, metrics and JSON lines.
+//! The examples that replace Kafka's tools: their options, transactions, metrics and JSON lines.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ fn words_are_options_with_and_without_values() {
     assert_eq!(name(&mut words), "--d");
     assert_eq!(words.values().unwrap(), ["x", "y"]);
     assert_eq!(name(&mut words), "--e");
-    // A negative number is a value.
+    // A negative number is a value, not an option.
     let error = words.parsed::<u8>().unwrap_err();
     assert_eq!(error, "--e -1: invalid digit found in string");
     assert_eq!(name(&mut words), "--f");
@@ -42,7 +42,7 @@ fn words_are_options_with_and_without_values() {
 fn progress_is_a_line_that_is_replaced_and_erased_and_only_for_a_terminal() {
     let mut output = Vec::new();
     let mut progress = Progress::to(Some(&mut output), "records", Some(200));
-    // The second is too soon after the first.
+    // The second report comes too soon after the first.
     progress.report(50);
     progress.report(51);
     drop(progress);
@@ -73,7 +73,7 @@ fn console_producer_takes_the_new_names_and_the_old_ones() {
     let read = console(&line).reader_properties;
     std::fs::remove_file(&path).unwrap();
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    // The later one counts.
+    // The later option wins.
     assert_eq!(
         read,
         [
@@ -135,7 +135,7 @@ fn a_reader_config_is_read_as_java_reads_properties() {
     assert!(reader_config::parse("a=\\uD800").is_err());
 }
 
-/// Runs producer_perf on the broker, and returns the lines.
+/// Runs producer_perf on the broker. Returns its lines.
 fn perf(broker: &FakeBroker, more: &str) -> Vec<String> {
     let line = format!(
         "--bootstrap-server {} --topic perf --throughput -1 {more}",
@@ -179,7 +179,7 @@ fn producer_perf_sends_keys_in_transactions_and_prints_metrics() {
     assert_eq!(sent.len(), 1, "{lines:#?}");
     assert!(sent[0].ends_with(" : 10.000"), "{sent:?}");
 
-    // An id alone asks for transactions too.
+    // `--transactional-id` alone turns transactions on too.
     perf(
         &broker,
         "--num-records 1 --record-size 5 --transactional-id mine",
@@ -246,7 +246,8 @@ fn verifiable(line: &str) -> verifiable_producer::options::Options {
     }
 }
 
-/// Runs verifiable_producer, and returns the lines. `each` sees every line and the flag that ends the program.
+/// Runs verifiable_producer. Returns its lines. `each` gets every line and the flag that ends the
+/// program.
 fn verify(line: &str, each: impl Fn(&str, &AtomicBool) + Send + Sync + 'static) -> Vec<Value> {
     let is_stopped = Arc::new(AtomicBool::new(false));
     let lines = Arc::new(Mutex::new(Vec::new()));
@@ -300,7 +301,7 @@ fn verifiable_producer_says_what_became_of_each_message() {
         .iter()
         .filter(|line| line["name"] == "producer_send_error")
         .collect();
-    // It retries nothing.
+    // Nothing is retried.
     assert!(!failed.is_empty());
     for line in &failed {
         let class = "class org.apache.kafka.common.errors.NotEnoughReplicasException";
@@ -344,7 +345,7 @@ fn verifiable_producer_without_an_end_ends_by_a_signal() {
         );
         let last = &lines[lines.len() - 1];
         assert_eq!(last["name"], "tool_data");
-        // What was sent before the signal is delivered, or there is a line for it.
+        // What was sent before the signal is delivered, or has a line that says why not.
         let names = names(&lines);
         let failed = names.iter().filter(|name| **name == "producer_send_error");
         let acked = last["acked"].as_u64().unwrap();
@@ -423,7 +424,7 @@ fn verifiable_producer_has_the_settings_of_kafkas_tool() {
     ));
 }
 
-/// The names of Java's classes, as Java has them.
+/// The class names of Java's exceptions.
 #[test]
 fn exceptions_have_the_names_of_java() {
     let mut count = 0;

@@ -1,4 +1,5 @@
-//! What became of each message of an async producer of Kafka 0.8: delivered, dropped by the queue, or lost with its batch.
+//! The result of each message of an async producer of Kafka 0.8: delivered, dropped by the queue,
+//! or lost with its batch.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +12,7 @@ use kafka_producer::classic::{
 
 type Message = KeyedMessage<String, String>;
 
-/// Settings with which messages are lost in both ways.
+/// Settings that lose messages in both ways.
 pub(crate) const LOSSY: &[(&str, &str)] = &[
     ("producer.type", "async"),
     ("message.send.max.retries", "1"),
@@ -19,7 +20,7 @@ pub(crate) const LOSSY: &[(&str, &str)] = &[
     ("queue.buffering.max.messages", "2000"),
 ];
 
-/// Takes the partition from the key.
+/// Chooses the partition with the number in the key.
 pub(crate) struct ByNumber;
 
 impl Partitioner<String> for ByNumber {
@@ -28,7 +29,7 @@ impl Partitioner<String> for ByNumber {
     }
 }
 
-/// Counts what the default handler delivers and what it gives up, batch by batch.
+/// Counts what the default handler delivers and what it gives up, by batch.
 struct Counting {
     handler: DefaultEventHandler<String, String>,
     delivered: Arc<AtomicUsize>,
@@ -55,18 +56,19 @@ impl EventHandler<String, String> for Counting {
     }
 }
 
-/// What a closed producer did with the numbers from 0 on.
+/// The results of a closed producer that sent the numbers from 0 on.
 pub(crate) struct Account {
     count: usize,
     delivered: usize,
     dropped: BTreeSet<String>,
-    /// The messages of each batch that failed; some of them were delivered.
+    /// The messages of each failed batch. Some of them were delivered.
     failed: Vec<BTreeSet<String>>,
     stats: ProducerStats,
 }
 
 impl Account {
-    /// Sends the numbers up to `count` around the partitions, calls `before` before each, and closes the producer.
+    /// Sends the numbers up to `count` to the partitions in turn, calls `before` before each, and
+    /// closes the producer.
     pub(crate) fn send(
         config: ProducerConfig,
         topic: &str,
@@ -104,7 +106,7 @@ impl Account {
         }
     }
 
-    /// Compares the counts with each other, and with the values that the cluster has.
+    /// Checks the counts against each other and against the values in the cluster.
     pub(crate) fn check(self, stored: impl IntoIterator<Item = Vec<u8>>) {
         assert!(!self.failed.is_empty(), "nothing failed");
         assert_eq!(self.stats.messages(), self.count as u64);
@@ -125,7 +127,8 @@ impl Account {
         let all: BTreeSet<_> = (0..self.count).map(|number| number.to_string()).collect();
         assert!(stored.is_subset(&all));
         let lost: BTreeSet<_> = all.difference(&stored).collect();
-        // What is lost was refused by the queue or is in a batch that failed; the rest of such a batch was delivered.
+        // A lost message was dropped by the queue or is in a failed batch. The other messages of
+        // such a batch were delivered.
         assert!(
             lost.iter()
                 .all(|value| self.dropped.contains(*value) || failed.contains(*value))

@@ -1,4 +1,4 @@
-//! An executor on the current thread, for tests that await: no runtime is needed to await a record.
+//! An executor on the current thread for tests that await: awaiting a record needs no runtime.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -31,7 +31,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Puts its task into the queue of those to poll.
+/// Puts its task into the queue of tasks to poll.
 struct Requeue {
     task: usize,
     queue: Mutex<Sender<usize>>,
@@ -41,13 +41,13 @@ struct Requeue {
 impl Wake for Requeue {
     fn wake(self: Arc<Self>) {
         self.wakes.fetch_add(1, Ordering::SeqCst);
-        // Nobody listens when the tasks are done.
+        // The receiver may be gone after the tasks are done.
         let _ = self.queue.lock().unwrap().send(self.task);
     }
 }
 
-/// Runs many futures to their ends, each polled when it was woken and not else. Returns what they gave, and how many wakes there
-/// were.
+/// Runs many futures to completion, polling each only when it was woken. Returns their results and
+/// the number of wakes.
 pub(crate) fn run_all<F: Future>(futures: Vec<F>) -> (Vec<F::Output>, usize) {
     let (sender, queue) = mpsc::channel();
     let wakes = Arc::new(AtomicUsize::new(0));
@@ -79,7 +79,7 @@ pub(crate) fn run_all<F: Future>(futures: Vec<F>) -> (Vec<F::Output>, usize) {
     (outputs, wakes.load(Ordering::SeqCst))
 }
 
-/// Counts its wakes, and does what a test wants then, and when it is dropped.
+/// Counts its wakes, and runs a test's closures on a wake and on drop.
 #[derive(Default)]
 pub(crate) struct Probe {
     wakes: AtomicUsize,
@@ -126,7 +126,7 @@ impl Probe {
     }
 }
 
-/// Polls once, for the task that this waker wakes.
+/// Polls once with this waker.
 pub(crate) fn poll_for<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }

@@ -1,8 +1,9 @@
-//! What was sent, what became of it, and whether the log agrees.
+//! Records what was sent and with what result, and checks it against the log.
 //!
-//! Each sending thread is a *session*: it numbers its records from 0, and the number, the key and
-//! the number within the key go into the value, under a CRC. So a record read back says who sent it
-//! and when, and everything that a producer promises can be checked without asking the producer:
+//! Each sending thread is a *session*. It numbers its records from 0. The value of a record
+//! contains this number, the key, and the number within the key, under a CRC. So a record that is
+//! read back says who sent it and when, and every guarantee of a producer can be checked without
+//! asking the producer:
 //!
 //! | verdict | what is wrong |
 //! |---|---|
@@ -17,8 +18,7 @@
 //! | `callbacks_reordered` | acknowledged after a later record of its session in the same partition |
 //! | `incomplete`, `completed_twice` | not one completion per send |
 //!
-//! Fates of records that may be written are free, as long as they are in the log at most once, and
-//! in order.
+//! A record whose delivery is unknown may be in the log or not, but at most once and in order.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,18 +26,17 @@ use std::sync::{Mutex, PoisonError};
 
 const MAGIC: &str = "kp1";
 const CRC_DIGITS: usize = 8;
-/// Examples kept of each thing that is wrong.
+/// The number of examples that are kept of each finding.
 const EXAMPLES: usize = 5;
 
-/// Names a record: who sent it, and the how many-th of that session it is.
+/// Identifies a record: its session, and its number in the session.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub(crate) struct RecordId {
     pub(crate) session: u32,
     pub(crate) number: u64,
 }
 
-/// What a record is to hold. Its value is text without control characters, for the console
-/// consumer.
+/// The content of a record. Its value is text without control characters, for the console consumer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Payload {
     pub(crate) id: RecordId,
@@ -46,10 +45,10 @@ pub(crate) struct Payload {
     pub(crate) value: String,
 }
 
-/// What the producer said of a record.
+/// The result that the producer reported for a record.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Outcome {
-    /// The offset is missing where the broker did not tell it (`acks=0`, a duplicate's sequence).
+    /// The offset is missing if the broker did not return it (`acks=0`, a duplicate sequence).
     Acked {
         partition: i32,
         offset: Option<i64>,
@@ -58,7 +57,7 @@ pub(crate) enum Outcome {
     MaybeWritten,
 }
 
-/// A record as somebody else than the producer reads it.
+/// A record as it was read from the log.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct ReadRecord<'a> {
     pub(crate) partition: i32,
@@ -67,10 +66,10 @@ pub(crate) struct ReadRecord<'a> {
     pub(crate) value: Option<&'a [u8]>,
 }
 
-/// The history of one topic; senders and callbacks write it from any thread.
+/// The history of one topic. Senders and callbacks add to it from any thread.
 #[derive(Debug)]
 pub(crate) struct History {
-    /// Tells the values of this run from those of another.
+    /// Distinguishes the values of this run from those of another.
     run: u32,
     sessions: Vec<Mutex<Session>>,
 }
@@ -78,9 +77,9 @@ pub(crate) struct History {
 #[derive(Default, Debug)]
 struct Session {
     sent: Vec<Sent>,
-    /// Of each key, how many were sent.
+    /// The number of records sent, by key.
     keys: HashMap<Option<String>, u64>,
-    /// Of each partition, the latest record whose acknowledgement came.
+    /// The latest acknowledged record, by partition.
     last_acked: HashMap<i32, u64>,
     callbacks_reordered: Findings,
     completed_twice: Findings,
@@ -89,7 +88,7 @@ struct Session {
 #[derive(Default, Debug)]
 struct Sent {
     outcome: Option<Outcome>,
-    /// Where it was read, once it was.
+    /// Where it was read, if it was.
     read: Option<(i32, i64)>,
 }
 
@@ -101,8 +100,7 @@ impl History {
         }
     }
 
-    /// Begins a send: the record is in the history from here on. Its value is `size` bytes, or as
-    /// many as what it says takes.
+    /// Begins a send, which adds the record to the history. Its value is padded to `size` bytes.
     pub(crate) fn invoke(&self, session: u32, key: Option<&str>, size: usize) -> Payload {
         let mut state = self.session(session);
         let id = RecordId {
@@ -117,8 +115,8 @@ impl History {
         Payload { id, key, value }
     }
 
-    /// Says what became of a send. In order where callbacks are, so call it from the callback, or
-    /// not at all from elsewhere.
+    /// Adds the result of a send. The order of the calls counts as the order of callbacks, so call
+    /// it in the callback.
     pub(crate) fn complete(&self, id: RecordId, outcome: Outcome) {
         let mut session = self.session(id.session);
         let sent = &mut session.sent[id.number as usize];
@@ -139,14 +137,14 @@ impl History {
         }
     }
 
-    /// How many sends there were.
+    /// Returns the number of sends.
     pub(crate) fn sent(&self) -> u64 {
         (0..self.sessions.len() as u32)
             .map(|session| self.session(session).sent.len() as u64)
             .sum()
     }
 
-    /// Begins to hold the history against the log. Feed it every record of the topic, each
+    /// Begins to check the history against the log. Pass it every record of the topic, each
     /// partition in order of offsets.
     pub(crate) fn check(self) -> Checker {
         let run = self.run;
@@ -169,14 +167,14 @@ impl History {
     }
 }
 
-/// A history on its way to a [`Verdict`].
+/// A history that is being checked.
 #[derive(Debug)]
 pub(crate) struct Checker {
     run: u32,
     sessions: Vec<Session>,
-    /// By session and partition, the last record read.
+    /// The last record read, by session and partition.
     last_of_session: HashMap<(u32, i32), u64>,
-    /// By session and key, the last number within the key, and the partition.
+    /// The last number within the key, and the partition, by session and key.
     last_of_key: HashMap<(u32, String), (u64, i32)>,
     verdict: Verdict,
 }
@@ -203,7 +201,7 @@ impl Checker {
         };
         let place = (record.partition, record.offset);
         if let Some(first) = sent.read {
-            // Once is enough to say: a duplicate is nearly always behind later records too.
+            // One finding is enough: a duplicate is nearly always out of order too.
             return self
                 .verdict
                 .duplicates
@@ -260,7 +258,7 @@ impl Checker {
     }
 }
 
-/// The counts, and what is wrong. Its text names every count, also those that are 0.
+/// The counts and findings. Its text lists every count, including those that are 0.
 #[derive(Default, Debug)]
 pub(crate) struct Verdict {
     pub(crate) sent: u64,
@@ -269,7 +267,7 @@ pub(crate) struct Verdict {
     pub(crate) maybe_written: u64,
     /// How many of `maybe_written` are in the log.
     pub(crate) maybe_in_log: u64,
-    /// Records in the log, whatever they are.
+    /// All records in the log.
     pub(crate) read: u64,
     pub(crate) lost: Findings,
     pub(crate) phantom: Findings,
@@ -340,7 +338,7 @@ impl Verdict {
     }
 
     /// # Panics
-    /// With the whole verdict, where anything is wrong.
+    /// With the whole verdict, if anything was found.
     pub(crate) fn assert_clean(&self) {
         assert!(self.is_clean(), "{self}");
     }
@@ -375,7 +373,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// How often something was found, and the first examples.
+/// How often something was found, with the first examples.
 #[derive(Default, Debug)]
 pub(crate) struct Findings {
     pub(crate) count: u64,
@@ -397,7 +395,7 @@ impl Findings {
     }
 }
 
-/// What a value says.
+/// The decoded content of a value.
 struct Value {
     run: u32,
     id: RecordId,
@@ -449,7 +447,7 @@ fn decode(bytes: &[u8], key: Option<&[u8]>) -> Result<Value, String> {
     })
 }
 
-/// A null key counts as another than an empty one.
+/// A null key differs from an empty one.
 fn checksum(body: &[u8], key: Option<&[u8]>) -> u32 {
     let crc = crc32c::crc32c_append(u32::from(key.is_some()), key.unwrap_or_default());
     crc32c::crc32c_append(crc, body)

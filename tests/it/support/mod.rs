@@ -1,4 +1,4 @@
-//! What the modules share. Programs beside this folder include single files of it.
+//! Helpers for the modules. Programs outside of this folder include single files of it.
 
 pub(crate) mod chain;
 #[cfg(feature = "classic")]
@@ -7,7 +7,7 @@ pub(crate) mod executor;
 pub(crate) mod history;
 pub(crate) mod otlp;
 pub(crate) mod producing;
-// Only Linux has the addresses with a scope that the tests stand a proxy before.
+// Scoped addresses are used only on Linux.
 #[cfg(target_os = "linux")]
 pub(crate) mod proxy;
 pub(crate) mod transactions;

@@ -19,13 +19,13 @@ pub(crate) struct Pushed {
     pub(crate) is_delta: bool,
 }
 
-/// The labels of everything in a payload.
+/// Returns the resource labels of a payload.
 pub(crate) fn resource_labels(payload: &[u8]) -> Labels {
     let resource = resource_metrics(payload).resource;
     labels(&resource.unwrap().attributes)
 }
 
-/// The numbers of a payload by name and labels. There is one of each.
+/// Returns the numbers of a payload by name and labels. Each occurs once.
 pub(crate) fn numbers(payload: &[u8]) -> BTreeMap<(String, Labels), Pushed> {
     let mut numbers = BTreeMap::new();
     for metric in &resource_metrics(payload).scope_metrics[0].metrics {
@@ -54,7 +54,7 @@ pub(crate) fn numbers(payload: &[u8]) -> BTreeMap<(String, Labels), Pushed> {
     numbers
 }
 
-/// The group, name and tags that a producer's snapshot has a metric of the client or of a topic under.
+/// Returns the group, name and tags of this metric in the producer's snapshot.
 pub(crate) fn name_in_snapshot(name: &str, labels: &Labels) -> (&'static str, String) {
     let (group, prefix) = match labels.contains_key("topic") {
         true => ("producer-topic-metrics", "org.apache.kafka.producer.topic."),

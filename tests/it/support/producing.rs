@@ -1,5 +1,5 @@
-//! What the tests on the test broker share: producers that try again soon, and ways to wait for outcomes and to read back
-//! what was sent.
+//! Helpers for tests on the test broker: producers with short backoffs, and ways to wait for
+//! results and to read back what was sent.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -9,16 +9,17 @@ use kafka_producer::{
     KafkaProducer, KafkaProducerBuilder, ProducerRecord, RecordFuture, RecordMetadata, Result,
 };
 
-/// Bounds waits that end long before, unless something is wrong.
+/// A limit for waits that end much earlier unless something is wrong.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
-/// How long something that must not happen is given to happen. A test that is right never fails by it.
+/// How long a test waits for something that must not happen. A correct producer never fails because
+/// of it.
 pub(crate) const A_MOMENT: Duration = Duration::from_millis(50);
 
 pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A producer that lingers not at all and tries again at once.
+/// A producer without linger and with short backoffs.
 pub(crate) fn quick(broker: &FakeBroker) -> KafkaProducerBuilder {
     KafkaProducer::builder()
         .bootstrap_servers(broker.bootstrap_servers())
@@ -29,7 +30,7 @@ pub(crate) fn quick(broker: &FakeBroker) -> KafkaProducerBuilder {
         .reconnect_backoff_max(millis(10))
 }
 
-/// As [`quick`], with a batch for each record.
+/// Like [`quick`], with a batch for each record.
 pub(crate) fn record_by_record(broker: &FakeBroker) -> KafkaProducerBuilder {
     quick(broker).batch_size(0)
 }
@@ -44,7 +45,8 @@ pub(crate) fn send(
     producer.send(record).unwrap()
 }
 
-/// Sends values in a request of each: the next one is sent when the broker has read the one before.
+/// Sends values in one request each: the next one is sent after the broker has read the previous
+/// one.
 pub(crate) fn send_one_by_one<'a>(
     broker: &FakeBroker,
     producer: &KafkaProducer,
@@ -60,13 +62,13 @@ pub(crate) fn send_one_by_one<'a>(
     futures
 }
 
-/// The offsets of what was sent, all of which must be acknowledged.
+/// Returns the offsets of the records, all of which must be acknowledged.
 pub(crate) fn offsets(futures: &[RecordFuture]) -> Vec<i64> {
     let acked = futures.iter().map(|future| future.get_timeout(LONG));
     acked.map(|acked| acked.unwrap().offset()).collect()
 }
 
-/// The values of a partition, in the order of the log.
+/// Returns the values in a partition, in the order of the log.
 pub(crate) fn values(broker: &FakeBroker, (topic, partition): (&str, i32)) -> Vec<String> {
     let records = broker.records(topic, partition).into_iter();
     records
@@ -74,7 +76,7 @@ pub(crate) fn values(broker: &FakeBroker, (topic, partition): (&str, i32)) -> Ve
         .collect()
 }
 
-/// The headers of all batches that were sent to a partition, in the order they came.
+/// Returns the headers of all batches that were sent to a partition, in the order of arrival.
 pub(crate) fn attempts(broker: &FakeBroker, (topic, partition): (&str, i32)) -> Vec<BatchHeader> {
     let batches = broker
         .requests()
@@ -88,14 +90,14 @@ pub(crate) fn attempts(broker: &FakeBroker, (topic, partition): (&str, i32)) -> 
         .collect()
 }
 
-/// Gathers the outcomes that callbacks get, in the order they get them.
+/// Collects the results that callbacks get, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Outcomes(Arc<(Mutex<Vec<Outcome>>, Condvar)>);
 
 pub(crate) type Outcome = (String, Result<RecordMetadata>);
 
 impl Outcomes {
-    /// A callback that adds its outcome under `label`.
+    /// Returns a callback that adds its result with `label`.
     pub(crate) fn callback(
         &self,
         label: impl Into<String>,
@@ -119,7 +121,7 @@ impl Outcomes {
         outcomes.iter().map(|(label, _)| label.clone()).collect()
     }
 
-    /// Waits until there are `count`, and gives them. More than that fail the test here.
+    /// Waits until there are `count` results, and returns them. Fails the test if there are more.
     pub(crate) fn wait_for(&self, count: usize) -> Vec<Outcome> {
         let (outcomes, added) = &*self.0;
         let waited =

@@ -1,4 +1,4 @@
-//! Stands between a producer and a broker, and changes what the broker says.
+//! A proxy between a producer and a broker that changes the broker's responses.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-/// Takes a frame of the broker, its size included, and gives what is written in its place, piece by piece.
+/// Takes a frame of the broker with its size, and returns what is written in its place, piece by
+/// piece.
 pub(crate) type Change = dyn Fn(Vec<u8>) -> Vec<Vec<u8>> + Send + Sync;
 
-/// Accepts connections and joins each to one of its own to the broker. Ends, with all of them, when it is dropped.
+/// Accepts connections, and connects each to the broker. Dropping it closes all of them.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
@@ -39,7 +40,7 @@ impl Proxy {
                 if accepting.is_stopping.load(Ordering::SeqCst) {
                     return;
                 }
-                // Without a broker the client sees its connection end.
+                // Without a broker, the client's connection is closed.
                 let _ = accepting.join(client, broker);
             }
         });
@@ -91,7 +92,7 @@ impl Shared {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.is_stopping.store(true, Ordering::SeqCst);
-        // Ends the wait for the next connection. After that no stream is added any more.
+        // Ends the wait for the next connection. No stream is added after that.
         let _ = TcpStream::connect(self.address);
         let _ = self.acceptor.take().unwrap().join();
         for stream in self.shared.streams.lock().unwrap().drain(..) {

@@ -1,4 +1,5 @@
-//! A cluster of three nodes with topic "t" of three partitions and topic "input" of two, producers for it, and what a read_committed consumer finds.
+//! A cluster of three nodes with topic "t" of three partitions and topic "input" of two, producers
+//! for it, and what a `read_committed` consumer sees.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,7 @@ use super::producing::*;
 pub(crate) const ID: &str = "payments";
 pub(crate) const GROUP: &str = "readers";
 pub(crate) const PARTITIONS: i32 = 3;
-/// Both protocols: that of brokers before KIP-890, and that of those after.
+/// Both versions of the protocol: before and after KIP-890.
 pub(crate) const VERSIONS: [i16; 2] = [1, 2];
 
 pub(crate) fn cluster(version: i16) -> FakeBrokerBuilder {
@@ -32,14 +33,15 @@ pub(crate) fn transactional(broker: &FakeBroker) -> KafkaProducerBuilder {
     quick(broker).transactional_id(ID)
 }
 
-/// A producer that may begin a transaction.
+/// A producer that is ready to begin a transaction.
 pub(crate) fn ready(broker: &FakeBroker) -> KafkaProducer {
     let producer = transactional(broker).build().unwrap();
     producer.init_transactions().unwrap();
     producer
 }
 
-/// Makes a call again for as long as it times out: a busy machine must not fail a producer with a short `max.block.ms`.
+/// Repeats a call while it times out: a busy machine must not fail a producer with a short
+/// `max.block.ms`.
 pub(crate) fn until_done<T>(call: impl Fn() -> Result<T>) -> Result<T> {
     loop {
         match call() {
@@ -49,14 +51,14 @@ pub(crate) fn until_done<T>(call: impl Fn() -> Result<T>) -> Result<T> {
     }
 }
 
-/// Sends `<name>0`, `<name>1`, ... to the partitions of these numbers.
+/// Sends `<name>0`, `<name>1`, ... to the partitions with these numbers.
 pub(crate) fn send_everywhere(producer: &KafkaProducer, name: &str) -> Vec<RecordFuture> {
     (0..PARTITIONS)
         .map(|partition| send(producer, ("t", partition), &format!("{name}{partition}")))
         .collect()
 }
 
-/// The values that [`send_everywhere`] sends for these names, as [`committed`] finds them.
+/// Returns the values that [`send_everywhere`] sends for these names, in the form of [`committed`].
 pub(crate) fn everywhere(names: &[&str]) -> Vec<String> {
     (0..PARTITIONS)
         .flat_map(|partition| names.iter().map(move |name| format!("{name}{partition}")))
@@ -67,7 +69,7 @@ pub(crate) fn group() -> ConsumerGroupMetadata {
     ConsumerGroupMetadata::new(GROUP)
 }
 
-/// The same offset for two partitions of the topic "input".
+/// Returns the same offset for both partitions of topic "input".
 pub(crate) fn input(offset: i64) -> HashMap<TopicPartition, OffsetAndMetadata> {
     (0..2)
         .map(|partition| {
@@ -79,7 +81,7 @@ pub(crate) fn input(offset: i64) -> HashMap<TopicPartition, OffsetAndMetadata> {
         .collect()
 }
 
-/// What a read_committed consumer sees of topic "t", partition by partition.
+/// Returns what a `read_committed` consumer sees of topic "t", partition by partition.
 pub(crate) fn committed(broker: &FakeBroker) -> Vec<String> {
     let records = broker.committed_records("t").into_iter();
     records
@@ -87,13 +89,13 @@ pub(crate) fn committed(broker: &FakeBroker) -> Vec<String> {
         .collect()
 }
 
-/// The offsets that the group goes on from, partition by partition.
+/// Returns the committed offsets of the group, partition by partition.
 pub(crate) fn group_offsets(broker: &FakeBroker) -> Vec<i64> {
     let offsets = broker.committed_offsets(GROUP).into_iter();
     offsets.map(|committed| committed.offset).collect()
 }
 
-/// No transaction is open, so that no consumer waits for one.
+/// Checks that no transaction is open, so that no consumer waits for one.
 pub(crate) fn assert_nothing_open(broker: &FakeBroker) {
     for partition in 0..PARTITIONS {
         let end = broker.log_end_offset("t", partition);
@@ -110,7 +112,7 @@ pub(crate) fn assert_nothing_open(broker: &FakeBroker) {
     assert_eq!(broker.protocol_violations(), [""; 0]);
 }
 
-/// The epoch of the first batch with this value.
+/// Returns the epoch of the first batch with this value.
 pub(crate) fn epoch_of(broker: &FakeBroker, value: &str) -> i16 {
     let records = broker.all_records("t");
     let found = records
@@ -119,7 +121,7 @@ pub(crate) fn epoch_of(broker: &FakeBroker, value: &str) -> i16 {
     found.unwrap().producer_epoch
 }
 
-/// Runs a transaction that must succeed, and be seen.
+/// Runs a transaction that must succeed and be visible.
 pub(crate) fn assert_works(broker: &FakeBroker, producer: &KafkaProducer) {
     producer.begin_transaction().unwrap();
     let sent = send_everywhere(producer, "works");

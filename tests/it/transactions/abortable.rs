@@ -1,5 +1,5 @@
-//! What fails inside a transaction and leaves the producer usable: the commit refuses, the abort works, and so does the next
-//! transaction.
+//! Failures inside of a transaction that leave the producer usable: the commit fails, the abort
+//! succeeds, and so does the next transaction.
 
 use kafka_producer::testing::{Action, Api, FakeBroker};
 use kafka_producer::{ErrorCode, ErrorKind, KafkaProducer, ProducerRecord, TopicPartition};
@@ -7,7 +7,8 @@ use kafka_producer::{ErrorCode, ErrorKind, KafkaProducer, ProducerRecord, TopicP
 use crate::support::producing::*;
 use crate::support::transactions::*;
 
-/// The transaction has failed: it refuses to go on and to be committed, and the abort makes all well.
+/// Checks that the transaction has failed: it takes no more records and cannot be committed, and an
+/// abort makes the producer usable again.
 fn assert_must_be_aborted(broker: &FakeBroker, producer: &KafkaProducer) {
     let ended = broker.request_count(Api::EndTxn);
     assert_abortable(&producer.commit_transaction().unwrap_err());
@@ -37,7 +38,7 @@ fn a_refused_record_keeps_the_transaction_from_being_committed() {
     }
 }
 
-/// Nobody looked at the future: the commit says it all the same.
+/// The commit reports failed records even if nobody looked at their futures.
 #[test]
 fn a_commit_tells_of_records_that_nobody_asked_after() {
     for version in VERSIONS {
@@ -54,7 +55,8 @@ fn a_commit_tells_of_records_that_nobody_asked_after() {
     }
 }
 
-/// librdkafka 1.8.2: a gap in the sequences is a lost record, and no new producer id may paper over it.
+/// librdkafka 1.8.2: a gap in the sequences is a lost record, which a new producer id must not
+/// hide.
 #[test]
 fn a_gap_in_the_sequences_makes_the_commit_refuse() {
     for version in VERSIONS {
@@ -77,7 +79,8 @@ fn a_gap_in_the_sequences_makes_the_commit_refuse() {
     }
 }
 
-/// librdkafka 1.9.0: the topic is unknown for a moment. The sequences go on, so nothing is taken for a duplicate.
+/// librdkafka 1.9.0: a topic is missing for a moment. Its sequences continue, so no record is taken
+/// for a duplicate.
 #[test]
 fn sequences_survive_a_topic_that_is_away_for_a_moment() {
     for version in VERSIONS {
@@ -109,7 +112,7 @@ fn sequences_survive_a_topic_that_is_away_for_a_moment() {
     }
 }
 
-/// The partitions that joined before must be aborted too.
+/// Partitions that were added before must be aborted too.
 #[test]
 fn a_partition_that_cannot_join_does_not_drop_the_others() {
     let broker = broker(1);
@@ -130,7 +133,7 @@ fn a_partition_that_cannot_join_does_not_drop_the_others() {
     assert_eq!(committed(&broker), everywhere(&["works"]));
 }
 
-/// The error of a partition that cannot join says which one it is.
+/// The error of a partition that cannot be added names it.
 #[test]
 fn the_refused_partition_is_named() {
     let broker = broker(1);
@@ -158,7 +161,8 @@ fn cause_of(error: &kafka_producer::Error) -> kafka_producer::Error {
     cause.unwrap_or(error).clone()
 }
 
-// Java: TransactionsTest.testFencingOnSendOffsets's members; TransactionManagerTest.testUnknownMemberIdInTxnOffsetCommit,
+// Java: TransactionsTest.testFencingOnSendOffsets;
+// TransactionManagerTest.testUnknownMemberIdInTxnOffsetCommit,
 // testIllegalGenerationInTxnOffsetCommit, testFencedInstanceIdInTxnOffsetCommitByGroupInstanceId.
 #[test]
 fn offsets_of_a_member_that_has_lost_its_place_are_refused() {
@@ -195,7 +199,7 @@ fn offsets_of_a_member_that_has_lost_its_place_are_refused() {
     }
 }
 
-/// A record that takes too long fails the transaction, and may be in the log: the abort hides it.
+/// A record that expires fails the transaction. It may be in the log, and the abort hides it.
 #[test]
 fn a_record_that_expires_fails_the_transaction() {
     for version in VERSIONS {
@@ -223,7 +227,7 @@ fn a_record_that_expires_fails_the_transaction() {
     }
 }
 
-/// A refused EndTxn is no success, and the producer finds a way out.
+/// A commit fails if EndTxn is refused, and the producer stays usable.
 #[test]
 fn a_refused_commit_is_no_success() {
     for version in VERSIONS {
@@ -241,7 +245,7 @@ fn a_refused_commit_is_no_success() {
     }
 }
 
-/// The producer itself refuses it, and the program need not have looked at the future.
+/// The producer refuses the record itself, and the program need not look at its future.
 #[test]
 fn a_record_that_is_too_large_fails_the_transaction() {
     for version in VERSIONS {
@@ -262,8 +266,9 @@ fn a_record_that_is_too_large_fails_the_transaction() {
     }
 }
 
-/// The coordinator has begun the transaction, and its answer was lost. A producer that does not find out fences itself off:
-/// before version 2 the coordinator refuses a new epoch in the middle of a transaction, and takes the old one away.
+/// The coordinator has begun the transaction, but its response was lost. A producer that ignored
+/// this would fence itself: before version 2 the coordinator refuses a new epoch during a
+/// transaction, and invalidates the old one.
 #[test]
 fn a_transaction_that_was_begun_without_an_answer_is_aborted() {
     for fails_before in [false, true] {
@@ -295,7 +300,7 @@ fn a_transaction_that_was_begun_without_an_answer_is_aborted() {
     }
 }
 
-/// The offsets are not part of what is aborted, so nobody has to know who would take them.
+/// An abort does not include offsets, so it needs no group coordinator.
 #[test]
 fn an_abort_does_not_wait_for_the_coordinator_of_a_group() {
     for version in VERSIONS {

@@ -1,4 +1,4 @@
-//! Calls that time out and are made again, outcomes that nobody can know, and calls at the wrong time.
+//! Calls that time out and are repeated, outcomes that stay unknown, and calls at the wrong time.
 
 use std::error::Error as _;
 use std::sync::{Arc, mpsc};
@@ -11,7 +11,7 @@ use kafka_producer::{
 use crate::support::producing::*;
 use crate::support::transactions::*;
 
-/// A producer whose calls give up soon, and that knows the topics.
+/// A producer with short timeouts that knows the topics.
 fn impatient(broker: &FakeBroker) -> KafkaProducer {
     let producer = transactional(broker).max_block(millis(200));
     let producer = producer.build().unwrap();
@@ -21,7 +21,7 @@ fn impatient(broker: &FakeBroker) -> KafkaProducer {
     producer
 }
 
-/// Makes a call that the broker holds up until it has timed out, and again until it is done.
+/// Makes a call that the broker delays until it has timed out, and repeats it until it succeeds.
 fn time_out_then_succeed(
     broker: &FakeBroker,
     api: Api,
@@ -34,7 +34,7 @@ fn time_out_then_succeed(
     assert!(error.is_timeout() && !error.is_fatal(), "{error:?}");
     assert_eq!(error.timeout().unwrap().config, Some("max.block.ms"));
     assert!(error.to_string().contains("call it again"), "{error}");
-    // Everything else has to wait.
+    // No other call is allowed meanwhile.
     let other = producer.begin_transaction().unwrap_err();
     assert_eq!(other.kind(), ErrorKind::IllegalState, "{other:?}");
     hold.release();
@@ -89,7 +89,7 @@ fn offsets_that_time_out_may_be_sent_again() {
     }
 }
 
-/// The end of the transaction is the end of the offsets too, without another call for them.
+/// Ending the transaction also ends the call for its offsets, which need not be repeated.
 #[test]
 fn after_offsets_that_time_out_the_transaction_may_be_ended() {
     for (version, api) in CARRY_OFFSETS {
@@ -117,7 +117,7 @@ fn after_offsets_that_time_out_the_transaction_may_be_ended() {
     }
 }
 
-/// Each would wait for the thread that it runs on. None of them changes anything.
+/// Each call would wait for its own thread. None of them changes anything.
 #[test]
 fn calls_that_wait_fail_at_once_inside_a_callback() {
     for version in VERSIONS {
@@ -136,7 +136,7 @@ fn calls_that_wait_fail_at_once_inside_a_callback() {
                 inner.abort_transaction(),
                 inner.transaction(|_| -> Result<()> { panic!("it runs") }),
             ];
-            // The test has the last handle, and so waits for the end of the producer.
+            // The test has the last handle, so it waits for the end of the producer.
             drop(inner);
             sender.send(results).unwrap();
         };
@@ -171,7 +171,7 @@ fn calls_without_a_coordinator_time_out_and_may_be_made_again() {
     }
 }
 
-/// The time-out says what the brokers answered all the while.
+/// The timeout error has the reason that the brokers gave.
 #[test]
 fn offsets_of_a_topic_that_is_not_there_time_out_with_the_reason() {
     for version in VERSIONS {
@@ -196,7 +196,7 @@ fn offsets_of_a_topic_that_is_not_there_time_out_with_the_reason() {
     }
 }
 
-/// What is left when a producer goes away with a commit of which it never heard: all of it or nothing.
+/// A producer ends before the response to its commit: all or none of the transaction is visible.
 #[test]
 fn a_commit_without_an_answer_is_all_or_nothing() {
     for version in VERSIONS {
@@ -231,7 +231,7 @@ fn a_commit_without_an_answer_is_all_or_nothing() {
     }
 }
 
-/// Before EndTxn was sent there is nothing to be unsure of.
+/// Before EndTxn is sent, nothing is uncertain.
 #[test]
 fn a_commit_that_waits_for_records_is_not_written() {
     for version in VERSIONS {

@@ -1,4 +1,4 @@
-//! A producer that is closed or dropped with a transaction open: what was not committed is not seen.
+//! A producer is closed or dropped with an open transaction: what was not committed is not visible.
 
 use kafka_producer::testing::Api;
 use kafka_producer::{ErrorKind, ProducerRecord, Result};
@@ -33,7 +33,7 @@ fn close_aborts_the_open_transaction() {
     }
 }
 
-/// The end of a transaction without records needs no response, which would end the wait of the I/O thread.
+/// The end of a transaction without records needs no response that would end the I/O thread's wait.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "the time that passes at most")]
 fn close_with_an_empty_transaction_does_not_wait() {
@@ -62,7 +62,7 @@ fn drop_aborts_the_open_transaction() {
     }
 }
 
-/// As a crash does: the transaction stays open, until the next producer of the id ends it.
+/// As after a crash, the transaction stays open until the next producer with this id aborts it.
 #[test]
 fn what_a_crash_leaves_open_the_next_producer_aborts() {
     for version in VERSIONS {

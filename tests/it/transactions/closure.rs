@@ -1,4 +1,5 @@
-//! The closure form: committed on `Ok`, aborted on `Err`, on a panic, and when the commit is refused.
+//! The closure form: a commit after `Ok`, an abort after `Err`, after a panic, and after a failed
+//! commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -27,7 +28,7 @@ fn ok_commits_records_and_offsets() {
     }
 }
 
-/// An error of the program's own.
+/// An error type of the program.
 #[derive(Debug, PartialEq)]
 enum Failed {
     Kafka(ErrorKind),
@@ -104,7 +105,7 @@ fn a_refused_commit_aborts() {
     }
 }
 
-/// A program that follows what the error says goes on: it aborts nothing, and begins the next transaction.
+/// A program may continue after this error: it need not abort, and can begin the next transaction.
 #[track_caller]
 fn assert_aborted(error: &Error) {
     assert!(error.is_aborted(), "{error:?}");
@@ -174,7 +175,7 @@ fn offsets_that_time_out_in_a_closure_are_aborted() {
     let error = result.unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
     if !error.is_aborted() {
-        // On a busy machine the abort has timed out too.
+        // On a busy machine the abort may have timed out too.
         until_done(|| producer.abort_transaction()).unwrap();
     }
     assert_aborted(&error);
@@ -207,7 +208,7 @@ fn what_cannot_begin_does_not_run() {
     producer.begin_transaction().unwrap();
     let result = producer.transaction(|_| -> Result<()> { panic!("it runs") });
     assert_eq!(result.unwrap_err().kind(), ErrorKind::IllegalState);
-    // The transaction around it is still open.
+    // The outer transaction is still open.
     send_everywhere(&producer, "a");
     producer.commit_transaction().unwrap();
     assert_eq!(committed(&broker), everywhere(&["a"]));

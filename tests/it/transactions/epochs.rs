@@ -1,5 +1,5 @@
-//! The end of an epoch: it is not bumped while something is under way, and when a producer id has no more of them another one
-//! takes its place.
+//! The epoch is not bumped while a batch is in flight, and a producer id without epochs left is
+//! replaced by another one.
 
 use std::thread;
 
@@ -9,7 +9,7 @@ use kafka_producer::{ErrorCode, KafkaProducer};
 use crate::support::producing::*;
 use crate::support::transactions::*;
 
-/// The last epoch that is given to a producer; the one after it is for markers alone.
+/// The last epoch that a producer gets. The one after it is only for markers.
 const LAST: i16 = i16::MAX - 1;
 
 /// A producer with this epoch.
@@ -21,13 +21,13 @@ fn of_epoch(broker: &FakeBroker, epoch: i16) -> KafkaProducer {
     producer
 }
 
-/// The producer id and the epoch, as the coordinator has them.
+/// Returns the producer id and the epoch that the coordinator has.
 fn known(broker: &FakeBroker) -> (i64, i16) {
     let known = broker.transaction(ID).unwrap();
     (known.producer_id, known.producer_epoch)
 }
 
-/// A transaction that can only be aborted, after which the epoch is bumped in both versions.
+/// Makes a transaction that can only be aborted, after which both versions bump the epoch.
 fn spoil(broker: &FakeBroker, producer: &KafkaProducer) {
     producer.begin_transaction().unwrap();
     broker
@@ -37,7 +37,7 @@ fn spoil(broker: &FakeBroker, producer: &KafkaProducer) {
     assert_abortable(&producer.commit_transaction().unwrap_err());
 }
 
-// KIP-360, KIP-890. The answer with the new id may be lost, and is given again.
+// KIP-360, KIP-890. The response with the new id may be lost, and is then repeated.
 #[test]
 fn a_producer_id_without_epochs_is_replaced() {
     for version in VERSIONS {
@@ -72,7 +72,7 @@ fn a_producer_id_without_epochs_is_replaced() {
     }
 }
 
-/// The earlier producer is not of an older epoch then, but of an id that is not the transactional id's any more.
+/// The earlier producer then has not an older epoch but another producer id.
 #[test]
 fn a_takeover_after_the_last_epoch_ends_the_earlier_producer() {
     for version in VERSIONS {
@@ -91,7 +91,8 @@ fn a_takeover_after_the_last_epoch_ends_the_earlier_producer() {
     }
 }
 
-/// A new epoch in every commit of version 2, and so a new id at the end of them; offsets go with it.
+/// In version 2 every commit bumps the epoch, and replaces the id after the last epoch. Offsets are
+/// committed too.
 #[test]
 fn commits_go_on_over_the_last_epoch() {
     let broker = broker(2);
@@ -116,7 +117,7 @@ fn commits_go_on_over_the_last_epoch() {
     assert_nothing_open(&broker);
 }
 
-/// What is under way belongs to the transaction that is aborted: its end, and the next epoch, wait for it.
+/// Batches in flight belong to the aborted transaction: its end and the next epoch wait for them.
 #[test]
 fn the_epoch_is_not_bumped_while_batches_are_under_way() {
     for version in VERSIONS {

@@ -1,5 +1,5 @@
-//! Two producers with one `transactional.id`: the later one goes on, the earlier one hears that it was fenced, and nothing
-//! of its open transaction is seen.
+//! Two producers with the same `transactional.id`: the later one continues, the earlier one learns
+//! that it was fenced, and nothing of its open transaction is visible.
 
 use std::sync::Barrier;
 use std::thread;
@@ -16,8 +16,8 @@ fn assert_fenced(error: &Error) {
     assert!(error.is_fatal() && !error.is_abortable(), "{error:?}");
 }
 
-/// What the end of a transaction says to a producer that is not the newest any more. A leader knows an old epoch and no
-/// more than that, so that the fencing may be heard of only from the abort.
+/// Returns the error of ending a transaction with a fenced producer. A partition leader only knows
+/// that the epoch is old, so the fencing may be reported only by the abort.
 fn fenced_at_end(producer: &KafkaProducer) -> Error {
     let refused = producer.commit_transaction().unwrap_err();
     match refused.is_abortable() {
@@ -26,7 +26,7 @@ fn fenced_at_end(producer: &KafkaProducer) -> Error {
     }
 }
 
-/// Every call after it says the same.
+/// Checks that every later call returns the same error.
 fn assert_stays_fenced(producer: &KafkaProducer) {
     assert_fenced(&producer.begin_transaction().unwrap_err());
     assert_fenced(&producer.commit_transaction().unwrap_err());
@@ -39,7 +39,7 @@ fn assert_stays_fenced(producer: &KafkaProducer) {
     assert_fenced(&sent.and_then(|future| future.get()).unwrap_err());
 }
 
-/// What the earlier producer does when the later one has taken over.
+/// What the earlier producer does after the takeover.
 #[derive(Clone, Copy, Debug)]
 enum Next {
     Commits,
@@ -49,7 +49,7 @@ enum Next {
     SendsOffsets,
 }
 
-/// Lets the earlier producer find out, and gives the error that says so.
+/// Lets the earlier producer find out. Returns the error that says so.
 fn find_out(producer: &KafkaProducer, next: Next) -> Error {
     match next {
         Next::Commits => producer.commit_transaction().unwrap_err(),
@@ -114,7 +114,7 @@ fn assert_says_so(error: &Error) {
     assert!(text.contains("fenced off") && text.contains(ID), "{text}");
 }
 
-/// A producer whose transaction the coordinator has aborted, because it took too long.
+/// A producer whose transaction was aborted by the coordinator because it took too long.
 fn expired(version: i16) -> (FakeBroker, KafkaProducer) {
     let broker = broker(version);
     let producer = ready(&broker);
@@ -135,7 +135,7 @@ fn a_transaction_that_takes_too_long_is_fenced() {
     assert_works(&broker, &ready(&broker));
 }
 
-/// The coordinator has no transaction to commit, and fences nobody who asks it to abort one.
+/// The coordinator has no transaction to commit, but does not fence a producer that aborts.
 #[test]
 fn in_version_2_a_transaction_that_takes_too_long_can_only_be_aborted() {
     let (broker, producer) = expired(2);
@@ -153,7 +153,7 @@ fn in_version_2_a_transaction_that_takes_too_long_can_only_be_aborted() {
     producer.abort_transaction().unwrap();
     assert_works(&broker, &producer);
 
-    // As a producer that goes on with its transaction hears of it.
+    // A producer that continues its transaction learns of it too.
     let (broker, producer) = expired(2);
     let late = send(&producer, ("t", 0), "late");
     late.get_timeout(LONG).unwrap_err();
@@ -162,7 +162,8 @@ fn in_version_2_a_transaction_that_takes_too_long_can_only_be_aborted() {
     assert_works(&broker, &producer);
 }
 
-/// Commits transactions until it is fenced, or has committed `count`. Gives the number of those that committed.
+/// Commits transactions until the producer is fenced or has committed `count`. Returns the number
+/// of commits.
 fn commit_many(producer: &KafkaProducer, name: &str, count: usize) -> (usize, Option<Error>) {
     for number in 0..count {
         let run = || {
@@ -209,7 +210,7 @@ fn of_two_at_work_exactly_one_is_fenced() {
     }
 }
 
-/// Every transaction is in all partitions, and there are `count` of them.
+/// Checks that there are `count` transactions, each in all partitions.
 fn assert_whole(broker: &FakeBroker, count: usize) {
     let seen = committed(broker);
     assert_eq!(seen.len(), count * 3);
@@ -218,7 +219,7 @@ fn assert_whole(broker: &FakeBroker, count: usize) {
     assert_nothing_open(broker);
 }
 
-/// franz-go: the transaction of the one before is still being ended when the new one begins.
+/// franz-go: the earlier transaction is still being ended when the new one begins.
 #[test]
 fn a_takeover_waits_for_the_end_of_the_open_transaction() {
     for version in VERSIONS {
@@ -241,7 +242,7 @@ fn a_takeover_waits_for_the_end_of_the_open_transaction() {
     }
 }
 
-/// The takeover comes while the commit is on its way.
+/// The takeover comes while the commit is in flight.
 #[test]
 fn a_commit_that_comes_too_late_is_no_success() {
     for version in VERSIONS {

@@ -1,5 +1,5 @@
-//! Requests of one transaction that a broker handles in the middle of the next one (KAFKA-17754). The
-//! epoch keeps them out: the brokers' own bump in version 2, the producer's in version 1.
+//! A broker handles requests of one transaction during the next one (KAFKA-17754). The epoch
+//! rejects them: in version 2 the brokers bump it, in version 1 the producer does.
 
 use kafka_producer::testing::{Action, Api, FakeBroker, Hold};
 use kafka_producer::{ErrorKind, KafkaProducer};
@@ -7,7 +7,7 @@ use kafka_producer::{ErrorKind, KafkaProducer};
 use crate::support::producing::*;
 use crate::support::transactions::*;
 
-/// A producer that gives a request up soon.
+/// A producer with a short request timeout.
 fn producer(broker: &FakeBroker) -> KafkaProducer {
     let producer = transactional(broker).request_timeout(millis(300));
     let producer = producer.build().unwrap();
@@ -15,14 +15,15 @@ fn producer(broker: &FakeBroker) -> KafkaProducer {
     producer
 }
 
-/// Has the next request of this kind handled when the hold lets go. The producer will have given it up.
+/// Delays the next request of this kind until `hold` is released. By then it has timed out.
 fn hold_next(broker: &FakeBroker, api: Api) -> Hold {
     let hold = broker.new_hold();
     broker.on(api).then(Action::apply().hold_request(&hold));
     hold
 }
 
-/// Has the late request handled. The connection that it came on is known to nobody else, and ends with it.
+/// Lets the late request be handled. Its connection is closed after that, because the producer no
+/// longer uses it.
 fn let_it_come(broker: &FakeBroker, hold: &Hold) {
     let before = broker.connection_count();
     hold.release();
@@ -42,8 +43,8 @@ enum Comes {
     AfterTheNext,
 }
 
-/// The request of this kind in the first transaction comes while the second one is open, which ends in the other way, or
-/// when that has ended too.
+/// The request of this kind in the first transaction is handled while the second one, which ends
+/// the other way, is open or after it has ended.
 fn run(version: i16, api: Api, is_commit: bool, comes: Comes) {
     let broker = broker(version);
     let producer = producer(&broker);
@@ -114,8 +115,8 @@ fn a_late_group_opens_no_transaction() {
     run_all(Api::AddOffsetsToTxn, &[1]);
 }
 
-/// Brokers before 2.5 bump no epochs, so that nothing can keep a late request out: the commit is what it was, and the
-/// producer begins no other transaction.
+/// Brokers before 2.5 bump no epochs, so nothing can reject a late request: the commit is as it
+/// was, and the producer begins no other transaction.
 #[test]
 fn where_no_epoch_can_be_bumped_no_transaction_follows() {
     let broker = cluster(1)

@@ -1,5 +1,6 @@
-//! Each API of a transaction, each way in which one request of it can go wrong, both versions, commit and abort: every call
-//! succeeds, the committed is seen whole and the aborted not, and no transaction stays open.
+//! Every API of a transaction, every way in which one of its requests can fail, both versions,
+//! commit and abort: each call succeeds, committed records are visible and aborted ones are not,
+//! and no transaction stays open.
 
 use kafka_producer::common::NodeId;
 use kafka_producer::testing::{Action, Api, Failure, FakeBroker};
@@ -12,17 +13,17 @@ use crate::support::transactions::*;
 enum Fault {
     /// The broker refuses for now.
     Refused,
-    /// The broker is not the one to ask.
+    /// The broker says that it is not the coordinator or leader.
     Misdirected,
-    /// The broker did it, and says that it does not know.
+    /// The broker handled the request, and returns an error as if it had not.
     DoneButUnclear,
-    /// The connection ends before the broker does it.
+    /// The connection ends before the broker handles the request.
     Disconnected,
-    /// The connection ends after the broker did it.
+    /// The connection ends after the broker handled the request.
     ReplyLost,
-    /// The broker neither does it nor answers.
+    /// The broker neither handles nor answers the request.
     TimedOut,
-    /// The broker does it and does not answer.
+    /// The broker handles the request and does not answer.
     ReplyTimedOut,
 }
 
@@ -38,7 +39,7 @@ const FAULTS: [Fault; 7] = [
     ReplyTimedOut,
 ];
 
-/// How long a request without an answer is waited for.
+/// The timeout of a request without a response.
 const REQUEST_TIMEOUT: u64 = 200;
 
 impl Fault {
@@ -62,7 +63,7 @@ impl Fault {
     }
 }
 
-/// An error of the API after which the same request is made again.
+/// Returns an error of the API after which the same request is sent again.
 fn refusal(api: Api) -> ErrorCode {
     match api {
         Api::FindCoordinator => ErrorCode::COORDINATOR_NOT_AVAILABLE,
@@ -72,7 +73,7 @@ fn refusal(api: Api) -> ErrorCode {
     }
 }
 
-/// A run of the scenario.
+/// One run of the scenario.
 #[derive(Clone, Copy, Debug)]
 struct Cell {
     api: Api,
@@ -82,12 +83,12 @@ struct Cell {
 }
 
 impl Cell {
-    /// Whether the fault befalls the calls before the first transaction.
+    /// Returns whether the fault affects the calls before the first transaction.
     fn is_before_init(self) -> bool {
         self.api == Api::InitProducerId
     }
 
-    /// Whether a request of the transaction may still be under way when the transaction has ended.
+    /// Returns whether a request of the transaction may still be in flight after it has ended.
     fn leaves_open(self) -> bool {
         let is_in_transaction = !matches!(self.api, Api::InitProducerId | Api::FindCoordinator);
         is_in_transaction && !matches!(self.fault, Refused | Misdirected)
@@ -128,7 +129,7 @@ impl Cell {
     fn transaction(self, producer: &KafkaProducer, name: &str, offset: i64, is_commit: bool) {
         producer.begin_transaction().unwrap();
         let sent = send_everywhere(producer, name);
-        // Another group each time, so that its coordinator is looked for.
+        // Another group each time, so that its coordinator is looked up.
         if self.api == Api::FindCoordinator && name == "faulty" {
             let other = kafka_producer::ConsumerGroupMetadata::new("other");
             producer
@@ -152,8 +153,8 @@ impl Cell {
         ended.unwrap_or_else(|error| panic!("{self:?}: {error:?}"));
     }
 
-    /// The next transaction works, and has an epoch of its own if the one before could still disturb it; on brokers that
-    /// do not bump epochs themselves it has the same if not.
+    /// Checks that the next transaction works. It has a new epoch if the one before could still
+    /// disturb it. On brokers that do not bump epochs themselves it has the same epoch otherwise.
     fn assert_goes_on(self, broker: &FakeBroker, producer: &KafkaProducer) {
         assert_works(broker, producer);
         let before = epoch_of(broker, "faulty0");
@@ -163,7 +164,7 @@ impl Cell {
             Refused | Misdirected | DoneButUnclear => {
                 assert_eq!(after > before, is_bumped, "{self:?}")
             }
-            // Whatever else was in flight on the connection went down with it.
+            // Other requests in flight on the connection were lost with it.
             _ => assert!(after > before || !is_bumped, "{self:?}"),
         }
     }
@@ -220,7 +221,7 @@ fn end_txn() {
     run_all(Api::EndTxn, &VERSIONS);
 }
 
-/// The coordinator of the transactional id is looked for before anything else.
+/// The coordinator of the transactional id is looked up before anything else.
 #[test]
 fn find_coordinator_before_init() {
     for version in VERSIONS {

@@ -1,5 +1,5 @@
-//! Transactions from the program's side to the logs: what is committed is seen whole, what is aborted is not seen, whatever
-//! goes wrong on the way, and no transaction is left open.
+//! Transactions from the program to the logs: what is committed is visible in whole, what is
+//! aborted is not, whatever fails, and no transaction stays open.
 
 mod abortable;
 mod calls;

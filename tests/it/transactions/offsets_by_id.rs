@@ -1,4 +1,5 @@
-//! Offsets by topic id (KIP-1319): the wait for the metadata of their topics, and the ids in the request.
+//! Offsets by topic id (KIP-1319): the wait for the metadata of their topics, and the ids in the
+//! request.
 
 use std::collections::HashMap;
 
@@ -8,7 +9,7 @@ use kafka_producer::{ErrorCode, ErrorKind, KafkaProducer, TopicPartition};
 use crate::support::producing::*;
 use crate::support::transactions::*;
 
-/// The versions of the offset commits that the brokers got, in order.
+/// Returns the versions of the offset commits that the brokers received, in order.
 fn commit_versions(broker: &FakeBroker) -> Vec<i16> {
     let requests = broker.requests().into_iter();
     let commits = requests.filter(|request| request.api == Api::TxnOffsetCommit);
@@ -68,7 +69,7 @@ fn a_timeout_of_the_metadata_changes_nothing_and_the_next_call_goes_by_name() {
             until_done(|| producer.init_transactions()).unwrap();
             until_done(|| producer.partitions_for("t")).unwrap();
             producer.begin_transaction().unwrap();
-            // The metadata never has an id: the topic stays refused after the hold.
+            // The metadata never has an id: the topic is still refused after the hold.
             let hold = broker.new_hold();
             let refused = Action::fail(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
             let metadata = broker.on(Api::Metadata).topic("input").always();
@@ -79,7 +80,7 @@ fn a_timeout_of_the_metadata_changes_nothing_and_the_next_call_goes_by_name() {
             assert!(error.to_string().contains("metadata of input"), "{error}");
             assert_eq!(broker.request_count(Api::AddOffsetsToTxn), 0);
             assert_eq!(broker.request_count(Api::TxnOffsetCommit), 0);
-            // The connection of the held response is one that the other requests need.
+            // Other requests need the connection of the held response.
             hold.release();
             if is_again {
                 until_done(|| send_offsets(&producer, 2)).unwrap();
@@ -95,7 +96,8 @@ fn a_timeout_of_the_metadata_changes_nothing_and_the_next_call_goes_by_name() {
     }
 }
 
-/// The error of the last call belongs to its transaction, so that a program can tell that the abort undid it.
+/// The error of the last call belongs to its transaction, so a program can tell that the abort has
+/// undone it.
 #[test]
 fn a_timeout_of_the_metadata_belongs_to_the_transaction_if_one_is_open() {
     let broker = broker(2);
@@ -107,7 +109,8 @@ fn a_timeout_of_the_metadata_belongs_to_the_transaction_if_one_is_open() {
     metadata.then(Action::apply().hold(&hold));
     let outside = send_offsets(&producer, 1).unwrap_err();
     producer.begin_transaction().unwrap();
-    // The first topic is tracked by now, and the request for the second one waits behind the held response.
+    // The first topic is known by now, and the request for the second one waits behind the held
+    // response.
     let second = [(TopicPartition::new("input2", 0), 1.into())].into();
     let inside = producer.send_offsets_to_transaction(&second, &group());
     let inside = inside.unwrap_err();
@@ -123,7 +126,8 @@ fn a_timeout_of_the_metadata_belongs_to_the_transaction_if_one_is_open() {
     assert_nothing_open(&broker);
 }
 
-// Java: sendOffsetsToTransaction looks at the state after the metadata; seen with a live 4.4 client.
+// Java: sendOffsetsToTransaction checks the state after the metadata, as observed with a 4.4
+// client.
 #[test]
 fn without_a_transaction_the_metadata_comes_first_and_then_the_illegal_state() {
     let broker = broker(2);
@@ -135,12 +139,13 @@ fn without_a_transaction_the_metadata_comes_first_and_then_the_illegal_state() {
     assert_works(&broker, &producer);
 }
 
-/// The first response about a topic that it creates has no id, and the coordinator may not know the topic yet.
+/// The first response about a topic that it creates has no id, and the coordinator may not know the
+/// topic yet.
 #[test]
 fn offsets_of_a_topic_that_is_just_created_are_committed() {
     let new: HashMap<_, _> = [(TopicPartition::new("new", 0), 7.into())].into();
     let broker = broker(2);
-    // No second response comes within the call.
+    // The second response comes after the call's timeout.
     let producer = transactional(&broker)
         .retry_backoff(LONG * 10)
         .retry_backoff_max(LONG * 10);
@@ -168,7 +173,7 @@ fn offsets_of_a_topic_that_is_just_created_are_committed() {
     assert_works(&broker, &producer);
 }
 
-/// Errors of topics are the coordinator's to tell.
+/// Errors of topics are left for the coordinator to report.
 #[test]
 fn errors_of_topics_do_not_end_the_wait_with_an_error() {
     for code in [
@@ -188,8 +193,8 @@ fn errors_of_topics_do_not_end_the_wait_with_an_error() {
     }
 }
 
-// Java: TransactionManagerTest.testTxnOffsetCommitRetriesOnUnknownTopicIdAtV6. Java would repeat the stale id until the
-// call times out.
+// Java: TransactionManagerTest.testTxnOffsetCommitRetriesOnUnknownTopicIdAtV6. Java would send the
+// stale id until the call times out.
 #[test]
 fn offsets_of_a_topic_that_was_created_again_succeed_within_the_call() {
     let broker = broker(2);
@@ -201,7 +206,7 @@ fn offsets_of_a_topic_that_was_created_again_succeed_within_the_call() {
     broker.recreate_topic("input").unwrap();
     assert_ne!(broker.topic_id("input"), old);
     producer.begin_transaction().unwrap();
-    // The coordinator refuses the stale id. Then it is busy until the metadata has the new id.
+    // The coordinator refuses the stale id, and then stays busy until the metadata has the new id.
     broker.on(Api::TxnOffsetCommit).then(Action::apply());
     let busy = Action::fail(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS);
     broker.on(Api::TxnOffsetCommit).always().then(busy);
@@ -211,7 +216,7 @@ fn offsets_of_a_topic_that_was_created_again_succeed_within_the_call() {
             let versions = commit_versions(broker).into_iter();
             versions.filter(|version| *version == 6).count()
         };
-        // Of the transaction before, with the stale id, with the new one.
+        // One of the earlier transaction, one with the stale id, one with the new id.
         assert!(broker.wait_for(LONG, |broker| by_id(broker) >= 3));
         broker.clear_script();
         call.join().unwrap().unwrap();

@@ -1,4 +1,5 @@
-//! Threads that send while another one ends the transaction: each record is in it as a whole transaction is, or refused.
+//! Threads send while another one ends the transaction: each record is either in the transaction or
+//! refused.
 
 use std::sync::mpsc::{self, Sender};
 use std::thread;
@@ -10,12 +11,12 @@ use crate::support::producing::LONG;
 use crate::support::transactions::*;
 
 const THREADS: usize = 4;
-/// Of transactions of each version.
+/// The number of transactions of each version.
 const ROUNDS: usize = 20;
-/// What one of the threads has sent before the end is called for, so that there is something to end.
+/// How many records one of the threads sends before the end, so that there is something to end.
 const AT_LEAST: usize = 10;
 
-/// Sends until it is refused, which the end of the transaction does.
+/// Sends until a send is refused because the transaction ends.
 fn send_until_refused(
     producer: &KafkaProducer,
     name: &str,
@@ -28,7 +29,7 @@ fn send_until_refused(
         match sent {
             Ok(sent) => taken.push((value, sent)),
             Err(error) => {
-                // By a call that is not done, or is, or because the next transaction is not begun.
+                // The end is in progress, or done, or the next transaction has not begun.
                 assert_eq!(error.kind(), ErrorKind::IllegalState, "{error:?}");
                 break;
             }
@@ -40,7 +41,7 @@ fn send_until_refused(
     taken
 }
 
-/// One transaction of all threads, which this one ends. Gives what was taken.
+/// Runs one transaction of all threads, which this thread ends. Returns what was accepted.
 fn run(
     producer: &KafkaProducer,
     round: usize,
@@ -68,7 +69,7 @@ fn run(
 }
 
 fn producer(broker: &FakeBroker) -> KafkaProducer {
-    // Small, so that the end finds batches in every state.
+    // Small batches, so that the end finds them in every state.
     let producer = transactional(broker).batch_size(200).build().unwrap();
     producer.init_transactions().unwrap();
     producer

@@ -1,4 +1,4 @@
-//! Coordinators that throttle (KIP-219) are left alone for so long, and nothing else comes of it.
+//! The producer waits for coordinators that throttle (KIP-219), and nothing else changes.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,8 @@ fn commit(producer: &KafkaProducer, name: &str, offset: i64) {
     producer.commit_transaction().unwrap();
 }
 
-/// Two transactions, of which the first meets a throttled answer of `api`. One node, so that whatever comes next has to wait.
+/// Runs two transactions, of which the first gets a throttled response to `api`. With one node, the
+/// next request has to wait.
 #[allow(clippy::disallowed_methods, reason = "the time that passes at least")]
 fn run(version: i16, api: Api) {
     let broker = FakeBroker::builder()
@@ -29,10 +30,10 @@ fn run(version: i16, api: Api) {
         .transaction_version(version)
         .start()
         .unwrap();
-    // Shorter than the throttling, which must not count.
+    // Shorter than the throttle time, which must not count towards it.
     let producer = transactional(&broker).request_timeout(millis(250));
     let producer = producer.build().unwrap();
-    // What is asked of an address of bootstrap.servers keeps no node waiting.
+    // A request to a bootstrap address does not make a node wait.
     producer.partitions_for("t").unwrap();
     let start = Instant::now();
     let throttled = Action::apply().throttle(THROTTLE);

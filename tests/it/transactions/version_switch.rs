@@ -1,11 +1,11 @@
-//! A cluster that is upgraded to transactions of version 2 while the producer lives.
+//! The cluster is upgraded to transactions of version 2 while the producer runs.
 
 use kafka_producer::testing::{Api, FakeBroker};
 
 use crate::support::producing::*;
 use crate::support::transactions::*;
 
-/// Has every connection made anew, so that the producer hears of the cluster's features.
+/// Closes every connection, so that the producer learns of the cluster's new features.
 fn disconnect_all(broker: &FakeBroker) {
     for node in broker.nodes() {
         broker.disconnect(node).unwrap();
@@ -22,7 +22,7 @@ fn the_producer_goes_over_between_two_transactions() {
         let first = send(&producer, ("t", 0), &format!("{name}0"));
         first.get_timeout(LONG).unwrap();
         if is_upgraded {
-            // In the middle of a transaction, which ends as it began.
+            // During a transaction, which ends with the version it began with.
             broker.set_transaction_version(2);
             disconnect_all(&broker);
         }
@@ -51,7 +51,7 @@ fn the_producer_goes_over_between_two_transactions() {
     assert!(epochs[1] < epochs[2] && epochs[2] < epochs[3], "{epochs:?}");
 }
 
-/// A producer that was only idle during the upgrade.
+/// The producer was idle during the upgrade.
 #[test]
 fn an_idle_producer_goes_over() {
     let broker = broker(1);

@@ -1,4 +1,5 @@
-//! What is committed is seen whole, with its offsets; what is aborted is not; in both versions.
+//! In both versions, what is committed is visible in whole, with its offsets, and what is aborted
+//! is not.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -39,7 +40,7 @@ fn commits_are_seen_and_aborts_are_not() {
     }
 }
 
-/// KAFKA-5251: what no broker has seen yet fails with the abort, and does not come after it.
+/// KAFKA-5251: a record that was not sent yet fails with the abort, and is not sent after it.
 #[test]
 fn an_abort_takes_what_was_not_sent() {
     for version in VERSIONS {
@@ -59,7 +60,7 @@ fn an_abort_takes_what_was_not_sent() {
     }
 }
 
-/// With nothing sent there is nothing to ask a broker for.
+/// Without records the commit needs no request.
 #[test]
 fn empty_transactions_end_well() {
     for version in VERSIONS {
@@ -102,7 +103,7 @@ fn offsets_alone_make_a_transaction() {
     }
 }
 
-/// The commit asks for nothing before all records have their outcome, so that it needs no flush.
+/// The commit waits until all records have a result, so it needs no flush.
 #[test]
 fn a_commit_sends_what_lingers() {
     for version in VERSIONS {
@@ -118,8 +119,8 @@ fn a_commit_sends_what_lingers() {
     }
 }
 
-// Java: SenderTest.testTransactionalSplitBatchAndSend, from end to end. The answer to a part is lost too, so that it comes a
-// second time.
+// Java: SenderTest.testTransactionalSplitBatchAndSend, end to end. The response to one part is lost
+// too, so that it is sent again.
 #[test]
 fn parts_of_a_batch_that_was_too_large_are_in_the_transaction_once() {
     for version in VERSIONS {
@@ -157,7 +158,7 @@ fn parts_of_a_batch_that_was_too_large_are_in_the_transaction_once() {
     }
 }
 
-/// The versions do not mix: what the brokers do themselves is not asked for.
+/// Each version sends only its own requests: what the brokers do themselves is not requested.
 #[test]
 fn each_version_asks_for_what_is_its_own() {
     for version in VERSIONS {

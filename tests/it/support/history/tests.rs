@@ -1,4 +1,4 @@
-//! Known-bad histories: each check finds what it is for, and nothing else does.
+//! Histories with known faults: each check finds its fault, and nothing else.
 
 use super::*;
 
@@ -6,8 +6,8 @@ const RUN: u32 = 0xbeef;
 const RECORDS: u64 = 20;
 const KEYS: u64 = 3;
 
-/// A log as a list of records, and what the producer said; one session, two partitions, keys at
-/// home in one.
+/// A log as a list of records, and the results that the producer reported: one session, two
+/// partitions, each key in one of them.
 struct Story {
     history: History,
     payloads: Vec<Payload>,
@@ -15,7 +15,7 @@ struct Story {
 }
 
 impl Story {
-    /// All is well so far, and nothing is completed yet.
+    /// A history without faults, in which nothing has completed.
     fn new() -> Self {
         let history = History::new(RUN, 1);
         let mut ends = [0; 2];
@@ -61,7 +61,7 @@ impl Story {
     }
 }
 
-/// Exactly these findings, each so often.
+/// Checks that the verdict has exactly these findings.
 #[track_caller]
 fn assert_found(verdict: &Verdict, expected: &[(&str, u64)]) {
     let found: Vec<(&str, u64)> = verdict
@@ -168,7 +168,7 @@ fn records_of_another_run_and_records_never_sent_are_fabricated() {
 #[test]
 fn a_changed_value_or_key_is_corrupted() {
     let mut story = Story::new();
-    // Not acknowledged, so that what is corrupted does not count as lost too.
+    // Not acknowledged, so that corrupted records do not count as lost too.
     for (_, _, payload) in &story.log {
         story.history.complete(payload.id, Outcome::MaybeWritten);
     }
@@ -193,7 +193,7 @@ fn another_offset_or_partition_than_acked_is_misplaced() {
     for (index, (partition, offset, payload)) in story.log.iter().enumerate() {
         let (partition, offset) = match index {
             4 => (*partition, Some(offset + 1)),
-            // The last of its partition, so that no callback is out of order.
+            // The last record of its partition, so that no callback is out of order.
             19 => (1 - *partition, Some(*offset)),
             5 => (*partition, None),
             _ => (*partition, Some(*offset)),
@@ -211,7 +211,7 @@ fn records_that_changed_places_are_reordered() {
     for (_, _, payload) in &story.log {
         story.history.complete(payload.id, Outcome::MaybeWritten);
     }
-    // Numbers 0 and 2 are in partition 0, under different keys.
+    // Numbers 0 and 2 are in partition 0, with different keys.
     let (first, second) = (story.log[0].2.clone(), story.log[2].2.clone());
     (story.log[0].2, story.log[2].2) = (second, first);
     assert_found(&story.verdict(), &[("reordered", 1)]);
@@ -223,7 +223,7 @@ fn a_keys_records_that_changed_places_are_named() {
     for (_, _, payload) in &story.log {
         story.history.complete(payload.id, Outcome::MaybeWritten);
     }
-    // Numbers 1 and 4 are the only key's of partition 1, next to each other.
+    // Numbers 1 and 4 have the only key of partition 1, and are adjacent.
     let (first, second) = (story.log[1].2.clone(), story.log[4].2.clone());
     (story.log[1].2, story.log[4].2) = (second, first);
     assert_found(&story.verdict(), &[("reordered", 1), ("keys_reordered", 1)]);
@@ -243,7 +243,7 @@ fn a_key_in_two_partitions_is_scattered() {
 fn acknowledgements_out_of_order_are_named() {
     let story = Story::new();
     let mut log = story.log.clone();
-    // Numbers 1 and 4 follow each other in partition 1.
+    // Numbers 1 and 4 are adjacent in partition 1.
     log.swap(1, 4);
     for (partition, offset, payload) in log {
         story.history.complete(
