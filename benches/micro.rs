@@ -1,5 +1,5 @@
-//! The parts of the hot path one by one: varints, murmur2, CRC, append and close of a batch, topic lookup, buffer memory
-//! under contention, decoding of an answer.
+//! Single parts of the hot path: varints, murmur2, CRC, append and close of a batch, topic lookup,
+//! buffer memory under contention, decoding of a response.
 //!
 //! ```text
 //! cargo bench --features _internals --bench micro
@@ -68,7 +68,8 @@ fn numbers(criterion: &mut Criterion) {
     }
 }
 
-/// Values of some words each, no two alike: what a codec does to one value over and over says nothing.
+/// Different values of some words each, because a codec's time for the same value over and over
+/// would be misleading.
 fn values(size: usize) -> Vec<Vec<u8>> {
     const WORDS: [&str; 12] = [
         "order", "customer", "amount", "EUR", "status", "shipped", "{", "}", "\":\"", ",", "id",
@@ -91,7 +92,7 @@ fn values(size: usize) -> Vec<Vec<u8>> {
     (0..1_000).map(value).collect()
 }
 
-/// A batch that is filled and closed again and again: every append of it, and its checksum.
+/// Fills and closes a batch again and again: every append and the checksum.
 fn batches(criterion: &mut Criterion) {
     let headers = Headers::new();
     let mut group = criterion.benchmark_group("batch");
@@ -110,7 +111,8 @@ fn batches(criterion: &mut Criterion) {
         let compression = Compression::new(codec).expect("built in");
         for (batch_size, value_size) in [(16 << 10, 100), (1 << 20, 100), (1 << 20, 1_000)] {
             let values = values(value_size);
-            // A record takes at most 20 bytes besides its value, and a codec is expected to add a twentieth.
+            // A record takes at most 20 bytes besides its value. The codec is allowed 5 % of
+            // overhead.
             let records = batch_size / (value_size + 20) * 19 / 20;
             let mut buffer = Vec::with_capacity(batch_size);
             let name = format!("{codec:?}/{value_size} B in {batch_size}").to_lowercase();
@@ -143,7 +145,7 @@ fn batches(criterion: &mut Criterion) {
     });
 }
 
-/// One topic after the other, so that none stays in the cache by itself.
+/// Looks up topics in turn, so that not only one of them is in the cache.
 fn lookups(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("topic lookup");
     for topics in [1, 1_000, 10_000] {
@@ -160,7 +162,8 @@ fn lookups(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Threads that take memory for a batch and give it back. The figure is the time in which every thread does so once.
+/// Threads that allocate memory for a batch and return it. The figure is the time in which every
+/// thread does so once.
 fn buffer_memory(criterion: &mut Criterion) {
     const SIZE: usize = 16 << 10;
     let mut group = criterion.benchmark_group("buffer pool");
@@ -182,7 +185,7 @@ fn buffer_memory(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The time that the threads take, each for `rounds`, from when all of them have started.
+/// Returns the time that the threads take for `rounds` each, after all of them have started.
 fn together(threads: usize, rounds: u64, operation: impl Fn() + Sync) -> Duration {
     let start = Barrier::new(threads + 1);
     thread::scope(|scope| {

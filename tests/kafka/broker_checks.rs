@@ -1,6 +1,6 @@
-//! The checks that a broker makes before it looks at a producer's state: timestamps, topics, ids, and
-//! the metadata of offsets. The test broker returns the same codes, and creates topics in the same
-//! steps.
+//! The checks that a broker makes before it looks at a producer's state: timestamps, topics, ids,
+//! and the metadata of offsets. The test broker returns the same codes as Kafka, and creates topics
+//! in the same steps.
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -22,13 +22,13 @@ const RESPONSE_LIMIT: Duration = Duration::from_secs(60);
 
 const LOG_APPEND_TIME: i16 = 1 << 3;
 const INTERNAL_TOPICS: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
-/// A producer that no broker knows.
+/// A producer id that no broker has assigned.
 const STRANGER: Identity = Identity {
     producer_id: 77,
     epoch: 3,
 };
 
-/// The two brokers, and the requests that they treat differently.
+/// The two brokers, and the requests to which they respond differently.
 struct Comparison {
     kafka: SocketAddr,
     fake: SocketAddr,
@@ -36,7 +36,7 @@ struct Comparison {
 }
 
 impl Comparison {
-    /// Sends the same to both.
+    /// Sends the same request to both and compares the responses.
     fn check<T: PartialEq + Debug>(&mut self, what: &str, send: impl Fn(SocketAddr) -> T) {
         let (kafka, fake) = (send(self.kafka), send(self.fake));
         if kafka != fake {
@@ -80,7 +80,7 @@ fn the_test_broker_checks_what_kafka_checks() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// `__consumer_offsets` and `__transaction_state` are there once a coordinator was looked up.
+/// `__consumer_offsets` and `__transaction_state` exist after a coordinator was looked up.
 fn create_topics(cluster: &KafkaCluster) {
     let (before, after) = ((2 * HOUR_MS).to_string(), MINUTE_MS.to_string());
     cluster.admin().create_topics(&[
@@ -136,7 +136,7 @@ fn plain(timestamps: &[i64]) -> RawBatch {
     }
 }
 
-/// Limits are far enough from these times that the machine may stand still for minutes.
+/// The times are far enough from the limits that the machine may stop for minutes.
 fn timestamps_to_try(now: i64) -> Vec<(&'static str, Vec<i64>)> {
     vec![
         ("now", vec![now]),
@@ -227,7 +227,7 @@ fn internal_topics(comparison: &mut Comparison, topic: &str) {
     });
 }
 
-/// The requests of an id that no producer has, or that no producer can have.
+/// The requests with an id that no producer has or can have.
 fn transactional_ids(comparison: &mut Comparison, id: &str) {
     let producer = |address| RawProducer::new(address, "id").named(id);
     for kind in [0, 1, 3] {
@@ -322,7 +322,7 @@ fn order_of_produce_checks(comparison: &mut Comparison) {
     });
 }
 
-/// The limit is 4096 UTF-16 units, whatever they take in UTF-8.
+/// The limit is 4096 UTF-16 units, whatever their size in UTF-8.
 fn offset_metadata(comparison: &mut Comparison) {
     let kafka = comparison.kafka;
     let texts = [
@@ -355,7 +355,7 @@ fn offset_metadata(comparison: &mut Comparison) {
             };
             let (code, _) = producer.commit_offset(version, identity, offset);
             let (end_code, _) = producer.end(if version < 5 { 4 } else { 5 }, identity, true);
-            // The markers of the test broker are written when it responds.
+            // The test broker writes markers before it responds.
             if address == kafka {
                 producer.await_complete();
             }
@@ -364,7 +364,7 @@ fn offset_metadata(comparison: &mut Comparison) {
     }
 }
 
-/// Requests until a new topic takes a record. Equal responses in a row count once.
+/// Sends requests until a new topic accepts a record. Equal codes in a row count once.
 fn creation_codes(address: SocketAddr, topic: &str) -> (Vec<i16>, Vec<i16>) {
     let note = |codes: &mut Vec<i16>, code| {
         if codes.last() != Some(&code) {
@@ -398,14 +398,15 @@ fn topic_creation(comparison: &mut Comparison) {
         comparison.check(&format!("creation of {topic}"), |address| {
             let (metadata, mut produce) = creation_codes(address, &topic);
             assert_eq!(metadata, [UNKNOWN_TOPIC_OR_PARTITION, 0], "{address}");
-            // Kafka's leader sometimes has opened the log in time.
+            // Kafka's leader has sometimes opened the log in time.
             if produce == [0] && address == kafka {
                 produce.insert(0, NOT_LEADER_OR_FOLLOWER);
             }
             produce
         });
     }
-    // The name of the second one collides. The client only hears that there is no such topic.
+    // The name of the second topic collides with the first. The client only learns that the topic
+    // does not exist.
     for topic in ["coll.a", "coll_a", "a/b", "coll.b", "coll_a"] {
         comparison.check(&format!("Metadata of {topic}"), |address| {
             let ask = || topic_in_metadata(address, topic, true);

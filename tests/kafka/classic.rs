@@ -1,4 +1,5 @@
-//! The producer of Kafka 0.8 on brokers of today, and of 2.8: what it sends is what Kafka's console consumer reads.
+//! The producer of Kafka 0.8 on current brokers and on 2.8: Kafka's console consumer reads what it
+//! sends.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::harness::{Admin, ConsoleConsumer, KafkaCluster, NewTopic, is_long_run
 use crate::kafka_or_skip;
 
 const PARTITIONS: i32 = 3;
-/// Of each mode and codec.
+/// The number of messages for each mode and codec.
 const MESSAGES: usize = 500;
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -23,7 +24,7 @@ fn both_modes_are_read_back_in_every_codec() {
     are_read_back(&cluster.bootstrap_servers(), cluster.admin());
 }
 
-/// Sends in both modes and each codec, and reads everything back.
+/// Sends in both modes with each codec, and reads everything back.
 pub(crate) fn are_read_back(brokers: &str, admin: &Admin) {
     let codecs = [
         ("none", true),
@@ -68,7 +69,7 @@ pub(crate) fn are_read_back(brokers: &str, admin: &Admin) {
     admin.delete_topic(topic);
 }
 
-/// A million messages with the long switch.
+/// A million messages in a long run.
 #[test]
 fn what_is_lost_while_a_node_is_killed_and_restarted_is_what_the_counts_say() {
     const VICTIM: i32 = 1;

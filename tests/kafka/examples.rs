@@ -99,7 +99,7 @@ fn transactional_commits_its_lines_and_its_offset() {
     admin.delete_topic("lines");
 }
 
-/// The names of the options that a help text describes: those at the begin of a line.
+/// Returns the options that a help text describes: those at the beginning of a line.
 fn options_of(help: &str) -> BTreeSet<String> {
     let described = help.lines().filter_map(|line| {
         let text = line.trim_start();
@@ -116,7 +116,7 @@ fn options_of(help: &str) -> BTreeSet<String> {
     described.collect()
 }
 
-/// Every option of Kafka's own tools is one of ours.
+/// The examples have every option of Kafka's own tools.
 #[test]
 fn the_tools_take_every_option_of_kafkas() {
     let _turn = kafka_or_skip!();
@@ -147,7 +147,8 @@ fn the_tools_take_every_option_of_kafkas() {
     }
 }
 
-/// What a line says, without its numbers, which are times and offsets, and the text of an error, which is each client's own.
+/// Returns a line without its numbers, which are times and offsets, and without the text of an
+/// error, which differs between clients.
 fn shape(line: &str) -> BTreeMap<String, String> {
     let line: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
     let shape = |(key, value): (String, Value)| {
@@ -236,7 +237,7 @@ fn producer_perf_commits_its_transactions() {
     let name = "producer-metrics:record-send-total:";
     let total = lines.iter().find(|line| line.starts_with(name)).unwrap();
     let total: f64 = total.rsplit(' ').next().unwrap().parse().unwrap();
-    // A retry counts once more.
+    // A retry counts again.
     assert!(total >= 5000.0, "{total}");
     cluster.admin().delete_topic("measured");
 }

@@ -1,5 +1,5 @@
-//! One million keyed records while the cluster under them fails in every way that it is built to
-//! survive: what is acknowledged is in the log, once, in order, and nothing fails that need not.
+//! One million keyed records during every fault that a cluster must survive: each acknowledged
+//! record is in the log once and in order, and no record fails unless it must.
 
 use std::thread;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use crate::kafka_or_skip;
 use crate::load::{Checked, Load};
 
 const RECORDS: u64 = 1_000_000;
-/// Slow enough for each fault to be over before the last record is sent.
+/// Slow enough that each fault ends before the last record is sent.
 const PER_SECOND: u64 = 40_000;
-/// Acknowledgements between two things that happen to the cluster.
+/// The number of acknowledgements between two steps of a fault.
 const A_WHILE: u64 = 50_000;
-/// The node that things happen to. It leads half of the partitions at first.
+/// The node that faults affect. It leads half of the partitions at first.
 const VICTIM: i32 = 1;
 const LEADERS: [i32; 6] = [VICTIM, VICTIM, VICTIM, 2, 2, 3];
 const PARTITIONS: [i32; 6] = [0, 1, 2, 3, 4, 5];
@@ -40,7 +40,7 @@ fn nothing_is_lost_when_the_leader_of_half_of_the_partitions_is_killed() {
     segments_are_sound(&cluster, "killed");
 }
 
-/// SIGTERM, as an upgrade does it: leaderships are handed over before the node ends.
+/// SIGTERM, as in an upgrade: the node hands its leaderships over before it ends.
 #[test]
 fn nothing_is_lost_when_the_nodes_are_restarted_one_by_one() {
     let _turn = kafka_or_skip!();
@@ -60,7 +60,7 @@ fn nothing_is_lost_when_the_nodes_are_restarted_one_by_one() {
     segments_are_sound(&cluster, "rolled");
 }
 
-/// The requests to the paused leader time out only after it is back, so they get its answers.
+/// Requests to the paused leader time out only after it has resumed, so they get its responses.
 #[test]
 fn nothing_is_lost_when_the_leader_of_half_of_the_partitions_is_paused() {
     let _turn = kafka_or_skip!();
@@ -70,8 +70,8 @@ fn nothing_is_lost_when_the_leader_of_half_of_the_partitions_is_paused() {
     segments_are_sound(&cluster, "paused");
 }
 
-/// The producer gives the paused leader up and goes to the next one with batches that the first
-/// then finds in its socket, when it wakes up and still believes that it leads.
+/// The producer gives the paused leader up and sends its batches to the next one. When the first
+/// leader resumes, it finds the batches in its socket and still believes that it leads.
 #[test]
 fn nothing_is_written_twice_when_requests_time_out_at_a_paused_leader() {
     let _turn = kafka_or_skip!();
@@ -85,7 +85,7 @@ fn nothing_is_written_twice_when_requests_time_out_at_a_paused_leader() {
 #[test]
 fn nothing_is_lost_when_partitions_are_moved() {
     let _turn = kafka_or_skip!();
-    // Two replicas, so that the third node has to be brought up to date, and the victim's files go.
+    // Two replicas, so that the third node must be synchronized and the victim's files are removed.
     let cluster = cluster_with("moved", 2);
     let admin = cluster.admin();
     let of_victim = |replicas: [i32; 2]| -> Vec<(i32, Vec<i32>)> {
@@ -107,8 +107,9 @@ fn nothing_is_lost_when_partitions_are_moved() {
     segments_are_sound(&cluster, "moved");
 }
 
-/// Nobody answers for longer than records may wait: those in flight may be written, those behind
-/// them are not, and the producer goes on with a new epoch where their sequences were lost.
+/// No node answers for longer than the delivery timeout. The records in flight may be written,
+/// those behind them are not, and the producer continues with a new epoch where sequences were
+/// lost.
 #[test]
 fn records_that_expire_while_the_cluster_stands_still_are_told_apart() {
     let _turn = kafka_or_skip!();
@@ -141,7 +142,7 @@ fn records_that_expire_while_the_cluster_stands_still_are_told_apart() {
     segments_are_sound(&cluster, "expired");
 }
 
-/// Three nodes and a topic, half of whose partitions the victim leads.
+/// Three nodes and a topic. The victim leads half of its partitions.
 fn cluster_with(topic: &str, replication_factor: i16) -> Lease {
     let cluster = KafkaCluster::lease();
     let new = NewTopic::new(topic, LEADERS.len() as i32).replication_factor(replication_factor);
@@ -190,8 +191,8 @@ fn await_failover(admin: &Admin, topic: &str) {
     });
 }
 
-/// On the node that was away, and had to catch up. The other replicas are the same bytes. The topic
-/// is deleted.
+/// Checks the segments on the node that was down and had to catch up. The other replicas have the
+/// same bytes. Deletes the topic.
 fn segments_are_sound(cluster: &KafkaCluster, topic: &str) {
     cluster.admin().await_in_sync(topic);
     let dump = dump_log(&cluster.segments(VICTIM, topic));

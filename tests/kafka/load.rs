@@ -1,4 +1,4 @@
-//! A load of keyed records from several threads, and what Kafka's console consumer reads of it.
+//! A load of keyed records from several threads, and its check with Kafka's console consumer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,16 +14,16 @@ use crate::history::{Findings, History, Outcome, ReadRecord, Verdict};
 use crate::usage;
 
 pub(crate) const THREADS: u32 = 4;
-/// Bytes of each value.
+/// The size of each value.
 const VALUE_SIZE: usize = 100;
-/// Records that a thread sends before it looks at its pace.
+/// The number of records that a thread sends between two checks of its pace.
 const STRIDE: u64 = 50;
-/// Time for records that are under way when the load ends, beyond their delivery timeout.
+/// The time for records that are in flight when the load ends, beyond their delivery timeout.
 const CLOSE_LIMIT: Duration = Duration::from_secs(180);
-/// How long the load may take to get somewhere.
+/// How long the load may take to make progress.
 const PROGRESS_LIMIT: Duration = Duration::from_secs(300);
 
-/// What is sent: each thread its share, with keys [`key`] in turn.
+/// What is sent: each thread sends its share, with keys [`key`] in turn.
 #[derive(Clone, Debug)]
 pub(crate) struct Load<'a> {
     topic: &'a str,
@@ -35,17 +35,17 @@ pub(crate) struct Load<'a> {
     credentials: Option<Credentials>,
 }
 
-/// What provides a producer with credentials, at each authentication.
+/// Returns the credentials of a producer, at each authentication.
 #[cfg(all(feature = "sasl", feature = "tls"))]
 pub(crate) type Credentials = fn() -> kafka_producer::SaslCredentials;
 
-/// The text of a load's key.
+/// Returns the text of a key.
 pub(crate) fn key(number: u64) -> String {
     format!("key-{number}")
 }
 
 impl<'a> Load<'a> {
-    /// `records` in all, as fast as the producer takes them, at default settings.
+    /// Sends `records` in total, as fast as the producer accepts them, with default settings.
     pub(crate) fn new(topic: &'a str, records: u64) -> Self {
         Self {
             topic,
@@ -58,15 +58,15 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Authenticates with what the function returns.
+    /// Authenticates with the credentials that the function returns.
     #[cfg(all(feature = "sasl", feature = "tls"))]
     pub(crate) fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
         self
     }
 
-    /// Sends no more than this many a second in all, so that what happens meanwhile is well within
-    /// the load.
+    /// Sends at most this many records per second in total, so that a fault is well within the
+    /// load.
     pub(crate) fn per_second(mut self, records: u64) -> Self {
         self.per_second = Some(records);
         self
@@ -78,13 +78,13 @@ impl<'a> Load<'a> {
         self
     }
 
-    /// Sends everything, and waits until each record has its outcome.
+    /// Sends everything, and waits until each record has a result.
     pub(crate) fn send(self, bootstrap_servers: &str) -> Sent<'a> {
         self.send_while(bootstrap_servers, |_| ())
     }
 
-    /// [`send`](Self::send), while `meanwhile` does something to the cluster. The threads go on
-    /// until that has returned, also when their share is sent.
+    /// Like [`send`](Self::send), while `meanwhile` does something to the cluster. The threads
+    /// continue until it has returned, even after their share is sent.
     pub(crate) fn send_while(
         self,
         bootstrap_servers: &str,
@@ -109,7 +109,7 @@ impl<'a> Load<'a> {
                 let (load, progress, is_over) = (&self, &progress, &is_over);
                 scope.spawn(move || load.run(session, producer, history, progress, is_over));
             }
-            // Also when it panics: the scope waits for the threads.
+            // Also if it panics, because the scope waits for the threads.
             let _over = SetOnDrop(&is_over);
             meanwhile(&progress);
         });
@@ -146,7 +146,7 @@ impl<'a> Load<'a> {
                 acked.fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
                 log.complete(id, outcome(result));
             });
-            // The callback was dropped then.
+            // In this case the callback was dropped.
             if let Err(error) = sent {
                 history.complete(id, outcome(Err(error)));
             }
@@ -166,7 +166,7 @@ impl<'a> Load<'a> {
     }
 }
 
-/// How far a load is.
+/// The progress of a load.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Progress(Arc<AtomicU64>);
 
@@ -175,7 +175,7 @@ impl Progress {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Waits until `more` records than now are acknowledged.
+    /// Waits until `more` records more than now are acknowledged.
     pub(crate) fn await_acked(&self, more: u64) {
         let goal = self.acked() + more;
         wait_until("acknowledgements", PROGRESS_LIMIT, || {
@@ -192,7 +192,7 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-/// What a delivery's result means for the log.
+/// Returns what the result of a record means for the log.
 pub(crate) fn outcome(result: kafka_producer::Result<RecordMetadata>) -> Outcome {
     match result {
         Ok(metadata) => Outcome::Acked {
@@ -204,7 +204,7 @@ pub(crate) fn outcome(result: kafka_producer::Result<RecordMetadata>) -> Outcome
     }
 }
 
-/// A load whose records all have their outcomes.
+/// A load whose records all have results.
 #[derive(Debug)]
 pub(crate) struct Sent<'a> {
     topic: &'a str,
@@ -214,7 +214,7 @@ pub(crate) struct Sent<'a> {
 }
 
 impl Sent<'_> {
-    /// Holds the outcomes against what the console consumer reads.
+    /// Checks the results against what the console consumer reads.
     pub(crate) fn check(self, admin: &Admin) -> Checked {
         let count: i64 = admin.end_offsets(self.topic).iter().sum();
         let started = Instant::now();
@@ -245,11 +245,11 @@ impl Sent<'_> {
     }
 }
 
-/// What became of a load.
+/// The checked results of a load.
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) verdict: Verdict,
-    /// By key, the partitions that hold it.
+    /// The partitions of each key.
     pub(crate) homes: BTreeMap<Vec<u8>, BTreeSet<i32>>,
     sent_in: Duration,
     cpu: Duration,
@@ -257,13 +257,14 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    /// Faults made the producer send batches again: as in Java, what is acknowledged meanwhile is told first.
+    /// After a fault, batches are retried. As in Java, a later batch may be acknowledged before an
+    /// earlier one.
     pub(crate) fn with_retries(mut self) -> Self {
         self.verdict.callbacks_reordered = Findings::default();
         self
     }
 
-    /// Nothing is wrong, and nothing failed.
+    /// Checks that there are no findings and no failed records.
     pub(crate) fn assert_all_acked(&self) {
         self.verdict.assert_clean();
         assert_eq!(self.verdict.acked, self.verdict.sent, "{self}");

@@ -1,6 +1,7 @@
-//! The producer against real Apache Kafka on loopback: one and three nodes of 4.4, one of each release beside it.
+//! The producer against real Apache Kafka on loopback: clusters of one and three nodes of 4.4, and
+//! one node of other releases.
 //!
-//! A program of its own: CI runs it apart, and its brokers need the machine for themselves.
+//! A program of its own, because CI runs it separately and its brokers need the whole machine.
 //!
 //! A test that needs Kafka starts with `let _turn = kafka_or_skip!();`. It runs only with
 //! `KAFKA_PRODUCER_REQUIRE_KAFKA=1`, which `.ci/run` sets, and then fails if `java` or `mvn` is

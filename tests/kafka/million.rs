@@ -1,5 +1,6 @@
-//! One million keyed records through four threads are in the log once each, in order, where Java
-//! would put them. In each codec it is as many with `KAFKA_PRODUCER_LONG=1`, and 200,000 otherwise.
+//! One million keyed records from four threads are in the log once each, in order, in the
+//! partitions that Java would choose. With a codec it is the same number with
+//! `KAFKA_PRODUCER_LONG=1`, and 200,000 otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,7 @@ use crate::kafka_or_skip;
 use crate::load::{self, Load};
 
 const RECORDS: u64 = 1_000_000;
-/// Of each codec in a short run.
+/// The number of records for each codec in a short run.
 const FEWER_RECORDS: u64 = 200_000;
 const PARTITIONS: i32 = 6;
 const KEYS: u64 = 1_000;
@@ -51,7 +52,7 @@ fn zstd_records_are_all_there() {
     send_and_check(&KafkaCluster::lease(), "zstd");
 }
 
-/// Returns how many records to send: all of them without compression, and in a long run.
+/// Returns how many records to send: the full number without compression, and in a long run.
 fn record_count(codec: &str) -> u64 {
     match codec {
         "none" => RECORDS,
@@ -60,7 +61,7 @@ fn record_count(codec: &str) -> u64 {
     }
 }
 
-/// Sends the records, and asks everybody else what is in the log. Returns the partitions of each key.
+/// Sends the records and checks the log with Kafka's tools. Returns the partitions of each key.
 fn send_and_check(cluster: &KafkaCluster, codec: &str) -> BTreeMap<Vec<u8>, BTreeSet<i32>> {
     let records = record_count(codec);
     let topic = format!("million-{codec}");
@@ -76,7 +77,7 @@ fn send_and_check(cluster: &KafkaCluster, codec: &str) -> BTreeMap<Vec<u8>, BTre
 }
 
 fn segments_are_sound(cluster: &KafkaCluster, topic: &str, codec: &str, records: u64) {
-    // The replicas are the same bytes.
+    // The replicas have the same bytes.
     let dump = dump_log(&cluster.segments(1, topic));
     assert_eq!(dump.anomalies, Vec::<String>::new());
     assert_eq!(dump.records, records);
@@ -84,7 +85,7 @@ fn segments_are_sound(cluster: &KafkaCluster, topic: &str, codec: &str, records:
     for batch in &dump.batches {
         assert_eq!(batch.codec, codec);
         producers.insert((batch.producer_id, batch.producer_epoch));
-        // One producer id, nothing refused: sequences go with offsets.
+        // With one producer id and no refusals, sequences equal offsets.
         assert_eq!(i64::from(batch.base_sequence), batch.base_offset);
     }
     assert_eq!(producers.len(), 1, "{producers:?}");
@@ -95,7 +96,7 @@ fn segments_are_sound(cluster: &KafkaCluster, topic: &str, codec: &str, records:
     );
 }
 
-/// The partition of each key, as Kafka's own producer chooses it.
+/// Returns the partition that Kafka's own producer chooses for each key.
 fn javas_choice(cluster: &KafkaCluster) -> BTreeMap<Vec<u8>, BTreeSet<i32>> {
     let topic = NewTopic::new("javas-choice", PARTITIONS).replication_factor(1);
     cluster.admin().create_topics(&[topic]);

@@ -1,9 +1,9 @@
-//! Random sequences of requests, the same ones at a real Kafka and at the test broker. Error codes,
-//! offsets, identities, and at the end the logs and the offsets of the group are equal.
+//! Random sequences of requests, sent to real Kafka and to the test broker. Error codes, offsets,
+//! identities, and at the end the logs and the group's offsets must be equal.
 //!
 //! Each sequence has a seed, which a failure prints. `KAFKA_PRODUCER_SEED` is the seed of the first
-//! sequence, and each of the others has the next number. Without it a short run takes the same
-//! seeds each time, and a long run (`KAFKA_PRODUCER_LONG=1`) takes new ones.
+//! sequence; the others have the next numbers. Without it, a short run uses the same seeds each
+//! time, and a long run (`KAFKA_PRODUCER_LONG=1`) uses new ones.
 
 mod sides;
 mod steps;
@@ -21,11 +21,11 @@ use crate::kafka_or_skip;
 
 const TOPIC: &str = "random";
 const SEED: &str = "KAFKA_PRODUCER_SEED";
-/// No broker gives out so many producer ids.
+/// A producer id that no broker assigns.
 const FOREIGN_ID: i64 = 1 << 40;
 const MAX_DIFFERENCES: usize = 10;
 
-/// What a run sends, and which codes it cannot do without.
+/// What a run sends, and which codes must occur in it.
 struct Plan {
     is_transactional: bool,
     transaction_version: i16,
@@ -128,12 +128,12 @@ fn first_seed() -> u64 {
 struct Written {
     sequence: i32,
     count: usize,
-    /// The number of the step that made it.
+    /// The number of the step that wrote it.
     step: usize,
 }
 
 impl Written {
-    /// Sequences go on at 0 after `i32::MAX`.
+    /// After `i32::MAX` sequences continue at 0.
     fn next_sequence(self) -> i32 {
         wrapping_add(self.sequence, self.count as i32)
     }
@@ -143,14 +143,14 @@ fn wrapping_add(sequence: i32, count: i32) -> i32 {
     sequence.wrapping_add(count) & i32::MAX
 }
 
-/// What a producer is and was.
+/// The current and the previous identity of a producer.
 #[derive(Clone, Copy)]
 struct Producer {
     current: Name,
     before: Name,
 }
 
-/// Both brokers in the course of a sequence, and what they agree on so far.
+/// Both brokers during a sequence, and their common state so far.
 struct Comparison<'a> {
     kafka: Side<'a>,
     fake: Side<'a>,
@@ -178,7 +178,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Sends all steps to both, and compares what comes of them.
+    /// Sends all steps to both, and compares the responses.
     fn follow(
         &mut self,
         steps: &[Step],
@@ -186,7 +186,7 @@ impl<'a> Comparison<'a> {
     ) -> Result<Outcome, String> {
         for (number, step) in steps.iter().enumerate() {
             if let Err(difference) = self.take(number, step, tally) {
-                // The next sequence finds no open transaction.
+                // Ends open transactions for the next sequence.
                 self.kafka.finish(false);
                 self.fake.finish(false);
                 return Err(format!("{difference}\nafter\n{}", self.history));
@@ -242,7 +242,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// The batch that a Produce request has.
+    /// Returns the batch of a Produce request.
     fn batch(&self, number: usize, step: &Step, name: Name) -> Option<Written> {
         let Call::Produce {
             partition,
@@ -276,7 +276,7 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    /// Remembers what both brokers said.
+    /// Records what both brokers returned.
     fn note(&mut self, step: &Step, name: Name, batch: Option<Written>, reply: &Reply) {
         if !reply.code.is_none() {
             return;

@@ -1,5 +1,5 @@
-//! What brokers refuse: batches that are too large are split, records that are too large fail
-//! alone, and too few replicas are waited for.
+//! Refusals of brokers: batches that are too large are split, records that are too large fail
+//! alone, and batches with too few replicas are retried.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn builder(cluster: &KafkaCluster) -> KafkaProducerBuilder {
     KafkaProducer::builder().bootstrap_servers(cluster.bootstrap_servers())
 }
 
-/// A hundred characters that no codec makes much smaller, different for each number.
+/// Returns a hundred characters that do not compress well, different for each number.
 fn noise(number: u64) -> String {
     let mut random = fastrand::Rng::with_seed(number);
     let text: String = (0..90).map(|_| random.alphanumeric()).collect();
@@ -53,7 +53,7 @@ fn split(cluster: &KafkaCluster, topic: &str, codec: &str) {
     };
     let futures: Vec<_> = (0..RECORDS).map(send).collect();
     let huge = "x".repeat(2 * MAX_MESSAGE_BYTES);
-    // Alone in its batch; a codec would make it small.
+    // It is alone in its batch, and a codec would make it small.
     let is_too_large = codec == "none";
     if is_too_large {
         producer.flush().unwrap();
@@ -121,7 +121,7 @@ fn a_record_waits_for_enough_replicas_as_long_as_it_may() {
     admin.delete_topic("all-three");
 }
 
-/// Java: the last refusal, or the expiry of a batch that waits for its next attempt.
+/// Java: the last refusal, or the expiry of a batch in its backoff.
 fn is_of_replicas_or_time(error: &Error) -> bool {
     error.code() == Some(ErrorCode::NOT_ENOUGH_REPLICAS)
         || error

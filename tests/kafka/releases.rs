@@ -1,4 +1,5 @@
-//! The releases beside the current one. 2.8 has ZooKeeper, older versions of every message, and no topic ids in Produce.
+//! Other releases than the current one. 2.8 has ZooKeeper, older versions of every message, and no
+//! topic ids in Produce.
 
 use kafka_producer::{KafkaProducer, ProducerRecord};
 
@@ -32,7 +33,7 @@ fn kafka_2_8_takes_idempotent_records_in_every_codec() {
     ] {
         codecs.extend(Some(codec).filter(|_| is_built));
     }
-    // Here and not in a test of its own, which would start the release once more.
+    // Tested here so that the release is started only once.
     #[cfg(feature = "classic")]
     crate::classic::are_read_back(&kafka.bootstrap_servers(), kafka.admin());
     for codec in codecs {

@@ -1,4 +1,4 @@
-//! Records of every form come back from Kafka as they were sent, at the place that was said.
+//! Records of every form come back from Kafka as they were sent, at the reported offset.
 
 use std::time::Duration;
 
@@ -135,7 +135,7 @@ fn acks_0_and_1_are_what_they_say() {
             .unwrap();
         let send = |number: i64| producer.send(ProducerRecord::new("acks", number.to_string()));
         let futures: Vec<_> = (first..first + 500).map(|i| send(i).unwrap()).collect();
-        // Without an answer there is no offset to tell.
+        // Without a response the offset is unknown.
         let is_told = acks == Acks::Leader;
         for (number, future) in (first..).zip(&futures) {
             let metadata = future.get().unwrap();

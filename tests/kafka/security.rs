@@ -1,4 +1,5 @@
-//! Clients that Kafka lets in by TLS, by SASL and by both, and those that it refuses: one node with a listener for each case.
+//! Clients that Kafka accepts by TLS, by SASL and by both, and those that it refuses: one node with
+//! a listener for each case.
 
 #[cfg(feature = "gssapi")]
 mod kerberos;
@@ -13,14 +14,14 @@ use kafka_producer::{ErrorKind, KafkaProducer, ProducerRecord};
 use crate::harness::{Admin, ConsoleConsumer, Layout, Listener};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// Half of `max.block.ms`: what no retry can repair must not wait for it.
+/// Half of `max.block.ms`: an error that no retry can help must come earlier.
 const AT_ONCE: Duration = Duration::from_secs(30);
 
 const SASL_PLAINTEXT: Listener = listener("SASL_PLAINTEXT", "SASL_PLAINTEXT");
-/// Has no PLAIN.
+/// Does not enable PLAIN.
 const SCRAM_ONLY: Listener = listener("SCRAM_ONLY", "SASL_PLAINTEXT");
 const SSL: Listener = listener("SSL", "SSL");
-/// Demands a client certificate.
+/// Requires a client certificate.
 const MUTUAL: Listener = listener("MUTUAL", "SSL");
 const SASL_SSL: Listener = listener("SASL_SSL", "SASL_SSL");
 /// Its SCRAM sessions end after two seconds.
@@ -128,12 +129,12 @@ fn path(name: &str) -> String {
     format!("{}/tests/data/tls/{name}.pem", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A file of tests/data/tls, whose names say what is wrong with it.
+/// Returns the path of a file in tests/data/tls. Its name says what is wrong with it.
 fn file(name: &str) -> String {
     std::fs::read_to_string(path(name)).unwrap()
 }
 
-/// The settings of a client, by Java's keys.
+/// The settings of a client, with Java's keys.
 #[derive(Clone, Debug)]
 struct Client(Vec<(&'static str, String)>);
 
@@ -142,7 +143,7 @@ impl Client {
         Self(Vec::new()).set("security.protocol", security_protocol)
     }
 
-    /// Trusts tests/data/tls/ca.pem.
+    /// Adds trust in tests/data/tls/ca.pem.
     fn over_tls(security_protocol: &str) -> Self {
         Self::new(security_protocol)
             .set("ssl.truststore.type", "PEM")
@@ -154,14 +155,14 @@ impl Client {
         self
     }
 
-    /// Has a certificate of its own.
+    /// Adds a client certificate.
     fn certificate(self, identity: &str) -> Self {
         self.set("ssl.keystore.type", "PEM")
             .set("ssl.keystore.certificate.chain", &file(identity))
             .set("ssl.keystore.key", &file(&format!("{identity}.key")))
     }
 
-    /// Is alice, by a mechanism with a password.
+    /// Authenticates as alice with a password.
     fn password(self, mechanism: &str, password: &str) -> Self {
         let module = match mechanism {
             "PLAIN" => "plain.PlainLoginModule",
@@ -173,7 +174,7 @@ impl Client {
         )
     }
 
-    /// Is alice, by a token without a signature.
+    /// Authenticates as alice with a token without a signature.
     fn token(self) -> Self {
         let module =
             "oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"alice\"";
@@ -207,7 +208,8 @@ impl Client {
         sent.unwrap_or_else(|error| panic!("{value}: {error}: {self:?}"));
     }
 
-    /// The text of the error of a send to brokers that do not let the client in, or that the client does not trust.
+    /// Returns the error text of a send to a broker that refuses the client or that the client does
+    /// not trust.
     fn refusal(&self, address: &str) -> String {
         let producer = self.producer(address);
         let started = Instant::now();

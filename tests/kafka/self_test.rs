@@ -1,5 +1,5 @@
-//! The harness itself: what Kafka's producer writes is read back, and nothing is left behind. Its
-//! faults are those of `faults.rs`.
+//! Tests of the harness: what Kafka's producer writes is read back, and no process or file is left.
+//! `faults.rs` tests its faults.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -79,7 +79,7 @@ fn what_javas_producer_wrote_is_read_back_and_sound() {
                 batch.producer_id >= 0 && batch.producer_epoch == 0,
                 "{batch:?}"
             );
-            // One session, nothing refused: sequences go with offsets.
+            // With one producer id and no refusals, sequences equal offsets.
             assert_eq!(i64::from(batch.base_sequence), batch.base_offset);
             assert!(batch.size > 61 && batch.file.is_file(), "{batch:?}");
         }
@@ -89,8 +89,7 @@ fn what_javas_producer_wrote_is_read_back_and_sound() {
     admin.delete_topic("single");
 }
 
-/// Kafka's judge says so where a segment is not sound: without this, its silence would mean
-/// nothing.
+/// Kafka's tool reports a damaged segment. Otherwise a clean report would prove nothing.
 fn a_flipped_bit_is_an_anomaly(cluster: &KafkaCluster) {
     let segments = cluster.segments(1, "judged");
     let segment = segments
@@ -111,7 +110,7 @@ fn a_flipped_bit_is_an_anomaly(cluster: &KafkaCluster) {
     assert!(!dump.anomalies.is_empty(), "{dump:?}");
 }
 
-/// An installed JDK alone does not turn `cargo test` into ten minutes of Kafka.
+/// An installed JDK alone does not make `cargo test` run Kafka for ten minutes.
 #[test]
 fn real_kafka_starts_only_if_the_environment_requests_it() {
     for value in [None, Some("0"), Some("")] {
@@ -196,7 +195,7 @@ fn a_killed_test_process_leaves_nothing_running() {
     });
 }
 
-/// The victim of [`a_killed_test_process_leaves_nothing_running`].
+/// The process that [`a_killed_test_process_leaves_nothing_running`] kills.
 #[test]
 #[ignore = "run by a_killed_test_process_leaves_nothing_running"]
 fn be_killed() {
@@ -213,7 +212,7 @@ fn be_killed() {
     std::thread::sleep(SOON);
 }
 
-/// Whether there is such a process that is not a zombie.
+/// Returns whether the process exists and is not a zombie.
 fn is_running(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"));
     stat.is_ok_and(|stat| !stat.contains(") Z"))

@@ -1,5 +1,5 @@
-//! A cluster that stands still costs its senders nothing but time: they park, the memory is
-//! bounded, and each gets its error.
+//! With a stalled cluster, senders park and use no processor time, memory is bounded, and each
+//! sender gets its error.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
@@ -14,13 +14,13 @@ use crate::usage;
 
 const SENDERS: usize = 8;
 const BUFFER_MEMORY: u64 = 32 << 20;
-/// What the process may grow by beyond the buffer: the records' own state, stacks, an allocator's
-/// reserves.
+/// How much the process may grow beyond the buffer: the state of records, stacks, and the
+/// allocator's reserves.
 const MORE_MEMORY: u64 = 8 << 20;
 const VALUE_SIZE: usize = 1_000;
 const MAX_BLOCK: Duration = Duration::from_secs(8);
 const LIMIT: Duration = Duration::from_secs(60);
-/// Without a send in this time, all of them are parked.
+/// If no record is accepted for this long, all senders are parked.
 const QUIET: Duration = Duration::from_secs(1);
 
 #[test]
@@ -62,7 +62,7 @@ fn senders_park_when_the_buffer_is_full_and_each_gets_its_error() {
         eprintln!("stalled: {held} records held, {grown} bytes more, {cpu:?} of CPU in {waited:?}");
         assert!(cpu * 50 < waited, "{cpu:?} of CPU in {waited:?}");
         assert!(grown < BUFFER_MEMORY + MORE_MEMORY, "{grown} bytes");
-        // It held what it may, and not much less.
+        // It used what it may, and not much less.
         assert!(
             held * VALUE_SIZE as u64 > BUFFER_MEMORY / 2,
             "{held} records"
@@ -87,7 +87,7 @@ fn senders_park_when_the_buffer_is_full_and_each_gets_its_error() {
     cluster.admin().delete_topic("stalled");
 }
 
-/// Sends until a record fails, and gives its error. Nothing fails but what the send itself refuses.
+/// Sends until a send fails. Returns its error. No record fails later.
 fn send_until_refused(
     producer: &KafkaProducer,
     taken: &AtomicU64,
@@ -109,7 +109,7 @@ fn send_until_refused(
     }
 }
 
-/// Returns when no record was taken for a while.
+/// Returns when no record was accepted for a while.
 fn await_standstill(taken: &AtomicU64) {
     let (mut last, mut since) = (0, Instant::now());
     wait_until("full buffer", LIMIT, || {

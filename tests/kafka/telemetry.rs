@@ -1,4 +1,5 @@
-//! Metrics that brokers request (KIP-714): what a plugin of Kafka's receives is what the producer's own snapshot says.
+//! Metrics that brokers request (KIP-714): a broker's plugin receives what the producer's own
+//! snapshot says.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +21,7 @@ const SOURCE: &str = concat!(
     "/tests/kafka/telemetry/FileTelemetryExporter.java"
 );
 
-/// A push, as the plugin wrote it down.
+/// A push, as the plugin recorded it.
 struct Received {
     client_instance_id: String,
     is_terminating: bool,
@@ -28,7 +29,7 @@ struct Received {
     payload: Vec<u8>,
 }
 
-/// Every push so far, oldest first.
+/// Returns every push so far, oldest first.
 fn received(directory: &Path) -> Vec<Received> {
     let entries = fs::read_dir(directory).unwrap();
     let mut names: Vec<String> = entries
@@ -64,7 +65,8 @@ fn cluster_with_plugin(directory: &Path) -> KafkaCluster {
     KafkaCluster::start_layout(layout)
 }
 
-/// Sends 15 orders and 2 bills in two transactions, with pushes between them. Returns the id of the telemetry.
+/// Sends 15 orders and 2 bills in two transactions, with pushes between them. Returns the client
+/// instance id.
 fn send_and_close(producer: &KafkaProducer, directory: &Path) -> String {
     producer.init_transactions().unwrap();
     let send = |topic| {
@@ -87,7 +89,7 @@ fn send_and_close(producer: &KafkaProducer, directory: &Path) -> String {
     id
 }
 
-/// The sums of all pushes. Kafka's brokers request deltas, which together are the totals.
+/// Returns the sums of all pushes. Kafka's brokers request deltas, whose sums are the totals.
 fn totals(pushes: &[Received]) -> BTreeMap<(String, Labels), f64> {
     let mut totals = BTreeMap::new();
     for push in pushes {
@@ -102,7 +104,8 @@ fn totals(pushes: &[Received]) -> BTreeMap<(String, Labels), f64> {
     totals
 }
 
-/// Holds the totals against the snapshot, except for what the last push itself changes, such as the bytes.
+/// Compares the totals with the snapshot, except for metrics that the last push itself changes,
+/// such as the bytes.
 fn compare(totals: &BTreeMap<(String, Labels), f64>, snapshot: &MetricsSnapshot) {
     let mut compared = 0;
     for ((name, labels), total) in totals {
@@ -123,7 +126,7 @@ fn compare(totals: &BTreeMap<(String, Labels), f64>, snapshot: &MetricsSnapshot)
     assert!(compared >= 14, "{compared}");
 }
 
-/// Every number of the snapshot is in the payload.
+/// Checks that every numeric metric of the snapshot is in the payload.
 fn assert_complete(payload: &[u8], snapshot: &MetricsSnapshot) {
     let pushed = numbers(payload);
     for metric in snapshot {
@@ -184,7 +187,7 @@ fn a_plugin_of_the_broker_receives_what_the_snapshot_says() {
     assert_eq!((topic("orders"), topic("bills")), (15.0, 2.0));
 }
 
-/// Without a plugin Kafka's brokers have no telemetry, whatever is subscribed to.
+/// Kafka's brokers without a plugin have no telemetry, whatever the subscriptions.
 #[test]
 fn a_broker_without_a_plugin_assigns_no_id() {
     let _turn = kafka_or_skip!();

@@ -1,4 +1,4 @@
-//! Topics that come, go and come back while records are sent to them.
+//! Topics are created, deleted and recreated while records are sent to them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ fn a_topic_that_does_not_exist_is_waited_for_and_then_an_error() {
     assert_eq!(error.kind(), ErrorKind::InvalidTopic, "{error}");
 }
 
-/// The metadata that the producer has are good for five minutes, and do not know the partition.
+/// The producer's metadata is valid for five minutes, and lacks the partition.
 #[test]
 fn a_partition_that_was_added_is_found_when_a_record_names_it() {
     let _turn = kafka_or_skip!();
@@ -74,8 +74,8 @@ fn a_partition_that_was_added_is_found_when_a_record_names_it() {
     cluster.admin().delete_topic("grown");
 }
 
-/// The records before are in the topic that is gone, or follow those of the new one's partition;
-/// all that are sent after the new one is there are in it, in order, once.
+/// Earlier records are in the deleted topic, or in a partition of the new one. All records that are
+/// sent after the new topic exists are in it, in order, once.
 #[test]
 fn a_topic_is_deleted_and_created_anew_while_records_are_sent() {
     let _turn = kafka_or_skip!();
@@ -154,7 +154,7 @@ struct Background {
 }
 
 impl Background {
-    /// Gives the number of sends.
+    /// Returns the number of sends.
     fn send(&self, producer: &KafkaProducer, topic: &str) -> u64 {
         let mut number = 0;
         while !self.is_over.load(Ordering::Relaxed) {
@@ -179,7 +179,7 @@ impl Background {
         });
     }
 
-    /// The scope waits for the thread, also when the test panics.
+    /// Stops the thread when dropped, because the scope waits for it even if the test panics.
     fn stop_on_drop(&self) -> impl Drop + '_ {
         struct Stop<'a>(&'a AtomicBool);
         impl Drop for Stop<'_> {

@@ -1,5 +1,5 @@
-//! What a broker answers to transactional requests of each version, in and out of turn; and that
-//! the test broker answers the same. Its answers are what most tests of transactions stand on.
+//! The responses of Kafka to transactional requests of each version, in and out of order. The test
+//! broker must respond the same, because most tests of transactions rely on it.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -21,20 +21,20 @@ const OFFSET: RawOffset<'_> = RawOffset {
     offset: 7,
     metadata: None,
 };
-/// A transaction that is to be ended by hand.
+/// A transaction that the test ends.
 const LONG: Duration = Duration::from_secs(60);
-/// A transaction that Kafka is to abort, but not before all is in it.
+/// A transaction that Kafka aborts, but not before the test has filled it.
 const BRIEF: Duration = Duration::from_secs(1);
 /// More than `transaction.max.timeout.ms`.
 const TOO_LONG: Duration = Duration::from_secs(3600);
-/// An epoch of nobody.
+/// An epoch without a producer id.
 const HALF: Identity = Identity {
     producer_id: -1,
     epoch: 0,
 };
 
-/// `add 3` is AddPartitionsToTxn v3. What comes before a colon is in whose name it is asked, or which
-/// batch it is.
+/// `add 3` is AddPartitionsToTxn v3. The word before a colon says with which identity it is sent,
+/// or which batch it has.
 const SCENARIOS: &[&str] = &[
     // As each version of transactions does it.
     "init 5, add 3, produce 11, commit 4, add 3, produce 11, abort 4, add 3, produce 11, commit 4",
@@ -57,7 +57,7 @@ const SCENARIOS: &[&str] = &[
     "init 5, abort 4",
     "init 5, commit 5",
     "init 5, abort 5, abort 5, produce 12, commit 5",
-    // Ended again, or otherwise.
+    // Ended again, or the other way.
     "init 5, add 3, commit 4, commit 4, abort 4, commit 3, abort 3",
     "init 5, add 3, abort 4, abort 4, commit 4",
     "init 5, produce 12, commit 5, before: commit 5, before: abort 5, commit 5",
@@ -78,14 +78,14 @@ const SCENARIOS: &[&str] = &[
     "init 5, init 5, before: offset 2, before: offset 3, before: offset 4, before: offset 5",
     "init 5, add 3, produce 11, init 5, before: produce 11, before: commit 4",
     "init 5, produce 12, init 5, before: produce 12, before: commit 5",
-    // An epoch that was never given out.
+    // An epoch that was never assigned.
     "init 5, after: add 3, after: offsets 4, after: commit 4, after: commit 5, after: abort 5",
     "init 5, after: produce 10, after: produce 11, after: produce 12",
-    // Another's producer id.
+    // Another producer's id.
     "init 5, other: add 3, other: offsets 4, other: commit 4, other: commit 5, other: abort 5",
     "init 5, other: produce 10, other: produce 11, other: produce 12",
     "init 5, other: offset 3, other: offset 4, other: offset 5",
-    // A transactional id that nobody has.
+    // A transactional id that does not exist.
     "init 5, unknown: add 3, unknown: offsets 4, unknown: commit 4, unknown: commit 5",
     "init 5, unknown: produce 10, unknown: produce 11, unknown: produce 12",
     "init 5, unknown: offset 3, unknown: offset 4, unknown: offset 5",
@@ -96,12 +96,12 @@ const SCENARIOS: &[&str] = &[
     "init 5, add 3, produce 11, bump 4, add 3, produce 11, commit 4, bump 5",
     "init 5, produce 12, bump 5, produce 12, commit 5, bump 5",
     "init 5, produce 12, commit 5, before: bump 5",
-    // Batches that come again, or too early.
+    // Batches that are repeated, or out of order.
     "init 5, add 3, produce 11, again: produce 11, produce 11, commit 4, add 3, produce 11, again: produce 11, commit 4",
     "init 5, produce 12, again: produce 12, produce 12, commit 5, before: produce 12, produce 12, again: produce 12, abort 5",
     "init 5, gap: produce 12, produce 12, gap: produce 12, commit 5, gap: produce 12, abort 5",
     "init 5, add 3, gap: produce 11, commit 4, add 3, gap: produce 11, produce 11, commit 4",
-    // What is not there, or not allowed.
+    // What does not exist, or is not allowed.
     "half 5, too-long 5, init 5, too-long 5, half 5",
     "init 5, add-unknown 3, add-both 3, commit 4",
 ];

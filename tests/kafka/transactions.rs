@@ -1,4 +1,4 @@
-//! Transactions on real brokers: of both versions, and of Kafka 2.8.
+//! Transactions on real brokers: in both versions, and on Kafka 2.8.
 
 mod copying;
 mod expiry;
@@ -24,7 +24,7 @@ use crate::harness::{Admin, ConsoleConsumer, LegacyKafka, dump_log};
 use crate::kafka_or_skip;
 
 const PARTITIONS: i32 = 3;
-/// Records of a transaction in each partition.
+/// The number of records of a transaction in each partition.
 const EACH: i64 = 20;
 const GROUP: &str = "readers";
 
@@ -87,7 +87,7 @@ fn transactional(servers: &str, id: &str) -> KafkaProducerBuilder {
         .transactional_id(id)
 }
 
-/// A producer that may begin a transaction.
+/// A producer that is ready to begin a transaction.
 fn ready(servers: &str, id: &str) -> KafkaProducer {
     let producer = transactional(servers, id).build().unwrap();
     producer.init_transactions().unwrap();
@@ -99,25 +99,25 @@ fn commit(producer: &KafkaProducer, topic: &str, name: &str) {
     committed.unwrap();
 }
 
-/// [`EACH`] records to each partition.
+/// Sends [`EACH`] records to each partition.
 fn send_all(producer: &KafkaProducer, topic: &str, name: &str) -> Result<()> {
     for number in 0..EACH {
         for partition in 0..PARTITIONS {
             let value = format!("{name} {number}");
-            // What fails shows in the commit.
+            // The commit reports a failed record.
             drop(producer.send(ProducerRecord::new(topic, value).partition(partition))?);
         }
     }
     Ok(())
 }
 
-/// Sends a record and waits for its place in the log.
+/// Sends a record and waits for its offset.
 fn send(producer: &KafkaProducer, (topic, partition): (&str, i32), value: &str) -> Result<i64> {
     let record = ProducerRecord::new(topic, value).partition(partition);
     Ok(producer.send(record)?.get()?.offset())
 }
 
-/// What is in each partition after transactions of these names, in their order.
+/// Returns the values in each partition after transactions with these names, in order.
 fn values(names: &[&str]) -> Vec<Vec<String>> {
     let of_partition = || {
         let numbers = |name| (0..EACH).map(move |number| format!("{name} {number}"));
@@ -126,15 +126,15 @@ fn values(names: &[&str]) -> Vec<Vec<String>> {
     (0..PARTITIONS).map(|_| of_partition()).collect()
 }
 
-/// What a read_committed consumer finds, once nothing is open.
+/// Returns what a `read_committed` consumer reads after all transactions have ended.
 fn read_committed(admin: &Admin, topic: &str, transactions: usize) -> Vec<Vec<String>> {
     admin.await_stable(topic);
     let consumer = ConsoleConsumer::new(admin.bootstrap_servers(), topic).read_committed();
     read(&consumer, transactions)
 }
 
-/// As many records as so many transactions have. The last one is in every partition, so one record
-/// too many before it pushes one of it out.
+/// Reads as many records as `transactions` have. The last transaction is in every partition, so an
+/// extra record before it would push out one of its records.
 fn read(consumer: &ConsoleConsumer<'_>, transactions: usize) -> Vec<Vec<String>> {
     let mut values = vec![Vec::new(); PARTITIONS as usize];
     for record in consumer.read(transactions as u64 * EACH as u64 * PARTITIONS as u64) {
@@ -148,13 +148,13 @@ fn group() -> ConsumerGroupMetadata {
     ConsumerGroupMetadata::new(GROUP)
 }
 
-/// The same offset for each partition.
+/// Returns the same offset for each partition.
 fn offsets(topic: &str, offset: i64) -> HashMap<TopicPartition, OffsetAndMetadata> {
     let of = |partition| (TopicPartition::new(topic, partition), offset.into());
     (0..PARTITIONS).map(of).collect()
 }
 
-/// Of the producer's batches. With version 2 every transaction has an epoch of its own.
+/// Returns the epochs of the producer's batches. In version 2 every transaction has its own.
 fn epochs(segments: &[PathBuf]) -> BTreeSet<i16> {
     let dump = dump_log(segments);
     assert_eq!(dump.anomalies, Vec::<String>::new());

@@ -1,7 +1,8 @@
-//! Transactions while nodes and their client are killed: none torn, lost or repeated.
+//! Transactions while nodes and their client are killed: none is partial, lost or duplicated.
 //!
-//! The client is a process of its own, so that `kill -9` ends it wherever it is; the next one takes
-//! over with the same transactional id. What it prints is all that is known of its transactions.
+//! The client is a process of its own, which `kill -9` ends at any point. The next client takes
+//! over with the same transactional id. Only the client's output says what is known of its
+//! transactions.
 //!
 //! `KAFKA_PRODUCER_LONG=1` runs the full length: a node is killed every 10 s, the client every 30 s.
 
@@ -24,13 +25,14 @@ use crate::harness::{
 use crate::kafka_or_skip;
 
 const PARTITIONS: i32 = 6;
-/// Of one transaction.
+/// The number of records in a transaction.
 const RECORDS: u64 = 500;
-/// Every so many transactions the client closes its producer without waiting, in the middle.
+/// After this many transactions the client closes its producer without waiting, during a
+/// transaction.
 const LIFE: u64 = 20;
-/// For a few transactions while a node is down.
+/// The limit for a few transactions while a node is down.
 const PROGRESS_LIMIT: Duration = Duration::from_secs(120);
-/// Tells the client's process what to do, in the words of [`Orders`].
+/// Tells the client's process what to do, as [`Orders`].
 const ORDERS: &str = "KAFKA_PRODUCER_TEST_CLIENT";
 
 #[test]
@@ -49,7 +51,7 @@ fn transactions_of_version_1_are_whole_while_nodes_and_the_client_are_killed() {
     cluster.admin().delete_topic("whole-1");
 }
 
-/// The client of the tests here, which start it as a process and kill it.
+/// The client of these tests, which start it as a process and kill it.
 #[test]
 #[ignore = "run by the tests beside it"]
 fn client_process() {
@@ -58,26 +60,26 @@ fn client_process() {
     }
 }
 
-/// What is known of a transaction when its client is done with it.
+/// What is known of a transaction after its client has ended.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 enum End {
     Committed,
     Aborted,
-    /// The client ended while it committed.
+    /// The client was killed during the commit.
     Unknown,
 }
 
-/// A line that the client prints: `ends 17`. A transaction begins before the first of them.
+/// A line of the client's output: `ends 17`. The first line of a transaction says that it begins.
 #[derive(Copy, Clone, Debug)]
 enum Said {
     Begins(u64),
-    /// It is about to commit or to abort.
+    /// It is about to commit or abort.
     Ends(u64),
     Ended(u64, End),
 }
 
 impl Said {
-    /// `None` for what the test framework prints.
+    /// Returns `None` for output of the test framework.
     fn parse(line: &str) -> Option<Self> {
         let (word, number) = line.split_once(' ')?;
         let number = number.parse().ok()?;
@@ -98,12 +100,12 @@ impl Said {
     }
 }
 
-/// Every third.
+/// Returns whether the transaction is to be aborted: every third.
 fn is_to_abort(transaction: u64) -> bool {
     transaction % 3 == 0
 }
 
-/// How much is to happen, and how fast.
+/// How many faults happen, and how often.
 #[derive(Debug)]
 struct Run<'a> {
     topic: &'a str,
@@ -112,7 +114,7 @@ struct Run<'a> {
     node_period: Duration,
     client_kills: usize,
     client_period: Duration,
-    /// From the beginning of a transaction to that of the next one, where nothing is in the way.
+    /// The time from the begin of a transaction to the next one, if nothing delays it.
     pace: Duration,
     ended: AtomicU64,
     is_over: AtomicBool,
@@ -145,14 +147,14 @@ impl<'a> Run<'a> {
         let servers = cluster.bootstrap_servers();
         let (ends, client_kills) = thread::scope(|scope| {
             let clients = scope.spawn(|| self.clients(&servers));
-            // Also when it panics: the scope waits for the clients.
+            // Also if it panics, because the scope waits for the clients.
             let over = SetOnDrop(&self.is_over);
             self.kill_nodes(cluster);
             drop(over);
             clients.join().unwrap()
         });
         let elapsed = started.elapsed();
-        // No transaction hangs: the last stable offset is the end of each partition.
+        // No transaction stays open: the last stable offset is the end of each partition.
         admin.await_stable(self.topic);
         self.check(&servers, &ends, &admin.end_offsets(self.topic));
         let count = |wanted| ends.iter().filter(|end| **end == wanted).count();
@@ -190,8 +192,8 @@ impl<'a> Run<'a> {
         });
     }
 
-    /// One client after the other, until everything has happened; the last transaction is
-    /// committed. Gives what is known of each transaction, and how many clients were killed.
+    /// Runs one client after another until all faults are over, and commits the last transaction.
+    /// Returns what is known of each transaction, and the number of killed clients.
     fn clients(&self, servers: &str) -> (Vec<End>, usize) {
         let mut ends = Vec::new();
         let mut kills = 0;
@@ -216,7 +218,7 @@ impl<'a> Run<'a> {
         (ends, kills)
     }
 
-    /// A client, until its time is over, and where `while_committing` until its next commit.
+    /// Runs a client for some time, or until its next commit if `while_committing`, and kills it.
     fn live_and_die(&self, servers: &str, ends: &mut Vec<End>, while_committing: bool) {
         let first = ends.len();
         let orders = format!("{servers} {} {first} {}", self.topic, self.pace.as_millis());
@@ -250,7 +252,7 @@ impl<'a> Run<'a> {
         }
         match last {
             said if is_committing(said) => ends.push(End::Unknown),
-            // It had not said that it would commit, so it has not.
+            // It had not announced the commit, so it has not committed.
             Some(Said::Begins(_) | Said::Ends(_)) => ends.push(End::Aborted),
             Some(Said::Ended(..)) | None => {}
         }
@@ -266,7 +268,7 @@ impl<'a> Run<'a> {
             let value = String::from_utf8(record.value.unwrap()).unwrap();
             let (transaction, number) = value.split_once(' ').unwrap();
             let place: (u64, u64) = (transaction.parse().unwrap(), number.parse().unwrap());
-            // Neither twice nor out of order.
+            // Neither a duplicate nor out of order.
             let before = last.insert(record.partition, place);
             assert!(before < Some(place), "{before:?} before {place:?}");
             next_offsets[record.partition as usize] = record.offset + 1;
@@ -277,7 +279,7 @@ impl<'a> Run<'a> {
                 false => ControlFlow::Continue(()),
             }
         });
-        // Nothing comes after the last transaction but its marker.
+        // After the last transaction there is only its marker.
         let with_marker: Vec<_> = next_offsets.iter().map(|offset| offset + 1).collect();
         assert_eq!(with_marker, end_offsets);
         for (number, end) in ends.iter().enumerate() {
@@ -292,7 +294,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What a client is to do.
+/// What a client has to do.
 #[derive(Debug)]
 struct Orders {
     servers: String,
@@ -316,7 +318,7 @@ impl Orders {
         })
     }
 
-    /// Runs transactions for ever.
+    /// Runs transactions until it is killed.
     fn follow(&self) {
         // The test framework has left a line open.
         println!();
@@ -352,7 +354,7 @@ impl Orders {
             let partition = (number % PARTITIONS as u64) as i32;
             let value = format!("{transaction} {number}");
             let record = ProducerRecord::new(&*self.topic, value).partition(partition);
-            // What fails shows in the commit.
+            // The commit reports a failed record.
             drop(producer.send(record).unwrap());
         }
     }
@@ -370,12 +372,11 @@ fn end(producer: &KafkaProducer, number: u64) -> &'static str {
     "aborted"
 }
 
-/// The producer is closed without a wait, as when its program ends: before it commits, or
-/// meanwhile.
+/// Closes the producer without waiting, as when its program ends: before the commit, or during it.
 fn die(producer: &KafkaProducer, number: u64) -> &'static str {
     let close = || producer.close(Duration::ZERO);
     if is_to_abort(number) {
-        // Records of the open transaction are lost, and it says so.
+        // Records of the open transaction are lost, and the error says so.
         let _ = close();
         return "aborted";
     }

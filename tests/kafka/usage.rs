@@ -1,11 +1,11 @@
-//! What this process uses, as Linux counts it.
+//! The resources of this process, as Linux reports them.
 
 use std::fs;
 use std::time::Duration;
 
-/// The CPU time of the process so far, threads that have ended included.
+/// Returns the CPU time of the process so far, including threads that have ended.
 pub(crate) fn process_cpu() -> Duration {
-    // Linux tells user space ticks of 10 ms, whatever it counts in.
+    // Linux reports these in ticks of 10 ms.
     const TICK: Duration = Duration::from_millis(10);
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
     // The name, in parentheses, may hold anything; utime and stime are the 14th and 15th fields.
@@ -15,7 +15,7 @@ pub(crate) fn process_cpu() -> Duration {
     TICK * ticks
 }
 
-/// Bytes of the process that are in memory.
+/// Returns the resident memory of the process in bytes.
 pub(crate) fn resident_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

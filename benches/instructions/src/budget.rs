@@ -1,12 +1,14 @@
-//! The committed table of instructions per path, and how a count is held against it.
+//! The committed table of instructions per path, and the comparison of a count with it.
 
 use std::fmt::Write;
 
 use crate::Failure;
 
-/// A path may grow by this part of its budget before that is an error: another compiler or C library moves figures a little.
+/// A path may grow by this fraction of its budget without an error, because compilers and C
+/// libraries differ a little.
 const TOLERANCE: f64 = 0.05;
-/// And by this many instructions: of a path of ten, one is no growth.
+/// It may also grow by this many instructions, because one more instruction is a large part of a
+/// path of ten.
 const SLACK: f64 = 1.0;
 
 /// The instructions of one operation of a path.
@@ -14,22 +16,22 @@ const SLACK: f64 = 1.0;
 pub(crate) struct Figure {
     pub(crate) path: String,
     pub(crate) instructions: f64,
-    /// What an operation is.
+    /// The name of one operation.
     pub(crate) unit: String,
 }
 
-/// What `budget.md` holds.
+/// The content of `budget.md`.
 #[derive(Debug)]
 pub(crate) struct Budget {
     figures: Vec<Figure>,
-    /// The compiler and machine that wrote it.
+    /// The compiler and machine of these figures.
     pub(crate) toolchain: String,
 }
 
-/// What came of a comparison.
+/// The result of a comparison.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// Every path with both figures, for people.
+    /// Every path with both figures, as text.
     pub(crate) table: String,
     pub(crate) complaints: Vec<String>,
 }
@@ -73,7 +75,7 @@ impl Budget {
     }
 }
 
-/// A line for people.
+/// A line of the table.
 fn row(granted: &Figure, now: &Figure) -> String {
     let note = match verdict(granted.instructions, now.instructions) {
         Verdict::Grown => "  grown",
@@ -104,7 +106,7 @@ fn complaint(granted: &Figure, now: &Figure) -> Option<String> {
     })
 }
 
-/// In percent, to be printed with one digit behind the point: no sign stands before a zero.
+/// In percent, for printing with one decimal. Never a negative zero.
 fn growth(granted: &Figure, now: &Figure) -> f64 {
     let growth = now.instructions / granted.instructions - 1.0;
     (growth * 1000.0).round() / 10.0 + 0.0
@@ -142,7 +144,7 @@ fn parse_row(row: &str) -> Result<Figure, Failure> {
     })
 }
 
-/// The text of `budget.md`.
+/// Returns the text of `budget.md`.
 pub(crate) fn render(figures: &[Figure], toolchain: &str) -> String {
     let mut text = format!(
         "# Instructions of the hot path\n\

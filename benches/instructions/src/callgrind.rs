@@ -1,11 +1,12 @@
 //! Runs this program under callgrind.
 //!
-//! Counted is what the calling thread does in [`counted_work`], but for the part of the broker, which the library keeps in
-//! functions named `broker_work...`. Callgrind flips its counting where a function is entered whose name matches, and back
-//! where it is left; so a broker that works for the warm-up is counted too, and [`begin_count`] forgets that.
+//! It counts what the calling thread does in [`counted_work`], without the part of the broker,
+//! which the library keeps in functions named `broker_work...`. Callgrind toggles its counter when
+//! it enters or leaves a function whose name matches. So the broker's work during the warm-up is
+//! counted too, and [`begin_count`] discards that.
 //!
-//! Valgrind passes for a CPU of its own, with AVX2 where the machine has it and never with AVX-512. So the same `memcpy` and
-//! the same CRC run on all x86-64 servers of the last ten years.
+//! Valgrind emulates a CPU of its own, with AVX2 if the machine has it and never with AVX-512. So
+//! the same `memcpy` and the same CRC run on all x86-64 servers of the last ten years.
 
 use std::env;
 use std::hint::black_box;
@@ -14,19 +15,19 @@ use std::process::{Child, Command, Stdio};
 
 use crate::Failure;
 
-/// Forgets what was counted so far.
+/// Discards the count so far.
 #[inline(never)]
 fn begin_count() {
     black_box(());
 }
 
-/// What is counted.
+/// The function whose instructions are counted.
 #[inline(never)]
 fn counted_work(work: &mut dyn FnMut()) {
     work();
 }
 
-/// Does the work so that callgrind counts it.
+/// Runs the work so that callgrind counts it.
 pub(crate) fn run(work: &mut dyn FnMut()) {
     begin_count();
     counted_work(work);
@@ -55,7 +56,7 @@ impl Run {
         Ok(Self { path, child })
     }
 
-    /// Waits for the end, and gives the number of instructions.
+    /// Waits for the end. Returns the number of instructions.
     pub(crate) fn finish(self) -> Result<u64, Failure> {
         let output = self.child.wait_with_output()?;
         let log = String::from_utf8_lossy(&output.stderr);
@@ -73,13 +74,13 @@ fn explain(error: &io::Error) -> Failure {
     }
 }
 
-/// The count in callgrind's log: `==123== Collected : 456`.
+/// Returns the count in callgrind's log: `==123== Collected : 456`.
 fn collected(log: &str) -> Option<u64> {
     let (_, rest) = log.split_once("Collected : ")?;
     rest.split_whitespace().next()?.parse().ok()
 }
 
-/// The compiler and the machine that figures depend on.
+/// Returns the compiler and the machine, on which the figures depend.
 pub(crate) fn toolchain() -> Result<String, Failure> {
     let output = Command::new("rustc").arg("--version").output()?;
     let version = String::from_utf8(output.stdout)?;

@@ -1,5 +1,6 @@
-//! Counts the instructions of the hot path under callgrind, and fails where one needs more than `budget.md` grants it.
-//! Instructions, unlike time, are the same in every run and on a machine that is busy with something else.
+//! Counts the instructions of the hot path with callgrind, and fails if one needs more than
+//! `budget.md` allows. Unlike time, the number of instructions is the same in every run and on a
+//! busy machine.
 //!
 //! ```text
 //! cargo run --release -p kafka-producer-instructions               # compare
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     let done = match arguments[..] {
         [] => compare(),
         ["--accept"] => accept(),
-        // What callgrind runs.
+        // Callgrind runs this.
         ["--path", name] => run_path(name).map(|()| true),
         _ => Err(USAGE.into()),
     };
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every path keeps to its budget.
+/// Returns whether every path is within its budget.
 fn compare() -> Result<bool, Failure> {
     let budget = Budget::parse(&fs::read_to_string(BUDGET)?)?;
     if !budget.toolchain.ends_with(ARCH) {
@@ -77,7 +78,7 @@ fn compare() -> Result<bool, Failure> {
 
 fn accept() -> Result<bool, Failure> {
     let figures = count()?;
-    // What cannot be read, after a merge perhaps, is written anew all the same.
+    // A file that cannot be parsed, for example after a merge, is written anew.
     let before = fs::read_to_string(BUDGET).map(|text| Budget::parse(&text));
     if let Ok(Ok(before)) = before {
         print!("{}", before.compare(&figures).table);

@@ -1,4 +1,4 @@
-//! The paths that are counted. Each is prepared and warmed up first; what its closure then does is counted.
+//! The counted paths. Each is prepared and warmed up first; its closure is counted.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,27 +18,28 @@ use crate::Failure;
 /// One row of the budget.
 pub(crate) struct Path {
     pub(crate) name: &'static str,
-    /// What one operation is.
+    /// The name of one operation.
     pub(crate) unit: &'static str,
-    /// How many of them the closure does.
+    /// How many operations the closure does.
     pub(crate) operations: u64,
     pub(crate) prepare: fn() -> Result<Work, Failure>,
 }
 
 type Work = Box<dyn FnMut()>;
 
-/// Enough for what happens now and then to be in the figure, and few enough for one batch.
+/// Enough for rare events to be in the figure, and few enough for one batch.
 const RECORDS: u64 = 10_000;
 const ROUNDS: u64 = 1_000;
 const BATCHES: u64 = 100;
 const BATCH_SIZE: usize = 16 << 10;
-/// Given with each record: with the clock's, the length of a record would depend on how fast the machine is.
+/// The timestamp of each record. With the clock's time, the length of a record would vary.
 const TIMESTAMP: i64 = 1_700_000_000_000;
 const TOPIC: &str = "topic-0";
 const VALUE: &[u8] = &[b'v'; 100];
 
 pub(crate) const PATHS: &[Path] = &[
-    // From the call to the appended record, into an open batch of a topic that is known: what a caller pays.
+    // From the call to the appended record, in an open batch of a known topic: the cost for a
+    // caller.
     record("send", || send(1, ONE_BATCH, send_future)),
     record("send, with a callback", || {
         send(1, ONE_BATCH, send_callback)
@@ -47,9 +48,9 @@ pub(crate) const PATHS: &[Path] = &[
     record("send, over 1,000 topics", || {
         send(1_000, DEFAULT_BATCHES, send_future)
     }),
-    // What the I/O thread does for records with callbacks, most of which is to call them.
+    // The I/O thread's work for records with callbacks, which is mostly calling them.
     record("complete, with a callback", complete),
-    // Both together: appends, batches that fill, requests, answers, callbacks.
+    // Both together: appends, full batches, requests, responses, callbacks.
     record("send and complete, default batches", || {
         default_batches(DEFAULT_BATCHES)
     }),
@@ -124,9 +125,9 @@ const fn call(name: &'static str, prepare: fn() -> Result<Work, Failure>) -> Pat
     }
 }
 
-// The whole producer, on one thread.
+// The whole producer on one thread.
 
-/// So that all records of a path are in one batch.
+/// Settings with which all records of a path are in one batch.
 const ONE_BATCH: &[(&str, &str)] = &[
     ("batch.size", "2097152"),
     ("max.request.size", "4194304"),
@@ -135,17 +136,17 @@ const ONE_BATCH: &[(&str, &str)] = &[
 const DEFAULT_BATCHES: &[(&str, &str)] = &[];
 const BATCHES_IN_CHUNKS: &[(&str, &str)] = &[("buffer.memory.allocation.strategy", "incremental")];
 
-/// The records that were acknowledged to a callback.
+/// The number of records whose callback had a success.
 static ACKNOWLEDGED: AtomicU64 = AtomicU64::new(0);
 
-/// A producer that knows its topics, and has sent to each.
+/// A producer that knows its topics and has sent to each.
 fn producer(
     topics: u32,
     partitions: i32,
     settings: &[(&str, &str)],
 ) -> Result<ThreadlessProducer, Failure> {
     let mut config = ProducerConfig::new();
-    // Where a send would have to wait, it fails: nobody else can end the wait.
+    // A send that would have to wait fails instead, because no other thread could end the wait.
     let common = [
         ("linger.ms", "0"),
         ("retry.backoff.ms", "0"),
@@ -176,7 +177,7 @@ fn would_block(sent: Result<RecordFuture, TrySendError<'_>>) -> bool {
     sent.is_err_and(|unsent| unsent.error.kind() == ErrorKind::WouldBlock)
 }
 
-/// Enough rounds to deliver whatever was sent.
+/// Enough rounds to deliver everything that was sent.
 fn settle(producer: &mut ThreadlessProducer) {
     (0..50).for_each(|_| producer.run_once());
 }
@@ -200,7 +201,7 @@ fn send_key(producer: &KafkaProducer, topic: &'static str) {
     assert!(sent.is_ok(), "the record was not sent");
 }
 
-/// Sends to one topic after the other, into batches that are open.
+/// Sends to the topics in turn, into open batches.
 fn send(
     topics: u32,
     settings: &[(&str, &str)],
@@ -209,7 +210,7 @@ fn send(
     let mut producer = producer(topics, 1, settings)?;
     let topics: Vec<_> = names(topics).collect();
     let records = topics.iter().cycle().take(RECORDS as usize);
-    // The first time lists grow to their size.
+    // The first round lets lists grow to their size.
     for _ in 0..2 {
         records
             .clone()
@@ -225,8 +226,8 @@ fn send(
     }))
 }
 
-/// Runs the I/O thread's loop until all of `RECORDS` are acknowledged after `send` was called for each of them, `at_once` at
-/// a time.
+/// Calls `send` for `RECORDS` records, `at_once` at a time, and runs the I/O thread's loop until
+/// all of them are acknowledged.
 fn send_and_complete(
     producer: &mut ThreadlessProducer,
     at_once: u64,

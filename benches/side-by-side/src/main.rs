@@ -1,4 +1,5 @@
-//! Kafka producers side by side: ours and every rival that can be built here, against one sink broker.
+//! Compares Kafka producers: this crate and every other client that can be built here, against one
+//! sink broker.
 //!
 //! ```text
 //! cargo run --profile bench -p kafka-producer-side-by-side --features rivals

@@ -6,7 +6,7 @@ use kafka_producer::{KafkaProducer, ProducerConfig, ProducerRecord};
 
 const RECORDS: u64 = 2_000;
 
-/// A producer whose batches wait to be flushed, after as many records as will be counted.
+/// A producer whose batches stay open until a flush, after as many records as will be counted.
 struct Producer {
     producer: KafkaProducer,
     _broker: FakeBroker,
@@ -30,7 +30,8 @@ impl Producer {
         }
     }
 
-    /// Allocations of the sends after the first one of a batch, when other batches have gone before.
+    /// Returns the allocations of the sends after the first one in a batch, when other batches have
+    /// been sent before.
     fn allocations(&self, send: impl Fn(&KafkaProducer)) -> u64 {
         for _ in 0..3 {
             (0..=RECORDS).for_each(|_| send(&self.producer));
@@ -72,7 +73,7 @@ fn a_key_allocates_nothing() {
     assert_eq!(count, 0);
 }
 
-/// What is counted is counted: the test could fail.
+/// Shows that the counter counts: a callback with captures is boxed.
 #[test]
 fn a_callback_with_captures_allocates_once() {
     let count = Producer::warm().allocations(|producer| {

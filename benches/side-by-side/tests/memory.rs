@@ -7,8 +7,9 @@
 use allocation_counter::measure;
 use kafka_producer::_internals::{Cluster, Metadata, MetadataShape, Metrics};
 
-/// The peak of what the metadata take while a response is decoded and applied, for each byte of the response. The
-/// response itself is not in it. `kept` is what they take before, and then after.
+/// Returns the peak memory of the metadata while a response is decoded and applied, divided by the
+/// size of the response. The response itself is not included. `kept` is the memory before, and is
+/// updated to that after.
 fn peak(metadata: &Metadata, shape: MetadataShape, kept: &mut i64) -> f64 {
     let response = shape.response().expect("a response");
     let counted = measure(|| {
@@ -55,7 +56,7 @@ fn the_partitions_of_a_hundred_topics_take_four_times_their_wire_size_at_most() 
     assert_peaks(100, 100, 4.0);
 }
 
-/// The topics themselves weigh more here.
+/// With fewer partitions per topic, the topics themselves take a larger part.
 #[test]
 fn the_partitions_of_a_thousand_topics_take_five_times_their_wire_size_at_most() {
     assert_peaks(1_000, 10, 5.0);

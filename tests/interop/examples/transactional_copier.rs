@@ -1,21 +1,24 @@
-//! Copies a topic exactly once: librdkafka consumes, this library produces, and each transaction holds the copies together
-//! with the offsets that they were read up to. Java: `ExactlyOnceMessageProcessor` of Kafka's examples, and
-//! `TransactionalMessageCopier` of its system tests, which the options are named after.
+//! Copies a topic exactly once: librdkafka consumes, this library produces, and each transaction
+//! contains the copies and the offsets up to which the input was read. Java:
+//! `ExactlyOnceMessageProcessor` of Kafka's examples, and `TransactionalMessageCopier` of its
+//! system tests, which has the same options.
 //!
 //! ```text
 //! cargo run -p kafka-producer-interop --example transactional_copier -- \
 //!     --bootstrap-server localhost:9092 --input-topic orders --output-topic copies
 //! ```
 //!
-//! Both topics must exist, with the same number of partitions: a record goes to the partition that it came from, so the order
-//! is kept. Kill it when you like, and start it again: it goes on where its last committed transaction ended. Start it
-//! twice, and the second one fences off the first. `--until-end` ends it when everything is copied, `--abort-every 3` aborts
-//! every third transaction on purpose. Any failure makes the exit code 1.
+//! Both topics must exist with the same number of partitions: a record keeps its partition, so the
+//! order is kept. You can kill the program at any time and start it again: it continues where its
+//! last committed transaction ended. A second instance fences off the first. `--until-end` ends it
+//! when everything is copied, `--abort-every 3` aborts every third transaction on purpose. The exit
+//! code is 1 after any failure.
 //!
-//! The partitions are assigned by hand, all of them, because the crate `rdkafka` keeps to itself the generation and the member
-//! id that a group gives its consumer. So the group here is a name for the offsets alone, and it is the `transactional.id`
-//! that keeps two copiers from copying the same. With a consumer that tells them, give them to
-//! `ConsumerGroupMetadata::generation`, and let the group share out the partitions (KIP-447).
+//! The program assigns all partitions itself, because the crate `rdkafka` does not expose the
+//! generation and the member id of its consumer. So the group only stores the offsets, and the
+//! `transactional.id` prevents two copiers from copying the same records. If your consumer exposes
+//! them, pass them to `ConsumerGroupMetadata::generation`, and let the group distribute the
+//! partitions (KIP-447).
 
 #![allow(
     clippy::disallowed_methods,
@@ -39,9 +42,9 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 const USAGE: &str = "transactional_copier --bootstrap-server HOST:PORT --input-topic NAME --output-topic NAME \
     [--consumer-group NAME] [--transactional-id NAME] [--transaction-size COUNT] [--abort-every COUNT] [--until-end]";
 
-/// For what is asked of a broker.
+/// The limit for requests to a broker.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-/// A transaction that is not full goes out when no record has come for so long.
+/// A transaction that is not full is committed after no record has arrived for this long.
 const QUIET: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -65,9 +68,9 @@ pub(crate) struct Options {
     pub(crate) output_topic: String,
     pub(crate) consumer_group: String,
     pub(crate) transactional_id: String,
-    /// Records of one transaction, at most.
+    /// The maximum of records in a transaction.
     pub(crate) transaction_size: usize,
-    /// Every so many transactions one is aborted; 0 for none.
+    /// Aborts every this many transactions. 0 aborts none.
     pub(crate) abort_every: u64,
     pub(crate) until_end: bool,
 }
@@ -103,7 +106,8 @@ impl Options {
             return Err("--transaction-size must be positive".into());
         }
         if options.transactional_id.is_empty() {
-            // The same at each start: a new copier ends what an old one left open, and fences it off.
+            // The same id at each start: a new copier aborts the transaction that an old one left
+            // open, and fences the old one.
             options.transactional_id = format!("copier-of-{}", options.input_topic);
         }
         for (name, value) in [
@@ -119,7 +123,7 @@ impl Options {
     }
 }
 
-/// What a copier did from its start to the end of the topic.
+/// What a copier did until the end of the topic.
 #[derive(Debug, Default)]
 pub(crate) struct Copied {
     pub(crate) records: u64,
@@ -132,7 +136,7 @@ pub(crate) fn run(options: &Options) -> Result<Copied, Box<dyn Error>> {
         .bootstrap_servers(&options.bootstrap_servers)
         .transactional_id(&options.transactional_id)
         .build()?;
-    // Before the offsets are asked for: after this call no earlier copier can change them any more.
+    // Before the offsets are read: after this call no earlier copier can change them.
     producer.init_transactions()?;
     let mut input = Input::open(options)?;
     let mut copied = Copied::default();
@@ -162,7 +166,7 @@ pub(crate) fn run(options: &Options) -> Result<Copied, Box<dyn Error>> {
     }
 }
 
-/// One transaction: the copies, and the offsets from which the next one goes on.
+/// Sends the copies of one transaction, and the offsets at which the next one begins.
 fn copy(
     producer: &KafkaProducer,
     options: &Options,
@@ -208,7 +212,7 @@ enum Failed {
 }
 
 impl Failed {
-    /// Whether nothing of it will ever be seen, and the same producer may try again.
+    /// Returns whether the transaction was aborted, so that the same producer may try again.
     fn is_aborted(&self) -> bool {
         match self {
             Self::Kafka(error) => error.is_aborted(),
@@ -234,11 +238,11 @@ impl std::fmt::Display for Failed {
 
 impl Error for Failed {}
 
-/// The topic that is copied, read from where the last committed transaction ended.
+/// The input topic, read from the end of the last committed transaction.
 struct Input {
     consumer: BaseConsumer,
     topic: String,
-    /// By partition: nothing was left to read when it was last looked at.
+    /// Whether there was nothing left to read at the last look, by partition.
     at_end: Vec<bool>,
 }
 
@@ -249,7 +253,8 @@ impl Input {
             .set("group.id", &options.consumer_group)
             // The transactions commit the offsets.
             .set("enable.auto.commit", "false")
-            // Also for the offsets: those of a transaction that is being committed are waited for.
+            // Applies to offsets too: the consumer waits for those of a transaction that is being
+            // committed.
             .set("isolation.level", "read_committed")
             .set("enable.partition.eof", "true")
             .create()?;
@@ -270,12 +275,13 @@ impl Input {
         Ok(input)
     }
 
-    /// Reads from the offsets of the group, and from the beginning where it has none. What was fetched before is forgotten.
+    /// Seeks to the offsets of the group, or to the beginning if it has none. Records that were
+    /// fetched before are discarded.
     fn go_to_committed(&mut self) -> Result<(), KafkaError> {
         let deadline = Instant::now() + ANSWER_LIMIT;
         let start = loop {
             match self.committed() {
-                // The group's coordinator may have moved, or not begun yet.
+                // The group's coordinator may have moved, or may still be loading.
                 Err(error) if Instant::now() < deadline => {
                     eprintln!("the group's offsets are not known yet: {error}");
                     thread::sleep(QUIET);
@@ -305,7 +311,7 @@ impl Input {
         Ok(start)
     }
 
-    /// The next records, at most so many; none if none have come for a while.
+    /// Returns the next records, at most `most`. Returns none if none arrived for a while.
     fn read(&mut self, most: usize) -> Result<Vec<BorrowedMessage<'_>>, KafkaError> {
         let mut messages = Vec::new();
         while messages.len() < most {
@@ -319,7 +325,7 @@ impl Input {
                     self.at_end[partition as usize] = true;
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error),
-                // librdkafka tells of lost connections and the like, and tries again by itself.
+                // librdkafka reports lost connections and the like, and retries by itself.
                 Some(Err(error)) => eprintln!("the consumer says: {error}"),
             }
         }

@@ -1,4 +1,4 @@
-//! librdkafka's mock cluster, and its consumer as the reader of what is in there.
+//! librdkafka's mock cluster, and its consumer, which reads what is in the cluster.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ pub(crate) const TOPIC: &str = "judged";
 const READ_LIMIT: Duration = Duration::from_secs(60);
 
 /// Three mock brokers with one topic, whose leaders they choose at random. They keep 5 MiB of each
-/// partition. An idle mock cluster may take a second for what it is told, so tell it little.
+/// partition. An idle mock cluster may take a second to apply a change, so make few.
 pub(crate) struct Brokers {
     pub(crate) cluster: MockCluster<'static, DefaultProducerContext>,
 }
@@ -45,7 +45,7 @@ impl Brokers {
         moved.expect("the partition and the broker exist");
     }
 
-    /// Reads the topic to its end and holds the history against it.
+    /// Reads the topic to its end and checks the history against it.
     pub(crate) fn judge(&self, history: History) -> Verdict {
         let mut checker = history.check();
         self.read_each(|message| {
@@ -59,7 +59,7 @@ impl Brokers {
         checker.verdict()
     }
 
-    /// Reads the topic to its end, with everything that a record has.
+    /// Reads the topic to its end, with every field of the records.
     pub(crate) fn read_shapes(&self) -> Vec<Shape> {
         let mut shapes = Vec::new();
         self.read_each(|message| {

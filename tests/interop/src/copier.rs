@@ -1,5 +1,6 @@
-//! The copier of the examples on librdkafka's mock cluster, whose parser reads each of our transactional requests. It keeps no
-//! offsets of transactions and hides nothing that was aborted: `tests/transactional_copier.rs` has a cluster that does.
+//! The copier example on librdkafka's mock cluster, whose parser reads each of our transactional
+//! requests. The mock cluster keeps no offsets of transactions and hides no aborted records:
+//! `tests/transactional_copier.rs` runs on a real cluster.
 
 #[path = "../examples/transactional_copier.rs"]
 #[allow(dead_code, reason = "a test calls what main calls")]
@@ -66,7 +67,8 @@ fn every_record_is_copied_once() {
     assert_eq!(copies(&brokers), values);
 }
 
-/// What coordinators refuse for now, and connections that break, before and after a transaction has begun.
+/// Coordinators refuse for a moment, and connections break, before and after a transaction has
+/// begun.
 #[test]
 fn coordinators_may_fail_for_a_moment() {
     let (brokers, values) = with_input();

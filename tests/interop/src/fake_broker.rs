@@ -1,5 +1,5 @@
-//! librdkafka's producer against `FakeBroker`: what a producer of others' making sends is taken, by the
-//! rules of Kafka, and what our codecs decompress is what theirs compressed.
+//! librdkafka's producer against `FakeBroker`: the broker accepts what another producer sends, by
+//! Kafka's rules, and our codecs decompress what others compressed.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::load::{LAST_ROUND, Load};
 use crate::shapes::{self, Shape};
 
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
-/// Sequences are checked here, so five requests may be in flight whatever happens.
+/// Here sequences are checked, so five requests may be in flight in every test.
 const IDEMPOTENT: [(&str, &str); 3] = [
     ("enable.idempotence", "true"),
     ("batch.size", "4096"),
@@ -22,7 +22,7 @@ const IDEMPOTENT: [(&str, &str); 3] = [
 
 fn start() -> FakeBroker {
     let builder = FakeBroker::builder().nodes(BROKERS);
-    // The shapes have times up to the year 9999, which a topic refuses by default.
+    // The shapes have timestamps up to the year 9999, which a topic refuses by default.
     let any_time = TopicConfig::new(PARTITIONS).message_timestamp_after_max_ms(i64::MAX);
     let broker = builder.topic_with(TOPIC, any_time).start();
     let broker = broker.expect("loopback has free ports");
@@ -33,9 +33,9 @@ fn start() -> FakeBroker {
     broker
 }
 
-/// ApiVersions v3 with two APIs that a `FakeBroker` does not have: librdkafka takes a broker without
-/// Fetch for one too old for batches of version 2 and zstd, and one without FindCoordinator for too
-/// old for lz4. Its producer asks for neither.
+/// ApiVersions v3 with two APIs that a `FakeBroker` does not have. librdkafka takes a broker
+/// without Fetch for one that is too old for batches of version 2 and zstd, and one without
+/// FindCoordinator for too old for lz4. Its producer sends neither.
 fn versions_of_whole_broker() -> Vec<u8> {
     let apis: [(i16, i16, i16); 6] = [
         (0, 3, 13), // Produce
@@ -69,7 +69,7 @@ fn judge(broker: &FakeBroker, history: History) -> Verdict {
     checker.verdict()
 }
 
-/// Sends 10,000 records, all of which are acknowledged, and are in the log once, in order.
+/// Sends 10,000 records, and checks that all are acknowledged and in the log once, in order.
 fn deliver(broker: &FakeBroker, properties: &[(&str, &str)], fault: impl FnMut(i32)) {
     let load = Load::keyed(properties, 2_500);
     let history = load.send::<Librdkafka>(&broker.bootstrap_servers(), fault);
@@ -121,7 +121,7 @@ fn acks_1_is_answered_and_acks_0_is_not() {
         let properties = [("acks", acks)];
         let load = Load::keyed(&properties, 2_500);
         let history = load.send::<Librdkafka>(&broker.bootstrap_servers(), |_| ());
-        // Nobody says when what was sent with acks=0 is there.
+        // With acks=0 the producer does not learn when a record has arrived.
         assert!(broker.await_records(TOPIC, 10_000, Duration::from_secs(60)));
         let verdict = judge(&broker, history);
         verdict.assert_clean();
@@ -129,7 +129,7 @@ fn acks_1_is_answered_and_acks_0_is_not() {
     }
 }
 
-/// A batch whose answer was lost is known when it comes again.
+/// A batch whose response was lost is recognized when it is sent again.
 #[test]
 fn batches_that_come_twice_are_appended_once() {
     let broker = start();

@@ -1,10 +1,10 @@
-//! The producer against librdkafka: its mock cluster takes the records, its consumer reads them. And
-//! `FakeBroker` against librdkafka, whose producer it serves.
+//! The producer against librdkafka: its mock cluster accepts the records, its consumer reads them.
+//! And `FakeBroker` against librdkafka's producer.
 //!
-//! Neither knows anything of our code. The mock cluster does not look at sequences, so a scenario that
-//! makes a producer send again may find duplicates in its log that a real broker would have
-//! refused; the scenarios say where. librdkafka's own producer goes through the same scenarios as
-//! the control: what it cannot pass either is the mock cluster's doing.
+//! Neither of them shares code with this library. The mock cluster does not check sequences, so a
+//! scenario with retries may find duplicates in its log that a real broker would have refused; the
+//! scenarios say where. librdkafka's own producer runs the same scenarios as a control: where it
+//! fails too, the mock cluster is the cause.
 
 #![allow(
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! librdkafka's own producer in the scenarios: the control.
+//! librdkafka's own producer in the scenarios, as a control.
 
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Callbacks {
-    /// How many records are not done.
+    /// The number of records without a result.
     pending: Mutex<usize>,
     all_done: Condvar,
 }
@@ -24,7 +24,7 @@ struct Callbacks {
 impl ClientContext for Callbacks {}
 
 impl ProducerContext for Callbacks {
-    /// It asks for `Sync`, which a mutex makes of anything.
+    /// The type must be `Sync`, which a mutex makes of any type.
     type DeliveryOpaque = Box<Mutex<Done>>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, done: Box<Mutex<Done>>) {
@@ -32,10 +32,10 @@ impl ProducerContext for Callbacks {
         done(match result {
             Ok(message) => Outcome::Acked {
                 partition: message.partition(),
-                // With `acks=0` nobody tells it.
+                // With `acks=0` it does not learn the offset.
                 offset: Some(message.offset()).filter(|&offset| offset >= 0),
             },
-            // It knows more, but its Rust interface does not say.
+            // librdkafka knows more, but its Rust interface does not expose it.
             Err(_) => Outcome::MaybeWritten,
         });
         let mut pending = self.pending.lock().expect("nobody panics with it");
@@ -46,14 +46,15 @@ impl ProducerContext for Callbacks {
     }
 }
 
-/// Its thread alone polls: where several do, they call back out of order.
+/// Only its own thread polls: with several, callbacks run out of order.
 pub(crate) struct Librdkafka(ThreadedProducer<Callbacks>);
 
 impl Subject for Librdkafka {
     fn start(bootstrap_servers: &str, properties: &[(&str, &str)]) -> Self {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", bootstrap_servers);
-        // Without this, it may learn only minutes later of a leader that moves while it requests metadata for an earlier move.
+        // Otherwise it may learn only after minutes of a leader that moves while it requests
+        // metadata for an earlier move.
         config.set("topic.metadata.refresh.interval.ms", "1000");
         for (key, value) in properties {
             config.set(*key, *value);
@@ -87,7 +88,7 @@ impl Subject for Librdkafka {
         sent.map_err(|(error, _)| error).expect("it has room");
     }
 
-    /// Its own flush polls too.
+    /// The crate's own `flush` polls too.
     fn flush(&self) {
         let callbacks = self.0.context();
         let pending = callbacks.pending.lock().expect("nobody panics with it");

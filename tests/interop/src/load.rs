@@ -1,4 +1,4 @@
-//! What a producer is given to send, and the history of it.
+//! What a producer has to send, and the history of it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ const THREADS: u32 = 4;
 const KEYS: u64 = 250;
 const VALUE_SIZE: usize = 100;
 
-/// Faults happen between this many parts of what is sent.
+/// Faults happen between these parts of a load.
 const ROUNDS: i32 = 7;
 pub(crate) const LAST_ROUND: i32 = ROUNDS - 1;
 
-/// Called once with what became of a record.
+/// Called once with the result of a record.
 pub(crate) type Done = Box<dyn FnOnce(Outcome) + Send>;
 
 /// A header's key and value.
 pub(crate) type Header = (String, Option<Vec<u8>>);
 
-/// A record to send; partition and timestamp are the producer's choice where they are missing.
+/// A record to send. The producer chooses a missing partition or timestamp.
 #[derive(Copy, Clone, Default)]
 pub(crate) struct Record<'a> {
     pub(crate) partition: Option<i32>,
@@ -31,20 +31,20 @@ pub(crate) struct Record<'a> {
     pub(crate) headers: &'a [Header],
 }
 
-/// A producer in the test.
+/// A producer under test.
 pub(crate) trait Subject: Sync + Sized {
-    /// Connects to `bootstrap_servers`; `properties` have names that Java and librdkafka share.
+    /// Connects to `bootstrap_servers`. `properties` have names that Java and librdkafka share.
     fn start(bootstrap_servers: &str, properties: &[(&str, &str)]) -> Self;
-    /// Sends to the topic; may block while the producer's buffer is full.
+    /// Sends to the topic. May block while the producer's buffer is full.
     fn send(&self, record: Record<'_>, done: Done);
-    /// Returns when every record is done.
+    /// Returns when every record has a result.
     fn flush(&self);
 }
 
-/// How much is sent, and how the producer is set up for it.
+/// How much is sent, and with which settings.
 pub(crate) struct Load<'a> {
     properties: &'a [(&'a str, &'a str)],
-    /// By each of the threads.
+    /// The number of records of each thread.
     count: u64,
     has_keys: bool,
 }
@@ -65,8 +65,8 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Sends it from all threads, and calls `fault` before each of [`ROUNDS`] parts. Returns when
-    /// every record is done.
+    /// Sends from all threads, and calls `fault` before each of [`ROUNDS`] parts. Returns when
+    /// every record has a result.
     pub(crate) fn send<S: Subject>(
         &self,
         bootstrap_servers: &str,
@@ -104,7 +104,7 @@ impl<'a> Load<'a> {
         numbers: Range<u64>,
     ) {
         for number in numbers {
-            // A key is one thread's, so that its order is one thread's doing.
+            // Each key belongs to one thread, so that its order is that of the thread's sends.
             let key = self.has_keys.then(|| format!("{thread}-{}", number % KEYS));
             let payload = history.invoke(thread, key.as_deref(), VALUE_SIZE);
             let record = Record {

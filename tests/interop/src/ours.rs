@@ -1,4 +1,4 @@
-//! Our producer in the scenarios, and against librdkafka's choice of partitions.
+//! Our producer in the scenarios, and its partitions compared with librdkafka's.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -57,7 +57,7 @@ impl Subject for Ours {
 
 crate::scenarios::scenarios!(Ours);
 
-/// librdkafka's `murmur2_random` is made to agree with Java's partitioner on keys.
+/// librdkafka's `murmur2_random` agrees with Java's partitioner on keys.
 #[test]
 fn keys_go_where_librdkafkas_murmur2_sends_them() {
     let theirs = partitions_of_keys::<Librdkafka>(&[("partitioner", "murmur2_random")]);
@@ -86,7 +86,7 @@ fn partitions_of_keys<S: Subject>(properties: &[(&str, &str)]) -> BTreeMap<Vec<u
     partitions
 }
 
-/// The ends of the range of levels that the codecs honour; the defaults are in the scenarios.
+/// The lowest and highest level of each codec. The scenarios use the defaults.
 #[test]
 fn every_level_of_compression_can_be_read() {
     for (codec, key, level) in [
@@ -119,11 +119,12 @@ fn every_level_of_compression_can_be_read() {
     }
 }
 
-/// Brokers of all ages, as far as the mock brokers go: from Kafka 2.1 to 3.7.
+/// Brokers of all versions that the mock brokers support: from Kafka 2.1 to 3.7.
 #[test]
 fn every_version_of_each_request_is_understood() {
     for (api, versions) in [
-        // The mock brokers lack the start offset of the log in version 5, which is 6 but for that.
+        // The mock brokers leave the log start offset out of version 5, which otherwise equals
+        // version 6.
         (RDKafkaApiKey::Produce, 3..=4),
         (RDKafkaApiKey::Produce, 6..=10),
         (RDKafkaApiKey::Metadata, 4..=12),
@@ -139,7 +140,7 @@ fn every_version_of_each_request_is_understood() {
     }
 }
 
-/// A connection that breaks while it is opened is opened again.
+/// A connection that breaks while it is being opened is opened again.
 #[test]
 fn connections_that_break_at_once_are_opened_again() {
     let brokers = Brokers::start();
@@ -154,7 +155,7 @@ fn connections_that_break_at_once_are_opened_again() {
     deliver(&brokers, &Load::keyed(&[], 250));
 }
 
-/// Sends it all, and finds it all.
+/// Sends everything, and checks that all of it arrived.
 fn deliver(brokers: &Brokers, load: &Load<'_>) {
     let verdict = brokers.judge(load.send::<Ours>(&brokers.bootstrap_servers(), |_| ()));
     verdict.assert_clean();
@@ -162,7 +163,8 @@ fn deliver(brokers: &Brokers, load: &Load<'_>) {
     assert_eq!((verdict.acked, verdict.read), (sent, sent), "{verdict}");
 }
 
-/// What Metadata says of a topic is waited for no longer than `max.block.ms`, and asked for again.
+/// An error in a topic's metadata is waited out for at most `max.block.ms`, with new requests
+/// meanwhile.
 #[test]
 fn a_topic_is_sent_to_once_its_error_is_over() {
     let brokers = Brokers::start();

@@ -1,4 +1,4 @@
-//! What a producer goes through on the mock cluster, whoever's producer it is.
+//! The scenarios on the mock cluster, for any producer.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::history::Verdict;
 use crate::load::{LAST_ROUND, Load, Subject};
 use crate::shapes;
 
-/// Each codec carries 40,000 records to where librdkafka reads each of them once.
+/// With each codec, librdkafka reads each of 40,000 records once.
 pub(crate) fn every_record_arrives_once<S: Subject>(codec: &str) {
     let brokers = Brokers::start();
     let properties = [
@@ -22,8 +22,8 @@ pub(crate) fn every_record_arrives_once<S: Subject>(codec: &str) {
     assert_eq!((verdict.acked, verdict.read), (40_000, 40_000), "{verdict}");
 }
 
-/// Without idempotence and with `acks=1`. With `acks=0` there is nothing to see: the mock cluster
-/// answers those requests too.
+/// Without idempotence and with `acks=1`. `acks=0` is not tested: the mock cluster answers those
+/// requests too.
 pub(crate) fn plain_settings_deliver_too<S: Subject>() {
     let brokers = Brokers::start();
     let properties = [("enable.idempotence", "false"), ("acks", "1")];
@@ -32,7 +32,7 @@ pub(crate) fn plain_settings_deliver_too<S: Subject>() {
     assert_eq!((verdict.acked, verdict.read), (20_000, 20_000), "{verdict}");
 }
 
-/// Records without keys go where there is room, and none of them twice.
+/// Records without keys are delivered once.
 pub(crate) fn records_without_keys_arrive_once<S: Subject>() {
     let brokers = Brokers::start();
     let properties = [("batch.size", "2048")];
@@ -49,7 +49,7 @@ pub(crate) fn every_shape_is_read_as_it_was_sent<S: Subject>(properties: &[(&str
     shapes::assert_same(&sent, &brokers.read_shapes());
 }
 
-/// Without a producer id nothing is sent, so it is asked for again.
+/// Nothing is sent without a producer id, so it is requested again.
 pub(crate) fn refused_producer_ids_are_asked_for_again<S: Subject>() {
     let brokers = Brokers::start();
     let errors = [
@@ -98,7 +98,7 @@ pub(crate) fn slow_brokers_keep_order<S: Subject>() {
     assert_eq!((verdict.acked, verdict.read), (20_000, 20_000), "{verdict}");
 }
 
-/// Leaders move while records are under way; what the old leader refuses goes to the new one.
+/// Leaders move while records are in flight. What the old leader refuses goes to the new one.
 pub(crate) fn leaders_move<S: Subject>() {
     let brokers = Brokers::start();
     let verdict = send_and_judge::<S>(&brokers, &Load::keyed(&one_in_flight(), 5_000), |round| {
@@ -110,8 +110,8 @@ pub(crate) fn leaders_move<S: Subject>() {
     assert_eq!((verdict.acked, verdict.read), (20_000, 20_000), "{verdict}");
 }
 
-/// Brokers go down and come back in turn. An answer that went down with its broker makes a
-/// duplicate here, because the mock cluster does not know that it has that batch already.
+/// Brokers stop and restart in turn. A response that was lost with its broker leads to a duplicate
+/// here, because the mock cluster does not recognize the batch.
 pub(crate) fn brokers_go_down_and_come_back<S: Subject>() {
     let brokers = Brokers::start();
     let verdict = send_and_judge::<S>(&brokers, &Load::keyed(&one_in_flight(), 5_000), |round| {
@@ -145,8 +145,8 @@ pub(crate) fn brokers_go_down_and_come_back<S: Subject>() {
     );
 }
 
-/// The mock cluster takes a batch whose predecessor it has refused, so only one may be under way.
-/// Small batches: faults are to meet many requests.
+/// The mock cluster accepts a batch although it refused the previous one, so only one may be in
+/// flight. Batches are small, so that faults affect many requests.
 fn one_in_flight() -> [(&'static str, &'static str); 4] {
     [
         ("enable.idempotence", "true"),
@@ -164,7 +164,7 @@ fn send_and_judge<S: Subject>(
     brokers.judge(load.send::<S>(&brokers.bootstrap_servers(), fault))
 }
 
-/// The scenarios as tests of one producer.
+/// Makes the scenarios tests of one producer.
 macro_rules! scenarios {
     ($subject:ty) => {
         #[test]

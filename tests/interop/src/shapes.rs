@@ -1,5 +1,5 @@
 //! Records of every shape: null, empty, small and large keys, values and headers, and timestamps in
-//! no order.
+//! any order.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::brokers::PARTITIONS;
 use crate::history::Outcome;
 use crate::load::{Header, Record, Subject};
 
-/// A record, with everything that a reader sees of it.
+/// A record with everything that a reader sees.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Shape {
     pub(crate) partition: i32,
@@ -31,7 +31,7 @@ impl Shape {
     }
 }
 
-/// Sizes and checksums in place of the bytes, of which there are many.
+/// Prints sizes and checksums instead of the many bytes.
 impl fmt::Debug for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let brief = |bytes: Option<&[u8]>| match bytes {
@@ -50,7 +50,7 @@ impl fmt::Debug for Shape {
     }
 }
 
-/// Sends one record of every shape, each partition's in the order of the result.
+/// Sends one record of every shape. The result has the order within each partition.
 pub(crate) fn send_each<S: Subject>(
     bootstrap_servers: &str,
     properties: &[(&str, &str)],
@@ -74,7 +74,7 @@ pub(crate) fn send_each<S: Subject>(
     shapes
 }
 
-/// Compares what was sent with what was read, partition by partition.
+/// Compares what was sent with what was read, by partition.
 pub(crate) fn assert_same(sent: &[Shape], read: &[Shape]) {
     for partition in 0..PARTITIONS {
         let of_partition = |shape: &&Shape| shape.partition == partition;
@@ -129,7 +129,7 @@ fn every_shape() -> Vec<Shape> {
             }
         }
     }
-    // As large as both producers allow by default, with what is around it.
+    // The largest record that both producers allow by default.
     shapes.push(Shape {
         value: Some(noise(990_000)),
         ..shapes[0].clone()
@@ -137,7 +137,7 @@ fn every_shape() -> Vec<Shape> {
     shapes
 }
 
-/// Bytes that do not compress, the same each time.
+/// Returns bytes that do not compress, the same each time.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let bytes = std::iter::repeat_with(|| {

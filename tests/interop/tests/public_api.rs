@@ -1,7 +1,8 @@
-//! The public surface, item by item, is what `tests/data/public-api.txt` says, so that a change of it is seen.
+//! The public API, item by item, matches `tests/data/public-api.txt`, so that a change of it is
+//! visible.
 //!
-//! rustdoc describes the crate in JSON, which only unstable compilers print, and whose format changes between releases. The
-//! oldest supported Rust prints it here, because it is the release that never changes.
+//! rustdoc's JSON needs an unstable compiler, and its format differs between releases. Here the
+//! oldest supported Rust prints it, because that release stays the same.
 
 use std::error::Error;
 use std::fs;
@@ -10,14 +11,14 @@ use std::process::Command;
 
 /// Set to write the file instead of comparing it.
 const WRITE: &str = "KAFKA_PRODUCER_WRITE_DOCS";
-/// Set where a missing tool is a failure.
+/// Set where a missing tool is an error.
 const REQUIRE: &str = "KAFKA_PRODUCER_REQUIRE_KAFKA";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The oldest supported Rust, as the manifest has it.
+/// Returns the oldest supported Rust from the manifest.
 fn rust_version() -> Result<String, Box<dyn Error>> {
     let manifest = fs::read_to_string(root().join("Cargo.toml"))?;
     let line = manifest
@@ -52,7 +53,7 @@ fn rustdoc_json(toolchain: &str) -> Result<PathBuf, Box<dyn Error>> {
         .args(["--", "-Z", "unstable-options", "--output-format", "json"])
         .current_dir(root())
         .env("RUSTC_BOOTSTRAP", "1")
-        // Of the toolchain that runs this test.
+        // This variable names the toolchain that runs this test.
         .env_remove("RUSTUP_TOOLCHAIN")
         .env_remove("CARGO")
         .output()?;

@@ -1,4 +1,5 @@
-//! The copier of the examples on real Kafka: killed again and again, while nodes are killed too, it copies each record once.
+//! The copier example on real Kafka: while it and nodes are killed again and again, it copies each
+//! record once.
 //!
 //! Runs with `KAFKA_PRODUCER_REQUIRE_KAFKA=1`, as `tests/kafka` does.
 
@@ -25,15 +26,15 @@ use harness::process::{Output, Process};
 use harness::{ConsoleConsumer, KafkaCluster, group_offsets, is_long_run, wait_until};
 
 const PARTITIONS: i32 = 6;
-/// For each time that a copier is killed.
+/// The number of records for each kill.
 const RECORDS: u64 = 10_000;
-/// What a copier writes before it is killed, at least; less than there is for it.
+/// How much a copier writes before it is killed, at least. Less than there is for it to copy.
 const LIFE: i64 = 6_000;
 const LIMIT: Duration = Duration::from_secs(180);
-/// Has the options where this process is to be a copier.
+/// Holds the options if this process is to be a copier.
 const OPTIONS: &str = "KAFKA_PRODUCER_COPIER";
 
-/// No test, but the program that the test below kills, in a process of its own.
+/// Not a test but the program that the test below starts as a process and kills.
 #[test]
 fn copier() {
     let Ok(options) = std::env::var(OPTIONS) else {
@@ -75,7 +76,7 @@ fn copy_under_kills(cluster: &KafkaCluster, output: &str) {
     for kill in 0..kills {
         let before = end_of_copies();
         let mut copier = start_copier(&line, &log);
-        // In the middle: it has written something since, and has more to do.
+        // It has written something since its start, and has more to do.
         wait_until("copies of the copier", LIMIT, || {
             let ended = copier.exit_status();
             assert!(ended.is_none(), "{ended:?}, see {}", log.display());

@@ -1,8 +1,8 @@
-//! Topics, leaders and offsets, asked of the brokers in their own protocol.
+//! Topics, leaders and offsets, requested from the brokers in Kafka's protocol.
 //!
-//! Kafka's admin tools take a second of CPU each; fault tests look at leaders many times a second.
-//! Each question here is one request on a connection of its own. Versions are ones that both 2.8
-//! and 4.4 speak.
+//! Kafka's admin tools take a second of CPU each, but fault tests look at leaders many times a
+//! second. Each question here is one request on its own connection, in a version that both 2.8 and
+//! 4.4 support.
 
 use std::io;
 use std::net::SocketAddr;
@@ -87,15 +87,15 @@ impl<'a> NewTopic<'a> {
     }
 }
 
-/// What the cluster says of one partition.
+/// The state of one partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct PartitionState {
     pub(crate) partition: i32,
-    /// -1 where there is none.
+    /// -1 if there is none.
     pub(crate) leader: i32,
     pub(crate) leader_epoch: i32,
     pub(crate) replicas: Vec<i32>,
-    /// In the order of their ids.
+    /// Sorted by id.
     pub(crate) isr: Vec<i32>,
 }
 
@@ -105,7 +105,7 @@ impl PartitionState {
     }
 }
 
-/// Asks a cluster. Every method panics when it has no good answer in time.
+/// Sends requests to a cluster. Every method panics if it has no good response in time.
 #[derive(Debug)]
 pub(crate) struct Admin {
     nodes: Vec<AdminNode>,
@@ -115,7 +115,8 @@ pub(crate) struct Admin {
 struct AdminNode {
     id: i32,
     address: SocketAddr,
-    /// Not asked while it is false: a paused node would take the connection and leave us waiting.
+    /// While false, the node gets no requests: a paused node would accept the connection and never
+    /// answer.
     is_up: AtomicBool,
 }
 
@@ -147,7 +148,7 @@ impl Admin {
             .all(|node| node.is_up.load(Ordering::Relaxed))
     }
 
-    /// Every node's address, up or not: what a producer's `bootstrap.servers` takes.
+    /// Returns every node's address, whether the node is up or not, for `bootstrap.servers`.
     pub(crate) fn bootstrap_servers(&self) -> String {
         let addresses: Vec<String> = self
             .nodes
@@ -157,7 +158,7 @@ impl Admin {
         addresses.join(",")
     }
 
-    /// The ids of the brokers that `node` knows of; an error while it does not serve yet.
+    /// Returns the ids of the brokers that `node` knows. Fails while the node does not serve yet.
     pub(super) fn brokers_known_to(&self, node: i32) -> io::Result<Vec<i32>> {
         let node = self
             .nodes
@@ -167,13 +168,13 @@ impl Admin {
         Ok(metadata(node.address, None)?.0)
     }
 
-    /// Creates topics, and returns when every node that is up can serve each of their partitions
-    /// with all replicas in sync.
+    /// Creates topics. Returns when every node that is up can serve each of their partitions with
+    /// all replicas in sync.
     pub(crate) fn create_topics(&self, topics: &[NewTopic<'_>]) {
         let mut body = Body::new();
         body.array(topics, |body, topic| {
             body.string(topic.name).i32(topic.partitions);
-            // No replicas are assigned by us.
+            // The cluster assigns the replicas.
             body.i16(topic.replication_factor).i32(0);
             body.array(&topic.configs, |body, (key, value)| {
                 body.string(key).string(value);
@@ -191,12 +192,12 @@ impl Admin {
         }
     }
 
-    /// [`create_topics`](Self::create_topics) of one, with defaults.
+    /// Creates one topic with defaults. See [`create_topics`](Self::create_topics).
     pub(crate) fn create_topic(&self, name: &str, partitions: i32) {
         self.create_topics(&[NewTopic::new(name, partitions)]);
     }
 
-    /// Deletes a topic and returns when no node that is up knows it.
+    /// Deletes a topic. Returns when no node that is up knows it.
     pub(crate) fn delete_topic(&self, name: &str) {
         let mut body = Body::new();
         body.array(&[name], |body, name| {
@@ -245,8 +246,8 @@ impl Admin {
         self.await_in_sync(topic);
     }
 
-    /// The partitions in order, as the first node that is up sees them. Panics where the topic does
-    /// not exist.
+    /// Returns the partitions in order, as the first node that is up sees them. Panics if the topic
+    /// does not exist.
     pub(crate) fn partitions(&self, topic: &str) -> Vec<PartitionState> {
         let views = self.views_of(topic);
         views
@@ -256,7 +257,7 @@ impl Admin {
             .unwrap_or_else(|| panic!("no node knows topic {topic}"))
     }
 
-    /// The leader of a partition, once there is one.
+    /// Returns the leader of a partition as soon as there is one.
     pub(crate) fn leader(&self, topic: &str, partition: i32) -> i32 {
         wait_until(
             &format!("leader of {topic}-{partition}"),
@@ -285,8 +286,8 @@ impl Admin {
         );
     }
 
-    /// Gives partitions new replicas, the first of which is to lead; waits until they are in sync,
-    /// and leaders lead.
+    /// Assigns new replicas to partitions, the first of which is to lead. Waits until they are in
+    /// sync and lead.
     pub(crate) fn reassign(&self, topic: &str, replicas: &[(i32, Vec<i32>)]) {
         let mut body = Body::new();
         body.i32(BROKER_SIDE_LIMIT_MS);
@@ -345,12 +346,12 @@ impl Admin {
         );
     }
 
-    /// The offset after the last record of each partition, in order of partitions.
+    /// Returns the offset after the last record of each partition.
     pub(crate) fn end_offsets(&self, topic: &str) -> Vec<i64> {
         self.end_offsets_for(topic, READ_UNCOMMITTED)
     }
 
-    /// Where the first open transaction of each partition begins, or else its end.
+    /// Returns the begin of the first open transaction of each partition, or else its end.
     pub(crate) fn stable_offsets(&self, topic: &str) -> Vec<i64> {
         self.end_offsets_for(topic, READ_COMMITTED)
     }
@@ -394,8 +395,8 @@ impl Admin {
         )
     }
 
-    /// The topic as each node that is up sees it; `None` where that node does not know it, or does
-    /// not answer.
+    /// Returns the topic as each node that is up sees it. `None` is a node that does not know it or
+    /// does not answer.
     fn views_of(&self, topic: &str) -> Vec<Option<Vec<PartitionState>>> {
         let up = self
             .nodes
@@ -405,7 +406,8 @@ impl Admin {
             .collect()
     }
 
-    /// What each node that is up answers, asked as the answers are taken.
+    /// Returns the responses of the nodes that are up. Each request is sent when its response is
+    /// taken.
     pub(super) fn answers<'a>(
         &'a self,
         api: Api,
@@ -418,7 +420,7 @@ impl Admin {
         up.filter_map(move |node| exchange(node.address, api, body).ok())
     }
 
-    /// Sends a request to the first node that answers it; brokers pass on what is the controller's.
+    /// Sends a request to the first node that answers. Brokers forward requests for the controller.
     fn ask(&self, api: Api, body: &Body) -> Vec<u8> {
         let mut errors = Vec::new();
         let answer = poll_until(CLUSTER_LIMIT, || {
@@ -438,7 +440,7 @@ impl Admin {
     }
 }
 
-/// The broker ids, and the topic's partitions if it exists.
+/// Returns the broker ids, and the topic's partitions if it exists.
 fn metadata(
     address: SocketAddr,
     topic: Option<&str>,
@@ -494,7 +496,7 @@ fn parse_metadata(answer: &[u8]) -> Option<(Vec<i32>, Option<Vec<PartitionState>
     Some((brokers, topic.map(|(_, partitions)| partitions)))
 }
 
-/// Throttle time, then an array of name, error code and, where the API has one, message.
+/// Parses the throttle time, and an array of name, error code and, if the API has one, message.
 fn named_errors(answer: &[u8], with_message: bool) -> Option<Vec<(String, i16, String)>> {
     let mut answer = Cursor(answer);
     answer.i32()?;
@@ -509,9 +511,9 @@ fn named_errors(answer: &[u8], with_message: bool) -> Option<Vec<(String, i16, S
     })
 }
 
-/// The outer `None` is an answer that cannot be read, the inner one is success.
+/// The outer `None` is a response that cannot be parsed, the inner one is success.
 fn reassignment_error(answer: &[u8]) -> Option<Option<String>> {
-    // The response header's tags, then the throttle time.
+    // The tags of the response header, then the throttle time.
     let mut answer = Cursor(answer);
     answer.i8()?;
     answer.i32()?;
@@ -533,7 +535,7 @@ fn reassignment_error(answer: &[u8]) -> Option<Option<String>> {
     Some(topics.into_iter().flatten().next())
 }
 
-/// The first error that is not "already so".
+/// Returns the first error, other than that the leader is elected already.
 fn election_error(answer: &[u8]) -> Option<i16> {
     let mut answer = Cursor(answer);
     answer.i32()?;

@@ -1,4 +1,4 @@
-//! This test program once more, as a client that can be killed like one.
+//! Runs this test program as a client process that can be killed.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::process::{self, Output, Process};
 
-/// A process that runs one test of this program, and what that test prints.
+/// A process that runs one test of this program, and the output of that test.
 #[derive(Debug)]
 pub(crate) struct TestProcess {
     process: Process,
@@ -40,7 +40,7 @@ impl TestProcess {
         let mut process = Process::start("client", &program, &log, Output::Piped);
         let output = process.take_output();
         let (sender, lines) = mpsc::channel();
-        // It ends with the process, or with the last who listens.
+        // Ends with the process, or when nobody listens any more.
         thread::spawn(move || {
             let mut lines = BufReader::new(output).lines().map_while(Result::ok);
             lines.try_for_each(|line| sender.send(line))
@@ -52,7 +52,7 @@ impl TestProcess {
         }
     }
 
-    /// The next line that it prints; `None` where there is none in time.
+    /// Returns the next line of its output, or `None` if there is none in time.
     ///
     /// # Panics
     /// When the process has ended.
@@ -66,7 +66,7 @@ impl TestProcess {
         }
     }
 
-    /// `kill -9`. Gives what it had printed and nobody had read.
+    /// Sends SIGKILL. Returns the output that nobody has read.
     pub(crate) fn kill(self) -> Vec<String> {
         drop(self.process);
         let rest = self.lines.iter().collect();

@@ -1,4 +1,4 @@
-//! Kafka in KRaft mode, every node broker and controller.
+//! Kafka in KRaft mode. Every node is a broker and a controller.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,7 +22,7 @@ const FORMAT_LIMIT: Duration = Duration::from_secs(60);
 
 /// A cluster on loopback ports; dropping it kills the nodes and removes their files.
 ///
-/// Node ids are 1 to the number of nodes. Three of three nodes are the quorum too: take one down at
+/// Node ids are 1 to the number of nodes. Three nodes are also the quorum, so take down only one at
 /// a time.
 #[derive(Debug)]
 pub(crate) struct KafkaCluster {
@@ -39,7 +39,7 @@ struct Node {
     class_path: Option<PathBuf>,
     java_options: Vec<String>,
     directory: PathBuf,
-    /// Of the layout's listeners.
+    /// The ports of the layout's listeners.
     ports: Vec<u16>,
     process: Mutex<NodeProcess>,
 }
@@ -51,37 +51,38 @@ struct NodeProcess {
     starts: u32,
 }
 
-/// Why a cluster did not come up.
+/// Why a cluster did not start.
 #[derive(Debug)]
 enum StartError {
-    /// Somebody was given a port between our looking and the broker's taking it.
+    /// Another process took a port between the harness's check and the broker's start.
     PortTaken,
     Failed(String),
 }
 
 impl KafkaCluster {
-    /// A cluster of `count` nodes with replication factor `count`; `min.insync.replicas` is 2 where
-    /// there are 3.
+    /// Starts `count` nodes with replication factor `count`. `min.insync.replicas` is 2 for 3
+    /// nodes.
     pub(crate) fn start(count: usize) -> Self {
         Self::start_layout(Layout::new(count))
     }
 
-    /// [`start`](Self::start), with lines of `server.properties` that win over the usual ones.
+    /// Like [`start`](Self::start), with lines of `server.properties` that override the usual ones.
     pub(crate) fn start_with(count: usize, properties: &[(&str, &str)]) -> Self {
         Self::start_layout(Layout::new(count).properties(properties))
     }
 
-    /// One node of a release.
+    /// Starts one node of a release.
     pub(crate) fn start_release(release: Release) -> Self {
         Self::start_layout(Layout::new(1).release(release))
     }
 
-    /// [`start`](Self::start), on lower features than the release's own: `transaction.version=1`.
+    /// Like [`start`](Self::start), with a feature level below the release's own, such as
+    /// `transaction.version=1`.
     pub(crate) fn start_with_feature(count: usize, feature: &str) -> Self {
         Self::start_layout(Layout::new(count).features(&[feature]))
     }
 
-    /// A cluster of this layout.
+    /// Starts a cluster of this layout.
     pub(crate) fn start_layout(layout: Layout) -> Self {
         for _ in 1..START_ATTEMPTS {
             match Self::try_start(layout.clone()) {
@@ -94,19 +95,19 @@ impl KafkaCluster {
             .unwrap_or_else(|error| panic!("after {START_ATTEMPTS} attempts: {error:?}"))
     }
 
-    /// Three nodes that one test after the other uses: see [`Lease`].
+    /// Returns three nodes that tests use in turn. See [`Lease`].
     pub(crate) fn lease() -> Lease {
         Self::lease_of(Layout::new(3))
     }
 
-    /// [`lease`](Self::lease), with transactions of version 1.
+    /// Like [`lease`](Self::lease), with transactions of version 1.
     pub(crate) fn lease_of_version_1() -> Lease {
         Self::lease_of(Layout::new(3).features(&["transaction.version=1"]))
     }
 
-    /// A cluster of this layout that one test after the other uses: see [`Lease`].
+    /// Returns a cluster of this layout that tests use in turn. See [`Lease`].
     pub(crate) fn lease_of(layout: Layout) -> Lease {
-        // The waiting cluster is stopped before another one is started.
+        // A waiting cluster of another layout is stopped first.
         let waiting = spare().take().filter(|cluster| cluster.layout == layout);
         Lease(Some(waiting.unwrap_or_else(|| Self::start_layout(layout))))
     }
@@ -127,7 +128,7 @@ impl KafkaCluster {
             let ports: Vec<u16> = free.by_ref().take(layout.listeners.len()).collect();
             let mut lines = server_properties(id, &controllers, &node_directory);
             lines.extend(layout.listener_lines(broker, Some(controller), &ports));
-            // A later line wins over an earlier one.
+            // A later line overrides an earlier one.
             let properties = layout.properties.iter();
             lines.extend(properties.map(|(key, value)| format!("{key}={value}")));
             fs::write(node_directory.join("server.properties"), lines.join("\n"))
@@ -168,7 +169,7 @@ impl KafkaCluster {
 
     fn format(&self) {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        // 16 bytes in base64. Each cluster has its own, so that nodes which meet on a reused port
+        // 16 bytes in base64. Each cluster has its own id, so that nodes that meet on a reused port
         // do not join.
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let cluster_id = format!("kafka{:08x}{count:08x}A", std::process::id());
@@ -200,7 +201,7 @@ impl KafkaCluster {
         })
     }
 
-    /// Asks the nodes that are up.
+    /// Returns an [`Admin`] for the nodes that are up.
     pub(crate) fn admin(&self) -> &Admin {
         &self.admin
     }
@@ -209,7 +210,7 @@ impl KafkaCluster {
         self.admin.bootstrap_servers()
     }
 
-    /// The addresses of a listener of the layout, as `bootstrap.servers` has them.
+    /// Returns the addresses of a listener of the layout, for `bootstrap.servers`.
     #[allow(dead_code, reason = "tests of TLS and SASL have their features")]
     pub(crate) fn addresses(&self, listener: Listener) -> String {
         let nodes = self.nodes.iter();
@@ -228,13 +229,13 @@ impl KafkaCluster {
         segments(&self.node(node).directory.join("data"), topic)
     }
 
-    /// `kill -9`. Returns when the process is gone.
+    /// Sends SIGKILL. Returns when the process has ended.
     pub(crate) fn kill(&self, node: i32) {
         self.admin.set_up(node, false);
         drop(self.node(node).take_running());
     }
 
-    /// SIGTERM: the node hands its leaderships over, then ends.
+    /// Sends SIGTERM: the node hands its leaderships over, then ends.
     pub(crate) fn stop(&self, node: i32) {
         let mut running = self.node(node).take_running();
         running.signal("TERM");
@@ -245,13 +246,13 @@ impl KafkaCluster {
         );
     }
 
-    /// SIGSTOP: the node's connections stay open and nothing answers on them.
+    /// Sends SIGSTOP: the node's connections stay open, and nothing answers on them.
     pub(crate) fn pause(&self, node: i32) {
         self.admin.set_up(node, false);
         self.signal(node, "STOP");
     }
 
-    /// SIGCONT. The node may believe for a moment that it still leads.
+    /// Sends SIGCONT. The node may believe for a moment that it still leads.
     pub(crate) fn resume(&self, node: i32) {
         self.signal(node, "CONT");
         self.admin.set_up(node, true);
@@ -269,7 +270,7 @@ impl KafkaCluster {
         self.admin.set_up(node.id, true);
     }
 
-    /// The operating system's id of a node that is up.
+    /// Returns the process id of a node that is up.
     pub(crate) fn process_id(&self, node: i32) -> u32 {
         self.node(node)
             .process()
@@ -279,7 +280,7 @@ impl KafkaCluster {
             .id()
     }
 
-    /// Where its files are until it is dropped.
+    /// Returns the directory of its files, which exists until it is dropped.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -314,8 +315,8 @@ impl Drop for KafkaCluster {
     }
 }
 
-/// A cluster for the time of a test. The next test gets it too, unless this one has panicked or
-/// left a node down, or that one needs another layout.
+/// A cluster for one test. The next test gets it too, unless this one has panicked or left a node
+/// down, or the next one needs another layout.
 #[derive(Debug)]
 pub(crate) struct Lease(Option<KafkaCluster>);
 
@@ -357,7 +358,7 @@ impl Node {
             .to_string()
     }
 
-    /// Every start has a log of its own, since each would begin the file anew.
+    /// Every start has a log file of its own, because each start truncates its file.
     fn log(&self, start: u32) -> PathBuf {
         self.directory.join(format!("log.{start}"))
     }
@@ -446,21 +447,21 @@ fn server_properties(id: i32, controllers: &[u16], directory: &Path) -> Vec<Stri
         "offsets.topic.num.partitions=3",
         "transaction.state.log.num.partitions=3",
         "group.initial.rebalance.delay.ms=0",
-        // A node that is killed or paused loses its leaderships after 3 s instead of 9.
+        // A node that was killed or paused loses its leaderships after 3 s instead of 9.
         "broker.session.timeout.ms=3000",
         "broker.heartbeat.interval.ms=500",
-        // A transaction whose time is up is aborted at once, and not within 10 s.
+        // An expired transaction is aborted at once, and not within 10 s.
         "transaction.abort.timed.out.transaction.cleanup.interval.ms=100",
-        // Leaders move when a test moves them.
+        // Leaders move only when a test moves them.
         "auto.leader.rebalance.enable=false",
-        // A test that misspells a topic is to see it.
+        // A misspelt topic must be an error.
         "auto.create.topics.enable=false",
     ];
     lines.extend(fixed.map(str::to_owned));
     lines
 }
 
-/// The `.log` files of a topic below a broker's data directory, in order.
+/// Returns the `.log` files of a topic in a broker's data directory, in order.
 pub(super) fn segments(data: &Path, topic: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(data).expect("the node has a data directory") {

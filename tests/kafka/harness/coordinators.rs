@@ -1,4 +1,5 @@
-//! What coordinators and leaders know of groups and producers: Kafka's tools print less of it.
+//! What coordinators and leaders know of groups and producers, which Kafka's tools print only in
+//! part.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
@@ -38,26 +39,26 @@ const DESCRIBE_PRODUCERS: Api = Api {
 /// Loading, not available, another node.
 const NOT_THE_COORDINATOR: [i16; 3] = [14, 15, 16];
 const MEMBER_ID_REQUIRED: i16 = 79;
-/// The length of a string that is not there.
+/// The length of a null string.
 const NULL: i16 = -1;
 
 /// An offset of a group as a consumer would get it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct GroupOffset {
-    /// -1 where the group has none.
+    /// -1 if the group has none.
     pub(crate) offset: i64,
     pub(crate) leader_epoch: i32,
     pub(crate) metadata: String,
 }
 
 impl Admin {
-    /// The node that coordinates a transactional id.
+    /// Returns the node that coordinates a transactional id.
     pub(crate) fn transaction_coordinator(&self, transactional_id: &str) -> i32 {
         const TRANSACTION: i8 = 1;
         self.coordinator(TRANSACTION, transactional_id)
     }
 
-    /// The first to ask for a coordinator has it made.
+    /// The first request for a coordinator creates its topic.
     fn coordinator(&self, kind: i8, key: &str) -> i32 {
         let mut body = Body::new();
         body.string(key).i8(kind);
@@ -70,7 +71,7 @@ impl Admin {
         })
     }
 
-    /// What a group has committed, once no transaction is open that has more of it.
+    /// Returns the committed offset of a group, after all transactions with its offsets have ended.
     pub(crate) fn group_offset(&self, group: &str, topic: &str, partition: i32) -> GroupOffset {
         let mut body = Body::new();
         body.compact_string(group);
@@ -100,8 +101,8 @@ impl Admin {
         })
     }
 
-    /// Has a consumer join a group whose only member it is, or join again; gives the generation of the
-    /// group, and the id of the member.
+    /// Joins a group as its only member, or joins again. Returns the generation of the group and
+    /// the member id.
     pub(crate) fn join_group(&self, group: &str, member_id: &str) -> (i32, String) {
         const GROUP: i8 = 0;
         const TIMEOUT_MS: i32 = 600_000;
@@ -112,7 +113,7 @@ impl Admin {
         body.string(member_id);
         body.i16(NULL).string("consumer");
         body.array(&["range"], |body, protocol| {
-            // News from a member make a new generation.
+            // A change of a member's metadata starts a new generation.
             let news = NEWS.fetch_add(1, Ordering::Relaxed);
             body.string(protocol).i32(4).i32(news);
         });
@@ -133,7 +134,7 @@ impl Admin {
         (generation, member_id)
     }
 
-    /// The coordinator writes the group down, and another one will know it.
+    /// Makes the coordinator store the group, so that another coordinator will know it.
     fn sync_group(&self, group: &str, generation: i32, member_id: &str) {
         let mut body = Body::new();
         body.string(group).i32(generation).string(member_id);
@@ -151,7 +152,7 @@ impl Admin {
         assert_eq!(code, 0, "{member_id} is not in {group}");
     }
 
-    /// How many producers the leader of a partition knows.
+    /// Returns how many producers the leader of a partition knows.
     pub(crate) fn active_producers(&self, topic: &str, partition: i32) -> usize {
         let mut body = Body::new();
         body.compact_array(&[topic], |body, topic| {
@@ -176,7 +177,7 @@ impl Admin {
         })
     }
 
-    /// Asks one node after the other until one has an answer.
+    /// Sends the request to the nodes in turn until one answers.
     fn ask_until<T>(
         &self,
         what: &str,

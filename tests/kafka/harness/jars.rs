@@ -1,8 +1,8 @@
-//! Kafka's jars, fetched once through Maven.
+//! Kafka's jars, downloaded once through Maven.
 //!
-//! They are kept in `$KAFKA_JARS_DIR`, or below the target directory. A fetch fills a directory of
-//! its own and then takes the final name in one rename, so two processes that fetch at once cannot
-//! see each other's half; threads wait for the first.
+//! They are stored in `$KAFKA_JARS_DIR`, or below the target directory. A download fills a
+//! directory of its own and gets the final name with one rename, so processes that download at the
+//! same time see only complete directories. Threads wait for the first download.
 
 use std::fmt::Write;
 use std::fs;
@@ -15,7 +15,7 @@ use super::process::{self, Output, Process};
 
 const FETCH_LIMIT: Duration = Duration::from_secs(300);
 
-/// A release of Kafka, from the artifacts of Maven Central.
+/// A release of Kafka, from Maven Central.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Release {
     /// The last 2.8: ZooKeeper, Produce up to v9, no topic ids in Produce.
@@ -27,7 +27,7 @@ pub(crate) enum Release {
 }
 
 impl Release {
-    /// What runs where a test names no release. The judges are of it.
+    /// The release if a test names none, and that of the tools.
     pub(crate) const CURRENT: Self = Self::V4_4;
 
     fn version(self) -> &'static str {
@@ -58,16 +58,16 @@ impl Release {
         artifacts
     }
 
-    /// The directory with the jars.
+    /// Returns the directory with the jars.
     ///
     /// # Panics
-    /// If they cannot be had.
+    /// If they cannot be downloaded.
     pub(super) fn jars(self) -> &'static Path {
         let jars = self.try_jars();
         jars.unwrap_or_else(|reason| panic!("no jars of Kafka {}: {reason}", self.version()))
     }
 
-    /// The directory with the jars, or why it cannot be had.
+    /// Returns the directory with the jars, or why there is none.
     pub(super) fn try_jars(self) -> Result<&'static Path, &'static str> {
         static JARS: [OnceLock<Result<PathBuf, String>>; 5] = [const { OnceLock::new() }; 5];
         let jars = JARS[self as usize].get_or_init(|| {
@@ -135,7 +135,7 @@ fn fetch(cache: &Path, directory: &Path, artifacts: &[String]) -> Result<(), Str
     }
     let moved = fs::create_dir_all(cache).and_then(|()| adopt(&fetched, directory));
     process::remove_directory(&work);
-    // Whoever was first has put the same jars there.
+    // Another process has put the same jars there.
     moved.or_else(|error| {
         if directory.is_dir() {
             Ok(())
@@ -145,7 +145,7 @@ fn fetch(cache: &Path, directory: &Path, artifacts: &[String]) -> Result<(), Str
     })
 }
 
-/// One rename at the end, also where the cache is on another file system than the target directory.
+/// Ends with one rename, even if the cache is on another file system than the target directory.
 fn adopt(fetched: &Path, directory: &Path) -> std::io::Result<()> {
     let near = directory.with_file_name(format!("partial-{}", std::process::id()));
     fs::create_dir_all(&near)?;
@@ -204,10 +204,10 @@ pub(super) fn java_with(
     command
 }
 
-/// For a broker: more heap than it needs for these tests, and no more than the machine has for six
-/// of them.
+/// For a broker: more heap than these tests need, and little enough that six of them fit into the
+/// machine.
 pub(super) const BROKER_FLAGS: [&str; 2] = ["-Xms256m", "-Xmx512m"];
 
-/// For a tool that lives for a second: no time for the optimizing compiler.
+/// For a tool that runs for a second: without the optimizing compiler.
 pub(super) const TOOL_FLAGS: [&str; 3] =
     ["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];

@@ -1,4 +1,4 @@
-//! Kafka's own tools as judges of what is in the log, and as the producer to compare ours with.
+//! Kafka's own tools: they check what is in the log, and produce for comparison.
 
 use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::jars::{self, Release};
 use super::process::{self, Output, Process, Unhurried};
 
-/// Time for a JVM and a group to start, whatever there is to read.
+/// The time that a JVM and a group need to start, however much there is to read.
 const TOOL_LIMIT: Duration = Duration::from_secs(60);
-/// What every tool here manages on a busy machine, by far.
+/// Every tool here is much faster than this, even on a busy machine.
 const RECORDS_PER_SECOND: u64 = 10_000;
 
 /// A record as Kafka's console consumer prints it.
@@ -19,8 +19,8 @@ const RECORDS_PER_SECOND: u64 = 10_000;
 pub(crate) struct ConsumedRecord {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
-    /// Milliseconds, and who set it: `CreateTime` or `LogAppendTime`. Like the headers, not there
-    /// after [`ConsoleConsumer::read_each`].
+    /// Milliseconds, and who set it: `CreateTime` or `LogAppendTime`. Missing after
+    /// [`ConsoleConsumer::read_each`], as are the headers.
     pub(crate) timestamp: Option<(String, i64)>,
     /// A null value is `None`.
     pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
@@ -28,10 +28,10 @@ pub(crate) struct ConsumedRecord {
     pub(crate) value: Option<Vec<u8>>,
 }
 
-/// Kafka's `kafka-console-consumer`, reading a topic from its beginning.
+/// Kafka's `kafka-console-consumer`, which reads a topic from its beginning.
 ///
-/// Keys, values and headers may hold any bytes but the four separators [`FIELD`], [`RECORD`],
-/// [`HEADER`] and [`NULL`], and header keys no colon.
+/// Keys, values and headers may contain any bytes except the four separators [`FIELD`], [`RECORD`],
+/// [`HEADER`] and [`NULL`]. Header keys may contain no colon.
 #[derive(Clone, Debug)]
 pub(crate) struct ConsoleConsumer<'a> {
     bootstrap_servers: String,
@@ -67,13 +67,14 @@ impl<'a> ConsoleConsumer<'a> {
         }
     }
 
-    /// Leaves out what is in transactions that were not committed.
+    /// Leaves out records of transactions that were not committed.
     pub(crate) fn read_committed(mut self) -> Self {
         self.isolation_level = "read_committed";
         self
     }
 
-    /// Reads `count` records, or fewer if no more come; of one partition in order of offsets.
+    /// Reads `count` records, or fewer if there are no more. Those of one partition are in order of
+    /// offsets.
     pub(crate) fn read(&self, count: u64) -> Vec<ConsumedRecord> {
         let mut records = Vec::new();
         self.consume(count, &ALL_FIELDS, |record| {
@@ -83,8 +84,8 @@ impl<'a> ConsoleConsumer<'a> {
         records
     }
 
-    /// [`read`](Self::read) without keeping them, and without timestamps and headers: for a million
-    /// records. The tool makes a system call for each field that it prints.
+    /// Like [`read`](Self::read), but passes each record to `each`, without timestamps and headers.
+    /// For a million records: the tool makes a system call for each field that it prints.
     pub(crate) fn read_each(&self, count: u64, mut each: impl FnMut(ConsumedRecord) + Send) {
         self.read_until(count, |record| {
             each(record);
@@ -92,8 +93,8 @@ impl<'a> ConsoleConsumer<'a> {
         });
     }
 
-    /// [`read_each`](Self::read_each), and no further than the first `Break`. A reader that knows
-    /// the last record need not wait for the tool to find that no more come.
+    /// Like [`read_each`](Self::read_each), until the first `Break`. A caller that knows the last
+    /// record need not wait until the tool finds no more.
     pub(crate) fn read_until(
         &self,
         count: u64,
@@ -108,7 +109,7 @@ impl<'a> ConsoleConsumer<'a> {
         fields: &[&str],
         mut each: impl FnMut(ConsumedRecord) -> ControlFlow<()> + Send,
     ) {
-        // The tool takes 0 to mean that it need not end.
+        // The tool takes 0 as no limit.
         if count == 0 {
             return;
         }
@@ -164,8 +165,8 @@ impl<'a> ConsoleConsumer<'a> {
     }
 }
 
-/// `CreateTime:7 | Partition:0 | Offset:5 | NO_HEADERS | key | value`, with [`FIELD`] for the bars;
-/// the first and the fourth only where they were asked for.
+/// `CreateTime:7 | Partition:0 | Offset:5 | NO_HEADERS | key | value`, with [`FIELD`] for the bars.
+/// The first and the fourth are there only if requested.
 fn parse_record(line: &[u8]) -> Option<ConsumedRecord> {
     let fields: Vec<&[u8]> = line.split(|&byte| byte == FIELD).collect();
     let (timestamp, headers, [partition, offset, key, value]) = match fields[..] {
@@ -208,10 +209,10 @@ fn nullable(field: &[u8]) -> Option<Vec<u8>> {
     (field != [NULL]).then(|| field.to_vec())
 }
 
-/// Writes records with Kafka's `kafka-console-producer`: null keys and values are `None`; no tabs,
-/// no line ends.
+/// Writes records with Kafka's `kafka-console-producer`. `None` is a null key or value. Tabs and
+/// line ends are not possible.
 ///
-/// `codec` is one of `compression.type`'s: the tool puts its own option over that property.
+/// `codec` is a value of `compression.type`. The tool's own option overrides that property.
 pub(crate) fn console_produce(
     bootstrap_servers: &str,
     topic: &str,
@@ -238,7 +239,7 @@ pub(crate) fn console_produce(
     let limit = TOOL_LIMIT + Duration::from_secs(records.len() as u64 / RECORDS_PER_SECOND);
     let (status, output) = producer.run(input.as_bytes(), limit, process::read_all);
     let said = process::tail(&log);
-    // It ends well also when records failed, and says so in its log only.
+    // The tool exits with 0 even if records failed, and reports them only in its log.
     let done =
         status.is_some_and(|status| status.success()) && !said.contains("Error when sending");
     assert!(done, "the console producer failed: {output}{said}");
@@ -250,7 +251,7 @@ pub(crate) fn console_produce(
 pub(crate) struct LogDump {
     pub(crate) batches: Vec<DumpedBatch>,
     pub(crate) records: u64,
-    /// Every line that a sound segment does not have, with its file.
+    /// Every line that an intact segment does not have, with its file.
     pub(crate) anomalies: Vec<String>,
 }
 
@@ -286,7 +287,7 @@ pub(crate) fn dump_log(files: &[PathBuf]) -> LogDump {
         .iter()
         .filter_map(|file| Some(file.metadata().ok()?.len()))
         .sum();
-    // A compressed record may be a few bytes of the file.
+    // A compressed record may take only a few bytes of the file.
     let limit = TOOL_LIMIT + Duration::from_secs(bytes / 10 / RECORDS_PER_SECOND);
     let tool = Process::start("dump-log", &program, &log, Output::Piped);
     let (status, mut dump) = tool.run(b"", limit, read_dump);
@@ -318,8 +319,8 @@ fn read_dump(output: ChildStdout) -> LogDump {
     dump
 }
 
-/// `baseOffset: 0 lastOffset: 2 count: 3 ... isvalid: true`; `None` for anything else, a batch that
-/// is not valid included.
+/// `baseOffset: 0 lastOffset: 2 count: 3 ... isvalid: true`. Returns `None` for anything else, also
+/// for an invalid batch.
 fn parse_batch(file: &Path, line: &str) -> Option<DumpedBatch> {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     let field = |name: &str| {
@@ -347,8 +348,7 @@ pub(super) fn tool(log: &Path, main_class: &str) -> Vec<String> {
     jars::java(Release::CURRENT.jars(), &jars::TOOL_FLAGS, log, main_class)
 }
 
-/// Removes a tool's files after it went well; after a failure they stay until the test process
-/// ends.
+/// Removes a tool's files after a success. After a failure they stay until the test process ends.
 pub(super) fn remove_work(log: &Path) {
     process::remove_directory(log.parent().expect("a log is in a directory"));
 }

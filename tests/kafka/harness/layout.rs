@@ -1,26 +1,27 @@
-//! The make-up of a cluster: its nodes, listeners, properties and users.
+//! The layout of a cluster: its nodes, listeners, properties and users.
 
 use std::path::{Path, PathBuf};
 
 use super::jars::Release;
 
-/// Describes a cluster. Two clusters of one layout serve a test equally well.
+/// Describes a cluster. Any cluster of a layout can serve a test.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Layout {
     pub(super) release: Release,
     pub(super) nodes: usize,
     pub(super) listeners: Vec<Listener>,
-    /// Lines of `server.properties`, which win over the usual ones.
+    /// Lines of `server.properties` that override the usual ones.
     pub(super) properties: Vec<(String, String)>,
-    /// Features for the format, as `transaction.version=1`, and users, as `SCRAM-SHA-256=[...]`.
+    /// Features for the format, such as `transaction.version=1`, and users, such as
+    /// `SCRAM-SHA-256=[...]`.
     pub(super) features: Vec<String>,
-    /// Classes of the nodes' plugins.
+    /// The directory with the classes of plugins.
     pub(super) class_path: Option<PathBuf>,
     /// Options of the nodes' JVMs.
     pub(super) java_options: Vec<String>,
 }
 
-/// A listener beside the plaintext one, which the harness itself uses.
+/// A listener in addition to the plaintext one that the harness uses.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Listener {
     /// In capitals. Its properties are `listener.name.{name in lower case}.*`.
@@ -48,7 +49,7 @@ impl Layout {
         self
     }
 
-    /// Each node gets these listeners too, on ports of their own.
+    /// Adds listeners to each node, on ports of their own.
     #[allow(dead_code, reason = "tests of TLS and SASL have their features")]
     pub(crate) fn listeners(mut self, listeners: &[Listener]) -> Self {
         self.listeners.extend(listeners);
@@ -67,7 +68,7 @@ impl Layout {
         self
     }
 
-    /// Features, as `transaction.version=1`, and users, as
+    /// Sets features, such as `transaction.version=1`, and users, such as
     /// `SCRAM-SHA-256=[name=alice,password=secret]`.
     pub(crate) fn features(mut self, features: &[&str]) -> Self {
         self.features
@@ -75,7 +76,7 @@ impl Layout {
         self
     }
 
-    /// The nodes find the classes of plugins in this directory.
+    /// Sets the directory with the classes of plugins.
     pub(crate) fn class_path(mut self, directory: &Path) -> Self {
         self.class_path = Some(directory.to_owned());
         self
@@ -114,7 +115,7 @@ impl Layout {
         ]
     }
 
-    /// Where `listener` is, of a node with these ports.
+    /// Returns the address of `listener` on a node with these ports.
     #[allow(dead_code, reason = "tests of TLS and SASL have their features")]
     pub(super) fn address(&self, listener: Listener, ports: &[u16]) -> String {
         let mut listeners = self.listeners.iter().zip(ports);
@@ -125,7 +126,7 @@ impl Layout {
     }
 }
 
-/// The mechanism, name and password of `SCRAM-SHA-256=[name=alice,password=secret]`.
+/// Splits `SCRAM-SHA-256=[name=alice,password=secret]` into mechanism, name and password.
 pub(super) fn scram_user(user: &str) -> (&str, &str, &str) {
     let parts = user.strip_suffix(']').and_then(|user| {
         let (mechanism, rest) = user.split_once("=[name=")?;

@@ -15,8 +15,8 @@ const START_ATTEMPTS: u32 = 3;
 const START_LIMIT: Duration = Duration::from_secs(90);
 const NODE: i32 = 0;
 
-/// A broker of 2.8.2 on loopback; dropping it kills it and removes its files. The judges of
-/// the current release read it too.
+/// A broker of 2.8.2 on loopback. Dropping it kills it and removes its files. The tools of the
+/// current release can read it.
 #[derive(Debug)]
 pub(crate) struct LegacyKafka {
     /// The broker, then ZooKeeper.
@@ -24,18 +24,18 @@ pub(crate) struct LegacyKafka {
     admin: Admin,
     directory: PathBuf,
     layout: Layout,
-    /// Of the layout's listeners.
+    /// The ports of the layout's listeners.
     ports: Vec<u16>,
 }
 
 impl LegacyKafka {
-    /// Waits until topics can be created. Replication factors are 1, ids of topics are not used in
-    /// Produce.
+    /// Starts it, and waits until topics can be created. Replication factors are 1, and Produce
+    /// does not use topic ids.
     pub(crate) fn start() -> Self {
         Self::start_layout(&Layout::new(1).release(Release::V2_8))
     }
 
-    /// [`start`](Self::start), with the listeners, properties and SCRAM users of a layout.
+    /// Like [`start`](Self::start), with the listeners, properties and SCRAM users of a layout.
     pub(crate) fn start_layout(layout: &Layout) -> Self {
         let jars = Release::V2_8.jars();
         let mut failure = String::new();
@@ -100,7 +100,7 @@ impl LegacyKafka {
             "org.apache.zookeeper.server.quorum.QuorumPeerMain",
             &zookeeper_properties,
         );
-        // The broker waits for ZooKeeper by itself, 18 s by default.
+        // The broker waits for ZooKeeper itself, by default 18 s.
         let broker = start("broker", "kafka.Kafka", &server_properties);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let admin = Admin::new([(NODE, address)]);
@@ -116,7 +116,8 @@ impl LegacyKafka {
         Ok(kafka)
     }
 
-    /// Users by [`Layout::features`], as `SCRAM-SHA-256=[name=alice,password=secret]`.
+    /// Adds the users of [`Layout::features`], such as
+    /// `SCRAM-SHA-256=[name=alice,password=secret]`.
     fn add_users(&self, jars: &Path, zookeeper_port: u16) {
         for user in &self.layout.features {
             let (mechanism, name, password) = layout::scram_user(user);

@@ -1,5 +1,5 @@
-//! Real Kafka for tests: fetched through Maven, started as child processes, judged by Kafka's own
-//! tools.
+//! Real Kafka for tests: downloaded through Maven, started as child processes, checked with Kafka's
+//! own tools.
 //!
 //! | to do | there is |
 //! |---|---|
@@ -19,7 +19,7 @@
 //! | a Kerberos server | [`Kdc`] |
 //! | a program that may be killed | [`Process`](process::Process) |
 //!
-//! Nothing outlives the test: see [`process`].
+//! No process outlives the test. See [`process`].
 
 mod admin;
 mod clients;
@@ -69,8 +69,8 @@ pub(crate) use tools::{
     downgrade_feature, group_offsets, run_tool, subscribe_to_metrics, tool_help, upgrade_feature,
 };
 
-/// Held by a test for as long as it runs: real-Kafka tests take turns, because two of them at once
-/// on a small machine time out for reasons that are not the producer's.
+/// Held by a test while it runs. Tests with real Kafka run one at a time, because two of them on a
+/// small machine time out although the producer is correct.
 pub(crate) type Turn = MutexGuard<'static, ()>;
 
 /// Waits for this test's turn. Unless the environment requests real Kafka, prints `ignored: ...` and returns from the test.
@@ -84,7 +84,7 @@ macro_rules! kafka_or_skip {
     };
 }
 
-/// The switch. Only its value `1` starts real Kafka: a JDK that happens to be installed does not.
+/// Only the value `1` starts real Kafka. An installed JDK alone does not.
 pub(crate) const REQUIRE: &str = "KAFKA_PRODUCER_REQUIRE_KAFKA";
 
 /// Returns `None` unless `KAFKA_PRODUCER_REQUIRE_KAFKA=1` is set.
@@ -104,31 +104,31 @@ pub(crate) fn turn() -> Option<Turn> {
     Some(turn)
 }
 
-/// Tells that the test does not run, and when it would.
+/// Prints that the test does not run, and when it would.
 pub(crate) fn tell_ignored(when: &str) {
-    // Not `eprintln!`: the test framework swallows that in a test that passes.
+    // Not `eprintln!`, because the test framework captures that in a passing test.
     writeln!(std::io::stderr(), "ignored: {when}").expect("standard error can be written");
 }
 
-/// Whether `KAFKA_PRODUCER_LONG=1` asks for the full length of tests that are cut short otherwise.
+/// Returns whether `KAFKA_PRODUCER_LONG=1` requests the full length of tests that are otherwise
+/// shortened.
 pub(crate) fn is_long_run() -> bool {
     std::env::var_os("KAFKA_PRODUCER_LONG").is_some_and(|on| on == "1")
 }
 
-/// Polls until there is an answer.
+/// Polls until there is a result.
 ///
 /// # Panics
-/// When `limit` has passed without one; `what` says what was waited for.
+/// If there is none within `limit`. `what` describes the wait.
 pub(crate) fn wait_until<T>(what: &str, limit: Duration, poll: impl FnMut() -> Option<T>) -> T {
     poll_until(limit, poll).unwrap_or_else(|| panic!("no {what} within {limit:?}"))
 }
 
-/// Polls until there is an answer or `limit` has passed.
+/// Polls until there is a result or `limit` has passed.
 fn poll_until<T>(limit: Duration, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;
     loop {
-        // The answer is asked for once more after the deadline, so that a suspended machine is not
-        // a failure.
+        // Polls once more after the deadline, so that a suspended machine is not a failure.
         let late = Instant::now() >= deadline;
         if let Some(answer) = poll() {
             return Some(answer);
@@ -140,7 +140,7 @@ fn poll_until<T>(limit: Duration, mut poll: impl FnMut() -> Option<T>) -> Option
     }
 }
 
-/// Tells other threads that this one is done, also where it panics.
+/// Tells other threads that this one has ended, even if it panics.
 pub(crate) struct SetOnDrop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {

@@ -3,16 +3,16 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Listeners on `count` ports that were free; dropping them lets the broker have the ports.
+/// Returns listeners on `count` free ports. Drop them to free the ports for the broker.
 ///
-/// Not port 0: the system would answer with ephemeral ports, and a client that keeps connecting to
-/// a killed broker's ephemeral port is in time given that very port as its own and connects to
-/// itself, so the broker cannot come back.
+/// Not port 0: the system would choose ephemeral ports. A client that keeps connecting to a killed
+/// broker's ephemeral port eventually gets that port as its own and connects to itself, so the
+/// broker cannot restart.
 pub(super) fn reserve(count: usize) -> Vec<TcpListener> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const LOWEST: u16 = 10_000;
     let span = lowest_ephemeral_port() - LOWEST;
-    // Processes begin at different places, so that two of them rarely race for one port.
+    // Processes begin at different places, so that two of them rarely want the same port.
     let offset = (std::process::id().wrapping_mul(0x9e37_79b1) >> 16) as u16;
     let mut listeners = Vec::with_capacity(count);
     for _ in 0..span {
@@ -40,6 +40,6 @@ fn lowest_ephemeral_port() -> u16 {
     let lowest = range
         .ok()
         .and_then(|range| range.split_whitespace().next()?.parse().ok());
-    // 32768 is Linux's default, and every other system's is higher.
+    // 32768 is Linux's default. Other systems have higher ones.
     lowest.filter(|&port| port > 11_000).unwrap_or(32_768)
 }

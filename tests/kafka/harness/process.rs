@@ -1,9 +1,9 @@
-//! Child processes that do not outlive the test process, however it ends.
+//! Child processes that never outlive the test process.
 //!
-//! Dropping a [`Process`] kills it, so a test that panics leaves nothing. For a test process that
-//! is itself killed, and for clusters in statics, which are never dropped, there is one watchdog: a
-//! shell that holds the read end of a pipe whose write end is here. It learns each child's id
-//! before the child begins, and when the pipe closes it kills them and removes their files.
+//! Dropping a [`Process`] kills it, so a test that panics leaves nothing behind. A test process may
+//! be killed itself, and clusters in statics are never dropped. For these there is one watchdog: a
+//! shell with the read end of a pipe, whose write end is in this process. It learns each child's id
+//! before the child begins. When the pipe closes, it kills the children and removes their files.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -30,11 +30,11 @@ for pid in $pids; do kill -s KILL "$pid"; done
 for _ in 1 2 3 4 5; do rm -rf -- "$1" && break; sleep 1; done
 "#;
 
-/// Waits until it is known to the watchdog; the shell's `read` takes no byte more than that line.
+/// Waits until the watchdog knows it. The shell's `read` consumes only that line.
 const LEASH: &str = r#"read -r go && exec "$@""#;
 
-/// Everything that this test process writes is below this directory. Set
-/// `KAFKA_PRODUCER_KEEP_FILES=1` to look at it afterwards.
+/// All files of this test process are below this directory. Set `KAFKA_PRODUCER_KEEP_FILES=1` to
+/// keep them.
 pub(super) fn new_directory(name: &str) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -45,7 +45,7 @@ pub(super) fn new_directory(name: &str) -> PathBuf {
 
 pub(super) fn remove_directory(directory: &Path) {
     if !keep_files() {
-        // What is left, the watchdog removes.
+        // The watchdog removes what is left.
         let _ = fs::remove_dir_all(directory);
     }
 }
@@ -71,8 +71,7 @@ fn tell_watchdog(verb: &str, pid: u32) {
             .args(["-c", WATCHDOG, "watchdog"])
             .arg(removed)
             .stdin(Stdio::piped());
-        // Its own group: an interrupt typed at the terminal ends the test and must not end its
-        // watchdog.
+        // Its own process group: Ctrl-C in the terminal ends the test but not its watchdog.
         command
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -90,7 +89,7 @@ fn tell_watchdog(verb: &str, pid: u32) {
     writeln!(input, "{verb} {pid}").expect("the watchdog listens");
 }
 
-/// A child process on the watchdog's leash.
+/// A child process that the watchdog knows.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -98,8 +97,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `program`; its standard error, and its output unless `output` is piped, are appended
-    /// to `log`.
+    /// Starts `program`. Its standard error is appended to `log`, and so is its output unless
+    /// `output` is piped.
     pub(crate) fn start(name: &str, program: &[String], log: &Path, output: Output) -> Self {
         let file = File::options()
             .create(true)
@@ -136,23 +135,23 @@ impl Process {
         self.child.try_wait().expect("it is our child")
     }
 
-    /// What it prints, once; it was started with [`Output::Piped`].
+    /// Takes its output, once. It must have been started with [`Output::Piped`].
     pub(super) fn take_output(&mut self) -> ChildStdout {
         self.child.stdout.take().expect("its output is piped")
     }
 
-    /// Sends a signal by its name without `SIG`.
+    /// Sends a signal, named without `SIG`.
     pub(super) fn signal(&self, signal: &str) {
         let is_sent = send_signal(self.id(), signal);
         assert!(is_sent, "{} takes no {signal}", self.name);
     }
 
-    /// Waits for the end of a process that is about to end by itself.
+    /// Waits for a process that is about to end by itself.
     pub(super) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         poll_until(limit, || self.exit_status())
     }
 
-    /// Feeds `input`, hands the output to `read` on a thread of its own, and kills the process
+    /// Writes `input`, passes the output to `read` on a thread of its own, and kills the process
     /// after `limit`.
     pub(super) fn run<T: Send>(
         mut self,
@@ -163,7 +162,7 @@ impl Process {
         let mut stdin = self.child.stdin.take().expect("stdin is piped");
         let stdout = self.take_output();
         thread::scope(|scope| {
-            // A tool that fails early stops reading; its exit status says so.
+            // A tool that fails early stops reading. Its exit status says so.
             scope.spawn(move || drop(stdin.write_all(input)));
             let reader = scope.spawn(move || read(stdout));
             let status = self.wait(limit);
@@ -177,10 +176,10 @@ impl Process {
         })
     }
 
-    /// SIGKILL, and waits until the process is gone.
+    /// Sends SIGKILL, and waits until the process has ended.
     fn kill(&mut self) {
-        // Both fail only where the process has been waited for already. Until it is, nobody else
-        // can get its id, so the watchdog forgets it first.
+        // Both fail only if the process was already waited for. Until then its id is not reused, so
+        // the watchdog forgets it first.
         let _ = self.child.kill();
         tell_watchdog("forget", self.child.id());
         let _ = self.child.wait();
@@ -193,7 +192,7 @@ impl Drop for Process {
     }
 }
 
-/// Whether the signal, named without `SIG`, was sent: a process that is gone takes none.
+/// Sends a signal, named without `SIG`. Returns `false` if the process has ended.
 pub(super) fn send_signal(process: u32, signal: &str) -> bool {
     let script = r#"kill -s "$1" "$2""#;
     let status = Command::new("sh")
@@ -208,27 +207,27 @@ pub(crate) enum Output {
     Piped,
 }
 
-/// A child's output, read in large pieces. The tools write each field by itself; a reader that is
-/// woken for each of them costs the two of them twice the CPU time of the work.
+/// A child's output, read in large pieces. The tools write each field separately, and a reader that
+/// wakes up for each of them doubles the CPU time.
 #[derive(Debug)]
 pub(super) struct Unhurried(pub(super) ChildStdout);
 
 impl Read for Unhurried {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        // For a pipe to fill in.
+        // Lets the pipe fill.
         thread::sleep(Duration::from_millis(1));
         self.0.read(buffer)
     }
 }
 
-/// Reads everything; for [`Process::run`].
+/// Reads everything. For [`Process::run`].
 pub(super) fn read_all(mut output: ChildStdout) -> String {
     let mut bytes = Vec::new();
     output.read_to_end(&mut bytes).expect("a pipe can be read");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The last lines of a log, for a panic's message.
+/// Returns the last lines of a log, for the message of a panic.
 pub(super) fn tail(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);

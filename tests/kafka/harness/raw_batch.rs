@@ -1,4 +1,4 @@
-//! A record batch that is made field by field.
+//! A record batch that is built field by field.
 
 use super::raw_producer::Identity;
 use super::wire::Body;
@@ -11,9 +11,9 @@ pub(crate) struct RawBatch {
     pub(crate) attributes: i16,
     /// One for each record.
     pub(crate) timestamps: Vec<i64>,
-    /// Whether the records have the key `k`; `None` is null.
+    /// Whether the records have the key `k`. Otherwise their key is null.
     pub(crate) has_keys: bool,
-    /// The bytes of each value.
+    /// The size of each value.
     pub(crate) value_size: usize,
 }
 

@@ -43,7 +43,8 @@ struct Fetched {
     stable_offset: i64,
 }
 
-/// The batches of a partition of the only node from `offset` on, and the last stable offset.
+/// Returns the batches of a partition of the only node from `offset` on, and the last stable
+/// offset.
 pub(crate) fn fetch_log(
     address: SocketAddr,
     partition: (&str, i32),
@@ -104,7 +105,7 @@ fn parse_fetch(answer: &[u8]) -> Option<Fetched> {
     topics.into_iter().flatten().next()
 }
 
-/// Reads a batch without compression.
+/// Parses a batch without compression.
 fn parse_batch(records: &mut Cursor<'_>) -> Option<LoggedBatch> {
     const IS_CONTROL: i16 = 1 << 5;
     const COMMIT: i16 = 1;
@@ -143,7 +144,7 @@ fn parse_batch(records: &mut Cursor<'_>) -> Option<LoggedBatch> {
     })
 }
 
-/// The timestamp, the key and the value. Null is as empty.
+/// Returns the timestamp, the key and the value. Null is returned as empty.
 fn parse_record(batch: &mut Cursor<'_>, base_timestamp: i64) -> Option<(i64, Vec<u8>, Vec<u8>)> {
     let length = usize::try_from(batch.varint()?).ok()?;
     let mut record = Cursor(batch.bytes(length)?);

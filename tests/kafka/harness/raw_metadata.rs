@@ -1,4 +1,4 @@
-//! What Metadata says of one topic.
+//! The metadata of one topic.
 
 use std::net::SocketAddr;
 
@@ -10,16 +10,16 @@ const METADATA: Api = Api {
     flexible: false,
 };
 
-/// What Metadata says of a topic and of its partitions.
+/// The metadata of a topic and its partitions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct TopicInMetadata {
     pub(crate) code: i16,
     pub(crate) is_internal: bool,
-    /// The code and the leader of each, in the order of the answer.
+    /// The code and the leader of each, in the order of the response.
     pub(crate) partitions: Vec<(i16, i32)>,
 }
 
-/// Sends Metadata for one topic; `creates` lets the broker create it.
+/// Sends a Metadata request for one topic. `creates` lets the broker create it.
 pub(crate) fn topic_in_metadata(
     address: SocketAddr,
     topic: &str,

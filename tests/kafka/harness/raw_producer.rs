@@ -1,4 +1,4 @@
-//! A producer without a library: one transactional request at a time, in any version.
+//! A producer that does not use the library: one transactional request at a time, in any version.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,23 +21,23 @@ const DESCRIBE_TRANSACTIONS: i16 = 65;
 const REQUEST_TIMEOUT_MS: i32 = 15_000;
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// What a broker calls a producer.
+/// The producer id and epoch.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Identity {
     pub(crate) producer_id: i64,
     pub(crate) epoch: i16,
 }
 
-/// Instead of an identity where there is none.
+/// The identity of a producer without one.
 pub(crate) const NOBODY: Identity = Identity {
     producer_id: -1,
     epoch: -1,
 };
 
-/// The error code, and the identity that some answers have.
+/// The error code, and the identity if the response has one.
 pub(crate) type Answer = (i16, Option<Identity>);
 
-/// Asks until nothing is under way that the response waits for.
+/// Repeats the request while the response is that something else is still in progress.
 pub(crate) fn settled(mut ask: impl FnMut() -> Answer) -> (ErrorCode, Option<Identity>) {
     wait_until("settled response", ANSWER_LIMIT, || {
         let (code, identity) = ask();
@@ -54,17 +54,17 @@ pub(crate) fn settled(mut ask: impl FnMut() -> Answer) -> (ErrorCode, Option<Ide
     })
 }
 
-/// What a broker says of one batch of a Produce request.
+/// The response to one batch of a Produce request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Produced {
     pub(crate) code: i16,
     pub(crate) base_offset: i64,
     pub(crate) log_append_time_ms: i64,
-    /// The places in the batch of the records that are to blame; empty before version 8.
+    /// The indexes of the rejected records in the batch. Empty before version 8.
     pub(crate) record_errors: Vec<i32>,
 }
 
-/// An offset for a group, as TxnOffsetCommit writes it.
+/// An offset of a group, as in TxnOffsetCommit.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct RawOffset<'a> {
     pub(crate) group: &'a str,
@@ -74,7 +74,7 @@ pub(crate) struct RawOffset<'a> {
     pub(crate) metadata: Option<&'a str>,
 }
 
-/// Asks the only node of a cluster.
+/// Sends requests to the only node of a cluster.
 #[derive(Debug)]
 pub(crate) struct RawProducer {
     address: SocketAddr,
@@ -107,7 +107,7 @@ impl RawProducer {
         }
     }
 
-    /// FindCoordinator v1 of a group, which is kind 0, or of a transactional id, which is 1.
+    /// Sends FindCoordinator v1 for a group, which is kind 0, or a transactional id, which is 1.
     pub(crate) fn find_coordinator(&self, kind: i8, key: &str) -> i16 {
         let mut request = Request::new(FIND_COORDINATOR, 1);
         request.string(key);
@@ -118,7 +118,7 @@ impl RawProducer {
         })
     }
 
-    /// The same node, asked in the name of another id.
+    /// Returns a producer with another id on the same node.
     pub(crate) fn named(&self, transactional_id: &str) -> Self {
         Self {
             address: self.address,
@@ -126,7 +126,7 @@ impl RawProducer {
         }
     }
 
-    /// InitProducerId; `current` asks for the epoch after its own, from version 3.
+    /// Sends InitProducerId. From version 3 on, `current` asks for the epoch after its own.
     pub(crate) fn init(
         &self,
         version: i16,
@@ -146,7 +146,7 @@ impl RawProducer {
         })
     }
 
-    /// AddPartitionsToTxn. Gives the code of the first partition.
+    /// Sends AddPartitionsToTxn. Returns the code of the first partition.
     pub(crate) fn add_partitions(
         &self,
         version: i16,
@@ -168,7 +168,7 @@ impl RawProducer {
         })
     }
 
-    /// AddOffsetsToTxn.
+    /// Sends AddOffsetsToTxn.
     pub(crate) fn add_offsets(&self, version: i16, identity: Identity, group: &str) -> Answer {
         let mut request = self.request(ADD_OFFSETS_TO_TXN, version, identity);
         request.string(group);
@@ -179,7 +179,7 @@ impl RawProducer {
         })
     }
 
-    /// TxnOffsetCommit of one offset, by nobody who is a member of the group.
+    /// Sends TxnOffsetCommit for one offset, without membership of the group.
     pub(crate) fn commit_offset(
         &self,
         version: i16,
@@ -214,7 +214,7 @@ impl RawProducer {
         })
     }
 
-    /// EndTxn. From version 5 the answer has the next identity.
+    /// Sends EndTxn. From version 5 on, the response has the next identity.
     pub(crate) fn end(&self, version: i16, identity: Identity, is_commit: bool) -> Answer {
         let mut request = self.request(END_TXN, version, identity);
         request.body.bool(is_commit);
@@ -231,7 +231,7 @@ impl RawProducer {
         })
     }
 
-    /// Produce of a transactional batch of one record to partition 0.
+    /// Sends a transactional batch of one record to partition 0.
     pub(crate) fn produce(
         &self,
         version: i16,
@@ -243,7 +243,7 @@ impl RawProducer {
         (produced[0].code, None)
     }
 
-    /// Produce of batches, each with its topic and partition. No two may be for one topic.
+    /// Sends batches, each with its topic and partition. Each topic may occur once.
     pub(crate) fn send(
         &self,
         version: i16,
@@ -266,8 +266,8 @@ impl RawProducer {
         self.ask(&request, |answer| answer.produced(version))
     }
 
-    /// Waits until no transaction of this id is under way, decided or not: `CompleteAbort`. The test
-    /// broker need not be asked, and cannot be.
+    /// Waits until this id has no transaction that is open or being ended: `CompleteAbort`. The
+    /// test broker needs no wait and does not support it.
     pub(crate) fn await_complete(&self) {
         wait_until("end of the transaction", ANSWER_LIMIT, || {
             let (_, state) = self.describe();
@@ -275,7 +275,7 @@ impl RawProducer {
         });
     }
 
-    /// Waits until no decided transaction of this id lacks markers; an open one may stay open.
+    /// Waits until every ended transaction of this id has its markers. One may still be open.
     pub(crate) fn await_markers(&self) {
         wait_until("markers of the transaction", ANSWER_LIMIT, || {
             let (_, state) = self.describe();
@@ -283,7 +283,7 @@ impl RawProducer {
         });
     }
 
-    /// Waits until the coordinator does not know this id any more.
+    /// Waits until the coordinator has forgotten this id.
     pub(crate) fn await_forgotten(&self) {
         const TRANSACTIONAL_ID_NOT_FOUND: i16 = 105;
         wait_until("end of the transactional id", ANSWER_LIMIT, || {
@@ -292,7 +292,7 @@ impl RawProducer {
         });
     }
 
-    /// The error code and the state.
+    /// Returns the error code and the state.
     fn describe(&self) -> (i16, String) {
         let mut request = Request::new(DESCRIBE_TRANSACTIONS, 0);
         request.array(self.transactional_id.as_slice(), |request, id| {
@@ -308,7 +308,7 @@ impl RawProducer {
         })
     }
 
-    /// What three of the APIs begin with.
+    /// The fields with which three of the APIs begin.
     fn request(&self, key: i16, version: i16, identity: Identity) -> Request {
         let mut request = Request::new(key, version);
         request.nullable_string(self.transactional_id.as_deref());
@@ -328,7 +328,7 @@ impl RawProducer {
     }
 }
 
-/// A request in writing, in the form of its version.
+/// A request under construction, in the encoding of its version.
 struct Request {
     api: Api,
     body: Body,
@@ -396,14 +396,14 @@ impl Request {
     }
 }
 
-/// An answer in reading.
+/// A response that is being parsed.
 struct Response<'a> {
     body: Cursor<'a>,
     flexible: bool,
 }
 
 impl Response<'_> {
-    /// What is left of it: the tags.
+    /// The rest of the header: the tags.
     fn header(&mut self) -> Option<()> {
         match self.flexible {
             true => self.body.i8().map(drop),
@@ -418,7 +418,7 @@ impl Response<'_> {
         })
     }
 
-    /// Of an array of topics with arrays of partitions.
+    /// Returns the code of the first partition in an array of topics with arrays of partitions.
     fn first_partition_code(&mut self) -> Option<i16> {
         self.count()?;
         self.text()?;
@@ -427,7 +427,7 @@ impl Response<'_> {
         self.body.i16()
     }
 
-    /// One item for each batch of the request, in the order of the answer.
+    /// Returns one item for each batch of the request, in the order of the response.
     fn produced(&mut self, version: i16) -> Option<Vec<Produced>> {
         let topics = self.array(|answer| {
             answer.text()?;
@@ -484,7 +484,7 @@ impl Response<'_> {
         }
     }
 
-    /// Passes over tagged fields.
+    /// Skips tagged fields.
     fn tags(&mut self) -> Option<()> {
         if self.flexible {
             for _ in 0..self.body.unsigned_varint()? {

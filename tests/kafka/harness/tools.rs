@@ -8,8 +8,8 @@ use super::process::{self, Output, Process};
 
 const TOOL_LIMIT: Duration = Duration::from_secs(60);
 
-/// The offsets of a group in a topic, by partition, as `kafka-consumer-groups --describe` prints
-/// them; those that are in open transactions are not.
+/// Returns the offsets of a group in a topic, by partition, as `kafka-consumer-groups --describe`
+/// prints them, without those in open transactions.
 pub(crate) fn group_offsets(
     bootstrap_servers: &str,
     group: &str,
@@ -41,12 +41,12 @@ pub(crate) fn group_offsets(
         .collect()
 }
 
-/// Runs one of Kafka's tools, and returns what it prints.
+/// Runs one of Kafka's tools. Returns its output.
 pub(crate) fn run_tool(main_class: &str, bootstrap_servers: &str, arguments: &[&str]) -> String {
     run(main_class, bootstrap_servers, arguments)
 }
 
-/// Returns the text of a tool's `--help`, after which it may fail, and which it may print as an error.
+/// Returns the text of a tool's `--help`. The tool may print it as an error, and fail after it.
 pub(crate) fn tool_help(main_class: &str) -> String {
     let log = process::new_directory("tool").join("log");
     let mut program = tool(&log, main_class);

@@ -1,5 +1,5 @@
-//! Just enough of Kafka's protocol to ask questions, and none of the library's code, which is what
-//! is being tested.
+//! The part of Kafka's protocol that the harness needs. It shares no code with the library, which
+//! is under test.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use std::time::Duration;
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
-/// An API key and a version of it; flexible where the version uses compact types and tagged fields.
+/// An API key and a version. Flexible versions use compact types and tagged fields.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Api {
     pub(super) key: i16,
@@ -16,7 +16,7 @@ pub(super) struct Api {
     pub(super) flexible: bool,
 }
 
-/// One request and its answer without size and correlation id.
+/// Sends one request. Returns its response without size and correlation id.
 pub(super) fn exchange(address: SocketAddr, api: Api, body: &Body) -> io::Result<Vec<u8>> {
     const CORRELATION_ID: i32 = 7;
     let mut request = Body::new();
@@ -50,7 +50,7 @@ pub(super) fn exchange(address: SocketAddr, api: Api, body: &Body) -> io::Result
     Ok(answer)
 }
 
-/// The body of a request, in writing.
+/// The body of a request under construction.
 pub(super) struct Body(Vec<u8>);
 
 impl Body {
@@ -94,12 +94,12 @@ impl Body {
         items.iter().for_each(|item| write(self, item));
     }
 
-    /// Writes the length of a compact type, which is one more than it says.
+    /// Writes the length of a compact type, plus one.
     pub(super) fn compact_length(&mut self, length: usize) {
         self.unsigned_varint(length as u64 + 1);
     }
 
-    /// Writes seven bits to a byte, the lowest first.
+    /// Writes seven bits per byte, the lowest first.
     pub(super) fn unsigned_varint(&mut self, value: u64) {
         let mut rest = value;
         while rest > 0x7f {
@@ -109,7 +109,7 @@ impl Body {
         self.0.push(rest as u8);
     }
 
-    /// Writes a signed number with its sign in the lowest bit.
+    /// Writes a signed number in zigzag encoding.
     pub(super) fn varint(&mut self, value: i64) {
         self.unsigned_varint(((value << 1) ^ (value >> 63)) as u64);
     }
@@ -137,7 +137,7 @@ impl Body {
     }
 }
 
-/// An answer, in reading; `None` where it is too short.
+/// A response that is being parsed. Its methods return `None` at the end.
 pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
 impl<'a> Cursor<'a> {
@@ -200,7 +200,7 @@ impl<'a> Cursor<'a> {
         None
     }
 
-    /// Reads a signed number with its sign in the lowest bit.
+    /// Reads a signed number in zigzag encoding.
     pub(super) fn varint(&mut self) -> Option<i64> {
         let mut value = 0_u64;
         for shift in (0..70).step_by(7) {

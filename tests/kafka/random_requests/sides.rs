@@ -1,5 +1,5 @@
-//! One of the two brokers, in the course of a sequence. Producer ids differ between the brokers:
-//! here they have the numbers in which they came.
+//! One of the two brokers during a sequence. Producer ids differ between the brokers, so here they
+//! are numbered in the order of their assignment.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,14 +18,14 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(600);
 const START_MS: i64 = 1_700_000_000_000;
 const MINUTE_MS: i64 = 60_000;
 
-/// A producer id, whatever its number is at a broker.
+/// A producer id, independent of its number at a broker.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Id {
     /// -1.
     None,
-    /// The n-th that the broker gave out in this sequence.
+    /// The n-th id that the broker assigned in this sequence.
     Given(usize),
-    /// One that no broker gave out, the same number at both.
+    /// An id that neither broker assigned, with the same number at both.
     Foreign(i64),
 }
 
@@ -40,13 +40,13 @@ pub(super) const NO_NAME: Name = Name {
     epoch: -1,
 };
 
-/// What a broker returns. Offsets count from the end of the log before the sequence.
+/// The response of a broker. Offsets count from the end of the log before the sequence.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Reply {
     pub(super) code: ErrorCode,
-    /// The producer's identity, of an API that returns one.
+    /// The producer's identity, if the API returns one.
     pub(super) name: Option<Name>,
-    /// Of Produce: the offset, and the time of the append.
+    /// For Produce: the offset, and the time of the append.
     pub(super) appended: Option<(i64, i64)>,
 }
 
@@ -60,12 +60,12 @@ struct Logged {
     content: LoggedContent,
 }
 
-/// What is left of a sequence.
+/// The state after a sequence.
 #[derive(PartialEq, Debug)]
 pub(super) struct Outcome {
     /// The batches and the last stable offset of each partition.
     logs: Vec<(Vec<Logged>, i64)>,
-    /// What the group has committed in each partition: -1 is nothing.
+    /// The committed offset of the group in each partition. -1 is none.
     group_offsets: Vec<(i64, String)>,
 }
 
@@ -74,7 +74,7 @@ impl Outcome {
         self.logs.iter().map(|(batches, _)| batches.len()).sum()
     }
 
-    /// Says where two outcomes differ; they are too long to be shown whole.
+    /// Describes the first difference of two outcomes, which are too long to print.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
         let logs = self.logs.iter().zip(&other.logs);
         for (partition, ((here, here_stable), (there, there_stable))) in logs.enumerate() {
@@ -127,9 +127,9 @@ pub(super) struct Side<'a> {
     broker: Broker<'a>,
     producers: Vec<RawProducer>,
     group: String,
-    /// The producer ids in the order in which the broker gave them out.
+    /// The producer ids in the order of their assignment.
     ids: Vec<i64>,
-    /// Where the logs ended before the sequence.
+    /// The ends of the logs before the sequence.
     starts: Vec<i64>,
     is_transactional: bool,
 }
@@ -151,7 +151,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Sends the request of a step in the name of `name`.
+    /// Sends the request of a step with the identity `name`.
     pub(super) fn take(&mut self, step: &Step, name: Name, batch: Option<Written>) -> Reply {
         let mut appended = None;
         let (code, identity) = settled(|| {
@@ -289,7 +289,7 @@ impl<'a> Side<'a> {
         (batches.collect(), stable_offset)
     }
 
-    /// The test broker has no Fetch, and markers apart from batches.
+    /// The test broker has no Fetch, and stores markers separately from batches.
     fn fake_log(&mut self, fake: &FakeBroker, partition: i32) -> (Vec<Logged>, i64) {
         let records = fake.records(TOPIC, partition);
         let mut log = Vec::new();
@@ -343,7 +343,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// A producer id that is seen for the first time gets the next number.
+    /// Returns the number of a producer id. A new one gets the next number.
     fn name(&mut self, identity: Identity) -> Name {
         let (id, epoch) = (identity.producer_id, identity.epoch);
         let id = match id {
@@ -363,7 +363,7 @@ impl<'a> Side<'a> {
     }
 }
 
-/// Timestamps and the lengths of values tell batches apart.
+/// Batches differ in their timestamps and the lengths of their values.
 fn raw_batch(identity: Identity, written: Written, is_transactional: bool) -> RawBatch {
     let start = START_MS + written.step as i64 * MINUTE_MS;
     RawBatch {

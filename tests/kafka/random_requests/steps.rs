@@ -1,40 +1,40 @@
-//! The random steps of a sequence. Nothing here depends on what a broker returns.
+//! The random steps of a sequence. They do not depend on what a broker returns.
 
 use fastrand::Rng;
 
-/// How many producers take turns in a sequence.
+/// The number of producers in a sequence.
 pub(super) const PRODUCERS: usize = 2;
 /// Partitions 0 and 1 exist.
 pub(super) const PARTITIONS: i32 = 2;
 const UNKNOWN_PARTITION: i32 = 9;
-/// How many batches of a producer a broker remembers, and one more.
+/// One more than the number of batches of a producer that a broker remembers.
 const BATCHES_TO_REPEAT: usize = 6;
 
-/// Whose id and epoch a request has.
+/// The producer id and epoch in a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Who {
     Current,
-    /// What the producer was before it was `Current`.
+    /// The producer's identity before the current one.
     Before,
-    /// The epoch after the current one.
+    /// The next epoch.
     After,
-    /// What the other producer of the sequence is.
+    /// The identity of the other producer.
     Peer,
-    /// A producer id that no broker has given out.
+    /// A producer id that no broker has assigned.
     Foreign,
 }
 
-/// Which sequence a batch begins at.
+/// The base sequence of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sequence {
     Next,
-    /// One of the last batches once more; 0 is the last.
+    /// One of the last batches again. 0 is the last one.
     Again(usize),
     Gap,
-    /// The last batch, with a record more.
+    /// The last batch, with one more record.
     Overlap,
     Zero,
-    /// The sequence after next is 0.
+    /// A sequence after which the next one wraps to 0.
     High,
 }
 
@@ -90,7 +90,7 @@ impl Style {
         }
     }
 
-    /// A version up to `last`, which is the first of version 2.
+    /// Returns a version up to `last`, which is the first with transactions of version 2.
     fn version(self, rng: &mut Rng, oldest: i16, last: i16) -> i16 {
         if rng.u8(0..8) == 0 {
             return rng.i16(oldest..=last);
@@ -103,7 +103,7 @@ impl Style {
     }
 }
 
-/// The steps of a sequence; the same seed gives the same ones.
+/// Returns the steps of a sequence. The same seed gives the same steps.
 pub(super) fn random_steps(seed: u64, is_transactional: bool, count: usize) -> Vec<Step> {
     let mut rng = Rng::with_seed(seed);
     let style = Style::random(&mut rng);
@@ -133,7 +133,7 @@ fn random_step(rng: &mut Rng, style: Style, is_transactional: bool) -> Step {
         _ => Who::Current,
     };
     Step {
-        // Long runs of one producer go further than turns.
+        // Long runs of one producer reach more states than strict turns.
         producer: usize::from(rng.u8(0..4) == 0),
         who,
         is_stranger: is_transactional && rng.u8(0..32) == 0,
@@ -153,8 +153,8 @@ fn idempotent_call(rng: &mut Rng, style: Style) -> (Call, i16) {
     }
 }
 
-/// Calls of both versions of transactions, in and out of turn; most often those of a program that
-/// is right.
+/// Returns a call of either version of transactions, mostly as a correct program makes them, and
+/// sometimes out of order.
 fn transactional_call(rng: &mut Rng, style: Style) -> (Call, i16) {
     match rng.u8(0..20) {
         0 => (Call::Init, rng.i16(0..6)),

@@ -1,4 +1,5 @@
-//! A load over SASL_SSL sessions that end every two seconds (KIP-368): nothing is lost, doubled or reordered.
+//! A load over SASL_SSL sessions that end every two seconds (KIP-368): no record is lost,
+//! duplicated or reordered.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -74,12 +75,12 @@ fn a_million_records_over_sessions_that_end_survive_kills() {
             }
         });
     sent.check(admin).with_retries().assert_all_acked();
-    // Beside the re-authentications there is one for each new connection: a killed node may be tried
-    // several times while it starts, but SASL begins only where its listener is up.
+    // In addition there is one authentication for each new connection. A killed node may be tried
+    // several times while it starts, but SASL begins only after its listener is up.
     assert_many(&AUTHENTICATIONS, 4 * ROUNDS * 3);
 }
 
-/// With the long switch only.
+/// Returns `None` except in a long run.
 fn three_nodes(topic: &str) -> Option<Lease> {
     if !is_long_run() {
         tell_ignored("runs with KAFKA_PRODUCER_LONG=1");
@@ -108,7 +109,8 @@ fn credentials(count: &AtomicU64) -> SaslCredentials {
     SaslCredentials::new("alice", "secret512")
 }
 
-/// At least a hundred re-authentications, beside `others` and the first of four connections.
+/// Checks that there were at least a hundred re-authentications, in addition to `others` and the
+/// first ones of four connections.
 fn assert_many(count: &AtomicU64, others: u64) {
     let authentications = count.load(Ordering::Relaxed);
     eprintln!("{authentications} authentications");

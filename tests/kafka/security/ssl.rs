@@ -1,4 +1,4 @@
-//! TLS with and without a client certificate, and SASL under it, on Kafka 4.4 and 2.8.
+//! TLS with and without a client certificate, and SASL over it, on Kafka 4.4 and 2.8.
 
 use super::*;
 use crate::harness::{KafkaCluster, LegacyKafka, Release};
@@ -64,7 +64,7 @@ fn a_client_that_cannot_prove_who_it_is_is_told_at_once() {
         let client = || Client::over_tls("SSL").set("ssl.enabled.protocols", version);
         let address = cluster.addresses(MUTUAL);
         let text = client().refusal(&address);
-        // Kafka's JVM gives the lack of a certificate the alert of a bad one.
+        // Kafka's JVM sends the same alert for a missing certificate as for a bad one.
         let says = "the broker refuses this client's certificate, or the lack of one (alert BadCertificate)";
         assert!(text.contains(says), "{version}: {text}");
 
@@ -104,7 +104,7 @@ fn kafka_2_8_lets_the_right_client_in_and_refuses_a_wrong_one() {
     for version in VERSIONS {
         let client = Client::over_tls("SSL").set("ssl.enabled.protocols", version);
         let text = client.refusal(&mutual);
-        // It sends its part of the handshake again, before the alert.
+        // The client retransmits its part of the handshake before the alert.
         let says = "it refuses this client's certificate, or the lack of one";
         assert!(text.contains(says), "{version}: {text}");
     }

@@ -1,4 +1,4 @@
-//! Records that are copied in transactions with the position of the copier's group.
+//! Copies records in transactions, together with the offsets of the copier's group.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,14 +21,14 @@ pub(super) fn records_are_copied_exactly_once(cluster: &KafkaCluster, _: i16) {
 pub(super) fn records_are_copied_exactly_once_while_nodes_restart(cluster: &KafkaCluster, _: i16) {
     let copying = Copying::new(cluster.admin(), "bounced");
     let mut nodes = cluster.node_ids();
-    // The one that ends the transactions is the first to go.
+    // The coordinator of the transactions is restarted first.
     let coordinator = cluster.admin().transaction_coordinator(copying.output);
     nodes.sort_by_key(|node| *node != coordinator);
     let restarts = if is_long_run() { 6 } else { 1 };
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| copying.copy(10_000, 200, &is_over));
-        // Also when this panics: the scope waits for the copier.
+        // Also if this panics, because the scope waits for the copier.
         let _over = SetOnDrop(&is_over);
         for node in nodes.into_iter().cycle().take(restarts) {
             cluster.stop(node);
@@ -41,8 +41,8 @@ pub(super) fn records_are_copied_exactly_once_while_nodes_restart(cluster: &Kafk
     copying.check();
 }
 
-/// A copier and what it works on. Its consumer is the position of its group: what is there to be
-/// copied, it knows.
+/// A copier with its topics. It knows the input, so it has no consumer, only the offsets of its
+/// group.
 #[derive(Debug)]
 struct Copying<'a> {
     admin: &'a Admin,
@@ -71,8 +71,8 @@ impl<'a> Copying<'a> {
         position.offset.max(0)
     }
 
-    /// Copies at least `count` records, `at_once` in a transaction, every third of which is
-    /// aborted, until it `is_over`.
+    /// Copies at least `count` records until `is_over`, `at_once` in each transaction. Every third
+    /// transaction is aborted.
     fn copy(&self, count: i64, at_once: i64, is_over: &AtomicBool) {
         let producer = ready(&self.admin.bootstrap_servers(), self.output);
         let mut aborted = 0;
@@ -107,7 +107,7 @@ impl<'a> Copying<'a> {
             .unwrap();
     }
 
-    /// What is committed is there once, in order, as far as the position of the group.
+    /// Checks that the committed copies are there once, in order, up to the offset of the group.
     fn check(&self) {
         self.admin.await_stable(self.output);
         let count = self.position();

@@ -1,4 +1,4 @@
-//! What brokers end or forget by themselves when its time is up.
+//! What brokers abort or forget after a timeout.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::harness::{KafkaCluster, RawProducer, dump_log, upgrade_feature, wait_
 use crate::kafka_or_skip;
 
 const SOON: Duration = Duration::from_secs(60);
-/// Of a transaction: enough for one record, also on a busy machine.
+/// The timeout of a transaction: enough for one record, even on a busy machine.
 const A_MOMENT: Duration = Duration::from_secs(2);
 
-/// The coordinator aborts it, and its producer hears of that when it goes on.
+/// The coordinator aborts it, and its producer learns of that when it continues.
 // Java: TransactionsTest.testFencingOnTransactionExpiration.
 pub(super) fn a_transaction_that_takes_too_long(cluster: &KafkaCluster, version: i16) {
     let (admin, servers) = (cluster.admin(), cluster.bootstrap_servers());
@@ -66,7 +66,7 @@ pub(super) fn a_transaction_that_takes_too_long(cluster: &KafkaCluster, version:
     admin.delete_topic("late");
 }
 
-/// Brokers that soon forget who they have not heard of for a while.
+/// Brokers that soon forget an inactive producer.
 fn forgetful() -> KafkaCluster {
     let properties = [
         ("transactional.id.expiration.ms", "4000"),
@@ -92,7 +92,7 @@ fn what_brokers_forget_is_made_anew() {
     after_its_transactional_id_expires(&cluster, "expired-2");
 }
 
-/// Leaders forget the producer's sequences, and the coordinator knows it still.
+/// Leaders forget the producer's sequences, but the coordinator still knows it.
 // Java: TransactionsExpirationTest.testTransactionAfterProducerIdExpires.
 fn after_its_producer_id_expires(cluster: &KafkaCluster, topic: &str) {
     let (admin, servers) = (cluster.admin(), cluster.bootstrap_servers());
@@ -110,7 +110,7 @@ fn after_its_producer_id_expires(cluster: &KafkaCluster, topic: &str) {
     assert_eq!(admin.active_producers(topic, 0), 1);
     producer.abort_transaction().unwrap();
     await_forgotten();
-    // The same producer goes on, and so does another one with its id.
+    // The same producer continues, and so does another one with its id.
     commit(&producer, topic, "second");
     await_forgotten();
     commit(&ready(&servers, topic), topic, "third");
@@ -123,7 +123,7 @@ fn after_its_producer_id_expires(cluster: &KafkaCluster, topic: &str) {
     assert_eq!(producer_ids.len(), 1, "{producer_ids:?}");
 }
 
-/// The coordinator forgets the transactional id. Its producer ends, and another one begins anew.
+/// The coordinator forgets the transactional id. Its producer fails, and another one starts anew.
 // Java: TransactionsExpirationTest.testFatalErrorAfterInvalidProducerIdMapping.
 fn after_its_transactional_id_expires(cluster: &KafkaCluster, topic: &str) {
     let (admin, servers) = (cluster.admin(), cluster.bootstrap_servers());

@@ -1,4 +1,5 @@
-//! Producers with one transactional id: the latest goes on, and the others hear of it.
+//! Several producers with the same transactional id: the latest continues, and the others learn
+//! that they are fenced.
 
 use std::sync::Barrier;
 use std::thread;
@@ -21,7 +22,7 @@ pub(super) fn the_earlier_producer_is_fenced_whatever_it_does(cluster: &KafkaClu
     cluster.admin().delete_topic("fenced");
 }
 
-/// What the earlier producer does when the later one has taken over.
+/// What the earlier producer does after the takeover.
 #[derive(Clone, Copy, Debug)]
 enum Next {
     Commits,
@@ -29,7 +30,7 @@ enum Next {
     SendsToTheSamePartition,
     SendsToAnotherPartition,
     SendsOffsets,
-    /// It has ended its transaction before.
+    /// It has ended its transaction before the takeover.
     BeginsAnother,
 }
 
@@ -65,7 +66,7 @@ pub(super) fn each_way_to_find_out(admin: &Admin, topic: &str) {
     assert_eq!(read_committed(admin, topic, names.len()), values(&names));
 }
 
-/// Lets the earlier producer find out, and gives the error that says so.
+/// Lets the earlier producer find out. Returns the error that says so.
 fn find_out(producer: &KafkaProducer, topic: &str, next: Next) -> Error {
     let partition = match next {
         Next::Commits => return producer.commit_transaction().unwrap_err(),
@@ -89,8 +90,8 @@ fn find_out(producer: &KafkaProducer, topic: &str, next: Next) -> Error {
     fenced_at_end(producer)
 }
 
-/// A leader knows an old epoch and no more than that, so that the fencing may be heard of only from
-/// the abort.
+/// Returns the error of ending a transaction with a fenced producer. A leader only knows that the
+/// epoch is old, so the fencing may be reported only by the abort.
 fn fenced_at_end(producer: &KafkaProducer) -> Error {
     let refused = producer.commit_transaction().unwrap_err();
     match refused.is_abortable() {
@@ -131,7 +132,7 @@ pub(super) fn one_of_two_producers_is_fenced_when_both_begin_at_once(
     admin.delete_topic("race");
 }
 
-/// The coordinator cannot write down the epoch that it gives out, because too few nodes are there.
+/// The coordinator cannot store the new epoch, because too few nodes are up.
 // Java: TransactionsTest.testFailureToFenceEpoch.
 pub(super) fn a_takeover_that_fails_does_no_harm(cluster: &KafkaCluster, _: i16) {
     let (admin, servers) = (cluster.admin(), cluster.bootstrap_servers());
@@ -148,7 +149,7 @@ pub(super) fn a_takeover_that_fails_does_no_harm(cluster: &KafkaCluster, _: i16)
     };
     let second = transactional(&servers, "failed").max_block(Duration::from_secs(2));
     let second = second.build().unwrap();
-    // It knows the coordinator's address before the other nodes are gone.
+    // Learns the coordinator's address before the other nodes stop.
     second.partitions_for("failed").unwrap();
     others().for_each(|node| cluster.pause(node));
     let error = second.init_transactions().unwrap_err();
@@ -159,7 +160,7 @@ pub(super) fn a_takeover_that_fails_does_no_harm(cluster: &KafkaCluster, _: i16)
         admin.await_in_sync(topic);
     }
 
-    // The epoch that nobody got may have been written down after all.
+    // The epoch that no producer received may have been stored after all.
     let mut names = vec!["first"];
     match first.transaction(|_| send_all(&first, "failed", "again")) {
         Ok(()) => names.push("again"),

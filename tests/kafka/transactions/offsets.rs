@@ -30,7 +30,7 @@ pub(super) fn offsets_keep_their_metadata(cluster: &KafkaCluster, _: i16) {
     admin.delete_topic("noted");
 }
 
-/// KIP-447: the group knows of its members what a transactional id did not.
+/// KIP-447: the group checks its members, which a transactional id alone cannot.
 pub(super) fn offsets_of_a_member_that_has_lost_its_place_are_refused(
     cluster: &KafkaCluster,
     _: i16,

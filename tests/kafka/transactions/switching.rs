@@ -1,8 +1,7 @@
-//! A cluster that changes its version of transactions while producers live.
+//! The cluster's version of transactions changes while producers run.
 //!
-//! What a producer knows of that is from the beginning of a connection, as in Java. Until it makes a
-//! new one it goes on in the old version, which brokers take from it: they go by the versions of
-//! requests.
+//! As in Java, a producer learns the version when a connection begins. Until its next connection it
+//! uses the old version. Brokers accept that, because they decide by the version of each request.
 
 use kafka_producer::KafkaProducer;
 
@@ -46,7 +45,7 @@ fn a_producer_goes_on_when_the_version_is_raised_and_lowered() {
         values(&names)
     );
     let epochs = epochs_in_order(&cluster, "switched");
-    // One for all of version 1, and one for each transaction of version 2.
+    // One epoch for all of version 1, and one for each transaction of version 2.
     assert_eq!(epochs, [0, 1, 2, 3, 4, 5, 6]);
 }
 
@@ -63,7 +62,7 @@ impl Run<'_> {
         self.cluster.admin().await_stable("switched");
     }
 
-    /// Commits a transaction in the midst of which something happens.
+    /// Commits a transaction during which `event` happens.
     fn commit_around(&mut self, name: &'static str, event: impl FnOnce()) {
         self.producer.begin_transaction().unwrap();
         send_all(self.producer, "switched", name).unwrap();
@@ -75,14 +74,14 @@ impl Run<'_> {
     }
 }
 
-/// Has the producer make its connections anew.
+/// Makes the producer open its connections again.
 fn reconnect(cluster: &KafkaCluster) {
     cluster.stop(1);
     cluster.restart(1);
     cluster.admin().await_in_sync("switched");
 }
 
-/// Of the batches of the first partition, each once.
+/// Returns the epochs of the batches in the first partition, each once.
 fn epochs_in_order(cluster: &KafkaCluster, topic: &str) -> Vec<i16> {
     let segments = cluster.segments(1, topic);
     let dump = dump_log(&segments[..1]);

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::harness::{KafkaCluster, NewTopic};
 
-/// Of a call that nobody answers.
+/// The timeout of a call that nobody answers.
 const A_SECOND: Duration = Duration::from_secs(1);
-/// Of producers that are closed while their call is under way, and of those that go on.
+/// The topics of producers that are closed during their call, and of those that continue.
 const TOPICS: [&str; 2] = ["closed", "going-on"];
 
 /// A call that waits for a coordinator.
@@ -63,7 +63,7 @@ impl Call {
     }
 }
 
-/// Makes a call again for as long as it times out.
+/// Repeats a call while it times out.
 fn until_done<T>(call: impl Fn() -> Result<T>) -> Result<T> {
     loop {
         match call() {
@@ -73,7 +73,7 @@ fn until_done<T>(call: impl Fn() -> Result<T>) -> Result<T> {
     }
 }
 
-/// And are made again when the nodes answer, or not: the producer can be closed at once.
+/// They are repeated when the nodes answer, or the producer is closed at once.
 // Java: TransactionsTest.testInitTransactionsTimeout, testSendOffsetsToTransactionTimeout,
 // testCommitTransactionTimeout, testAbortTransactionTimeout.
 pub(super) fn calls_time_out_while_no_node_answers(cluster: &KafkaCluster, _: i16) {
@@ -91,7 +91,7 @@ pub(super) fn calls_time_out_while_no_node_answers(cluster: &KafkaCluster, _: i1
         }
     });
     for (_, producer) in &closing {
-        // It says what it leaves undone.
+        // Its error says what was not done.
         let _ = producer.close(Duration::ZERO);
     }
     all().for_each(|node| cluster.resume(node));
@@ -101,7 +101,7 @@ pub(super) fn calls_time_out_while_no_node_answers(cluster: &KafkaCluster, _: i1
             until_done(|| producer.commit_transaction()).unwrap();
         }
     }
-    // Others with their ids end what those that were closed left open.
+    // Other producers with the same ids abort what the closed ones left open.
     for call in Call::ALL {
         let next = ready(&servers, &format!("closed-{call:?}"));
         commit(&next, "closed", &format!("after {call:?}"));
@@ -115,7 +115,7 @@ pub(super) fn calls_time_out_while_no_node_answers(cluster: &KafkaCluster, _: i1
     let after = Call::ALL.map(|call| format!("after {call:?}"));
     let mut names: Vec<_> = after.iter().map(String::as_str).collect();
     let committed = read_committed(admin, "closed", 4);
-    // The commit that nobody waits for may be done.
+    // The commit that nobody waits for may have succeeded.
     if committed != values(&names) {
         names.insert(0, "Commit");
         assert_eq!(read_committed(admin, "closed", 5), values(&names));
@@ -125,7 +125,7 @@ pub(super) fn calls_time_out_while_no_node_answers(cluster: &KafkaCluster, _: i1
     }
 }
 
-/// The leader of a partition is away for longer than a record may take.
+/// The leader of a partition is down for longer than the delivery timeout.
 // Java: TransactionsTest.testBumpTransactionalEpochWithTV2Disabled,
 // testBumpTransactionalEpochWithTV2Enabled.
 pub(super) fn a_record_that_expires_costs_its_transaction_alone(cluster: &KafkaCluster, _: i16) {

@@ -1,4 +1,4 @@
-//! Who sees what of a transaction, and when.
+//! Which consumers see what of a transaction, and when.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub(super) fn a_transaction_is_seen_whole_or_not_at_all(cluster: &KafkaCluster, 
     cluster.admin().delete_topic("whole");
 }
 
-/// Transactions that end in each way, seen by Kafka's own tools; gives the producer, which is
-/// ready for the next one.
+/// Runs transactions that end in each way and checks them with Kafka's own tools. Returns the
+/// producer, which is ready for the next one.
 pub(crate) fn commit_abort_commit(admin: &Admin, topic: &str) -> KafkaProducer {
     let servers = admin.bootstrap_servers();
     admin.create_topic(topic, PARTITIONS);
@@ -45,7 +45,7 @@ pub(crate) fn commit_abort_commit(admin: &Admin, topic: &str) -> KafkaProducer {
         transaction
             .send_offsets(&offsets(topic, 99), &group())
             .map_err(|_| "no offsets")?;
-        // For the records to be in the log.
+        // So that the records are in the log.
         producer.flush().map_err(|_| "not flushed")?;
         Err::<(), _>(Oops("changed my mind"))
     });

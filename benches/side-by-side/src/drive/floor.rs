@@ -1,5 +1,6 @@
-//! What no client can beat on the same sink: one thread that encodes batches and writes them, without locks, hand-offs or
-//! memory that grows; and one that sends a record and waits for the answer. That of many threads is in [`super::gathering`].
+//! The upper limit for any client on the same sink: one thread that encodes batches and writes
+//! them, without locks, hand-offs or growing memory; and one that sends a record and waits for the
+//! response. [`super::gathering`] has the limit for many threads.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,15 +10,15 @@ use super::workload::{Options, Source};
 use super::{Work, blocking};
 use crate::Failure;
 
-/// Requests that may be unanswered at once, as with idempotence.
+/// The maximum of requests without a response, as with idempotence.
 const IN_FLIGHT: usize = 5;
-/// Bytes of a batch before its records.
+/// The size of a batch before its records.
 const BATCH_HEADER: usize = 61;
 const API_PRODUCE: i16 = 0;
 /// The last one without compact fields.
 const VERSION: i16 = 8;
 
-/// A connection, and the request that is written again and again.
+/// A connection, and the request that is written repeatedly.
 pub(super) struct Floor {
     stream: TcpStream,
     request: Vec<u8>,
@@ -70,7 +71,7 @@ impl Floor {
         Ok(work)
     }
 
-    /// Writes a record and reads the answer.
+    /// Writes a record and reads the response.
     pub(super) fn ping_pong(
         &mut self,
         source: Source<'_>,
@@ -88,7 +89,7 @@ impl Floor {
         failure.map_or(Ok(work), Err)
     }
 
-    /// Writes the records in one batch, and reads the answer.
+    /// Writes the records in one batch, and reads the response.
     pub(super) fn exchange(&mut self, values: &[&[u8]]) -> Result<(), Failure> {
         self.open();
         for value in values {

@@ -1,5 +1,6 @@
-//! The floor of many threads that each wait for their record. What comes while a request is under way goes into the next
-//! one, and one system call wakes all who wait for it: what is left is what it takes to put a thread to sleep and to wake it.
+//! The upper limit for many threads that each wait for their record. Records that arrive during a
+//! request go into the next one, and one system call wakes all threads that wait for a request.
+//! What remains is the cost of putting a thread to sleep and waking it.
 
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,24 +12,24 @@ use super::workload::Options;
 use super::{Work, blocking, on_threads};
 use crate::Failure;
 
-/// The threads' records of two rounds: one that gathers, and one that is under way.
+/// The threads' records of two rounds: the one that collects records, and the one in flight.
 #[derive(Default)]
 struct Gathering<'a> {
     state: Mutex<State<'a>>,
-    /// Where the thread sleeps that sends, while there is nothing to send.
+    /// The sending thread sleeps here while there is nothing to send.
     came: Condvar,
-    /// Where those sleep who wait for an answer, by the round that they are in.
+    /// Threads that wait for a response sleep here, by round.
     answered: [Condvar; 2],
 }
 
 #[derive(Default)]
 struct State<'a> {
     values: Vec<&'a [u8]>,
-    /// The one that gathers.
+    /// The round that collects records.
     round: usize,
-    /// How many rounds are answered.
+    /// The number of answered rounds.
     answered: usize,
-    /// No more records come, or no more answers.
+    /// No more records arrive, or no more responses.
     is_over: bool,
 }
 
@@ -48,7 +49,7 @@ pub(super) fn run(
             work
         });
         let answered = gathering.answer_all(floor);
-        // Nobody waits for an answer that will not come.
+        // So that no thread waits for a response that will not come.
         gathering.end();
         let work = work.join().map_err(|_| "a thread panicked")?;
         answered.map(|()| work)

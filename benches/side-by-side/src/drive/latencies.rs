@@ -1,4 +1,4 @@
-//! Latencies of an open loop: each counts from when its record was due.
+//! Latencies of an open loop, each from the time when its record was due.
 //!
 //! Threads: the callbacks of a client add, on whatever thread runs them. Locks: one, held for a push.
 
@@ -19,7 +19,7 @@ pub(super) fn now_ns() -> u64 {
 pub(super) struct Due(pub(super) u64);
 
 impl Due {
-    /// To be called when the record has an outcome.
+    /// Called when the record has a result.
     pub(super) fn end(self, delivered: bool) {
         DELIVERIES.count(delivered);
         LATENCIES.add(self, now_ns(), delivered);
@@ -69,8 +69,8 @@ impl Latencies {
         }
     }
 
-    /// Takes the latencies, and the number of records that have no outcome. Waits for those for as long as `patience`:
-    /// some clients end a flush before the last callbacks.
+    /// Takes the latencies, and the number of records without a result. Waits for the latter for at
+    /// most `patience`, because some clients end a flush before the last callbacks.
     pub(super) fn take(&self, records: u64, patience: Duration) -> (Vec<u32>, u64) {
         let deadline = Instant::now() + patience;
         loop {

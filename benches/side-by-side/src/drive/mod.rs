@@ -1,4 +1,4 @@
-//! One client in a process of its own: connects, warms up, runs one workload, prints what it cost.
+//! One client in its own process: connects, warms up, runs one workload, and prints its cost.
 
 #[cfg(feature = "rivals")]
 mod confluent;
@@ -25,7 +25,7 @@ use crate::Failure;
 use crate::arguments::Arguments;
 use crate::usage::{Usage, max_rss_kb};
 
-/// A producer. Records that are not waited for are told to [`workload::DELIVERIES`].
+/// A producer. Records that nobody waits for are counted in [`workload::DELIVERIES`].
 trait Client: Sync + Sized + 'static {
     type Delivery;
 
@@ -34,24 +34,24 @@ trait Client: Sync + Sized + 'static {
     /// Sends with a callback; waits while the buffer is full.
     fn send(&self, record: Record);
 
-    /// As `send`; the record's outcome ends `due`. A client without callbacks waits for it.
+    /// Like `send`, but the record's result ends `due`. A client without callbacks waits for it.
     fn send_due(&self, record: Record, due: Due) {
         due.end(self.send_and_wait(record));
     }
 
-    /// Sends and gives something to wait on.
+    /// Sends, and returns something to wait on.
     fn send_for_delivery(&self, record: Record) -> Self::Delivery;
 
     /// Whether the record was delivered.
     fn wait(&self, delivery: Self::Delivery) -> bool;
 
-    /// Sends and waits, in the way that is the client's best.
+    /// Sends and waits, in the client's best way.
     fn send_and_wait(&self, record: Record) -> bool {
         let delivery = self.send_for_delivery(record);
         self.wait(delivery)
     }
 
-    /// Waits for what was sent.
+    /// Waits for everything that was sent.
     fn flush(&self);
 
     /// Does the work of a thread, where the client may have something of its own around it.
@@ -63,7 +63,7 @@ trait Client: Sync + Sized + 'static {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let options = Box::leak(Box::new(Options::parse(arguments)?));
     drive_client(arguments.text("client"), options)?;
-    // What is still buffered for a stalled broker is not waited for, and no client's shutdown is measured.
+    // Records for a stalled broker are not waited for, and no client's shutdown is measured.
     std::process::exit(0)
 }
 

@@ -1,10 +1,11 @@
 //! An open loop: records are due at a fixed rate, however long earlier ones take.
 //!
-//! A record that a slow send held up is sent late, and its latency counts from when it was due. So a client that stalls
-//! pays for each record that was due meanwhile, and cannot hide them by sending fewer (coordinated omission).
+//! A record that a slow send delayed is sent late, and its latency counts from the time when it was
+//! due. So a client that stalls pays for each record that became due meanwhile, instead of hiding
+//! them by sending fewer (coordinated omission).
 //!
-//! Between two records the thread yields and does not sleep, because a sleep of 50 us takes 100. It takes the processor
-//! time that no other thread wants.
+//! Between two records the thread yields instead of sleeping, because a sleep of 50 us takes 100.
+//! So it uses all processor time that no other thread wants.
 
 use std::thread;
 use std::time::Duration;
@@ -35,7 +36,7 @@ impl Schedule {
         }
     }
 
-    /// The due times. None depends on when the record before it was sent.
+    /// Returns the due times. None depends on when the previous record was sent.
     fn dues(self) -> impl Iterator<Item = Due> {
         let Due(start) = self.start;
         (0..self.records).map(move |record| Due(start + record * 1_000_000_000 / self.rate))
@@ -62,7 +63,7 @@ impl Clock for RealClock {
     }
 }
 
-/// Sends each record when it is due, or as soon after that as earlier sends allow.
+/// Sends each record when it is due, or as soon as earlier sends allow.
 fn offer(schedule: Schedule, clock: &impl Clock, mut send: impl FnMut(Due)) {
     for due in schedule.dues() {
         while clock.now() < due.0 {

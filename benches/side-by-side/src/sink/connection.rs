@@ -1,4 +1,4 @@
-//! One connection: its requests, one after the other.
+//! One connection: handles its requests one after another.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -17,11 +17,11 @@ use super::{Sink, apis};
 /// base sequence, record count.
 const BATCH_HEADER: usize = 61;
 
-/// Answers until the client goes, or sends what cannot be read.
+/// Answers until the client disconnects or sends something that cannot be parsed.
 pub(super) fn serve(sink: &Arc<Sink>, tcp: TcpStream) {
     let served = Stream::new(tcp, sink.tls.as_ref()).and_then(|stream| {
         let served = serve_requests(sink, &stream);
-        // A thread that delays answers has the stream too.
+        // A thread that delays responses has the stream too.
         stream.shutdown();
         served
     });
@@ -156,7 +156,7 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Counts the batch and gives its base offset, which only grows, over all partitions.
+    /// Counts the batch. Returns its base offset, which grows over all partitions.
     fn batch(&mut self, topic: &[u8], partition: i32, flexible: bool) -> io::Result<i64> {
         let length = self.input.length(flexible, false)?.unwrap_or(0);
         if length < BATCH_HEADER {
@@ -189,7 +189,7 @@ fn record_count(header: &[u8]) -> u32 {
     u32::from_be_bytes(count)
 }
 
-/// The way of answers to the client: at once, or through a thread that lets them wait.
+/// Sends responses to the client, at once or through a thread that delays them.
 struct Answers {
     stream: Stream,
     later: Option<mpsc::Sender<(Instant, Vec<u8>)>>,
@@ -205,7 +205,7 @@ impl Answers {
         }
     }
 
-    /// Sends an answer, and gives memory for the next one.
+    /// Sends a response. Returns memory for the next one.
     fn send(&mut self, answer: Vec<u8>, delayed: bool) -> io::Result<Vec<u8>> {
         if !delayed || self.delay.is_zero() {
             self.stream.write_all(&answer)?;

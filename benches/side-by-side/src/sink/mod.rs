@@ -1,7 +1,8 @@
-//! A broker that takes whatever is produced and keeps nothing, so that what is measured is the client.
+//! A broker that accepts everything and keeps nothing, so that only the client is measured.
 //!
-//! A thread per connection reads, past the records of a batch without copying them, and answers at once or after a delay.
-//! Any topic exists. What came in is counted, and printed for each line on stdin; the sink ends with stdin.
+//! One thread per connection reads, skips the records of a batch without copying them, and answers
+//! at once or after a delay. Every topic exists. It counts what it received and prints the counts
+//! for each line on stdin. It ends with stdin.
 
 mod apis;
 mod check;
