@@ -330,7 +330,9 @@ impl ClientTelemetrySender {
                 self.note_pushed();
             }
             TelemetryFailure::InvalidResponse => {
-                log::warn!("a broker's telemetry response is malformed; metrics are no longer pushed");
+                log::warn!(
+                    "a broker's telemetry response is malformed; metrics are no longer pushed"
+                );
                 return self.terminate();
             }
         }

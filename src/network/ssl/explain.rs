@@ -179,7 +179,8 @@ fn incompatible(why: &PeerIncompatible) -> String {
     match why {
         PeerIncompatible::ServerDoesNotSupportTls12Or13
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
-            "the broker supports none of this client's TLS versions: see ssl.enabled.protocols".to_owned()
+            "the broker supports none of this client's TLS versions: see ssl.enabled.protocols"
+                .to_owned()
         }
         why => format!("the broker and this client do not agree on TLS: {why:?}"),
     }

@@ -31,7 +31,10 @@ impl Scheduler {
         // outcome or is put back.
         let slot = self.slot_of(batch.partition());
         let Some(slot) = slot.and_then(|id| self.parking.slot(id)) else {
-            log::error!("the queue of {} no longer exists; its batch fails", batch.topic_partition());
+            log::error!(
+                "the queue of {} no longer exists; its batch fails",
+                batch.topic_partition()
+            );
             return;
         };
         let queue = &slot.queue;
