@@ -28,8 +28,8 @@ pub(crate) struct Arrow {
     folder: String,
     from: String,
     /// [`UP`] for an item of the folder's own module.
+    to: String,
     /// The place in the source.
-    /// Where it is, for the reader.
     place: String,
 }
 

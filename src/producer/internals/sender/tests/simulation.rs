@@ -12,9 +12,9 @@
 //!   client can detect:
 //!   - while its log has a record that the producer may send again, which would duplicate it,
 //!   - while a record is in doubt that later ones have overtaken. Finding out means sending it
-//!   again, and a broker that has forgotten responds by appending it. This would take two losses
-//!   within the life of one batch. A broker looks for expired producers every ten minutes
-//!   (`producer.id.expiration.check.interval.ms`), and a batch lives for two.
+//!     again, and a broker that has forgotten responds by appending it. This would take two losses
+//!     within the life of one batch. A broker looks for expired producers every ten minutes
+//!     (`producer.id.expiration.check.interval.ms`), and a batch lives for two.
 //! - The requests of a lost connection are handled late, after the retries, unless the partition
 //!   has forgotten its producers since.
 //! - Another cluster responds at the same addresses, with other logs, in which another producer has
