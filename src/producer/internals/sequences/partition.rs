@@ -97,8 +97,7 @@ struct Resolving {
 /// The reason why a partition awaits resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Gap {
-    /// A batch failed without a definite outcome. There is a gap unless a later one is
-    /// acknowledged.
+    /// A batch failed without a definite outcome. A gap, unless a later one is acknowledged.
     Possible,
     /// The broker's log or state has changed.
     Certain,
@@ -146,8 +145,7 @@ struct Unsettled {
     is_absent: bool,
     /// The [`PartitionEntry::view`] to which it was sent.
     view: u32,
-    /// The number of batches with earlier sequences. The parts of a split batch share that of the
-    /// whole.
+    /// The number of batches with earlier sequences. Parts of a split batch share the whole's.
     ordinal: u64,
 }
 
@@ -198,8 +196,7 @@ pub(super) enum Resolution {
 /// What happens to the batches that waited for another attempt when a partition restarts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Restart {
-    /// The old sequences of the batches that later ones have overtaken. They are the first ones,
-    /// and can only fail.
+    /// The old sequences of overtaken batches. They are the first ones, and can only fail.
     pub(crate) overtaken: Vec<BatchSequence>,
     /// The new sequences of the others, in order.
     pub(crate) renumbered: Vec<BatchSequence>,
@@ -244,8 +241,7 @@ impl PartitionEntry {
         self.gap().is_some()
     }
 
-    /// Returns whether the brokers no longer know the producer id, so that another epoch of it is
-    /// useless.
+    /// Returns whether the brokers no longer know the producer id. Another epoch would not help.
     pub(super) fn has_lost_producer(&self) -> bool {
         self.gap() == Some(Gap::ProducerLost)
     }
@@ -260,8 +256,7 @@ impl PartitionEntry {
         first.is_some_and(|first| first.sequence == *sequence)
     }
 
-    /// Returns whether an earlier attempt may have written this batch, which then keeps its
-    /// sequence.
+    /// Returns whether an earlier attempt may have written this batch, which keeps its sequence.
     pub(super) fn may_be_written(&self, sequence: &BatchSequence) -> bool {
         let mut unsettled = self.unsettled.iter();
         unsettled.any(|batch| batch.sequence == *sequence && batch.certainty() == Certainty::Maybe)
@@ -482,8 +477,7 @@ impl PartitionEntry {
 
     /// Determines whether a partition that awaits resolution can continue.
     pub(super) fn resolution(&self) -> Resolution {
-        // A batch that may be in the log is retried with its old sequence until it is acknowledged
-        // or fails.
+        // A batch that may be in the log keeps its old sequence until it is acknowledged or fails.
         if !self.unsettled.iter().all(Unsettled::is_refused) {
             return Resolution::Pending;
         }
