@@ -23,7 +23,7 @@ impl Error {
     /// }
     ///
     /// fn dead_letter(record: &ProducerRecord<'_>, delivery: Delivery) {
-    /// // key, value, headers, topic, partition and timestamp are available
+    ///     // key, value, headers, topic, partition and timestamp are available
     ///     # let _ = (&record.topic, record.partition, delivery);
     /// }
     /// ```

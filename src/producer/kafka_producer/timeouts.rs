@@ -19,7 +19,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// # fn handle(producer: &KafkaProducer) -> u16 {
     /// match producer.send_timeout(ProducerRecord::new("orders", "value"), Duration::from_millis(200)) {
     ///     Ok(_) => 201,
-    /// // In flight: it may still be written, and `unfinished.future` has the outcome.
+    ///     // In flight: it may still be written, and `unfinished.future` has the outcome.
     ///     Err(unfinished) if unfinished.step == Some(SendStep::Response) => 202,
     ///     Err(_) => 503,
     /// }
@@ -31,6 +31,8 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     /// does not wait. The record is then sent if metadata and memory are available, and the step is
     /// [`Response`](crate::SendStep::Response). In every case the record's batch is sent without
     /// waiting for `linger.ms`.
+    ///
+    /// For a deadline, pass `deadline.saturating_duration_since(Instant::now())`.
     ///
     /// # Errors
     ///

@@ -89,7 +89,7 @@ fn a_node_that_hangs_up_after_it_told_its_versions() {
     f.selector.server_disconnect(BOOT);
     f.poll();
     let (_, text) = failure(&f);
-    let says = "answered nothing else: it may expect AfterVersions";
+    let says = "no other response: it may expect AfterVersions";
     assert!(text.ends_with(says), "{text}");
 }
 
