@@ -213,7 +213,7 @@ fn a_broker_that_hangs_up_after_sasl_is_not_told_to_expect_sasl() {
         .build()
         .unwrap();
     let texts = chain(&refusal(&producer)).join("; ");
-    assert!(texts.ends_with("and answered nothing else"), "{texts}");
+    assert!(texts.ends_with("and no other response"), "{texts}");
 }
 
 #[test]
