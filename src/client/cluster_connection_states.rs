@@ -25,9 +25,9 @@ pub enum ConnectionState {
     AuthenticationFailed,
     /// Its name is being resolved, or the connection is being made.
     Connecting,
-    /// The node was asked for the versions that it speaks.
-    CheckingApiVersions,
     /// A request for the node's API versions is in flight.
+    CheckingApiVersions,
+    /// Requests can be sent.
     Ready,
     /// Ready, but the node now has another address. No more requests are sent, and the connection
     /// ends with the last response.

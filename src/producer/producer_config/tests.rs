@@ -328,8 +328,7 @@ fn idempotence_by_default_steps_back() {
     assert!(notes(&[off, ("acks", "1")]).is_empty());
     let many = ("max.in.flight.requests.per.connection", "6");
     assert!(!resolved(&[off, many]).enable_idempotence);
-    // Since 4.0, too many in flight is an error if idempotence is on by default, even if another
-    // key turns it off.
+    // Since 4.0, too many in flight is an error by default, even if another key turns it off.
     for others in [vec![], vec![("acks", "1")], vec![("retries", "0")]] {
         let set = [others, vec![many]].concat();
         refused(&set, &["max.in.flight.requests.per.connection is 6"]);
@@ -524,8 +523,7 @@ fn unknown_keys_are_warned_of_and_their_values_are_forgotten() {
     assert_eq!(config.get("liger.ms"), None);
 }
 
-// Java: KafkaProducerTest.testMissingSerializer has no counterpart, because the plain producer has
-// serializers.
+// Java: KafkaProducerTest.testMissingSerializer has no counterpart: there are always serializers.
 #[test]
 fn code_is_given_to_the_builder() {
     for (key, value) in [
