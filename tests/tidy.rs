@@ -41,8 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "network",
         &["sync", "utils", "common", "protocol", "record", "metrics"],
     ),
-    // The public error has partitions and error codes in its API. Layers to the left of `client`
-    // have small enums of their own.
+    // The public error has partitions and error codes. Layers left of `client` have own enums.
     ("error", &["sync", "utils", "common", "protocol"]),
     (
         "client",
