@@ -28,8 +28,7 @@ use std::path::Path as FilePath;
 use circles::{Allowed, arrows, circles, wrong_arrows};
 use source::{Path, Source, is_test_path, paths};
 
-/// Each layer, and the layers that it may name besides itself. Code that only tests compile may
-/// name any.
+/// Each layer, and the layers that it may name besides itself. Code for tests may name any.
 const LAYERS: &[(&str, &[&str])] = &[
     ("sync", &[]),
     ("utils", &["sync"]),
@@ -79,8 +78,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("manual", &[]),
 ];
 
-/// Where each dependency may be named. An empty prefix means everywhere. A prefix ends at a
-/// module's name.
+/// Where each dependency may be named, by prefix. An empty prefix means everywhere.
 const OWNERS: &[(&str, &[&str])] = &[
     ("mio", &["src/network"]),
     ("socket2", &["src/network", "src/testing"]),
@@ -332,7 +330,7 @@ fn owners(source: &Source) -> Vec<String> {
     found
 }
 
-/// Whether a file is the module `owner` or in it.
+/// Returns whether a file is the module `owner` or in it.
 fn is_in(path: &str, owner: &str) -> bool {
     let rest = path.strip_prefix(owner);
     rest.is_some_and(|rest| owner.is_empty() || rest.starts_with(['.', '/']))
@@ -360,8 +358,7 @@ fn locks(source: &Source) -> Vec<String> {
         .collect()
 }
 
-/// A log line names its producer, so it must use the library's own macros. The test broker is not a
-/// producer.
+/// A log line names its producer, so it uses the library's own macros. The test broker has none.
 fn log_lines(source: &Source) -> Vec<String> {
     if source.layer() == Some("testing") || source.path == "src/utils/log.rs" {
         return Vec::new();
@@ -513,8 +510,7 @@ fn names(source: &Source) -> Vec<String> {
         .collect()
 }
 
-/// A lint is allowed for one item at a time. Code that only some builds do not use may say so with
-/// `cfg_attr`.
+/// A lint is allowed for one item at a time. `cfg_attr` may allow code that some builds do not use.
 fn blanket_allows(source: &Source) -> Vec<String> {
     const BLANKETS: [&str; 3] = ["dead_code", "unused", "warnings"];
     let mut found = Vec::new();
@@ -536,7 +532,7 @@ fn top_level<'a>(entries: impl IntoIterator<Item = &'a str>) -> Vec<String> {
         .collect()
 }
 
-/// Returns the dependencies of the library without an owner, and the owners without a dependency.
+/// Returns the dependencies without an owner, and the owners without a dependency.
 fn unowned(manifest: &str) -> Vec<String> {
     let dependencies: BTreeSet<String> = keys(manifest, is_of_the_library)
         .map(|name| name.replace('-', "_"))
@@ -548,8 +544,7 @@ fn unowned(manifest: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns whether a table of Cargo.toml lists dependencies of the library, for every target or for
-/// some.
+/// Returns whether a table of Cargo.toml lists dependencies of the library, for any target.
 fn is_of_the_library(header: &str) -> bool {
     header == "[dependencies]"
         || (header.starts_with("[target.") && header.ends_with(".dependencies]"))
@@ -604,8 +599,7 @@ fn sources(folder: &str) -> Vec<Source> {
     sources
 }
 
-/// Marks a file as test code if the module that declares it says so, or if that module is test code
-/// itself.
+/// Marks a file as test code if the module that declares it says so or is test code itself.
 fn mark_tests(sources: &mut [Source]) {
     loop {
         let modules: Vec<String> = sources.iter().flat_map(Source::test_modules).collect();

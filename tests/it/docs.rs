@@ -17,7 +17,7 @@ fn root() -> &'static Path {
 }
 
 /// How the documentation of keys begins that are accepted for Java's sake.
-const WITHOUT_EFFECT: &str = "Brokers use this alone";
+const WITHOUT_EFFECT: &str = "Only brokers use this";
 
 /// Keys with code as their value have no setter. The text describes them.
 fn settable_keys() -> impl Iterator<Item = &'static ConfigKey> {
