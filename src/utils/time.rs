@@ -17,7 +17,7 @@ pub(crate) trait Time: Send + Sync + fmt::Debug {
     fn unix_millis(&self) -> i64;
 
     /// Blocks the thread for this long.
-    #[cfg(any(feature = "classic", feature = "oauth-oidc"))]
+    #[cfg(any(feature = "classic", feature = "gssapi", feature = "oauth-oidc"))]
     fn sleep(&self, by: Duration);
 }
 
@@ -38,7 +38,7 @@ impl Time for SystemTime {
         wall_clock::unix_millis()
     }
 
-    #[cfg(any(feature = "classic", feature = "oauth-oidc"))]
+    #[cfg(any(feature = "classic", feature = "gssapi", feature = "oauth-oidc"))]
     fn sleep(&self, by: Duration) {
         std::thread::sleep(by);
     }
@@ -106,7 +106,7 @@ mod mock {
             1_600_000_000_000 + i64::try_from(self.elapsed.lock().as_millis()).unwrap()
         }
 
-        #[cfg(any(feature = "classic", feature = "oauth-oidc"))]
+        #[cfg(any(feature = "classic", feature = "gssapi", feature = "oauth-oidc"))]
         fn sleep(&self, by: Duration) {
             self.advance(by);
         }

@@ -27,7 +27,7 @@ use std::fmt;
 pub(super) use authenticator::SaslClientAuthenticator;
 pub(crate) use credentials::Provided;
 pub use credentials::{OAuthBearerToken, SaslCredentials};
-#[cfg(all(test, feature = "gssapi"))]
+#[cfg(all(test, feature = "gssapi", feature = "tls"))]
 pub(crate) use gssapi::tests::gated_login;
 #[cfg(feature = "gssapi")]
 pub(crate) use gssapi::{KerberosConfig, KerberosLogin, Keytab, RenewConfig};

@@ -3,7 +3,7 @@
 //! Threads: one for each client, which alone holds the credentials. It renews them, and makes the first token of each
 //! exchange, for which the library asks a Kerberos server. The I/O thread hands it jobs by a channel, and is woken when one
 //! is done. It ends with the login, after the call during which that was dropped.
-//! Locks: the slot of each job, held to move the token in or out.
+//! Locks: the slot of each job, held to move the token in or out; one of the process while `kinit` runs.
 //!
 //! Differs from Java: credentials from a keytab pass through the system's credential cache, because its library has no other
 //! way to them; a renewal that failed is tried again, where Java's thread ends; a first token is made off the I/O thread.
@@ -20,8 +20,13 @@ use crate::network::sasl::{Peer, SaslClient, SaslFailure};
 use crate::sync::{Arc, Mutex};
 use crate::utils::{KafkaThread, SecretBytes, Time, log, printable};
 
-/// How long after a failed renewal the next one is tried. Java: the 10 s between its two attempts.
+/// How long after a failed renewal the next one is tried at least. Java: the 10 s between its two attempts.
 const RETRY_MS: i64 = 10_000;
+/// Connections wait for the thread while it renews, so that failed renewals take at most one part in this many of its time.
+const SHARE_OF_TIME: i64 = 10;
+/// A check of the cache and the `kinit` that it allows are one step for all clients of the process: of two that find the
+/// cache empty, one would replace the tickets of the other.
+static KINIT: Mutex<()> = Mutex::new(());
 /// How long credentials are kept at least, so that tickets that end at once do not keep the thread busy.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 
@@ -116,6 +121,7 @@ impl KerberosConfig {
     /// Has `kinit` put a ticket for the keys of the keytab into the credential cache.
     fn use_keytab(&self, kerberos: &dyn Kerberos) -> Result<(), GssFailure> {
         let principal = self.principal.as_deref().unwrap_or_default();
+        let _alone = KINIT.lock();
         self.check_cache(kerberos, principal)?;
         let mut arguments = vec!["-k"];
         if let Keytab::File(path) = &self.keytab {
@@ -138,17 +144,10 @@ impl KerberosConfig {
         let Ok(present) = kerberos.acquire(None) else {
             return Ok(());
         };
-        let owner = present.principal;
-        let is_ours = owner
-            .strip_prefix(principal)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('@'));
-        if is_ours {
-            return Ok(());
-        }
         Err(GssFailure::lasting(format!(
             "the credential cache holds tickets of {}, which those of {} would replace: set the environment variable \
              KRB5CCNAME to a cache for several principals, such as DIR:/path",
-            printable(&owner),
+            printable(&present.principal),
             printable(principal)
         )))
     }
@@ -316,10 +315,14 @@ impl Keeper {
                 self.schedule();
             }
             Err(failure) => {
+                let failed_at = self.time.unix_millis();
+                let took = failed_at.saturating_sub(now);
+                let pause = took.saturating_mul(SHARE_OF_TIME).max(RETRY_MS);
                 log::warn!(
-                    "the Kerberos credentials could not be renewed, which is tried again in 10 s: {failure}"
+                    "the Kerberos credentials could not be renewed, which is tried again in {} s: {failure}",
+                    pause / 1_000
                 );
-                self.renew_at = self.time.unix_millis().saturating_add(RETRY_MS);
+                self.renew_at = failed_at.saturating_add(pause);
             }
         }
     }

@@ -17,9 +17,14 @@ const KERBEROS_ERRORS: u32 = 0x96C7_3A00;
 // Java: `KerberosError`.
 const SERVER_NOT_FOUND: u32 = 7;
 const CLIENT_NOT_YET_VALID: u32 = 21;
+/// The ticket ended, and there is no new one yet.
+const TICKET_EXPIRED: u32 = 32;
 const TICKET_NOT_YET_VALID: u32 = 33;
 const REPLAY: u32 = 34;
-/// No Kerberos server of the realm answers.
+/// The credential cache was removed: by name, and by file.
+const NO_CACHE: u32 = 141;
+const NO_CACHE_FILE: u32 = 195;
+/// No Kerberos server of the realm responds.
 const KDC_UNREACHABLE: u32 = 156;
 /// No Kerberos server of the realm is known, perhaps because the name service fails.
 const REALM_UNRESOLVED: u32 = 220;
@@ -142,15 +147,20 @@ fn is_transient(error: &Error) -> bool {
     match error.minor.checked_sub(KERBEROS_ERRORS) {
         Some(SERVER_NOT_FOUND) => false,
         Some(
-            CLIENT_NOT_YET_VALID | TICKET_NOT_YET_VALID | REPLAY | KDC_UNREACHABLE
-            | REALM_UNRESOLVED,
+            CLIENT_NOT_YET_VALID | TICKET_EXPIRED | TICKET_NOT_YET_VALID | REPLAY | NO_CACHE
+            | KDC_UNREACHABLE | NO_CACHE_FILE | REALM_UNRESOLVED,
         ) => true,
         _ => {
-            let missing = MajorFlags::GSS_S_NO_CRED.bits();
-            let expired = MajorFlags::GSS_S_CREDENTIALS_EXPIRED.bits();
             // The bits of a routine error are a number, and no set.
             let routine = error.major.bits() & 0x00FF_0000;
-            routine == missing || routine == expired
+            [
+                MajorFlags::GSS_S_NO_CRED,
+                MajorFlags::GSS_S_CREDENTIALS_EXPIRED,
+                // The cache holds the tickets of another principal by now.
+                MajorFlags::GSS_S_DEFECTIVE_CREDENTIAL,
+            ]
+            .iter()
+            .any(|major| routine == major.bits())
         }
     }
 }
@@ -171,7 +181,10 @@ mod tests {
         for (code, expected) in [
             (SERVER_NOT_FOUND, false),
             (CLIENT_NOT_YET_VALID, true),
+            (TICKET_EXPIRED, true),
             (TICKET_NOT_YET_VALID, true),
+            (NO_CACHE, true),
+            (NO_CACHE_FILE, true),
             (REPLAY, true),
             (KDC_UNREACHABLE, true),
             (REALM_UNRESOLVED, true),
@@ -185,6 +198,7 @@ mod tests {
         for (major, expected) in [
             (MajorFlags::GSS_S_NO_CRED, true),
             (MajorFlags::GSS_S_CREDENTIALS_EXPIRED, true),
+            (MajorFlags::GSS_S_DEFECTIVE_CREDENTIAL, true),
             (MajorFlags::GSS_S_FAILURE, false),
             (MajorFlags::GSS_S_DEFECTIVE_TOKEN, false),
             (MajorFlags::GSS_S_BAD_MIC, false),

@@ -134,8 +134,10 @@ fn the_tickets_of_another_principal_are_not_replaced() {
     let mut config = of_keytab();
     config.principal = Some("alice".to_owned());
     keeper(&kerberos, config.clone(), &MockTime::new());
-    let kerberos = FakeKerberos::with_tickets(&["alice2@EXAMPLE.COM"]);
-    assert!(refusal(&kerberos, config).contains("alice2@EXAMPLE.COM"));
+    for stranger in ["alice2@EXAMPLE.COM", "alice@ELSEWHERE.COM"] {
+        let kerberos = FakeKerberos::with_tickets(&[stranger]);
+        assert!(refusal(&kerberos, config.clone()).contains(stranger));
+    }
 }
 
 // Java: KerberosLogin.getRefreshTime.
