@@ -5,7 +5,6 @@
 //! Locks: that of the [`Latch`].
 
 use std::fmt;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -13,10 +12,13 @@ use rustls::ClientConfig;
 
 use super::certificates::StoreContents;
 use crate::sync::{Arc, Latch};
-use crate::utils::KafkaThread;
+use crate::utils::{KafkaThread, SystemTime, Time};
 
 /// How long the I/O thread waits for files, which a local disk has in less than a millisecond.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// After a reading that nobody waited for and that took longer than this, the next one is not waited for either.
+const SLOW: Duration = Duration::from_millis(250);
 
 /// What the stores hold, and the settings that were made of it.
 #[derive(Clone, Debug)]
@@ -31,12 +33,15 @@ pub(super) type Outcome = Result<Option<Loaded>, String>;
 /// Reads the stores, and compares them with what they held before.
 type Read = dyn Fn(&StoreContents) -> Outcome + Send + Sync;
 
+/// What came of a reading, and how long it took.
+type Reading = Latch<(Outcome, Duration)>;
+
 /// Reads the stores on a thread of its own.
 #[derive(Clone)]
 pub(super) struct Reloader {
     read: Arc<Read>,
-    /// A reading that took too long, and may never end.
-    late: Option<Arc<Latch<Outcome>>>,
+    /// A reading that nobody waits for any more, because it or the one before took too long. It may never end.
+    late: Option<Arc<Reading>>,
 }
 
 impl fmt::Debug for Reloader {
@@ -52,7 +57,8 @@ impl Reloader {
         Self { read, late: None }
     }
 
-    /// Returns what the stores hold now, if that is not `held`.
+    /// Returns what the stores hold now, if that is not `held`. Where stores are slow, it is what they held when the
+    /// connection before this one was made.
     ///
     /// # Errors
     ///
@@ -60,35 +66,44 @@ impl Reloader {
     ///
     /// # Blocking
     ///
-    /// Half a second, once for each reading that hangs.
+    /// Half a second, once until the stores are fast again.
     pub(super) fn reload(&mut self, held: &Arc<StoreContents>) -> Outcome {
-        // What a late reading found may be old by now.
-        if self.late.as_ref().is_some_and(|late| late.get().is_none()) {
-            return Err(hangs());
+        if let Some(late) = self.late.clone() {
+            let Some((outcome, took)) = late.get() else {
+                return Err(hangs());
+            };
+            if *took > SLOW {
+                let found = outcome.as_ref().ok().and_then(Option::as_ref);
+                let held = found.map_or(held, |found| &found.contents);
+                self.late = Some(self.start(held)?);
+                return outcome.clone();
+            }
         }
-        let reading = self.start(held);
-        let reading = reading.map_err(|error| {
-            format!("the operating system refuses a thread that reads the stores: {error}")
-        })?;
-        let outcome = reading.wait(Some(PATIENCE)).cloned();
+        let reading = self.start(held)?;
+        let done = reading.wait(Some(PATIENCE));
+        let outcome = done.map(|(outcome, _)| outcome.clone());
         self.late = outcome.is_none().then_some(reading);
         outcome.unwrap_or_else(|| Err(hangs()))
     }
 
-    fn start(&self, held: &Arc<StoreContents>) -> io::Result<Arc<Latch<Outcome>>> {
+    fn start(&self, held: &Arc<StoreContents>) -> Result<Arc<Reading>, String> {
         let reading = Arc::new(Latch::default());
         let (read, held, done) = (
             Arc::clone(&self.read),
             Arc::clone(held),
             Arc::clone(&reading),
         );
-        KafkaThread::spawn("kafka-certificate-reader".to_owned(), move || {
+        let spawned = KafkaThread::spawn("kafka-certificate-reader".to_owned(), move || {
+            let start = SystemTime.now();
             let outcome = catch_unwind(AssertUnwindSafe(|| read(&held)));
             let outcome = outcome.unwrap_or_else(|_| Err("reading the stores panicked".to_owned()));
             // Only the I/O thread waits, and that is no task.
-            _ = done.open(outcome);
-        })?;
-        Ok(reading)
+            let took = SystemTime.now().saturating_duration_since(start);
+            _ = done.open((outcome, took));
+        });
+        spawned.map(|_| reading).map_err(|error| {
+            format!("the operating system refuses a thread that reads the stores: {error}")
+        })
     }
 }
 

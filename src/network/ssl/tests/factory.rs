@@ -297,6 +297,39 @@ fn a_reading_that_hangs_holds_up_nothing_and_ends_in_the_new_certificates() {
     assert!(factory.failure().is_empty());
 }
 
+/// A reading that takes longer than a connection waits for it, each time.
+#[test]
+fn slow_stores_rotate_with_the_next_connection() {
+    let directory = Directory::new("slow");
+    let path = directory.write("ca.pem", &file("ca"));
+    let config = SslConfig {
+        truststore: Truststore::PemFile(path),
+        ..trusting("ca")
+    };
+    let (gate, done) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
+    let (slow, readings) = (Arc::clone(&gate), Arc::clone(&done));
+    let read = move |truststore: &Truststore, keystore: Option<&Keystore>| {
+        drop(slow.lock());
+        let contents = StoreContents::read(truststore, keystore);
+        readings.fetch_add(1, Ordering::Relaxed);
+        contents
+    };
+    let provider = crypto_provider().unwrap();
+    let mut factory = SslFactory::with_reader(config, &provider, read).unwrap();
+    let is_slow = gate.lock();
+    directory.write("ca.pem", &file("other-ca"));
+    assert!(connects(&mut factory, "server"));
+    drop(is_slow);
+    while done.load(Ordering::Relaxed) < 2 {
+        std::thread::yield_now();
+    }
+    // The reading is done, or is about to be. No later one will be.
+    let _is_slow = gate.lock();
+    let mut attempts = (0..1_000).map(|_| connects(&mut factory, "unknown-issuer"));
+    assert!(attempts.any(|connects| connects));
+    assert!(factory.failure().is_empty());
+}
+
 #[test]
 fn a_reading_that_panics_is_a_failure() {
     let config = SslConfig {
