@@ -17,18 +17,28 @@ use crate::utils::{Count, LOG_INTERVAL};
 /// A node without attempts for this long has left the cluster and is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// The nodes that failed and have not responded since, by address, because a node has another id as
-/// a bootstrap server.
+/// The nodes that failed lately, by address, because a node has another id as a bootstrap server.
 #[derive(Debug, Default)]
 pub(super) struct Outages(HashMap<String, Outage>);
 
+/// The latest outage of a node.
 #[derive(Debug)]
 struct Outage {
+    stage: Stage,
     since: Instant,
     last_failure: Instant,
     failures: u64,
-    /// When each kind of failure was last logged.
+    /// When each kind of failure was last logged. Outlives the outage: a node that comes and goes
+    /// gives no more lines than one that is away.
     logged: Vec<(ErrorKind, Instant)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The log does not show this outage, because it shows an earlier one of the same minute.
+    Unseen,
+    Logged,
+    Over,
 }
 
 impl Outages {
@@ -41,14 +51,22 @@ impl Outages {
             self.0.retain(|_, outage| is_recent(outage));
         }
         let outage = self.0.entry(address).or_insert(Outage {
+            stage: Stage::Over,
             since: now,
             last_failure: now,
             failures: 0,
             logged: Vec::new(),
         });
+        if outage.stage == Stage::Over {
+            (outage.stage, outage.since, outage.failures) = (Stage::Unseen, now, 0);
+        }
         outage.failures += 1;
         outage.last_failure = now;
-        let level = match outage.is_due(kind, now) {
+        let is_due = outage.is_due(kind, now);
+        if is_due {
+            outage.stage = Stage::Logged;
+        }
+        let level = match is_due {
             false => Level::Debug,
             true if matches!(
                 kind,
@@ -75,14 +93,20 @@ impl Outages {
         }
     }
 
-    /// Notes that the node responded to a request.
+    /// Notes that the node responded to the first request of a connection.
     pub(super) fn recovered(&mut self, node: &Node, now: Instant) {
-        let address = node_address(node);
-        if let Some(outage) = self.0.remove(&address) {
-            let (node, failures) = (Described(node), Count(outage.failures, "failure"));
-            let lasted = now.saturating_duration_since(outage.since).as_secs();
-            log::info!("{node} is back after {lasted} s and {failures}");
-        }
+        let Some(outage) = self.0.get_mut(&node_address(node)) else {
+            return;
+        };
+        let level = match outage.stage {
+            Stage::Over => return,
+            Stage::Unseen => Level::Debug,
+            Stage::Logged => Level::Info,
+        };
+        outage.stage = Stage::Over;
+        let (node, failures) = (Described(node), Count(outage.failures, "failure"));
+        let lasted = now.saturating_duration_since(outage.since).as_secs();
+        log::log!(level, "{node} is back after {lasted} s and {failures}");
     }
 }
 

@@ -125,3 +125,38 @@ fn an_address_is_one_node_whatever_its_id() {
     outages.recovered(&node(7), start);
     assert_eq!(at_least(Level::Info, &lines.take()).len(), 1);
 }
+
+/// Each connection is lost after a response.
+#[test]
+fn a_node_that_comes_and_goes_gives_two_lines_a_minute() {
+    let lines = test_lines();
+    let mut outages = Outages::default();
+    let time = MockTime::new();
+    let node = Node::new(NodeId(1), "host", 9092, None);
+    let mut shown = Vec::new();
+    for _ in 0..130 {
+        outages.failed(&node, ErrorKind::Network, "lost", time.now());
+        outages.recovered(&node, time.now());
+        // Further responses of the same connection.
+        outages.recovered(&node, time.now());
+        time.advance_ms(1_000);
+        shown.push(at_least(Level::Info, &lines.take()).len());
+    }
+    let seconds: Vec<_> = (0..130).filter(|second| shown[*second] > 0).collect();
+    assert_eq!(seconds, [0, 60, 120]);
+    assert_eq!(shown[0], 2);
+    // An outage that begins unseen is logged when its minute has passed, and so is its end.
+    for _ in 0..60 {
+        outages.failed(&node, ErrorKind::Network, "lost", time.now());
+        time.advance_ms(1_000);
+    }
+    outages.recovered(&node, time.now());
+    let shown = at_least(Level::Info, &lines.take());
+    assert_eq!(
+        shown,
+        [
+            "WARN node host:9092 (id: 1) failed: lost; failure 51 in 50 s",
+            "INFO node host:9092 (id: 1) is back after 60 s and 60 failures"
+        ]
+    );
+}
