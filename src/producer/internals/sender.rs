@@ -90,7 +90,7 @@ impl SenderControl {
         self.closing.store(true, Ordering::Release);
     }
 
-    /// Lets the thread end now. Whatever has no outcome yet fails.
+    /// Lets the thread end now. Whatever has no outcome yet fails. The thread closes the accumulator.
     pub(crate) fn force_close(&self) {
         self.force_close.store(true, Ordering::Release);
         self.initiate_close();

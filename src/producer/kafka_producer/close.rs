@@ -83,11 +83,14 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         self.accumulator.io_thread().check_process()?;
         let _context = self.log_context.enter();
         let is_first = self.io_thread.is_first_close();
-        self.accumulator.close();
         let on_io_thread = self.accumulator.io_thread().is_current();
         if on_io_thread || timeout.is_zero() {
+            // First, because a round that finds the accumulator closed sends what it has: records
+            // that nobody waits for, whose errors could only say that they may be written.
             self.control.force_close();
+            self.accumulator.close();
         } else {
+            self.accumulator.close();
             self.control.initiate_close();
         }
         self.accumulator.signal().wake();
