@@ -1,5 +1,7 @@
 //! Limits the number of log lines of a fault: a handful, however many records it affects.
 
+use std::thread;
+
 use super::*;
 
 /// The number of records in a scenario. One line per record would exceed every budget.
@@ -163,26 +165,35 @@ fn send_all(producer: KafkaProducerBuilder, succeeds: bool) {
     }
 }
 
+/// Runs a scenario. Returns its lines if there are too many.
+fn lines_over_budget(scenario: &Scenario, client_id: &str) -> Option<String> {
+    let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
+    (scenario.run)(&broker, producer(&broker, client_id));
+    let lines = lines_of(&format!("[Producer clientId={client_id}] "));
+    let shown: Vec<_> = lines
+        .iter()
+        .filter(|line| line.level <= Level::Info)
+        .collect();
+    let (name, budget) = (scenario.name, scenario.budget);
+    let count = shown.len();
+    (count > budget).then(|| format!("{name}: {count} of {budget} lines: {shown:#?}"))
+}
+
+/// The scenarios run at once, because they mostly wait. Each line names its producer.
 #[test]
 fn a_fault_gives_a_handful_of_lines_however_many_records_it_hits() {
     capture();
-    let mut over = Vec::new();
-    for (index, scenario) in SCENARIOS.iter().enumerate() {
-        let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
-        let client_id = format!("budget-{index}");
-        (scenario.run)(&broker, producer(&broker, &client_id));
-        let lines = lines_of(&format!("[Producer clientId={client_id}] "));
-        let shown: Vec<_> = lines
+    let over: Vec<_> = thread::scope(|scope| {
+        let runs: Vec<_> = SCENARIOS
             .iter()
-            .filter(|line| line.level <= Level::Info)
+            .enumerate()
+            .map(|(index, scenario)| {
+                scope.spawn(move || lines_over_budget(scenario, &format!("budget-{index}")))
+            })
             .collect();
-        if shown.len() > scenario.budget {
-            let (name, budget) = (scenario.name, scenario.budget);
-            over.push(format!(
-                "{name}: {} of {budget} lines: {shown:#?}",
-                shown.len()
-            ));
-        }
-    }
+        runs.into_iter()
+            .filter_map(|run| run.join().unwrap())
+            .collect()
+    });
     assert!(over.is_empty(), "{}", over.join("\n"));
 }
