@@ -86,6 +86,7 @@ fn producer(broker: &FakeBroker, client_id: &str) -> KafkaProducerBuilder {
         .client_id(client_id)
         .linger(Duration::ZERO)
         .retry_backoff(Duration::from_millis(5))
+        .retry_backoff_max(Duration::from_millis(20))
         .reconnect_backoff(Duration::from_millis(5))
         .max_block(SOON)
 }
