@@ -1,7 +1,6 @@
 //! Errors name the root cause and what to change, and repeat nothing.
 
 use std::error::Error as StdError;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use kafka_producer::common::{Headers, NodeId};
@@ -13,6 +12,7 @@ use kafka_producer::{
 };
 
 use crate::support::chain::chain;
+use crate::support::dead_address;
 
 const TOPIC: &str = "orders";
 const SOON: Duration = Duration::from_secs(20);
@@ -217,11 +217,8 @@ fn errors_before_the_send_repeat_nothing() {
     let negative = late.send(record().timestamp(-1)).unwrap_err();
     texts_of(&negative);
 
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
     let lonely = KafkaProducer::builder()
-        .bootstrap_servers(&address)
+        .bootstrap_servers(dead_address())
         .max_block(Duration::from_millis(300))
         .build()
         .unwrap();
