@@ -221,15 +221,20 @@ fn trouble_shows_in_the_metrics() {
     waiting.get().unwrap();
 }
 
-#[test]
-fn a_queue_shows_its_depth_and_its_age() {
-    let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
-    let producer = producer(&broker)
+/// Returns a producer that keeps a batch until a caller waits for it.
+fn lingering(broker: &FakeBroker) -> KafkaProducer {
+    producer(broker)
         .linger(Duration::from_secs(3600))
         .request_timeout(Duration::from_secs(10))
         .delivery_timeout(Duration::from_secs(7200))
         .build()
-        .unwrap();
+        .unwrap()
+}
+
+#[test]
+fn a_queue_shows_its_depth_and_its_age() {
+    let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
+    let producer = lingering(&broker);
     let sent = producer.send(record("value")).unwrap();
     let metrics = producer.metrics();
     let tags = [("topic", TOPIC), ("partition", "0")];
@@ -466,12 +471,7 @@ fn the_state_of_each_connection_is_a_metric() {
 #[test]
 fn the_readme_tells_operators_to_watch_metrics_that_are_there() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
-    let producer = producer(&broker)
-        .linger(Duration::from_secs(3600))
-        .request_timeout(Duration::from_secs(10))
-        .delivery_timeout(Duration::from_secs(7200))
-        .build()
-        .unwrap();
+    let producer = lingering(&broker);
     producer.send(record("value")).unwrap().get().unwrap();
     // The metrics of a queue are there while something waits.
     let waiting = producer.send(record("value")).unwrap();

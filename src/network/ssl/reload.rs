@@ -66,7 +66,7 @@ impl Reloader {
     ///
     /// # Blocking
     ///
-    /// Half a second, once until the stores are fast again.
+    /// Half a second, and not again until the stores have been fast.
     pub(super) fn reload(&mut self, held: &Arc<StoreContents>) -> Outcome {
         if let Some(late) = self.late.clone() {
             let Some((outcome, took)) = late.get() else {
@@ -97,8 +97,8 @@ impl Reloader {
             let start = SystemTime.now();
             let outcome = catch_unwind(AssertUnwindSafe(|| read(&held)));
             let outcome = outcome.unwrap_or_else(|_| Err("reading the stores panicked".to_owned()));
-            // Only the I/O thread waits, and that is no task.
             let took = SystemTime.now().saturating_duration_since(start);
+            // Only the I/O thread waits, and that is no task.
             _ = done.open((outcome, took));
         });
         spawned.map(|_| reading).map_err(|error| {

@@ -3,7 +3,7 @@
 //! Threads: one for each client, which alone holds the credentials. It renews them, and makes the first token of each
 //! exchange, for which the library asks a Kerberos server. The I/O thread hands it jobs by a channel, and is woken when one
 //! is done. It ends with the login, after the call during which that was dropped.
-//! Locks: the slot of each job, held to move the token in or out; one of the process while `kinit` runs.
+//! Locks: the slot of each job, held to move the token in or out; one of the process while a keytab is used.
 //!
 //! Differs from Java: credentials from a keytab pass through the system's credential cache, because its library has no other
 //! way to them; a renewal that failed is tried again, where Java's thread ends; a first token is made off the I/O thread.
@@ -80,7 +80,7 @@ impl RenewConfig {
 }
 
 impl KerberosConfig {
-    /// The credentials that the client begins with. Java: `Krb5LoginModule.login`.
+    /// Acquires the credentials that the client begins with. Java: `Krb5LoginModule.login`.
     fn log_in(&self, kerberos: &dyn Kerberos) -> Result<Acquired, GssFailure> {
         let principal = self.principal.as_deref();
         if self.keytab == Keytab::None {
@@ -95,7 +95,7 @@ impl KerberosConfig {
         kerberos.acquire(principal)
     }
 
-    /// Credentials that live longer than those of `log_in` do by now. Java: the loop of `KerberosLogin`'s thread.
+    /// Acquires credentials that end later than the present ones. Java: the loop of `KerberosLogin`'s thread.
     fn renew(&self, kerberos: &dyn Kerberos) -> Result<Acquired, GssFailure> {
         let principal = self.principal.as_deref();
         if self.uses_ticket_cache {
@@ -118,7 +118,7 @@ impl KerberosConfig {
         kerberos.acquire(principal)
     }
 
-    /// Has `kinit` put a ticket for the keys of the keytab into the credential cache.
+    /// Runs `kinit`, which uses the keys of the keytab to put a ticket into the credential cache.
     fn use_keytab(&self, kerberos: &dyn Kerberos) -> Result<(), GssFailure> {
         let principal = self.principal.as_deref().unwrap_or_default();
         let _alone = KINIT.lock();
@@ -227,7 +227,7 @@ impl KerberosLogin {
         Ok(Self { jobs })
     }
 
-    /// Has the thread begin an exchange. It wakes the peer's connection when the token is there.
+    /// Asks the thread to begin an exchange. The thread wakes the peer's connection when the token is there.
     ///
     /// # Errors
     ///
@@ -246,7 +246,7 @@ impl KerberosLogin {
     }
 }
 
-/// The thread's own: the credentials, and when they are renewed.
+/// What only the thread uses: the credentials, and when they are renewed.
 pub(super) struct Keeper {
     config: KerberosConfig,
     kerberos: Box<dyn Kerberos>,
@@ -288,7 +288,7 @@ impl Keeper {
         self.renew_at = self.time.unix_millis().saturating_add(after);
     }
 
-    /// The thread's loop, until the login is dropped.
+    /// Makes tokens and renews the credentials until the login is dropped.
     fn run(mut self, jobs: &Receiver<Job>) {
         loop {
             // The wall clock, because tickets end by it, and it goes on while the machine sleeps.

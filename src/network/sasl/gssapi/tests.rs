@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::sync::{Arc, Mutex};
-use crate::utils::Time;
+use crate::utils::{MockTime, Time};
 
 pub(super) const PRINCIPAL: &str = "alice@EXAMPLE.COM";
 
@@ -122,6 +122,8 @@ struct Cache {
     kinits: Vec<String>,
     /// What the next calls of `kinit` come to; those after them succeed.
     refusals: VecDeque<GssFailure>,
+    /// How long `kinit` takes, by this clock.
+    takes: Option<(MockTime, Duration)>,
     script: Script,
 }
 
@@ -159,6 +161,9 @@ impl Kerberos for FakeKerberos {
         cache
             .kinits
             .push(format!("{command} {}", arguments.join(" ")));
+        if let Some((time, duration)) = &cache.takes {
+            time.advance(*duration);
+        }
         if let Some(refusal) = cache.refusals.pop_front() {
             return Err(refusal);
         }

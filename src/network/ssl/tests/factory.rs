@@ -254,15 +254,25 @@ fn a_keystore_that_was_replaced_holds_for_new_connections() {
     );
 }
 
+/// Returns a factory that trusts `ca.pem` of the directory, and reads it with `read`.
+fn reading_with(
+    directory: &Directory,
+    read: impl Fn(&Truststore, Option<&Keystore>) -> Result<StoreContents, String>
+    + Send
+    + Sync
+    + 'static,
+) -> SslFactory {
+    let config = SslConfig {
+        truststore: Truststore::PemFile(directory.write("ca.pem", &file("ca"))),
+        ..trusting("ca")
+    };
+    SslFactory::with_reader(config, &crypto_provider().unwrap(), read).unwrap()
+}
+
 /// As on a network file system whose server is gone.
 #[test]
 fn a_reading_that_hangs_holds_up_nothing_and_ends_in_the_new_certificates() {
     let directory = Directory::new("hanging");
-    let path = directory.write("ca.pem", &file("ca"));
-    let config = SslConfig {
-        truststore: Truststore::PemFile(path),
-        ..trusting("ca")
-    };
     let (hang, is_hanging) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
     let (gate, readings) = (Arc::clone(&hang), Arc::clone(&is_hanging));
     let read = move |truststore: &Truststore, keystore: Option<&Keystore>| {
@@ -270,8 +280,7 @@ fn a_reading_that_hangs_holds_up_nothing_and_ends_in_the_new_certificates() {
         drop(gate.lock());
         StoreContents::read(truststore, keystore)
     };
-    let provider = crypto_provider().unwrap();
-    let mut factory = SslFactory::with_reader(config, &provider, read).unwrap();
+    let mut factory = reading_with(&directory, read);
     let lines = log::test_lines();
     let hanging = hang.lock();
     directory.write("ca.pem", &file("other-ca"));
@@ -301,11 +310,6 @@ fn a_reading_that_hangs_holds_up_nothing_and_ends_in_the_new_certificates() {
 #[test]
 fn slow_stores_rotate_with_the_next_connection() {
     let directory = Directory::new("slow");
-    let path = directory.write("ca.pem", &file("ca"));
-    let config = SslConfig {
-        truststore: Truststore::PemFile(path),
-        ..trusting("ca")
-    };
     let (gate, done) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
     let (slow, readings) = (Arc::clone(&gate), Arc::clone(&done));
     let read = move |truststore: &Truststore, keystore: Option<&Keystore>| {
@@ -314,8 +318,7 @@ fn slow_stores_rotate_with_the_next_connection() {
         readings.fetch_add(1, Ordering::Relaxed);
         contents
     };
-    let provider = crypto_provider().unwrap();
-    let mut factory = SslFactory::with_reader(config, &provider, read).unwrap();
+    let mut factory = reading_with(&directory, read);
     let is_slow = gate.lock();
     directory.write("ca.pem", &file("other-ca"));
     assert!(connects(&mut factory, "server"));

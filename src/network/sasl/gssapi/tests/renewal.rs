@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::super::login::Keeper;
 use super::*;
-use crate::utils::MockTime;
 
 const FILE: &str = "/etc/alice.keytab";
 const KINIT: &str = "kinit -k -t /etc/alice.keytab alice@EXAMPLE.COM";
@@ -59,6 +58,27 @@ fn a_failed_renewal_keeps_the_credentials_and_is_tried_again() {
     let script = kerberos.0.lock().script.clone();
     assert_eq!(script.services(), ["kafka@broker-1.example"]);
     time.advance(Duration::from_secs(9));
+    keeper.renew_if_due();
+    assert_eq!(kerberos.kinits(), Vec::<String>::new());
+    time.advance(Duration::from_secs(1));
+    keeper.renew_if_due();
+    assert_eq!(kerberos.kinits(), [KINIT]);
+}
+
+/// Connections wait for the thread while `kinit` waits for a server that does not respond.
+#[test]
+fn failed_renewals_that_take_long_are_rare() {
+    let (kerberos, time) = (FakeKerberos::default(), MockTime::new());
+    let mut keeper = keeper(&kerberos, of_keytab(), &time);
+    time.advance(Duration::from_secs(28_800));
+    kerberos.kinits();
+    let mut cache = kerberos.0.lock();
+    cache.refusals = [failure("no KDC", false)].into();
+    cache.takes = Some((time.clone(), Duration::from_secs(20)));
+    drop(cache);
+    keeper.renew_if_due();
+    assert_eq!(kerberos.kinits(), [KINIT]);
+    time.advance(Duration::from_secs(199));
     keeper.renew_if_due();
     assert_eq!(kerberos.kinits(), Vec::<String>::new());
     time.advance(Duration::from_secs(1));
