@@ -205,8 +205,13 @@ pub(super) fn java_with(
 }
 
 /// For a broker: more heap than these tests need, and little enough that six of them fit into the
-/// machine.
-pub(super) const BROKER_FLAGS: [&str; 2] = ["-Xms256m", "-Xmx512m"];
+/// machine. Without the optimizing compiler a start takes 3.4 s of a processor instead of 6.4 s.
+pub(super) const BROKER_FLAGS: [&str; 4] = [
+    "-Xms256m",
+    "-Xmx512m",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+];
 
 /// For a tool that runs for a second: without the optimizing compiler.
 pub(super) const TOOL_FLAGS: [&str; 3] =
