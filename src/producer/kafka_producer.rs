@@ -187,8 +187,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         &self,
         mut record: ProducerRecord<'_, KS::Input, VS::Input>,
     ) -> Result<RecordFuture> {
-        self.do_send(&mut record, None, self.patience(), true)
-            .map(|future| future.unwrap_or_else(unreachable_future))
+        self.do_send(&mut record, None, self.patience())
     }
 
     /// Appends the record to a batch, and calls `callback` exactly once with the outcome, unless
@@ -213,8 +212,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
     ) -> Result<()> {
         let callback = Some(Callback::new(callback));
-        self.do_send(&mut record, callback, self.patience(), false)
-            .map(drop)
+        self.do_send(&mut record, callback, self.patience())
     }
 
     /// Sends every record, in order, and returns all deliveries as one.
@@ -261,8 +259,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         &self,
         record: ProducerRecord<'a, KS::Input, VS::Input>,
     ) -> Result<RecordFuture, TrySendError<'a, KS::Input, VS::Input>> {
-        self.do_try_send(record, None, true)
-            .map(|future| future.unwrap_or_else(unreachable_future))
+        self.do_try_send(record, None)
     }
 
     /// Does the same as [`send_with_callback`](Self::send_with_callback), but never blocks.
@@ -275,8 +272,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         record: ProducerRecord<'a, KS::Input, VS::Input>,
         callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
     ) -> Result<(), TrySendError<'a, KS::Input, VS::Input>> {
-        self.do_try_send(record, Some(Callback::new(callback)), false)
-            .map(drop)
+        self.do_try_send(record, Some(Callback::new(callback)))
     }
 
     /// Sends all batches without waiting for `linger.ms`, and waits until each record that was sent
@@ -396,14 +392,6 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
-}
-
-/// Returns a future in place of one that the append should have made.
-fn unreachable_future() -> RecordFuture {
-    RecordFuture::done(Err(Error::new(
-        ErrorKind::Internal,
-        "the record was appended without the future that was asked for",
-    )))
 }
 
 impl<KS: Serializer, VS: Serializer> fmt::Debug for KafkaProducer<KS, VS> {

@@ -20,6 +20,7 @@ mod producer_ext;
 mod producer_interceptor;
 mod producer_interceptors;
 mod producer_record;
+mod receipt;
 mod record_data;
 mod record_future;
 mod record_futures;

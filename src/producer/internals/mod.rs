@@ -29,7 +29,7 @@ pub(crate) use io_thread::IoThreadId;
 pub(crate) use patience::{Patience, WaitLimit};
 pub(crate) use producer_metrics::{CallTimes, ProducerCall};
 pub(crate) use record_accumulator::{
-    AccumulatorConfig, AppendContext, AppendOutcome, Joined, RecordAccumulator, Scheduler,
+    AccumulatorConfig, AppendContext, AppendOutcome, Joined, RecordAccumulator, Scheduler, Share,
 };
 pub(crate) use sender::{Ledger, Sender, SenderConfig, SenderControl, SenderParts};
 pub(crate) use sender_metrics::{RecordErrors, SenderMetrics};

@@ -38,7 +38,7 @@ mod topics;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use self::append::{AppendContext, AppendOutcome, Joined};
+pub(crate) use self::append::{AppendContext, AppendOutcome, Joined, Share};
 use self::expiry::{Expiries, ExpiryRegister};
 use self::load::LoadReports;
 use self::pacing::{Typical, WaitNotice};

@@ -6,14 +6,15 @@
 
 use std::time::Duration;
 
-use super::{KafkaProducer, unreachable_future};
+use super::KafkaProducer;
 use crate::common::{Cluster, Headers, TopicInfo, TopicPartition};
 use crate::error::{Error, ErrorKind, Result, TimeoutReason};
 use crate::producer::internals::{
-    AppendContext, AppendOutcome, AppendRecord, IoThreadId, Joined, Patience, ProducerCall,
+    AppendContext, AppendOutcome, AppendRecord, IoThreadId, Joined, Patience, ProducerCall, Share,
     WaitLimit,
 };
 use crate::producer::producer_interceptors::ProducerInterceptors;
+use crate::producer::receipt::Receipt;
 use crate::producer::record_future::RecordFuture;
 use crate::producer::user_code::contain;
 use crate::producer::{
@@ -48,8 +49,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         &self,
         mut record: ProducerRecord<'_, KS::Input, VS::Input>,
     ) -> Result<()> {
-        self.do_send(&mut record, None, self.patience(), false)
-            .map(drop)
+        self.do_send(&mut record, None, self.patience())
     }
 
     /// Sends a record as if `max.block.ms` had passed already, so that it does not wait.
@@ -58,20 +58,18 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         mut record: ProducerRecord<'_, KS::Input, VS::Input>,
     ) -> Result<RecordFuture> {
         let patience = Patience::UpTo(WaitLimit::max_block(Duration::ZERO));
-        self.do_send(&mut record, None, patience, true)
-            .map(|future| future.unwrap_or_else(unreachable_future))
+        self.do_send(&mut record, None, patience)
     }
 
     /// Sends without waiting, or returns the record unchanged.
-    pub(super) fn do_try_send<'a>(
+    pub(super) fn do_try_send<'a, R: Receipt>(
         &self,
         mut record: ProducerRecord<'a, KS::Input, VS::Input>,
         callback: Option<Callback>,
-        with_future: bool,
-    ) -> Result<Option<RecordFuture>, TrySendError<'a, KS::Input, VS::Input>> {
+    ) -> Result<R, TrySendError<'a, KS::Input, VS::Input>> {
         // Serializers may change the headers, and run again when the record is sent again.
         let headers = record.headers.clone();
-        self.do_send(&mut record, callback, Patience::Never, with_future)
+        self.do_send(&mut record, callback, Patience::Never)
             .map_err(|error| {
                 record.headers = headers;
                 TrySendError { record, error }
@@ -88,58 +86,54 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         Patience::UpTo(WaitLimit::max_block(self.max_block).or_caller(timeout))
     }
 
-    /// Intercepts, waits for metadata, serializes, partitions, appends. Returns a future if
-    /// `with_future`.
+    /// Intercepts, waits for metadata, serializes, partitions, appends.
     #[inline]
-    pub(super) fn do_send(
+    pub(super) fn do_send<R: Receipt>(
         &self,
         record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
         callback: Option<Callback>,
         patience: Patience,
-        with_future: bool,
-    ) -> Result<Option<RecordFuture>> {
+    ) -> Result<R> {
         if self.interceptors.is_empty() {
-            self.send_record(record, callback, patience, with_future)
+            self.send_record(record, callback, patience)
         } else {
-            self.intercept_and_send(record, callback, patience, with_future)
+            self.intercept_and_send(record, callback, patience)
         }
     }
 
     #[cold]
-    fn intercept_and_send(
+    fn intercept_and_send<R: Receipt>(
         &self,
         record: &ProducerRecord<'_, KS::Input, VS::Input>,
         callback: Option<Callback>,
         patience: Patience,
-        with_future: bool,
-    ) -> Result<Option<RecordFuture>> {
+    ) -> Result<R> {
         let _context = self.log_context.enter();
         self.interceptors
             .on_send(record.reborrow(), |mut intercepted| {
-                self.send_record(&mut intercepted, callback, patience, with_future)
+                self.send_record(&mut intercepted, callback, patience)
             })
     }
 
     /// Sends the record that the interceptors returned. Reports an error exactly once.
-    fn send_record(
+    fn send_record<R: Receipt>(
         &self,
         record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
         callback: Option<Callback>,
         patience: Patience,
-        with_future: bool,
-    ) -> Result<Option<RecordFuture>> {
+    ) -> Result<R> {
         let mut owed = Owed {
             callback,
             told_by_callback: false,
         };
-        match self.try_to_send(record, &mut owed, patience, with_future) {
-            Ok(future) => Ok(future),
+        match self.try_to_send(record, &mut owed, patience) {
+            Ok(receipt) => Ok(receipt),
             Err(error) => {
                 let is_delivery = patience != Patience::Never && is_api_error(&error);
                 let error = self.with_record(error, record, patience);
                 let error = self.tell_of_error(record, owed, error, is_delivery);
                 if is_delivery {
-                    Ok(with_future.then(|| RecordFuture::done(Err(error))))
+                    Ok(R::failed(error))
                 } else {
                     Err(error)
                 }
@@ -187,13 +181,12 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 
     #[inline(always)]
-    fn try_to_send(
+    fn try_to_send<R: Receipt>(
         &self,
         record: &mut ProducerRecord<'_, KS::Input, VS::Input>,
         owed: &mut Owed,
         patience: Patience,
-        with_future: bool,
-    ) -> Result<Option<RecordFuture>> {
+    ) -> Result<R> {
         record.validate()?;
         // Reading the time also checks the process. In a forked child nothing below may be used.
         let mut now = self.time.unix_millis();
@@ -228,7 +221,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                 cluster: &cluster,
                 partition: record.partition,
             };
-            return self.append(&to, &append, &mut owed.callback, patience, with_future);
+            return self.append(&to, &append, &mut owed.callback, patience);
         }
     }
 
@@ -352,14 +345,13 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
     }
 
     #[inline(always)]
-    fn append(
+    fn append<R: Receipt>(
         &self,
         to: &Destination<'_>,
         record: &AppendRecord<'_>,
         callback: &mut Option<Callback>,
         patience: Patience,
-        with_future: bool,
-    ) -> Result<Option<RecordFuture>> {
+    ) -> Result<R> {
         // Attached to the errors here, where they are small. Otherwise the whole result would be
         // copied through memory again.
         let failed = |error| self.with_serialized_record(error, to, record, patience);
@@ -374,7 +366,6 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
             cluster: to.cluster,
             patience,
             abort_for_new_batch: to.partition.is_none() && self.partitioner.is_some(),
-            with_future,
             transactions: self.transactions.as_deref(),
         };
         let partition = self.partition(to, record).map_err(failed)?;
@@ -386,21 +377,19 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
                 .map_err(failed)?,
             Err(error) => return Err(failed(error)),
         };
-        let facts = record.facts();
-        let future = |result| RecordFuture::in_batch(result, joined.index, facts);
-        Ok(joined.result.map(future))
+        Ok(R::in_batch(joined.share, joined.index, record.facts()))
     }
 
     /// Completes the append of a record without room in an open batch.
     #[cold]
-    fn append_to_new_batch(
+    fn append_to_new_batch<S: Share>(
         &self,
         to: &Destination<'_>,
         mut partition: Option<i32>,
         record: &AppendRecord<'_>,
         callback: &mut Option<Callback>,
         mut context: AppendContext<'_>,
-    ) -> Result<Joined> {
+    ) -> Result<Joined<S>> {
         self.accumulator.io_thread().check_process()?;
         loop {
             match self

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{KafkaProducer, unreachable_future};
+use super::KafkaProducer;
 use crate::error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 use crate::producer::internals::ProducerCall;
 use crate::producer::send_timeout::{SendTimeoutError, await_response};
@@ -57,9 +57,7 @@ impl<KS: Serializer, VS: Serializer> KafkaProducer<KS, VS> {
         self.check_may_block("send_timeout")?;
         let deadline = self.time.now().checked_add(timeout);
         let patience = self.patience_of(timeout);
-        let future = self
-            .do_send(&mut record, None, patience, true)?
-            .unwrap_or_else(unreachable_future);
+        let future = self.do_send(&mut record, None, patience)?;
         await_response(future, deadline, timeout)
     }
 

@@ -26,37 +26,51 @@ pub(crate) struct AppendContext<'a> {
     pub(crate) patience: Patience,
     /// Stops before a new batch is opened, so that the partitioner can choose again.
     pub(crate) abort_for_new_batch: bool,
-    /// Whether to return a future, which costs a share in the batch's result.
-    pub(crate) with_future: bool,
     /// Set for a transactional producer. Decides whether the record may be sent, and learns its
     /// partition.
     pub(crate) transactions: Option<&'a TransactionManager>,
 }
 
+/// The part of a batch that a caller keeps: its result for a future, or nothing, which costs nothing.
+pub(crate) trait Share: Sized {
+    fn of(result: &Arc<ProduceRequestResult>) -> Self;
+}
+
+impl Share for Arc<ProduceRequestResult> {
+    #[inline(always)]
+    fn of(result: &Arc<ProduceRequestResult>) -> Self {
+        Self::clone(result)
+    }
+}
+
+impl Share for () {
+    #[inline(always)]
+    fn of(_: &Arc<ProduceRequestResult>) -> Self {}
+}
+
 /// A record that was appended.
 #[derive(Debug)]
-pub(crate) struct Joined {
-    /// Set if a future was requested.
-    pub(crate) result: Option<Arc<ProduceRequestResult>>,
+pub(crate) struct Joined<S> {
+    pub(crate) share: S,
     /// The record's index in its batch. 0 means that the batch begins with it.
     pub(crate) index: u32,
 }
 
 /// The result of an append.
 #[derive(Debug)]
-pub(crate) enum AppendOutcome {
-    Appended(Joined),
+pub(crate) enum AppendOutcome<S> {
+    Appended(Joined<S>),
     /// The record needs a new batch on `partition`, and `abort_for_new_batch` is set.
     NewBatchNeeded {
         partition: i32,
     },
 }
 
-impl Joined {
+impl<S: Share> Joined<S> {
     #[inline(always)]
-    fn new(batch: &ProducerBatch, appended: &Appended, context: &AppendContext<'_>) -> Self {
+    fn new(batch: &ProducerBatch, appended: &Appended) -> Self {
         Self {
-            result: context.with_future.then(|| Arc::clone(batch.result())),
+            share: S::of(batch.result()),
             index: appended.index,
         }
     }
@@ -75,13 +89,13 @@ impl RecordAccumulator {
     // Inlined into its one caller, with everything that it calls. The record's and the context's
     // fields then stay in registers instead of passing through memory five times.
     #[inline(always)]
-    pub(crate) fn append_to_open_batch(
+    pub(crate) fn append_to_open_batch<S: Share>(
         &self,
         partition: Option<i32>,
         record: &AppendRecord<'_>,
         callback: &mut Option<Callback>,
         context: &AppendContext<'_>,
-    ) -> Result<Option<Joined>> {
+    ) -> Result<Option<Joined<S>>> {
         let queues = self.queues_for(context)?;
         let target = queues.target(partition, context)?;
         let mut state = match target.queue.state.try_lock() {
@@ -91,8 +105,7 @@ impl RecordAccumulator {
         if !self.may_append(&target, &state, context)? {
             return Ok(None);
         }
-        let Some((appended, joined)) = append_to_tail(&mut state, record, callback, context)?
-        else {
+        let Some((appended, joined)) = append_to_tail(&mut state, record, callback)? else {
             return Ok(None);
         };
         if target.queue.is_returned_to() {
@@ -115,13 +128,13 @@ impl RecordAccumulator {
     /// # Blocking
     ///
     /// Until there is memory, as long as the context's patience lasts.
-    pub(crate) fn append(
+    pub(crate) fn append<S: Share>(
         &self,
         partition: Option<i32>,
         record: &AppendRecord<'_>,
         callback: &mut Option<Callback>,
         context: &AppendContext<'_>,
-    ) -> Result<AppendOutcome> {
+    ) -> Result<AppendOutcome<S>> {
         let mut memory = None;
         let queues = self.queues_for(context)?;
         let mut appended =
@@ -139,7 +152,7 @@ impl RecordAccumulator {
 
     /// Appends to one of these queues. Returns `None` if it is retired. `memory` keeps an
     /// allocation that is not used yet.
-    fn append_to(
+    fn append_to<S: Share>(
         &self,
         queues: &TopicQueues,
         partition: Option<i32>,
@@ -147,15 +160,14 @@ impl RecordAccumulator {
         callback: &mut Option<Callback>,
         context: &AppendContext<'_>,
         memory: &mut Option<PooledBuffer>,
-    ) -> Result<Option<AppendOutcome>> {
+    ) -> Result<Option<AppendOutcome<S>>> {
         loop {
             let target = queues.target(partition, context)?;
             let mut state = target.queue.state.lock();
             if !self.may_append(&target, &state, context)? {
                 continue;
             }
-            if let Some((appended, joined)) = append_to_tail(&mut state, record, callback, context)?
-            {
+            if let Some((appended, joined)) = append_to_tail(&mut state, record, callback)? {
                 self.after_append(&target, state, &appended, context);
                 return Ok(Some(AppendOutcome::Appended(joined)));
             }
@@ -226,7 +238,7 @@ impl RecordAccumulator {
     }
 
     /// Closes the last batch, and opens a new one with the record.
-    fn open_batch(
+    fn open_batch<S: Share>(
         &self,
         target: &Target<'_>,
         state: &mut QueueState,
@@ -234,7 +246,7 @@ impl RecordAccumulator {
         record: &AppendRecord<'_>,
         callback: &mut Option<Callback>,
         context: &AppendContext<'_>,
-    ) -> Result<(Appended, Joined)> {
+    ) -> Result<(Appended, Joined<S>)> {
         close_tail(state)?;
         if let Some(transactions) = context.transactions {
             transactions.maybe_add_partition(target.queue.topic_partition())?;
@@ -244,7 +256,7 @@ impl RecordAccumulator {
         let mut appended = batch.try_append(record, callback)?.unwrap_or_default();
         // Includes the batch's header.
         appended.growth = batch.estimated_size_in_bytes();
-        let joined = Joined::new(&batch, &appended, context);
+        let joined = Joined::new(&batch, &appended);
         let expiry = self.expiry_of(&batch);
         self.expiries.register(target.queue, state, expiry);
         state.batches.push_back(batch);
@@ -325,18 +337,17 @@ struct Target<'a> {
 
 /// Appends to the last batch, if it has room.
 #[inline(always)]
-fn append_to_tail(
+fn append_to_tail<S: Share>(
     state: &mut QueueState,
     record: &AppendRecord<'_>,
     callback: &mut Option<Callback>,
-    context: &AppendContext<'_>,
-) -> Result<Option<(Appended, Joined)>> {
+) -> Result<Option<(Appended, Joined<S>)>> {
     let Some(tail) = state.batches.back_mut() else {
         return Ok(None);
     };
     let appended = tail.try_append(record, callback)?;
     Ok(appended.map(|appended| {
-        let joined = Joined::new(tail, &appended, context);
+        let joined = Joined::new(tail, &appended);
         (appended, joined)
     }))
 }

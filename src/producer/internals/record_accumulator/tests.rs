@@ -137,21 +137,22 @@ impl Fixture {
             cluster: &self.cluster,
             patience,
             abort_for_new_batch: false,
-            with_future: true,
             transactions: None,
         };
-        match self
-            .accumulator
-            .append(partition, record, &mut { callback }, &context)?
-        {
-            AppendOutcome::Appended(Joined { result, index }) => {
-                let result = result.unwrap();
-                Ok(RecordAppend {
-                    partition: result.topic_partition().partition(),
-                    result,
-                    index,
-                })
-            }
+        match self.accumulator.append::<Arc<ProduceRequestResult>>(
+            partition,
+            record,
+            &mut { callback },
+            &context,
+        )? {
+            AppendOutcome::Appended(Joined {
+                share: result,
+                index,
+            }) => Ok(RecordAppend {
+                partition: result.topic_partition().partition(),
+                result,
+                index,
+            }),
             AppendOutcome::NewBatchNeeded { .. } => unreachable!("not asked for"),
         }
     }

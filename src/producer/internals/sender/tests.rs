@@ -301,15 +301,14 @@ fn append(
         cluster: &cluster,
         patience: Patience::Never,
         abort_for_new_batch: false,
-        with_future: true,
         transactions,
     };
     let mut callback = callback;
     match accumulator.append(Some(partition), &record, &mut callback, &context)? {
-        AppendOutcome::Appended(Joined { result, index }) => Ok(Sent {
-            result: result.unwrap(),
+        AppendOutcome::Appended(Joined {
+            share: result,
             index,
-        }),
+        }) => Ok(Sent { result, index }),
         AppendOutcome::NewBatchNeeded { .. } => unreachable!("not asked for"),
     }
 }
