@@ -69,6 +69,7 @@
 //! | `oauth-oidc` | no | OAUTHBEARER tokens from a token endpoint by HTTPS (`sasl.oauthbearer.token.endpoint.url`) |
 //! | `aws-msk-iam` | no | Amazon MSK with IAM (`sasl.mechanism=AWS_MSK_IAM`) |
 //! | `gssapi` | no | Kerberos (`sasl.mechanism=GSSAPI`) by the system's C library, on Unix |
+//! | `tls-aws-lc`, `tls-ring` | no | the cryptography of aws-lc-rs or ring, for processors that graviola does not support; both need a C compiler |
 //! | `keystores` | no | JKS and PKCS#12 stores (`ssl.keystore.type`) and encrypted private keys (`ssl.key.password`) |
 //! | `zstd` | no | the codec of the reference library, which needs a C compiler |
 //! | `classic` | no | the module `classic` with the Scala producer of Kafka 0.8 |

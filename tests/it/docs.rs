@@ -164,3 +164,32 @@ fn the_readme_names_the_rust_version_of_the_manifest() {
     let version = line.unwrap().split('"').nth(1).unwrap();
     assert!(readme.contains(&format!("Rust {version} or later")));
 }
+
+/// A row of the tables names each feature that a program may turn on.
+#[test]
+fn every_feature_is_in_both_tables() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let manifest = read("Cargo.toml");
+    let section = manifest.split("\n[features]\n").nth(1).unwrap();
+    let section = section.split("\n[").next().unwrap();
+    let names = section.lines().filter_map(|line| {
+        let (name, value) = line.split_once(" = ")?;
+        value.starts_with('[').then_some(name)
+    });
+    let public: Vec<_> = names
+        .filter(|name| !matches!(*name, "default" | "_internals"))
+        .collect();
+    assert!(public.len() > 10, "{public:?}");
+    for (path, begin) in [("README.md", "| "), ("src/lib.rs", "//! | ")] {
+        let text = read(path);
+        let rows = text.lines().filter(|line| line.starts_with(begin));
+        let first_cells: Vec<_> = rows
+            .filter_map(|row| row[begin.len()..].split(" | ").next())
+            .collect();
+        for name in &public {
+            let quoted = format!("`{name}`");
+            let is_named = first_cells.iter().any(|cell| cell.contains(&quoted));
+            assert!(is_named, "{path} does not name the feature {name}");
+        }
+    }
+}

@@ -5,6 +5,7 @@ mod factory;
 mod identities;
 #[cfg(feature = "keystores")]
 mod keystores;
+mod providers;
 mod transport;
 
 use std::cell::RefCell;
