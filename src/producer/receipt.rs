@@ -1,9 +1,7 @@
 //! What a send returns of a record that it has taken.
 
-use super::internals::{ProduceRequestResult, RecordFacts, Share};
-use super::record_future::RecordFuture;
+use super::internals::{RecordFacts, Share};
 use crate::error::Error;
-use crate::sync::Arc;
 
 /// A future, or nothing where a callback receives the outcome.
 pub(super) trait Receipt: Sized {
@@ -14,19 +12,6 @@ pub(super) trait Receipt: Sized {
 
     /// Returns the receipt of a record that failed before it was in a batch.
     fn failed(error: Error) -> Self;
-}
-
-impl Receipt for RecordFuture {
-    type Share = Arc<ProduceRequestResult>;
-
-    #[inline(always)]
-    fn in_batch(share: Self::Share, index: u32, facts: RecordFacts) -> Self {
-        Self::in_batch(share, index, facts)
-    }
-
-    fn failed(error: Error) -> Self {
-        Self::done(Err(error))
-    }
 }
 
 impl Receipt for () {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::RecordMetadata;
 use super::internals::{IoThreadId, Outcome, ProduceRequestResult, RecordFacts, record_result};
+use super::receipt::Receipt;
 use super::user_code::contain;
 use crate::error::{Delivery, Error, ErrorKind, Result, TimeoutReason};
 use crate::sync::{Arc, Condvar, Mutex};
@@ -75,12 +76,11 @@ impl RecordCompleter {
     }
 }
 
-impl RecordFuture {
-    pub(crate) fn in_batch(
-        result: Arc<ProduceRequestResult>,
-        index: u32,
-        facts: RecordFacts,
-    ) -> Self {
+impl Receipt for RecordFuture {
+    type Share = Arc<ProduceRequestResult>;
+
+    #[inline(always)]
+    fn in_batch(result: Self::Share, index: u32, facts: RecordFacts) -> Self {
         Self(Inner::Batch {
             result,
             index,
@@ -88,6 +88,12 @@ impl RecordFuture {
         })
     }
 
+    fn failed(error: Error) -> Self {
+        Self::done(Err(error))
+    }
+}
+
+impl RecordFuture {
     pub(crate) fn done(result: Result<RecordMetadata>) -> Self {
         Self(Inner::Done(Box::new(result)))
     }
