@@ -73,6 +73,12 @@ impl Kdc {
         Ok(kdc)
     }
 
+    /// Lets the tickets that the principal gets from now on live for this many seconds.
+    pub(crate) fn limit_life(&self, principal: &str, seconds: u64) {
+        let command = format!("modprinc -maxlife \"{seconds} seconds\" {principal}@{REALM}\n");
+        self.run(&["kadmin.local", "-r", REALM], &command);
+    }
+
     fn configure(&self, port: u16) {
         let path = |name: &str| self.directory.join(name).display().to_string();
         // TCP alone, so that a lost datagram is not waited for. Names are taken as they are written.
@@ -84,7 +90,7 @@ impl Kdc {
         let server = format!(
             "[kdcdefaults]\n kdc_listen = \"\"\n kdc_tcp_listen = 127.0.0.1:{port}\n\
              [realms]\n {REALM} = {{\n  database_name = {}\n  key_stash_file = {}\n  acl_file = {}\n  \
-             max_life = 1h\n }}\n[logging]\n kdc = FILE:{}\n",
+             max_life = 1h\n  max_renewable_life = 1h\n }}\n[logging]\n kdc = FILE:{}\n",
             path("principal"),
             path("stash"),
             path("acl"),
@@ -107,8 +113,8 @@ impl Kdc {
     }
 
     /// A credential cache for several principals, as `KRB5CCNAME` has it.
-    pub(crate) fn cache(&self) -> String {
-        let directory = self.directory.join("tickets");
+    pub(crate) fn cache(&self, name: &str) -> String {
+        let directory = self.directory.join(name);
         fs::create_dir_all(&directory).expect("the target directory can be written");
         format!("DIR:{}", directory.display())
     }

@@ -1,5 +1,7 @@
 //! GSSAPI, with a Kerberos server of the test's own.
 
+mod expiry;
+
 use std::path::Path;
 
 use super::*;
@@ -39,45 +41,85 @@ fn layout(kdc: &Kdc) -> Layout {
         .java_option(format!("-Djava.security.krb5.conf={config}"))
 }
 
-/// The client is a process of its own, because the configuration of Kerberos comes from its environment.
+/// The clients are processes of their own, because the configuration of Kerberos comes from their
+/// environment. One realm and one broker are for all of them: a start takes seconds.
 #[test]
 fn principals_with_tickets_are_let_in_and_others_are_refused_in_words() {
     let _turn = kafka_or_skip!();
-    let kdc = Kdc::start(&["alice", "bob", BROKER]);
+    let kdc = Kdc::start(&[&expiry::PRINCIPALS[..], &["alice", "bob", BROKER]].concat());
+    kdc.limit_life(expiry::KEYTAB, expiry::LIFE.as_secs());
     let cluster = KafkaCluster::start_layout(layout(&kdc));
-    cluster.admin().create_topic("kerberos", 1);
     let address = cluster.addresses(KERBEROS);
-    let keytab = |name| kdc.keytab(name).display().to_string();
-    let orders = format!("{address} {} {}", keytab("alice"), keytab("bob"));
-    let config = kdc.config().display().to_string();
-    let cache = kdc.cache();
-    let variables = [
-        (ORDERS, &*orders),
-        ("KRB5_CONFIG", &config),
-        ("KRB5CCNAME", &cache),
-    ];
-    let client = TestProcess::start("security::kerberos::client_process", &variables);
-    let says = || loop {
-        let line = client.line(LIMIT).expect("the client says something");
-        if let Some(said) = line.split_once(SAYS) {
-            return said.1.to_owned();
-        }
+    for topic in [&["kerberos"], &expiry::PRINCIPALS[..]].concat() {
+        cluster.admin().create_topic(topic, 1);
+    }
+    let start = |test, cache: &str, principals: &[&str]| {
+        let keytabs = principals.iter().map(|name| kdc.keytab(name));
+        let keytabs = keytabs.map(|path| path.display().to_string());
+        let orders: Vec<String> = [address.clone()].into_iter().chain(keytabs).collect();
+        let orders = orders.join(" ");
+        let config = kdc.config().display().to_string();
+        let variables = [
+            (ORDERS, &*orders),
+            ("KRB5_CONFIG", &config),
+            ("KRB5CCNAME", cache),
+        ];
+        TestProcess::start(test, &variables)
     };
+    // They wait for the ends of tickets, meanwhile the others do their work.
+    let waiting = start(
+        "security::kerberos::expiry::client_process",
+        &kdc.cache("short"),
+        &expiry::PRINCIPALS,
+    );
+    let client = start(
+        "security::kerberos::client_process",
+        &kdc.cache("tickets"),
+        &["alice", "bob"],
+    );
+    assert_holds(cluster.admin(), "kerberos", &said_sent(&client));
+    // Each with its own ticket, though both are in one process.
+    for name in ["alice", "bob"] {
+        assert!(service_tickets(&kdc, name) > 0, "{}", kdc.requests());
+    }
+
+    let sent = said_sent(&waiting);
+    for topic in expiry::PRINCIPALS {
+        let acked = sent.iter().filter(|said| said.starts_with(topic)).count();
+        assert_eq!(
+            cluster.admin().end_offsets(topic),
+            [acked as i64],
+            "{topic}"
+        );
+    }
+    // One from the ticket that ended, and at least one from the next.
+    for name in expiry::PRINCIPALS {
+        assert!(service_tickets(&kdc, name) >= 2, "{}", kdc.requests());
+    }
+}
+
+/// Reads what a client says it has sent, until it is done.
+fn said_sent(client: &TestProcess) -> Vec<String> {
     let mut sent = Vec::new();
     loop {
-        let said = says();
+        let line = client.line(LIMIT).expect("the client says something");
+        let Some((_, said)) = line.split_once(SAYS) else {
+            continue;
+        };
         match said.strip_prefix("sent ") {
             Some(value) => sent.push(value.to_owned()),
             None => break assert_eq!(said, "done"),
         }
     }
-    assert_holds(cluster.admin(), "kerberos", &sent);
-    // Each with its own ticket, though both are in one process.
+    sent
+}
+
+/// Returns how many tickets for the broker the principal got.
+fn service_tickets(kdc: &Kdc, principal: &str) -> usize {
+    let ticket = format!("{principal}@EXAMPLE.COM for {BROKER}@EXAMPLE.COM");
     let requests = kdc.requests();
-    for name in ["alice", "bob"] {
-        let ticket = format!("{name}@EXAMPLE.COM for {BROKER}@EXAMPLE.COM");
-        assert!(requests.contains(&ticket), "{ticket}: {requests}");
-    }
+    let issued = requests.lines().filter(|line| line.contains("ISSUE"));
+    issued.filter(|line| line.contains(&ticket)).count()
 }
 
 fn of_keytab(principal: &str, keytab: &str) -> Client {
@@ -144,11 +186,11 @@ fn client_process() {
         assert!(text.contains("kinit"), "{text}");
         assert!(text.contains(says), "{text}");
     }
-    let strangers = of_module("useTicketCache=true principal=\"carol@EXAMPLE.COM\"");
+    let strangers = of_module("useTicketCache=true principal=\"mallory@EXAMPLE.COM\"");
     let error = strangers.build(address).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication);
     assert!(
-        format!("{error:?}").contains("carol@EXAMPLE.COM"),
+        format!("{error:?}").contains("mallory@EXAMPLE.COM"),
         "{error:?}"
     );
 
