@@ -168,8 +168,8 @@ impl Admin {
         Ok(metadata(node.address, None)?.0)
     }
 
-    /// Creates topics. Returns when every node that is up can serve each of their partitions with
-    /// all replicas in sync.
+    /// Creates topics. Returns when every node that is up sees each of their partitions with all
+    /// replicas in sync, and the leaders serve them.
     pub(crate) fn create_topics(&self, topics: &[NewTopic<'_>]) {
         let mut body = Body::new();
         body.array(topics, |body, topic| {
@@ -189,6 +189,7 @@ impl Admin {
         );
         for topic in topics {
             self.await_in_sync(topic.name);
+            self.await_served(topic.name);
         }
     }
 
@@ -244,6 +245,13 @@ impl Admin {
             },
         );
         self.await_in_sync(topic);
+        self.await_served(topic);
+    }
+
+    /// Waits until the leaders accept requests. A node tells of its leadership before it opens the
+    /// log, and refuses requests meanwhile, so that a client has to retry.
+    fn await_served(&self, topic: &str) {
+        drop(self.end_offsets(topic));
     }
 
     /// Returns the partitions in order, as the first node that is up sees them. Panics if the topic
