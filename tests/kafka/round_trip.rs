@@ -5,7 +5,7 @@ use std::time::Duration;
 use kafka_producer::common::Headers;
 use kafka_producer::{Acks, KafkaProducer, ProducerRecord};
 
-use crate::harness::{ConsoleConsumer, KafkaCluster, Lease, NewTopic};
+use crate::harness::{ConsoleConsumer, KafkaCluster, Lease, NewTopic, wait_until};
 use crate::kafka_or_skip;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -143,6 +143,10 @@ fn acks_0_and_1_are_what_they_say() {
             assert_eq!(metadata.offset(), if is_told { number } else { -1 });
         }
         producer.close(SOON).unwrap();
+        // A record without a response may be written later than those of another connection.
+        wait_until("records of this producer", SOON, || {
+            (cluster.admin().end_offsets("acks") == [first + 500]).then_some(())
+        });
     }
     let read = ConsoleConsumer::new(cluster.bootstrap_servers(), "acks").read(1_000);
     let values: Vec<_> = read

@@ -21,7 +21,7 @@ const VALUE_SIZE: usize = 1_000;
 const MAX_BLOCK: Duration = Duration::from_secs(8);
 const LIMIT: Duration = Duration::from_secs(60);
 /// If no record is accepted for this long, all senders are parked.
-const QUIET: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_secs(2);
 
 #[test]
 fn senders_park_when_the_buffer_is_full_and_each_gets_its_error() {

@@ -94,6 +94,16 @@ fn ready(servers: &str, id: &str) -> KafkaProducer {
     producer
 }
 
+/// Repeats a call while it times out.
+fn until_done<T>(call: impl Fn() -> Result<T>) -> Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.is_timeout() => {}
+            done => return done,
+        }
+    }
+}
+
 fn commit(producer: &KafkaProducer, topic: &str, name: &str) {
     let committed = producer.transaction(|_| send_all(producer, topic, name));
     committed.unwrap();

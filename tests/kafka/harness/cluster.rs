@@ -16,9 +16,9 @@ use super::process::{self, Output, Process};
 use super::{poll_until, ports};
 
 const START_ATTEMPTS: u32 = 3;
-const START_LIMIT: Duration = Duration::from_secs(90);
-const STOP_LIMIT: Duration = Duration::from_secs(60);
-const FORMAT_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(180);
+const STOP_LIMIT: Duration = Duration::from_secs(120);
+const FORMAT_LIMIT: Duration = Duration::from_secs(120);
 
 /// A cluster on loopback ports; dropping it kills the nodes and removes their files.
 ///

@@ -10,7 +10,7 @@ use super::jars::{self, Release};
 use super::process::{self, Output, Process, Unhurried};
 
 /// The time that a JVM and a group need to start, however much there is to read.
-const TOOL_LIMIT: Duration = Duration::from_secs(60);
+const TOOL_LIMIT: Duration = Duration::from_secs(120);
 /// Every tool here is much faster than this, even on a busy machine.
 const RECORDS_PER_SECOND: u64 = 10_000;
 

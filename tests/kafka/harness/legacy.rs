@@ -12,7 +12,7 @@ use super::process::{self, Output, Process};
 use super::{cluster, layout, poll_until, ports};
 
 const START_ATTEMPTS: u32 = 3;
-const START_LIMIT: Duration = Duration::from_secs(90);
+const START_LIMIT: Duration = Duration::from_secs(180);
 const NODE: i32 = 0;
 
 /// A broker of 2.8.2 on loopback. Dropping it kills it and removes its files. The tools of the

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::judges::{remove_work, tool};
 use super::process::{self, Output, Process};
 
-const TOOL_LIMIT: Duration = Duration::from_secs(60);
+const TOOL_LIMIT: Duration = Duration::from_secs(120);
 
 /// Returns the offsets of a group in a topic, by partition, as `kafka-consumer-groups --describe`
 /// prints them, without those in open transactions.

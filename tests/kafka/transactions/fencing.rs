@@ -9,7 +9,7 @@ use kafka_producer::{Error, ErrorKind, KafkaProducer, ProducerRecord};
 
 use super::{
     PARTITIONS, assert_fenced, commit, group, offsets, read_committed, ready, send, send_all,
-    transactional, values,
+    transactional, until_done, values,
 };
 use crate::harness::{Admin, KafkaCluster};
 
@@ -150,7 +150,7 @@ pub(super) fn a_takeover_that_fails_does_no_harm(cluster: &KafkaCluster, _: i16)
     let second = transactional(&servers, "failed").max_block(Duration::from_secs(2));
     let second = second.build().unwrap();
     // Learns the coordinator's address before the other nodes stop.
-    second.partitions_for("failed").unwrap();
+    until_done(|| second.partitions_for("failed")).unwrap();
     others().for_each(|node| cluster.pause(node));
     let error = second.init_transactions().unwrap_err();
     second.close(Duration::ZERO).unwrap();

@@ -7,7 +7,7 @@ use kafka_producer::{KafkaProducer, ProducerRecord, Result};
 
 use super::{
     PARTITIONS, commit, epochs, group, offsets, read_committed, ready, send, send_all,
-    transactional, values,
+    transactional, until_done, values,
 };
 use crate::harness::{KafkaCluster, NewTopic};
 
@@ -60,16 +60,6 @@ impl Call {
             error.is_timeout() && !error.is_fatal(),
             "{self:?}: {error:?}"
         );
-    }
-}
-
-/// Repeats a call while it times out.
-fn until_done<T>(call: impl Fn() -> Result<T>) -> Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.is_timeout() => {}
-            done => return done,
-        }
     }
 }
 
@@ -140,7 +130,7 @@ pub(super) fn a_record_that_expires_costs_its_transaction_alone(cluster: &KafkaC
         .linger(Duration::ZERO);
     let producer = producer.build().unwrap();
     producer.init_transactions().unwrap();
-    commit(&producer, "lonely", "first");
+    until_done(|| producer.transaction(|_| send_all(&producer, "lonely", "first"))).unwrap();
 
     let coordinator = admin.transaction_coordinator("expired");
     let leaders = admin.partitions("lonely").into_iter();
@@ -162,7 +152,8 @@ pub(super) fn a_record_that_expires_costs_its_transaction_alone(cluster: &KafkaC
     until_done(|| producer.abort_transaction()).unwrap();
 
     for topic in ["lonely", "expired"] {
-        let sent = producer.transaction(|_| send_all(&producer, topic, "last"));
+        // On a slow machine these may expire too.
+        let sent = until_done(|| producer.transaction(|_| send_all(&producer, topic, "last")));
         sent.unwrap();
     }
     assert_eq!(read_committed(admin, "expired", 1), values(&["last"]));
