@@ -254,6 +254,8 @@ pub(super) struct Keeper {
     acquired: Acquired,
     /// Milliseconds since 1970.
     renew_at: i64,
+    /// The earliest time for a renewal before it is due.
+    renew_early_at: i64,
 }
 
 impl Keeper {
@@ -274,6 +276,7 @@ impl Keeper {
             time,
             acquired,
             renew_at: 0,
+            renew_early_at: 0,
         };
         keeper.schedule();
         Ok(keeper)
@@ -285,7 +288,9 @@ impl Keeper {
             .renew
             .renew_after(self.acquired.lifetime, fastrand::f64());
         let after = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
-        self.renew_at = self.time.unix_millis().saturating_add(after);
+        let now = self.time.unix_millis();
+        self.renew_at = now.saturating_add(after);
+        self.renew_early_at = now.saturating_add(RETRY_MS);
     }
 
     /// Makes tokens and renews the credentials until the login is dropped.
@@ -323,6 +328,7 @@ impl Keeper {
                     pause / 1_000
                 );
                 self.renew_at = failed_at.saturating_add(pause);
+                self.renew_early_at = self.renew_at;
             }
         }
     }
@@ -338,8 +344,33 @@ impl Keeper {
         job.waker.wake();
     }
 
-    /// Begins an exchange with the broker of this host.
-    pub(super) fn first_token(&self, host: &str) -> Result<Begun, GssFailure> {
+    /// Begins an exchange with the broker of this host. If it fails because another program has removed or replaced the
+    /// tickets of a keytab, gets new ones and tries again.
+    pub(super) fn first_token(&mut self, host: &str) -> Result<Begun, GssFailure> {
+        match self.try_first_token(host) {
+            Err(failure) if failure.is_transient && self.has_lost_tickets() => {
+                log::warn!(
+                    "the credential cache has no valid ticket of {} any more, so the keytab is used: {failure}",
+                    printable(&self.acquired.principal)
+                );
+                self.renew_at = self.time.unix_millis();
+                self.renew_if_due();
+                self.try_first_token(host)
+            }
+            begun => begun,
+        }
+    }
+
+    /// Returns whether the keytab may replace tickets that are gone. Only then the cache is read.
+    fn has_lost_tickets(&self) -> bool {
+        self.config.keytab != Keytab::None
+            && self.time.unix_millis() >= self.renew_early_at
+            && (self.kerberos)
+                .acquire(self.config.principal.as_deref())
+                .is_err()
+    }
+
+    fn try_first_token(&self, host: &str) -> Result<Begun, GssFailure> {
         let service = format!("{}@{host}", self.config.service);
         let context = self.acquired.credentials.context(&service)?;
         let principal = self.acquired.principal.clone();

@@ -86,6 +86,50 @@ fn failed_renewals_that_take_long_are_rare() {
     assert_eq!(kerberos.kinits(), [KINIT]);
 }
 
+/// `kdestroy`, or a `kinit` for another principal in a cache that holds one.
+#[test]
+fn tickets_of_a_keytab_that_vanish_are_replaced_by_the_next_exchange() {
+    let (kerberos, time) = (FakeKerberos::default(), MockTime::new());
+    let lost = || Err(failure("no credentials", true));
+    let ticket = || step(b"ticket", false);
+    let steps = [
+        lost(),
+        // Tried again after the renewal.
+        lost(),
+        lost(),
+        lost(),
+        lost(),
+        ticket(),
+        lost(),
+        lost(),
+    ];
+    kerberos.0.lock().script = Script::new(steps);
+    let mut keeper = keeper(&kerberos, of_keytab(), &time);
+    kerberos.kinits();
+    let begin = |keeper: &mut Keeper| keeper.first_token("broker-1.example").map(|begun| begun.1);
+    // The tickets are there, so the failure has another reason.
+    time.advance(Duration::from_secs(10));
+    begin(&mut keeper).unwrap_err();
+    assert_eq!(kerberos.kinits(), Vec::<String>::new());
+    kerberos.0.lock().tickets.clear();
+    // The first renewal fails, and the next does not follow at once.
+    kerberos.0.lock().refusals = [failure("no KDC", false)].into();
+    let refused = begin(&mut keeper);
+    assert!(refused.unwrap_err().text.contains("no credentials"));
+    assert_eq!(kerberos.kinits(), [KINIT]);
+    begin(&mut keeper).unwrap_err();
+    assert_eq!(kerberos.kinits(), Vec::<String>::new());
+    // The second gets tickets.
+    time.advance(Duration::from_secs(10));
+    assert_eq!(&**begin(&mut keeper).unwrap(), b"ticket");
+    assert_eq!(kerberos.kinits(), [KINIT]);
+    // Those of somebody else are not replaced.
+    time.advance(Duration::from_secs(10));
+    kerberos.0.lock().tickets = vec![("bob@EXAMPLE.COM".to_owned(), 36_000)];
+    begin(&mut keeper).unwrap_err();
+    assert_eq!(kerberos.kinits(), Vec::<String>::new());
+}
+
 #[test]
 fn tickets_of_the_cache_are_used_and_renewed() {
     const RENEW: &str = "kinit -R alice@EXAMPLE.COM";
