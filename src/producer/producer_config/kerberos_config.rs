@@ -15,12 +15,14 @@ use crate::utils::printable;
 pub(super) const LOGIN_MODULE: &str = "Krb5LoginModule";
 
 /// Options that change nothing here: what they turn on or off does not exist.
-const IGNORED: [&str; 9] = [
+const IGNORED: [&str; 10] = [
     "clearPass",
     "debug",
     "doNotPrompt",
     "refreshKrb5Config",
     "renewTGT",
+    // No option of Java's module, but vendors' documents have it.
+    "renewTicket",
     "storeKey",
     "storePass",
     "tryFirstPass",
@@ -183,7 +185,8 @@ mod tests {
         assert_eq!((renew.window_factor, renew.jitter), (0.8, 0.05));
         assert_eq!(renew.min_time_before_relogin, Duration::from_secs(60));
 
-        let cache = read("useTicketCache=true renewTGT=true serviceName=kafka", &[]).unwrap();
+        let vendors = "useTicketCache=true renewTGT=true renewTicket=true serviceName=kafka";
+        let cache = read(vendors, &[]).unwrap();
         assert_eq!((cache.keytab, cache.principal), (Keytab::None, None));
         assert!(cache.uses_ticket_cache);
         assert_eq!(cache.service, "kafka");
