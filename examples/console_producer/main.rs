@@ -16,6 +16,8 @@
 
 #[path = "../common/arguments.rs"]
 mod arguments;
+#[path = "../common/causes.rs"]
+mod causes;
 pub(crate) mod line_reader;
 pub(crate) mod options;
 #[path = "../common/progress.rs"]
@@ -61,7 +63,7 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", causes::with_causes(&*error));
             ExitCode::FAILURE
         }
     }

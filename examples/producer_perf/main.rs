@@ -19,6 +19,8 @@
 
 #[path = "../common/arguments.rs"]
 mod arguments;
+#[path = "../common/causes.rs"]
+mod causes;
 pub(crate) mod keys;
 pub(crate) mod options;
 pub(crate) mod payload;
@@ -55,7 +57,7 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("producer_perf failed: {error}");
+            eprintln!("producer_perf failed: {}", causes::with_causes(&*error));
             ExitCode::FAILURE
         }
     }

@@ -19,6 +19,8 @@
 
 #[path = "../common/arguments.rs"]
 mod arguments;
+#[path = "../common/causes.rs"]
+mod causes;
 pub(crate) mod events;
 pub(crate) mod options;
 #[path = "../common/throughput.rs"]
@@ -51,7 +53,10 @@ fn main() -> ExitCode {
     match start() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("verifiable_producer failed: {error}");
+            eprintln!(
+                "verifiable_producer failed: {}",
+                causes::with_causes(&*error)
+            );
             ExitCode::FAILURE
         }
     }
