@@ -15,26 +15,6 @@ pub(crate) struct RecordFacts {
 }
 
 impl RecordFacts {
-    /// Returns the timestamp, and both sizes in one number.
-    #[inline(always)]
-    pub(crate) fn to_words(self) -> (i64, u64) {
-        let key_size = u64::from(self.serialized_key_size as u32);
-        let value_size = u64::from(self.serialized_value_size as u32);
-        (self.timestamp, key_size << 32 | value_size)
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the two halves of the word"
-    )]
-    pub(crate) fn from_words((timestamp, sizes): (i64, u64)) -> Self {
-        Self {
-            timestamp,
-            serialized_key_size: (sizes >> 32) as i32,
-            serialized_value_size: sizes as i32,
-        }
-    }
-
     /// Returns the metadata of a record with these facts in an acknowledged batch.
     pub(crate) fn metadata(
         &self,

@@ -1,11 +1,11 @@
-//! The callbacks of a batch. Java: `ProducerBatch.Thunk`. Batches that are done leave their lists
-//! to new ones.
+//! The callbacks of a batch. Java: `ProducerBatch.Thunk`. A batch that is done leaves its list to a
+//! new one.
 //!
 //! The list of a batch of 1 MB has some 10,000 entries. A new list would grow by doubling, into
 //! memory that the allocator has returned to the system meanwhile, which costs a page fault for
 //! each 4 KiB.
 //!
-//! Locks: one mutex around the lists, taken when a batch begins and when it ends, never per record.
+//! Locks: one mutex around the spare lists, taken when a batch begins and when it ends, never per record.
 
 use std::fmt;
 
@@ -23,22 +23,22 @@ pub(super) struct Thunk {
 }
 
 /// The callbacks of one batch, by record.
-///
-/// These are two lists of pairs, because a pair fits into registers. A whole thunk would be
-/// assembled on the stack and copied in other pieces than it was written in, which stalls the
-/// processor.
 #[derive(Default)]
 pub(super) struct Thunks {
     /// Ends with the last record that has a callback.
-    callbacks: Vec<Option<Callback>>,
-    /// Has the same length. The timestamps, and the sizes of key and value in one number.
-    facts: Vec<(i64, u64)>,
+    entries: Vec<Option<Entry>>,
     /// The heap memory of the closures.
     heap_size: usize,
 }
 
-/// The memory that the lists take per record.
-pub(super) const ENTRY_SIZE: usize = size_of::<Option<Callback>>() + size_of::<(i64, u64)>();
+/// A thunk in its list, where its position is the index.
+struct Entry {
+    facts: RecordFacts,
+    callback: Callback,
+}
+
+/// The memory that the list takes per record.
+pub(super) const ENTRY_SIZE: usize = size_of::<Option<Entry>>();
 
 impl Thunks {
     /// Returns the memory of all callbacks if the record at `index` adds this one.
@@ -50,56 +50,52 @@ impl Thunks {
     /// Adds the callback of a record after the present ones.
     #[inline(always)]
     pub(super) fn push(&mut self, index: u32, facts: RecordFacts, callback: Callback) {
-        if self.callbacks.len() < index as usize {
+        if self.entries.len() < index as usize {
             self.pass_over(index as usize);
         }
         self.heap_size += callback.heap_size();
-        self.callbacks.push(Some(callback));
-        self.facts.push(facts.to_words());
+        self.entries.push(Some(Entry { facts, callback }));
     }
 
     /// Prefetches the memory for the next callback.
     #[inline]
     pub(super) fn prefetch(&self) {
-        prefetch(&self.callbacks, self.callbacks.len(), 1);
-        prefetch(&self.facts, self.facts.len(), 1);
+        prefetch(&self.entries, self.entries.len(), 1);
     }
 
     /// Prefetches the callbacks of the first records.
     pub(super) fn prefetch_first(&self) {
-        prefetch(&self.callbacks, 0, self.callbacks.len());
-        prefetch(&self.facts, 0, self.facts.len());
+        prefetch(&self.entries, 0, self.entries.len());
     }
 
     /// Adds empty entries for the records before this one.
     #[cold]
     fn pass_over(&mut self, index: usize) {
-        self.callbacks.resize_with(index, || None);
-        self.facts.resize(index, (0, 0));
+        self.entries.resize_with(index, || None);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.callbacks.is_empty()
+        self.entries.is_empty()
     }
 
     fn capacity(&self) -> usize {
-        self.callbacks.capacity()
+        self.entries.capacity()
     }
 
     fn clear(&mut self) {
-        self.callbacks.clear();
-        self.facts.clear();
+        self.entries.clear();
         self.heap_size = 0;
     }
 
     /// Takes the callbacks out in order.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Thunk> + '_ {
-        let records = self.callbacks.drain(..).zip(self.facts.drain(..));
-        (0..).zip(records).filter_map(|(index, (callback, facts))| {
+        let entries = (0..).zip(self.entries.drain(..));
+        entries.filter_map(|(index, entry)| {
+            let Entry { facts, callback } = entry?;
             Some(Thunk {
                 index,
-                facts: RecordFacts::from_words(facts),
-                callback: callback?,
+                facts,
+                callback,
             })
         })
     }
@@ -156,8 +152,7 @@ mod tests {
 
     fn with_capacity(capacity: usize) -> Thunks {
         Thunks {
-            callbacks: Vec::with_capacity(capacity),
-            facts: Vec::with_capacity(capacity),
+            entries: Vec::with_capacity(capacity),
             heap_size: 0,
         }
     }
@@ -192,13 +187,16 @@ mod tests {
         assert_eq!(capacities, [10, MAX_CAPACITY - 10, 0]);
     }
 
-    #[test]
-    fn callbacks_come_back_with_the_facts_of_their_records() {
-        let facts = |number: i32| RecordFacts {
+    fn facts(number: i32) -> RecordFacts {
+        RecordFacts {
             timestamp: i64::from(number) - 1,
             serialized_key_size: -1,
             serialized_value_size: number,
-        };
+        }
+    }
+
+    #[test]
+    fn callbacks_come_back_with_the_facts_of_their_records() {
         let mut thunks = Thunks::default();
         for index in [2, 3, 7] {
             thunks.push(index, facts(index as i32), Callback::new(drop));
@@ -216,10 +214,10 @@ mod tests {
     fn a_drain_that_is_dropped_drops_the_rest() {
         let count = std::sync::Arc::new(());
         let mut thunks = Thunks::default();
-        for index in 0..3 {
+        for index in 0..3_u32 {
             let count = std::sync::Arc::clone(&count);
             let callback = Callback::new(move |_| drop(count));
-            thunks.push(index, RecordFacts::from_words((0, 0)), callback);
+            thunks.push(index, facts(index as i32), callback);
         }
         drop(thunks.drain().next());
         assert_eq!(std::sync::Arc::strong_count(&count), 1);
