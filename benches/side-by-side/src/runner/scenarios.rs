@@ -147,7 +147,7 @@ impl Scenario {
             words.push_str(&format!(", {}", self.codec));
         }
         if self.tls {
-            words.push_str(", TLS 1.3");
+            words.push_str(", TLS 1.3 with AES-256");
         }
         if self.delay_ms > 0 && self.is_delivered() {
             words.push_str(&format!(", answers after {} ms", self.delay_ms));

@@ -94,9 +94,12 @@ impl Input {
             if left == 0 {
                 return Ok(());
             }
-            match self.stream.plain() {
-                Some(tcp) if left >= DROP_FROM => left -= drop_some(tcp, &mut self.dropped, left)?,
-                _ => self.fill(1)?,
+            match &self.stream {
+                Stream::Plain(tcp) if left >= DROP_FROM => {
+                    left -= drop_some(tcp, &mut self.dropped, left)?;
+                }
+                Stream::Plain(_) => self.fill(1)?,
+                Stream::Tls(tls) => left -= tls.borrow_mut().skip(left)?,
             }
         }
     }

@@ -10,6 +10,7 @@ mod connection;
 mod input;
 mod output;
 mod stream;
+mod tls;
 
 use std::io::{self, BufRead, Write};
 use std::net::TcpListener;
@@ -21,8 +22,10 @@ use std::time::Duration;
 use rustls::ServerConfig;
 
 use self::check::Check;
-pub(crate) use self::stream::CERTIFICATES;
 use crate::arguments::Arguments;
+
+/// Where the certificates of this repository's tests are.
+pub(crate) const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/tls");
 
 /// What the connections share.
 struct Sink {
@@ -85,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), crate::Failure> {
         partitions: i32::try_from(arguments.number("partitions", 16)?)?,
         delay: Duration::from_millis(arguments.number("delay", 0)?),
         tls: match arguments.flag("tls") {
-            true => Some(stream::tls_config()?),
+            true => Some(tls::config()?),
             false => None,
         },
         check: arguments.flag("check").then(Check::default),

@@ -3,38 +3,18 @@
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::ServerConfig;
 
-use crate::Failure;
-
-/// Where the certificates of this repository's tests are.
-pub(crate) const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/tls");
-
-/// The sink's certificate, for `localhost` and 127.0.0.1.
-pub(super) fn tls_config() -> Result<Arc<ServerConfig>, Failure> {
-    let directory = Path::new(CERTIFICATES);
-    let chain = CertificateDer::pem_file_iter(directory.join("server.pem"))?;
-    let chain = chain.collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(directory.join("server.key.pem"))?;
-    let provider = Arc::new(rustls_graviola::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    Ok(Arc::new(config))
-}
+use super::tls::TlsStream;
 
 /// The two directions of one connection, which one thread serves.
 #[derive(Clone)]
 pub(super) enum Stream {
     Plain(Arc<TcpStream>),
-    Tls(Rc<RefCell<StreamOwned<ServerConnection, TcpStream>>>),
+    Tls(Rc<RefCell<TlsStream>>),
 }
 
 impl Stream {
@@ -43,10 +23,7 @@ impl Stream {
         let Some(config) = tls else {
             return Ok(Self::Plain(Arc::new(tcp)));
         };
-        let mut connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-        // A write may buffer any number of bytes.
-        connection.set_buffer_limit(None);
-        let stream = StreamOwned::new(connection, tcp);
+        let stream = TlsStream::new(tcp, config)?;
         Ok(Self::Tls(Rc::new(RefCell::new(stream))))
     }
 
@@ -60,11 +37,7 @@ impl Stream {
     pub(super) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Plain(tcp) => (&**tcp).write_all(bytes),
-            Self::Tls(stream) => {
-                let mut stream = stream.borrow_mut();
-                stream.write_all(bytes)?;
-                stream.flush()
-            }
+            Self::Tls(stream) => stream.borrow_mut().write_all(bytes),
         }
     }
 
@@ -80,7 +53,7 @@ impl Stream {
         // A peer that has closed its side already is an error that changes nothing.
         _ = match self {
             Self::Plain(tcp) => tcp.shutdown(Shutdown::Both),
-            Self::Tls(stream) => stream.borrow().sock.shutdown(Shutdown::Both),
+            Self::Tls(stream) => stream.borrow().tcp().shutdown(Shutdown::Both),
         };
     }
 }
