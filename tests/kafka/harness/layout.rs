@@ -83,7 +83,6 @@ impl Layout {
     }
 
     /// The nodes' JVMs get this option, such as `-Dkey=value`.
-    #[allow(dead_code, reason = "tests of Kerberos have their feature")]
     pub(crate) fn java_option(mut self, option: String) -> Self {
         self.java_options.push(option);
         self
