@@ -17,6 +17,9 @@ mod next_due;
 mod prefetch;
 mod printable;
 mod process;
+#[cfg(test)]
+#[cfg(any(feature = "tls", target_os = "linux"))]
+mod runs_alone;
 #[cfg(feature = "sasl")]
 mod scram_formatter;
 #[cfg(any(feature = "sasl", feature = "tls"))]
@@ -40,6 +43,9 @@ pub(crate) use next_due::NextDue;
 pub(crate) use prefetch::prefetch;
 pub(crate) use printable::printable;
 pub(crate) use process::Process;
+#[cfg(test)]
+#[cfg(any(feature = "tls", target_os = "linux"))]
+pub(crate) use runs_alone::runs_alone;
 #[cfg(feature = "sasl")]
 pub(crate) use scram_formatter::{ScramMechanism, SecretBytes, is_same, sasl_name};
 #[cfg(any(feature = "sasl", feature = "tls"))]

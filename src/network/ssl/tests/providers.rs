@@ -4,6 +4,7 @@ use rustls::CipherSuite;
 use rustls::crypto::CryptoProvider;
 
 use super::*;
+use crate::utils::runs_alone;
 
 /// The server has the provider of the process, so that each speaks to another implementation.
 #[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
@@ -43,19 +44,8 @@ fn the_providers_in_c_speak_both_versions() {
 /// Runs alone in its own process, because the provider stays installed.
 #[test]
 fn an_installed_provider_is_used() {
-    const ALONE: &str = "CRYPTO_PROVIDER_TEST_RUNS_ALONE";
     const NAME: &str = "network::ssl::tests::providers::an_installed_provider_is_used";
-    if std::env::var_os(ALONE).is_none() {
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", NAME, "--test-threads=1"])
-            .env(ALONE, "1")
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && text.contains("1 passed"),
-            "{text}"
-        );
+    if !runs_alone(NAME) {
         return;
     }
     // The servers have every suite. Only the client can restrict the connection to one.

@@ -214,19 +214,8 @@ fn a_drop_ends_everything_at_once() {
 #[cfg(target_os = "linux")]
 #[test]
 fn leaves_no_thread_and_no_descriptor() {
-    const ALONE: &str = "FAKE_BROKER_TEST_RUNS_ALONE";
     const NAME: &str = "testing::fake_broker::tests::lifecycle::leaves_no_thread_and_no_descriptor";
-    if std::env::var_os(ALONE).is_none() {
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", NAME, "--test-threads=1"])
-            .env(ALONE, "1")
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && text.contains("1 passed"),
-            "{text}"
-        );
+    if !crate::utils::runs_alone(NAME) {
         return;
     }
     let count = |what: &str| {
