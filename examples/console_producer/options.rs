@@ -1,10 +1,9 @@
 //! The options of `kafka-console-producer`, and the configuration that they result in.
 
-use std::error::Error;
-
 use kafka_producer::ProducerConfig;
 
 use super::arguments::{Arguments, deprecated, not_both, property};
+use super::causes::with_causes;
 use super::reader_config;
 
 /// What the command line asks for.
@@ -221,14 +220,6 @@ fn pair(text: &str) -> (String, String) {
     property(text).unwrap_or_else(|_| (text.to_owned(), String::new()))
 }
 
-/// Returns the text of an error and its causes.
-fn text(error: &dyn Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
-}
-
 impl Given {
     /// Fails if an option and its deprecated name are both given.
     fn check_pairs(&self) -> Result<(), String> {
@@ -271,12 +262,12 @@ impl Given {
 
     fn into_options(self) -> Result<Options, String> {
         let reader_properties = self.reader_properties()?;
-        let config = self.config().map_err(|error| text(&error))?;
+        let config = self.config().map_err(|error| with_causes(&error))?;
         if !config.is_set("bootstrap.servers") {
             return Err("--bootstrap-server is required".to_owned());
         }
         let topic = self.topic.ok_or("--topic is required")?;
-        config.validate().map_err(|error| text(&error))?;
+        config.validate().map_err(|error| with_causes(&error))?;
         Ok(Options {
             topic,
             is_sync: self.is_sync,
