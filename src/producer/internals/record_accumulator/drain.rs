@@ -151,6 +151,8 @@ impl Scheduler {
             return Take::Gone;
         };
         let (queue, partition) = (&slot.queue, slot.queue.handle());
+        let topic_partition = partition.topic_partition();
+        let route = self.routes.of(topic_partition);
         let mut state = queue.state.lock();
         let head = state.batches.front();
         if head.is_some_and(|head| head.estimated_size_in_bytes() > room) {
@@ -163,8 +165,7 @@ impl Scheduler {
         if head.backing_off_until(now).is_some() {
             return Take::BackingOff;
         }
-        let topic_partition = partition.topic_partition();
-        let log = slot.route.log_view();
+        let log = route.log_view();
         let next = match gate {
             Some(gate) => {
                 let has_sequence = head.sequence().is_some();
@@ -199,7 +200,7 @@ impl Scheduler {
         partition.begin_flight();
         drop(state);
         self.accumulator.undrained.fetch_sub(1, Ordering::AcqRel);
-        batch.mark_drained(slot.route.topic_id);
+        batch.mark_drained(route.topic_id);
         Take::Batch { batch, leaves_more }
     }
 

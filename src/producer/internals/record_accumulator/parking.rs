@@ -18,7 +18,6 @@ use std::time::Instant;
 use super::pacing::Pace;
 use super::parked::Parked;
 use super::partition_queue::PartitionQueue;
-use super::route::Route;
 use crate::common::NodeId;
 use crate::producer::internals::ready_signal::PartitionHandle;
 use crate::sync::Arc;
@@ -35,8 +34,6 @@ struct Ticket(u64);
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) queue: Arc<PartitionQueue>,
-    /// The result of the last look-up. See [`Route`].
-    pub(super) route: Route,
     parked: Parked,
     /// The ticket of the last stay.
     ticket: Ticket,
@@ -112,10 +109,6 @@ impl Parking {
         self.slots.get(id)
     }
 
-    pub(super) fn slot_mut(&mut self, id: SlotId) -> Option<&mut Slot> {
-        self.slots.get_mut(id)
-    }
-
     /// Returns the slot of a partition that the I/O thread knows.
     pub(super) fn known(partition: &PartitionHandle) -> Option<SlotId> {
         partition.slot().map(SlotId)
@@ -126,7 +119,6 @@ impl Parking {
         let handle = Arc::clone(queue.handle());
         let id = self.slots.add(Slot {
             queue,
-            route: Route::default(),
             parked: Parked::Nowhere,
             ticket: Ticket::default(),
         })?;

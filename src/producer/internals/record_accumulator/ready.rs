@@ -124,12 +124,10 @@ impl Scheduler {
     }
 
     /// Looks at the head of a partition. Later changes need an announcement.
-    fn head(&mut self, id: SlotId, now: Instant) -> Option<Head> {
-        let slot = self.parking.slot_mut(id)?;
+    fn head(&self, id: SlotId, now: Instant) -> Option<Head> {
+        let slot = self.parking.slot(id)?;
         let partition = slot.queue.handle();
-        self.routes
-            .update(&mut slot.route, partition.topic_partition());
-        let leader = slot.route.leader;
+        let leader = self.routes.of(partition.topic_partition()).leader;
         let mut state = slot.queue.state.lock();
         partition.want_news();
         let len = state.batches.len();
