@@ -10,7 +10,14 @@ use std::process;
 use crate::sync::{AtomicU32, Ordering};
 
 /// The id that was read last.
-static RECENT: AtomicU32 = AtomicU32::new(0);
+static RECENT: OwnLine = OwnLine(AtomicU32::new(0));
+
+/// Has its cache lines to itself. Otherwise the linker may place something there that other threads
+/// write, a counter of the program for example, and each send would wait for it. A build in which it
+/// lay beside the seeds of `foldhash` had 0.94 times the rate in `100b-defaults`, and one beside the
+/// counter of the benchmark 0.9 times.
+#[repr(align(128))]
+struct OwnLine(AtomicU32);
 
 /// A process, identified by its id while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +27,8 @@ impl Process {
     /// Returns the current process.
     pub(crate) fn current() -> Self {
         let id = process::id();
-        if RECENT.load(Ordering::Relaxed) != id {
-            RECENT.store(id, Ordering::Relaxed);
+        if RECENT.0.load(Ordering::Relaxed) != id {
+            RECENT.0.store(id, Ordering::Relaxed);
         }
         Self(id)
     }
@@ -29,7 +36,7 @@ impl Process {
     /// Returns whether this is the current process, according to the id that was read last.
     #[inline(always)]
     pub(crate) fn is_recent(self) -> bool {
-        RECENT.load(Ordering::Relaxed) == self.0
+        RECENT.0.load(Ordering::Relaxed) == self.0
     }
 
     pub(crate) fn id(self) -> u32 {

@@ -204,6 +204,8 @@ pub(super) static DELIVERIES: Deliveries = Deliveries {
     failed: AtomicU64::new(0),
 };
 
+/// Has its cache lines to itself: the linker may place something of a client there that each send reads.
+#[repr(align(128))]
 pub(super) struct Deliveries {
     delivered: AtomicU64,
     failed: AtomicU64,
