@@ -301,7 +301,7 @@ impl RecordAccumulator {
         let partition = target.queue.handle();
         if is_news && partition.wants_news() {
             partition.announce();
-            if !self.may_go_unseen(partition, is_full) {
+            if !self.may_go_unseen(is_full) {
                 self.signal.wake();
             }
         }

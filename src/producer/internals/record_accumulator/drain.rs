@@ -195,8 +195,8 @@ impl Scheduler {
         }
         let leaves_more = !state.batches.is_empty();
         queue.publish_len(&state);
-        // Counted before the next look at the partition, because the batch behind this one must not
-        // gather.
+        // Counted before the next look at the partition, because an expedited batch behind this one
+        // must linger.
         partition.begin_flight();
         drop(state);
         self.accumulator.undrained.fetch_sub(1, Ordering::AcqRel);

@@ -27,7 +27,8 @@ pub(crate) struct ReadyCheckResult {
 /// The head of a partition.
 struct Head {
     facts: HeadFacts,
-    size: usize,
+    /// The bytes of the partition's full batches, as if all were as large as the head.
+    full_bytes: usize,
 }
 
 impl Scheduler {
@@ -108,14 +109,12 @@ impl Scheduler {
             (Some(head), _) => next_place(&head.facts, urgent, now),
         };
         let became_ready = self.parking.park(id, place);
-        let Some(Head { facts, size }) = head else {
+        let Some(Head { facts, full_bytes }) = head else {
             return;
         };
         if let Some(pace) = became_ready {
-            let gathers = self.accumulator.may_gather()
-                && !facts.has_batch_in_flight
-                && !facts.is_hurried(urgent, now);
-            pace.ready(gathers, size);
+            let gathers = self.accumulator.may_gather() && !facts.is_hurried(urgent, now);
+            pace.ready(gathers, full_bytes);
         } else if let (Parked::Ready(node), true) = (place, facts.is_expedited) {
             if let Some(pace) = self.parking.pace(node) {
                 pace.hurry();
@@ -145,7 +144,11 @@ impl Scheduler {
             has_batch_in_flight: partition.has_batch_in_flight(),
         };
         let size = head.estimated_size_in_bytes();
-        Some(Head { facts, size })
+        let full = len - usize::from(!state.is_tail_full());
+        Some(Head {
+            facts,
+            full_bytes: size * full,
+        })
     }
 
     fn check_result(&mut self, cluster: &Cluster, urgent: bool, now: Instant) -> ReadyCheckResult {

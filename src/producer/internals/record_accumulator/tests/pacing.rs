@@ -4,11 +4,11 @@ use super::*;
 use crate::network::Waker;
 use crate::utils::SystemTime;
 
-/// The cost of a request for the I/O thread. Full batches gather for four times as long.
+/// The cost of a request for the I/O thread. Full batches gather for eight times as long.
 const COST: Duration = Duration::from_micros(100);
 
 /// Returns a node whose full batches arrive as fast as the I/O thread can send them. They gather
-/// for three more [`COST`]s.
+/// for seven more [`COST`]s.
 fn gathering(config: AccumulatorConfig) -> Fixture {
     let fixture = Fixture::new(config);
     for _ in 0..2 {
@@ -32,10 +32,10 @@ fn full_batches_gather_where_each_alone_would_cost_too_much() {
     fixture.fill_batch(1);
     let result = fixture.ready();
     assert!(result.ready_nodes.is_empty());
-    assert_eq!(result.next_ready_check_delay, 3 * COST);
+    assert_eq!(result.next_ready_check_delay, 7 * COST);
     fixture.fill_batch(2);
     assert_eq!(fixture.ready_ids(), [2], "another node has its own pace");
-    fixture.time.advance(3 * COST);
+    fixture.time.advance(7 * COST);
     assert_eq!(fixture.ready_ids(), [1, 2]);
     let batches = fixture.drain(1);
     assert_eq!(batches.len(), 2, "in one request");
@@ -91,30 +91,39 @@ fn a_flush_ends_the_wait() {
     fixture.io().abort_batches(&refused());
 }
 
-/// The first batch of the partition is in flight when the same drain places the partition again.
+/// The sticky partitioner draws the same partition twice now and then.
 #[test]
-fn a_batch_behind_one_just_taken_does_not_gather() {
+fn a_batch_gathers_although_its_partition_has_another_in_flight() {
     let fixture = gathering(config());
-    fixture.time.advance_ms(1);
     fixture.fill_batch(1);
-    fixture.fill_batch(1);
+    fixture.time.advance(7 * COST);
     assert_eq!(fixture.ready_ids(), [1]);
     let first = fixture.drain(1);
-    assert_eq!(fixture.ready_ids(), [1]);
+    fixture.fill_batch(1);
+    let result = fixture.ready();
+    assert!(result.ready_nodes.is_empty());
+    assert_eq!(result.next_ready_check_delay, 8 * COST);
     complete(first);
     fixture.io().abort_batches(&refused());
 }
 
+/// Each request takes one batch of the partition, so waiting for others would let it fall behind.
 #[test]
-fn a_batch_behind_one_in_flight_does_not_wait() {
-    let fixture = gathering(config());
-    fixture.fill_batch(1);
-    fixture.time.advance_ms(1);
-    assert_eq!(fixture.ready_ids(), [1]);
-    let first = fixture.drain(1);
-    fixture.fill_batch(1);
-    assert_eq!(fixture.ready_ids(), [1]);
-    complete(first);
+fn much_in_one_partition_does_not_wait() {
+    let fixture = gathering(AccumulatorConfig {
+        batch_size: HALF_OF_MUCH,
+        ..config()
+    });
+    fixture.time.advance(7 * COST);
+    for _ in 0..4 {
+        fixture.fill_batch(1);
+    }
+    for _ in 0..3 {
+        assert_eq!(fixture.ready_ids(), [1]);
+        let batches = fixture.drain(1);
+        assert_eq!(batches.len(), 1);
+        complete(batches);
+    }
     fixture.io().abort_batches(&refused());
 }
 
@@ -214,7 +223,7 @@ fn the_io_thread_is_woken_for_much_while_batches_gather() {
         ..config()
     });
     fixture.ready();
-    assert_eq!(begin_wait(&fixture), 3 * COST);
+    assert_eq!(begin_wait(&fixture), 7 * COST);
     let wakes = Wakes::of(&fixture);
     fixture.fill_batch(0);
     assert_eq!(wakes.take(), 0);
@@ -228,11 +237,11 @@ fn the_io_thread_is_woken_for_much_while_batches_gather() {
 fn the_io_thread_is_woken_for_the_first_full_batch_after_the_gathering() {
     let fixture = gathering(config());
     fixture.ready();
-    assert_eq!(begin_wait(&fixture), 3 * COST);
+    assert_eq!(begin_wait(&fixture), 7 * COST);
     let wakes = Wakes::of(&fixture);
     fixture.fill_batch(0);
     assert_eq!(wakes.take(), 0);
-    fixture.time.advance(3 * COST);
+    fixture.time.advance(7 * COST);
     fixture.fill_batch(1);
     assert_eq!(wakes.take(), 1);
     fixture.io().abort_batches(&refused());
@@ -259,9 +268,9 @@ fn a_get_keeps_the_io_thread_awake_unless_that_was_in_vain() {
 fn the_io_thread_does_not_sleep_over_what_was_announced_meanwhile() {
     let fixture = gathering(config());
     fixture.ready();
-    assert_eq!(begin_wait(&fixture), 3 * COST);
+    assert_eq!(begin_wait(&fixture), 7 * COST);
     fixture.append(1, VALUE);
-    fixture.time.advance(3 * COST);
+    fixture.time.advance(7 * COST);
     assert_eq!(begin_wait(&fixture), Duration::ZERO);
     fixture.ready();
     assert_eq!(begin_wait(&fixture), Duration::MAX);
