@@ -1,7 +1,7 @@
 //! Reports the outcomes of batches to the sequences and the transaction. Every producer has one;
 //! without idempotence it does nothing.
 //!
-//! Threads: the I/O thread.
+//! Threads: the I/O thread; a caller reads whether there is a fatal error.
 //! Locks: that of the sequences, held within each method.
 
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! The producer id and the sequences of a producer with idempotence and without transactions. Java:
 //! `InitProducerIdHandler`, `bumpIdempotentProducerEpoch`.
 //!
-//! Threads: the I/O thread.
+//! Threads: the I/O thread; a caller reads whether there is a fatal error.
 //! Locks: one mutex around everything, held for a few instructions. The drain takes it inside the
 //! lock of a partition's deque. No lock is taken inside it.
 
