@@ -434,23 +434,19 @@ impl Metadata {
     }
 
     /// Applies the leaders in a Produce response (KIP-951), given as partition, leader id and
-    /// leader epoch. `nodes` are the leaders' addresses in the response. Returns the partitions
-    /// whose leader changed.
+    /// leader epoch. `nodes` are the leaders' addresses in the response.
     pub(crate) fn update_partition_leadership(
         &self,
         leaders: &[(TopicPartition, i32, i32)],
         nodes: &[Node],
-    ) -> Vec<TopicPartition> {
+    ) {
         self.change(|metadata, state| {
             let current = metadata.snapshot.load_full();
-            match update::with_new_leaders(&current, &mut state.epochs, leaders, nodes) {
-                Some((cluster, changed)) => {
-                    metadata.snapshot.store(Arc::new(cluster));
-                    changed
-                }
-                None => Vec::new(),
+            let next = update::with_new_leaders(&current, &mut state.epochs, leaders, nodes);
+            if let Some(cluster) = next {
+                metadata.snapshot.store(Arc::new(cluster));
             }
-        })
+        });
     }
 
     /// Notes that a broker refused records because it does not lead the partition, or does not know

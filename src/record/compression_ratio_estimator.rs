@@ -47,14 +47,9 @@ impl CompressionRatioEstimator {
     }
 
     /// Updates the estimate after a closed batch: immediately for a worse ratio, and in steps for a
-    /// better one. Returns the new estimate.
+    /// better one.
     #[inline]
-    pub(crate) fn update_estimation(
-        &self,
-        topic: &str,
-        kind: CompressionType,
-        observed: f32,
-    ) -> f32 {
+    pub(crate) fn update_estimation(&self, topic: &str, kind: CompressionType, observed: f32) {
         self.update(topic, kind, |current| {
             if observed > current {
                 observed.max(current + WORSENING_STEP)
@@ -63,7 +58,7 @@ impl CompressionRatioEstimator {
             } else {
                 current
             }
-        })
+        });
     }
 
     /// Replaces an estimate. A split sets the larger of 1 and the too large batch's ratio.
@@ -72,33 +67,31 @@ impl CompressionRatioEstimator {
     }
 
     #[inline]
-    fn update(&self, topic: &str, kind: CompressionType, change: impl Fn(f32) -> f32) -> f32 {
-        if kind == CompressionType::None {
-            return INITIAL_RATIO;
+    fn update(&self, topic: &str, kind: CompressionType, change: impl Fn(f32) -> f32) {
+        if kind != CompressionType::None {
+            self.update_known(topic, kind, change);
         }
-        self.update_known(topic, kind, change)
     }
 
     #[inline(never)]
-    fn update_known(&self, topic: &str, kind: CompressionType, change: impl Fn(f32) -> f32) -> f32 {
+    fn update_known(&self, topic: &str, kind: CompressionType, change: impl Fn(f32) -> f32) {
         let apply = |ratios: &Mutex<Ratios>| {
             let mut ratios = ratios.lock();
             let ratio = ratio_mut(&mut ratios, kind);
             *ratio = change(*ratio);
-            *ratio
         };
         // A separate statement, so that the shared lock is released before the exclusive one is
         // taken.
         let updated = self.topics.read().get(topic).map(apply);
-        if let Some(ratio) = updated {
-            return ratio;
+        if updated.is_some() {
+            return;
         }
         // Another thread may have added the topic meanwhile, and its ratios must stay.
         let mut topics = self.topics.write();
         let ratios = topics
             .entry(Arc::from(topic))
             .or_insert_with(|| Mutex::new([INITIAL_RATIO; CompressionType::ALL.len()]));
-        apply(ratios)
+        apply(ratios);
     }
 }
 
@@ -130,9 +123,9 @@ mod tests {
         ] {
             let estimator = CompressionRatioEstimator::new();
             estimator.set_estimation("topic", ZSTD, current);
-            let updated = estimator.update_estimation("topic", ZSTD, observed);
+            estimator.update_estimation("topic", ZSTD, observed);
+            let updated = estimator.estimation("topic", ZSTD);
             assert!((updated - expected).abs() < 1e-6, "{updated} {expected}");
-            assert_eq!(estimator.estimation("topic", ZSTD), updated);
         }
     }
 
@@ -143,8 +136,7 @@ mod tests {
         assert_eq!(estimator.estimation("topic", ZSTD), 0.5);
         assert_eq!(estimator.estimation("topic", CompressionType::Gzip), 1.0);
         assert_eq!(estimator.estimation("other", ZSTD), 1.0);
-        assert_eq!(estimator.update_estimation("third", ZSTD, 0.2), 0.995);
-
+        estimator.update_estimation("third", ZSTD, 0.2);
         assert_eq!(estimator.estimation("third", ZSTD), 0.995);
     }
 

@@ -274,16 +274,14 @@ fn replicas_of(partition: &PartitionView<'_>) -> Replicas<impl Iterator<Item = N
     replicas.map(|ids: I32s<'_>| ids.iter().map(NodeId))
 }
 
-/// Returns the view with the leaders of a Produce response, and the partitions that changed.
-/// Returns `None` if nothing changed. KIP-951.
+/// Returns the view with the leaders of a Produce response, or `None` if nothing changed. KIP-951.
 pub(super) fn with_new_leaders(
     current: &Cluster,
     epochs: &mut LeaderEpochs,
     leaders: &[(TopicPartition, i32, i32)],
     leader_nodes: &[Node],
-) -> Option<(Cluster, Vec<TopicPartition>)> {
+) -> Option<Cluster> {
     let nodes = merged_nodes(current.nodes(), leader_nodes);
-    let mut changed = Vec::new();
     // The topics with a new leader, cloned once each.
     let mut topics: HashMap<Arc<str>, TopicInfo> = HashMap::new();
     for (topic_partition, leader_id, epoch) in leaders {
@@ -312,7 +310,6 @@ pub(super) fn with_new_leaders(
             .or_insert_with(|| topic.clone());
         topic.move_leader(index, leader, *epoch);
         epochs.topic(name).set(partition, *epoch);
-        changed.push(topic_partition.clone());
     }
     if topics.is_empty() {
         return None;
@@ -326,7 +323,7 @@ pub(super) fn with_new_leaders(
     if current.nodes() != nodes {
         next.resolve_leaders(&nodes);
     }
-    Some((next.nodes(nodes).build(), changed))
+    Some(next.nodes(nodes).build())
 }
 
 /// Merges `told` into `known`, by id. The address in `told` wins.

@@ -25,10 +25,8 @@ fn node(id: i32, port: u16) -> Node {
 fn newer_leaders_are_taken_over() {
     let f = fixture();
     let version = f.metadata.update_version();
-    let changed = f
-        .metadata
+    f.metadata
         .update_partition_leadership(&[(tp(0), 1, 11), (tp(1), 9, 12)], &[node(9, 1)]);
-    assert_eq!(changed, [tp(0), tp(1)]);
     assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(1), Some(11)));
     assert_eq!((f.leader("t", 1), f.epoch("t", 1)), (Some(9), Some(12)));
     assert_eq!(f.leader("t", 2), Some(0));
@@ -45,7 +43,7 @@ fn newer_leaders_are_taken_over() {
 fn incomplete_stale_or_unknown_leaders_are_ignored() {
     let f = fixture();
     let before = f.metadata.load();
-    let changed = f.metadata.update_partition_leadership(
+    f.metadata.update_partition_leadership(
         &[
             (tp(0), -1, 11),
             (tp(0), 1, -1),
@@ -59,7 +57,6 @@ fn incomplete_stale_or_unknown_leaders_are_ignored() {
         ],
         &[node(-5, 1)],
     );
-    assert!(changed.is_empty());
     assert!(
         Arc::ptr_eq(&before, &f.metadata.load()),
         "nothing was swapped"
@@ -80,8 +77,7 @@ fn the_address_that_the_response_tells_wins() {
 fn of_two_answers_about_one_partition_the_newer_counts() {
     let f = fixture();
     let leaders = [(tp(0), 1, 12), (tp(0), 2, 11), (tp(0), 2, 13)];
-    let changed = f.metadata.update_partition_leadership(&leaders, &[]);
-    assert_eq!(changed, [tp(0), tp(0)]);
+    f.metadata.update_partition_leadership(&leaders, &[]);
     assert_eq!((f.leader("t", 0), f.epoch("t", 0)), (Some(2), Some(13)));
 }
 
@@ -96,12 +92,9 @@ fn forty_thousand_leaders_are_taken_over_in_one_pass() {
     f.update_all(&response(vec![topic("t", partitions.collect())]));
     let leaders: Vec<_> = (0..PARTITIONS).map(|index| (tp(index), 1, 11)).collect();
     let start = SystemTime.now();
-    let changed = f.metadata.update_partition_leadership(&leaders, &[]);
+    f.metadata.update_partition_leadership(&leaders, &[]);
     let elapsed = SystemTime.now() - start;
     assert!(elapsed.as_secs() < 5, "{elapsed:?}");
-    assert_eq!(changed.len(), leaders.len());
-    assert_eq!(
-        (f.leader("t", 39_999), f.epoch("t", 39_999)),
-        (Some(1), Some(11))
-    );
+    let is_moved = |index| f.leader("t", index) == Some(1) && f.epoch("t", index) == Some(11);
+    assert!((0..PARTITIONS).all(is_moved));
 }

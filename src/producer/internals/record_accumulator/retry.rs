@@ -52,8 +52,8 @@ impl Scheduler {
 
     /// Splits a batch that the broker rejected as too large into halves, and puts the parts back in
     /// its place. If the batch has sequences, `assign` returns those of the parts, given their
-    /// record counts and results. Returns the number of parts. The parts have no backoff, and the
-    /// split does not count as a retry.
+    /// record counts and results. The parts have no backoff, and the split does not count as a
+    /// retry.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Scheduler {
         &mut self,
         batch: ProducerBatch,
         assign: impl FnOnce(&BatchSequence, &[(u32, Arc<ProduceRequestResult>)]) -> Vec<BatchSequence>,
-    ) -> std::result::Result<usize, Box<(ProducerBatch, Error)>> {
+    ) -> std::result::Result<(), Box<(ProducerBatch, Error)>> {
         let partition = Arc::clone(batch.partition());
         let topic = partition.topic_partition().topic();
         let target = batch.half();
@@ -89,11 +89,10 @@ impl Scheduler {
                 part.set_sequence(sequence);
             }
         }
-        let count = parts.len();
         for part in parts.into_iter().rev() {
             self.insert(part);
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Writes new sequences into the batches at the front of the partition, after an epoch bump.

@@ -40,13 +40,10 @@ fn flush_waits_for_the_parts_of_a_split_batch() {
     fixture.ready();
     let original = fixture.drain(1).pop().unwrap();
     let result = Arc::clone(original.result());
-    assert_eq!(
-        fixture
-            .io()
-            .split_and_reenqueue(original, |_, _| Vec::new())
-            .unwrap(),
-        2
-    );
+    fixture
+        .io()
+        .split_and_reenqueue(original, |_, _| Vec::new())
+        .unwrap();
     assert!(!result.is_done(), "the parts are not done");
     fixture.ready();
     let first = fixture.drain(1);
