@@ -16,7 +16,7 @@ mod refresh_schedule;
 mod state;
 #[cfg(test)]
 mod tests;
-mod topic_table;
+mod topics_in_use;
 mod update;
 
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub(crate) use crate::utils::printable;
 pub(crate) use connection_failures::node_address;
 pub(crate) use nodes::node_from_wire;
 use state::MetadataState;
-use topic_table::TopicTable;
+use topics_in_use::TopicsInUse;
 pub(crate) use update::describe_errors;
 
 /// When metadata is refreshed, and how long an unused topic is kept.
@@ -66,7 +66,7 @@ pub(crate) struct Metadata {
     state: Mutex<MetadataState>,
     updated: Condvar,
     snapshot: ArcSwap<Cluster>,
-    topics: ArcSwap<TopicTable>,
+    topics: ArcSwap<TopicsInUse>,
     next_update_nanos: AtomicU64,
 }
 
@@ -78,7 +78,7 @@ impl Metadata {
             state: Mutex::new(MetadataState::new(&config)),
             updated: Condvar::new(),
             snapshot: ArcSwap::default(),
-            topics: ArcSwap::from_pointee(TopicTable::new(config.topic_idle)),
+            topics: ArcSwap::from_pointee(TopicsInUse::new(config.topic_idle)),
             next_update_nanos: AtomicU64::new(0),
         }
     }

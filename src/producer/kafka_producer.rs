@@ -26,7 +26,7 @@ pub(crate) use self::send::{check_size, is_api_error, no_such_partition, partiti
 pub(crate) use self::transactions::needs_transactional_id;
 use super::internals::transactions::TransactionManager;
 use super::internals::{
-    CallTimes, Ledger, ProducerCall, RecordAccumulator, RecordErrors, SenderControl, WaitLimit,
+    CallTimes, ErrorCounter, Ledger, ProducerCall, RecordAccumulator, SenderControl, WaitLimit,
 };
 use super::producer_interceptors::ProducerInterceptors;
 use super::record_futures::send_all;
@@ -135,7 +135,7 @@ pub struct KafkaProducer<KS: Serializer = BytesSerializer, VS: Serializer = Byte
     /// Set if metrics may be pushed.
     client_instance_id: Option<ClientInstanceId>,
     call_times: CallTimes,
-    record_errors: RecordErrors,
+    record_errors: ErrorCounter,
     status: Arc<ClientStatus>,
     ledger: Ledger,
     /// The process that runs the I/O thread.

@@ -31,7 +31,7 @@ pub(super) struct TopicEpochs {
 
 /// What to do with a partition in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Freshness {
     /// Accept it: it is new.
     News,
     /// Accept it: the epoch is the known one.
@@ -97,17 +97,17 @@ impl TopicEpochs {
         epoch: Option<i32>,
         is_new_topic_id: bool,
         is_cached: bool,
-    ) -> Verdict {
+    ) -> Freshness {
         let Some(epoch) = epoch else {
             self.forget(partition);
-            return Verdict::News;
+            return Freshness::News;
         };
         match self.epoch(partition) {
-            Some(known) if !is_new_topic_id && is_cached && epoch < known => Verdict::Stale,
-            Some(known) if !is_new_topic_id && epoch == known => Verdict::Same,
+            Some(known) if !is_new_topic_id && is_cached && epoch < known => Freshness::Stale,
+            Some(known) if !is_new_topic_id && epoch == known => Freshness::Same,
             _ => {
                 self.set(partition, epoch);
-                Verdict::News
+                Freshness::News
             }
         }
     }

@@ -8,7 +8,7 @@ use super::connection_failures::ConnectionFailures;
 use super::errors::TopicErrors;
 use super::leader_epochs::LeaderEpochs;
 use super::refresh_schedule::RefreshSchedule;
-use super::topic_table::TopicTable;
+use super::topics_in_use::TopicsInUse;
 use super::{MetadataConfig, MetadataRequestVersion};
 use crate::common::{Node, Uuid};
 use crate::error::Error;
@@ -78,7 +78,7 @@ impl MetadataState {
 
     pub(super) fn new_request(
         &mut self,
-        topics: &TopicTable,
+        topics: &TopicsInUse,
         now: Instant,
     ) -> (MetadataRequest, MetadataRequestVersion) {
         let is_partial = self.refresh.begin(now);

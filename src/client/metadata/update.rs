@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 
-use super::leader_epochs::{LeaderEpochs, TopicEpochs, Verdict};
+use super::leader_epochs::{Freshness, LeaderEpochs, TopicEpochs};
 use super::state::MetadataState;
-use super::topic_table::TopicTable;
+use super::topics_in_use::TopicsInUse;
 use super::{MetadataRequestVersion, printable};
 use crate::common::{
     Cluster, ClusterBuilder, Node, NodeId, PartitionInfo, PartitionInfos, Replicas, TopicInfo,
@@ -50,7 +50,7 @@ pub(super) struct Update<'a> {
     pub(super) nodes: Vec<Node>,
     pub(super) now: Instant,
     /// The current topics of the producer.
-    pub(super) topics: &'a TopicTable,
+    pub(super) topics: &'a TopicsInUse,
     /// The topics that the producer no longer uses.
     pub(super) expired: &'a [Arc<str>],
 }
@@ -243,14 +243,14 @@ impl TopicMerge<'_> {
         let epoch = (self.has_reliable_epochs && partition.leader_epoch >= 0)
             .then_some(partition.leader_epoch);
         let cached = self.known.and_then(|known| known.partition(number));
-        let verdict = self
+        let freshness = self
             .epochs
             .judge(number, epoch, is_new_id, cached.is_some());
-        self.has_news |= verdict == Verdict::News;
+        self.has_news |= freshness == Freshness::News;
         let has_lost_leader = |info: &PartitionInfo| {
             info.has_unknown_leader() && cached.is_some_and(|cached| cached.leader().is_some())
         };
-        if let Some(cached) = cached.filter(|_| verdict == Verdict::Stale) {
+        if let Some(cached) = cached.filter(|_| freshness == Freshness::Stale) {
             let mut info = cached.clone();
             info.resolve_leader(self.nodes);
             self.has_lost_leader |= has_lost_leader(&info);

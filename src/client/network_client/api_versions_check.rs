@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use super::NetworkClient;
-use super::disconnections::Ending;
+use super::disconnections::ConnectionEnd;
 use crate::client::ClientResponse;
 use crate::client::in_flight_requests::InFlightRequest;
 use crate::client::node_api_versions::NodeApiVersions;
@@ -37,7 +37,7 @@ impl<S: Selectable> NetworkClient<S> {
             }
             self.connections.states.checking_api_versions(node);
             if self.send_api_versions_request(node, version, now).is_err() {
-                let ending = Ending::network("it cannot be asked for its versions");
+                let ending = ConnectionEnd::network("it cannot be asked for its versions");
                 self.close_connection(node, &ending, responses, now);
             }
         }
@@ -63,7 +63,7 @@ impl<S: Selectable> NetworkClient<S> {
                         "it returned {} for its API versions (v{})",
                         response.error_code, request.api_version
                     );
-                    self.close_connection(node, &Ending::protocol(cause), responses, now);
+                    self.close_connection(node, &ConnectionEnd::protocol(cause), responses, now);
                 }
             };
         }
@@ -104,7 +104,7 @@ impl<S: Selectable> NetworkClient<S> {
              date, or advertised.listeners is wrong (metadata.cluster.check.enable)"
         );
         self.updater.misrouted(node, &cause, now);
-        self.end_connection(node, &Ending::network(cause), responses, now);
+        self.end_connection(node, &ConnectionEnd::network(cause), responses, now);
     }
 
     /// Handles a node that lacks required APIs. It may be upgraded, so it is tried again after the
@@ -119,7 +119,7 @@ impl<S: Selectable> NetworkClient<S> {
     ) {
         let why = format!("{missing} (brokers of Kafka 2.1 to 4.x are supported)");
         let text = format!("{} cannot be produced to: {why}", self.describe(node));
-        self.close_connection(node, &Ending::too_old(why), responses, now);
+        self.close_connection(node, &ConnectionEnd::too_old(why), responses, now);
         let error = Error::new(ErrorKind::UnsupportedVersion, text);
         self.updater.metadata().fatal_error(error);
     }

@@ -16,12 +16,12 @@ use crate::utils::log;
 const UNANSWERED_HANDSHAKES: u32 = 5;
 
 /// The reason why a connection ends.
-pub(super) struct Ending {
+pub(super) struct ConnectionEnd {
     kind: ErrorKind,
     cause: String,
 }
 
-impl Ending {
+impl ConnectionEnd {
     pub(super) fn network(cause: impl Into<String>) -> Self {
         Self::new(ErrorKind::Network, cause)
     }
@@ -110,11 +110,11 @@ impl<S: Selectable> NetworkClient<S> {
 
     /// Returns why the selector lost a connection, with the likely cause if the node closed it
     /// before a response.
-    fn explain(&self, node: NodeId, why: &Disconnect) -> Ending {
+    fn explain(&self, node: NodeId, why: &Disconnect) -> ConnectionEnd {
         match why {
-            Disconnect::InvalidReceive(_) => return Ending::protocol(why.to_string()),
+            Disconnect::InvalidReceive(_) => return ConnectionEnd::protocol(why.to_string()),
             Disconnect::AuthenticationFailed { .. } => {
-                return Ending::new(ErrorKind::Authentication, why.to_string());
+                return ConnectionEnd::new(ErrorKind::Authentication, why.to_string());
             }
             _ => {}
         }
@@ -129,9 +129,9 @@ impl<S: Selectable> NetworkClient<S> {
             let when = "after it sent its API versions and no other response";
             (when, EarlyEnd::AfterVersions)
         } else {
-            return Ending::network(why.to_string());
+            return ConnectionEnd::network(why.to_string());
         };
-        Ending::network(match self.connections.selector.likely_mistake(end) {
+        ConnectionEnd::network(match self.connections.selector.likely_mistake(end) {
             Some(mistake) => format!("{why} {when}: {mistake}"),
             None => format!("{why} {when}"),
         })
@@ -148,7 +148,7 @@ impl<S: Selectable> NetworkClient<S> {
     }
 
     /// Keeps the failure for callers that wait for the node in vain.
-    fn remember_failure(&self, node: NodeId, ending: &Ending) {
+    fn remember_failure(&self, node: NodeId, ending: &ConnectionEnd) {
         let metadata = self.updater.metadata();
         if let Some(node) = metadata.snapshot().node(node) {
             metadata.connection_failed(node, ending.kind, &ending.cause);
@@ -156,7 +156,7 @@ impl<S: Selectable> NetworkClient<S> {
     }
 
     /// Keeps the failure, and logs it.
-    fn note_failure(&mut self, node: NodeId, ending: &Ending, now: Instant) {
+    fn note_failure(&mut self, node: NodeId, ending: &ConnectionEnd, now: Instant) {
         self.remember_failure(node, ending);
         if let Some(node) = self.updater.metadata().snapshot().node(node) {
             self.outages.failed(node, ending.kind, &ending.cause, now);
@@ -167,7 +167,7 @@ impl<S: Selectable> NetworkClient<S> {
     pub(super) fn close_connection(
         &mut self,
         node: NodeId,
-        ending: &Ending,
+        ending: &ConnectionEnd,
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
@@ -178,7 +178,7 @@ impl<S: Selectable> NetworkClient<S> {
     pub(super) fn end_connection(
         &mut self,
         node: NodeId,
-        ending: &Ending,
+        ending: &ConnectionEnd,
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
@@ -193,7 +193,7 @@ impl<S: Selectable> NetworkClient<S> {
     fn process_disconnection(
         &mut self,
         node: NodeId,
-        ending: &Ending,
+        ending: &ConnectionEnd,
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
@@ -208,7 +208,7 @@ impl<S: Selectable> NetworkClient<S> {
     pub(super) fn cancel_in_flight_requests(
         &mut self,
         node: NodeId,
-        ending: &Ending,
+        ending: &ConnectionEnd,
         responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {

@@ -10,7 +10,7 @@
 use std::time::Instant;
 
 use super::NetworkClient;
-use super::disconnections::Ending;
+use super::disconnections::ConnectionEnd;
 use crate::client::{ClientResponse, node_from_wire};
 use crate::common::{Node, NodeId};
 use crate::network::Selectable;
@@ -93,7 +93,7 @@ impl<S: Selectable> NetworkClient<S> {
             self.draining.push(node);
             return;
         }
-        let ending = Ending::network("the node has another address");
+        let ending = ConnectionEnd::network("the node has another address");
         self.cancel_in_flight_requests(node, &ending, responses, now);
         self.connections.selector.close(node);
         self.forget_connection(node);

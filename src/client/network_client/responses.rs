@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::NetworkClient;
-use super::disconnections::Ending;
+use super::disconnections::ConnectionEnd;
 use crate::client::in_flight_requests::{InFlightRequest, Requester};
 use crate::client::telemetry::TelemetryFailure;
 use crate::client::{ClientResponse, MetadataRequestVersion, RequestFailure};
@@ -91,7 +91,7 @@ impl<S: Selectable> NetworkClient<S> {
                     "it sent a response with correlation id {received} instead of {expected}"
                 ),
             };
-            return self.close_connection(node, &Ending::protocol(cause), responses, now);
+            return self.close_connection(node, &ConnectionEnd::protocol(cause), responses, now);
         }
         let Some(request) = self.connections.in_flight.complete_next(node) else {
             return;
@@ -118,7 +118,7 @@ impl<S: Selectable> NetworkClient<S> {
                 );
                 self.fail_unparsable(request, &message, responses, now);
                 let cause = format!("its {key} v{version} response cannot be understood: {error}");
-                self.close_connection(node, &Ending::protocol(cause), responses, now);
+                self.close_connection(node, &ConnectionEnd::protocol(cause), responses, now);
             }
         }
     }

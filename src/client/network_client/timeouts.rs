@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use super::NetworkClient;
-use super::disconnections::Ending;
+use super::disconnections::ConnectionEnd;
 use crate::client::ClientResponse;
 use crate::client::bootstrap::BootstrapResolution;
 use crate::network::Selectable;
@@ -87,7 +87,7 @@ impl<S: Selectable> NetworkClient<S> {
                 "no connection within {} ms (socket.connection.setup.timeout.ms)",
                 timeout.unwrap_or_default().as_millis()
             );
-            self.close_connection(node, &Ending::timed_out(cause), responses, now);
+            self.close_connection(node, &ConnectionEnd::timed_out(cause), responses, now);
         }
     }
 
@@ -98,7 +98,8 @@ impl<S: Selectable> NetworkClient<S> {
     ) {
         let in_flight = &mut self.connections.in_flight;
         for node in in_flight.nodes_with_timed_out_requests(now) {
-            let ending = Ending::timed_out("a request had no response within request.timeout.ms");
+            let ending =
+                ConnectionEnd::timed_out("a request had no response within request.timeout.ms");
             self.close_connection(node, &ending, responses, now);
         }
     }
@@ -109,7 +110,7 @@ impl<S: Selectable> NetworkClient<S> {
         }
         for node in self.connections.states.nodes_with_connections() {
             // The node did not cause this, and its known failures remain.
-            let ending = Ending::network("the client rebootstraps");
+            let ending = ConnectionEnd::network("the client rebootstraps");
             self.end_connection(node, &ending, responses, now);
         }
         self.rebootstrap(now);

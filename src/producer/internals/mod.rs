@@ -32,6 +32,6 @@ pub(crate) use record_accumulator::{
     AccumulatorConfig, AppendContext, AppendOutcome, Joined, RecordAccumulator, Scheduler, Share,
 };
 pub(crate) use sender::{Ledger, Sender, SenderConfig, SenderControl, SenderParts};
-pub(crate) use sender_metrics::{RecordErrors, SenderMetrics};
+pub(crate) use sender_metrics::{ErrorCounter, SenderMetrics};
 #[cfg(feature = "_internals")]
 pub(crate) use topic_metrics::TopicMetrics;

@@ -39,7 +39,7 @@ use hashbrown::HashMap;
 
 use self::decision::PartitionOutcome;
 use self::failures::{MAX_LOGGED_PARTITIONS, Trouble, failed_before};
-use self::in_flight::{InFlightBatch, InFlightRequest};
+use self::in_flight::{InFlightBatch, InFlightProduce};
 pub(crate) use self::ledger::Ledger;
 use super::fate::Certainty;
 use super::transactions::{TxnRequest, usable_versions};
@@ -133,7 +133,7 @@ pub(crate) struct Sender<C> {
     time: Arc<dyn Time>,
     metrics: SenderMetrics,
     control: Arc<SenderControl>,
-    in_flight: HashMap<CorrelationId, InFlightRequest>,
+    in_flight: HashMap<CorrelationId, InFlightProduce>,
     /// When the first batch in flight expires.
     in_flight_expiry: NextDue,
     /// The InitProducerId request in flight, for a producer without transactions.
@@ -240,7 +240,7 @@ impl<C: KafkaClient> Sender<C> {
     }
 
     fn has_batches_in_flight(&self) -> bool {
-        self.in_flight.values().any(InFlightRequest::has_batches)
+        self.in_flight.values().any(InFlightProduce::has_batches)
     }
 
     /// Fails every record and call without an outcome, and wakes all waiters. The client writes
@@ -419,7 +419,7 @@ impl<C: KafkaClient> Sender<C> {
             },
             now,
         );
-        let request = InFlightRequest::new(node, now, slots, self.config.delivery_timeout);
+        let request = InFlightProduce::new(node, now, slots, self.config.delivery_timeout);
         match sent {
             Ok(correlation_id) => {
                 self.in_flight_expiry.note(request.next_expiry());

@@ -74,7 +74,7 @@ metric_table! {
 #[derive(Debug)]
 pub(crate) struct SenderMetrics {
     registry: Arc<Metrics>,
-    client: RecordErrors,
+    client: ErrorCounter,
     topics: TopicMetrics,
     /// Where the metrics of nodes are.
     nodes: Arc<SelectorMetrics>,
@@ -107,9 +107,9 @@ const LOGGED: &[&str] = &[
 
 /// Counts failed records. Callers use it too.
 #[derive(Clone, Debug)]
-pub(crate) struct RecordErrors(Registered);
+pub(crate) struct ErrorCounter(Registered);
 
-impl RecordErrors {
+impl ErrorCounter {
     /// Counts a record that failed before it was in a batch.
     pub(crate) fn record_failed(&self, now: Instant) {
         self.failed(1, now);
@@ -126,7 +126,7 @@ impl SenderMetrics {
     pub(crate) fn new(registry: &Arc<Metrics>, nodes: Arc<SelectorMetrics>) -> Self {
         Self {
             registry: Arc::clone(registry),
-            client: RecordErrors(registry.add_sensors(&SENDER_TABLE, &[])),
+            client: ErrorCounter(registry.add_sensors(&SENDER_TABLE, &[])),
             topics: TopicMetrics::new(registry),
             nodes,
             log: None,
@@ -166,7 +166,7 @@ impl SenderMetrics {
         log.next.saturating_duration_since(now)
     }
 
-    pub(crate) fn errors(&self) -> RecordErrors {
+    pub(crate) fn errors(&self) -> ErrorCounter {
         self.client.clone()
     }
 

@@ -9,7 +9,7 @@
 //! [`NetworkClient`](crate::client::NetworkClient) sends nothing on newer connections until it has
 //! new metadata. The change is thus known before the first batch leaves.
 
-use super::in_flight::InFlightRequest;
+use super::in_flight::InFlightProduce;
 use super::{Ledger, Sender};
 use crate::client::{KafkaClient, printable};
 use crate::error::{Error, ErrorKind};
@@ -52,7 +52,7 @@ impl<C: KafkaClient> Sender<C> {
         let mut batches: Vec<_> = self
             .in_flight
             .values_mut()
-            .flat_map(InFlightRequest::abandon)
+            .flat_map(InFlightProduce::abandon)
             .collect();
         self.in_flight_expiry.clear();
         // Records that were never sent stay, and go to the new cluster.

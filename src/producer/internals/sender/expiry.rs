@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::Sender;
-use super::in_flight::InFlightRequest;
+use super::in_flight::InFlightProduce;
 use crate::client::KafkaClient;
 use crate::producer::internals::ProducerBatch;
 
@@ -77,7 +77,7 @@ impl<C: KafkaClient> Sender<C> {
     pub(super) fn next_in_flight_expiry(&mut self, now: Instant) -> Option<Instant> {
         let requests = self.in_flight.values();
         self.in_flight_expiry.get(now, || {
-            requests.filter_map(InFlightRequest::next_expiry).min()
+            requests.filter_map(InFlightProduce::next_expiry).min()
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::sync::Arc;
 
 /// A Produce request without a response.
 #[derive(Debug)]
-pub(super) struct InFlightRequest {
+pub(super) struct InFlightProduce {
     node: NodeId,
     created: Instant,
     /// The batches in the order of the request's body.
@@ -52,7 +52,7 @@ impl InFlightBatch {
     }
 }
 
-impl InFlightRequest {
+impl InFlightProduce {
     pub(super) fn new(
         node: NodeId,
         created: Instant,

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::decision::{BatchFacts, Decision, FailedAttempt, PartitionOutcome, classify, is_ack};
 use super::failures::Trouble;
-use super::in_flight::{InFlightBatch, InFlightRequest};
+use super::in_flight::{InFlightBatch, InFlightProduce};
 use super::{FIRST_VERSION_WITH_TOPIC_IDS, Sender};
 use crate::client::{ClientResponse, KafkaClient, RequestFailure, node_from_wire};
 use crate::common::{Node, TopicPartition, Uuid};
@@ -24,7 +24,7 @@ use crate::utils::{Count, log};
 impl<C: KafkaClient> Sender<C> {
     pub(super) fn handle_produce_response(
         &mut self,
-        request: InFlightRequest,
+        request: InFlightProduce,
         response: ClientResponse,
         now: Instant,
     ) {
@@ -73,7 +73,7 @@ impl<C: KafkaClient> Sender<C> {
     /// Gives every batch of the request the same outcome.
     pub(super) fn settle_all(
         &mut self,
-        request: InFlightRequest,
+        request: InFlightProduce,
         now: Instant,
         outcome: impl Fn() -> PartitionOutcome,
     ) {
@@ -90,7 +90,7 @@ impl<C: KafkaClient> Sender<C> {
 
     fn settle_by_answer(
         &mut self,
-        request: InFlightRequest,
+        request: InFlightProduce,
         body: ProduceResponse,
         version: i16,
         waited: Duration,
@@ -145,7 +145,7 @@ impl<C: KafkaClient> Sender<C> {
     /// Counts the response, before a callback or a future of its records can read the metrics.
     fn count_answered(
         &self,
-        request: &InFlightRequest,
+        request: &InFlightProduce,
         answers: &[Option<PartitionProduceResponse>],
         latency: Duration,
         now: Instant,

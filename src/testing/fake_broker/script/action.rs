@@ -7,12 +7,12 @@ use crate::testing::fake_broker::model::failure::Failure;
 
 /// When to continue: after a time, and not before a [`Hold`] is released.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct Timing {
     pub(crate) delay: Option<Duration>,
     pub(crate) hold: Option<HoldFlag>,
 }
 
-impl Pace {
+impl Timing {
     pub(crate) fn is_immediate(&self) -> bool {
         self.delay.is_none() && self.hold.is_none()
     }
@@ -59,8 +59,8 @@ pub(crate) enum ReplyWith {
 #[derive(Clone, Debug)]
 pub struct Action {
     pub(crate) handling: Handling,
-    pub(crate) before: Pace,
-    pub(crate) after: Pace,
+    pub(crate) before: Timing,
+    pub(crate) after: Timing,
     pub(crate) reply: ReplyWith,
     pub(crate) throttle: Duration,
     pub(crate) failed_partitions: Vec<(String, i32, Failure)>,
@@ -71,8 +71,8 @@ impl Action {
     fn of(handling: Handling, reply: ReplyWith) -> Self {
         Self {
             handling,
-            before: Pace::default(),
-            after: Pace::default(),
+            before: Timing::default(),
+            after: Timing::default(),
             reply,
             throttle: Duration::ZERO,
             failed_partitions: Vec::new(),

@@ -17,12 +17,12 @@ use crate::testing::fake_broker::api::{
 use crate::testing::fake_broker::model::api::Api;
 use crate::testing::fake_broker::model::cluster::Cluster;
 use crate::testing::fake_broker::model::facts::Request;
-use crate::testing::fake_broker::script::action::{Action, Handling, Pace, ReplyWith};
+use crate::testing::fake_broker::script::action::{Action, Handling, ReplyWith, Timing};
 use crate::testing::fake_broker::script::plan::Plan;
 use crate::utils::{SystemTime, Time};
 
 /// The result of a handled request.
-enum Outcome {
+enum Handled {
     Answer(ResponseBody),
     /// The connection ends after this response.
     LastAnswer(ResponseBody),
@@ -88,7 +88,7 @@ fn answer_unsupported_version(core: &Core, connection: &Arc<Connection>, header:
         return connection.close();
     };
     let frame = frame(ApiKey::ApiVersions, 0, header.correlation_id, &body.into());
-    send(connection, frame, &Pace::default(), false);
+    send(connection, frame, &Timing::default(), false);
 }
 
 fn handle_request(
@@ -127,12 +127,12 @@ fn decide(core: &Core, request: &Request) -> Plan {
 }
 
 /// Waits as the script says. Returns false if the node stopped meanwhile.
-fn wait_before(core: &Core, connection: &Connection, pace: &Pace) -> bool {
-    if let Some(hold) = &pace.hold {
+fn wait_before(core: &Core, connection: &Connection, timing: &Timing) -> bool {
+    if let Some(hold) = &timing.hold {
         core.activity
             .wait_until(None, || connection.is_abandoned() || hold.is_released());
     }
-    if let Some(delay) = pace.delay {
+    if let Some(delay) = timing.delay {
         let deadline = SystemTime.now().checked_add(delay);
         core.activity
             .wait_until(deadline, || connection.is_abandoned());
@@ -147,7 +147,7 @@ fn apply(
     version: i16,
     body: &RequestBody,
     plan: &Plan,
-) -> Option<Outcome> {
+) -> Option<Handled> {
     let mut cluster = core.cluster.lock();
     // The stop of a node takes this lock too. No request is handled after it.
     if connection.is_abandoned() {
@@ -169,8 +169,8 @@ fn apply(
         RequestBody::Produce(request) => {
             let response = produce::handle(&mut cluster, context, request);
             match request.acks {
-                0 if produce::is_success(&response) => return Some(Outcome::NoAnswer),
-                0 => return Some(Outcome::Close),
+                0 if produce::is_success(&response) => return Some(Handled::NoAnswer),
+                0 => return Some(Handled::Close),
                 _ => response.into(),
             }
         }
@@ -200,7 +200,7 @@ fn apply(
             return Some(authenticate(&cluster, connection, body, plan));
         }
     };
-    Some(Outcome::Answer(answer))
+    Some(Handled::Answer(answer))
 }
 
 /// As in Kafka, the broker ends the connection of a client that it refuses.
@@ -209,7 +209,7 @@ fn authenticate(
     connection: &Connection,
     body: &RequestBody,
     plan: &Plan,
-) -> Outcome {
+) -> Handled {
     let server = &cluster.settings.sasl;
     #[cfg_attr(
         not(feature = "sasl"),
@@ -228,18 +228,18 @@ fn authenticate(
             response.error_code = scripted.unwrap_or(response.error_code);
             (response.error_code, response.into())
         }
-        _ => return Outcome::Close,
+        _ => return Handled::Close,
     };
     match error_code.is_none() {
-        true => Outcome::Answer(answer),
-        false => Outcome::LastAnswer(answer),
+        true => Handled::Answer(answer),
+        false => Handled::LastAnswer(answer),
     }
 }
 
 fn reply(
     connection: &Arc<Connection>,
     header: &RequestHeader,
-    outcome: Option<Outcome>,
+    outcome: Option<Handled>,
     action: &Action,
 ) {
     let correlation_id = header.correlation_id;
@@ -255,11 +255,11 @@ fn reply(
         ReplyWith::Nothing => return,
         _ => {}
     }
-    let is_last = matches!(outcome, Some(Outcome::LastAnswer(_)));
+    let is_last = matches!(outcome, Some(Handled::LastAnswer(_)));
     let mut body = match outcome {
-        Some(Outcome::Answer(body) | Outcome::LastAnswer(body)) => body,
-        Some(Outcome::Close) => return send(Vec::new(), true),
-        Some(Outcome::NoAnswer) | None => return,
+        Some(Handled::Answer(body) | Handled::LastAnswer(body)) => body,
+        Some(Handled::Close) => return send(Vec::new(), true),
+        Some(Handled::NoAnswer) | None => return,
     };
     set_throttle_time(&mut body, action.throttle);
     let key = body.api_key();
@@ -277,13 +277,13 @@ fn reply(
     }
 }
 
-fn send(connection: &Arc<Connection>, bytes: Vec<u8>, pace: &Pace, is_last: bool) {
+fn send(connection: &Arc<Connection>, bytes: Vec<u8>, timing: &Timing, is_last: bool) {
     let outgoing = Outgoing {
         bytes,
-        not_before: pace
+        not_before: timing
             .delay
             .and_then(|delay| SystemTime.now().checked_add(delay)),
-        hold: pace.hold.clone(),
+        hold: timing.hold.clone(),
         is_last,
     };
     connection.send(outgoing);

@@ -49,7 +49,7 @@ pub(crate) fn accept(core: &Arc<Core>, node: NodeId, stream: TcpStream) {
 
 /// Runs the reader's loop until the client or the broker ends the connection.
 fn serve(core: &Arc<Core>, connection: &Arc<Connection>) {
-    let ending = Ending { core, connection };
+    let guard = ConnectionGuard { core, connection };
     let mut input = BufReader::with_capacity(64 << 10, connection.input());
     while !connection.is_closed() {
         match read_frame(&mut input) {
@@ -63,16 +63,16 @@ fn serve(core: &Arc<Core>, connection: &Arc<Connection>) {
             }
         }
     }
-    drop(ending);
+    drop(guard);
 }
 
 /// Ends a connection when its reader ends, even by a panic.
-struct Ending<'a> {
+struct ConnectionGuard<'a> {
     core: &'a Core,
     connection: &'a Connection,
 }
 
-impl Drop for Ending<'_> {
+impl Drop for ConnectionGuard<'_> {
     fn drop(&mut self) {
         self.connection.close();
         self.core.connection_ended(self.connection.id);

@@ -10,13 +10,13 @@ use crate::utils::CopyOnWriteMap;
 
 /// Topic names with the time of their last use, in milliseconds since the metadata was created.
 #[derive(Debug)]
-pub(super) struct TopicTable {
+pub(super) struct TopicsInUse {
     /// Successive tables share the times, so that a use of an old table counts in the next one.
     topics: CopyOnWriteMap<Arc<AtomicU64>>,
     idle_millis: u64,
 }
 
-impl TopicTable {
+impl TopicsInUse {
     pub(super) fn new(topic_idle: Duration) -> Self {
         Self {
             topics: CopyOnWriteMap::default(),
@@ -91,7 +91,7 @@ impl TopicTable {
     }
 }
 
-/// The result of [`TopicTable::idle`].
+/// The result of [`TopicsInUse::idle`].
 #[derive(Debug)]
 pub(super) struct IdleTopics {
     pub(super) topics: Vec<Arc<str>>,
