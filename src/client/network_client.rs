@@ -91,8 +91,9 @@ pub(crate) struct NetworkClient<S> {
     resolving: Vec<Node>,
     /// New connections that must be asked for their versions, with the version of the request.
     to_ask_for_versions: Vec<(NodeId, i16)>,
-    /// Results of requests that the next poll returns first.
-    aborted_sends: Vec<ClientResponse>,
+    /// What [`poll`](KafkaClient::poll) returns: responses, and the results of requests without
+    /// one.
+    completed: Vec<ClientResponse>,
     outages: Outages,
     /// Set if metrics may be pushed.
     telemetry: Option<TelemetrySender>,
@@ -142,7 +143,7 @@ impl<S: Selectable> NetworkClient<S> {
             draining: Vec::new(),
             resolving: Vec::new(),
             to_ask_for_versions: Vec::new(),
-            aborted_sends: Vec::new(),
+            completed: Vec::new(),
             outages: Outages::default(),
             telemetry: None,
             metrics,
@@ -320,8 +321,9 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
     }
 
     fn poll(&mut self, timeout: Duration, now: Instant) -> Vec<ClientResponse> {
-        if !self.aborted_sends.is_empty() {
-            return std::mem::take(&mut self.aborted_sends);
+        if !self.completed.is_empty() {
+            // Requests that could not be sent.
+            return std::mem::take(&mut self.completed);
         }
         self.maybe_bootstrap(now);
         let metadata_timeout = self.maybe_update_metadata(now);
@@ -331,17 +333,16 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         let timeout = self.poll_timeout(timeout, now);
         // The wait may be long.
         self.publish_states();
-        let mut responses = Vec::new();
-        self.poll_selector(timeout, &mut responses);
+        self.poll_selector(timeout);
         let now = self.time.now();
-        self.read_before_timeouts(&mut responses, now);
+        self.read_before_timeouts(now);
         self.handle_resolved_hosts(now);
-        self.initiate_api_versions_requests(&mut responses, now);
-        self.handle_timed_out_connections(&mut responses, now);
-        self.handle_timed_out_requests(&mut responses, now);
-        self.maybe_rebootstrap(&mut responses, now);
+        self.initiate_api_versions_requests(now);
+        self.handle_timed_out_connections(now);
+        self.handle_timed_out_requests(now);
+        self.maybe_rebootstrap(now);
         self.publish_states();
-        responses
+        std::mem::take(&mut self.completed)
     }
 
     fn initiate_telemetry_close(&mut self, now: Instant) {
@@ -363,10 +364,10 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         if let Some(request) = in_flight.find(destination, correlation_id) {
             return request.is_send_complete || self.connections.has_written_newest(destination);
         }
-        let mut aborted = self.aborted_sends.iter();
-        let aborted = aborted.find(|response| response.correlation_id == correlation_id);
+        let mut completed = self.completed.iter();
+        let completed = completed.find(|response| response.correlation_id == correlation_id);
         !matches!(
-            aborted.map(|response| &response.outcome),
+            completed.map(|response| &response.outcome),
             Some(Err(RequestFailure::UnsupportedVersion { .. }
                 | RequestFailure::Disconnected {
                     was_written: false,
@@ -391,7 +392,7 @@ impl<S: Selectable> KafkaClient for NetworkClient<S> {
         self.resolving.clear();
         self.draining.clear();
         self.to_ask_for_versions.clear();
-        self.aborted_sends.clear();
+        self.completed.clear();
         self.bootstrap = None;
         if let Some(telemetry) = &mut self.telemetry {
             telemetry.close();

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use super::NetworkClient;
 use super::disconnections::ConnectionEnd;
-use crate::client::ClientResponse;
 use crate::client::in_flight_requests::InFlightRequest;
 use crate::client::node_api_versions::NodeApiVersions;
 use crate::client::printable;
@@ -21,11 +20,7 @@ impl<S: Selectable> NetworkClient<S> {
     /// Sends the request on new connections that can be written to. The state changes with the
     /// request and not before: if a node's channel never gets this far, the connection setup
     /// timeout applies.
-    pub(super) fn initiate_api_versions_requests(
-        &mut self,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    pub(super) fn initiate_api_versions_requests(&mut self, now: Instant) {
         if self.to_ask_for_versions.is_empty() {
             return;
         }
@@ -38,7 +33,7 @@ impl<S: Selectable> NetworkClient<S> {
             self.connections.states.checking_api_versions(node);
             if self.send_api_versions_request(node, version, now).is_err() {
                 let ending = ConnectionEnd::network("it cannot be asked for its versions");
-                self.close_connection(node, &ending, responses, now);
+                self.close_connection(node, &ending, now);
             }
         }
     }
@@ -47,13 +42,12 @@ impl<S: Selectable> NetworkClient<S> {
         &mut self,
         request: &InFlightRequest,
         response: ApiVersionsResponse,
-        responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
         let node = request.destination;
         let is_misrouted = response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED;
         if is_misrouted && self.updater.can_rebootstrap() {
-            return self.give_up_misrouted_connection(node, responses, now);
+            return self.give_up_misrouted_connection(node, now);
         }
         if !response.error_code.is_none() {
             return match fallback_version(request.api_version, &response) {
@@ -63,7 +57,7 @@ impl<S: Selectable> NetworkClient<S> {
                         "it returned {} for its API versions (v{})",
                         response.error_code, request.api_version
                     );
-                    self.close_connection(node, &ConnectionEnd::protocol(cause), responses, now);
+                    self.close_connection(node, &ConnectionEnd::protocol(cause), now);
                 }
             };
         }
@@ -75,7 +69,7 @@ impl<S: Selectable> NetworkClient<S> {
             .map(|error| error.to_string())
             .collect();
         if !missing.is_empty() {
-            return self.give_up_old_node(node, &missing.join("; "), responses, now);
+            return self.give_up_old_node(node, &missing.join("; "), now);
         }
         let receive_max_bytes = self.config.receive_max_bytes;
         self.connections
@@ -90,12 +84,7 @@ impl<S: Selectable> NetworkClient<S> {
     ///
     /// Differs from Java, which only logs this at INFO. Here it is a warning, once a minute, and
     /// the cause of the error of a caller that waits for the node in vain.
-    fn give_up_misrouted_connection(
-        &mut self,
-        node: NodeId,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    fn give_up_misrouted_connection(&mut self, node: NodeId, now: Instant) {
         let snapshot = self.updater.metadata().snapshot();
         let cluster_id = printable(snapshot.cluster_id().unwrap_or_default()).to_string();
         drop(snapshot);
@@ -104,22 +93,16 @@ impl<S: Selectable> NetworkClient<S> {
              date, or advertised.listeners is wrong (metadata.cluster.check.enable)"
         );
         self.updater.misrouted(node, &cause, now);
-        self.end_connection(node, &ConnectionEnd::network(cause), responses, now);
+        self.end_connection(node, &ConnectionEnd::network(cause), now);
     }
 
     /// Handles a node that lacks required APIs. It may be upgraded, so it is tried again after the
     /// backoff, which grows because the connection never becomes ready. Meanwhile a waiting caller
     /// receives the error.
-    fn give_up_old_node(
-        &mut self,
-        node: NodeId,
-        missing: &str,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    fn give_up_old_node(&mut self, node: NodeId, missing: &str, now: Instant) {
         let why = format!("{missing} (brokers of Kafka 2.1 to 4.x are supported)");
         let text = format!("{} cannot be produced to: {why}", self.describe(node));
-        self.close_connection(node, &ConnectionEnd::too_old(why), responses, now);
+        self.close_connection(node, &ConnectionEnd::too_old(why), now);
         let error = Error::new(ErrorKind::UnsupportedVersion, text);
         self.updater.metadata().fatal_error(error);
     }

@@ -4,9 +4,9 @@
 use std::time::Instant;
 
 use super::NetworkClient;
+use crate::client::RequestFailure;
 use crate::client::in_flight_requests::Requester;
 use crate::client::telemetry::TelemetryFailure;
-use crate::client::{ClientResponse, RequestFailure};
 use crate::common::NodeId;
 use crate::error::{Error, ErrorKind};
 use crate::network::{Disconnect, EarlyEnd, Selectable};
@@ -51,11 +51,7 @@ impl ConnectionEnd {
 
 impl<S: Selectable> NetworkClient<S> {
     /// Returns whether the selector lost a connection.
-    pub(super) fn handle_disconnections(
-        &mut self,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) -> bool {
+    pub(super) fn handle_disconnections(&mut self, now: Instant) -> bool {
         let disconnected = self.connections.selector.disconnected();
         let any = !disconnected.is_empty();
         for (node, why) in disconnected {
@@ -76,7 +72,7 @@ impl<S: Selectable> NetworkClient<S> {
                 self.note_failure(node, &ending, now);
             }
             let is_for_a_person = self.is_for_a_person(node, &why);
-            self.process_disconnection(node, &ending, responses, now);
+            self.process_disconnection(node, &ending, now);
             if is_for_a_person {
                 self.handle_authentication_failure(node, &why, now);
             }
@@ -164,42 +160,24 @@ impl<S: Selectable> NetworkClient<S> {
     }
 
     /// Closes a connection from this side.
-    pub(super) fn close_connection(
-        &mut self,
-        node: NodeId,
-        ending: &ConnectionEnd,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    pub(super) fn close_connection(&mut self, node: NodeId, ending: &ConnectionEnd, now: Instant) {
         self.note_failure(node, ending, now);
-        self.end_connection(node, ending, responses, now);
+        self.end_connection(node, ending, now);
     }
 
-    pub(super) fn end_connection(
-        &mut self,
-        node: NodeId,
-        ending: &ConnectionEnd,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    pub(super) fn end_connection(&mut self, node: NodeId, ending: &ConnectionEnd, now: Instant) {
         let name = self.describe(node);
         log::debug!("disconnecting from {name}: {}", ending.cause);
-        self.process_disconnection(node, ending, responses, now);
+        self.process_disconnection(node, ending, now);
         self.connections.selector.close(node);
     }
 
     /// Handles the end of a connection. Called before the selector closes it, because only then it
     /// is known what was written.
-    fn process_disconnection(
-        &mut self,
-        node: NodeId,
-        ending: &ConnectionEnd,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    fn process_disconnection(&mut self, node: NodeId, ending: &ConnectionEnd, now: Instant) {
         self.connections.states.disconnected(node, now);
         self.forget_connection(node);
-        self.cancel_in_flight_requests(node, ending, responses, now);
+        self.cancel_in_flight_requests(node, ending, now);
         self.updater.connection_lost(node);
         self.updater.handle_server_disconnect(now);
     }
@@ -209,7 +187,6 @@ impl<S: Selectable> NetworkClient<S> {
         &mut self,
         node: NodeId,
         ending: &ConnectionEnd,
-        responses: &mut Vec<ClientResponse>,
         now: Instant,
     ) {
         let has_written_newest = self.connections.has_written_newest(node);
@@ -222,7 +199,7 @@ impl<S: Selectable> NetworkClient<S> {
                         was_written: request.is_send_complete || has_written_newest,
                         cause: cause.clone(),
                     };
-                    responses.push(request.into_response(Err(failure)));
+                    self.completed.push(request.into_response(Err(failure)));
                 }
                 Requester::MetadataUpdater(_) => self.updater.handle_failed_request(None, now),
                 Requester::ApiVersions => {}

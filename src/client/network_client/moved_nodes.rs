@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use super::NetworkClient;
 use super::disconnections::ConnectionEnd;
-use crate::client::{ClientResponse, node_from_wire};
+use crate::client::node_from_wire;
 use crate::common::{Node, NodeId};
 use crate::network::Selectable;
 use crate::protocol::messages::FindCoordinatorResponse;
@@ -20,21 +20,17 @@ use crate::utils::log;
 
 impl<S: Selectable> NetworkClient<S> {
     /// Takes constant time while the metadata are unchanged and no connection is draining.
-    pub(super) fn replace_connections_of_moved_nodes(
-        &mut self,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
-        self.compare_with_metadata(responses, now);
+    pub(super) fn replace_connections_of_moved_nodes(&mut self, now: Instant) {
+        self.compare_with_metadata(now);
         for node in std::mem::take(&mut self.draining) {
             // Otherwise the connection was lost meanwhile.
             if self.connections.states.is_draining(node) {
-                self.replace_or_drain(node, responses, now);
+                self.replace_or_drain(node, now);
             }
         }
     }
 
-    fn compare_with_metadata(&mut self, responses: &mut Vec<ClientResponse>, now: Instant) {
+    fn compare_with_metadata(&mut self, now: Instant) {
         let metadata = self.updater.metadata();
         if Arc::ptr_eq(&self.compared, &metadata.snapshot()) {
             return;
@@ -54,7 +50,7 @@ impl<S: Selectable> NetworkClient<S> {
         for (from, to) in moved {
             if !self.connections.states.is_draining(to.id()) {
                 log::info!("node {from} is now node {to}: its connection is replaced");
-                self.replace_or_drain(to.id(), responses, now);
+                self.replace_or_drain(to.id(), now);
             }
         }
     }
@@ -79,12 +75,7 @@ impl<S: Selectable> NetworkClient<S> {
     }
 
     /// Closes a connection without requests in flight. Stops sending on any other.
-    fn replace_or_drain(
-        &mut self,
-        node: NodeId,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    fn replace_or_drain(&mut self, node: NodeId, now: Instant) {
         // The request in flight on a connection that is being prepared is the client's own request
         // for versions.
         let is_preparing = self.connections.states.is_preparing(node);
@@ -94,7 +85,7 @@ impl<S: Selectable> NetworkClient<S> {
             return;
         }
         let ending = ConnectionEnd::network("the node has another address");
-        self.cancel_in_flight_requests(node, &ending, responses, now);
+        self.cancel_in_flight_requests(node, &ending, now);
         self.connections.selector.close(node);
         self.forget_connection(node);
         // This is not a failure, so the next attempt need not wait.

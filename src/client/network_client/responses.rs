@@ -7,7 +7,7 @@ use super::NetworkClient;
 use super::disconnections::ConnectionEnd;
 use crate::client::in_flight_requests::{InFlightRequest, Requester};
 use crate::client::telemetry::TelemetryFailure;
-use crate::client::{ClientResponse, MetadataRequestVersion, RequestFailure};
+use crate::client::{MetadataRequestVersion, RequestFailure};
 use crate::common::NodeId;
 use crate::network::{NetworkReceive, Selectable};
 use crate::protocol::messages::MetadataView;
@@ -41,24 +41,21 @@ impl Decoded<'_> {
 
 impl<S: Selectable> NetworkClient<S> {
     /// Returns whether a send was completed.
-    pub(super) fn handle_completed_sends(&mut self, responses: &mut Vec<ClientResponse>) -> bool {
+    pub(super) fn handle_completed_sends(&mut self) -> bool {
         let completed_sends = self.connections.selector.completed_sends();
         for node in &completed_sends {
             let completed = self.connections.in_flight.complete_send(*node);
-            responses.extend(completed.map(|request| request.into_response(Ok(None))));
+            self.completed
+                .extend(completed.map(|request| request.into_response(Ok(None))));
         }
         !completed_sends.is_empty()
     }
 
     /// Returns whether a frame was received.
-    pub(super) fn handle_completed_receives(
-        &mut self,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) -> bool {
+    pub(super) fn handle_completed_receives(&mut self, now: Instant) -> bool {
         let completed_receives = self.connections.selector.completed_receives();
         for receive in &completed_receives {
-            self.handle_receive(receive, responses, now);
+            self.handle_receive(receive, now);
         }
         !completed_receives.is_empty()
     }
@@ -66,12 +63,7 @@ impl<S: Selectable> NetworkClient<S> {
     /// Finds the request for a frame. Responses arrive in the order of the requests, so it is the
     /// oldest one. If the frame says otherwise, the connection is unreliable and ends. A broker
     /// that responds twice, or without a request, thus completes nothing.
-    fn handle_receive(
-        &mut self,
-        receive: &NetworkReceive,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    fn handle_receive(&mut self, receive: &NetworkReceive, now: Instant) {
         let node = receive.source;
         if !self.connections.states.has_connection(node) {
             // An earlier frame of the same poll ended the connection.
@@ -91,7 +83,7 @@ impl<S: Selectable> NetworkClient<S> {
                     "it sent a response with correlation id {received} instead of {expected}"
                 ),
             };
-            return self.close_connection(node, &ConnectionEnd::protocol(cause), responses, now);
+            return self.close_connection(node, &ConnectionEnd::protocol(cause), now);
         }
         let Some(request) = self.connections.in_flight.complete_next(node) else {
             return;
@@ -109,16 +101,16 @@ impl<S: Selectable> NetworkClient<S> {
         match decoded {
             Ok(response) => {
                 self.note_answer(&request, now);
-                self.handle_response(request, response, responses, now);
+                self.handle_response(request, response, now);
             }
             Err(error) => {
                 let message = format!(
                     "the {key} v{version} response of {} cannot be understood: {error}",
                     self.describe(node)
                 );
-                self.fail_unparsable(request, &message, responses, now);
+                self.fail_unparsable(request, &message, now);
                 let cause = format!("its {key} v{version} response cannot be understood: {error}");
-                self.close_connection(node, &ConnectionEnd::protocol(cause), responses, now);
+                self.close_connection(node, &ConnectionEnd::protocol(cause), now);
             }
         }
     }
@@ -136,18 +128,12 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    fn fail_unparsable(
-        &mut self,
-        request: InFlightRequest,
-        message: &str,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    fn fail_unparsable(&mut self, request: InFlightRequest, message: &str, now: Instant) {
         match request.requester {
             Requester::Caller => {
                 let message = message.to_owned();
                 let failure = RequestFailure::InvalidResponse { message };
-                responses.push(request.into_response(Err(failure)));
+                self.completed.push(request.into_response(Err(failure)));
             }
             Requester::MetadataUpdater(_) => self.updater.handle_failed_request(None, now),
             Requester::ApiVersions => {}
@@ -158,13 +144,7 @@ impl<S: Selectable> NetworkClient<S> {
         }
     }
 
-    fn handle_response(
-        &mut self,
-        request: InFlightRequest,
-        response: Decoded<'_>,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    fn handle_response(&mut self, request: InFlightRequest, response: Decoded<'_>, now: Instant) {
         let throttle_time_ms = response.throttle_time_ms();
         self.metrics.responded(throttle_time_ms, now);
         self.maybe_throttle(&request, throttle_time_ms, now);
@@ -179,12 +159,12 @@ impl<S: Selectable> NetworkClient<S> {
         }
         match (request.requester, body) {
             (Requester::ApiVersions, ResponseBody::ApiVersions(response)) => {
-                self.handle_api_versions_response(&request, response, responses, now);
+                self.handle_api_versions_response(&request, response, now);
             }
             (Requester::Telemetry { is_terminating }, body) => {
                 self.handle_telemetry_response(body, is_terminating, now);
             }
-            (_, body) => responses.push(request.into_response(Ok(Some(body)))),
+            (_, body) => self.completed.push(request.into_response(Ok(Some(body)))),
         }
     }
 

@@ -54,7 +54,7 @@ impl<S: Selectable> NetworkClient<S> {
                     message,
                     node: self.describe(node),
                 });
-                self.aborted_sends.push(ClientResponse {
+                self.completed.push(ClientResponse {
                     correlation_id,
                     api_version: -1,
                     outcome,

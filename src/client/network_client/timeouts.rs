@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use super::NetworkClient;
 use super::disconnections::ConnectionEnd;
-use crate::client::ClientResponse;
 use crate::client::bootstrap::BootstrapResolution;
 use crate::network::Selectable;
 use crate::utils::log;
@@ -42,44 +41,32 @@ impl<S: Selectable> NetworkClient<S> {
     /// ended the wait without a look at the sockets. Whatever is due at `now` times out only after
     /// a later look that found nothing. Each other look completes a request, a connection or the
     /// end of one, so there are few of them.
-    pub(super) fn read_before_timeouts(
-        &mut self,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    pub(super) fn read_before_timeouts(&mut self, now: Instant) {
         while self
             .next_deadline(now)
             .is_some_and(|deadline| deadline <= now)
         {
-            if !self.poll_selector(Duration::ZERO, responses) {
+            if !self.poll_selector(Duration::ZERO) {
                 return;
             }
         }
     }
 
     /// Waits for the network and handles its events. Returns whether there were any.
-    pub(super) fn poll_selector(
-        &mut self,
-        timeout: Duration,
-        responses: &mut Vec<ClientResponse>,
-    ) -> bool {
+    pub(super) fn poll_selector(&mut self, timeout: Duration) -> bool {
         if let Err(error) = self.connections.selector.poll(timeout) {
             log::error!("the wait for the network failed: {error}");
         }
         let now = self.time.now();
-        let sent = self.handle_completed_sends(responses);
-        let received = self.handle_completed_receives(responses, now);
-        self.replace_connections_of_moved_nodes(responses, now);
-        let disconnected = self.handle_disconnections(responses, now);
+        let sent = self.handle_completed_sends();
+        let received = self.handle_completed_receives(now);
+        self.replace_connections_of_moved_nodes(now);
+        let disconnected = self.handle_disconnections(now);
         let connected = self.handle_connections();
         sent || received || disconnected || connected
     }
 
-    pub(super) fn handle_timed_out_connections(
-        &mut self,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    pub(super) fn handle_timed_out_connections(&mut self, now: Instant) {
         let states = &mut self.connections.states;
         for node in states.nodes_with_connection_setup_timeout(now) {
             let timeout = self.connections.states.connection_setup_timeout(node);
@@ -87,31 +74,27 @@ impl<S: Selectable> NetworkClient<S> {
                 "no connection within {} ms (socket.connection.setup.timeout.ms)",
                 timeout.unwrap_or_default().as_millis()
             );
-            self.close_connection(node, &ConnectionEnd::timed_out(cause), responses, now);
+            self.close_connection(node, &ConnectionEnd::timed_out(cause), now);
         }
     }
 
-    pub(super) fn handle_timed_out_requests(
-        &mut self,
-        responses: &mut Vec<ClientResponse>,
-        now: Instant,
-    ) {
+    pub(super) fn handle_timed_out_requests(&mut self, now: Instant) {
         let in_flight = &mut self.connections.in_flight;
         for node in in_flight.nodes_with_timed_out_requests(now) {
             let ending =
                 ConnectionEnd::timed_out("a request had no response within request.timeout.ms");
-            self.close_connection(node, &ending, responses, now);
+            self.close_connection(node, &ending, now);
         }
     }
 
-    pub(super) fn maybe_rebootstrap(&mut self, responses: &mut Vec<ClientResponse>, now: Instant) {
+    pub(super) fn maybe_rebootstrap(&mut self, now: Instant) {
         if !self.updater.needs_rebootstrap(now) {
             return;
         }
         for node in self.connections.states.nodes_with_connections() {
             // The node did not cause this, and its known failures remain.
             let ending = ConnectionEnd::network("the client rebootstraps");
-            self.end_connection(node, &ending, responses, now);
+            self.end_connection(node, &ending, now);
         }
         self.rebootstrap(now);
     }

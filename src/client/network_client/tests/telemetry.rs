@@ -178,7 +178,7 @@ fn telemetry_takes_no_place_of_a_produce_request() {
         let request = f.request(NODE);
         let now = f.now();
         f.client.send(request, now).unwrap();
-        f.client.poll_selector(Duration::ZERO, &mut Vec::new());
+        f.client.poll_selector(Duration::ZERO);
     }
     f.selector.take_sent();
     assert!(f.poll().is_empty());
