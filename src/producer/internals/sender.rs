@@ -374,32 +374,14 @@ impl<C: KafkaClient> Sender<C> {
         now: Instant,
     ) -> bool {
         if self.is_too_old_for_compression(node) {
-            for batch in batches {
-                let text =
-                    format!("node {node} does not know zstd, which needs Kafka 2.1 or later");
-                self.scheduler.end_flight(batch.partition());
-                let error = Error::new(ErrorKind::UnsupportedVersion, text);
-                self.fail_batch(*batch, error, Vec::new());
-            }
+            self.fail_for_compression(node, batches);
             return false;
         }
         // The request names each topic once. Batches are large, so this sorts their indexes and
         // moves each batch once.
         batches.sort_by_cached_key(|batch| batch.partition().order_in_request());
-        let topics = produce_topics(&batches);
+        let request = self.produce_request(node, &batches);
         self.metrics.request_sent(&mut batches, now);
-        let transactions = self.ledger.transactions();
-        let transaction = transactions.map(|manager| manager.transactional_id());
-        let versions = match transaction {
-            Some((_, version)) => usable_versions(ApiKey::Produce, version),
-            None => ApiKey::Produce.versions(),
-        };
-        let request = ProduceRequest {
-            transactional_id: transaction.map(|(id, _)| id),
-            acks: self.config.acks,
-            timeout_ms: i32::try_from(self.config.request_timeout.as_millis()).unwrap_or(i32::MAX),
-            topics,
-        };
         let slots: Vec<_> = batches
             .into_iter()
             .map(|batch| {
@@ -409,16 +391,7 @@ impl<C: KafkaClient> Sender<C> {
                 InFlightBatch::new(batch)
             })
             .collect();
-        let sent = self.client.send(
-            ClientRequest {
-                destination: node,
-                body: RequestBody::Produce(request),
-                versions,
-                expect_response: self.config.acks != 0,
-                request_timeout: self.config.request_timeout,
-            },
-            now,
-        );
+        let sent = self.client.send(request, now);
         let request = InFlightProduce::new(node, now, slots, self.config.delivery_timeout);
         match sent {
             Ok(correlation_id) => {
@@ -434,6 +407,41 @@ impl<C: KafkaClient> Sender<C> {
                 });
                 false
             }
+        }
+    }
+
+    /// Returns the request with these batches, which are in order.
+    fn produce_request(&self, node: NodeId, batches: &[DrainedBatch]) -> ClientRequest {
+        let transactions = self.ledger.transactions();
+        let transaction = transactions.map(|manager| manager.transactional_id());
+        let versions = match transaction {
+            Some((_, version)) => usable_versions(ApiKey::Produce, version),
+            None => ApiKey::Produce.versions(),
+        };
+        let request_timeout = self.config.request_timeout;
+        let request = ProduceRequest {
+            transactional_id: transaction.map(|(id, _)| id),
+            acks: self.config.acks,
+            timeout_ms: i32::try_from(request_timeout.as_millis()).unwrap_or(i32::MAX),
+            topics: produce_topics(batches),
+        };
+        ClientRequest {
+            destination: node,
+            body: RequestBody::Produce(request),
+            versions,
+            expect_response: self.config.acks != 0,
+            request_timeout,
+        }
+    }
+
+    /// Fails batches whose node does not know their compression.
+    #[cold]
+    fn fail_for_compression(&self, node: NodeId, batches: Vec<DrainedBatch>) {
+        for batch in batches {
+            let text = format!("node {node} does not know zstd, which needs Kafka 2.1 or later");
+            self.scheduler.end_flight(batch.partition());
+            let error = Error::new(ErrorKind::UnsupportedVersion, text);
+            self.fail_batch(*batch, error, Vec::new());
         }
     }
 
