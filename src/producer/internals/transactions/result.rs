@@ -23,12 +23,20 @@ struct ResultState {
     outcome: Option<Result<()>>,
     /// The caller has seen the outcome, so that its next call is a new one.
     is_acked: bool,
-    /// Brokers may have done what was requested, even if no response says so.
-    may_be_done: bool,
+    effect: Effect,
     /// The error of the last attempt, for a timeout to report.
     refusal: Option<Error>,
-    /// The request succeeded. Only something that the producer needs afterwards is missing.
-    is_settled: bool,
+}
+
+/// Whether brokers have done what was requested.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Effect {
+    #[default]
+    NotDone,
+    /// They may have done it, although no response says so.
+    MaybeDone,
+    /// They have. Only something that the producer needs afterwards is missing.
+    Done,
 }
 
 impl TransactionalRequestResult {
@@ -56,7 +64,9 @@ impl TransactionalRequestResult {
     fn finish(&self, outcome: Result<()>) {
         let mut state = self.state.lock();
         let outcome = match outcome {
-            Err(error) if !state.is_settled => Err(error.with_delivery(state.delivery())),
+            Err(error) if state.effect != Effect::Done => {
+                Err(error.with_delivery(state.delivery()))
+            }
             _ => Ok(()),
         };
         state.outcome.get_or_insert(outcome);
@@ -71,14 +81,15 @@ impl TransactionalRequestResult {
 
     /// Notes whether a request may have succeeded without a response.
     pub(super) fn set_may_be_done(&self, may_be_done: bool) {
-        self.state.lock().may_be_done = may_be_done;
+        self.state.lock().effect = match may_be_done {
+            true => Effect::MaybeDone,
+            false => Effect::NotDone,
+        };
     }
 
     /// Marks the call as successful, whatever follows before it is complete.
     pub(super) fn settle(&self) {
-        let mut state = self.state.lock();
-        state.may_be_done = true;
-        state.is_settled = true;
+        self.state.lock().effect = Effect::Done;
     }
 
     #[cfg(test)]
@@ -148,10 +159,9 @@ impl TransactionalRequestResult {
 
 impl ResultState {
     fn delivery(&self) -> Delivery {
-        if self.may_be_done {
-            Delivery::MaybeWritten
-        } else {
-            Delivery::NotWritten
+        match self.effect {
+            Effect::NotDone => Delivery::NotWritten,
+            Effect::MaybeDone | Effect::Done => Delivery::MaybeWritten,
         }
     }
 }
