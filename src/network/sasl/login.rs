@@ -48,14 +48,17 @@ impl RefreshConfig {
             return now.saturating_add(RETRY_MS);
         }
         let part = self.window_factor + self.window_jitter * random;
-        let after = |start: i64| start + ((expiry - start) as f64 * part) as i64;
+        let after =
+            |start: i64| start.saturating_add((expiry.saturating_sub(start) as f64 * part) as i64);
         let (least, buffer) = (millis(self.min_period), millis(self.buffer));
         // The buffer and the period cannot both be kept, so both are ignored.
         if now.saturating_add(least).saturating_add(buffer) > expiry {
             return after(now).max(now.saturating_add(LEAST_WAIT_MS));
         }
         let start = token.start().filter(|start| *start < expiry).unwrap_or(now);
-        after(start).min(expiry - buffer).max(now + least)
+        after(start)
+            .min(expiry.saturating_sub(buffer))
+            .max(now.saturating_add(least))
     }
 }
 
@@ -267,6 +270,16 @@ mod tests {
         assert_eq!(CONFIG.refresh_at(&token(Some(0), 100_000), 0, 0.0), 80_000);
         // It has expired already.
         assert_eq!(CONFIG.refresh_at(&token(Some(0), 5), 5, 0.0), 10_005);
+        // It never ends, and neither does the window.
+        let whole = RefreshConfig {
+            window_factor: 1.0,
+            window_jitter: 0.25,
+            ..CONFIG
+        };
+        assert_eq!(
+            whole.refresh_at(&token(Some(1), i64::MAX), 1, 1.0),
+            i64::MAX - 300_000
+        );
     }
 
     /// Creates a login with a scripted provider and a clock that does not move.
