@@ -228,8 +228,10 @@ impl<T: TransportLayer> KafkaChannel<T> {
         ) && authenticator.is_some_and(|running| running.is_waiting())
     }
 
-    /// Goes on with an authentication whose next frame another thread has made.
-    pub(super) fn resume_authentication(&mut self) {
+    /// Goes on with an authentication whose next frame another thread has made. Starts one if the session has ended while
+    /// the send waited for the socket.
+    pub(super) fn resume_authentication(&mut self, now: Instant) {
+        self.maybe_reauthenticate(now);
         if !self.awaits_authenticator() {
             return;
         }

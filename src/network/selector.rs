@@ -220,7 +220,7 @@ impl Selector {
         if channel.finish_connect() {
             self.config.metrics.connected(now);
         }
-        channel.resume_authentication();
+        channel.resume_authentication(now);
         // Writes first: if one fails, the read that follows still delivers what the peer had answered.
         channel.write();
         channel.read(&mut self.read_buffer, &mut self.completed_receives, now);

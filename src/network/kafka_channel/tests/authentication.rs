@@ -296,6 +296,28 @@ fn a_refused_reauthentication_ends_the_channel_with_the_send_unwritten() {
     assert!(!channel.take_completed_send());
 }
 
+/// The peer may not read for so long that the session ends meanwhile. Java checks before each write, too.
+#[test]
+fn a_session_that_ends_while_the_send_waits_for_the_socket_is_renewed_first() {
+    let now = SystemTime.now();
+    let until = now + Duration::from_secs(9);
+    let (mut channel, script) = authenticated(Some(until));
+    channel.set_send(small_send()).unwrap();
+    channel.maybe_reauthenticate(now);
+    channel.transport.writes = [fails(io::ErrorKind::WouldBlock)].into();
+    channel.write();
+    channel.note_readiness(false, true);
+    channel.resume_authentication(until);
+    channel.write();
+    assert_eq!(script.0.lock().begun, 2);
+    assert_eq!(channel.transport.taken, frame(b"hello"));
+    script.0.lock().reauthenticate_at = None;
+    assert_eq!(arrives(&mut channel, &[b"welcome"]).len(), 0);
+    channel.write();
+    let all = [frame(b"hello"), frame(b"request")].concat();
+    assert_eq!(channel.transport.taken, all);
+}
+
 #[test]
 fn a_frame_that_another_thread_makes_leaves_when_it_is_there() {
     let (mut channel, script) = connecting();
@@ -306,12 +328,12 @@ fn a_frame_that_another_thread_makes_leaves_when_it_is_there() {
     arrives(&mut channel, &[b"elsewhere"]);
     // It is not there yet, and there is nothing to do until then.
     assert!(channel.awaits_authenticator());
-    channel.resume_authentication();
+    channel.resume_authentication(SystemTime.now());
     channel.write();
     assert!(channel.awaits_authenticator() && !channel.has_work());
     assert_eq!(channel.transport.taken, b"");
     script.0.lock().made = Some(Ok(b"token".to_vec()));
-    channel.resume_authentication();
+    channel.resume_authentication(SystemTime.now());
     channel.write();
     assert!(!channel.awaits_authenticator());
     assert_eq!(channel.transport.taken, frame(b"token"));
@@ -333,7 +355,7 @@ fn a_frame_that_another_thread_cannot_make_ends_the_connection() {
     let bytes = frame(b"welcome");
     channel.transport.reads.push_back(Ok(bytes));
     channel.note_readiness(true, true);
-    channel.resume_authentication();
+    channel.resume_authentication(SystemTime.now());
     read(&mut channel);
     assert_eq!(channel.disconnect(), Some(&why));
     assert!(!channel.awaits_authenticator());
