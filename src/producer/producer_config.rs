@@ -235,6 +235,13 @@ impl ProducerConfig {
         match later_keys::refusal(key, value) {
             Some(refusal) => return Err(config_error(refusal)),
             None if later_keys::names().any(|name| name == key) => {}
+            // Unknown keys are logged, and the other lines of the PEM are such keys too.
+            None if key.starts_with(PEM_BOUNDARY) => {
+                return Err(config_error(
+                    "a line of PEM is no key: end each line of the PEM but the last with a backslash, so that all of them are \
+                     one value",
+                ));
+            }
             None => {
                 self.unknown.insert(key.to_owned());
             }
@@ -429,6 +436,9 @@ impl<T: ConfigText> ConfigText for Option<T> {
             .map_or_else(|| "-1".to_owned(), T::config_text)
     }
 }
+
+/// The beginning of the first and the last line of PEM.
+const PEM_BOUNDARY: &str = "-----";
 
 /// An entry and its place in the file.
 struct Located<'a> {

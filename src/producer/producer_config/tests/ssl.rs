@@ -30,6 +30,27 @@ fn passwords_are_shown_nowhere() {
     );
 }
 
+/// Each line of the key would be an unknown key, and be logged.
+#[test]
+fn pem_whose_lines_are_not_continued_is_refused_and_not_shown() {
+    let lines = [
+        "ssl.keystore.key=-----BEGIN PRIVATE KEY-----",
+        "MIIEhunter2",
+        "hunter2==",
+        "-----END PRIVATE KEY-----",
+    ];
+    let error = ProducerConfig::from_properties(&lines.join("\n")).unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(
+        shown.contains("line 4: a line of PEM is no key") && shown.contains("with a backslash"),
+        "{shown}"
+    );
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let config = ProducerConfig::from_properties(&lines.join("\\\n")).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+    assert!(config.is_set("ssl.keystore.key"));
+}
+
 #[test]
 fn tls_keys_without_tls_are_warned_of() {
     let notes = notes(&[("ssl.truststore.location", "ca.pem")]);
