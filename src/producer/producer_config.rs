@@ -181,14 +181,15 @@ impl ProducerConfig {
         Ok(config)
     }
 
-    /// Sets every key that is set in `overrides`, and keeps the others.
+    /// Sets every key that is set in `overrides`, and keeps the others. A user and a password in
+    /// `overrides` also replace a closure that provided credentials.
     pub fn merge(&mut self, overrides: Self) -> &mut Self {
-        self.values.extend(overrides.values);
-        self.unknown.extend(overrides.unknown);
         #[cfg(feature = "sasl")]
-        if overrides.sasl_provider.is_some() {
+        if overrides.sasl_provider.is_some() || sasl_config::has_user_and_password(&overrides) {
             self.sasl_provider = overrides.sasl_provider;
         }
+        self.values.extend(overrides.values);
+        self.unknown.extend(overrides.unknown);
         self
     }
 

@@ -275,9 +275,21 @@ fn jaas(config: &ProducerConfig, modules: &[&str]) -> Result<JaasEntry> {
     Ok(entry)
 }
 
+/// The login modules whose options are a user and a password.
+const USER_MODULES: [&str; 2] = ["PlainLoginModule", "ScramLoginModule"];
+
+/// Returns whether `sasl.jaas.config` has a user and a password itself, or is malformed, which must not go unnoticed.
+pub(super) fn has_user_and_password(config: &ProducerConfig) -> bool {
+    let jaas = config.values.get(sasl_keys::JAAS_CONFIG.name);
+    let entry = jaas.map(|jaas| JaasEntry::parse(jaas));
+    entry.is_some_and(|entry| {
+        entry.map_or(true, |entry| USER_MODULES.contains(&entry.simple_name()))
+    })
+}
+
 /// Reads the user and password. Java accepts either module for either mechanism.
 fn user_and_password(config: &ProducerConfig) -> Result<SaslCredentials> {
-    let entry = jaas(config, &["PlainLoginModule", "ScramLoginModule"])?;
+    let entry = jaas(config, &USER_MODULES)?;
     let option = |name: &str| {
         let value = entry.option(name).filter(|value| !value.is_empty());
         value.ok_or_else(|| {

@@ -2,6 +2,7 @@
 
 #[cfg(all(feature = "keystores", feature = "aws-msk-iam"))]
 mod deployments;
+mod merging;
 
 use super::*;
 
