@@ -228,6 +228,7 @@ impl SaslClientAuthenticator {
                     .map_err(|failure| self.refused(&failure))?;
                 self.send_token(token.unwrap_or_default(), client)
             }
+            Beginning::Later(failure) => Err(self.cannot_go_on(&failure.0, true)),
             #[cfg(feature = "gssapi")]
             Beginning::Pending(pending) => {
                 self.state = SaslState::AwaitToken(pending);

@@ -6,7 +6,8 @@
 //! Locks: `state`, never held while the provider runs.
 //!
 //! Differs from Java: an expired token is not sent. The authentication fails with the reason why
-//! there is no newer one.
+//! there is no newer one. The thread sleeps by a clock that stands still while the machine does, so a refresh that it missed
+//! is made when the token is read.
 
 use std::fmt;
 use std::io;
@@ -85,9 +86,29 @@ struct Shared {
 struct State {
     token: OAuthBearerToken,
     refresh_at: i64,
+    refresh: Refresh,
     /// The reason why the last refresh failed.
     failure: Option<String>,
     is_closed: bool,
+}
+
+/// The next refresh.
+#[derive(Clone, Copy, Debug)]
+enum Refresh {
+    /// The thread sleeps until `refresh_at`.
+    Planned,
+    /// The thread has slept too long, and was woken at this time.
+    Late { since: i64 },
+    /// The provider is asked.
+    Running,
+}
+
+/// Why there is no token to send.
+#[derive(Debug)]
+pub(super) struct Expired {
+    pub(super) failure: SaslFailure,
+    /// A new token is on its way.
+    pub(super) is_replaced: bool,
 }
 
 impl RefreshingLogin {
@@ -118,7 +139,7 @@ impl RefreshingLogin {
         Ok(login)
     }
 
-    fn without_thread(
+    pub(super) fn without_thread(
         provider: Box<TokenProvider>,
         config: RefreshConfig,
         time: Arc<dyn Time>,
@@ -129,6 +150,7 @@ impl RefreshingLogin {
         let state = State {
             token,
             refresh_at,
+            refresh: Refresh::Planned,
             failure: None,
             is_closed: false,
         };
@@ -142,21 +164,30 @@ impl RefreshingLogin {
         Ok(Self { shared })
     }
 
-    /// Returns the current token.
+    /// Returns the current token. Wakes the thread if it has missed a refresh.
     ///
     /// # Errors
     ///
     /// It has expired, and there is no newer one.
-    pub(super) fn token(&self) -> Result<OAuthBearerToken, SaslFailure> {
-        let state = self.shared.state.lock();
-        if state.token.expiry() > self.shared.time.unix_millis() {
+    pub(super) fn token(&self) -> Result<OAuthBearerToken, Expired> {
+        let mut state = self.shared.state.lock();
+        let now = self.shared.time.unix_millis();
+        if matches!(state.refresh, Refresh::Planned) && state.refresh_at <= now {
+            state.refresh = Refresh::Late { since: now };
+            self.shared.changed.notify_all();
+        }
+        if state.token.expiry() > now {
             return Ok(state.token.clone());
         }
         let reason = state.failure.as_deref();
         let reason = reason.unwrap_or("the provider has given no newer one");
-        Err(SaslFailure(format!(
-            "the OAUTHBEARER token has expired: {reason}"
-        )))
+        Err(Expired {
+            failure: SaslFailure(format!("the OAUTHBEARER token has expired: {reason}")),
+            is_replaced: match state.refresh {
+                Refresh::Late { since } => now < since.saturating_add(RETRY_MS),
+                Refresh::Planned | Refresh::Running => false,
+            },
+        })
     }
 }
 
@@ -194,7 +225,12 @@ impl Shared {
                     self.changed
                         .wait_for(&mut state, Duration::from_millis(left));
                 }
-                _ => return true,
+                _ => {
+                    if let Refresh::Planned = state.refresh {
+                        state.refresh = Refresh::Running;
+                    }
+                    return true;
+                }
             }
         }
     }
@@ -212,6 +248,7 @@ impl Shared {
             ),
         }
         let mut state = self.state.lock();
+        state.refresh = Refresh::Planned;
         match provided {
             Ok(token) => {
                 state.refresh_at = self.config.refresh_at(&token, now, fastrand::f64());
@@ -316,19 +353,84 @@ mod tests {
         assert_eq!(login.token().unwrap().value(), "first");
         assert_eq!(login.shared.state.lock().refresh_at, start + RETRY_MS);
         time.advance_ms(1000);
-        let text = login.token().unwrap_err().to_string();
+        let expired = login.token().unwrap_err();
         assert_eq!(
-            text,
+            expired.failure.to_string(),
             "the OAUTHBEARER token has expired: the issuer is down"
         );
         login.shared.refresh();
-        let text = login.token().unwrap_err().to_string();
+        let expired = login.token().unwrap_err();
         assert_eq!(
-            text,
+            expired.failure.to_string(),
             "the OAUTHBEARER token has expired: the provider panicked"
         );
+        assert!(!expired.is_replaced);
         login.shared.refresh();
         assert_eq!(login.token().unwrap().value(), "second");
+    }
+
+    /// Tells of each look at it.
+    #[derive(Debug)]
+    struct WatchedClock(MockTime, std::sync::mpsc::Sender<()>);
+
+    impl Time for WatchedClock {
+        fn now(&self) -> std::time::Instant {
+            self.0.now()
+        }
+
+        fn unix_millis(&self) -> i64 {
+            // The test may have ended.
+            _ = self.1.send(());
+            self.0.unix_millis()
+        }
+
+        #[cfg(any(feature = "classic", feature = "gssapi", feature = "oauth-oidc"))]
+        fn sleep(&self, by: Duration) {
+            self.0.sleep(by);
+        }
+    }
+
+    /// The thread sleeps by a clock that stands still while the machine does.
+    #[test]
+    fn a_refresh_that_was_missed_is_made_when_the_token_is_read() {
+        // The old token is still valid, and then it is not.
+        for late in [3_400_000, 7_200_000] {
+            let time = MockTime::new();
+            let (asked, is_asked) = std::sync::mpsc::channel();
+            let (looked, has_looked) = std::sync::mpsc::channel();
+            let clock = time.clone();
+            let provider = move || {
+                _ = asked.send(());
+                Ok(token(None, clock.unix_millis() + 3_600_000))
+            };
+            let clock = Arc::new(WatchedClock(time.clone(), looked));
+            let login = RefreshingLogin::log_in("test", Box::new(provider), CONFIG, clock).unwrap();
+            let limit = Duration::from_secs(30);
+            is_asked.recv_timeout(limit).unwrap();
+            // The first look is that of this thread.
+            has_looked.recv_timeout(limit).unwrap();
+            has_looked.recv_timeout(limit).unwrap();
+            // The other thread gives the lock away when it waits.
+            drop(login.shared.state.lock());
+            time.advance_ms(late);
+            _ = login.token();
+            is_asked.recv_timeout(limit).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_expired_token_is_replaced_only_for_a_while() {
+        let time = MockTime::new();
+        let start = time.unix_millis();
+        let login = login(&time, move |_| Ok(token(None, start + 1000))).unwrap();
+        time.advance_ms(5000);
+        // Nobody refreshes here.
+        for (milliseconds, is_replaced) in [(0, true), (9_999, true), (1, false)] {
+            time.advance_ms(milliseconds);
+            assert_eq!(login.token().unwrap_err().is_replaced, is_replaced);
+        }
+        login.shared.refresh();
+        assert!(!login.token().unwrap_err().is_replaced);
     }
 
     /// A logger is code of the program, and may send by this producer. Then the I/O thread takes the lock.

@@ -76,6 +76,8 @@ impl fmt::Debug for Source {
 pub(super) enum Beginning {
     /// The client makes its first token at once.
     Client(Box<dyn SaslClient>),
+    /// There are no credentials now, but soon.
+    Later(SaslFailure),
     /// Another thread makes it, and wakes the connection.
     #[cfg(feature = "gssapi")]
     Pending(PendingToken),
@@ -115,6 +117,16 @@ impl SaslLogin {
         if let Source::Kerberos(login) = &self.source {
             return login.begin(peer).map(Beginning::Pending);
         }
+        if let (SaslMechanism::OAuthBearer, Source::Token(login)) = (self.mechanism, &self.source) {
+            return match login.token() {
+                Ok(token) => {
+                    let client = OAuthBearerSaslClient::new(token);
+                    Ok(Beginning::Client(Box::new(client)))
+                }
+                Err(expired) if expired.is_replaced => Ok(Beginning::Later(expired.failure)),
+                Err(expired) => Err(expired.failure),
+            };
+        }
         self.client().map(Beginning::Client)
     }
 
@@ -125,10 +137,9 @@ impl SaslLogin {
                 let cache = self.scram_keys.clone();
                 Box::new(ScramSaslClient::new(mechanism, self.credentials()?, cache)?)
             }
-            SaslMechanism::OAuthBearer => match &self.source {
-                Source::Token(login) => Box::new(OAuthBearerSaslClient::new(login.token()?)),
-                _ => return Err(SaslFailure::new("OAUTHBEARER needs a token")),
-            },
+            SaslMechanism::OAuthBearer => {
+                return Err(SaslFailure::new("OAUTHBEARER needs a token"));
+            }
             #[cfg(feature = "gssapi")]
             SaslMechanism::Gssapi => return Err(SaslFailure::new("GSSAPI needs a Kerberos login")),
         })

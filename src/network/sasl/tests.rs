@@ -16,7 +16,7 @@ use crate::protocol::{
     ApiKey, ErrorCode, RequestBody, RequestHeader, ResponseBody, decode_request, encode_response,
 };
 use crate::sync::Arc;
-use crate::utils::{SystemTime, Time};
+use crate::utils::{MockTime, Secret, SystemTime, Time};
 
 const FIRST_ID: i32 = i32::MAX - 7;
 
@@ -448,6 +448,43 @@ fn a_reauthentication_asks_for_no_versions_and_lets_other_responses_pass() {
     }
 }
 
+const REFRESH: RefreshConfig = RefreshConfig {
+    window_factor: 0.8,
+    window_jitter: 0.05,
+    min_period: Duration::from_secs(60),
+    buffer: Duration::from_secs(300),
+};
+
+/// Such as after the machine has slept. The refresh that was missed is made now, so nothing is refused for good.
+#[test]
+fn a_token_that_is_being_replaced_is_no_refusal() {
+    let time = MockTime::new();
+    let expires_at = time.unix_millis() + 3_600_000;
+    let provider = move || {
+        let value = Secret::new("hunter2");
+        Ok(OAuthBearerToken::from_millis(value, None, expires_at))
+    };
+    let clock: Arc<dyn Time> = Arc::new(time.clone());
+    let login = RefreshingLogin::without_thread(Box::new(provider), REFRESH, clock).unwrap();
+    let source = Source::Token(Arc::new(login));
+    time.advance_ms(7_200_000);
+    for is_replaced in [true, false] {
+        let mut f = Fixture::with("OAUTHBEARER", source.clone());
+        let (header, _) = f.request();
+        f.answer(&header, versions(1, Some(2))).unwrap();
+        let (header, _) = f.request();
+        let answered = f.answer(&header, SaslHandshakeResponse::default());
+        let text = "SASL OAUTHBEARER: the OAUTHBEARER token has expired: the provider has given no newer one";
+        if is_replaced {
+            let message = text.to_owned();
+            assert_eq!(answered, Err(Disconnect::NotAuthenticated { message }));
+        } else {
+            assert_eq!(failure(answered), text);
+        }
+        time.advance_ms(10_000);
+    }
+}
+
 // Java: OAuthBearerSaslClientTest, SaslAuthenticatorTest.testValidSaslOauthBearerMechanism.
 #[test]
 fn what_the_broker_says_against_a_token_is_told() {
@@ -456,13 +493,7 @@ fn what_the_broker_says_against_a_token_is_told() {
             let expires_at = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
             Ok(OAuthBearerToken::new(value, expires_at))
         };
-        let config = RefreshConfig {
-            window_factor: 0.8,
-            window_jitter: 0.05,
-            min_period: Duration::from_secs(60),
-            buffer: Duration::from_secs(300),
-        };
-        let login = RefreshingLogin::log_in("t", Box::new(provider), config, Arc::new(SystemTime));
+        let login = RefreshingLogin::log_in("t", Box::new(provider), REFRESH, Arc::new(SystemTime));
         Source::Token(Arc::new(login.unwrap()))
     };
     let mut f = Fixture::with("OAUTHBEARER", login("hunter2"));
