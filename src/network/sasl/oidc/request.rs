@@ -6,6 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use zeroize::Zeroizing;
 
 use super::assertion::Assertion;
+use crate::network::sasl::json_text;
 use crate::utils::Secret;
 
 /// The type of grant, and the client's proof of its identity.
@@ -94,8 +95,7 @@ fn client_secret(
         true => form_encoded(text),
         false => Zeroizing::new(text.to_owned()),
     };
-    let encoded_secret = encoded(secret.expose());
-    let pair = Zeroizing::new(format!("{}:{}", *encoded(id), *encoded_secret));
+    let pair = Zeroizing::new(format!("{}:{}", *encoded(id), *encoded(secret.expose())));
     // Not the base64 alphabet for URLs (KAFKA-14496).
     let basic = Secret::new(BASE64_STANDARD.encode(&*pair));
     let mut body = "grant_type=client_credentials".to_owned();
@@ -109,8 +109,20 @@ fn client_secret(
     TokenMessage {
         authorization: Some(Secret::new(format!("Basic {}", basic.expose()))),
         body: Secret::new(body),
-        secrets: vec![secret.clone(), Secret::new(&**encoded_secret), basic],
+        secrets: forms(secret).into_iter().chain([basic]).collect(),
     }
+}
+
+/// Returns the texts in which a server may return a secret: as it is, in a form, and in JSON.
+fn forms(secret: &Secret) -> [Secret; 3] {
+    let json = Zeroizing::new(json_text(secret.expose()));
+    let in_json = json.get(1..json.len() - 1).unwrap_or_default();
+    let in_form = form_encoded(secret.expose());
+    [
+        secret.clone(),
+        Secret::new(&**in_form),
+        Secret::new(in_json),
+    ]
 }
 
 fn without_header(body: &str, assertion: Secret) -> TokenMessage {

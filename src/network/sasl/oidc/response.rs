@@ -58,9 +58,11 @@ fn refusal(body: &str) -> String {
     };
     named("error", "error_description")
         .or_else(|| named("errorCode", "errorSummary"))
-        .unwrap_or_else(|| match body.trim() {
-            "" => "no reason is given".to_owned(),
-            body => body.to_owned(),
+        .unwrap_or_else(|| match (body.trim(), &json) {
+            ("", _) => "no reason is given".to_owned(),
+            // Written anew, JSON has one form for each text, by which a secret in it is found.
+            (_, Some(json)) => json.to_text().unwrap_or_else(|| members(json)),
+            (body, None) => body.to_owned(),
         })
 }
 

@@ -353,6 +353,30 @@ fn what_a_server_echoes_is_hidden() {
     );
 }
 
+/// JSON may write a character in several ways.
+#[test]
+fn what_a_server_echoes_in_json_is_hidden() {
+    let secret = TokenRequest::ClientSecret {
+        id: "id".to_owned(),
+        secret: Secret::new("s3\"cr/t"),
+        scope: None,
+        url_encodes: false,
+    };
+    let endpoint = endpoint(secret);
+    for body in [
+        r#"{"message":"no client has s3\"cr/t"}"#,
+        r#"{"message":"no client has s3\"cr\/t"}"#,
+        r#"{"message":"no client has \u0073\u0033\u0022cr\u002ft"}"#,
+        r#"{"message":"no client has s3%22cr%2Ft"}"#,
+    ] {
+        let failure = endpoint.token_from(&MockTime::new(), |_| Ok(response(400, body)));
+        assert_eq!(
+            failure.unwrap_err().to_string(),
+            r#"the token endpoint https://idp.example/token: it responded with 400: {"message":"no client has [hidden]"}"#
+        );
+    }
+}
+
 // Java: RetryTest, HttpJwtRetrieverTest.testUnretryableResponse.
 #[test]
 fn a_request_is_repeated_with_pauses_that_double() {
