@@ -7,7 +7,7 @@
 use std::io::{self, IoSlice, Read, Write};
 
 use mio::Registry;
-use rustls::{ClientConnection, ProtocolVersion};
+use rustls::{ClientConnection, Error, ProtocolVersion};
 
 use super::explain::{explain, explain_after_handshake};
 use crate::network::Disconnect;
@@ -43,6 +43,8 @@ pub(in crate::network) struct SslTransportLayer<T> {
     bytes_without_data: usize,
     /// The error of a write that failed after it had taken its bytes. The next write returns it.
     write_failure: Option<io::Error>,
+    /// Why nothing more can be decrypted. The data before it is read first.
+    read_failure: Option<Error>,
 }
 
 impl<T: TransportLayer> SslTransportLayer<T> {
@@ -56,6 +58,7 @@ impl<T: TransportLayer> SslTransportLayer<T> {
             state: State::Connecting,
             bytes_without_data: 0,
             write_failure: None,
+            read_failure: None,
         }
     }
 
@@ -77,7 +80,11 @@ impl<T: TransportLayer> SslTransportLayer<T> {
             }
             match self.session.read_tls(&mut self.socket) {
                 Ok(0) => return Err(self.interrupted("the peer closed the connection")),
-                Ok(count) => self.process_packets(count)?,
+                Ok(count) => {
+                    self.process_packets(count)
+                        .map_err(|error| self.refused(&error))?;
+                    self.check_progress()?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.interrupted(&error.to_string())),
@@ -106,25 +113,30 @@ impl<T: TransportLayer> SslTransportLayer<T> {
     }
 
     /// Decrypts `count` bytes that were read. Sends an alert to the peer if that fails.
-    fn process_packets(&mut self, count: usize) -> Result<(), Disconnect> {
+    fn process_packets(&mut self, count: usize) -> Result<(), Error> {
         self.bytes_without_data = self.bytes_without_data.saturating_add(count);
         let Err(error) = self.session.process_new_packets() else {
-            return self.check_progress();
+            return Ok(());
         };
         // The connection ends anyway, so the rest does not matter.
         let _ = self.write_ciphertext();
-        Err(match self.state {
+        Err(error)
+    }
+
+    /// Describes a connection that ends because the peer, or what it sent, is not accepted.
+    fn refused(&self, error: &Error) -> Disconnect {
+        match self.state {
             State::Connecting | State::Handshaking => Disconnect::AuthenticationFailed {
-                message: explain(&error, &self.host),
+                message: explain(error, &self.host),
             },
             State::PostHandshake => Disconnect::AuthenticationFailed {
-                message: explain_after_handshake(&error, &self.host),
+                message: explain_after_handshake(error, &self.host),
             },
             State::Ready => Disconnect::Failed {
                 kind: io::ErrorKind::InvalidData,
-                message: explain(&error, &self.host),
+                message: explain(error, &self.host),
             },
-        })
+        }
     }
 
     /// Fails if the peer sends too many bytes without data. A peer that sends empty records forever
@@ -220,8 +232,15 @@ impl<T: TransportLayer> Read for SslTransportLayer<T> {
                 }
                 Err(error) => return Err(error),
             }
+            if let Some(error) = self.read_failure.take() {
+                return Err(io::Error::other(self.refused(&error)));
+            }
             let count = self.session.read_tls(&mut self.socket)?;
-            self.process_packets(count).map_err(io::Error::other)?;
+            if let Err(error) = self.process_packets(count) {
+                self.read_failure = Some(error);
+                continue;
+            }
+            self.check_progress().map_err(io::Error::other)?;
             if self.session.wants_write() {
                 self.write_response();
             }

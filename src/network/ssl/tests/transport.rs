@@ -272,6 +272,20 @@ fn a_byte_that_was_changed_on_the_way_ends_the_connection() {
     ));
 }
 
+/// Both come with one read. The data shows that the broker has accepted this client, so the rest is no authentication failure.
+#[test]
+fn data_before_a_damaged_record_is_read_first() {
+    for version in VERSIONS {
+        let mut pair = connected(version);
+        pair.server_writes(b"response");
+        pair.server_writes(b"damaged");
+        *pair.wire.borrow_mut().to_client.back_mut().unwrap() ^= 1;
+        assert_eq!(pair.read().unwrap(), b"response");
+        let why = Disconnect::failed(&pair.read().unwrap_err());
+        assert!(matches!(why, Disconnect::Failed { .. }), "{why:?}");
+    }
+}
+
 /// Kafka 2.8 does this to a client whose certificate it refuses.
 #[test]
 fn a_handshake_that_starts_again_names_the_client_certificate() {
