@@ -282,11 +282,20 @@ pub(super) fn section(text: &str, headings: &[String]) -> Vec<(String, Secret)> 
         }
         // A line that begins with a blank continues the entry before it.
         let is_entry = !line.starts_with([' ', '\t', '#', ';']);
+        let line = without_comment(line);
         if let (true, true, Some((key, value))) = (is_wanted, is_entry, line.split_once('=')) {
             entries.push((key.trim().to_ascii_lowercase(), Secret::new(value.trim())));
         }
     }
     entries
+}
+
+/// Returns an entry without the comment behind it, which begins after a blank.
+fn without_comment(line: &str) -> &str {
+    let mark = line.match_indices(['#', ';']).map(|(at, _)| at);
+    let before = mark.map(|at| line.get(..at).unwrap_or_default());
+    let mut entry = before.filter(|entry| entry.ends_with([' ', '\t']));
+    entry.next().unwrap_or(line)
 }
 
 /// The credentials that a metadata service sent.

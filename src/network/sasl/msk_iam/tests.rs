@@ -215,7 +215,8 @@ fn a_profile_is_read_from_the_files() {
     std::fs::create_dir_all(folder.join(".aws")).unwrap();
     let credentials = format!(
         "# comment\n[default]\naws_access_key_id = ID\naws_secret_access_key={SECRET}\n\n[ other ]\nAWS_Access_Key_Id=OTHER\n\
-         aws_secret_access_key = {SECRET}\naws_session_token = t=\n  nested = x\n[empty]\naws_access_key_id =\n"
+         aws_secret_access_key = {SECRET}\naws_session_token = t=\n  nested = x\n[empty]\naws_access_key_id =\n\
+         [noted] # mine\naws_access_key_id = N#;O ; not a comment before the blank\naws_secret_access_key = {SECRET}\t# rotated\n"
     );
     std::fs::write(folder.join(".aws/credentials"), credentials).unwrap();
     let config = format!(
@@ -227,6 +228,8 @@ fn a_profile_is_read_from_the_files() {
     assert_eq!(with(""), expected("ID", None, None));
     assert_eq!(with("other"), expected("OTHER", Some("t="), None));
     assert_eq!(with("of-config"), expected("C", None, None));
+    // AWS: a comment in the line of an entry begins after a blank.
+    assert_eq!(with("noted"), expected("N#;O", None, None));
     for (profile, reason) in [
         ("role", "has role_arn, which is not supported"),
         ("empty", "there is no profile 'empty'"),
