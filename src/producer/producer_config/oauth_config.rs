@@ -16,7 +16,7 @@ use crate::network::ssl::{SignatureAlgorithm, SslConfig};
 use crate::producer::config_def::{ConfigKey, config_error, trim};
 use crate::utils::Secret;
 
-/// Java waits forever if these are not set.
+/// Java waits forever if these are not set, or 0.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -40,12 +40,11 @@ pub(super) fn token_endpoint(
         request: options.request()?,
         ssl: is_https.then(|| options.ssl()).transpose()?,
         timeouts: HttpTimeouts {
-            connect: options
-                .millis(&sasl_keys::LOGIN_CONNECT_TIMEOUT_MS)?
-                .unwrap_or(DEFAULT_CONNECT_TIMEOUT),
-            read: options
-                .millis(&sasl_keys::LOGIN_READ_TIMEOUT_MS)?
-                .unwrap_or(DEFAULT_READ_TIMEOUT),
+            connect: options.timeout(
+                &sasl_keys::LOGIN_CONNECT_TIMEOUT_MS,
+                DEFAULT_CONNECT_TIMEOUT,
+            )?,
+            read: options.timeout(&sasl_keys::LOGIN_READ_TIMEOUT_MS, DEFAULT_READ_TIMEOUT)?,
         },
         retry_backoff: options
             .millis(&sasl_keys::LOGIN_RETRY_BACKOFF_MS)?
@@ -109,6 +108,12 @@ impl<'a> Options<'a> {
         let millis = u64::try_from(key.number(text)?);
         let millis = millis.map_err(|_| key.invalid(text, "must not be negative"))?;
         Ok(Some(Duration::from_millis(millis)))
+    }
+
+    /// Returns a timeout. In Java, 0 is none.
+    fn timeout(&self, key: &ConfigKey, default: Duration) -> Result<Duration> {
+        let timeout = self.millis(key)?.filter(|timeout| !timeout.is_zero());
+        Ok(timeout.unwrap_or(default))
     }
 
     fn request(&self) -> Result<TokenRequest> {

@@ -47,9 +47,9 @@ sasl_keys! {
     LOGIN_CLASS = "sasl.login.class": Class, DefaultValue::Null, Rule::Any, "", Medium,
         " How Java logs in. A class of Java is refused.";
     LOGIN_CONNECT_TIMEOUT_MS = "sasl.login.connect.timeout.ms": Int, DefaultValue::Null, Rule::Any, "", Low,
-        " How long, in milliseconds, a connection to the token endpoint may take. Unset: 10 seconds.";
+        " How long, in milliseconds, a connection to the token endpoint may take. Unset or 0: 10 seconds.";
     LOGIN_READ_TIMEOUT_MS = "sasl.login.read.timeout.ms": Int, DefaultValue::Null, Rule::Any, "", Low,
-        " How long, in milliseconds, a response of the token endpoint may take. Unset: 30 seconds.";
+        " How long, in milliseconds, a response of the token endpoint may take. Unset or 0: 30 seconds.";
     LOGIN_REFRESH_BUFFER_SECONDS = "sasl.login.refresh.buffer.seconds": Short, DefaultValue::Text("300"), Rule::Between(0, 3600), "[0,...,3600]", Low,
         " The latest time for a refresh, in seconds before an OAUTHBEARER token expires. Not kept if it and \
          `sasl.login.refresh.min.period.seconds` together exceed the rest of the token's life.";

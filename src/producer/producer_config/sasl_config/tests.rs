@@ -2,6 +2,8 @@
 
 #[cfg(all(feature = "keystores", feature = "aws-msk-iam"))]
 mod deployments;
+#[cfg(feature = "oauth-oidc")]
+mod endpoints;
 mod merging;
 
 use super::*;
