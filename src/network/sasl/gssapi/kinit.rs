@@ -1,16 +1,25 @@
 //! Runs `kinit`, which brings tickets into the credential cache. Java: `Shell.execCommand`.
 
-use std::io;
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{self, Read};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use crate::utils::{SystemTime, Time, printable};
+use crossbeam_channel::{Receiver, bounded};
+
+use crate::utils::{KafkaThread, SystemTime, Time, printable};
 
 /// How long the command may take. The Kerberos library gives up on servers that do not respond some 10 s after the first.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// How long to wait between two looks at whether the command has ended.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// How long to wait for the rest of what the command printed. A process that it started may hold the pipe for longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// More than an error shows.
+const CHUNKS: usize = 4;
+const CHUNK: usize = 1024;
 
 /// Runs a command without a shell and without input.
 ///
@@ -33,38 +42,67 @@ fn run_for(command: &str, arguments: &[&str], limit: Duration) -> Result<(), Str
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn();
-    let output = started
-        .and_then(|child| output_within(child, limit))
+    let ended = started
+        .and_then(|child| ended_within(child, limit))
         .map_err(|error| format!("cannot run {command} (sasl.kerberos.kinit.cmd): {error}"))?;
-    let Some(output) = output else {
+    let Some((status, said)) = ended else {
         return Err(format!(
             "{command} (sasl.kerberos.kinit.cmd) did not end within {} s and was killed",
             limit.as_secs()
         ));
     };
-    if output.status.success() {
+    if status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = printable(said.trim()).to_string();
+    let said = all_of(&said);
+    let said = String::from_utf8_lossy(&said);
     Err(format!(
-        "{command} (sasl.kerberos.kinit.cmd) failed with {}: {said}",
-        output.status
+        "{command} (sasl.kerberos.kinit.cmd) failed with {status}: {}",
+        printable(said.trim())
     ))
 }
 
+type Said = Receiver<Vec<u8>>;
+
 /// Waits until the command ends. `None` if it was killed because it did not.
-fn output_within(mut child: Child, limit: Duration) -> io::Result<Option<Output>> {
+fn ended_within(mut child: Child, limit: Duration) -> io::Result<Option<(ExitStatus, Said)>> {
     let start = SystemTime.now();
-    while child.try_wait()?.is_none() {
-        if SystemTime.now().saturating_duration_since(start) >= limit {
+    let said = read_aside(child.stderr.take());
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some((status, said?)));
+        }
+        if said.is_err() || SystemTime.now().saturating_duration_since(start) >= limit {
             child.kill()?;
             child.wait()?;
-            return Ok(None);
+            return said.map(|_| None);
         }
         SystemTime.sleep(PAUSE);
     }
-    child.wait_with_output().map(Some)
+}
+
+/// Reads a pipe on a thread of its own, until nobody holds its other end any more.
+fn read_aside(pipe: Option<ChildStderr>) -> io::Result<Said> {
+    let (chunks, said) = bounded(CHUNKS);
+    KafkaThread::spawn("kafka-kinit-reader".to_owned(), move || {
+        let Some(mut pipe) = pipe else {
+            return;
+        };
+        let mut buffer = [0; CHUNK];
+        while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+            // The rest is not shown, but the command must not wait for room in the pipe.
+            _ = chunks.try_send(buffer.get(..count).unwrap_or_default().to_vec());
+        }
+    })?;
+    Ok(said)
+}
+
+fn all_of(said: &Said) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Ok(chunk) = said.recv_timeout(PATIENCE) {
+        all.extend(chunk);
+    }
+    all
 }
 
 #[cfg(test)]
@@ -86,6 +124,44 @@ mod tests {
         );
         // Without input: a prompt for a password ends at once.
         assert!(run("sh", &["-c", "read -r password"]).is_err());
+    }
+
+    /// Such as one that renews tickets in the background.
+    #[test]
+    fn a_process_that_the_command_left_behind_is_not_waited_for() {
+        let pipe = std::env::temp_dir().join(format!("kinit-{}", std::process::id()));
+        assert!(
+            Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
+        // What reads it ends with this end of it.
+        let end = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open(&pipe)
+            .unwrap();
+        let script = format!(
+            "read -r line < {} & printf 'no ticket' >&2; exit",
+            pipe.display()
+        );
+        let (script, of_failure) = (format!("{script} 0"), format!("{script} 3"));
+        let (done, is_done) = bounded(2);
+        std::thread::spawn(move || {
+            for script in [script, of_failure] {
+                _ = done.send(run("sh", &["-c", &script]));
+            }
+        });
+        let result = || is_done.recv_timeout(Duration::from_secs(25));
+        let results = [result(), result()];
+        std::fs::remove_file(&pipe).unwrap();
+        drop(end);
+        let [succeeded, failed] = results;
+        assert_eq!(succeeded, Ok(Ok(())));
+        let failed = failed.unwrap().unwrap_err();
+        assert!(failed.ends_with("exit status: 3: no ticket"), "{failed}");
     }
 
     #[test]
