@@ -174,7 +174,7 @@ impl Transactions {
             error,
         } = refusal;
         log::debug!("response to {:?}: {code}, {reaction:?}", request.kind);
-        request.may_be_done |= may_be_ended(&request.kind, code);
+        request.may_be_done |= may_be_logged(&request.kind, code);
         self.note_attempt(&mut request, leaves_open(code));
         match reaction {
             Reaction::FindCoordinator => {
@@ -308,11 +308,19 @@ fn leaves_open(code: ErrorCode) -> bool {
     ) || code.name().is_none()
 }
 
-/// Returns whether a coordinator that returns this code may still have written the end of the
-/// transaction. Its log returns such codes if the followers do not follow, or if it has lost its
-/// role meanwhile.
-fn may_be_ended(kind: &RequestKind, code: ErrorCode) -> bool {
-    matches!(kind, RequestKind::EndTxn(_))
+/// Returns whether a coordinator that returns this code may still have logged the beginning or the
+/// end of the transaction. Its log returns such codes if the followers do not follow, or if it has
+/// lost its role meanwhile. The next coordinator may then have what this one refused.
+fn may_be_logged(kind: &RequestKind, code: ErrorCode) -> bool {
+    let is_logged = match kind {
+        RequestKind::AddPartitionsToTxn(_)
+        | RequestKind::AddOffsetsToTxn(_)
+        | RequestKind::EndTxn(_) => true,
+        RequestKind::FindCoordinator(_)
+        | RequestKind::InitProducerId
+        | RequestKind::TxnOffsetCommit(_) => false,
+    };
+    is_logged
         && matches!(
             code,
             ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR

@@ -213,6 +213,33 @@ fn without_bump_support_the_producer_ends_after_an_indefinite_end() {
     assert!(error.is_fatal(), "{error:?}");
 }
 
+/// A coordinator whose log was written, but not by enough followers in time, returns such a code.
+/// The next coordinator reads the log and has the transaction. It would fence a producer that
+/// requests a bump before the end of it.
+#[test]
+fn an_abort_ends_a_transaction_that_a_coordinator_may_have_logged() {
+    for code in [
+        ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        ErrorCode::NOT_COORDINATOR,
+    ] {
+        let mut fixture = initialized_with(expiring());
+        fixture.begin();
+        let sent = fixture.append(0);
+        fixture.serve(ApiKey::AddPartitionsToTxn, added(&[(0, code)]));
+        fixture.advance(900);
+        fixture.run();
+        assert_eq!(sent.error().kind(), ErrorKind::Timeout);
+        fixture.assert_abortable();
+        let result = fixture.manager().begin_abort().unwrap();
+        fixture.serve_coordinator();
+        fixture.back_off();
+        fixture.serve_added(0);
+        fixture.serve(ApiKey::EndTxn, ended(NONE));
+        fixture.serve_producer_id(epoch(1));
+        outcome(&result).unwrap().unwrap();
+    }
+}
+
 const OLD_COORDINATOR: [(ApiKey, i16, i16); 6] = [
     (ApiKey::FindCoordinator, 0, 2),
     (ApiKey::InitProducerId, 0, 1),
