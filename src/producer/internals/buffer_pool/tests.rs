@@ -252,6 +252,19 @@ fn a_waiter_that_wants_to_grow_is_served_with_its_least_size() {
 }
 
 #[test]
+fn a_request_waits_a_moment_for_its_full_size() {
+    let pool = pool(4 * 1024, 1024);
+    let mut held = [(); 4].map(|()| Some(allocate(&pool, 1024)));
+    held[0] = None;
+    let buffer = pool
+        .allocate(growing(4 * 1024, 1024), WaitLimit::max_block(LONG), || {
+            drop(held)
+        })
+        .unwrap();
+    assert_eq!(buffer.reserved(), 4 * 1024);
+}
+
+#[test]
 fn a_waiter_that_gathers_takes_more_if_the_last_piece_brings_it() {
     let pool = pool(8 * 1024, 1024);
     let (piece, rest) = (allocate(&pool, 1024), allocate(&pool, 7 * 1024));
