@@ -384,6 +384,7 @@ impl BufferPool {
         let start = self.time.now();
         let mut gathered = 0;
         let (mut accepted, mut until) = (wanted.in_full(), limit.time.min(WAIT_FOR_MOST));
+        let mut afterwards = Some((wanted, limit.time));
         let error = loop {
             if state.closed {
                 break closed();
@@ -400,10 +401,10 @@ impl BufferPool {
             }
             let waited = self.time.now().saturating_duration_since(start);
             if wait_for(waiter, state, until.saturating_sub(waited)) && !state.closed {
-                if until == limit.time && accepted.least == wanted.least {
+                let Some(next) = afterwards.take() else {
                     break self.exhausted(wanted.least, limit, gathered + state.available());
-                }
-                (accepted, until) = (wanted, limit.time);
+                };
+                (accepted, until) = next;
             }
         };
         state.non_pooled_available += gathered;
