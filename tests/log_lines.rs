@@ -222,9 +222,12 @@ fn an_expiry_is_one_warning_for_its_partition_that_names_the_cause() {
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
     let failure = Action::fail(ErrorCode::NOT_ENOUGH_REPLICAS);
     broker.on(Api::Produce).always().then(failure);
+    // The backoff outlasts the delivery timeout, so no later answer can fail the batch first.
     let producer = producer(&broker, "expiry")
-        .request_timeout(Duration::from_millis(300))
-        .delivery_timeout(Duration::from_millis(500))
+        .retry_backoff(Duration::from_secs(60))
+        .retry_backoff_max(Duration::from_secs(60))
+        .request_timeout(Duration::from_secs(1))
+        .delivery_timeout(Duration::from_secs(2))
         .build()
         .unwrap();
     for _ in 0..2 {

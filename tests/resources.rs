@@ -237,8 +237,8 @@ fn a_broker_that_vanishes_takes_nothing_with_it() {
                 .bootstrap_servers(broker.bootstrap_servers())
                 .linger(Duration::ZERO)
                 .max_block(Duration::from_millis(300))
-                .request_timeout(Duration::from_millis(200))
-                .delivery_timeout(Duration::from_millis(300))
+                .request_timeout(Duration::from_millis(400))
+                .delivery_timeout(Duration::from_millis(600))
                 .build()
                 .unwrap();
             send(&producer);

@@ -154,13 +154,14 @@ fn a_batch_that_expires_between_attempts_knows_about_the_earlier_ones() {
         // A refusal says nothing about earlier attempts.
         (vec![appended, refused], Delivery::MaybeWritten),
     ];
-    for (failures, delivery) in attempts {
+    let expire = |(failures, delivery): (Vec<Failure>, Delivery)| {
         let broker = broker();
         let producer = quick(&broker)
-            .request_timeout(millis(500))
-            .delivery_timeout(millis(500))
-            // Long enough that the last backoff outlasts the delivery timeout with any jitter.
-            .retry_backoff(millis(if failures.len() == 1 { 5000 } else { 300 }))
+            .request_timeout(millis(2000))
+            .delivery_timeout(millis(2000))
+            // With any jitter, the last backoff outlasts the delivery timeout, and the first of two
+            // leaves time for the second attempt.
+            .retry_backoff(millis(if failures.len() == 1 { 5000 } else { 900 }))
             .retry_backoff_max(millis(5000))
             .build()
             .unwrap();
@@ -170,7 +171,12 @@ fn a_batch_that_expires_between_attempts_knows_about_the_earlier_ones() {
         }
         let error = send(&producer, ORDERS, "a").get_timeout(LONG).unwrap_err();
         assert_timed_out(&error, delivery);
-    }
+    };
+    thread::scope(|scope| {
+        for attempt in attempts {
+            scope.spawn(|| expire(attempt));
+        }
+    });
 }
 
 // Java: SenderTest.testInflightBatchesExpireOnDeliveryTimeout, testWhenFirstBatchExpireNoSendSecondBatchIfGuaranteeOrder,

@@ -83,8 +83,8 @@ fn memory_comes_back_after_every_outcome() {
 fn memory_comes_back_from_batches_that_expire() {
     let broker = FakeBroker::builder().topic(TOPIC, 2).start().unwrap();
     let producer = producer(&broker)
-        .request_timeout(Duration::from_millis(200))
-        .delivery_timeout(Duration::from_millis(200))
+        .request_timeout(Duration::from_millis(600))
+        .delivery_timeout(Duration::from_millis(600))
         .build()
         .unwrap();
     producer.send(record("warm")).unwrap().get().unwrap();

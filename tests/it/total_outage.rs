@@ -95,8 +95,8 @@ fn sends_to_a_topic_in_use_are_buffered_and_delivered_when_the_cluster_is_back()
 fn a_callback_sends_again_during_the_outage() {
     let broker = broker();
     let builder = producer(&broker)
-        .request_timeout(Duration::from_millis(100))
-        .delivery_timeout(Duration::from_millis(200));
+        .request_timeout(Duration::from_millis(400))
+        .delivery_timeout(Duration::from_millis(600));
     let producer = Arc::new(builder.build().unwrap());
     producer.send(record()).unwrap().get().unwrap();
     begin_outage(&broker, &producer);
