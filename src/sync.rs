@@ -9,6 +9,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+#[cfg(all(feature = "gssapi", unix))]
+pub(crate) use std::sync::mpsc;
 pub(crate) use std::sync::{Arc, OnceLock};
 
 pub(crate) use arc_swap::{ArcSwap, ArcSwapOption, Guard as Snapshot};

@@ -4,21 +4,21 @@
 //! Threads: one thread per client calls the operating system, which may take many seconds. The
 //! first name starts it. If a name waits while all look-ups hang, another thread is started, up to
 //! [`MAX_THREADS`]. After the resolver is dropped, each thread ends with its current look-up.
-//! Channels carry the names and the results, and each result ends the I/O thread's wait. Numeric
-//! addresses do not come here.
+//! A queue each way carries the names and the results, and each result ends the I/O thread's wait.
+//! Numeric addresses do not come here.
 //! Differs from Java: the I/O thread continues with other nodes while a name is resolved.
 
 mod system_lookup;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
 use hashbrown::HashSet;
 
-use crate::sync::Arc;
+use crate::sync::{Arc, Condvar, Mutex};
 use crate::utils::{KafkaThread, log};
 
 pub(crate) use system_lookup::SystemHostLookup;
@@ -60,8 +60,6 @@ pub(crate) trait HostResolver: Send + std::fmt::Debug {
 /// Resolves names on its own threads.
 #[derive(Debug)]
 pub(crate) struct ThreadedHostResolver {
-    requests: Sender<Arc<str>>,
-    resolved: Receiver<ResolvedHost>,
     /// Hosts without a result. The threads have the oldest ones; the others wait.
     pending: HashSet<Arc<str>>,
     worker: Worker,
@@ -74,12 +72,27 @@ pub(crate) struct ThreadedHostResolver {
     failed: Vec<ResolvedHost>,
 }
 
+/// What the resolver and its threads exchange.
+#[derive(Debug, Default)]
+struct Exchange {
+    queues: Mutex<Queues>,
+    /// A name has come, or the resolver has gone.
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queues {
+    names: VecDeque<Arc<str>>,
+    results: VecDeque<ResolvedHost>,
+    /// Whether the resolver has gone.
+    is_closed: bool,
+}
+
 /// The parts of a thread.
 #[derive(Clone)]
 struct Worker {
     thread_name: String,
-    requests: Receiver<Arc<str>>,
-    resolved: Sender<ResolvedHost>,
+    exchange: Arc<Exchange>,
     lookup: Arc<dyn HostLookup>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -96,16 +109,11 @@ impl ThreadedHostResolver {
         patience: Duration,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let (requests, to_resolve) = unbounded();
-        let (answers, resolved) = unbounded();
         Self {
-            requests,
-            resolved,
             pending: HashSet::new(),
             worker: Worker {
                 thread_name,
-                requests: to_resolve,
-                resolved: answers,
+                exchange: Arc::default(),
                 lookup,
                 wake: Arc::new(wake),
             },
@@ -116,17 +124,20 @@ impl ThreadedHostResolver {
         }
     }
 
-    fn hand_over(&mut self, host: &Arc<str>, now: Instant) -> Result<(), String> {
+    /// Hands a name to the threads.
+    ///
+    /// # Errors
+    ///
+    /// There is no thread, and the operating system refuses one.
+    fn hand_over(&mut self, host: &Arc<str>, now: Instant) -> io::Result<()> {
         if self.threads == 0 {
-            self.start_thread(now)
-                .map_err(|error| format!("cannot start a thread to resolve names: {error}"))?;
+            self.start_thread(now)?;
         } else if self.pending.len() < self.threads {
             // An idle thread takes it.
             self.last_progress = Some(now);
         }
-        self.requests
-            .send(Arc::clone(host))
-            .map_err(|_| "the threads that resolve names have died".to_owned())
+        self.worker.exchange.request(Arc::clone(host));
+        Ok(())
     }
 
     fn start_thread(&mut self, now: Instant) -> io::Result<()> {
@@ -161,9 +172,9 @@ impl HostResolver for ThreadedHostResolver {
                 Ok(()) => {
                     self.pending.insert(host);
                 }
-                Err(reason) => self.failed.push(ResolvedHost {
+                Err(error) => self.failed.push(ResolvedHost {
                     host,
-                    addresses: Err(reason),
+                    addresses: Err(format!("cannot start a thread to resolve names: {error}")),
                 }),
             }
         }
@@ -174,7 +185,7 @@ impl HostResolver for ThreadedHostResolver {
         if let Some(failed) = self.failed.pop() {
             return Some(failed);
         }
-        let Ok(resolved) = self.resolved.try_recv() else {
+        let Some(resolved) = self.worker.exchange.next_result() else {
             self.relieve(now);
             return None;
         };
@@ -190,24 +201,56 @@ impl HostResolver for ThreadedHostResolver {
     }
 }
 
+impl Drop for ThreadedHostResolver {
+    fn drop(&mut self) {
+        self.worker.exchange.close();
+    }
+}
+
+impl Exchange {
+    fn request(&self, host: Arc<str>) {
+        self.queues.lock().names.push_back(host);
+        self.changed.notify_one();
+    }
+
+    fn next_result(&self) -> Option<ResolvedHost> {
+        self.queues.lock().results.pop_front()
+    }
+
+    fn close(&self) {
+        self.queues.lock().is_closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the next name. `None` when the resolver has gone.
+    fn next_name(&self) -> Option<Arc<str>> {
+        let mut queues = self.queues.lock();
+        self.changed.wait_while(&mut queues, |queues| {
+            queues.names.is_empty() && !queues.is_closed
+        });
+        match queues.is_closed {
+            true => None,
+            false => queues.names.pop_front(),
+        }
+    }
+
+    fn answer(&self, result: ResolvedHost) {
+        self.queues.lock().results.push_back(result);
+    }
+}
+
 impl Worker {
     fn start(self) -> io::Result<()> {
         let thread_name = self.thread_name.clone();
         // The thread is never joined, because it may be in a look-up that cannot be cancelled. It
-        // ends on its own once the resolver and its end of the channels are gone.
+        // ends on its own once the resolver is gone.
         KafkaThread::spawn(thread_name, move || self.run()).map(drop)
     }
 
     fn run(&self) {
-        for host in &self.requests {
+        while let Some(host) = self.exchange.next_name() {
             let addresses = self.addresses(&host);
-            if self
-                .resolved
-                .send(ResolvedHost { host, addresses })
-                .is_err()
-            {
-                return;
-            }
+            self.exchange.answer(ResolvedHost { host, addresses });
             (self.wake)();
         }
     }

@@ -186,6 +186,8 @@ pub(crate) use ::log::Level;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
     use crate::utils::KafkaThread;
 
@@ -209,7 +211,7 @@ mod tests {
     #[test]
     fn a_thread_inherits_the_context_of_its_parent() {
         let _context = LogContext::of_producer("parent", None).enter();
-        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let (sender, receiver) = mpsc::channel();
         let thread = KafkaThread::spawn("child".to_owned(), move || {
             sender.send(prefix().to_string()).unwrap();
         });

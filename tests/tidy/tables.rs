@@ -58,10 +58,6 @@ pub(crate) const OWNERS: &[(&str, &[&str])] = &[
     ("socket2", &["src/network", "src/testing"]),
     ("parking_lot", &["src/sync"]),
     ("arc_swap", &["src/sync"]),
-    (
-        "crossbeam_channel",
-        &["src/client/host_resolver", "src/network/sasl/gssapi"],
-    ),
     ("libgssapi", &["src/network/sasl/gssapi/system"]),
     (
         "byteorder",

@@ -1,5 +1,7 @@
 //! `send` and `close` in both modes. Java: `AsyncProducerTest`, `ProducerTest`.
 
+use std::sync::mpsc;
+
 use super::super::mock_cluster::MockCluster;
 use super::*;
 use crate::sync::OnceLock;
@@ -25,7 +27,7 @@ struct Handled {
 /// Waits at the gate, if there is one, and then records the batch.
 struct Recorder {
     handled: Arc<Handled>,
-    gate: Option<crossbeam_channel::Receiver<()>>,
+    gate: Option<mpsc::Receiver<()>>,
 }
 
 impl EventHandler<String, String> for Recorder {
@@ -63,7 +65,7 @@ fn recorder() -> (Recorder, Arc<Handled>) {
 #[test]
 fn a_full_queue_refuses_a_message_and_counts_it() {
     let (mut handler, handled) = recorder();
-    let (open, gate) = crossbeam_channel::bounded::<()>(0);
+    let (open, gate) = mpsc::channel::<()>();
     handler.gate = Some(gate);
     let settings = [
         ("producer.type", "async"),

@@ -4,6 +4,7 @@
 //! Java: `AsyncProducerTest`.
 
 use std::collections::VecDeque;
+use std::sync::mpsc;
 
 use super::super::blocking_queue::LinkedBlockingQueue;
 use super::*;
@@ -246,7 +247,7 @@ fn a_shutdown_without_messages_calls_no_handler() {
 }
 
 /// Waits for a permit before each batch.
-struct Gate(crossbeam_channel::Receiver<()>, Arc<Mutex<Vec<u32>>>);
+struct Gate(mpsc::Receiver<()>, Arc<Mutex<Vec<u32>>>);
 
 impl EventHandler<String, u32> for Gate {
     fn handle(&mut self, events: &[KeyedMessage<String, u32>]) -> Result<()> {
@@ -265,12 +266,12 @@ impl EventHandler<String, u32> for Gate {
 struct Gated {
     thread: ProducerSendThread<String, u32>,
     queue: Queue<String, u32>,
-    permit: crossbeam_channel::Sender<()>,
+    permit: mpsc::Sender<()>,
     handled: Arc<Mutex<Vec<u32>>>,
 }
 
 fn gated(capacity: usize) -> Gated {
-    let (permit, permits) = crossbeam_channel::unbounded();
+    let (permit, permits) = mpsc::channel();
     let handled = Arc::<Mutex<Vec<u32>>>::default();
     let handler: Box<dyn EventHandler<String, u32>> = Box::new(Gate(permits, Arc::clone(&handled)));
     let queue: Queue<String, u32> = Arc::new(LinkedBlockingQueue::new(capacity));

@@ -3,7 +3,6 @@
 use std::sync::mpsc;
 
 use super::*;
-use crate::sync::Mutex;
 use crate::utils::{MockTime, Time};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -13,14 +12,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 struct FakeLookup {
     asked: Mutex<Vec<String>>,
-    held: Receiver<()>,
+    held: Mutex<mpsc::Receiver<()>>,
 }
 
 impl HostLookup for FakeLookup {
     fn addresses(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
         self.asked.lock().push(host.to_owned());
         if host.starts_with("slow") {
-            self.held.recv().unwrap_or_default();
+            self.held.lock().recv().unwrap_or_default();
         }
         match host {
             "empty" => Ok(Vec::new()),
@@ -38,17 +37,17 @@ impl HostLookup for FakeLookup {
 struct Fixture {
     resolver: ThreadedHostResolver,
     lookup: Arc<FakeLookup>,
-    release: Sender<()>,
+    release: mpsc::Sender<()>,
     wakes: mpsc::Receiver<()>,
     time: MockTime,
 }
 
 impl Fixture {
     fn new() -> Self {
-        let (release, held) = unbounded();
+        let (release, held) = mpsc::channel();
         let lookup = Arc::new(FakeLookup {
             asked: Mutex::default(),
-            held,
+            held: Mutex::new(held),
         });
         let (woken, wakes) = mpsc::channel();
         let wake = move || woken.send(()).unwrap_or_default();

@@ -4,8 +4,7 @@ use std::io::{self, Read};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded};
-
+use crate::sync::mpsc::{self, Receiver};
 use crate::utils::{KafkaThread, SystemTime, Time, printable};
 
 /// How long the command may take. The Kerberos library gives up on servers that do not respond some 10 s after the first.
@@ -83,7 +82,7 @@ fn ended_within(mut child: Child, limit: Duration) -> io::Result<Option<(ExitSta
 
 /// Reads a pipe on a thread of its own, until nobody holds its other end any more.
 fn read_aside(pipe: Option<ChildStderr>) -> io::Result<Said> {
-    let (chunks, said) = bounded(CHUNKS);
+    let (chunks, said) = mpsc::sync_channel(CHUNKS);
     KafkaThread::spawn("kafka-kinit-reader".to_owned(), move || {
         let Some(mut pipe) = pipe else {
             return;
@@ -148,7 +147,7 @@ mod tests {
             pipe.display()
         );
         let (script, of_failure) = (format!("{script} 0"), format!("{script} 3"));
-        let (done, is_done) = bounded(2);
+        let (done, is_done) = mpsc::channel();
         std::thread::spawn(move || {
             for script in [script, of_failure] {
                 _ = done.send(run("sh", &["-c", &script]));

@@ -11,12 +11,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
-
 use super::system::SystemKerberos;
 use super::{Acquired, GssFailure, GssapiSaslClient, Kerberos};
 use crate::network::Waker;
 use crate::network::sasl::{Peer, SaslClient, SaslFailure};
+use crate::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use crate::sync::{Arc, Mutex};
 use crate::utils::{KafkaThread, SecretBytes, Time, log, printable};
 
@@ -216,7 +215,7 @@ impl KerberosLogin {
         time: Arc<dyn Time>,
     ) -> Result<Self, SaslFailure> {
         let keeper = Keeper::new(config, kerberos, time)?;
-        let (jobs, to_do) = unbounded();
+        let (jobs, to_do) = mpsc::channel();
         let name = format!("kafka-kerberos-refresh-thread | {name}");
         let spawned = KafkaThread::spawn(name, move || keeper.run(&to_do));
         spawned.map_err(|error| {

@@ -4,6 +4,7 @@ mod exchange;
 mod renewal;
 
 use std::collections::VecDeque;
+use std::sync::mpsc;
 
 use super::*;
 use crate::sync::{Arc, Mutex};
@@ -22,7 +23,7 @@ struct Scripted {
     services: Vec<String>,
     tokens: Vec<Option<Vec<u8>>>,
     /// Each step waits for a message, until the sender is gone.
-    gate: Option<crossbeam_channel::Receiver<()>>,
+    gate: Option<Arc<Mutex<mpsc::Receiver<()>>>>,
 }
 
 pub(super) fn step(token: &[u8], is_established: bool) -> Result<Step, GssFailure> {
@@ -75,7 +76,7 @@ impl GssContext for Script {
     fn step(&mut self, token: Option<&[u8]>) -> Result<Step, GssFailure> {
         let gate = self.0.lock().gate.clone();
         if let Some(gate) = gate {
-            let _ = gate.recv();
+            let _ = gate.lock().recv();
         }
         let mut script = self.0.lock();
         script.tokens.push(token.map(<[u8]>::to_vec));
@@ -211,16 +212,16 @@ pub(in crate::network::sasl) fn scripted_login(
 /// Holds a library up until it is dropped.
 #[cfg(feature = "tls")]
 pub(crate) struct Gate {
-    _sender: crossbeam_channel::Sender<()>,
+    _sender: mpsc::Sender<()>,
 }
 
 /// A login whose library makes two first tokens, and waits for its server until the gate is dropped.
 #[cfg(feature = "tls")]
 pub(crate) fn gated_login() -> (Gate, KerberosLogin) {
-    let (sender, gate) = crossbeam_channel::unbounded();
+    let (sender, gate) = mpsc::channel();
     let ticket = || Ok((b"ticket".to_vec(), false));
     let script = script_of([ticket(), ticket()]);
-    script.0.lock().gate = Some(gate);
+    script.0.lock().gate = Some(Arc::new(Mutex::new(gate)));
     (Gate { _sender: sender }, login_with(script))
 }
 
