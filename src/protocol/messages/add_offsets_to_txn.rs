@@ -45,6 +45,7 @@ impl Message for AddOffsetsToTxnRequest {
         Ok(())
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let flexible = Self::KEY.is_flexible(version);
         let request = Self {
@@ -75,6 +76,7 @@ impl Default for AddOffsetsToTxnResponse {
 }
 
 impl Message for AddOffsetsToTxnResponse {
+    #[inline]
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.error_code(self.error_code);

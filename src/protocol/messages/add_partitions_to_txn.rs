@@ -58,6 +58,7 @@ impl Message for AddPartitionsToTxnRequest {
         Ok(())
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let flexible = Self::KEY.is_flexible(version);
         let request = Self {
@@ -94,6 +95,7 @@ pub(crate) struct AddPartitionsToTxnTopicResult {
 }
 
 impl Message for AddPartitionsToTxnResponse {
+    #[inline]
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = ApiKey::AddPartitionsToTxn.is_flexible(version);
         w.i32(self.throttle_time_ms);

@@ -53,6 +53,7 @@ impl Message for ApiVersionsRequest {
         Ok(())
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let flexible = Self::KEY.is_flexible(version);
         let mut request = Self::default();
@@ -125,6 +126,7 @@ impl Default for ApiVersionsResponse {
 }
 
 impl Message for ApiVersionsResponse {
+    #[inline]
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = ApiKey::ApiVersions.is_flexible(version);
         w.error_code(self.error_code);

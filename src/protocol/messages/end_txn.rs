@@ -45,6 +45,7 @@ impl Message for EndTxnRequest {
         Ok(())
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let flexible = Self::KEY.is_flexible(version);
         let request = Self {
@@ -81,6 +82,7 @@ impl Default for EndTxnResponse {
 }
 
 impl Message for EndTxnResponse {
+    #[inline]
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.error_code(self.error_code);

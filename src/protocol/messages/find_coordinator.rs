@@ -52,6 +52,7 @@ impl Message for FindCoordinatorRequest {
         Ok(())
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let flexible = Self::KEY.is_flexible(version);
         let key = |r: &mut Reader<'_>| r.string(flexible).map(Arc::from);
@@ -107,6 +108,7 @@ impl Default for Coordinator {
 }
 
 impl Message for FindCoordinatorResponse {
+    #[inline]
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = ApiKey::FindCoordinator.is_flexible(version);
         w.i32(self.throttle_time_ms);

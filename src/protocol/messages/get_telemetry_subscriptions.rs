@@ -27,6 +27,7 @@ impl Message for GetTelemetrySubscriptionsRequest {
         Ok(())
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let client_instance_id = r.uuid()?;
         r.skip_tagged_fields(Self::KEY.is_flexible(version))?;
@@ -68,6 +69,7 @@ impl Default for GetTelemetrySubscriptionsResponse {
 }
 
 impl Message for GetTelemetrySubscriptionsResponse {
+    #[inline]
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = ApiKey::GetTelemetrySubscriptions.is_flexible(version);
         w.i32(self.throttle_time_ms);

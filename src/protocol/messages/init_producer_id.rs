@@ -60,6 +60,7 @@ impl Message for InitProducerIdRequest {
         Ok(())
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let flexible = Self::KEY.is_flexible(version);
         let request = Self {
@@ -94,6 +95,7 @@ impl Default for InitProducerIdResponse {
 }
 
 impl Message for InitProducerIdResponse {
+    #[inline]
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.error_code(self.error_code);

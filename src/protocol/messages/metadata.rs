@@ -83,6 +83,7 @@ impl Message for MetadataRequest {
         Ok(())
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let flexible = Self::KEY.is_flexible(version);
         let request = Self {
@@ -197,6 +198,7 @@ impl Default for MetadataPartition {
 }
 
 impl Message for MetadataResponse {
+    #[inline]
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = ApiKey::Metadata.is_flexible(version);
         w.i32(self.throttle_time_ms);

@@ -67,6 +67,7 @@ impl Message for ProduceRequest {
         Ok(())
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let flexible = Self::KEY.is_flexible(version);
         let request = Self {
@@ -202,6 +203,7 @@ impl Default for LeaderIdAndEpoch {
 }
 
 impl Message for ProduceResponse {
+    #[inline]
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = ApiKey::Produce.is_flexible(version);
         w.array(&self.topics, flexible, |w, topic| {

@@ -38,6 +38,7 @@ impl Message for PushTelemetryRequest {
         Ok(())
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let flexible = Self::KEY.is_flexible(version);
         let request = Self {
@@ -69,6 +70,7 @@ impl Default for PushTelemetryResponse {
 }
 
 impl Message for PushTelemetryResponse {
+    #[inline]
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.error_code(self.error_code);

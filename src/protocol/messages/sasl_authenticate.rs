@@ -35,6 +35,7 @@ impl Message for SaslAuthenticateRequest {
         Ok(())
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let flexible = Self::KEY.is_flexible(version);
         let auth_bytes = r.bytes(flexible)?.to_vec();
@@ -65,6 +66,7 @@ impl Default for SaslAuthenticateResponse {
 }
 
 impl Message for SaslAuthenticateResponse {
+    #[inline]
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = ApiKey::SaslAuthenticate.is_flexible(version);
         w.error_code(self.error_code);

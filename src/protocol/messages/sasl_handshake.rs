@@ -24,6 +24,7 @@ impl Message for SaslHandshakeRequest {
         w.string(&self.mechanism, false)
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>, _version: i16) -> Result<Self, DecodeError> {
         let mechanism = r.string(false)?.to_owned();
         Ok(Self { mechanism })
@@ -47,6 +48,7 @@ impl Default for SaslHandshakeResponse {
 }
 
 impl Message for SaslHandshakeResponse {
+    #[inline]
     fn encode(&self, w: &mut Writer, _version: i16) -> Result<(), EncodeError> {
         w.error_code(self.error_code);
         w.array(&self.mechanisms, false, |w, mechanism| {

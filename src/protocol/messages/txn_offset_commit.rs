@@ -98,6 +98,7 @@ impl Message for TxnOffsetCommitRequest {
         Ok(())
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let flexible = Self::KEY.is_flexible(version);
         let mut request = Self {
@@ -209,6 +210,7 @@ pub(crate) struct TxnOffsetCommitTopicResult {
 }
 
 impl Message for TxnOffsetCommitResponse {
+    #[inline]
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = ApiKey::TxnOffsetCommit.is_flexible(version);
         w.i32(self.throttle_time_ms);
