@@ -4,7 +4,7 @@
 //! system's clock takes two to three times as long as reading the counter. So a thread reads the
 //! clock once, computes at which count the millisecond ends, and knows the time until then. This is
 //! as exact as the clock itself, except that a change of the clock shows up to a millisecond late.
-//! With the system's clock, a send takes 1.07 times the instructions.
+//! With the system's clock, `100b-defaults` has 0.75 times the rate and takes 1.25 times the CPU.
 //!
 //! The same read checks the process id, with which a send detects a fork.
 
