@@ -412,9 +412,10 @@ impl ClusterConnectionStates {
 /// Sorts addresses with IPv4 first, as the JVM does: `localhost` often has both, and a broker there
 /// may listen only on IPv4. Keeps the resolver's order within a family.
 fn by_preference(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
-    let mut addresses = addresses.to_vec();
-    addresses.sort_by_key(SocketAddr::is_ipv6);
-    addresses
+    let (mut ipv4, ipv6): (Vec<_>, Vec<_>) =
+        addresses.iter().partition(|address| address.is_ipv4());
+    ipv4.extend(ipv6);
+    ipv4
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Every metric of one producer. Java: `Metrics`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
 
@@ -50,8 +49,18 @@ pub(crate) struct Metrics {
 
 #[derive(Default)]
 struct Sets {
-    by_number: BTreeMap<u64, Arc<MetricSet>>,
+    /// In the order in which they came, and so of their numbers.
+    numbered: Vec<(u64, Arc<MetricSet>)>,
     next_number: u64,
+}
+
+impl Sets {
+    fn remove(&mut self, number: u64) -> Option<Arc<MetricSet>> {
+        let place = self
+            .numbered
+            .binary_search_by_key(&number, |(number, _)| *number);
+        place.ok().map(|place| self.numbered.remove(place).1)
+    }
 }
 
 /// A set in the registry, and its number there.
@@ -186,7 +195,7 @@ impl Metrics {
             let mut sets = self.sets.lock();
             let number = sets.next_number;
             sets.next_number += 1;
-            sets.by_number.insert(number, Arc::clone(&set));
+            sets.numbered.push((number, Arc::clone(&set)));
             number
         };
         self.count.fetch_add(set.len(), Ordering::Relaxed);
@@ -196,7 +205,7 @@ impl Metrics {
 
     /// Removes a set.
     pub(crate) fn remove(&self, registered: &Registered) {
-        let removed = self.sets.lock().by_number.remove(&registered.number);
+        let removed = self.sets.lock().remove(registered.number);
         if let Some(set) = removed {
             self.count.fetch_sub(set.len(), Ordering::Relaxed);
             self.report_each(&set, |reporter, metric| reporter.metric_removal(metric));
@@ -206,9 +215,9 @@ impl Metrics {
     /// Reads every metric. Reads one set after the other, so that no set is locked for long.
     pub(crate) fn snapshot(&self) -> MetricsSnapshot {
         let now = self.time.now();
-        let sets: Vec<_> = self.sets.lock().by_number.values().cloned().collect();
+        let sets = self.sets.lock().numbered.clone();
         let mut metrics = Vec::with_capacity(self.count.load(Ordering::Relaxed));
-        for set in sets {
+        for (_, set) in sets {
             set.read_all(now, &mut metrics);
         }
         for view in &*self.views.lock() {
@@ -220,12 +229,7 @@ impl Metrics {
     /// Reads the metrics whose group and name are wanted, in the order of their names.
     pub(crate) fn select(&self, wants: impl FnMut(&str, &str) -> bool) -> Vec<Selected> {
         let now = self.time.now();
-        let sets: Vec<_> = {
-            let sets = self.sets.lock();
-            let sets = sets.by_number.iter();
-            sets.map(|(number, set)| (*number, Arc::clone(set)))
-                .collect()
-        };
+        let sets = self.sets.lock().numbered.clone();
         let mut selection = Selection::new(wants, now);
         for (number, set) in sets {
             selection.add(number, &set);
@@ -238,7 +242,8 @@ impl Metrics {
 
     /// Returns the numbers of the sets that there are.
     pub(crate) fn set_numbers(&self) -> HashSet<u64> {
-        self.sets.lock().by_number.keys().copied().collect()
+        let sets = self.sets.lock();
+        sets.numbered.iter().map(|(number, _)| *number).collect()
     }
 
     /// Tells the reporters that every metric goes, and that there will be no more. The values stay readable.
@@ -247,8 +252,8 @@ impl Metrics {
             return;
         }
         if !self.reporters.is_empty() {
-            let sets: Vec<_> = self.sets.lock().by_number.values().cloned().collect();
-            for set in sets {
+            let sets = self.sets.lock().numbered.clone();
+            for (_, set) in sets {
                 self.report_each(&set, |reporter, metric| reporter.metric_removal(metric));
             }
         }

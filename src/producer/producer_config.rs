@@ -313,22 +313,31 @@ impl ProducerConfig {
 /// Hides passwords and the values of unknown keys.
 impl fmt::Debug for ProducerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut values: BTreeMap<&str, &str> = BTreeMap::new();
-        for (name, value) in &self.values {
-            values.insert(
-                name,
-                match keys::find(name) {
-                    // A URL may contain a password.
-                    Some(key) if key.name.ends_with(".endpoint.url") => HIDDEN,
-                    Some(key) => shown(key, value),
-                    None => HIDDEN,
-                },
-            );
-        }
         f.debug_struct("ProducerConfig")
-            .field("values", &values)
+            .field("values", &ShownValues(self))
             .field("unknown", &self.unknown)
             .finish_non_exhaustive()
+    }
+}
+
+struct ShownValues<'a>(&'a ProducerConfig);
+
+impl fmt::Debug for ShownValues<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(name, value)| match keys::find(name) {
+            // A URL may contain a password.
+            Some(key) if key.name.ends_with(".endpoint.url") => HIDDEN,
+            Some(key) => shown(key, value),
+            None => HIDDEN,
+        };
+        f.debug_map()
+            .entries(
+                self.0
+                    .values
+                    .iter()
+                    .map(|(name, value)| (name, shown((name, value)))),
+            )
+            .finish()
     }
 }
 

@@ -1,8 +1,6 @@
 //! The highest known leader epoch of each partition, so that a broker that lags behind cannot bring
 //! back an old leader. Java: `Metadata.lastSeenLeaderEpochs`; KIP-320, KIP-516.
 
-use std::collections::BTreeMap;
-
 use hashbrown::HashMap;
 
 use crate::sync::Arc;
@@ -26,7 +24,7 @@ pub(super) struct TopicEpochs {
     /// topic.
     by_number: Vec<i32>,
     /// The epochs of partitions with larger numbers, which few topics have.
-    others: BTreeMap<i32, i32>,
+    others: HashMap<i32, i32>,
 }
 
 /// What to do with a partition in a response.
@@ -81,8 +79,8 @@ impl TopicEpochs {
         self.by_number.reserve_exact(listed - self.by_number.len());
         self.by_number.resize(listed, NO_EPOCH);
         let end = i32::try_from(listed).unwrap_or(i32::MAX);
-        let others = self.others.split_off(&end);
-        for (partition, epoch) in std::mem::replace(&mut self.others, others) {
+        let listed = self.others.extract_if(|partition, _| *partition < end);
+        for (partition, epoch) in listed.collect::<Vec<_>>() {
             self.set(partition, epoch);
         }
     }
