@@ -20,6 +20,11 @@ impl KafkaThread {
         name: String,
         body: impl FnOnce() + Send + 'static,
     ) -> io::Result<thread::JoinHandle<()>> {
+        // Boxed, because what std compiles for each type of a thread's body is 2000 lines of LLVM IR.
+        Self::start(name, Box::new(body))
+    }
+
+    fn start(name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<thread::JoinHandle<()>> {
         // The name contains the user's client.id, and std panics if it contains a zero byte.
         let name = name.replace('\0', "?");
         let context = LogContext::current();
