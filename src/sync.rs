@@ -33,9 +33,13 @@ pub(crate) struct Latch<T> {
 struct Waiting {
     /// The number of threads. Without any, nothing is notified, which saves a system call for each
     /// batch.
-    threads: usize,
+    threads: u32,
     /// The tasks by number.
-    tasks: BTreeMap<u32, Waker>,
+    #[expect(
+        clippy::box_collection,
+        reason = "few latches have tasks, and each batch has a latch"
+    )]
+    tasks: Option<Box<BTreeMap<u32, Waker>>>,
 }
 
 /// The result of opening a latch.
@@ -72,13 +76,16 @@ impl<T> Latch<T> {
     pub(crate) fn open(&self, value: T) -> Opened {
         let is_first = self.value.set(value).is_ok();
         let mut waiting = self.waiting();
-        let tasks = std::mem::take(&mut waiting.tasks);
+        let tasks = waiting.tasks.take();
         let has_threads = waiting.threads > 0;
         drop(waiting);
         if has_threads {
             self.opened.notify_all();
         }
-        Opened { is_first, tasks }
+        Opened {
+            is_first,
+            tasks: tasks.map(|tasks| *tasks).unwrap_or_default(),
+        }
     }
 
     /// Registers a task to be woken when the value is set. Replaces the task's earlier waker.
@@ -89,7 +96,10 @@ impl<T> Latch<T> {
     pub(crate) fn register(&self, task: u32, waker: Waker) -> bool {
         let mut waiting = self.waiting();
         let (unneeded, is_registered) = match self.get() {
-            None => (waiting.tasks.insert(task, waker), true),
+            None => {
+                let tasks = waiting.tasks.get_or_insert_default();
+                (tasks.insert(task, waker), true)
+            }
             Some(_) => (Some(waker), false),
         };
         drop(waiting);
@@ -139,7 +149,7 @@ mod tests {
                     scope.spawn(move || assert_eq!(latch.wait(timeout), Some(&7)))
                 })
                 .collect();
-            while latch.waiting().threads < waiting.len() {
+            while (latch.waiting().threads as usize) < waiting.len() {
                 thread::yield_now();
             }
             assert_eq!(latch.get(), None);
@@ -186,7 +196,7 @@ mod tests {
                 (woken.len(), registered.iter().filter(|is| **is).count())
             });
             assert_eq!(woken.0, woken.1);
-            assert!(latch.waiting().tasks.is_empty());
+            assert!(latch.waiting().tasks.is_none());
         }
     }
 }
