@@ -383,9 +383,16 @@ impl TopicQueues {
     /// Returns the partition with this number, or the sticky one.
     #[inline(always)]
     fn target(&self, partition: Option<i32>, context: &AppendContext<'_>) -> Result<Target<'_>> {
-        let (number, sticky) = match partition.or(self.only_partition) {
-            Some(partition) => (partition, None),
-            None => {
+        let (number, sticky) = match (partition, &self.only_partition) {
+            (Some(partition), _) => (partition, None),
+            (None, Some(queue)) => {
+                return Ok(Target {
+                    queues: self,
+                    queue,
+                    sticky: None,
+                });
+            }
+            (None, None) => {
                 let partitioner = &self.partitioner;
                 let sticky = partitioner.peek_current_partition(context.topic, context.cluster);
                 (sticky.partition, Some(sticky))
