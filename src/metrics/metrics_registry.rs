@@ -1,6 +1,7 @@
 //! Every metric of one producer. Java: `Metrics`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
 
@@ -49,18 +50,8 @@ pub(crate) struct Metrics {
 
 #[derive(Default)]
 struct Sets {
-    /// In the order in which they came, and so of their numbers.
-    numbered: Vec<(u64, Arc<MetricSet>)>,
+    by_number: BTreeMap<u64, Arc<MetricSet>>,
     next_number: u64,
-}
-
-impl Sets {
-    fn remove(&mut self, number: u64) -> Option<Arc<MetricSet>> {
-        let place = self
-            .numbered
-            .binary_search_by_key(&number, |(number, _)| *number);
-        place.ok().map(|place| self.numbered.remove(place).1)
-    }
 }
 
 /// A set in the registry, and its number there.
@@ -195,7 +186,7 @@ impl Metrics {
             let mut sets = self.sets.lock();
             let number = sets.next_number;
             sets.next_number += 1;
-            sets.numbered.push((number, Arc::clone(&set)));
+            sets.by_number.insert(number, Arc::clone(&set));
             number
         };
         self.count.fetch_add(set.len(), Ordering::Relaxed);
@@ -205,7 +196,7 @@ impl Metrics {
 
     /// Removes a set.
     pub(crate) fn remove(&self, registered: &Registered) {
-        let removed = self.sets.lock().remove(registered.number);
+        let removed = self.sets.lock().by_number.remove(&registered.number);
         if let Some(set) = removed {
             self.count.fetch_sub(set.len(), Ordering::Relaxed);
             self.report_each(&set, |reporter, metric| reporter.metric_removal(metric));
@@ -215,9 +206,9 @@ impl Metrics {
     /// Reads every metric. Reads one set after the other, so that no set is locked for long.
     pub(crate) fn snapshot(&self) -> MetricsSnapshot {
         let now = self.time.now();
-        let sets = self.sets.lock().numbered.clone();
+        let sets: Vec<_> = self.sets.lock().by_number.values().cloned().collect();
         let mut metrics = Vec::with_capacity(self.count.load(Ordering::Relaxed));
-        for (_, set) in sets {
+        for set in sets {
             set.read_all(now, &mut metrics);
         }
         for view in &*self.views.lock() {
@@ -229,7 +220,12 @@ impl Metrics {
     /// Reads the metrics whose group and name are wanted, in the order of their names.
     pub(crate) fn select(&self, wants: impl FnMut(&str, &str) -> bool) -> Vec<Selected> {
         let now = self.time.now();
-        let sets = self.sets.lock().numbered.clone();
+        let sets: Vec<_> = {
+            let sets = self.sets.lock();
+            let sets = sets.by_number.iter();
+            sets.map(|(number, set)| (*number, Arc::clone(set)))
+                .collect()
+        };
         let mut selection = Selection::new(wants, now);
         for (number, set) in sets {
             selection.add(number, &set);
@@ -242,8 +238,7 @@ impl Metrics {
 
     /// Returns the numbers of the sets that there are.
     pub(crate) fn set_numbers(&self) -> HashSet<u64> {
-        let sets = self.sets.lock();
-        sets.numbered.iter().map(|(number, _)| *number).collect()
+        self.sets.lock().by_number.keys().copied().collect()
     }
 
     /// Tells the reporters that every metric goes, and that there will be no more. The values stay readable.
@@ -252,8 +247,8 @@ impl Metrics {
             return;
         }
         if !self.reporters.is_empty() {
-            let sets = self.sets.lock().numbered.clone();
-            for (_, set) in sets {
+            let sets: Vec<_> = self.sets.lock().by_number.values().cloned().collect();
+            for set in sets {
                 self.report_each(&set, |reporter, metric| reporter.metric_removal(metric));
             }
         }
