@@ -131,6 +131,22 @@ fn the_thread_starts_with_the_first_name_and_ends_with_the_resolver() {
     assert!(f.wakes.recv().is_err(), "the thread has dropped its end");
 }
 
+/// Nobody asks for the names that still wait.
+#[test]
+fn a_thread_ends_with_its_look_up_once_the_resolver_is_gone() {
+    let mut f = Fixture::new();
+    f.resolve("slow");
+    f.resolve("good");
+    while f.lookup.asked.lock().is_empty() {
+        std::thread::yield_now();
+    }
+    drop(f.resolver);
+    f.release.send(()).unwrap();
+    // Until the thread has dropped its end.
+    f.wakes.iter().for_each(drop);
+    assert_eq!(*f.lookup.asked.lock(), ["slow"]);
+}
+
 #[test]
 fn a_look_up_that_hangs_holds_up_another_name_for_the_setup_timeout_at_most() {
     let mut f = Fixture::new();
