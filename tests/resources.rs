@@ -236,9 +236,9 @@ fn a_broker_that_vanishes_takes_nothing_with_it() {
             let producer = builder
                 .bootstrap_servers(broker.bootstrap_servers())
                 .linger(Duration::ZERO)
-                .max_block(Duration::from_millis(300))
-                .request_timeout(Duration::from_millis(400))
-                .delivery_timeout(Duration::from_millis(600))
+                .max_block(Duration::from_secs(2))
+                .request_timeout(Duration::from_millis(1000))
+                .delivery_timeout(Duration::from_millis(1500))
                 .build()
                 .unwrap();
             send(&producer);
@@ -246,10 +246,15 @@ fn a_broker_that_vanishes_takes_nothing_with_it() {
         })
         .collect();
     broker.stop_node(NODE).unwrap();
-    for producer in &producers {
-        let lost = producer
-            .send(ProducerRecord::new("orders", "lost"))
-            .unwrap();
+    let lost: Vec<_> = producers
+        .iter()
+        .map(|producer| {
+            producer
+                .send(ProducerRecord::new("orders", "lost"))
+                .unwrap()
+        })
+        .collect();
+    for lost in lost {
         assert_eq!(lost.get().unwrap_err().kind(), ErrorKind::Timeout);
     }
     let (closed, dropped) = producers.split_at(2);

@@ -113,8 +113,8 @@ fn a_task_is_woken_when_the_record_fails_and_when_the_producer_goes() {
     for (is_closed, requests) in [(true, 2), (false, 3)] {
         broker.on(Api::Produce).then(Action::skip());
         let producer = quick(&broker)
-            .delivery_timeout(millis(100))
-            .request_timeout(millis(100))
+            .delivery_timeout(millis(1500))
+            .request_timeout(millis(1500))
             .build()
             .unwrap();
         let future = send(&producer, ORDERS, "a");

@@ -223,7 +223,8 @@ fn metadata_that_make_no_sense_are_an_error_and_are_asked_for_again() {
 fn a_broker_that_never_responds_is_a_failure_after_the_timeout() {
     let broker = FakeBroker::builder().topic("t", 1).start().unwrap();
     let settings = [
-        ("request.timeout.ms", "20"),
+        // The metadata must come within it.
+        ("request.timeout.ms", "1000"),
         ("message.send.max.retries", "0"),
     ];
     let producer = producer(&broker, "it-timeout", &settings);

@@ -103,7 +103,12 @@ fn a_batch_that_was_never_sent_expires_not_written() {
 #[test]
 fn a_batch_without_a_leader_expires_not_written() {
     let broker = broker();
-    let producer = impatient(&broker).build().unwrap();
+    // Time for the first record to be refused, and for the metadata after that.
+    let producer = impatient(&broker)
+        .request_timeout(millis(1500))
+        .delivery_timeout(millis(1500))
+        .build()
+        .unwrap();
     deliver(&producer, ORDERS, VALUE);
     broker.remove_leader("orders", 0).unwrap();
     // The first record goes to the former leader, which may have appended it despite the response.
@@ -161,7 +166,7 @@ fn a_batch_that_expires_between_attempts_knows_about_the_earlier_ones() {
             .delivery_timeout(millis(2000))
             // With any jitter, the last backoff outlasts the delivery timeout, and the first of two
             // leaves time for the second attempt.
-            .retry_backoff(millis(if failures.len() == 1 { 5000 } else { 900 }))
+            .retry_backoff(millis(if failures.len() == 1 { 5000 } else { 1100 }))
             .retry_backoff_max(millis(5000))
             .build()
             .unwrap();

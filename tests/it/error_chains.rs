@@ -54,7 +54,13 @@ fn an_expired_record_has_the_last_response_as_its_cause() {
     let broker = start(1);
     let failure = Failure::new(ErrorCode::NOT_ENOUGH_REPLICAS).message("1 of 2 in sync");
     broker.on(Api::Produce).always().then(Action::fail(failure));
-    let producer = producer(&broker).build().unwrap();
+    // The backoff outlasts the delivery timeout, so that no attempt is in flight then.
+    let producer = producer(&broker)
+        .retry_backoff(SOON)
+        .retry_backoff_max(SOON)
+        .delivery_timeout(Duration::from_secs(2))
+        .build()
+        .unwrap();
     let error = producer.send(record()).unwrap().get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(error.code(), Some(ErrorCode::NOT_ENOUGH_REPLICAS));
@@ -219,7 +225,7 @@ fn errors_before_the_send_repeat_nothing() {
 
     let lonely = KafkaProducer::builder()
         .bootstrap_servers(dead_address())
-        .max_block(Duration::from_millis(300))
+        .max_block(Duration::from_secs(2))
         .build()
         .unwrap();
     let unknown = lonely.send(record()).unwrap().get().unwrap_err();

@@ -87,8 +87,8 @@ fn records_after_a_batch_of_unknown_fate_are_not_taken_for_it() {
     for first_is_written in [true, false] {
         let broker = FakeBroker::builder().topic("orders", 1).start().unwrap();
         let producer = record_by_record(&broker)
-            .request_timeout(millis(100))
-            .delivery_timeout(millis(300))
+            .request_timeout(millis(500))
+            .delivery_timeout(millis(1500))
             .build()
             .unwrap();
         send(&producer, ORDERS, "first").get_timeout(LONG).unwrap();

@@ -135,8 +135,8 @@ fn records_that_expire_in_flight_come_back() {
     let broker = broker();
     broker.on(Api::Produce).always().then(Action::skip());
     let producer = quick(&broker)
-        .delivery_timeout(millis(300))
-        .request_timeout(millis(300))
+        .delivery_timeout(millis(1500))
+        .request_timeout(millis(1500))
         .build()
         .unwrap();
     let nothing = |_: &KafkaProducer| {};
@@ -256,8 +256,8 @@ fn every_record_of_an_outage_is_resent_once() {
     broker.on(Api::Produce).always().then(refusal);
     let producer = Arc::new(
         quick(&broker)
-            .delivery_timeout(millis(500))
-            .request_timeout(millis(500))
+            .delivery_timeout(millis(2000))
+            .request_timeout(millis(2000))
             .compression_type(CompressionType::None)
             .buffer_memory(1 << 20)
             .build()

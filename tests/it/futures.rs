@@ -133,7 +133,7 @@ fn many_blocking_callers_share_batches() {
     broker
         .on(Api::Produce)
         .always()
-        .then(Action::apply().delay(millis(3)));
+        .then(Action::apply().delay(millis(20)));
     thread::scope(|scope| {
         for _ in 0..CALLERS {
             scope.spawn(|| {

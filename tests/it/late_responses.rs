@@ -128,8 +128,8 @@ fn an_answer_after_the_request_timeout_goes_nowhere() {
 fn a_write_after_the_delivery_timeout_makes_no_duplicate() {
     let broker = broker();
     let producer = record_by_record(&broker)
-        .request_timeout(millis(400))
-        .delivery_timeout(millis(600))
+        .request_timeout(millis(1000))
+        .delivery_timeout(millis(1500))
         .build()
         .unwrap();
     send(&producer, ORDERS, "first").get_timeout(LONG).unwrap();

@@ -83,8 +83,8 @@ fn memory_comes_back_after_every_outcome() {
 fn memory_comes_back_from_batches_that_expire() {
     let broker = FakeBroker::builder().topic(TOPIC, 2).start().unwrap();
     let producer = producer(&broker)
-        .request_timeout(Duration::from_millis(600))
-        .delivery_timeout(Duration::from_millis(600))
+        .request_timeout(Duration::from_millis(1500))
+        .delivery_timeout(Duration::from_millis(1500))
         .build()
         .unwrap();
     producer.send(record("warm")).unwrap().get().unwrap();
@@ -295,7 +295,7 @@ fn parked_senders_get_their_error_when_it_does_not() {
     const SENDERS: usize = 64;
     let broker = FakeBroker::builder().topic(TOPIC, 1).start().unwrap();
     let producer = producer(&broker)
-        .max_block(Duration::from_millis(100))
+        .max_block(Duration::from_secs(2))
         .build()
         .unwrap();
     producer.send(record("warm")).unwrap().get().unwrap();
@@ -332,7 +332,7 @@ fn what_a_waiter_gathered_comes_back_when_it_gives_up() {
         .unwrap();
     let producer = producer(&broker)
         .linger(SOON)
-        .max_block(Duration::from_millis(500))
+        .max_block(Duration::from_secs(2))
         .build()
         .unwrap();
     let send = |partition, size: usize| {

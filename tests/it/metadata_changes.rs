@@ -254,8 +254,8 @@ fn records_of_a_topic_that_stays_away_fail() {
         .start()
         .unwrap();
     let producer = producer(&broker)
-        .request_timeout(Duration::from_millis(300))
-        .delivery_timeout(Duration::from_millis(300))
+        .request_timeout(Duration::from_millis(1500))
+        .delivery_timeout(Duration::from_millis(1500))
         .build()
         .unwrap();
     send(&producer, 0).unwrap();
@@ -293,9 +293,9 @@ fn partitions_that_are_added_are_found() {
 fn partitions_that_are_gone_hold_up_nobody() {
     let broker = FakeBroker::builder().topic(TOPIC, 4).start().unwrap();
     let producer = producer(&broker)
-        .max_block(Duration::from_millis(300))
-        .request_timeout(Duration::from_millis(400))
-        .delivery_timeout(Duration::from_millis(400))
+        .max_block(Duration::from_millis(1500))
+        .request_timeout(Duration::from_millis(1500))
+        .delivery_timeout(Duration::from_millis(1500))
         .build()
         .unwrap();
     for partition in 0..4 {

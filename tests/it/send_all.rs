@@ -145,7 +145,8 @@ fn in_an_outage_one_record_waits_and_the_others_fail_at_once() {
 fn records_that_are_taken_do_not_make_the_others_wait_again() {
     let broker = broker();
     let producer = quick(&broker).max_block(millis(80)).build().unwrap();
-    producer.partitions_for("orders").unwrap();
+    // On a busy machine the first metadata may take longer than the timeout.
+    while producer.partitions_for("orders").is_err() {}
     broker.on(Api::Metadata).always().then(Action::skip());
     let topics = ["missing", "orders"].into_iter().cycle();
     let mixed = topics.map(|topic| ProducerRecord::new(topic, "value"));

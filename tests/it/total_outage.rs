@@ -28,7 +28,7 @@ fn producer(broker: &FakeBroker) -> KafkaProducerBuilder {
         .retry_backoff_max(Duration::from_millis(20))
         .reconnect_backoff(Duration::from_millis(300))
         .reconnect_backoff_max(Duration::from_millis(300))
-        .max_block(Duration::from_millis(500))
+        .max_block(Duration::from_secs(2))
 }
 
 /// Waits until the producer's metadata matches.
@@ -95,8 +95,8 @@ fn sends_to_a_topic_in_use_are_buffered_and_delivered_when_the_cluster_is_back()
 fn a_callback_sends_again_during_the_outage() {
     let broker = broker();
     let builder = producer(&broker)
-        .request_timeout(Duration::from_millis(400))
-        .delivery_timeout(Duration::from_millis(600));
+        .request_timeout(Duration::from_millis(1000))
+        .delivery_timeout(Duration::from_millis(1500));
     let producer = Arc::new(builder.build().unwrap());
     producer.send(record()).unwrap().get().unwrap();
     begin_outage(&broker, &producer);

@@ -95,7 +95,7 @@ const SCENARIOS: &[Scenario] = &[
                 .on(Api::Produce)
                 .times(3)
                 .then(Action::skip().never_reply());
-            send_all(producer.request_timeout(Duration::from_millis(50)), true);
+            send_all(producer.request_timeout(Duration::from_millis(500)), true);
         },
     },
     Scenario {
@@ -105,8 +105,8 @@ const SCENARIOS: &[Scenario] = &[
             let failure = Action::fail(ErrorCode::NOT_ENOUGH_REPLICAS);
             broker.on(Api::Produce).always().then(failure);
             let producer = producer
-                .request_timeout(Duration::from_millis(100))
-                .delivery_timeout(Duration::from_millis(150));
+                .request_timeout(Duration::from_millis(1000))
+                .delivery_timeout(Duration::from_millis(1500));
             send_all(producer, false);
         },
     },

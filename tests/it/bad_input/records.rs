@@ -214,7 +214,7 @@ fn a_full_buffer_times_out() {
     let texts = chain(&error);
     assert_eq!(texts.len(), 1);
     for part in [
-        "timed out after 300 ms (max.block.ms)",
+        "timed out after 2000 ms (max.block.ms)",
         "of 40000 bytes",
         "buffer.memory",
         "max.block.ms",
@@ -271,8 +271,8 @@ fn a_record_that_is_never_acknowledged_times_out() {
         .linger(Duration::ZERO)
         // More than half of the delivery timeout. One request times out before the record does, but
         // no second one, and no connection setup after it.
-        .request_timeout(Duration::from_millis(600))
-        .delivery_timeout(Duration::from_secs(1))
+        .request_timeout(Duration::from_millis(1200))
+        .delivery_timeout(Duration::from_secs(2))
         .build()
         .unwrap();
     assert_works(&producer, &broker, "orders");

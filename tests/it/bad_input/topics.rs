@@ -35,7 +35,7 @@ fn a_missing_topic_times_out() {
     assert!(error.is_retriable(), "somebody may create it");
     assert_eq!(
         error.to_string(),
-        "topic missing was not in the cluster's metadata after 300 ms (max.block.ms)"
+        "topic missing was not in the cluster's metadata after 2000 ms (max.block.ms)"
     );
     assert_eq!(
         cause(&error),
@@ -151,7 +151,7 @@ fn a_partition_out_of_range_times_out() {
         assert_eq!(
             chain(&error),
             [format!(
-                "topic orders has 3 partitions, and partition {partition} did not appear within 300 ms (max.block.ms)"
+                "topic orders has 3 partitions, and partition {partition} did not appear within 2000 ms (max.block.ms)"
             )]
         );
         assert_eq!(error.topic_partition().unwrap().partition(), partition);

@@ -171,7 +171,7 @@ fn a_waiter_that_times_out_gives_back_what_it_gathered() {
         thread::spawn(move || {
             pool.allocate(
                 Wanted::exactly(2),
-                WaitLimit::max_block(Duration::from_millis(100)),
+                WaitLimit::max_block(Duration::from_secs(2)),
                 || (),
             )
             .map(drop)
