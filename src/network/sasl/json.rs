@@ -4,13 +4,14 @@ use zeroize::Zeroizing;
 
 use crate::utils::Secret;
 
-/// A JSON value. Objects keep their order; of several members of one name the first counts. A text may be a token or a secret
-/// key: it is not printed, and overwritten when it is dropped.
+/// A JSON value. Objects keep their order. A text may be a token or a secret key: it is not printed, and overwritten when it
+/// is dropped.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Json {
     Null,
     Bool(bool),
-    Number(f64),
+    /// As it was written. No other type keeps every digit.
+    Number(String),
     Text(Secret),
     List(Vec<Self>),
     Object(Vec<(String, Self)>),
@@ -28,11 +29,12 @@ impl Json {
         parser.rest.is_empty().then_some(value)
     }
 
+    /// Returns the last member of this name, as RFC 7519 requires for claims.
     pub(super) fn member(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(members) => members
                 .iter()
-                .find(|(member, _)| member == name)
+                .rfind(|(member, _)| member == name)
                 .map(|(_, value)| value),
             _ => None,
         }
@@ -52,7 +54,10 @@ impl Json {
         Some(match self {
             Self::Null => "null".to_owned(),
             Self::Bool(value) => value.to_string(),
-            Self::Number(value) => value.is_finite().then(|| value.to_string())?,
+            Self::Number(number) => {
+                let value: f64 = number.parse().ok()?;
+                value.is_finite().then(|| number.clone())?
+            }
             Self::Text(text) => json_text(text.expose()),
             Self::List(values) => {
                 let values: Option<Vec<_>> = values.iter().map(Self::to_text).collect();
@@ -201,8 +206,25 @@ impl Parser<'_> {
         let end = self.rest.find(|character| !is_part(character));
         let (number, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
         self.rest = rest;
-        number.parse().ok().map(Json::Number)
+        is_number(number).then(|| Json::Number(number.to_owned()))
     }
+}
+
+/// Returns whether the text is a number by RFC 8259, section 6.
+fn is_number(text: &str) -> bool {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (digits, exponent) = match digits.split_once(['e', 'E']) {
+        Some((digits, exponent)) => (digits, exponent.strip_prefix(['+', '-']).or(Some(exponent))),
+        None => (digits, None),
+    };
+    let (whole, fraction) = match digits.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (digits, None),
+    };
+    let has_leading_zero = whole.len() > 1 && whole.starts_with('0');
+    let mut others = fraction.into_iter().chain(exponent);
+    is_digits(whole) && !has_leading_zero && others.all(is_digits)
 }
 
 /// Returns a text as a JSON string.
@@ -233,13 +255,37 @@ mod tests {
              \"t\":true,\"f\":false,\"n\":null} ",
         )
         .unwrap();
-        assert_eq!(json.member("exp"), Some(&Json::Number(1.5e9)));
+        assert_eq!(json.member("exp"), Some(&Json::Number("1.5e9".to_owned())));
         let sub = Json::Text(Secret::new("a\u{e4}\u{1f600}\n"));
         assert_eq!(json.member("sub"), Some(&sub));
         let scope = ["x", "y"].map(|text| Json::Text(Secret::new(text)));
         assert_eq!(json.member("scope"), Some(&Json::List(scope.to_vec())));
         assert_eq!(json.member("t"), Some(&Json::Bool(true)));
         assert_eq!(json.member("absent"), None);
+    }
+
+    // Java: Jackson, which reads integers of any size.
+    #[test]
+    fn a_number_keeps_its_digits() {
+        for number in [
+            "0",
+            "-0",
+            "9007199254740993",
+            "-12345678901234567890123",
+            "0.10000000000000000001",
+            "1E+2",
+            "0.5e-7",
+        ] {
+            let json = Json::parse(&format!(" {number} "));
+            assert_eq!(json, Some(Json::Number(number.to_owned())));
+        }
+    }
+
+    // RFC 7519, section 4. Java: Jackson.
+    #[test]
+    fn the_last_of_several_members_counts() {
+        let json = Json::parse(r#"{"exp":1,"sub":"a","exp":2}"#).unwrap();
+        assert_eq!(json.member("exp"), Some(&Json::Number("2".to_owned())));
     }
 
     #[test]
@@ -259,6 +305,14 @@ mod tests {
             "tru",
             "-",
             "1e",
+            "1e+",
+            "1.",
+            ".5",
+            "+1",
+            "-01",
+            "1.5.5",
+            "1e5e5",
+            "1-1",
             "{a:1}",
             "\"\n\"",
         ] {

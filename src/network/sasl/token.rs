@@ -81,13 +81,14 @@ pub(super) fn token_of(
     reason = "the conversion saturates, and the value is checked to be finite"
 )]
 fn time_of(claims: &Json, name: &str) -> Result<Option<i64>, &'static str> {
-    match claims.member(name) {
-        None => Ok(None),
-        Some(Json::Number(seconds)) if seconds.is_finite() && *seconds >= 0.0 => {
-            Ok(Some((seconds * 1000.0) as i64))
-        }
-        Some(_) => Err("exp or iat is not a time"),
-    }
+    let seconds: Option<f64> = match claims.member(name) {
+        None => return Ok(None),
+        Some(Json::Number(number)) => number.parse().ok(),
+        Some(_) => None,
+    };
+    let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
+    let seconds = seconds.ok_or("exp or iat is not a time")?;
+    Ok(Some((seconds * 1000.0) as i64))
 }
 
 /// The claims of a token without a signature. Only brokers that are set up for tests accept such

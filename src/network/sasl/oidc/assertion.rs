@@ -122,12 +122,8 @@ fn put(members: &mut Members, name: &str, value: Json) {
     members.push((name.to_owned(), value));
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "seconds since 1970 are exact for some hundred million years"
-)]
 fn seconds(seconds: i64) -> Json {
-    Json::Number(seconds as f64)
+    Json::Number(seconds.to_string())
 }
 
 /// Returns the header and the claims in a template. Java: `FileAssertionJwtTemplate`.

@@ -151,7 +151,7 @@ fn an_assertion_is_made_of_claims_and_a_template() {
 
     let file = std::env::temp_dir().join(format!("template-{}", std::process::id()));
     let template = r#"{"header":{"kid":"k1","alg":"none","n":123456.5},
-        "payload":{"iss":"other","list":["a",1,null,true],"exp":7,"o":{"x":{}}}}"#;
+        "payload":{"iss":"other","list":["a",9007199254740993,null,true],"exp":7,"o":{"x":{}}}}"#;
     std::fs::write(&file, template).unwrap();
     assertion.template_file = Some(file.clone());
     assertion.includes_jti = true;
@@ -164,7 +164,7 @@ fn an_assertion_is_made_of_claims_and_a_template() {
     let (before, id) = payload.split_once(r#","jti":""#).unwrap();
     assert_eq!(
         before,
-        r#"{"aud":"\"them\"","iss":"other","list":["a",1,null,true],"o":{"x":{}},"iat":1000000,"exp":1000300,"nbf":999940"#
+        r#"{"aud":"\"them\"","iss":"other","list":["a",9007199254740993,null,true],"o":{"x":{}},"iat":1000000,"exp":1000300,"nbf":999940"#
     );
     let lengths: Vec<usize> = id
         .trim_end_matches("\"}")
