@@ -47,6 +47,7 @@ pub(super) struct HttpRequest {
 /// A response with any status.
 pub(super) struct HttpResponse {
     pub(super) status: u16,
+    /// Empty if that of a refusal cannot be read.
     pub(super) body: Zeroizing<Vec<u8>>,
 }
 
@@ -196,7 +197,12 @@ fn read(
     let mut response = response.map_err(|error| failure(&error))?;
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(MAX_BODY);
-    let body = body.read_to_vec().map_err(|error| failure(&error))?;
+    let body = match body.read_to_vec() {
+        Ok(body) => body,
+        // The status alone decides whether to retry. The body could only add a reason.
+        Err(_) if !(200..300).contains(&status) => Vec::new(),
+        Err(error) => return Err(failure(&error)),
+    };
     Ok(HttpResponse {
         status,
         body: Zeroizing::new(body),
@@ -266,7 +272,40 @@ pub(crate) fn checked_url(url: &str) -> Result<String, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use ureq::Body;
+    use ureq::http::Response;
+
     use super::*;
+
+    // Java: HttpJwtRetriever.handleOutput, which logs that it cannot read the body.
+    #[test]
+    fn a_refusal_counts_even_if_its_body_cannot_be_read() {
+        let read_with = |status: u16, body: Body| {
+            let response = Response::builder().status(status).body(body).unwrap();
+            read(Ok(response))
+        };
+        let endless: fn() -> Body = || Body::builder().reader(io::repeat(b'x'));
+        let broken: fn() -> Body = || Body::builder().reader(Broken);
+        for body in [endless, broken] {
+            for status in [302, 400, 503] {
+                let response = read_with(status, body()).unwrap();
+                assert_eq!((response.status, response.body.len()), (status, 0));
+            }
+        }
+        let failure = |body| read_with(200, body).err().unwrap();
+        assert!(!failure(endless()).is_retriable);
+        assert!(failure(broken()).is_retriable);
+        let response = read_with(503, Body::builder().data("slow down")).unwrap();
+        assert_eq!(&**response.body, b"slow down");
+    }
+
+    struct Broken;
+
+    impl io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
 
     #[test]
     fn https_without_tls_settings_is_refused_and_no_panic() {
