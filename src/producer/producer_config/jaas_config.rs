@@ -98,7 +98,7 @@ pub(super) fn quoted(text: &str) -> String {
     quoted
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Token {
     Word(String),
     Symbol(char),

@@ -25,7 +25,6 @@ impl fmt::Display for PropertiesError {
 impl std::error::Error for PropertiesError {}
 
 /// An entry, and the number of the line on which it begins, from 1.
-#[derive(Debug)]
 pub(super) struct Entry {
     pub(super) line: usize,
     pub(super) key: String,
