@@ -317,6 +317,7 @@ fn token_origin(config: &ProducerConfig) -> Result<Origin> {
     }
     let url = &sasl_keys::OAUTHBEARER_TOKEN_ENDPOINT_URL;
     let address = text(config, url);
+    check_login_handler(handler, address)?;
     if address.is_empty() {
         let entry = jaas(config, &["OAuthBearerLoginModule"])?;
         return unsecured(&entry)?.map(Origin::Unsecured).ok_or_else(|| {
@@ -343,6 +344,26 @@ fn token_origin(config: &ProducerConfig) -> Result<Origin> {
         sub_claim: text(config, &sasl_keys::OAUTHBEARER_SUB_CLAIM_NAME).to_owned(),
         extensions: entry.map_or_else(Vec::new, |entry| entry.extensions()),
     }))
+}
+
+/// Refuses a login handler that contradicts the URL of the tokens. A token without a signature never replaces one with a
+/// signature. Java ignores the URL in that case.
+fn check_login_handler(handler: &str, address: &str) -> Result<()> {
+    let key = &sasl_keys::LOGIN_CALLBACK_HANDLER_CLASS;
+    let url = sasl_keys::OAUTHBEARER_TOKEN_ENDPOINT_URL.name;
+    match (handler.rsplit('.').next(), address.is_empty()) {
+        (Some("OAuthBearerLoginCallbackHandler"), true) => Err(key.invalid(
+            handler,
+            format_args!(
+                "needs a source of tokens: set {url} to https://host/path or file:///path"
+            ),
+        )),
+        (Some("OAuthBearerUnsecuredLoginCallbackHandler"), false) => Err(key.invalid(
+            handler,
+            format_args!("makes tokens without a signature, but {url} is set: remove one of both"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(feature = "gssapi")]

@@ -261,6 +261,38 @@ fn classes_of_java_that_cannot_be_loaded_are_refused() {
         .unwrap();
 }
 
+// Java: OAuthBearerLoginCallbackHandler.configure, which requires the URL.
+#[test]
+fn a_login_handler_that_contradicts_the_source_of_tokens_is_refused() {
+    let package = "org.apache.kafka.common.security.oauthbearer";
+    let jaas = format!(
+        "{package}.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"alice\";"
+    );
+    let with = |handler: &str, url: &str| {
+        config(&[
+            ("sasl.mechanism", "OAUTHBEARER"),
+            ("sasl.jaas.config", &jaas),
+            (
+                "sasl.login.callback.handler.class",
+                &format!("{package}.{handler}"),
+            ),
+            ("sasl.oauthbearer.token.endpoint.url", url),
+        ])
+    };
+    let (secured, unsecured) = (
+        "OAuthBearerLoginCallbackHandler",
+        "OAuthBearerUnsecuredLoginCallbackHandler",
+    );
+    let file = "file:///run/token";
+    let text = refusal(&with(secured, ""));
+    assert!(text.contains("needs a source of tokens"), "{text}");
+    let text = refusal(&with(unsecured, file));
+    assert!(text.contains("makes tokens without a signature"), "{text}");
+    let origin = |handler, url| settings(&with(handler, url)).origin;
+    assert!(matches!(origin(secured, file), Origin::TokenFile(_)));
+    assert!(matches!(origin(unsecured, ""), Origin::Unsecured(_)));
+}
+
 #[test]
 fn without_sasl_the_keys_are_not_looked_at_but_a_warning_says_so() {
     let mut config = config(&[
