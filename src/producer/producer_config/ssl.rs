@@ -208,17 +208,18 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Returns the password, which is required as in Java.
+    /// Returns the password, which is required as in Java. It may be empty.
     #[cfg(feature = "keystores")]
     fn keystore_password(&mut self) -> Secret {
         let (password, location) = (KEYSTORE.password, KEYSTORE.location);
-        self.password(password).unwrap_or_else(|| {
-            self.refuse(format!(
-                "{} is set without {}: set both",
-                location.name, password.name
-            ));
-            Secret::default()
-        })
+        if self.config.is_set(password.name) {
+            return self.secret(password);
+        }
+        self.refuse(format!(
+            "{} is set without {}: set both",
+            location.name, password.name
+        ));
+        Secret::default()
     }
 
     fn verifies_host(&mut self, notes: &mut Vec<Note>) -> bool {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the stores and encrypted keys of the TLS tests from the certificates in ../tls, with the keytool of JDK 17 and
 # OpenSSL 3. The files are in the repository, so that the tests need neither; run this again to make others.
-# Every password is "changeit", and that of keys which have their own is "key-password".
+# Every password is "changeit", that of keys which have their own is "key-password", and that of empty-password*.p12 is empty.
 set -euo pipefail
 cd "$(dirname "$0")"
 tls=../tls
@@ -75,6 +75,29 @@ export_client openssl-rc2.p12 -legacy -keypbe PBE-SHA1-RC2-128 -certpbe PBE-SHA1
 export_client openssl-rc4.p12 -legacy -keypbe PBE-SHA1-RC4-128 -certpbe NONE -macalg sha224 -iter 100
 export_client openssl-key-alone.p12 -nocerts
 openssl pkcs12 -export -nokeys -in "$tls/ca.pem" -passout pass:$PASS -iter 100 -out openssl-trust.p12
+
+# An empty password: with the NUL that PKCS#12 appends to each, and without. Only the library of OpenSSL writes the latter.
+empty=(-keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-3DES -macalg sha1 -iter 100)
+openssl pkcs12 -export -in "$tls/client.pem" -inkey "$tls/client.key.pem" -passout pass: -out empty-password.p12 "${empty[@]}"
+python3 - "$tls/client" << 'PYTHON'
+import ctypes, sys
+
+crypto = ctypes.CDLL('libcrypto.so.3')
+def call(name, *arguments):
+    function = getattr(crypto, name)
+    function.restype = ctypes.c_void_p
+    result = function(*(ctypes.c_void_p(it) if isinstance(it, int) and it > 1 << 31 else it for it in arguments))
+    assert result, name
+    return result
+
+key = call('PEM_read_bio_PrivateKey', call('BIO_new_file', (sys.argv[1] + '.key.pem').encode(), b'r'), None, None, None)
+certificate = call('PEM_read_bio_X509', call('BIO_new_file', (sys.argv[1] + '.pem').encode(), b'r'), None, None, None)
+triple_des = call('OBJ_txt2nid', b'PBE-SHA1-3DES')
+store = call('PKCS12_create', None, None, key, certificate, None, triple_des, triple_des, 100, 100, 0)
+out = call('BIO_new_file', b'empty-password-without-nul.p12', b'wb')
+call('i2d_PKCS12_bio', out, store)
+crypto.BIO_free(ctypes.c_void_p(out))
+PYTHON
 
 # A MAC by PBKDF2 (RFC 9579), which neither of the two writes yet: open.p12 with such a MAC, by Python.
 python3 - << 'PYTHON'

@@ -124,12 +124,36 @@ impl Hash {
     }
 }
 
+/// Stands for the empty password without the NUL that PKCS#12 appends to each password. Java: `RetryWithZero`.
+const WITHOUT_NUL: &str = "\0";
+
+/// Tries an empty password in both of its forms, because programs differ: with the NUL that PKCS#12 appends, and without.
+///
+/// # Errors
+///
+/// Those of the first attempt.
+pub(super) fn in_both_forms<T>(
+    password: &Secret,
+    attempt: impl Fn(&Secret) -> Result<T, PbeError>,
+) -> Result<T, PbeError> {
+    match attempt(password) {
+        Err(error) if password.expose().is_empty() => {
+            attempt(&Secret::new(WITHOUT_NUL)).map_err(|_| error)
+        }
+        result => result,
+    }
+}
+
 /// Decrypts an `EncryptedPrivateKeyInfo` into the PKCS#8 key.
 ///
 /// # Errors
 ///
 /// The password is wrong, the bytes are damaged, or the encryption is not supported.
 pub(super) fn private_key(info: &[u8], password: &Secret) -> Result<Zeroizing<Vec<u8>>, PbeError> {
+    in_both_forms(password, |password| private_key_by(info, password))
+}
+
+fn private_key_by(info: &[u8], password: &Secret) -> Result<Zeroizing<Vec<u8>>, PbeError> {
     let mut info = Element::only(info)?.inside(SEQUENCE)?;
     let algorithm = info.next()?;
     let data = info.next()?.octets()?;
@@ -363,8 +387,12 @@ fn pkcs12_kdf<D: Digest + BlockSizeUser>(
         let len = bytes.len().div_ceil(v) * v;
         Zeroizing::new(bytes.iter().copied().cycle().take(len).collect::<Vec<u8>>())
     };
+    let password = match password.expose() {
+        WITHOUT_NUL => Zeroizing::default(),
+        _ => utf16(password, &[0, 0]),
+    };
     let mut i = whole_blocks(salt);
-    i.extend_from_slice(&whole_blocks(&utf16(password, &[0, 0])));
+    i.extend_from_slice(&whole_blocks(&password));
 
     let mut key = Zeroizing::new(Vec::with_capacity(len));
     loop {

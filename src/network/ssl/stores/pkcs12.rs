@@ -35,15 +35,21 @@ const CERTIFICATE_BAG: u8 = 3;
 ///
 /// It is damaged, the password is wrong or missing, or something in it is not supported.
 pub(super) fn read(bytes: &[u8], password: Option<&Secret>) -> Result<Store, String> {
-    let bags = Bags::read(bytes, password).map_err(|error| match error {
+    let bags = match password {
+        Some(password) => Bags::decrypt(bytes, password),
+        None => Bags::read(bytes, None),
+    };
+    let bags = bags.map_err(|error| match error {
         PbeError::Malformed => "the PKCS#12 store is damaged or cut off".to_owned(),
         PbeError::WrongPassword => WRONG_PASSWORD.to_owned(),
         PbeError::Unsupported(what) => format!("the PKCS#12 store cannot be read: {what}"),
     })?;
     if password.is_none() && bags.is_encrypted && bags.certificates.is_empty() {
-        return Err(
-            "the certificates in the PKCS#12 store are encrypted: set its password".to_owned(),
-        );
+        // An empty password in the configuration is the same as none.
+        let bags = Bags::decrypt(bytes, &Secret::default());
+        return bags.map(Bags::into_store).map_err(|_| {
+            "the certificates in the PKCS#12 store are encrypted: set its password".to_owned()
+        });
     }
     Ok(bags.into_store())
 }
@@ -76,6 +82,10 @@ struct Attributes {
 }
 
 impl Bags {
+    fn decrypt(bytes: &[u8], password: &Secret) -> Result<Self, PbeError> {
+        pbe::in_both_forms(password, |password| Self::read(bytes, Some(password)))
+    }
+
     fn read(bytes: &[u8], password: Option<&Secret>) -> Result<Self, PbeError> {
         let mut file = Element::only(bytes)?.inside(SEQUENCE)?;
         let version = file.next()?.number()?;

@@ -158,6 +158,26 @@ fn without_a_password_integrity_is_not_checked() {
     );
 }
 
+// Java: `PKCS12KeyStore.RetryWithZero`.
+#[test]
+fn an_empty_password_has_two_forms() {
+    for name in ["empty-password.p12", "empty-password-without-nul.p12"] {
+        let (bytes, empty) = (store(name), Secret::default());
+        let read = Store::new(&bytes, Some(&empty));
+        let read = read.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(read.keys[0].certificate_chain, certificates("client"));
+        assert_eq!(read.keys[0].private_key(&empty), Ok(key("client")));
+        // An empty setting is the same as none.
+        let read = Store::new(&bytes, None).unwrap();
+        assert_eq!(read.keys[0].certificate_chain, certificates("client"));
+
+        let error = Store::new(&bytes, Some(&password())).unwrap_err();
+        assert_eq!(error, WRONG_PASSWORD);
+    }
+    let error = Store::new(&store("client.p12"), Some(&Secret::default())).unwrap_err();
+    assert_eq!(error, WRONG_PASSWORD);
+}
+
 #[test]
 fn other_formats_are_refused_by_name() {
     for (bytes, text) in [

@@ -274,4 +274,18 @@ mod tls {
             &["ssl.keystore.location is set without ssl.keystore.password: set both"],
         );
     }
+
+    // Java: `DefaultSslEngineFactory.createKeystore`, which refuses only a password that is not set.
+    #[test]
+    #[cfg(feature = "keystores")]
+    fn the_password_of_a_keystore_may_be_empty() {
+        let ssl = ssl(&[
+            ("ssl.keystore.location", "client.p12"),
+            ("ssl.keystore.password", ""),
+        ]);
+        assert!(matches!(
+            ssl.keystore,
+            Some(Keystore::StoreFile { password, key_password: None, .. }) if password.expose().is_empty()
+        ));
+    }
 }
