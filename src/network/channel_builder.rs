@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use mio::{Registry, Token};
 
@@ -81,6 +82,11 @@ impl ChannelBuilder {
         options: SocketOptions,
         registry: &Registry,
         token: Token,
+        #[cfg_attr(
+            not(feature = "tls"),
+            expect(unused_variables, reason = "only TLS has sessions that age")
+        )]
+        now: Instant,
     ) -> io::Result<Transport> {
         let connect = || PlaintextTransportLayer::connect(address, options, registry, token);
         match self {
@@ -88,7 +94,7 @@ impl ChannelBuilder {
             #[cfg(feature = "tls")]
             Self::Ssl(factory) => {
                 // Comes first, so that a failure leaves no registered socket.
-                let session = factory.session(host).map_err(io::Error::other)?;
+                let session = factory.session(host, now).map_err(io::Error::other)?;
                 let transport = SslTransportLayer::new(connect()?, session, host);
                 Ok(Transport::Ssl(Box::new(transport)))
             }

@@ -317,7 +317,7 @@ impl Selectable for Selector {
         let registry = self.poll.registry();
         let options = self.config.socket_options;
         let builder = &mut self.config.channel_builder;
-        let transport = builder.connect(host, address, options, registry, token)?;
+        let transport = builder.connect(host, address, options, registry, token, now)?;
 
         self.next_token = self.next_token.wrapping_add(1);
         self.tokens.insert(id, token);

@@ -5,8 +5,9 @@
 //! cannot be used, the factory logs the reason and keeps the last certificates that worked.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
-use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -17,6 +18,11 @@ use super::reload::{Loaded, Outcome, Reloader};
 use super::verifier::AnyNameVerifier;
 use crate::sync::Arc;
 use crate::utils::{crypto_provider, log};
+
+/// How long sessions are resumed before brokers must prove their identity again. A resumed session
+/// verifies no certificate, and brings the ticket for the next one. Java:
+/// `javax.net.ssl.sessionTimeout`.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A version of TLS that `ssl.enabled.protocols` may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +67,8 @@ impl std::error::Error for SslError {}
 #[derive(Clone, Debug)]
 pub(crate) struct SslFactory {
     loaded: Loaded,
+    /// When the oldest session that may be resumed began, at the earliest.
+    sessions_since: Option<Instant>,
     reloader: Reloader,
     /// Why what the stores hold now is not used; `None` if it is.
     failure: Option<String>,
@@ -102,6 +110,7 @@ impl SslFactory {
         };
         Ok(Self {
             loaded,
+            sessions_since: None,
             reloader: Reloader::new(Arc::new(read_again)),
             failure: None,
         })
@@ -117,8 +126,13 @@ impl SslFactory {
     /// # Blocking
     ///
     /// As [`Reloader::reload`].
-    pub(crate) fn session(&mut self, host: &str) -> Result<ClientConnection, SslError> {
+    pub(crate) fn session(
+        &mut self,
+        host: &str,
+        now: Instant,
+    ) -> Result<ClientConnection, SslError> {
         self.reload();
+        self.forget_old_sessions(now);
         let name = server_name(host).ok_or_else(|| {
             SslError(format!(
                 "'{host}' is neither a DNS name nor an address, so that no certificate can be for it"
@@ -126,6 +140,18 @@ impl SslFactory {
         })?;
         ClientConnection::new(Arc::clone(&self.loaded.client), name)
             .map_err(|error| SslError(error.to_string()))
+    }
+
+    /// Forgets all sessions once one of them may be too old.
+    fn forget_old_sessions(&mut self, now: Instant) {
+        let since = *self.sessions_since.get_or_insert(now);
+        if now.saturating_duration_since(since) < SESSION_TIMEOUT {
+            return;
+        }
+        let mut client = ClientConfig::clone(&self.loaded.client);
+        client.resumption = Resumption::default();
+        self.loaded.client = Arc::new(client);
+        self.sessions_since = Some(now);
     }
 
     #[cfg(test)]

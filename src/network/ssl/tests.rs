@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use mio::Registry;
 use rustls::pki_types::pem::PemObject;
@@ -23,7 +24,7 @@ use super::*;
 use crate::network::Disconnect;
 use crate::network::transport_layer::TransportLayer;
 use crate::sync::Arc;
-use crate::utils::{Secret, crypto_provider};
+use crate::utils::{Secret, SystemTime, Time, crypto_provider};
 
 /// Reads a file of tests/data/tls.
 pub(super) fn file(name: &str) -> String {
@@ -169,6 +170,15 @@ struct Pair {
 
 impl Pair {
     fn new(factory: &mut SslFactory, server: Arc<ServerConfig>, host: &str) -> Self {
+        Self::new_at(SystemTime.now(), factory, server, host)
+    }
+
+    fn new_at(
+        now: Instant,
+        factory: &mut SslFactory,
+        server: Arc<ServerConfig>,
+        host: &str,
+    ) -> Self {
         let wire = Rc::new(RefCell::new(Wire {
             to_server: Vec::new(),
             to_client: VecDeque::new(),
@@ -179,7 +189,7 @@ impl Pair {
             is_closed: false,
             write_failure: None,
         }));
-        let session = factory.session(host).unwrap();
+        let session = factory.session(host, now).unwrap();
         Self {
             client: SslTransportLayer::new(Pipe(Rc::clone(&wire)), session, host),
             server: ServerConnection::new(server).unwrap(),

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rustls::HandshakeKind;
+
 use super::*;
 use crate::network::ssl::certificates::StoreContents;
 use crate::sync::{AtomicUsize, Mutex, Ordering};
@@ -124,7 +126,10 @@ fn stores_that_cannot_be_used_are_named() {
 fn a_name_that_no_certificate_can_have_is_refused() {
     let mut factory = SslFactory::new(trusting("ca")).unwrap();
     for host in ["", "a b", "brök.example", "-", "a..b"] {
-        let error = factory.session(host).unwrap_err().to_string();
+        let error = factory
+            .session(host, SystemTime.now())
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("is neither a DNS name nor an address"),
             "{error}"
@@ -252,6 +257,49 @@ fn a_keystore_that_was_replaced_holds_for_new_connections() {
         "{}",
         factory.failure()
     );
+}
+
+/// Returns whether a connection resumes a session, and takes the tickets for the next one.
+fn resumes(now: Instant, factory: &mut SslFactory, server: &Arc<ServerConfig>) -> bool {
+    let mut pair = Pair::new_at(now, factory, Arc::clone(server), "localhost");
+    pair.connect().unwrap();
+    pair.server_writes(b"with the ticket");
+    pair.read().unwrap();
+    pair.server.handshake_kind() == Some(HandshakeKind::Resumed)
+}
+
+// Java: `SSLSessionImpl`, whose sessions keep the time of the first one.
+#[test]
+fn sessions_are_resumed_for_a_day() {
+    for version in [&version::TLS12, &version::TLS13] {
+        let server = server("server", version, ClientAuth::None);
+        let mut factory = SslFactory::new(trusting("ca")).unwrap();
+        let start = SystemTime.now();
+        for (hour, expected) in [(0, false), (1, true), (23, true), (24, false), (25, true)] {
+            let now = start + Duration::from_secs(hour * 60 * 60);
+            let resumed = resumes(now, &mut factory, &server);
+            assert_eq!(resumed, expected, "{version:?} after {hour} hours");
+        }
+    }
+}
+
+/// A resumed session verifies no certificate.
+#[test]
+fn sessions_of_a_truststore_that_was_replaced_are_not_resumed() {
+    let directory = Directory::new("sessions");
+    let config = SslConfig {
+        truststore: Truststore::PemFile(directory.write("ca.pem", &file("ca"))),
+        ..trusting("ca")
+    };
+    let mut factory = SslFactory::new(config).unwrap();
+    let server = server("server", &version::TLS13, ClientAuth::None);
+    let now = SystemTime.now();
+    assert!(!resumes(now, &mut factory, &server) && resumes(now, &mut factory, &server));
+    directory.write("ca.pem", &file("other-ca"));
+    let mut pair = Pair::new_at(now, &mut factory, Arc::clone(&server), "localhost");
+    pair.refusal();
+    directory.write("ca.pem", &(file("ca") + &file("other-ca")));
+    assert!(!resumes(now, &mut factory, &server));
 }
 
 /// Returns a factory that trusts `ca.pem` of the directory, and reads it with `read`.
