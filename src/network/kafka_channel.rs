@@ -4,10 +4,11 @@
 //! Differs from Java: the channel stays readable or writable until a read or a write fails with
 //! `WouldBlock`, because the selector is edge triggered and reports each change once. A failed
 //! write does not discard responses that arrived before. Responses that arrive during a
-//! re-authentication are delivered at once instead of after it.
+//! re-authentication are delivered at once instead of after it. A re-authentication that the broker
+//! would refuse as too early waits.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
@@ -25,11 +26,15 @@ const BYTES_PER_TURN: usize = 1024 * 1024;
 /// The least that a read counts towards that limit. Many tiny TLS records take time too.
 const LEAST_COST: usize = 4096;
 
+/// A broker refuses a re-authentication that follows the one before sooner than this. Java:
+/// `MIN_REAUTH_INTERVAL_ONE_SECOND_NANOS`.
+const REAUTHENTICATION_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The state of a connection. Java: `KafkaChannel.state`, `Authenticator.complete`, `ChannelState`.
 ///
 /// ```text
 /// Connecting -> Authenticating -> Ready <-> Reauthenticating
-///      `----------------------------^        (only when a request is about to be written)
+///      `----------------------------^ `-> Resting -^   (only when a request is about to be written)
 /// any -> Failed
 /// ```
 #[derive(Debug)]
@@ -43,6 +48,9 @@ enum ChannelState {
         /// When the next request must wait for a re-authentication (KIP-368).
         reauthenticate_at: Option<Instant>,
     },
+    /// The session has ended, and the broker would refuse a re-authentication before `until`. The
+    /// send in progress waits; responses to earlier requests are delivered.
+    Resting { until: Instant },
     /// The [`Authenticator`] runs again. The send in progress waits until it is done; responses to
     /// earlier requests are delivered.
     Reauthenticating,
@@ -66,7 +74,7 @@ impl ChannelState {
         match self {
             Self::Connecting => Phase::Closed,
             Self::Authenticating | Self::Reauthenticating => Phase::Authentication,
-            Self::Ready { .. } => Phase::Open,
+            Self::Ready { .. } | Self::Resting { .. } => Phase::Open,
             Self::Failed { phase, .. } => *phase,
         }
     }
@@ -110,6 +118,8 @@ struct History {
     was_ready: bool,
     /// When the current re-authentication began.
     reauthentication_began: Option<Instant>,
+    /// The broker refuses the next re-authentication before this time.
+    may_reauthenticate_at: Option<Instant>,
 }
 
 impl<T: TransportLayer> KafkaChannel<T> {
@@ -169,7 +179,9 @@ impl<T: TransportLayer> KafkaChannel<T> {
     pub(super) fn is_ready(&self) -> bool {
         matches!(
             self.state,
-            ChannelState::Ready { .. } | ChannelState::Reauthenticating
+            ChannelState::Ready { .. }
+                | ChannelState::Resting { .. }
+                | ChannelState::Reauthenticating
         )
     }
 
@@ -219,17 +231,29 @@ impl<T: TransportLayer> KafkaChannel<T> {
         true
     }
 
-    /// Returns whether another thread makes the authenticator's next frame, and wakes the selector then.
+    /// Returns whether the authentication goes on without an event: another thread makes the next
+    /// frame and wakes the selector then, or it is too [early](Self::rests_until).
     pub(super) fn awaits_authenticator(&self) -> bool {
         let authenticator = self.authenticator.as_ref();
-        matches!(
-            self.state,
-            ChannelState::Authenticating | ChannelState::Reauthenticating
-        ) && authenticator.is_some_and(|running| running.is_waiting())
+        match self.state {
+            ChannelState::Resting { .. } => true,
+            ChannelState::Authenticating | ChannelState::Reauthenticating => {
+                authenticator.is_some_and(|running| running.is_waiting())
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns when the re-authentication for the send in progress may begin, if it is too early.
+    pub(super) fn rests_until(&self) -> Option<Instant> {
+        match self.state {
+            ChannelState::Resting { until } => Some(until),
+            _ => None,
+        }
     }
 
     /// Goes on with an authentication whose next frame another thread has made. Starts one if the session has ended while
-    /// the send waited for the socket.
+    /// the send waited for the socket, or if it was too early before.
     pub(super) fn resume_authentication(&mut self, now: Instant) {
         self.maybe_reauthenticate(now);
         if !self.awaits_authenticator() {
@@ -273,15 +297,21 @@ impl<T: TransportLayer> KafkaChannel<T> {
     }
 
     /// Starts a re-authentication before the send in progress if it is due, unless a byte of the
-    /// send is already written.
+    /// send is already written. If it is too early for one, the send waits.
     pub(super) fn maybe_reauthenticate(&mut self, now: Instant) {
         let is_due = match self.state {
             ChannelState::Ready { reauthenticate_at } => {
                 reauthenticate_at.is_some_and(|at| at <= now)
             }
+            ChannelState::Resting { .. } => true,
             _ => false,
         };
         if !is_due || self.send.is_none() || self.bytes_written() > 0 {
+            return;
+        }
+        let earliest = self.history.may_reauthenticate_at;
+        if let Some(until) = earliest.filter(|until| now < *until) {
+            self.state = ChannelState::Resting { until };
             return;
         }
         let Some(authenticator) = &mut self.authenticator else {
@@ -306,6 +336,7 @@ impl<T: TransportLayer> KafkaChannel<T> {
                     self.write_authentication()
                 }
                 ChannelState::Ready { .. } => self.write_send(),
+                ChannelState::Resting { .. } => None,
                 ChannelState::Connecting | ChannelState::Failed { .. } => return,
             };
             let written = match written {
@@ -426,16 +457,22 @@ impl<T: TransportLayer> KafkaChannel<T> {
         Ok(())
     }
 
-    /// Notes that the authenticator is done, at first or again.
+    /// Notes that the authenticator is done, at first or again. Writes the send that waited for
+    /// it: by the next poll, a short session may have ended.
     fn authenticated(&mut self, now: Instant) {
         self.set_ready();
         let how = match self.history.reauthentication_began.take() {
-            Some(began) => Authenticated::Again {
-                took: now.saturating_duration_since(began),
-            },
+            Some(began) => {
+                // The broker counts from the beginning, which was earlier.
+                self.history.may_reauthenticate_at = now.checked_add(REAUTHENTICATION_INTERVAL);
+                Authenticated::Again {
+                    took: now.saturating_duration_since(began),
+                }
+            }
             None => Authenticated::First,
         };
         self.activity.authentication = Some(how);
+        self.write();
     }
 
     fn is_failed(&self) -> bool {
@@ -501,6 +538,7 @@ impl<T: TransportLayer> KafkaChannel<T> {
         let has_output = match self.state {
             ChannelState::Connecting => return false,
             ChannelState::Failed { .. } => return true,
+            ChannelState::Resting { .. } => false,
             ChannelState::Authenticating | ChannelState::Reauthenticating => {
                 let authenticator = self.authenticator.as_ref();
                 self.authentication_send.is_some()

@@ -69,8 +69,8 @@ pub(crate) struct Selector {
     /// The connections that have something to do or to report without another event. Each occurs
     /// once.
     ready: Vec<Token>,
-    /// The connections whose authentication another thread works on, which wakes the poll. A connection may be in here that
-    /// is closed by now.
+    /// The connections whose authentication another thread works on, which wakes the poll, or that must wait before they
+    /// authenticate again. A connection may be in here that is closed by now.
     awaiting_authenticator: Vec<Token>,
     /// Not before this moment can a connection be due for closing. In the past: to be looked for in the next poll.
     next_idle_check: Option<Instant>,
@@ -152,12 +152,15 @@ impl Selector {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        let until_idle_check = match self.next_idle_check {
-            Some(at) => at.saturating_duration_since(now),
-            None => Duration::MAX,
-        };
+        let connections = self.awaiting_authenticator.iter();
+        let connections = connections.filter_map(|token| self.connections.get(token));
+        let rests = connections.filter_map(|connection| connection.channel.rests_until());
+        let next = rests.chain(self.next_idle_check).min();
         // mio rounds fractions of a millisecond up, so they do not cause a busy loop.
-        let wait = timeout.min(until_idle_check);
+        let wait = match next {
+            Some(at) => timeout.min(at.saturating_duration_since(now)),
+            None => timeout,
+        };
         (wait < Duration::MAX).then_some(wait)
     }
 
@@ -200,7 +203,7 @@ impl Selector {
         }
     }
 
-    /// Queues the channels whose authentication another thread may have brought on.
+    /// Queues the channels whose authentication may go on.
     fn note_authenticators(&mut self) {
         for token in self.awaiting_authenticator.drain(..) {
             if let Some(connection) = self.connections.get_mut(&token) {
@@ -359,6 +362,9 @@ impl Selectable for Selector {
             channel.maybe_reauthenticate(self.config.time.now());
         }
         channel.write();
+        if channel.awaits_authenticator() {
+            self.awaiting_authenticator.push(token);
+        }
         // The next poll reports the outcome, whether a completed send or a failure.
         if channel.has_work() {
             connection.enqueue(token, &mut self.ready);

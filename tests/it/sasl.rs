@@ -371,7 +371,8 @@ fn a_token_comes_from_a_file_or_from_the_configuration() {
 // Java: KIP-368; SaslAuthenticatorTest.testCannotReauthenticateWithDifferentPrincipal and others.
 #[test]
 fn sessions_are_renewed_under_load_and_every_record_is_there_once_in_order() {
-    const RENEWALS: usize = 12;
+    const RENEWALS: usize = 6;
+    // The broker refuses to renew a session twice within a second.
     let broker = broker(|broker| {
         broker
             .sasl_scram_sha_256("alice", SECRET)

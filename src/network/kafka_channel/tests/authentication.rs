@@ -283,6 +283,38 @@ fn a_session_is_renewed_only_for_a_send_of_which_no_byte_has_left() {
     assert_eq!(script.0.lock().begun, 1, "it would be cut in two");
 }
 
+// Java: SaslAuthenticatorTest.testCannotReauthenticateAgainFasterThanOneSecond.
+#[test]
+fn a_send_waits_until_the_broker_takes_another_reauthentication() {
+    let now = SystemTime.now();
+    // Each session ends when it begins.
+    let (mut channel, script) = authenticated(Some(now));
+    let renewed = [frame(b"hello"), frame(b"request")].concat();
+    for renewals in [2, 3] {
+        channel.set_send(small_send()).unwrap();
+        channel.maybe_reauthenticate(now);
+        // The first one may begin at any time.
+        assert_eq!(channel.rests_until().is_some(), renewals > 2);
+        if let Some(until) = channel.rests_until() {
+            channel.write();
+            assert!(channel.awaits_authenticator() && !channel.has_work());
+            assert!(channel.is_ready(), "responses still arrive");
+            assert_eq!(arrives(&mut channel, &[b"response"]), [b"response"]);
+            channel.resume_authentication(until - Duration::from_nanos(1));
+            channel.write();
+            assert_eq!(channel.transport.taken, b"");
+            channel.resume_authentication(until);
+        }
+        channel.write();
+        assert_eq!(script.0.lock().begun, renewals);
+        // The send leaves at once, before this session too has ended.
+        arrives(&mut channel, &[b"welcome"]);
+        assert_eq!(channel.transport.taken, renewed);
+        assert!(channel.take_completed_send());
+        channel.transport.taken.clear();
+    }
+}
+
 #[test]
 fn a_refused_reauthentication_ends_the_channel_with_the_send_unwritten() {
     let now = SystemTime.now();

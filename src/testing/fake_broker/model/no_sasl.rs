@@ -28,6 +28,7 @@ impl SaslSession {
         &self,
         _server: &SaslServer,
         _request: &SaslHandshakeRequest,
+        _now: Instant,
     ) -> SaslHandshakeResponse {
         SaslHandshakeResponse {
             error_code: ErrorCode::ILLEGAL_SASL_STATE,

@@ -20,6 +20,9 @@ const PLAIN: &str = "PLAIN";
 const OAUTHBEARER: &str = "OAUTHBEARER";
 const SALT: &[u8] = b"salt of a test broker";
 
+/// The least time between two re-authentications. Java: `MIN_REAUTH_INTERVAL_ONE_SECOND_NANOS`.
+const REAUTHENTICATION_INTERVAL: Duration = Duration::from_secs(1);
+
 type TokenCheck = dyn Fn(&str) -> bool + Send + Sync;
 
 /// The users that may connect. Without mechanisms, every client may.
@@ -106,6 +109,8 @@ impl SaslServer {
 pub(crate) struct SaslSession {
     exchange: Option<Exchange>,
     authenticated: Option<Authenticated>,
+    /// When the last re-authentication began.
+    renewed_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -171,9 +176,10 @@ impl SaslSession {
         &mut self,
         server: &SaslServer,
         request: &SaslHandshakeRequest,
+        now: Instant,
     ) -> SaslHandshakeResponse {
         let mechanisms = server.mechanisms();
-        let error_code = if mechanisms.is_empty() {
+        let error_code = if mechanisms.is_empty() || self.is_too_early(now) {
             ErrorCode::ILLEGAL_SASL_STATE
         } else if mechanisms.contains(&request.mechanism) {
             self.exchange = Some(Exchange {
@@ -188,6 +194,16 @@ impl SaslSession {
             error_code,
             mechanisms,
         }
+    }
+
+    /// Returns whether a re-authentication follows the one before too soon. Java:
+    /// `maybeBeginServerReauthentication`.
+    fn is_too_early(&mut self, now: Instant) -> bool {
+        if self.authenticated.is_none() {
+            return false;
+        }
+        let before = self.renewed_at.replace(now);
+        before.is_some_and(|at| now.saturating_duration_since(at) < REAUTHENTICATION_INTERVAL)
     }
 
     /// Handles a message of the exchange. A response with an error ends the connection.

@@ -217,14 +217,15 @@ fn authenticate(
     )]
     let mut session = connection.sasl.lock();
     let scripted = plan.whole_failure().map(|failure| failure.code);
+    let now = SystemTime.now();
     let (error_code, answer) = match body {
         RequestBody::SaslHandshake(request) => {
-            let mut response = session.shake_hands(server, request);
+            let mut response = session.shake_hands(server, request, now);
             response.error_code = scripted.unwrap_or(response.error_code);
             (response.error_code, response.into())
         }
         RequestBody::SaslAuthenticate(request) => {
-            let mut response = session.authenticate(server, request, SystemTime.now());
+            let mut response = session.authenticate(server, request, now);
             response.error_code = scripted.unwrap_or(response.error_code);
             (response.error_code, response.into())
         }
