@@ -1,6 +1,7 @@
 //! The metrics in the text format of Prometheus.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::{Metric, MetricValue, MetricsSnapshot};
@@ -34,27 +35,15 @@ impl MetricsSnapshot {
     /// and times since 1970 are in seconds, and `connection-count` is `connections`. Times without
     /// a unit in the name are in milliseconds, as in Java.
     pub fn to_prometheus(&self) -> String {
-        // By name.
-        let mut families: Vec<(String, Family<'_>)> = Vec::new();
+        let mut families: BTreeMap<String, Family<'_>> = BTreeMap::new();
         for metric in self {
-            let Renamed {
-                name,
-                help,
-                divisor,
-            } = rename(metric);
-            let known = families.binary_search_by(|(known, _)| known.cmp(&name));
-            let place = known.unwrap_or_else(|place| {
-                let family = Family {
-                    is_counter: metric.is_cumulative(),
-                    help,
-                    values: String::new(),
-                };
-                families.insert(place, (name, family));
-                place
+            let renamed = rename(metric);
+            let family = families.entry(renamed.name).or_insert_with_key(|_| Family {
+                is_counter: metric.is_cumulative(),
+                help: renamed.help,
+                values: String::new(),
             });
-            if let Some((_, family)) = families.get_mut(place) {
-                family.add(metric, divisor);
-            }
+            family.add(metric, renamed.divisor);
         }
         let mut text = String::new();
         for (name, family) in &families {

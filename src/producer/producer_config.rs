@@ -38,7 +38,7 @@ mod ssl;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -83,8 +83,8 @@ use keys::{rule_text, with_producer_keys};
 pub struct ProducerConfig {
     /// The values that the user set. Other keys have their defaults.
     values: BTreeMap<&'static str, Zeroizing<String>>,
-    /// Unknown keys, sorted. Their values are not kept, so that they are never printed.
-    unknown: Vec<String>,
+    /// Unknown keys. Their values are not kept, so that they are never printed.
+    unknown: BTreeSet<String>,
     /// Closures that provide credentials.
     #[cfg(feature = "sasl")]
     sasl_provider: Option<sasl_config::SaslProvider>,
@@ -189,9 +189,7 @@ impl ProducerConfig {
             self.sasl_provider = overrides.sasl_provider;
         }
         self.values.extend(overrides.values);
-        for key in overrides.unknown {
-            self.note_unknown(key);
-        }
+        self.unknown.extend(overrides.unknown);
         self
     }
 
@@ -245,7 +243,9 @@ impl ProducerConfig {
                      one value",
                 ));
             }
-            None => self.note_unknown(key.to_owned()),
+            None => {
+                self.unknown.insert(key.to_owned());
+            }
         }
         Ok(self)
     }
@@ -299,12 +299,6 @@ impl ProducerConfig {
         };
         if let Err(reason) = serializer_class::compare::<S>(trim(class), builder_method) {
             refusals.refuse_key(key.name, key.invalid(class, reason));
-        }
-    }
-
-    fn note_unknown(&mut self, key: String) {
-        if let Err(place) = self.unknown.binary_search(&key) {
-            self.unknown.insert(place, key);
         }
     }
 

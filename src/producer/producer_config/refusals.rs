@@ -1,13 +1,15 @@
 //! The mistakes in a configuration. One error lists them all, so that they can be corrected
 //! together. Java's `ConfigException` names only one.
 
+use std::collections::BTreeSet;
+
 use crate::error::{Error, Result};
 use crate::producer::config_def::{ConfigKey, config_error};
 
 /// The mistakes so far, and their keys.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
-    keys: Vec<String>,
+    keys: BTreeSet<String>,
     errors: Vec<Error>,
 }
 
@@ -25,7 +27,7 @@ impl Refusals {
 
     /// Excludes a key from all further checks.
     pub(super) fn leave_out(&mut self, key: &str) {
-        self.keys.push(key.to_owned());
+        self.keys.insert(key.to_owned());
     }
 
     /// Returns the value of a key. If there is none, notes why and returns a stand-in that is never
@@ -44,8 +46,7 @@ impl Refusals {
 
     /// Returns whether one of these keys has no valid value.
     pub(super) fn concern(&self, keys: &[&ConfigKey]) -> bool {
-        keys.iter()
-            .any(|key| self.keys.iter().any(|known| known == key.name))
+        keys.iter().any(|key| self.keys.contains(key.name))
     }
 
     pub(super) fn is_empty(&self) -> bool {
