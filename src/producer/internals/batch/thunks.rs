@@ -68,10 +68,8 @@ impl Thunks {
             self.grow();
         }
         if let Some(slot) = self.slots.get_mut(index) {
-            debug_assert!(slot.is_none(), "a callback would be forgotten");
-            // The slot is vacant, so nothing is forgotten. An assignment would read the slot to drop
-            // what is in it, and wait for memory for which a mere store does not wait.
-            std::mem::forget(slot.replace(Entry { facts, callback }));
+            debug_assert!(slot.is_none(), "a callback would be dropped uncalled");
+            *slot = Some(Entry { facts, callback });
         }
     }
 
