@@ -6,6 +6,7 @@
 //! [`MAX_THREADS`]. After the resolver is dropped, each thread ends with its current look-up.
 //! A queue each way carries the names and the results, and each result ends the I/O thread's wait.
 //! Numeric addresses do not come here.
+//! Locks: one mutex around both queues, held for a push or a pop.
 //! Differs from Java: the I/O thread continues with other nodes while a name is resolved.
 
 mod system_lookup;
