@@ -195,16 +195,16 @@ fn read(
     response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
 ) -> Result<HttpResponse, HttpFailure> {
     let mut response = response.map_err(|error| failure(&error))?;
-    let status = response.status().as_u16();
+    let status = response.status();
     let body = response.body_mut().with_config().limit(MAX_BODY);
     let body = match body.read_to_vec() {
         Ok(body) => body,
         // The status alone decides whether to retry. The body could only add a reason.
-        Err(_) if !(200..300).contains(&status) => Vec::new(),
+        Err(_) if !status.is_success() => Vec::new(),
         Err(error) => return Err(failure(&error)),
     };
     Ok(HttpResponse {
-        status,
+        status: status.as_u16(),
         body: Zeroizing::new(body),
     })
 }

@@ -314,30 +314,22 @@ impl ProducerConfig {
 impl fmt::Debug for ProducerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProducerConfig")
-            .field("values", &ShownValues(self))
+            .field("values", &ShownValues(&self.values))
             .field("unknown", &self.unknown)
             .finish_non_exhaustive()
     }
 }
 
-struct ShownValues<'a>(&'a ProducerConfig);
+struct ShownValues<'a>(&'a BTreeMap<&'static str, Zeroizing<String>>);
 
 impl fmt::Debug for ShownValues<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |(name, value)| match keys::find(name) {
+        let shown = self.0.iter().map(|(name, value)| match keys::find(name) {
             // A URL may contain a password.
-            Some(key) if key.name.ends_with(".endpoint.url") => HIDDEN,
-            Some(key) => shown(key, value),
-            None => HIDDEN,
-        };
-        f.debug_map()
-            .entries(
-                self.0
-                    .values
-                    .iter()
-                    .map(|(name, value)| (name, shown((name, value)))),
-            )
-            .finish()
+            Some(key) if !key.name.ends_with(".endpoint.url") => (name, shown(key, value)),
+            _ => (name, HIDDEN),
+        });
+        f.debug_map().entries(shown).finish()
     }
 }
 
